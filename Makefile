@@ -1,0 +1,38 @@
+# Two commands: `make demo` does the main job, `make test` passes the tests. Each sets up what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test lint types walls pins clean
+
+help:            ## what can be made
+	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
+
+$(READY): constraints.txt pyproject.toml tools/make_venv.sh
+	@sh tools/make_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: $(READY)   ## the main job: load through the article's chain, verdicts, a report
+	@$(BIN)/whocut run image_generation --chain article --clock scaled:100 \
+	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force
+
+test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
+	@$(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+walls: $(READY)
+	@$(BIN)/lint-imports --no-cache > /tmp/whocut-walls.$$$$ || { cat /tmp/whocut-walls.$$$$; exit 1; }
+
+pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
+	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
+	    --python-version 3.11 --group dev pyproject.toml -o constraints.txt
+	@sed -i '1i # Every version this project is tested with, with the hashes of its files. Made by `make pins`.' constraints.txt
+
+clean:           ## throw the environment and the demo's run away
+	@rm -rf $(VENV) runs build dist
