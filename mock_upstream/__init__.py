@@ -1,0 +1,1 @@
+"""A stranger: an Images API that is slow, moderates, limits and bills."""

@@ -1,0 +1,1 @@
+"""Pictures and pages from a run directory; starts nothing. The only importer of matplotlib."""
