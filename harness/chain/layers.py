@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003  # pydantic reads these types at run time (plain.py)
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from harness.chain.timers import Timer, TimerKind
+from harness.chain.timers import Timer, TimerKind  # noqa: TC001  # as above
 
 
 class Role(StrEnum):
