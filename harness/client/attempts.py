@@ -113,8 +113,8 @@ class AttemptWatch:
         """Something was raised on the way: by the HTTP library, or by the program that asked."""
         if self._done:
             return
-        if self._body is not None and self._body.whole and not self.limits_hit(error):
-            # The stream's last event had come; how the connection ended after it is nobody's loss.
+        if isinstance(self._body, EventBody) and (self._body.whole or self._body.error):
+            # The stream's last word had been handed on; how the connection ended after it is nobody's loss.
             self.finished()
             return
         ending = ending_of(error, in_body=self._body is not None)
@@ -130,10 +130,6 @@ class AttemptWatch:
     def wants_rest(self) -> bool:
         """Whether an error page was left unread: the SDK closes it so when it retries a streamed request."""
         return not self._done and (self.record.status or 0) >= 400 and not self.record.bytes
-
-    def limits_hit(self, error: BaseException) -> bool:
-        """Whether a timer of the client's own has fired."""
-        return ending_of(error, in_body=self._body is not None).timer is not None
 
     def _outcome(self) -> tuple[Outcome, str | None]:
         body, status = self._body, self.record.status or 0
