@@ -15,6 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from harness.verdict.waterfall import ticks
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -120,12 +122,7 @@ def hatched(colour: str = ORPHAN, paper: str = ORPHAN_PAPER) -> dict[str, Any]:
 
 
 def seconds_axis(axes: Axes, end_s: float, *, label: str) -> None:
-    """An x axis of model seconds with about five round ticks."""
-    step = next(step for step in _steps() if end_s / step < 7)
-    axes.set_xticks([index * step for index in range(int(end_s / step) + 1)])
+    """An x axis of model seconds with a few round ticks."""
+    axes.set_xticks(ticks(end_s))
     axes.set_xlim(0, end_s)
     axes.set_xlabel(label)
-
-
-def _steps() -> list[float]:
-    return [base * 10.0**power for power in range(-3, 7) for base in (1, 2, 3, 6)]

@@ -101,11 +101,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """All rows of one request, from the caller inward, attempt by attempt."""
+    """All rows of one request, from the caller inward, attempt by attempt.
+
+    `origin_s` is the request's beginning on the run's clock: what its rows call zero.
+    """
 
     request: str
     mode: str
     outcome: str
+    origin_s: float
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
     phrases: tuple[str, ...]
@@ -145,10 +149,20 @@ def waterfall(
         request=request,
         mode=str(tries[0].attributes.get(names.MODE, "")) if tries else "",
         outcome=outcome,
+        origin_s=origin_s,
         rows=tuple(rows),
         verdicts=ordered,
         phrases=_phrases(ordered),
     )
+
+
+def ticks(end_s: float, *, at_most: int = 7) -> list[float]:
+    """Round instants from 0 to the end, `at_most` of them: what an axis of seconds is read by."""
+    step = next(step for step in _STEPS if end_s / step < at_most)
+    return [round(index * step, 6) for index in range(int(end_s / step + 1e-9) + 1)]
+
+
+_STEPS = [base * 10.0**power for power in range(-4, 9) for base in (1, 2, 3, 6)]
 
 
 # --- from spans to rows ---------------------------------------------------------------------------
