@@ -20,6 +20,7 @@ import orjson
 
 import scenarios
 from harness.chain.plain import topology_to_plain
+from harness.chain.timers import TimerKind
 from harness.clock import Clock, ClockSpec
 from harness.clock.clock import wall_s
 from harness.errors import BadInput, CouldNotRun, nearest
@@ -43,6 +44,8 @@ _NOT_SCENARIOS = frozenset({"__init__", "image_user", "plan", "session"})
 # generation of the article's profiles (p95 280 s), so that the ledger is whole in all but the rarest run.
 DRAIN_S = 600.0
 _POLL_REAL_S = 0.1
+# A generator that is late by more than this share of the shortest limit blurs who was first.
+_TOLERABLE_STALL = 0.2
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
 
@@ -180,12 +183,17 @@ def _warnings(plan: Plan, run_dir: RunDir, judged: Judged, *, interrupted: bool)
     found = []
     if interrupted:
         found.append("the run was stopped before its end; what was recorded stands")
-    limits = [timer.limit_s for layer in plan.topology.layers for timer in layer.timers.values()]
-    stall = (run_dir.generator() or {}).get("worst_stall_real_s")
-    if stall is not None and limits and stall * plan.clock.scale > 0.1 * min(limits):
+    waits = [
+        timer.limit_s
+        for layer in plan.topology.layers
+        for timer in layer.timers.values()
+        if timer.kind not in {TimerKind.CONNECT, TimerKind.KEEPALIVE}
+    ]
+    stall_s = (run_dir.generator() or {}).get("worst_stall_real_s", 0.0) * plan.clock.scale
+    if waits and stall_s > _TOLERABLE_STALL * min(waits):
         found.append(
-            f"the load generator's loop stalled for {stall * plan.clock.scale:.1f} model seconds; the shortest "
-            f"limit is {min(limits):g} s: use fewer users or a smaller scale"
+            f"the load generator's loop stalled for {stall_s:.1f} model seconds, and the shortest limit is "
+            f"{min(waits):g} s: use fewer users or a smaller scale"
         )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:
