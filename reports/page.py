@@ -109,8 +109,8 @@ def _fall_caption(mode: str, picked: Picked) -> str:
     return (
         f"One bar is one layer’s account of one attempt, from acceptance to its last byte; a generation’s "
         f"bar runs until the model was done, whoever was still there. Drawn is {picked.request}, one of "
-        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of which have "
-        f"the same sequence of verdicts. Rule of choice: {picked.rule}."
+        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
+        f"this sequence of verdicts. Rule of choice: {picked.rule}."
     )
 
 

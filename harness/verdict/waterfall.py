@@ -215,11 +215,13 @@ def _row(
     streamed = first is not None and _streamed(span, verdict)
     turn_s = min(max(float(first), span.start_s), end_s) if first is not None and streamed else end_s
     segments = [Segment(Doing.WAITING, span.start_s, turn_s), Segment(Doing.STREAMING, turn_s, end_s)]
-    marks = [Mark(MarkKind.EVENT, at_s) for at_s in arrivals_s]
+    delivered = span.kind is SpanKind.ATTEMPT and span.attributes.get(names.OUTCOME) == Outcome.DELIVERED
+    events_s = arrivals_s[:-1] if delivered else arrivals_s  # the last one is the delivery itself
+    marks = [Mark(MarkKind.EVENT, at_s) for at_s in events_s]
     at_s = span.attributes.get(names.CUT_AT_S)
     if cutter and at_s is not None:
         marks.append(Mark(MarkKind.CUT, float(at_s)))
-    if span.kind is SpanKind.ATTEMPT and span.attributes.get(names.OUTCOME) == Outcome.DELIVERED:
+    if delivered:
         marks.append(Mark(MarkKind.DELIVERED, end_s))
     return Row(
         kind=span.kind,
@@ -285,6 +287,8 @@ def _outcome_note(span: Span) -> str:
 def _generation_row(span: Span, attempt: Span, verdict: Verdict | None, origin_s: float) -> Row:
     has = span.attributes
     end_s = max(span.end_s, span.start_s)
+    if not has.get(names.SETTLED, True):
+        end_s = max(end_s, attempt.end_s)  # nobody saw its end; it ran at least as long as it was waited for
     gone = has.get(names.CALLER_GONE_S)
     orphaned = bool(has.get(names.ORPHANED)) and gone is not None
     turn_s = min(max(float(gone), span.start_s), end_s) if orphaned and gone is not None else end_s

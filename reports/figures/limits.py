@@ -38,7 +38,7 @@ class Limit:
     @property
     def label(self) -> str:
         """``nginx proxy_read_timeout 60 s``."""
-        return f"{self.layer} {_short(self.directive)} {self.limit_s:g} s"
+        return f"{self.layer} {self.directive} {self.limit_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,9 @@ def draw(shown: Sequence[Panel]) -> Figure:
 def _panel(
     drawn: Figure, panel: Panel, labels: Sequence[tuple[Limit, str]], top_in: float, height_in: float
 ) -> None:
-    drawn.text(0.012, (top_in - 0.1) / height_in, panel.title, va="top", fontsize=11, fontweight="bold")
+    drawn.text(
+        style.MARGIN, (top_in - 0.1) / height_in, panel.title, va="top", fontsize=11, fontweight="bold"
+    )
     plot_top = top_in - _TITLE_IN - _LABEL_IN * len(labels)
     box = (_LEFT, (plot_top - _PLOT_IN) / height_in, _RIGHT - _LEFT, _PLOT_IN / height_in)
     axes = drawn.add_axes(box)
@@ -129,7 +131,7 @@ def _panel(
 def _curves(axes: Axes, panel: Panel, end_s: float) -> None:
     colours = (style.STREAMING, style.DELIVERED)
     for (name, sample), colour, dashes in zip(panel.curves, colours, ("-", (0, (5, 2))), strict=False):
-        if not len(sample):
+        if not sample.seen_s:
             continue
         durations_s, done = sample.curve()
         axes.step(
@@ -142,12 +144,14 @@ def _curves(axes: Axes, panel: Panel, end_s: float) -> None:
             zorder=4,
             label=f"{name} (n = {len(sample)})",
         )
-    if any(len(sample) for _, sample in panel.curves):
+    if any(sample.seen_s for _, sample in panel.curves):
         axes.legend(
             loc="lower right", fontsize=9, frameon=True, facecolor=style.PAPER, edgecolor="none", framealpha=1
         )
     else:
-        axes.text(0.5, 0.5, "no generation was started", ha="center", va="center", transform=axes.transAxes)
+        started = sum(len(sample) for _, sample in panel.curves)
+        nothing = f"none of {started} was seen to finish" if started else "no generation was started"
+        axes.text(0.5, 0.5, nothing, ha="center", va="center", transform=axes.transAxes)
 
 
 def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> None:
@@ -178,7 +182,9 @@ def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> No
         bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0},
     )
     right_px, line_px = (axes.transData.transform((x, 0))[0] for x in (end_s, at_s))
-    to_the_right = right_px - line_px >= style.text_width(label) + 8
+    before_px, after_px = line_px, right_px - line_px
+    to_the_right = after_px >= style.text_width(label) + 8 or after_px > before_px
+    style.shortened(label, max(after_px if to_the_right else before_px, 0) - 8, limit.directive)
     label.set_horizontalalignment("left" if to_the_right else "right")
     label.set_x(axes.transData.inverted().transform((line_px + (5 if to_the_right else -5), 0))[0])
 
@@ -199,7 +205,3 @@ def _end_s(panel: Panel) -> float:
     if not slowest:
         near = [limit.limit_s for limit, _ in panel.limits][:1] or [1.0]
     return max([slowest, *near]) * 1.06
-
-
-def _short(directive: str) -> str:
-    return directive if len(directive) <= 44 else directive[:43] + "…"
