@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,7 @@ class Shown:
     name: str
     svg: Markup
     caption: str
+    phrases: tuple[str, ...] = ()
 
 
 def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
@@ -95,13 +96,15 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt], spans: Seq
         if picked is None:
             continue
         fall = waterfall(picked.request, spans, judged.verdicts, attempts)
-        drawn = waterfall_figure.draw(fall)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
-        (folder / f"{name}.png").write_bytes(style.png(drawn))
+        whole = waterfall_figure.draw(fall)
+        (folder / f"{name}.png").write_bytes(style.png(whole))
         alt = (
             f"Waterfall of request {fall.request}, {len(fall.verdicts)} attempts. {'. '.join(fall.phrases)}."
         )
-        shown.append(_shown(folder, name, drawn, alt, _fall_caption(mode, picked)))
+        figure = _shown(folder, name, whole, alt, _fall_caption(mode, picked))
+        document = style.svg(waterfall_figure.draw(fall, phrases=False))
+        shown.append(replace(figure, svg=_inlined(document, name, alt), phrases=fall.phrases))
     return shown
 
 
@@ -166,8 +169,12 @@ def _limits(
 def _shown(folder: Path, name: str, drawn: Figure, alt: str, caption: str) -> Shown:
     document = style.svg(drawn)
     (folder / f"{name}.svg").write_text(document, encoding="utf-8")
+    return Shown(name, _inlined(document, name, alt), caption)
+
+
+def _inlined(document: str, name: str, alt: str) -> Markup:
     # The document is our own drawing: its texts were escaped when they were written into it.
-    return Shown(name, Markup(style.inline(document, name, alt)), caption)  # noqa: S704
+    return Markup(style.inline(document, name, alt))  # noqa: S704
 
 
 # --- tables ---------------------------------------------------------------------------------------

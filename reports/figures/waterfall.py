@@ -41,11 +41,11 @@ _LABELS = {
 }
 
 
-def draw(fall: Waterfall) -> Figure:
-    """The figure; an empty waterfall says so."""
+def draw(fall: Waterfall, *, phrases: bool = True) -> Figure:
+    """The figure; an empty waterfall says so. A page that writes the phrases itself leaves them out."""
     with style.look():
         places, depth = _places(fall)
-        said = _said(fall)
+        said = _said(fall) if phrases else []
         foot_in = _AXIS_IN + _LINE_IN * len(said) + 0.08
         height_in = depth + _HEAD_IN + foot_in
         drawn = style.figure(height_in)
