@@ -9,8 +9,12 @@ READY  := $(VENV)/.ready
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
 
-$(READY): constraints.txt pyproject.toml tools/make_venv.sh
+$(VENV)/.packages: constraints.txt tools/make_venv.sh
 	@sh tools/make_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(READY): $(VENV)/.packages pyproject.toml
+	@$(BIN)/pip -qq --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)   ## the main job: load through the article's chain, verdicts, a report

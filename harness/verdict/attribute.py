@@ -71,7 +71,8 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
     assert cutter.cut is not None
     layer = topology.layer(cutter.layer)
     above, below = seen_from_above(evidence, cutter, topology), seen_from_below(evidence, cutter, topology)
-    grade = Grade.PROVEN if above.confirmed and below.confirmed else Grade.TESTIFIED
+    confirmed = above.confirmed and below.confirmed and not evidence.joined_by_time
+    grade = Grade.PROVEN if confirmed else Grade.TESTIFIED
     return _verdict(
         evidence,
         kind=Kind.CUT,
@@ -100,7 +101,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=Grade.PROVEN if evidence.generation else Grade.TESTIFIED,
+        grade=_unless_guessed(Grade.PROVEN if evidence.generation else Grade.TESTIFIED, evidence),
         layer=client.layer,
         title=topology.client.title,
         reason="because its caller went away",
@@ -126,7 +127,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=Grade.PROVEN if evidence.generation else Grade.TESTIFIED,
+        grade=_unless_guessed(Grade.PROVEN if evidence.generation else Grade.TESTIFIED, evidence),
         layer=topology.upstream.name,
         title="the upstream",
         reason=f"without a timer ({fault or innermost.upstream})",
@@ -241,6 +242,10 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
         evidence=rests_on,
         **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields
     )
+
+
+def _unless_guessed(grade: Grade, evidence: AttemptEvidence) -> Grade:
+    return Grade.TESTIFIED if evidence.joined_by_time else grade
 
 
 def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:

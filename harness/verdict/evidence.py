@@ -83,6 +83,7 @@ class AttemptEvidence:
     layers: tuple[Edges, ...]  # the client first; holes where a layer did not report
     generation: GenerationEdge | None
     reported: frozenset[int]
+    joined_by_time: bool = False  # a span's place in this attempt rests on its instant alone
 
 
 def edges_of(span: Span) -> Edges:
@@ -136,19 +137,31 @@ def generation_of(span: Span) -> GenerationEdge:
 def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
     """Every attempt among the spans, in the order of their starts.
 
-    A hop belongs to the attempt that is its ancestor by parent ids: a request's attempts share one trace.
+    A hop belongs to the attempt that is its ancestor by parent ids: a request's attempts share one trace. Where
+    a span between them is missing, it belongs to the only attempt of its trace, or else to the one under way
+    when it began; that is a guess where clocks are skewed, and the evidence says so.
     """
     by_id = {span.span_id: span for span in spans}
-    attempts: dict[str, list[Span]] = {}
+    below: dict[str, list[Span]] = {}
+    in_trace: dict[str, list[Span]] = {}
     for span in by_id.values():
         if span.kind is SpanKind.ATTEMPT:
-            attempts.setdefault(span.span_id, [])
+            below[span.span_id] = []
+            in_trace.setdefault(span.trace_id, []).append(span)
+    guessed: set[str] = set()
     for span in by_id.values():
-        root = _attempt_above(span, by_id)
-        if root is not None and root.span_id in attempts:
-            attempts[root.span_id].append(span)
-    ordered = sorted(attempts, key=lambda span_id: by_id[span_id].start_s)
-    return [_evidence(by_id[span_id], attempts[span_id]) for span_id in ordered]
+        if span.kind is SpanKind.REQUEST:
+            continue
+        attempt = _attempt_above(span, by_id)
+        if attempt is None:
+            attempt = _under_way(span, in_trace.get(span.trace_id, []))
+            if attempt is None:
+                continue
+            if len(in_trace[span.trace_id]) > 1:
+                guessed.add(attempt.span_id)
+        below[attempt.span_id].append(span)
+    ordered = sorted(below, key=lambda span_id: by_id[span_id].start_s)
+    return [_evidence(by_id[span_id], below[span_id], span_id in guessed) for span_id in ordered]
 
 
 def _attempt_above(span: Span, by_id: dict[str, Span]) -> Span | None:
@@ -160,7 +173,14 @@ def _attempt_above(span: Span, by_id: dict[str, Span]) -> Span | None:
     return None
 
 
-def _evidence(attempt: Span, below: list[Span]) -> AttemptEvidence:
+def _under_way(span: Span, attempts: list[Span]) -> Span | None:
+    begun = [attempt for attempt in attempts if attempt.start_s <= span.start_s]
+    if begun:
+        return max(begun, key=lambda attempt: attempt.start_s)
+    return attempts[0] if len(attempts) == 1 else None
+
+
+def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> AttemptEvidence:  # noqa: FBT001
     layers = sorted(
         (edges_of(span) for span in below if span.kind in {SpanKind.ATTEMPT, SpanKind.HOP}),
         key=lambda edges: edges.position,
@@ -176,4 +196,5 @@ def _evidence(attempt: Span, below: list[Span]) -> AttemptEvidence:
         layers=tuple(layers),
         generation=generation_of(generations[-1]) if generations else None,
         reported=frozenset(edges.position for edges in layers),
+        joined_by_time=joined_by_time,
     )

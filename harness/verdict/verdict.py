@@ -114,7 +114,7 @@ class Verdict:
             return f"unattributed: {self.reason or self.outcome}{missing}"
         who = " and ".join(self.tie) if self.tie else self.layer
         how = f"by {self.timer}" if self.timer else self.reason or "without a timer"
-        when = f" after {format_duration(round(self.after_s, 3))}" if self.after_s is not None else ""
+        when = f" after {format_duration(round(self.after_s, 1))}" if self.after_s is not None else ""
         where = f", {self.phase.while_}" if self.phase else ""
         return f"{who} cut {how}{when}{where}" + (" (a tie)" if self.tie else "")
 

@@ -1,0 +1,65 @@
+"""The mock's own doors, beside the API: its books, its health, its behaviour. They need no key."""
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from aiohttp import web
+from pydantic import ValidationError
+
+from mock_upstream import bodies, errors
+from mock_upstream.errors import ApiError
+from mock_upstream.settings import Settings, explained, merged
+from mock_upstream.upstream import UPSTREAM
+
+_BEHAVIOUR_BYTES = 1_000_000
+
+
+async def get_ledger(request: web.Request) -> web.Response:
+    """`GET /_mock/ledger`: every row in its present state, and the sums."""
+    ledger = request.app[UPSTREAM].ledger
+    return _json({"rows": ledger.rows(), "totals": ledger.totals()})
+
+
+async def get_health(request: web.Request) -> web.Response:
+    """`GET /_mock/health`: whether it serves, what it is working on, the sums."""
+    upstream = request.app[UPSTREAM]
+    return _json(
+        {
+            "ok": True,
+            "running": upstream.workshop.running,
+            "model_s": upstream.clock.now_s(),
+            "totals": asdict(upstream.ledger.totals()),
+        }
+    )
+
+
+async def reset(request: web.Request) -> web.Response:
+    """`POST /_mock/reset`: stop all work, empty the books, forget what was seen."""
+    return _json({"stopped": request.app[UPSTREAM].reset()})
+
+
+async def get_behaviour(request: web.Request) -> web.Response:
+    """`GET /_mock/behaviour`: the settings in force."""
+    return _json(request.app[UPSTREAM].settings.model_dump(mode="json"))
+
+
+async def put_behaviour(request: web.Request) -> web.Response:
+    """`PUT /_mock/behaviour`: change the named settings for every request from now on."""
+    upstream = request.app[UPSTREAM]
+    changes = bodies.parse_json(await bodies.read(request, _BEHAVIOUR_BYTES))
+    try:
+        settings = Settings.model_validate(merged(upstream.settings.model_dump(), changes))
+    except ValidationError as error:
+        raise ApiError(400, explained(error), code="invalid_behaviour") from error
+    upstream.behave(settings)
+    return _json(settings.model_dump(mode="json"))
+
+
+async def nowhere(request: web.Request) -> web.Response:
+    """Any path nobody serves."""
+    raise errors.no_such_url(request.method, request.path)
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")

@@ -1,0 +1,172 @@
+"""One piece of work: it begins, it ends at its time, and it is billed, whoever is still there.
+
+Its life is a timer and a row in the ledger, not a task that a disconnect could reach. The caller's side tells
+it what happened there; the row settles when both sides are over.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mock_upstream.clock import ModelClock
+from mock_upstream.latency import Plan
+from mock_upstream.ledger import Ledger, Row
+from mock_upstream.usage import Usage
+
+
+def rounded(instant_s: float) -> float:
+    """Model time as it is written down: to the microsecond."""
+    return round(instant_s, 6)
+
+
+class Generation:
+    """One generation in progress. Instants are set once; the first account of each is the one that stays."""
+
+    __slots__ = (
+        "_clock",
+        "_enter",
+        "_over",
+        "_plan",
+        "_timer",
+        "_waiter",
+        "caller_side_open",
+        "row",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        row: Row,
+        plan: Plan,
+        usage: Usage,
+        *,
+        clock: ModelClock,
+        enter: Callable[[Row], None],
+        over: Callable[["Generation"], None],
+    ) -> None:
+        now_s = clock.now_s()
+        row.state = "running"
+        row.accepted_s = row.started_s = rounded(now_s)
+        row.profile = plan.profile
+        row.duration_s = rounded(plan.duration_s)
+        row.partials_s = tuple(rounded(now_s + offset_s) for offset_s in plan.partials_s)
+        self.row = row
+        self.usage = usage
+        self.caller_side_open = True
+        self._plan = plan
+        self._clock = clock
+        self._enter = enter
+        self._over = over
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer = asyncio.get_running_loop().call_at(
+            clock.loop_instant(now_s + plan.duration_s), self._finish
+        )
+        enter(row)
+
+    @property
+    def running(self) -> bool:
+        """Whether the work itself goes on."""
+        return self.row.state == "running" and self.row.finished_s is None
+
+    async def finished(self) -> None:
+        """Wait for the end of the work; only one caller can."""
+        if self.running:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def stop(self) -> None:
+        """End the server's part: the true duration will never be seen."""
+        if self.row.state == "running":
+            self._timer.cancel()
+            self.row.state = "settled" if self.row.finished_s is not None else "stopped"
+            self._enter(self.row)
+            self._over(self)
+
+    def first_byte(self) -> None:
+        """The first byte of the answer was handed over."""
+        if self.row.first_byte_s is None:
+            self.row.first_byte_s = self._now_s()
+
+    def partial_sent(self, index: int) -> None:
+        """Write the instant at which this partial image really went out in place of the planned one."""
+        partials_s = list(self.row.partials_s)
+        partials_s[index] = self._now_s()
+        self.row.partials_s = tuple(partials_s)
+
+    def sent(self) -> None:
+        """The last byte of the answer has left our own buffers."""
+        self.row.sent_s = self._now_s()
+
+    def delivered(self, evidence: str) -> None:
+        """The caller took all of it."""
+        self.row.delivered_s = self._now_s()
+        self.row.delivered = True
+        self.row.delivery_evidence = evidence
+
+    def caller_gone(self) -> None:
+        """The caller left; the work goes on."""
+        if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
+            self.row.caller_gone_s = self._now_s()
+            self.row.orphaned = self.running
+
+    def close_caller_side(self) -> None:
+        """Nothing more can happen between us and the caller."""
+        self.caller_side_open = False
+        self._settle()
+
+    def _finish(self) -> None:
+        self.row.finished_s = self._now_s()
+        if self.row.orphaned and self.row.caller_gone_s is not None:
+            self.row.orphaned_s = rounded(self.row.finished_s - self.row.caller_gone_s)
+        self.row.usage = self.usage.as_json()
+        self.row.billed = True
+        self.row.billed_usd = self.usage.usd
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.row.state == "running" and not self.caller_side_open and self.row.finished_s is not None:
+            self.row.state = "settled"
+            self._enter(self.row)
+            self._over(self)
+
+    def _now_s(self) -> float:
+        return rounded(self._clock.now_s())
+
+
+@dataclass
+class Workshop:
+    """All generations that are not over yet."""
+
+    clock: ModelClock
+    ledger: Ledger
+    open: dict[str, Generation] = field(default_factory=dict)
+    _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
+
+    def begin(self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes) -> Generation:
+        """Start the work; from here on it ends only by itself or with the server."""
+        first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
+        row.duplicate_of = None if first == row.generation else first
+        generation = Generation(row, plan, usage, clock=self.clock, enter=self.ledger.write, over=self._over)
+        self.open[row.generation] = generation
+        return generation
+
+    @property
+    def running(self) -> int:
+        """How many are being worked on now."""
+        return sum(generation.running for generation in self.open.values())
+
+    def stop_all(self) -> int:
+        """End every generation with the server; return how many were still being worked on."""
+        still = self.running
+        for generation in list(self.open.values()):
+            generation.stop()
+        return still
+
+    def forget(self) -> None:
+        """Let no later request be a duplicate of what came before."""
+        self._first_of.clear()
+
+    def _over(self, generation: Generation) -> None:
+        self.open.pop(generation.row.generation, None)

@@ -1,0 +1,282 @@
+"""From the fields of a request to an order, or to the refusal the real API would answer.
+
+The table says what each parameter may be; the walk over it knows no parameter by name. What depends on the
+model or on two parameters at once stands below, one function a rule.
+Reference "OpenAI Images API", sections 1 and 4.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mock_upstream import errors, models
+from mock_upstream.models import Model
+
+Fields = Mapping[str, Any]
+
+GENERATIONS, EDITS, VARIATIONS, RESPONSES = (
+    "images.generations",
+    "images.edits",
+    "images.variations",
+    "responses",
+)
+
+PROMPT_CHARS = 32_000
+EDGE_STEP_PX, EDGE_MOST_PX, RATIO_MOST, PIXELS_LEAST, PIXELS_MOST = 16, 3_840, 3, 655_360, 8_294_400
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made, everything resolved: no `auto` is left in it."""
+
+    endpoint: str
+    model: Model
+    model_name: str
+    prompt: str
+    size: tuple[int, int]
+    quality: str
+    n: int = 1
+    output_format: str = "png"
+    output_compression: int = 100
+    background: str = "opaque"
+    moderation: str = "auto"
+    stream: bool = False
+    partial_images: int = 0
+    safety_identifier: str | None = None
+    references: int = 0
+    reference_tokens: int = 0
+    fidelity: str | None = None
+
+    @property
+    def size_text(self) -> str:
+        """`WxH`, as answers carry it."""
+        return f"{self.size[0]}x{self.size[1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One key of a body: its type, its bounds, and the models that know it."""
+
+    name: str
+    kind: type
+    low: int = 0
+    high: int = 0
+    choices: Callable[[Model], tuple[str, ...]] | tuple[str, ...] = ()
+    nullable: bool = False
+    known: Callable[[Model], bool] = lambda _: True
+    endpoints: tuple[str, ...] = (GENERATIONS, EDITS, RESPONSES)
+
+
+_IMAGES = (GENERATIONS, EDITS)
+
+PARAMETERS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("prompt", str, low=1, high=PROMPT_CHARS, endpoints=_IMAGES),
+        Parameter("model", str, nullable=True),
+        Parameter("n", int, low=1, high=10, nullable=True, endpoints=_IMAGES),
+        Parameter("size", str, nullable=True),
+        Parameter("quality", str, choices=lambda model: (*model.qualities, "auto"), nullable=True),
+        Parameter("output_format", str, choices=lambda model: model.formats, nullable=True),
+        Parameter("output_compression", int, low=0, high=100, nullable=True),
+        Parameter("background", str, choices=("transparent", "opaque", "auto"), nullable=True),
+        Parameter("moderation", str, choices=("low", "auto"), nullable=True),
+        Parameter("stream", bool, nullable=True, endpoints=_IMAGES),
+        Parameter("partial_images", int, low=0, high=3, nullable=True),
+        Parameter("user", str, endpoints=_IMAGES),
+        Parameter("safety_identifier", str, nullable=True, endpoints=_IMAGES),
+        Parameter("complexity", str, choices=("low", "medium", "high"), known=lambda model: model.complexity),
+        Parameter("frame_count", int, low=2, high=16, known=lambda model: "gif" in model.formats),
+        Parameter("frame_duration_ms", int, low=1, high=60_000, known=lambda model: "gif" in model.formats),
+        Parameter("svg", dict, known=lambda model: "svg" in model.formats),
+        Parameter(
+            "input_fidelity", str, choices=("high", "low"), nullable=True, endpoints=(EDITS, RESPONSES)
+        ),
+    )
+}
+
+# What the official SDK's own tests send although these models know it no more.
+LENIENT_UNKNOWN = frozenset({"response_format", "style"})
+
+_JSON_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a decimal"),
+    (str, "a string"),
+    (list, "an array"),
+    (dict, "an object"),
+    (type(None), "null"),
+)
+_JSON_NAMES = dict(_JSON_KINDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How fields are read: for which endpoint, how strictly, and what `auto` becomes."""
+
+    endpoint: str = GENERATIONS
+    lenient: bool = False
+    auto_quality: str = "medium"
+    prefix: str = ""  # before a parameter's name in a refusal: `tools[0].`
+
+
+def read_order(fields: Fields, reading: Reading) -> Order:
+    """The order in these fields, or the refusal of the first thing that is wrong with them."""
+    model_name, model = _model(fields, reading)
+    values = _values(fields, model, reading)
+    if "prompt" in _of_endpoint(reading) and "prompt" not in values:
+        raise errors.missing_parameter("prompt")
+    quality = values.get("quality") or "auto"
+    output_format = values.get("output_format") or "png"
+    order = Order(
+        endpoint=reading.endpoint,
+        model=model,
+        model_name=model_name,
+        prompt=values.get("prompt", ""),
+        size=_size(values.get("size") or "auto", model, reading),
+        quality=reading.auto_quality if quality == "auto" else quality,
+        n=values.get("n") or 1,
+        output_format=output_format,
+        output_compression=_or(values.get("output_compression"), 100),
+        background=_background(values.get("background") or "auto", model, output_format, reading),
+        moderation=values.get("moderation") or "auto",
+        stream=bool(values.get("stream")),
+        partial_images=values.get("partial_images") or 0,
+        safety_identifier=values.get("safety_identifier"),
+        fidelity=_fidelity(values.get("input_fidelity"), model, model_name, reading),
+    )
+    if order.stream and order.n > 1:
+        raise errors.stream_needs_one()
+    return order
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _of_endpoint(reading: Reading) -> dict[str, Parameter]:
+    return {name: one for name, one in PARAMETERS.items() if reading.endpoint in one.endpoints}
+
+
+def _model(fields: Fields, reading: Reading) -> tuple[str, Model]:
+    name = fields.get("model")
+    if name is None:
+        name = models.DEFAULT_MODEL
+    if not isinstance(name, str):
+        raise errors.wrong_type(f"{reading.prefix}model", "a string", kind_of(name))
+    found = models.find(name)
+    if found is None and reading.lenient:
+        found = models.MODELS[models.DEFAULT_MODEL]
+    if found is None:
+        raise errors.no_such_model(name)
+    return name, found
+
+
+def _values(fields: Fields, model: Model, reading: Reading) -> dict[str, Any]:
+    """Every field, checked against the table; unknown keys first, in the order of the body."""
+    table = _of_endpoint(reading)
+    for name in fields:
+        if name in table and table[name].known(model):
+            continue
+        if not (reading.lenient and name in LENIENT_UNKNOWN):
+            raise errors.unknown_parameter(reading.prefix + name)
+    return {
+        name: _checked(table[name], value, model, reading)
+        for name, value in fields.items()
+        if name in table and not (value is None and table[name].nullable)
+    }
+
+
+def _checked(parameter: Parameter, value: Any, model: Model, reading: Reading) -> Any:
+    name = reading.prefix + parameter.name
+    kind: type[Any] = parameter.kind
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise errors.wrong_type(name, _JSON_NAMES[kind], kind_of(value))
+    if kind is int:
+        _check_integer(name, parameter, value)
+    if kind is str:
+        _check_string(name, parameter, value, model)
+    return value
+
+
+def _check_integer(name: str, parameter: Parameter, value: int) -> None:
+    if not parameter.low <= value <= parameter.high:
+        raise errors.integer_outside(name, value, parameter.low, parameter.high)
+
+
+def _check_string(name: str, parameter: Parameter, value: str, model: Model) -> None:
+    if len(value) < parameter.low:
+        raise errors.empty_string(name)
+    if parameter.high and len(value) > parameter.high:
+        raise errors.string_too_long(name, len(value), parameter.high)
+    choices = parameter.choices(model) if callable(parameter.choices) else parameter.choices
+    if choices and value not in choices:
+        raise errors.bad_choice(name, value, choices)
+
+
+def kind_of(value: Any) -> str:
+    """The JSON type of a value, with its article."""
+    return next((named for kind, named in _JSON_KINDS if isinstance(value, kind)), "something else")
+
+
+def _size(text: str, model: Model, reading: Reading) -> tuple[int, int]:
+    if text == "auto":
+        return models.SQUARE
+    size = _parsed_size(text)
+    reason = _size_reason(size, model)
+    if reason is None:
+        assert size is not None
+        return size
+    if reading.lenient:
+        return models.SQUARE
+    raise errors.bad_size(text, reason, fixed=not model.free_sizes, param=f"{reading.prefix}size")
+
+
+def _parsed_size(text: str) -> tuple[int, int] | None:
+    width, by, height = text.partition("x")
+    digits = (width + height).isascii() and width.isdigit() and height.isdigit() and len(text) <= 11
+    return (int(width), int(height)) if by and digits else None
+
+
+def _size_reason(size: tuple[int, int] | None, model: Model) -> str | None:
+    """Why the model does not make this size; `None` if it does."""
+    if not model.free_sizes:
+        known = size in models.FIXED_SIZES
+        return None if known else "Supported sizes are 1024x1024, 1024x1536, 1536x1024, and auto."
+    if size is None or min(size) == 0:
+        return "Expected a size in the form WIDTHxHEIGHT, or auto."  # ours: no published wording
+    return next((reason for wrong, reason in _SIZE_RULES if wrong(*size)), None)
+
+
+# The wordings of the edge, step and minimum rules are published; the other two follow them (template).
+_SIZE_RULES: tuple[tuple[Callable[[int, int], bool], str], ...] = (
+    (
+        lambda w, h: bool(w % EDGE_STEP_PX or h % EDGE_STEP_PX),
+        "Width and height must both be divisible by 16.",
+    ),
+    (lambda w, h: max(w, h) > EDGE_MOST_PX, "The longest edge must be less than or equal to 3840"),
+    (
+        lambda w, h: max(w, h) > RATIO_MOST * min(w, h),
+        "The ratio of the longest edge to the shortest must be less than or equal to 3:1.",
+    ),
+    (lambda w, h: w * h < PIXELS_LEAST, "Requested resolution is below the current minimum pixel budget."),
+    (lambda w, h: w * h > PIXELS_MOST, "Requested resolution is above the current maximum pixel budget."),
+)
+
+
+def _background(value: str, model: Model, output_format: str, reading: Reading) -> str:
+    if value != "transparent":
+        return "opaque"
+    if model.transparent and output_format in ("png", "webp"):
+        return "transparent"
+    if reading.lenient:
+        return "opaque"
+    raise errors.no_transparency()
+
+
+def _fidelity(value: str | None, model: Model, model_name: str, reading: Reading) -> str | None:
+    if value is None or value in model.fidelities or reading.lenient:
+        return value
+    if not model.fidelities:
+        raise errors.no_input_fidelity(model_name)
+    raise errors.bad_choice(f"{reading.prefix}input_fidelity", value, model.fidelities)

@@ -1,0 +1,101 @@
+"""What a finished generation says: a JSON body or the events of a stream, around their pictures.
+
+Both are lists of buffers, so that a cached picture is written where it lies.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from mock_upstream.images import Plate, Press, Shape
+from mock_upstream.parameters import EDITS, Order
+from mock_upstream.usage import Usage
+
+_PICTURE = "\0picture\0"
+_PICTURE_JSON = orjson.dumps(_PICTURE)
+
+
+def plate_for(order: Order, press: Press) -> Plate:
+    """The plate of this order's shape."""
+    width, height = order.size
+    compression = 100 if order.output_format == "png" else order.output_compression
+    return press.plate(Shape(width, height, order.output_format, order.background, compression))
+
+
+def described(order: Order) -> dict[str, str]:
+    """What every answer says about its picture: everything resolved, never `auto`."""
+    return {
+        "background": order.background,
+        "output_format": order.output_format,
+        "quality": order.quality,
+        "size": order.size_text,
+    }
+
+
+def json_body(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
+    """The body of a plain answer; `name` makes its pictures unique."""
+    body: dict[str, Any] = {
+        "created": created,
+        **described(order),
+        "data": [{"b64_json": _PICTURE}] * order.n,
+        "usage": usage.as_json(),
+    }
+    if order.safety_identifier is not None:
+        body["safety_identifier"] = order.safety_identifier
+    plate = plate_for(order, press)
+    pictures = [plate.print(f"{name}/{index}") for index in range(order.n)]
+    return _filled(orjson.dumps(body, option=orjson.OPT_INDENT_2), pictures)
+
+
+def partial_event(order: Order, index: int, *, name: str, created: int, press: Press) -> list[bytes]:
+    """One partial image."""
+    kind = f"{_prefix(order)}.partial_image"
+    facts: dict[str, Any] = {
+        "type": kind,
+        "b64_json": _PICTURE,
+        "created_at": created,
+        **described(order),
+        "partial_image_index": index,
+    }
+    return _event(kind, facts, plate_for(order, press).print(f"{name}/partial/{index}"))
+
+
+def completed_event(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
+    """The final image and the bill: the only end marker a caller may trust."""
+    kind = f"{_prefix(order)}.completed"
+    facts: dict[str, Any] = {
+        "type": kind,
+        "b64_json": _PICTURE,
+        "created_at": created,
+        **described(order),
+        "usage": usage.as_json(),
+    }
+    return _event(kind, facts, plate_for(order, press).print(f"{name}/0"))
+
+
+def event(kind: str, facts: dict[str, Any]) -> bytes:
+    """One event without a picture: its name, one line of data, a blank line."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(facts))
+
+
+def _event(kind: str, facts: dict[str, Any], picture: Sequence[bytes]) -> list[bytes]:
+    return _filled(event(kind, facts), [picture])
+
+
+def _prefix(order: Order) -> str:
+    return "image_edit" if order.endpoint == EDITS else "image_generation"
+
+
+def _filled(text: bytes, pictures: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """The text with its pictures in their places; what stands between two cached parts is joined."""
+    gaps = text.split(_PICTURE_JSON)
+    buffers: list[bytes] = []
+    pending = gaps[0]
+    for (before, stamp, after), gap in zip(pictures, gaps[1:], strict=True):
+        head, tail = pending + b'"', b'"' + gap
+        buffers += (
+            [head + before + stamp, after] if len(before) < len(after) else [head, before, stamp + after]
+        )
+        pending = tail
+    return [*buffers, pending]

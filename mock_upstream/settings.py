@@ -1,0 +1,127 @@
+"""What a user may set, in a file or in code: one tree, every name checked, nothing guessed.
+
+`None` is "no limit" or "not set"; zero is refused where it would mean either. Durations are model seconds.
+"""
+
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """A branch of the tree: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LatencyRow(Part):
+    """How long a generation takes that matches; what is not named matches anything. The first match wins."""
+
+    name: str | None = None
+    model: str | None = None
+    size: str | None = None
+    quality: str | None = None
+    references: Annotated[int, Field(ge=0)] | None = None
+    fidelity: Literal["low", "high"] | None = None
+    constant_s: PositiveFloat | None = None
+    median_s: PositiveFloat | None = None
+    p95_s: PositiveFloat | None = None
+    csv: str | None = None
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        laws = [law for law in ("constant_s", "median_s", "csv") if getattr(self, law) is not None]
+        if len(laws) != 1:
+            raise ValueError(
+                "a latency row has exactly one of constant_s, median_s (with or without p95_s) and csv"
+            )
+        if self.p95_s is not None and (self.median_s is None or self.p95_s <= self.median_s):
+            raise ValueError("p95_s belongs to a median_s below it")
+        return self
+
+
+class Latency(Part):
+    """How long generations take, and when their partial images come."""
+
+    constant_s: PositiveFloat | None = None  # every generation takes exactly this long
+    rows: tuple[LatencyRow, ...] = ()  # asked before the article's own
+    partials: Literal["article", "observed-2026"] = "article"
+    first_partial_s: tuple[PositiveFloat, PositiveFloat] = (5.0, 15.0)  # the article: "5-15 s"
+    slower_per_running: Annotated[float, Field(ge=0)] = 0.0  # 0.05: each other running generation adds 5 %
+
+
+class Stream(Part):
+    """How a stream is framed beyond the published events."""
+
+    done_marker: bool = False  # `data: [DONE]` after the last event, as some gateways send
+
+
+class Limits(Part):
+    """What the server takes before it refuses to read on."""
+
+    body_bytes: PositiveInt = 1_000_000_000  # sixteen images of 50 MB and their form
+    json_bytes: PositiveInt = 400_000_000  # sixteen data URLs of 20,971,520 characters, and the rest
+    header_bytes: PositiveInt = 32_768
+    keepalive_s: PositiveFloat = 3_600.0  # model seconds an idle connection is kept
+
+
+class Settings(Part):
+    """Everything, with defaults that reproduce the article on the published API."""
+
+    seed: int = 0
+    lenient: bool = False
+    organization: str = "org-mock"
+    auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
+    latency: Latency = Latency()
+    stream: Stream = Stream()
+    limits: Limits = Limits()
+
+
+def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The old tree with the branches that the changes name; lists are replaced, not mixed."""
+    result = dict(old)
+    for name, value in changes.items():
+        inner = result.get(name)
+        result[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
+def explained(error: ValidationError) -> str:
+    """The first mistake as one sentence: where it is, what is wrong, and the nearest right spelling."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"]) or "the whole"
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg'].removeprefix('Value error, ')}"
+    known = _names_at(Settings, first["loc"][:-1])
+    near = get_close_matches(str(first["loc"][-1]), known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
+    return f"{place}: there is no such setting; {hint}"
+
+
+def _names_at(model: type[BaseModel], steps: tuple[int | str, ...]) -> list[str]:
+    """The names that a setting may have at this place of the tree."""
+    for step in steps:
+        if isinstance(step, int):
+            continue
+        inner = _model_in(model.model_fields[step].annotation) if step in model.model_fields else None
+        if inner is None:
+            return []
+        model = inner
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)

@@ -1,0 +1,48 @@
+"""The parts of one running mock, and what is put back when it is reset."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from mock_upstream.clock import ModelClock
+from mock_upstream.dice import Sightings
+from mock_upstream.generation import Workshop
+from mock_upstream.images import Press
+from mock_upstream.ledger import Ledger
+from mock_upstream.settings import Settings
+
+
+@dataclass
+class Upstream:
+    """One mock: its behaviour, its clock, its books, its work in progress."""
+
+    settings: Settings
+    clock: ModelClock
+    ledger: Ledger
+    press: Press
+    worker: int = 0
+    workshop: Workshop = field(init=False)
+    sightings: Sightings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.workshop = Workshop(self.clock, self.ledger)
+        self.sightings = Sightings(self.settings.seed, self.worker)
+
+    def behave(self, settings: Settings) -> None:
+        """Take these settings for every request from now on."""
+        reseeded = settings.seed != self.settings.seed
+        self.settings = settings
+        if reseeded:
+            self.sightings = Sightings(settings.seed, self.worker)
+
+    def reset(self) -> int:
+        """Stop all work and forget everything that was; return how many generations that stopped."""
+        stopped = self.workshop.stop_all()
+        self.workshop.forget()
+        self.ledger.clear()
+        self.sightings = Sightings(self.settings.seed, self.worker)
+        return stopped
+
+
+UPSTREAM = web.AppKey("upstream", Upstream)
+REQUEST_ID = web.RequestKey("request_id", str)

@@ -1,0 +1,168 @@
+"""Our own Locust user: the real SDK, one request after the other, nothing lost.
+
+Locust's `OpenAIUser` reports a request from a response hook, so that one that timed out is never counted; its
+statistics round to whole seconds above ten. Here each attempt writes its own record, and Locust's statistics
+are for watching only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+import gevent.event
+from locust import User, constant, events, task
+from locust.exception import StopUser
+
+from harness.client.asking import Asking, asking_for
+from harness.clock.clock import wall_s
+from harness.trace import names
+from harness.trace.records import Outcome, Span, SpanKind
+from scenarios.plan import Order, orders
+from scenarios.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import openai
+
+_STALL_EVERY_S = 0.02
+
+
+class ImageUser(User):
+    """Takes orders from the plan until there are none left."""
+
+    abstract = True
+    wait_time = constant(0)
+    session: Session
+    _serial = 0
+
+    def on_start(self) -> None:
+        """Give this user a number and its own clients."""
+        ImageUser._serial += 1
+        self.number = ImageUser._serial
+        self.clients: dict[str, openai.OpenAI] = {}
+
+    @task
+    def take_an_order(self) -> None:
+        """Make the next request of the plan."""
+        order = next(PLAN, None)
+        if order is None:
+            raise StopUser
+        asking = Asking(request=order.request, mode=order.mode, user=self.number)
+        started_s = self.session.clock.now_s()
+        error: BaseException | None = None
+        try:
+            with asking_for(asking):
+                self.ask(self._client(order.mode), order)
+        except Exception as raised:
+            # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
+            error = raised
+            if not asking.attempts:
+                raise  # nothing went out on the wire: a mistake in the scenario
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._write_down(asking, started_s, error)
+            PLAN.done()
+
+    def ask(self, client: openai.OpenAI, order: Order) -> None:
+        """What one order means: the scenario says it."""
+        raise NotImplementedError
+
+    def _client(self, mode: str) -> openai.OpenAI:
+        if mode not in self.clients:
+            self.clients[mode] = self.session.client(mode)
+        return self.clients[mode]
+
+    def _write_down(self, asking: Asking, started_s: float, error: BaseException | None) -> None:
+        ended_s = self.session.clock.now_s()
+        last = asking.attempts[-1] if asking.attempts else None
+        outcome = last.outcome if last else Outcome.CENSORED
+        self.session.spans(
+            Span(
+                trace_id=asking.trace_id,
+                span_id=asking.span_id,
+                parent_id=None,
+                layer="caller",
+                kind=SpanKind.REQUEST,
+                name=f"image request ({asking.mode})",
+                start_s=started_s,
+                end_s=ended_s,
+                attributes={
+                    names.REQUEST: asking.request,
+                    names.MODE: asking.mode,
+                    names.OUTCOME: str(outcome),
+                    names.GENAI_OPERATION: "generate_content",
+                    names.GENAI_OUTPUT_TYPE: "image",
+                },
+                error=type(error).__name__ if error else None,
+            )
+        )
+        self.environment.events.request.fire(
+            request_type="image",
+            name=asking.mode,
+            response_time=(ended_s - started_s) * 1000,
+            response_length=last.bytes if last else 0,
+            exception=error or None,
+            context={},
+        )
+
+
+class Plan:
+    """The orders still to be made, shared by all users of this process; tells when the last has been answered."""
+
+    def __init__(self) -> None:
+        self._orders: Iterator[Order] = iter(())
+        self._open = 0
+        self.finished = gevent.event.Event()
+
+    def fill(self, session: Session) -> None:
+        """Take the orders of a session."""
+        load = session.load
+        self._orders = orders(load.modes, load.requests, load.seed)
+        self._open = len(load.modes) * load.requests
+
+    def __iter__(self) -> Plan:
+        return self
+
+    def __next__(self) -> Order:
+        return next(self._orders)
+
+    def done(self) -> None:
+        """One order has been answered, one way or the other."""
+        self._open -= 1
+        if self._open == 0:
+            self.finished.set()
+
+
+PLAN = Plan()
+
+
+@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's hooks carry no types
+def _start(environment: object, **_: object) -> None:
+    session = Session.from_environment()
+    ImageUser.session = session
+    PLAN.fill(session)
+    gevent.spawn(_watch_the_hub, session)
+    gevent.spawn(_quit_when_finished, environment)
+
+
+@events.quitting.add_listener  # type: ignore[untyped-decorator]  # as above
+def _stop(**_: object) -> None:
+    if hasattr(ImageUser, "session"):
+        ImageUser.session.close()
+
+
+def _watch_the_hub(session: Session) -> None:
+    """A greenlet that only sleeps: by how much it wakes too late is by how much all others do."""
+    while True:
+        before = wall_s()
+        gevent.sleep(_STALL_EVERY_S)
+        session.stalled(wall_s() - before - _STALL_EVERY_S)
+
+
+def _quit_when_finished(environment: object) -> None:
+    PLAN.finished.wait()
+    environment.runner.quit()  # type: ignore[attr-defined]  # Locust hands its Environment untyped
