@@ -155,23 +155,19 @@ def _curves(axes: Axes, panel: Panel, end_s: float) -> None:
 
 
 def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> None:
-    """A line at the limit, its label on a row of its own above the plot; `number` counts rows from below."""
-    reach = 1.0 + (number + 0.55) * _LABEL_IN / _PLOT_IN
+    """A line at the limit, its label on a row of its own above the plot; `number` counts rows from below.
+
+    The label begins right of its line, and further left only where it would not fit: then the line ends
+    beneath it.
+    """
+    row = 1.0 + (number + 0.55) * _LABEL_IN / _PLOT_IN
     beyond_axis = limit.limit_s > end_s
-    at_s = end_s if beyond_axis else limit.limit_s
-    if not beyond_axis:
-        axes.plot(
-            [at_s, at_s],
-            [0, reach],
-            color=style.CUT,
-            lw=1.2,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            zorder=3,
-        )
+    left_px, line_px, right_px = (
+        float(axes.transData.transform((x, 0))[0]) for x in (0, min(limit.limit_s, end_s), end_s)
+    )
     label = axes.text(
-        at_s,
-        reach,
+        0,
+        row,
         text + (" →" if beyond_axis else ""),
         transform=axes.get_xaxis_transform(),
         va="center",
@@ -181,12 +177,20 @@ def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> No
         zorder=6,
         bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0},
     )
-    right_px, line_px = (axes.transData.transform((x, 0))[0] for x in (end_s, at_s))
-    before_px, after_px = line_px, right_px - line_px
-    to_the_right = after_px >= style.text_width(label) + 8 or after_px > before_px
-    style.shortened(label, max(after_px if to_the_right else before_px, 0) - 8, limit.directive)
-    label.set_horizontalalignment("left" if to_the_right else "right")
-    label.set_x(axes.transData.inverted().transform((line_px + (5 if to_the_right else -5), 0))[0])
+    style.shortened(label, max(right_px - line_px - 5, 0.5 * (right_px - left_px)), limit.directive)
+    at_px = min(line_px + 5, right_px - style.text_width(label))
+    label.set_x(axes.transData.inverted().transform((at_px, 0))[0])
+    if not beyond_axis:
+        reach = row if at_px > line_px else row - 0.4 * _LABEL_IN / _PLOT_IN
+        axes.plot(
+            [limit.limit_s, limit.limit_s],
+            [0, reach],
+            color=style.CUT,
+            lw=1.2,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            zorder=3,
+        )
 
 
 def _label_rows(panel: Panel) -> list[tuple[Limit, str]]:
