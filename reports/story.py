@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from harness.trace.records import Attempt
+
+
+_READABLE = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ def _who_cut(figures: Mapping[str, Any]) -> str:
         return "No attempt was made."
     rows = _merged(figures["verdicts"])
     delivered = int(figures["attempt_outcomes"].get("delivered", 0))
+    rejected = int(figures["attempt_outcomes"].get("rejected", 0))
     unattributed, censored = int(figures["unattributed"]), int(figures["attempt_outcomes"].get("censored", 0))
     sentences = []
     if rows:
@@ -60,26 +64,28 @@ def _who_cut(figures: Mapping[str, Any]) -> str:
         sentences.append(
             f"{_cutter(first)} cut {first['attempts']} of {plural(attempts, 'attempt')}{_how(first)}."
         )
-        if others:
-            also = [f"{_cutter(row)} cut {row['attempts']}{_how(row)}" for row in others[:2]]
-            rest = sum(row["attempts"] for row in others[2:])
-            also += [f"others cut {rest}"] if rest else []
-            sentences.append(f"{_and(also)}.")
+        if len(others) == 1:
+            sentences.append(f"{_cutter(others[0])} cut {others[0]['attempts']}{_how(others[0])}.")
+        elif others:
+            rest = sum(row["attempts"] for row in others)
+            sentences.append(f"{len(others)} other limits cut {rest}.")
         if delivered:
-            sentences.append(f"{delivered} {'was' if delivered == 1 else 'were'} delivered.")
+            sentences.append(f"{delivered} {_were(delivered)} delivered.")
     elif delivered == attempts:
         all_of_them = "the only attempt was" if attempts == 1 else f"all {attempts} attempts were"
         sentences.append(f"Nobody cut: {all_of_them} delivered.")
+    elif censored == attempts:
+        return f"The run ended before any of {plural(attempts, 'attempt')} did."
     else:
         sentences.append(
             f"Nobody is known to have cut any of {plural(attempts, 'attempt')}; {delivered} were delivered."
         )
+    if rejected:
+        sentences.append(f"{rejected} {_were(rejected)} rejected by the API.")
     if unattributed:
         sentences.append(f"{unattributed} could not be attributed.")
     if censored:
-        sentences.append(
-            f"{censored} {'was' if censored == 1 else 'were'} still under way when the run ended."
-        )
+        sentences.append(f"{censored} {_were(censored)} still under way when the run ended.")
     return " ".join(sentences)
 
 
@@ -104,7 +110,9 @@ def _how(row: Mapping[str, Any]) -> str:
     if not row["timer"]:
         return f" {row['reason']}" if row.get("reason") else ""
     limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] is not None else ""
-    return f" by {row['timer']} ({row['directive']}{limit})"
+    # A knob's full path belongs in the table; a headline is to be read.
+    knob = row["directive"] if len(row["directive"]) <= _READABLE else row["directive"][: _READABLE - 1] + "…"
+    return f" by {row['timer']} ({knob}{limit})"
 
 
 def agreement(figures: Mapping[str, Any]) -> str:
@@ -138,5 +146,5 @@ def share(part: float | None) -> str:
     return f"{part * 100:.0f} %"
 
 
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
