@@ -62,6 +62,7 @@ class Behind:
     billed_usd: float
     delivered: bool
     settled: bool = True
+    handed_to: str | None = None  # a layer that took the image although nobody waited there any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,8 @@ def _what_became(behind: Behind) -> str:
         return "the generation was still running when the run ended"
     if behind.orphaned:
         return f"the generation ran on for {format_duration(round(behind.ran_on_s, 1))} and {billed}"
+    if behind.handed_to:
+        return f"the image went to {behind.handed_to}, which had nobody to give it to, and {billed}"
     if behind.delivered:
         return f"the generation had been delivered and {billed}"
     return f"the generation had finished and {billed}"
