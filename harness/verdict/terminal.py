@@ -97,7 +97,7 @@ def drawing(fall: Waterfall, width: int, signs: Signs = _UNICODE) -> list[Text]:
     if max(map(len, names)) > at_most:
         names = [name.removeprefix("request ").removeprefix("attempt ") for name in names]
     left = min(max(map(len, names)), at_most) + 1
-    canvas = _Canvas(width - left, max(fall.end_s, 0.001), signs)
+    canvas = _Canvas(width - left, _end_s(fall, width - left), signs)
     lines = [*_key(fall, width, signs), Text()]
     for name, row in zip(names, fall.rows, strict=True):
         if row.depth == 1 and row.attempt > 1:
@@ -108,6 +108,14 @@ def drawing(fall: Waterfall, width: int, signs: Signs = _UNICODE) -> list[Text]:
         if overflow:
             lines.append(Text(" " * left) + overflow)
     return [*lines, *(Text(" " * left) + line for line in canvas.axis())]
+
+
+def _end_s(fall: Waterfall, width: int) -> float:
+    """Far enough that all notes have room beside their bars, where that costs the bars little."""
+    end_s = max(fall.end_s, 0.001)
+    rows = [row for row in fall.rows if row.note and not _orphaned(row)]
+    reach_s = max([end_s, *(row.end_s / max(0.05, 1 - (len(row.note) + 3) / width) for row in rows)])
+    return reach_s if reach_s <= 1.25 * end_s else end_s
 
 
 class _Canvas:
@@ -207,7 +215,11 @@ def _style(row: Row, *, label: bool) -> str:
         return _CUT
     if label:
         return "bold" if row.part is Part.REQUEST else ""
-    return _ORPHAN if any(piece.doing is Doing.ORPHANED for piece in row.segments) else _GREY
+    return _ORPHAN if _orphaned(row) else _GREY
+
+
+def _orphaned(row: Row) -> bool:
+    return any(piece.doing is Doing.ORPHANED for piece in row.segments)
 
 
 def _indented(row: Row) -> str:

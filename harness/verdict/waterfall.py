@@ -123,16 +123,19 @@ class Waterfall:
 def waterfall(
     request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()
 ) -> Waterfall:
-    """The rows of one request; none where no span of it was written.
+    """The rows of one request; none where nobody wrote of it.
 
-    `attempts` are the client's own records: they know when each event of a stream arrived.
+    `attempts` are the client's own records: they know when each event of a stream arrived, and of attempts
+    that were under way when the run was ended, of which no layer wrote a span.
     """
-    spans = list(spans)
+    spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
     judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
-    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts if attempt.request == request}
+    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
     tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
     whole = next((span for span in spans if _is_request(span, request)), None)
-    origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
+    unseen = [attempt for attempt in attempts if attempt.span_id not in {span.span_id for span in tries}]
+    begun_s = [span.start_s for span in tries] + [attempt.started_s for attempt in unseen]
+    origin_s = whole.start_s if whole else min(begun_s, default=0.0)
     below = _below(tries, spans)
     rows: list[Row] = []
     for attempt in tries:
@@ -141,14 +144,20 @@ def waterfall(
             _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
             for span in _inward(attempt, below[attempt.span_id])
         ]
-    outcome = str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
-    if tries:
-        rows.insert(0, _request_row(request, whole, tries, outcome, origin_s))
+    rows += [_unseen_row(attempt, origin_s) for attempt in unseen]
+    outcome = (
+        Outcome.CENSORED if unseen else str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
+    )
+    if rows:
+        rows.insert(0, _request_row(request, whole, rows, outcome, origin_s))
     ordered = tuple(judged[number] for number in sorted(judged))
+    modes = [attempt.mode for attempt in attempts] + [
+        str(span.attributes.get(names.MODE, "")) for span in tries
+    ]
     return Waterfall(
         request=request,
-        mode=str(tries[0].attributes.get(names.MODE, "")) if tries else "",
-        outcome=outcome,
+        mode=modes[0] if modes else "",
+        outcome=str(outcome),
         origin_s=origin_s,
         rows=tuple(rows),
         verdicts=ordered,
@@ -337,24 +346,36 @@ def _generation_note(span: Span, verdict: Verdict | None) -> str:
     return f"delivered, {money}" if has.get(names.DELIVERED) else money
 
 
-def _request_row(
-    request: str, whole: Span | None, tries: Sequence[Span], outcome: str, origin_s: float
-) -> Row:
-    start_s = whole.start_s if whole else tries[0].start_s
-    end_s = max([whole.end_s] if whole else [span.end_s for span in tries])
-    end_s = max(end_s, start_s)
-    asking = [
-        Segment(Doing.ASKING, span.start_s, max(span.start_s, min(span.end_s, end_s))) for span in tries
-    ]
+def _unseen_row(attempt: Attempt, origin_s: float) -> Row:
+    """An attempt of which only the client's record is left: it began, and the run ended."""
+    began_s = _since(attempt.started_s, origin_s)
+    return Row(
+        kind=SpanKind.ATTEMPT,
+        part=Part.UNKNOWN,
+        label=f"attempt {attempt.number}",
+        depth=1,
+        attempt=attempt.number,
+        start_s=began_s,
+        end_s=began_s if attempt.ended_s is None else _since(attempt.ended_s, origin_s),
+        segments=(),
+        note="under way when the run ended" if attempt.ended_s is None else str(attempt.outcome),
+    )
+
+
+def _request_row(request: str, whole: Span | None, rows: Sequence[Row], outcome: str, origin_s: float) -> Row:
+    tries = [row for row in rows if row.kind is SpanKind.ATTEMPT]
+    start_s = _since(whole.start_s, origin_s) if whole else min(row.start_s for row in tries)
+    end_s = max(start_s, _since(whole.end_s, origin_s) if whole else max(row.end_s for row in tries))
+    asking = [Segment(Doing.ASKING, row.start_s, min(row.end_s, end_s)) for row in tries]
     return Row(
         kind=SpanKind.REQUEST,
         part=Part.REQUEST,
         label=f"request {request}",
         depth=0,
         attempt=0,
-        start_s=_since(start_s, origin_s),
-        end_s=_since(end_s, origin_s),
-        segments=_moved(asking, origin_s),
+        start_s=start_s,
+        end_s=end_s,
+        segments=_moved(asking, 0.0),
         note=f"{outcome.replace('_', ' ')} after {_seconds(end_s - start_s)}",
     )
 

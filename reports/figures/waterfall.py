@@ -110,7 +110,7 @@ def _label(drawn: Figure, row: Row, at: float) -> Text:
         at,
         row.label,
         va="center",
-        color=style.CUT if row.part is Part.CUTTER else style.INK,
+        color=style.CUT_INK if row.part is Part.CUTTER else style.INK,
         fontweight="bold" if loud else "normal",
     )
 
@@ -214,7 +214,7 @@ def _note(axes: Axes, row: Row, place: float) -> None:
         place,
         row.note,
         va="center",
-        color=style.CUT if cutter else style.ORPHAN if orphaned else style.QUIET,
+        color=style.CUT_INK if cutter else style.ORPHAN if orphaned else style.QUIET,
         fontsize=_NOTE_PT,
         fontweight="bold" if cutter or orphaned else "normal",
         zorder=8,
