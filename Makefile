@@ -22,7 +22,10 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force
 
 test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total > .coverage-total \
+	    && echo "coverage: $$(cat .coverage-total) %" || { $(BIN)/coverage report | tail -60; exit 1; }
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .

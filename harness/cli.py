@@ -110,13 +110,8 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         _print_json(finished.summary)
     else:
         print_summary(Console(), finished.summary, finished.report)
-    if finished.interrupted:
-        asked = finished.run.manifest["load"]
-        _fail(
-            f"stopped by a signal after {finished.summary['requests']} of "
-            f"{asked['requests'] * len(asked['modes'])} requests; what was recorded stands in {finished.run.path}",
-            EXIT_COULD_NOT_RUN,
-        )
+    if finished.ended_early:
+        _fail(finished.ended_early, EXIT_COULD_NOT_RUN)
 
 
 @app.command()

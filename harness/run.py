@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,7 @@ class Finished:
     topology: Topology
     judged: Judged
     report: Path | None
-    interrupted: bool = False
+    ended_early: str | None = None  # why, in a sentence
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -120,11 +120,11 @@ def find_scenario(name_or_path: str) -> Path:
 
 
 async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
-    """Do the main job; returns when everything is written, also after a Ctrl-C.
+    """Do the main job; returns when everything is written, also after a Ctrl-C or the death of a process.
 
     Raises:
         BadInput: the run directory cannot be used.
-        CouldNotRun: a port is taken, or a process ended by itself. What was recorded stands.
+        CouldNotRun: a port is taken, or a process could not start.
     """
     began = wall_s()
     clock = Clock(plan.clock.scale)
@@ -147,12 +147,12 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
         load = await _start_load(plan, run_dir)
         stack.push_async_callback(load.stop)
 
-        watch = _Watch(upstream, books, progress, show, interrupted)
-        await watch.load(load)
+        watch = _Watch(run_dir, upstream, books, progress, show, interrupted)
+        ended_early = await watch.load(load)
         await watch.drain(clock)
     progress.stage = "judging"
     show(progress)
-    return _finish(plan, run_dir, interrupted=interrupted.is_set(), wall=wall_s() - began)
+    return _finish(plan, run_dir, ended_early, wall_s() - began)
 
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
@@ -160,7 +160,7 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
 
 
-def _finish(plan: Plan, run_dir: RunDir, *, interrupted: bool, wall: float) -> Finished:
+def _finish(plan: Plan, run_dir: RunDir, ended_early: str | None, took_s: float) -> Finished:
     from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
 
     judged = judge_run(run_dir, plan.topology)
@@ -169,20 +169,19 @@ def _finish(plan: Plan, run_dir: RunDir, *, interrupted: bool, wall: float) -> F
         chain=plan.topology.name,
         clock=str(plan.clock),
         seed=plan.seed,
-        wall_s=round(wall, 2),
+        wall_s=round(took_s, 2),
     )
-    warnings = tuple(_warnings(plan, run_dir, judged, interrupted=interrupted))
-    finished = Finished(run_dir, plan.topology, judged, None, interrupted, warnings)
+    warnings = tuple(_warnings(plan, run_dir, judged, ended_early))
+    finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
     run_dir.write_summary(finished.summary)
-    report = write_report(run_dir, judged, plan.topology)
-    return Finished(run_dir, plan.topology, judged, report, interrupted, warnings)
+    return replace(finished, report=write_report(run_dir, judged, plan.topology))
 
 
-def _warnings(plan: Plan, run_dir: RunDir, judged: Judged, *, interrupted: bool) -> list[str]:
+def _warnings(plan: Plan, run_dir: RunDir, judged: Judged, ended_early: str | None) -> list[str]:
     """What speaks against trusting the figures, in sentences."""
     found = []
-    if interrupted:
-        found.append("the run was stopped before its end; what was recorded stands")
+    if ended_early:
+        found.append(ended_early)
     waits = [
         timer.limit_s
         for layer in plan.topology.layers
@@ -273,29 +272,31 @@ def _on_signals(stop: Callable[[], None]) -> None:
 class _Watch:
     """Looks at everything ten times a second until it is over, however it ends."""
 
+    run_dir: RunDir
     upstream: Child
     books: _Books
     progress: Progress
     show: Callable[[Progress], None]
     interrupted: asyncio.Event
 
-    async def load(self, load: Child) -> None:
-        """Until the load generator has ended.
-
-        Raises:
-            ChildDied: it, or the upstream, ended by itself.
-        """
+    async def load(self, load: Child) -> str | None:
+        """Until the load generator has ended; why it ended before its work was done, or None."""
         self.progress.stage = "under load"
-        while load.returncode is None and not self.interrupted.is_set():
+        while load.returncode is None and self.upstream.returncode is None and not self.interrupted.is_set():
             await self._look()
-            if self.upstream.returncode is not None:
-                raise self.upstream.died()
-        if self.interrupted.is_set():
+        died = next((child.died() for child in (self.upstream, load) if child.returncode is not None), None)
+        if load.returncode is None:
             self.progress.stage = "stopping"
             self.show(self.progress)
             await load.stop()
-        elif load.returncode != 0:
-            raise load.died()
+        self.books.read()
+        answered = (self.run_dir.generator() or {}).get("answered")
+        if answered == self.progress.asked:
+            return None
+        begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
+        how_far = begun if answered is None else f"{answered} of {self.progress.asked} requests were answered"
+        why = "stopped by a signal" if self.interrupted.is_set() else str(died)
+        return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
     async def drain(self, clock: Clock) -> None:
         """Until every generation is settled, or it has been long enough."""

@@ -15,7 +15,7 @@ from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
+from harness.verdict.evidence import gather, never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def judge(
     topology: Topology,
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger."""
+    spans = list(spans)
+    spans += never_ended(attempts, spans)
     verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
