@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.verdict.verdict import Kind, Verdict
-from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks
+from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Segment, Waterfall, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +103,7 @@ def drawing(fall: Waterfall, width: int, signs: Signs = _UNICODE) -> list[Text]:
         if row.depth == 1 and row.attempt > 1:
             lines.append(Text())
         short = name if len(name) < left else name[: left - 1 - len(signs.more)] + signs.more
-        bar, overflow = canvas.row(row)
+        bar, overflow = canvas.row(row, fall.visible(row))
         lines.append(Text(_plain(short.ljust(left), signs), style=_style(row, label=True)) + bar)
         if overflow:
             lines.append(Text(" " * left) + overflow)
@@ -126,10 +126,10 @@ class _Canvas:
         self.end_s = end_s
         self.signs = signs
 
-    def row(self, row: Row) -> tuple[Text, Text | None]:
+    def row(self, row: Row, segments: Iterable[Segment]) -> tuple[Text, Text | None]:
         """The bar with its note beside it, or under it where neither side has room."""
         line = Text(" " * self.width)
-        for piece in row.segments:
+        for piece in segments:
             start, end = self.column(piece.start_s), self.column(piece.end_s)
             line = _put(
                 line, start, self.signs.doing[piece.doing] * (end - start + 1), _fill(row, piece.doing)
@@ -176,7 +176,7 @@ class _Canvas:
 
 def _key(fall: Waterfall, width: int, signs: Signs) -> list[Text]:
     """What the signs mean, of those that are drawn."""
-    doing = {piece.doing for row in fall.rows for piece in row.segments}
+    doing = {piece.doing for row in fall.rows for piece in fall.visible(row)}
     marks = {mark.kind for row in fall.rows for mark in row.marks}
     parts = [f"{signs.doing[kind] * 2} {words}" for kind, words in _KEY.items() if kind in doing]
     parts += [f"{signs.marks[kind]} {kind}" for kind in MarkKind if kind in marks]

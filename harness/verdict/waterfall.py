@@ -119,6 +119,11 @@ class Waterfall:
         """The last instant of any row: an orphan counts."""
         return max((row.end_s for row in self.rows), default=0.0)
 
+    def visible(self, row: Row) -> tuple[Segment, ...]:
+        """A row's segments without those too short for any eye: the body of a plain answer, after its wait."""
+        long_enough = tuple(s for s in row.segments if s.end_s - s.start_s > self.end_s / 500)
+        return long_enough or row.segments
+
 
 def waterfall(
     request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()

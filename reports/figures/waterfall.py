@@ -249,10 +249,7 @@ def _orphaned_s(row: Row) -> float:
 
 def _legend(drawn: Figure, fall: Waterfall, height_in: float) -> None:
     """Only what is on the picture."""
-    least_s = fall.end_s / 500
-    seen = {
-        piece.doing for row in fall.rows for piece in row.segments if piece.end_s - piece.start_s > least_s
-    }
+    seen = {piece.doing for row in fall.rows for piece in fall.visible(row)}
     fills: dict[Doing, dict[str, Any]] = {
         Doing.WAITING: {"facecolor": style.WAITING},
         Doing.STREAMING: {"facecolor": style.STREAMING},
