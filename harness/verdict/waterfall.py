@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
+from harness.verdict.evidence import never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -134,13 +135,12 @@ def waterfall(
     that were under way when the run was ended, of which no layer wrote a span.
     """
     spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
+    spans += never_ended(attempts, spans)
     judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
     arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
     tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
     whole = next((span for span in spans if _is_request(span, request)), None)
-    unseen = [attempt for attempt in attempts if attempt.span_id not in {span.span_id for span in tries}]
-    begun_s = [span.start_s for span in tries] + [attempt.started_s for attempt in unseen]
-    origin_s = whole.start_s if whole else min(begun_s, default=0.0)
+    origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
     below = _below(tries, spans)
     rows: list[Row] = []
     for attempt in tries:
@@ -149,20 +149,14 @@ def waterfall(
             _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
             for span in _inward(attempt, below[attempt.span_id])
         ]
-    rows += [_unseen_row(attempt, origin_s) for attempt in unseen]
-    outcome = (
-        Outcome.CENSORED if unseen else str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
-    )
-    if rows:
-        rows.insert(0, _request_row(request, whole, rows, outcome, origin_s))
+    outcome = str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
+    if tries:
+        rows.insert(0, _request_row(request, whole, tries, outcome, origin_s))
     ordered = tuple(judged[number] for number in sorted(judged))
-    modes = [attempt.mode for attempt in attempts] + [
-        str(span.attributes.get(names.MODE, "")) for span in tries
-    ]
     return Waterfall(
         request=request,
-        mode=modes[0] if modes else "",
-        outcome=str(outcome),
+        mode=str(tries[0].attributes.get(names.MODE, "")) if tries else "",
+        outcome=outcome,
         origin_s=origin_s,
         rows=tuple(rows),
         verdicts=ordered,
@@ -308,6 +302,8 @@ def _followed(span: Span) -> str:
 
 def _outcome_note(span: Span) -> str:
     outcome = str(span.attributes.get(names.OUTCOME, "")).replace("_", " ")
+    if outcome == Outcome.CENSORED:
+        return "under way when the run ended"
     status = span.attributes.get(names.STATUS)
     return f"{outcome} ({status})" if status not in {None, 200} else outcome
 
@@ -351,36 +347,21 @@ def _generation_note(span: Span, verdict: Verdict | None) -> str:
     return f"delivered, {money}" if has.get(names.DELIVERED) else money
 
 
-def _unseen_row(attempt: Attempt, origin_s: float) -> Row:
-    """An attempt of which only the client's record is left: it began, and the run ended."""
-    began_s = _since(attempt.started_s, origin_s)
-    return Row(
-        kind=SpanKind.ATTEMPT,
-        part=Part.UNKNOWN,
-        label=f"attempt {attempt.number}",
-        depth=1,
-        attempt=attempt.number,
-        start_s=began_s,
-        end_s=began_s if attempt.ended_s is None else _since(attempt.ended_s, origin_s),
-        segments=(),
-        note="under way when the run ended" if attempt.ended_s is None else str(attempt.outcome),
-    )
-
-
-def _request_row(request: str, whole: Span | None, rows: Sequence[Row], outcome: str, origin_s: float) -> Row:
-    tries = [row for row in rows if row.kind is SpanKind.ATTEMPT]
-    start_s = _since(whole.start_s, origin_s) if whole else min(row.start_s for row in tries)
-    end_s = max(start_s, _since(whole.end_s, origin_s) if whole else max(row.end_s for row in tries))
-    asking = [Segment(Doing.ASKING, row.start_s, min(row.end_s, end_s)) for row in tries]
+def _request_row(
+    request: str, whole: Span | None, tries: Sequence[Span], outcome: str, origin_s: float
+) -> Row:
+    start_s = whole.start_s if whole else tries[0].start_s
+    end_s = max(start_s, whole.end_s if whole else max(span.end_s for span in tries))
+    asking = [Segment(Doing.ASKING, span.start_s, min(span.end_s, end_s)) for span in tries]
     return Row(
         kind=SpanKind.REQUEST,
         part=Part.REQUEST,
         label=f"request {request}",
         depth=0,
         attempt=0,
-        start_s=start_s,
-        end_s=end_s,
-        segments=_moved(asking, 0.0),
+        start_s=_since(start_s, origin_s),
+        end_s=_since(end_s, origin_s),
+        segments=_moved(asking, origin_s),
         note=f"{outcome.replace('_', ' ')} after {_seconds(end_s - start_s)}",
     )
 

@@ -53,7 +53,7 @@ def test_an_orphan_is_hatched_and_a_delivery_is_not() -> None:
     made = MadeRun()
     cut, came = made.request("plain", nginx_cut()), made.request("plain", delivered())
 
-    assert hatches(fall_of(made, cut)) == 1
+    assert hatches(fall_of(made, cut)) == 2
     assert hatches(fall_of(made, came)) == 0
     assert style.CUT not in colours(fall_of(made, came))
 

@@ -204,7 +204,7 @@ def test_an_attempt_without_a_span_is_still_drawn() -> None:
 
     fall = drawn(made, request)
 
-    row = row_of(fall, "attempt 2", 2)
+    row = row_of(fall, "attempt 2 · client", 2)
     assert row.start_s == pytest.approx(second.started_s)
     assert row.note == "under way when the run ended"
     assert fall.outcome == "censored"
