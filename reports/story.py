@@ -104,6 +104,8 @@ def _cutter(row: Mapping[str, Any]) -> str:
 
 
 def _how(row: Mapping[str, Any]) -> str:
+    if row["tie"]:
+        return ""  # two layers, two knobs: the table names them
     if not row["timer"]:
         return f" {row['reason']}" if row.get("reason") else ""
     limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] is not None else ""

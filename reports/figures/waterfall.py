@@ -200,7 +200,7 @@ def _past_the_cut(axes: Axes, fall: Waterfall, places: list[float]) -> None:
             if other.attempt == row.attempt and other.kind is SpanKind.GENERATION
         ]
         if below:
-            reach = below[-1] + _ROW_IN * 0.42
+            reach = below[-1] + _ROW_IN * _THICK[SpanKind.GENERATION] / 2
             axes.vlines(row.cut_s, place, reach, color=style.CUT, lw=1.1, ls=(0, (3, 2)), zorder=6)
 
 

@@ -94,9 +94,7 @@ def test_a_tie_names_both() -> None:
         ],
     }
 
-    assert story.headline(figures, story.Orphans(0, 0.0)) == (
-        "Edge and nginx (a tie) cut 1 of 1 attempt by idle (edge_idle, 60 s)."
-    )
+    assert story.headline(figures, story.Orphans(0, 0.0)) == ("Edge and nginx (a tie) cut 1 of 1 attempt.")
 
 
 @pytest.mark.parametrize(
