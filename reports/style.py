@@ -31,6 +31,7 @@ PAPER: Final = "#ffffff"
 
 DELIVERED: Final = "#009e73"
 CUT: Final = "#d55e00"
+CUT_INK: Final = "#b84f00"  # the same for type, which needs more contrast
 CASCADE: Final = "#c3c9d0"
 CASCADE_STREAMING: Final = "#98a2ad"
 ORPHAN: Final = "#aa4487"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
+from harness.verdict.evidence import never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -119,17 +120,24 @@ class Waterfall:
         """The last instant of any row: an orphan counts."""
         return max((row.end_s for row in self.rows), default=0.0)
 
+    def visible(self, row: Row) -> tuple[Segment, ...]:
+        """A row's segments without those too short for any eye: the body of a plain answer, after its wait."""
+        long_enough = tuple(s for s in row.segments if s.end_s - s.start_s > self.end_s / 500)
+        return long_enough or row.segments
+
 
 def waterfall(
     request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()
 ) -> Waterfall:
-    """The rows of one request; none where no span of it was written.
+    """The rows of one request; none where nobody wrote of it.
 
-    `attempts` are the client's own records: they know when each event of a stream arrived.
+    `attempts` are the client's own records: they know when each event of a stream arrived, and of attempts
+    that were under way when the run was ended, of which no layer wrote a span.
     """
-    spans = list(spans)
+    spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
+    spans += never_ended(attempts, spans)
     judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
-    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts if attempt.request == request}
+    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
     tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
     whole = next((span for span in spans if _is_request(span, request)), None)
     origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
@@ -294,6 +302,8 @@ def _followed(span: Span) -> str:
 
 def _outcome_note(span: Span) -> str:
     outcome = str(span.attributes.get(names.OUTCOME, "")).replace("_", " ")
+    if outcome == Outcome.CENSORED:
+        return "under way when the run ended"
     status = span.attributes.get(names.STATUS)
     return f"{outcome} ({status})" if status not in {None, 200} else outcome
 
@@ -341,11 +351,8 @@ def _request_row(
     request: str, whole: Span | None, tries: Sequence[Span], outcome: str, origin_s: float
 ) -> Row:
     start_s = whole.start_s if whole else tries[0].start_s
-    end_s = max([whole.end_s] if whole else [span.end_s for span in tries])
-    end_s = max(end_s, start_s)
-    asking = [
-        Segment(Doing.ASKING, span.start_s, max(span.start_s, min(span.end_s, end_s))) for span in tries
-    ]
+    end_s = max(start_s, whole.end_s if whole else max(span.end_s for span in tries))
+    asking = [Segment(Doing.ASKING, span.start_s, min(span.end_s, end_s)) for span in tries]
     return Row(
         kind=SpanKind.REQUEST,
         part=Part.REQUEST,

@@ -64,9 +64,6 @@ def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, Mapping[str, Any]])
     counts = []
     for mode in modes:
         mine = [_piece_name(verdict) for verdict in verdicts if verdict.mode == mode]
-        # An attempt that was begun and never ended wrote no span: the client's record alone knows of it.
-        unseen = max(0, int(by_mode[mode]["attempts"]) - len(mine))
-        mine += [_CENSORED.label] * unseen
         counts.append(tuple(mine.count(piece.label) for piece in pieces))
     used = [i for i in range(len(pieces)) if any(row[i] for row in counts)]
     return Bars(

@@ -110,7 +110,7 @@ def _label(drawn: Figure, row: Row, at: float) -> Text:
         at,
         row.label,
         va="center",
-        color=style.CUT if row.part is Part.CUTTER else style.INK,
+        color=style.CUT_INK if row.part is Part.CUTTER else style.INK,
         fontweight="bold" if loud else "normal",
     )
 
@@ -200,7 +200,7 @@ def _past_the_cut(axes: Axes, fall: Waterfall, places: list[float]) -> None:
             if other.attempt == row.attempt and other.kind is SpanKind.GENERATION
         ]
         if below:
-            reach = below[-1] + _ROW_IN * 0.42
+            reach = below[-1] + _ROW_IN * _THICK[SpanKind.GENERATION] / 2
             axes.vlines(row.cut_s, place, reach, color=style.CUT, lw=1.1, ls=(0, (3, 2)), zorder=6)
 
 
@@ -214,7 +214,7 @@ def _note(axes: Axes, row: Row, place: float) -> None:
         place,
         row.note,
         va="center",
-        color=style.CUT if cutter else style.ORPHAN if orphaned else style.QUIET,
+        color=style.CUT_INK if cutter else style.ORPHAN if orphaned else style.QUIET,
         fontsize=_NOTE_PT,
         fontweight="bold" if cutter or orphaned else "normal",
         zorder=8,
@@ -249,10 +249,7 @@ def _orphaned_s(row: Row) -> float:
 
 def _legend(drawn: Figure, fall: Waterfall, height_in: float) -> None:
     """Only what is on the picture."""
-    least_s = fall.end_s / 500
-    seen = {
-        piece.doing for row in fall.rows for piece in row.segments if piece.end_s - piece.start_s > least_s
-    }
+    seen = {piece.doing for row in fall.rows for piece in fall.visible(row)}
     fills: dict[Doing, dict[str, Any]] = {
         Doing.WAITING: {"facecolor": style.WAITING},
         Doing.STREAMING: {"facecolor": style.STREAMING},

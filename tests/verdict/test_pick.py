@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.verdict.pick import RULES, Pick, pick_request
@@ -48,6 +50,18 @@ def test_typical_counts_its_like(made: MadeRun) -> None:
 
     assert picked is not None
     assert picked.alike == 3
+
+
+def test_a_tie_can_be_asked_for(made: MadeRun) -> None:
+    """The rule finds the request whose verdict is a tie, and none where no verdict is."""
+    verdicts = list(made.judged().verdicts)
+    assert pick_request(verdicts, pick=Pick.TIE) is None
+    verdicts[4] = replace(verdicts[4], tie=("cloudflare-free", "nginx"))
+
+    picked = pick_request(verdicts, pick=Pick.TIE)
+
+    assert picked is not None
+    assert picked.request == verdicts[4].request
 
 
 def test_nothing_fits() -> None:

@@ -195,6 +195,21 @@ def test_a_censored_generation_runs_as_long_as_it_was_seen() -> None:
     assert generation.note == "still running when the run ended"
 
 
+def test_an_attempt_without_a_span_is_still_drawn() -> None:
+    """The run was ended in mid-attempt: the client's record says when it began, and the row says the rest."""
+    made = MadeRun()
+    request = made.request("plain", nginx_cut(), censored())
+    second = made.attempts[-1]
+    made.spans = [span for span in made.spans if span.attributes.get("whocut.attempt") != second.number]
+
+    fall = drawn(made, request)
+
+    row = row_of(fall, "attempt 2 · client", 2)
+    assert row.start_s == pytest.approx(second.started_s)
+    assert row.note == "under way when the run ended"
+    assert fall.outcome == "censored"
+
+
 def test_a_refusal_has_no_generation() -> None:
     """The API said no before any work began: there is nothing behind the last hop."""
     made = MadeRun()
