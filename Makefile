@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls pins clean
+.PHONY: help demo test lint types walls worlds pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ types: $(READY)
 
 walls: $(READY)
 	@$(BIN)/lint-imports --no-cache > /tmp/whocut-walls.$$$$ || { cat /tmp/whocut-walls.$$$$; exit 1; }
+
+worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
+	@$(BIN)/python -m tests.worlds 10000 7
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

@@ -120,7 +120,9 @@ def why(
     request: Annotated[
         str | None, typer.Argument(help="A request by name; default: one that was cut.")
     ] = None,
-    pick: Annotated[str, typer.Option(help="cut, orphan, slowest, tie or unattributed.")] = "cut",
+    pick: Annotated[
+        str, typer.Option(help="typical, cut, orphan, slowest, delivered, tie or unattributed.")
+    ] = "typical",
     as_json: JsonFlag = False,
 ) -> None:
     """Draw one request as a waterfall and say who cut it, with the evidence.

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.trace.records import DownstreamEnd, Outcome, UpstreamEnd
-from harness.verdict.first import End, What, first_ends
+from harness.verdict.first import First, What, first_ends
 from harness.verdict.orphans import behind, silence_s
 from harness.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
 from harness.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from harness.chain.layers import Topology
     from harness.verdict.evidence import AttemptEvidence, Edges
@@ -63,10 +63,10 @@ def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if not first or first[0].cut is None:
+    if first is None or first.ends[0].cut is None:
         return None
-    cutter = first[0].edges
-    cut = first[0].cut
+    cutter = first.ends[0].edges
+    cut = first.ends[0].cut
     layer = topology.layer(cutter.layer)
     above, below = seen_from_above(evidence, cutter, topology), seen_from_below(evidence, cutter, topology)
     return _verdict(
@@ -85,16 +85,16 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
         rests_on=(own_word(cutter), *above.facts, *below.facts),
         cascade=_cascade(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),
-        tie=tuple(end.edges.layer for end in first) if len(first) > 1 else (),
+        tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
         missing=(*above.missing, *below.missing),
     )
 
 
 def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if not first or first[0].what is not What.CALLER_LEFT:
+    if first is None or first.ends[0].what is not What.CALLER_LEFT:
         return None
-    client = first[0].edges
+    client = first.ends[0].edges
     below = seen_from_below(evidence, client, topology)
     return _verdict(
         evidence,
@@ -103,10 +103,10 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
         layer=client.layer,
         title=topology.client.title,
         reason="because its caller went away",
-        after_s=first[0].at_s - client.start_s,
-        at_s=first[0].at_s,
+        after_s=first.ends[0].at_s - client.start_s,
+        at_s=first.ends[0].at_s,
         rests_on=(
-            Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first[0].at_s),
+            Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
             *below.facts,
         ),
         cascade=_cascade(evidence, client),
@@ -117,9 +117,9 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
 
 def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if not first or first[0].what is not What.UPSTREAM_ENDED:
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
-    innermost = first[0].edges
+    innermost = first.ends[0].edges
     if innermost.position < len(topology.hops):
         return _unattributed(
             evidence,
@@ -137,8 +137,8 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         layer=topology.upstream.name,
         title="the upstream",
         reason=f"without a timer ({fault or innermost.upstream})",
-        after_s=first[0].at_s - innermost.start_s,
-        at_s=first[0].at_s,
+        after_s=first.ends[0].at_s - innermost.start_s,
+        at_s=first.ends[0].at_s,
         rests_on=(seen,),
         cascade=_cascade(evidence, None),
     )
@@ -221,13 +221,13 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
     )
 
 
-def _grade(evidence: AttemptEvidence, first: Sequence[End], *, confirmed: bool) -> Grade:
+def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
     """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
 
     A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
     """
-    outside = set(range(first[0].edges.position)) - evidence.reported
-    sure = confirmed and len(first) == 1 and not outside and not evidence.joined_by_time
+    outside = set(range(first.ends[0].edges.position)) - evidence.reported
+    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
     return Grade.PROVEN if sure else Grade.TESTIFIED
 
 

@@ -164,7 +164,7 @@ def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
     return [_evidence(by_id[span_id], below[span_id], span_id in guessed) for span_id in ordered]
 
 
-def never_ended(attempts: Iterable[Attempt], spans: Iterable[Span]) -> list[Span]:
+def never_ended(attempts: Iterable[Attempt], spans: Iterable[Span], client: str = "client") -> list[Span]:
     """Spans for attempts whose client was killed before it could write one: begun, and never seen to an end."""
     known = {span.span_id for span in spans}
     return [
@@ -172,7 +172,7 @@ def never_ended(attempts: Iterable[Attempt], spans: Iterable[Span]) -> list[Span
             trace_id=attempt.trace_id,
             span_id=attempt.span_id,
             parent_id=None,
-            layer="client",
+            layer=client,
             kind=SpanKind.ATTEMPT,
             name="an attempt never seen to its end",
             start_s=attempt.started_s,

@@ -51,13 +51,30 @@ class End:
         return self.edges.cut if self.what is What.TIMER else None
 
 
-def first_ends(evidence: AttemptEvidence) -> list[End]:
-    """The end that came first; several, outermost first, where nothing can tell them apart."""
+@dataclass(frozen=True, slots=True)
+class First:
+    """The ends that came first: one, or several, outermost first, that nothing can tell apart.
+
+    `by_instant`: others had crossed with it on the wire, and only clocks say that they came later.
+    """
+
+    ends: tuple[End, ...]
+    by_instant: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether the order does not rest on clocks."""
+        return len(self.ends) == 1 and not self.by_instant
+
+
+def first_ends(evidence: AttemptEvidence) -> First | None:
+    """What ended the attempt first; None where nobody is seen to have ended it."""
     ends = [end for end in _ends(evidence) if not _followed(end, evidence)]
-    if len(ends) < 2:
-        return ends
+    if not ends:
+        return None
     earliest_s = min(end.at_s for end in ends)
-    return [end for end in ends if end.at_s - earliest_s <= TIE_S]
+    first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
+    return First(first, by_instant=len(first) < len(ends))
 
 
 def _ends(evidence: AttemptEvidence) -> Iterator[End]:

@@ -41,7 +41,7 @@ def judge(
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger."""
     spans = list(spans)
-    spans += never_ended(attempts, spans)
+    spans += never_ended(attempts, spans, topology.client.name)
     verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
@@ -151,6 +151,9 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
         "delivered": delivered,
         "orphaned": sum(bool(row.get("orphaned")) for row in started),
         "orphaned_s": round(sum(float(row.get("orphaned_s") or 0) for row in started), 3),
+        "orphaned_usd": round(
+            sum(float(row.get("billed_usd") or 0) for row in started if row.get("orphaned")), 6
+        ),
         "generations_per_request": round(len(started) / requests, 4) if requests else None,
         "billed_usd": round(billed, 6),
         "usd_per_delivered": round(billed / delivered, 6) if delivered else None,

@@ -19,13 +19,14 @@ def main() -> int:
     )
     for way, counts in seen.grades.items():
         sys.stdout.write(f"{way:>14}: {dict(counts.most_common())}\n")
-    for what in (*seen.wrong[:20], *seen.disagreements[:20]):
+    for what in (*seen.wrong_proven[:20], *seen.wrong[:20], *seen.disagreements[:20]):
         sys.stdout.write(f"wrong: {what}\n")
     sys.stdout.write(
-        f"{len(seen.wrong_proven)} wrong proven, {len(seen.wrong)} wrong at any grade, "
+        f"{len(seen.wrong_proven)} wrong proven, {len(seen.wrong)} wrong where all layers report, "
+        f"{len(seen.misled)} misled where some are silent, "
         f"{len(seen.disagreements)} disagreements with the ledger\n"
     )
-    return 1 if seen.wrong_proven or seen.disagreements or seen.attributed_share < 0.999 else 0
+    return 1 if seen.wrong_proven or seen.wrong or seen.disagreements or seen.attributed_share < 0.999 else 0
 
 
 def _progress(done: int) -> None:

@@ -29,13 +29,18 @@ _INSTANTS = (names.UPSTREAM_END_S, names.DOWNSTREAM_END_S, names.CUT_AT_S, names
 
 @dataclass(slots=True)
 class Look:
-    """What came of it. `wrong` holds every verdict that accuses the wrong layer or timer, whatever its grade."""
+    """What came of it.
+
+    `wrong` holds every verdict that accuses the wrong layer or timer although all layers report, `misled` those
+    made while spans were withheld, and `wrong_proven` those of either kind that claim to be proven.
+    """
 
     requests: int = 0
     cut: int = 0
     attributed: int = 0
     ties: int = 0
     wrong: list[str] = field(default_factory=list)
+    misled: list[str] = field(default_factory=list)
     wrong_proven: list[str] = field(default_factory=list)
     disagreements: list[str] = field(default_factory=list)
     grades: dict[str, Counter[str]] = field(default_factory=dict)
@@ -80,7 +85,7 @@ def _look(look: Look, world: World, dice: random.Random, where: str) -> None:
                 counts[verdict.grade] += 1
             if _accuses_wrongly(verdict, truth):
                 what = f"{where} {verdict.request} ({way}): {verdict.phrase}; truth: {sorted(truth.culprits)}"
-                look.wrong.append(what)
+                (look.wrong if len(given) == len(spans) else look.misled).append(what)
                 if verdict.grade is Grade.PROVEN:
                     look.wrong_proven.append(what)
         if way == "all spans":
@@ -104,7 +109,8 @@ def _accuses_wrongly(verdict: Verdict, truth: Truth) -> bool:
         return False
     if verdict.kind is Kind.NONE:
         return not truth.delivered and verdict.outcome == "delivered"
-    return (verdict.layer, verdict.timer) not in truth.culprits
+    named: set[str | None] = set(verdict.tie) or {verdict.layer}
+    return (verdict.layer, verdict.timer) not in truth.culprits or not named <= truth.layers
 
 
 def _some(spans: list[Span], dice: random.Random, share: float) -> list[Span]:

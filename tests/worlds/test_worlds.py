@@ -11,6 +11,7 @@ def test_no_verdict_called_proven_is_wrong_and_all_are_attributed_where_all_laye
 
     assert seen.wrong_proven == []
     assert seen.wrong == []
+    assert seen.disagreements == []
     assert seen.attributed_share >= 0.999
     assert (
         seen.proven_share["all spans"]

@@ -31,6 +31,11 @@ class Truth:
     culprits: frozenset[tuple[str, TimerKind | None]]
 
     @property
+    def layers(self) -> set[str | None]:
+        """Their names."""
+        return {name for name, _ in self.culprits}
+
+    @property
     def delivered(self) -> bool:
         """Whether nobody cut."""
         return not self.culprits
@@ -145,8 +150,10 @@ def _fires(layer: Layer, arrivals: tuple[float, ...]) -> list[tuple[TimerKind, f
     if (limit_s := layer.limit_s(TimerKind.FIRST_BYTE)) is not None and arrivals[0] > limit_s:
         fires.append((TimerKind.FIRST_BYTE, limit_s))
     if (limit_s := layer.limit_s(TimerKind.IDLE)) is not None:
-        last_s = 0.0
-        for at_s in arrivals:
+        # A layer with a first_byte timer leaves the wait to it (Varnish, Fastly, Heroku).
+        waits = TimerKind.FIRST_BYTE in layer.timers
+        last_s = arrivals[0] if waits else 0.0
+        for at_s in arrivals[waits:]:
             if at_s - last_s > limit_s:
                 fires.append((TimerKind.IDLE, last_s + limit_s))
                 break
