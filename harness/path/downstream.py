@@ -98,6 +98,8 @@ class Downstream(asyncio.BufferedProtocol):
                 self._keep(data[end:])
         elif end < len(data):
             self._body(exchange, data, end)
+            if self.exchange is not exchange:
+                return  # the body was none, and that has been answered
         exchange.begin()
 
     def _body(self, exchange: Exchange, data: bytes, at: int) -> None:

@@ -377,16 +377,18 @@ class Exchange:
 
     def check(self, now_s: float) -> float | None:
         """Let the timer fire that is due; otherwise say when to look again."""
-        instants = Instants(
-            self.accepted_s, self._dialled_s, now_s if self.sent_s is None else self.sent_s, self._stamp_s
+        deadline = self._first_deadline(now_s)
+        if deadline is not None and deadline.at_s <= now_s + TOLERANCE_S:
+            self._fire(deadline, now_s)
+            # A layer that tries again by itself goes on, and `total` with it.
+            deadline = self._first_deadline(now_s) if self.caller.exchange is self else None
+        return deadline.at_s if deadline is not None else None
+
+    def _first_deadline(self, now_s: float) -> Deadline | None:
+        sent_s = now_s if self.sent_s is None else self.sent_s
+        return self.hop.deadlines.first(
+            self._phase, Instants(self.accepted_s, self._dialled_s, sent_s, self._stamp_s)
         )
-        deadline = self.hop.deadlines.first(self._phase, instants)
-        if deadline is None:
-            return None
-        if deadline.at_s > now_s + TOLERANCE_S:
-            return deadline.at_s
-        self._fire(deadline, now_s)
-        return None
 
     def _fire(self, deadline: Deadline, now_s: float) -> None:
         kind = deadline.timer.kind
