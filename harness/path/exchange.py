@@ -418,7 +418,8 @@ class Exchange:
             self._pass_down(LAST_CHUNK if self._rechunked else b"", now_s)
             return
         stale = upstream is not None and upstream.reused and self.first_byte_s is None
-        self._drop_upstream(reset=False)
+        # Theirs is ended already, save where we stop listening to what is not HTTP.
+        self._drop_upstream(reset=self.hop.layer.closes_upstream_with_reset)
         if self._response is None and self.caller.transport is not None and how is not UpstreamEnd.MALFORMED:
             # A pooled connection may have been closed before our request reached it. nginx gives such a
             # request one more try, and so do we, if sending it twice is harmless.
