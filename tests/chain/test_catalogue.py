@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -15,9 +16,17 @@ from harness.chain.layers import Role
 from harness.chain.timers import TimerKind
 from harness.errors import BadInput
 
+if TYPE_CHECKING:
+    from harness.chain.catalogue import OtherTimer, PresetEntry, TimerEntry
+
 # What is known of 138 timers, with the place in the catalogue where each stands or the reason why it does not.
 KNOWN = Path(__file__).with_name("known_timers.csv")
 PRESETS = Path(catalogue.__file__).with_name("presets")
+
+
+def timers_of(entry: PresetEntry) -> list[TimerEntry | OtherTimer]:
+    """All that a preset says of timers."""
+    return [*entry.timers.values(), *entry.other]
 
 
 def rows() -> list[dict[str, str]]:
@@ -34,10 +43,7 @@ def test_every_known_timer_is_in_the_catalogue_or_left_out_for_a_reason() -> Non
         (row["layer"], row["timer"])
         for row in rows()
         if not row["omitted"]
-        and row["directive"]
-        not in {
-            entry.directive for entry in [*known[row["preset"]].timers.values(), *known[row["preset"]].other]
-        }
+        and row["directive"] not in {timer.directive for timer in timers_of(known[row["preset"]])}
     ]
 
     assert len(rows()) == 138
@@ -54,11 +60,7 @@ def test_every_known_limit_is_the_catalogue_s() -> None:
         written = row["default_s"].split()[0] if row["default_s"] else "0"
         limit_s = float(written) or None
 
-        limits = [
-            timer.limit
-            for timer in [*entry.timers.values(), *entry.other]
-            if timer.directive == row["directive"]
-        ]
+        limits = [timer.limit for timer in timers_of(entry) if timer.directive == row["directive"]]
 
         assert limit_s in limits, (row["layer"], row["timer"])
 
@@ -71,11 +73,7 @@ def test_what_is_known_from_memory_alone_is_marked_unverified() -> None:
             continue
         entry = known[row["preset"]]
 
-        tags = {
-            timer.tag
-            for timer in [*entry.timers.values(), *entry.other]
-            if timer.directive == row["directive"]
-        }
+        tags = {timer.tag for timer in timers_of(entry) if timer.directive == row["directive"]}
 
         assert tags == {"memory"}, (row["layer"], row["timer"])
     assert not catalogue.preset("fly").timers[TimerKind.IDLE].verified
