@@ -36,7 +36,7 @@ async def get_health(request: web.Request) -> web.Response:
 
 async def reset(request: web.Request) -> web.Response:
     """`POST /_mock/reset`: stop all work, empty the books, forget what was seen."""
-    return _json({"stopped": request.app[UPSTREAM].reset()})
+    return _json({"stopped": await request.app[UPSTREAM].reset()})
 
 
 async def get_behaviour(request: web.Request) -> web.Response:
@@ -52,7 +52,7 @@ async def put_behaviour(request: web.Request) -> web.Response:
         settings = Settings.model_validate(merged(upstream.settings.model_dump(), changes))
     except ValidationError as error:
         raise ApiError(400, explained(error), code="invalid_behaviour") from error
-    upstream.behave(settings)
+    await upstream.behave(settings)
     return _json(settings.model_dump(mode="json"))
 
 

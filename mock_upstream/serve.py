@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from mock_upstream.images import Shape
 from mock_upstream.ledger import Ledger
 from mock_upstream.settings import Settings
 from mock_upstream.upstream import UPSTREAM, Upstream
+from mock_upstream.wire import Wire, wire_options
 
 BACKLOG = 8_192  # above any concurrency a test holds: on a virtual clock nobody accepts while time jumps
 _CLOSING_S = 0.01  # what handlers get to end; their callers are told by the close itself
@@ -75,18 +77,14 @@ async def serve(
         app[UPSTREAM].press.plate(shape)
     listener = sock or listen(host, port)
     clock.now_s()  # the origin is now, if nobody gave one
-    runner = web.AppRunner(
-        app,
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_CLOSING_S,
-        keepalive_timeout=settings.limits.keepalive_s / clock.scale,
-        max_line_size=settings.limits.header_bytes,
-        max_field_size=settings.limits.header_bytes,
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_S)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(runner.server, sock=listener, backlog=BACKLOG)
+    loop, manager = asyncio.get_running_loop(), runner.server
+    options: dict[str, Any] = wire_options(settings.limits, clock.scale)
+    server = await loop.create_server(
+        lambda: Wire(manager, loop=loop, **options), sock=listener, backlog=BACKLOG
+    )
     bound_host, bound_port = listener.getsockname()[:2]
     return Running(bound_host, bound_port, app[UPSTREAM], runner, server)
 
