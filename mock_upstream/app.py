@@ -26,6 +26,7 @@ ROUTES = (
     ("GET", "/_mock/ledger", control.get_ledger),
     ("GET", "/_mock/health", control.get_health),
     ("POST", "/_mock/reset", control.reset),
+    ("POST", "/_mock/verify", control.verify),
     ("GET", "/_mock/behaviour", control.get_behaviour),
     ("PUT", "/_mock/behaviour", control.put_behaviour),
 )

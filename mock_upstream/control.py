@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from mock_upstream import bodies, errors
+from mock_upstream import access, bodies
 from mock_upstream.errors import ApiError
 from mock_upstream.settings import Settings, explained, merged
 from mock_upstream.upstream import UPSTREAM
@@ -56,9 +56,17 @@ async def put_behaviour(request: web.Request) -> web.Response:
     return _json(settings.model_dump(mode="json"))
 
 
-async def nowhere(request: web.Request) -> web.Response:
-    """Any path nobody serves."""
-    raise errors.no_such_url(request.method, request.path)
+async def verify(request: web.Request) -> web.Response:
+    """`POST /_mock/verify`: another attempt at the organisation's verification, for the key in the body."""
+    upstream = request.app[UPSTREAM]
+    settings, now_s = upstream.settings, upstream.clock.now_s()
+    name = bodies.parse_json(await bodies.read(request, _BEHAVIOUR_BYTES)).get("key")
+    known = settings.keys.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str) or known is None:
+        raise ApiError(404, "there is no such key in the settings", code="unknown_key", param="key")
+    key = access.verified_anew(name, known, settings.seed, now_s)
+    await upstream.behave(settings.model_copy(update={"keys": {**settings.keys, name: key}}))
+    return _json({"state": access.state_at(name, key, settings.seed, now_s)})
 
 
 def _json(value: Any) -> web.Response:
