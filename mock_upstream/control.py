@@ -1,5 +1,6 @@
 """The mock's own doors, beside the API: its books, its health, its behaviour. They need no key."""
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -27,6 +28,7 @@ async def get_health(request: web.Request) -> web.Response:
     return _json(
         {
             "ok": True,
+            "pid": os.getpid(),
             "running": upstream.workshop.running,
             "model_s": upstream.clock.now_s(),
             "totals": asdict(upstream.ledger.totals()),
@@ -36,6 +38,7 @@ async def get_health(request: web.Request) -> web.Response:
 
 async def reset(request: web.Request) -> web.Response:
     """`POST /_mock/reset`: stop all work, empty the books, forget what was seen."""
+    _check_alone(request)
     return _json({"stopped": await request.app[UPSTREAM].reset()})
 
 
@@ -46,6 +49,7 @@ async def get_behaviour(request: web.Request) -> web.Response:
 
 async def put_behaviour(request: web.Request) -> web.Response:
     """`PUT /_mock/behaviour`: change the named settings for every request from now on."""
+    _check_alone(request)
     upstream = request.app[UPSTREAM]
     changes = bodies.parse_json(await bodies.read(request, _BEHAVIOUR_BYTES))
     try:
@@ -58,6 +62,7 @@ async def put_behaviour(request: web.Request) -> web.Response:
 
 async def verify(request: web.Request) -> web.Response:
     """`POST /_mock/verify`: another attempt at the organisation's verification, for the key in the body."""
+    _check_alone(request)
     upstream = request.app[UPSTREAM]
     settings, now_s = upstream.settings, upstream.clock.now_s()
     name = bodies.parse_json(await bodies.read(request, _BEHAVIOUR_BYTES)).get("key")
@@ -67,6 +72,12 @@ async def verify(request: web.Request) -> web.Response:
     key = access.verified_anew(name, known, settings.seed, now_s)
     await upstream.behave(settings.model_copy(update={"keys": {**settings.keys, name: key}}))
     return _json({"state": access.state_at(name, key, settings.seed, now_s)})
+
+
+def _check_alone(request: web.Request) -> None:
+    """One of several processes cannot speak for the others."""
+    if request.app[UPSTREAM].worker:
+        raise ApiError(409, "with --processes the behaviour is set at the start", code="several_processes")
 
 
 def _json(value: Any) -> web.Response:

@@ -92,7 +92,10 @@ class Reply:
         assert self._transport is not None
         await self.response.write_eof()
         self._generation.sent()
-        return await delivery.taken(self._transport)
+        evidence = await delivery.taken(self._transport)
+        if self._upstream.relay is not None:
+            await self._upstream.relay.taken(self._transport)
+        return evidence
 
     async def sleep_s(self, duration_s: float) -> None:
         """Wait, in model time."""

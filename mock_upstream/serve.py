@@ -14,6 +14,7 @@ from mock_upstream.app import create_app
 from mock_upstream.clock import ModelClock
 from mock_upstream.images import Shape
 from mock_upstream.ledger import Ledger
+from mock_upstream.network import Path, Relay
 from mock_upstream.settings import Settings
 from mock_upstream.upstream import UPSTREAM, Upstream
 from mock_upstream.wire import Wire, wire_options
@@ -54,6 +55,8 @@ class Running:
         """Stop accepting, mark what still runs as stopped, end every connection, close the books."""
         self._server.close()
         self.upstream.workshop.stop_all()
+        if self.upstream.relay is not None:
+            await self.upstream.relay.close()
         await self._runner.cleanup()
         self.upstream.ledger.close()
 
@@ -82,15 +85,23 @@ async def serve(
     assert runner.server is not None
     loop, manager = asyncio.get_running_loop(), runner.server
     options: dict[str, Any] = wire_options(settings.limits, clock.scale)
+    path = Path.of(settings.network)
+    behind = listener if path is None else listen("127.0.0.1", 0)
     server = await loop.create_server(
-        lambda: Wire(manager, loop=loop, **options), sock=listener, backlog=BACKLOG
+        lambda: Wire(manager, loop=loop, **options), sock=behind, backlog=BACKLOG
     )
+    if path is not None:
+        app[UPSTREAM].relay = relay = Relay(path, clock, settings.seed, behind.getsockname()[:2])
+        await relay.start(listener, BACKLOG)
     bound_host, bound_port = listener.getsockname()[:2]
     return Running(bound_host, bound_port, app[UPSTREAM], runner, server)
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket on a loopback address; `shared` lets other processes listen on the same port."""
+def listen(host: str, port: int, *, shared: bool = False, ears: bool = True) -> socket.socket:
+    """A listening socket on a loopback address.
+
+    `shared` lets other processes listen on the same port; without `ears` the port is only held.
+    """
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
@@ -105,7 +116,8 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         delivery.prepare_listener(sock)
         sock.bind((str(address), port))
-        sock.listen(BACKLOG)
+        if ears:
+            sock.listen(BACKLOG)
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
     except OSError as error:
         sock.close()

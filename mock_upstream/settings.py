@@ -149,6 +149,25 @@ class FaultRule(Part):
         return text
 
 
+# Ours, after the article's words: a path between neighbours, and "a few hundred milliseconds of latency plus
+# periodic packet loss" between Asia-Pacific and the US East, where "any one of those hiccups kills the whole
+# generation". Round trips in seconds, loss by segment.
+NETWORK_PRESETS: dict[str, dict[str, float]] = {
+    "near": {"rtt_s": 0.02, "jitter_s": 0.002},
+    "trans-pacific": {"rtt_s": 0.22, "jitter_s": 0.06, "loss": 0.01, "hiccups_per_min": 0.1},
+}
+
+
+class Network(Part):
+    """The path in front of the mock; a figure of one's own goes before the preset's."""
+
+    preset: Literal["near", "trans-pacific"] | None = None
+    rtt_s: Annotated[float, Field(ge=0)] | None = None
+    jitter_s: Annotated[float, Field(ge=0)] | None = None
+    loss: Annotated[float, Field(ge=0, lt=1)] | None = None
+    hiccups_per_min: Annotated[float, Field(ge=0)] | None = None
+
+
 class Stream(Part):
     """How a stream is framed beyond the published events."""
 
@@ -180,6 +199,7 @@ class Settings(Part):
     faults: tuple[FaultRule, ...] = ()
     stream: Stream = Stream()
     limits: Limits = Limits()
+    network: Network = Network()
 
 
 def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from mock_upstream.dice import Sightings
 from mock_upstream.generation import Workshop
 from mock_upstream.images import Press
 from mock_upstream.ledger import Ledger
+from mock_upstream.network import Relay
 from mock_upstream.quotas import Gate, make_store
 from mock_upstream.settings import Settings
 
@@ -22,6 +23,7 @@ class Upstream:
     ledger: Ledger
     press: Press
     worker: int = 0
+    relay: Relay | None = None  # the network path in front, if there is one
     gate: Gate = field(init=False)
     workshop: Workshop = field(init=False)
     sightings: Sightings = field(init=False)
