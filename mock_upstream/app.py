@@ -25,6 +25,7 @@ ROUTES = (
     ("GET", "/v1/models/{name:.+}", listing.get_model),
     ("GET", "/_mock/ledger", control.get_ledger),
     ("GET", "/_mock/health", control.get_health),
+    ("GET", "/_mock/openapi.json", control.get_openapi),
     ("POST", "/_mock/reset", control.reset),
     ("POST", "/_mock/verify", control.verify),
     ("GET", "/_mock/behaviour", control.get_behaviour),

@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 from pydantic import ValidationError
 
-from mock_upstream import access, bodies
+from mock_upstream import access, bodies, openapi
 from mock_upstream.errors import ApiError
 from mock_upstream.settings import Settings, explained, merged
 from mock_upstream.upstream import UPSTREAM
@@ -34,6 +34,11 @@ async def get_health(request: web.Request) -> web.Response:
             "totals": asdict(upstream.ledger.totals()),
         }
     )
+
+
+async def get_openapi(_: web.Request) -> web.Response:
+    """`GET /_mock/openapi.json`: what the mock says of itself."""
+    return _json(openapi.document())
 
 
 async def reset(request: web.Request) -> web.Response:

@@ -192,9 +192,12 @@ class Telling:
             "top_p": asked.get("top_p", 1.0),
             "truncation": asked.get("truncation", "disabled"),
             "usage": _text_usage(text_in) if done else None,
-            "tool_usage": {"image_gen": self.generation.usage.as_json()} if done else None,
+            "tool_usage": self._tool_usage() if done else None,
             "metadata": asked.get("metadata") or {},
         }
+
+    def _tool_usage(self) -> dict[str, Any]:
+        return {"image_gen": self.generation.usage.as_json(), "web_search": {"num_requests": 0}}
 
     def item(self, status: str) -> dict[str, Any]:
         """The tool's call; its picture stands in it when it is completed."""

@@ -33,7 +33,7 @@ def test_no_path_is_no_relay() -> None:
 
 
 def test_round_trip_is_paid() -> None:
-    """A path of one second costs half of it for connecting, asking and answering, and more for each window."""
+    """A path of one second costs half of it to connect, to ask and to answer, and more for each window."""
 
     async def play(stage: Stage) -> None:
         begun_s = stage.now_s()
