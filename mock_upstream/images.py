@@ -122,10 +122,10 @@ def _png(pixels: Pixels, shape: Shape) -> Plate:
 
 
 def _jpeg(pixels: Pixels, shape: Shape) -> Plate:
-    start_marker_bytes = 2
+    header_bytes = 2 + 18  # start marker and JFIF header, which must come first
     # Pillow knows 0 to 95; above that it only turns features off.
     encoded = _encode(pixels, "JPEG", quality=max(1, round(shape.compression * 0.95)))
-    return _split(encoded, start_marker_bytes, _jpeg_segment)
+    return _split(encoded, header_bytes, _jpeg_segment)
 
 
 def _webp(pixels: Pixels, shape: Shape) -> Plate:
