@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.run import Progress
+    from harness.watching import Progress
 
 _LINE_EVERY_REAL_S = 2.0
 
