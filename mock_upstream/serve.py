@@ -5,7 +5,6 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
@@ -84,7 +83,7 @@ async def serve(
     await runner.setup()
     assert runner.server is not None
     loop, manager = asyncio.get_running_loop(), runner.server
-    options: dict[str, Any] = wire_options(settings.limits, clock.scale)
+    options = wire_options(settings.limits, clock.scale)
     path = Path.of(settings.network)
     behind = listener if path is None else listen("127.0.0.1", 0)
     server = await loop.create_server(
