@@ -53,7 +53,9 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
     known = {attempt.request for attempt in attempts}
     if request is not None:
         if request not in known:
-            raise BadInput(f"there is no request '{request}' in {path}{nearest(request, known)}; it has {len(known)}")
+            raise BadInput(
+                f"there is no request '{request}' in {path}{nearest(request, known)}; it has {len(known)}"
+            )
         chosen = "asked for by name"
     else:
         picked = pick_request(judged.verdicts, attempts, pick=Pick(pick))
