@@ -21,7 +21,7 @@ from harness.errors import BadInput, WhocutError, nearest
 from harness.show import ShowProgress, print_summary
 
 if TYPE_CHECKING:
-    from harness.run import Finished
+    from harness.finish import Finished
 
 EXIT_FINDING = 1
 EXIT_COULD_NOT_RUN = 3
@@ -69,13 +69,18 @@ def run(
     partial_images: Annotated[
         int, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
     ] = 2,
+    otlp: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.run import CHAINS, Plan, find_scenario, main_loop  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import CHAINS, Plan, find_scenario  # noqa: PLC0415  # keeps --help quick
+    from harness.run import main_loop  # noqa: PLC0415
     from scenarios.plan import MODES  # noqa: PLC0415  # only this command asks
 
     modes = tuple(dict.fromkeys(mode or ["plain"]))
@@ -98,6 +103,7 @@ def run(
         replace=force or out is None,
         port=port,
         partial_images=partial_images,
+        otlp_port=otlp,
         command=tuple(sys.argv[1:]),
     )
     with ShowProgress(Console(stderr=True)) as progress:
@@ -110,13 +116,8 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         _print_json(finished.summary)
     else:
         print_summary(Console(), finished.summary, finished.report)
-    if finished.interrupted:
-        asked = finished.run.manifest["load"]
-        _fail(
-            f"stopped by a signal after {finished.summary['requests']} of "
-            f"{asked['requests'] * len(asked['modes'])} requests; what was recorded stands in {finished.run.path}",
-            EXIT_COULD_NOT_RUN,
-        )
+    if finished.ended_early:
+        _fail(finished.ended_early, EXIT_COULD_NOT_RUN)
 
 
 @app.command()
@@ -125,7 +126,9 @@ def why(
     request: Annotated[
         str | None, typer.Argument(help="A request by name; default: one that was cut.")
     ] = None,
-    pick: Annotated[str, typer.Option(help="cut, orphan, slowest, tie or unattributed.")] = "cut",
+    pick: Annotated[
+        str, typer.Option(help="typical, cut, orphan, slowest, delivered, tie or unattributed.")
+    ] = "typical",
     as_json: JsonFlag = False,
 ) -> None:
     """Draw one request as a waterfall and say who cut it, with the evidence.
@@ -199,7 +202,7 @@ def report(
 
     Example: whocut report runs/first
     """
-    from harness.run import judge_run  # noqa: PLC0415
+    from harness.finish import judge_run  # noqa: PLC0415
     from harness.trace.rundir import RunDir  # noqa: PLC0415
     from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
 

@@ -1,8 +1,8 @@
 """Processes of the run's own: started together, watched, and never left behind.
 
 Each child runs in a session of its own, so that a Ctrl-C in the terminal reaches only the harness, which then
-ends its children in good order. Its standard input is a pipe: if the harness is killed, the pipe closes, and a
-child that watches it ends by itself.
+ends its children in good order. If the harness is killed, each child notices by itself: the mock by the end of
+its standard input, which is a pipe, the load by its parent's number.
 """
 
 from __future__ import annotations
@@ -91,7 +91,5 @@ class Child:
     def died(self) -> ChildDied:
         """The error for an end nobody asked for, with the last thing it said."""
         words = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        said = f": {words[-1].strip()}" if words else ""
-        return ChildDied(
-            f"the {self.name} ended by itself with exit code {self.returncode}{said} (see {self.log})"
-        )
+        said = f", saying '{words[-1].strip()}'" if words else ""
+        return ChildDied(f"the {self.name} ended by itself with exit code {self.returncode}{said}")

@@ -8,6 +8,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from harness.chain.durations import format_duration
+from harness.chain.timers import Phase
 from harness.clock.clock import wall_s
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.run import Progress
+    from harness.watching import Progress
 
 _LINE_EVERY_REAL_S = 2.0
 
@@ -52,53 +54,58 @@ class ShowProgress:
             self._live.update(Text(text))
         elif wall_s() >= self._next_line:
             self._next_line = wall_s() + _LINE_EVERY_REAL_S
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, soft_wrap=True)
 
 
 def print_summary(console: Console, summary: dict[str, Any], report: Path | None) -> None:
     """The figures of a run, the verdicts first."""
-    for row in summary["verdicts"]:
-        console.print(f"{row['attempts']:>6} × {row['phrase']}", highlight=False)
-    if summary["unattributed"]:
-        console.print(f"{summary['unattributed']:>6} × unattributed", highlight=False)
-    console.print()
-    table = Table(box=None, pad_edge=False)
-    columns = (
-        "mode",
-        "requests",
-        "delivered",
-        "attempts",
-        "generations",
-        "per request",
-        "orphaned",
-        "billed",
-    )
-    for name in (*columns, "$ per delivered"):
-        table.add_column(name, justify="left" if name == "mode" else "right")
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, soft_wrap=True)
+
     for mode, figures in summary["by_mode"].items():
+        say(f"{mode}:")
+        for row in figures["verdicts"]:
+            say(f"{row['attempts']:>6} of {figures['attempts']} attempts: {_verdict(row)}")
+        for outcome in ("delivered", "rejected", "censored"):
+            if outcome in figures["attempt_outcomes"]:
+                say(f"{figures['attempt_outcomes'][outcome]:>6} of {figures['attempts']} attempts: {outcome}")
+        if figures["unattributed"]:
+            say(f"{figures['unattributed']:>6} of {figures['attempts']} attempts: unattributed")
+        if figures["gap"]:
+            say(f"       {figures['gap']['sentence']}")
+    say("")
+    console.print(_modes(summary["by_mode"]))
+    agreement = summary["agreement"]
+    say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
+    for warning in summary["warnings"]:
+        say(f"warning: {warning}", "yellow")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    who = " and ".join(row["tie"]) or row["layer"]
+    limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] else ""
+    how = f"by {row['timer']} ({row['directive']}{limit})" if row["timer"] else row["reason"]
+    where = f" {Phase(row['phase']).while_}" if row["phase"] else ""
+    return f"{who} cut {how}{where} · {row['grade']}"
+
+
+def _modes(modes: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("mode")
+    for name in ("requests", "delivered", "generations", "orphaned", "billed", "per image"):
+        table.add_column(name, justify="right")
+    for mode, figures in modes.items():
         ledger = figures["ledger"]
         per = ledger["usd_per_delivered"]
         table.add_row(
             mode,
             str(figures["requests"]),
             str(figures["outcomes"].get("delivered", 0)),
-            str(figures["attempts"]),
             str(ledger["started"]),
-            f"{ledger['generations_per_request'] or 0:.2f}",
             str(ledger["orphaned"]),
             f"${ledger['billed_usd']:.2f}",
-            "none delivered" if per is None else f"${per:.3f}",
+            "–" if per is None else f"${per:.2f}",
         )
-    console.print(table)
-    for mode, figures in summary["by_mode"].items():
-        if figures["gap"]:
-            console.print(f"\n{mode}: {figures['gap']['sentence']}", highlight=False)
-    agreement = summary["agreement"]
-    console.print(
-        f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.",
-        highlight=False,
-    )
-    for warning in summary["warnings"]:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
-    console.print(f"\nrun:    {summary['run_dir']}\nreport: {report}", highlight=False, soft_wrap=True)
-    console.print(f"next:   whocut why {summary['run_dir']}", highlight=False, soft_wrap=True)
+    return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.chain.plain import topology_from_plain
 from harness.errors import BadInput, nearest
-from harness.run import judge_run
+from harness.finish import judge_run
 from harness.trace.rundir import RunDir
 from harness.verdict.pick import RULES, Pick, pick_request
 from harness.verdict.terminal import render
@@ -67,5 +67,5 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
 
 def show_why(explained: Explained, console: Console) -> None:
     """Draw it."""
-    render(explained.waterfall, console)
+    render(explained.waterfall, explained.waterfall.verdicts, console)
     console.print(f"\nthis request: {explained.chosen}", style="dim", highlight=False)

@@ -14,6 +14,7 @@ from mock_upstream.errors import ApiError
 # An answer is handed over in pieces of this size, so that a slow reader never makes us copy a whole picture.
 _PIECE_BYTES = 262_144
 
+SERVER = "mock-upstream"  # the real one bears its CDN's name; ours must not be taken for a CDN
 API_VERSION = "2020-10-01"
 
 
@@ -26,7 +27,7 @@ def standard_headers(
         "openai-processing-ms": str(round(processing_s * 1000)),
         "openai-version": API_VERSION,
         "openai-organization": organization,
-        "Server": "mock-upstream",  # the real one bears its CDN's name; ours must not be taken for a CDN
+        "Server": SERVER,
         "Date": formatdate(unix_s, usegmt=True),
     }
 

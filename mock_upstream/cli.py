@@ -5,19 +5,22 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import orjson
 import yaml
 from pydantic import ValidationError
 
-from mock_upstream.clock import ModelClock, wall_clock_unix_s
+from mock_upstream.clock import ModelClock, monotonic_s, wall_clock_unix_s
 from mock_upstream.ledger import Ledger
+from mock_upstream.prefork import run_workers
 from mock_upstream.serve import NotServing, Running, serve
 from mock_upstream.settings import Settings, explained, merged
 
@@ -50,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="mock upstream: %(message)s")
     try:
         orders = read_orders(sys.argv[1:] if argv is None else argv)
-        return asyncio.run(_run(orders))
+        if orders.processes > 1:
+            return _run_workers(orders)
+        return asyncio.run(_run(orders, _announcer(orders)))
     except BadInput as mistake:
         log.error("%s", mistake)  # noqa: TRY400 - a traceback would not help who made a spelling mistake
         return BAD_INPUT
@@ -59,18 +64,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         return COULD_NOT_RUN
 
 
-async def _run(orders: Orders) -> int:
+def _run_workers(orders: Orders) -> int:
+    """Several processes: one origin of time, one ledger."""
+    if orders.exit_with_parent:
+        raise BadInput("--exit-with-parent is for one process; with --processes stop the parent by a signal")
+    with tempfile.TemporaryDirectory(prefix="mock-upstream-") as place:
+        shared = replace(
+            orders,
+            origin=monotonic_s() if orders.origin is None else orders.origin,
+            ledger=orders.ledger or Path(place) / "ledger.jsonl",
+        )
+        _open_ledger(shared.ledger, shared=False).close()
+
+        def work(number: int, sock: socket.socket, ready: Callable[[], None], lifeline: int) -> int:
+            return asyncio.run(_run(shared, lambda _: ready(), sock=sock, worker=number, lifeline=lifeline))
+
+        return run_workers(
+            orders.processes, orders.host, orders.port, work, lambda port: _announce(orders.host, port)
+        )
+
+
+async def _run(
+    orders: Orders,
+    ready: Callable[[Running], None],
+    *,
+    sock: socket.socket | None = None,
+    worker: int = 0,
+    lifeline: int | None = None,
+) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    clock = ModelClock(orders.scale, orders.origin, orders.epoch_unix_s)
     running = await serve(
-        orders.settings, host=orders.host, port=orders.port, clock=clock, ledger=_open_ledger(orders.ledger)
+        orders.settings,
+        host=orders.host,
+        port=orders.port,
+        clock=ModelClock(orders.scale, orders.origin, orders.epoch_unix_s),
+        ledger=_open_ledger(orders.ledger, shared=worker > 0),
+        sock=sock,
+        worker=worker,
     )
     if orders.exit_with_parent:
-        await _watch_stdin(stopping)
-    _announce(running)
+        await _watch(sys.stdin, stopping)
+    if lifeline is not None:
+        await _watch(os.fdopen(lifeline), stopping)
+    ready(running)
     await stopping.wait()
     still = running.upstream.workshop.running
     await running.close()
@@ -78,15 +117,19 @@ async def _run(orders: Orders) -> int:
     return 0
 
 
-def _announce(running: Running) -> None:
-    ready = {"ready": True, "host": running.host, "port": running.port, "pid": os.getpid()}
+def _announcer(orders: Orders) -> Callable[[Running], None]:
+    return lambda running: _announce(orders.host, running.port)
+
+
+def _announce(host: str, port: int) -> None:
+    ready = {"ready": True, "host": host, "port": port, "pid": os.getpid()}
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")
     sys.stdout.flush()
-    log.info("serving on %s", running.base_url)
+    log.info("serving on http://%s:%d/v1", host, port)
 
 
-async def _watch_stdin(stopping: asyncio.Event) -> None:
-    """Stop when whoever started us has gone: its end of our standard input is closed then."""
+async def _watch(pipe: TextIO, stopping: asyncio.Event) -> None:
+    """Stop when whoever holds the other end has gone."""
 
     class Watch(asyncio.Protocol):
         def connection_lost(self, exc: Exception | None) -> None:
@@ -94,14 +137,14 @@ async def _watch_stdin(stopping: asyncio.Event) -> None:
             stopping.set()
 
     try:
-        await asyncio.get_running_loop().connect_read_pipe(Watch, sys.stdin)
+        await asyncio.get_running_loop().connect_read_pipe(Watch, pipe)
     except (OSError, ValueError) as error:
         raise BadInput(f"--exit-with-parent needs a pipe as standard input: {error}") from None
 
 
-def _open_ledger(path: Path | None) -> Ledger:
+def _open_ledger(path: Path | None, *, shared: bool) -> Ledger:
     try:
-        return Ledger(path)
+        return Ledger(path, shared=shared)
     except OSError as error:
         raise BadInput(f"--ledger {path}: {error.strerror}") from None
 

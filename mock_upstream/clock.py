@@ -58,3 +58,8 @@ class ModelClock:
 def wall_clock_unix_s() -> float:
     """The calendar's time of this machine: read once, when a process starts without an epoch of its own."""
     return time.time()  # noqa: TID251 - a stranger cannot import the harness's clock, and needs today's date once
+
+
+def monotonic_s() -> float:
+    """What an event loop's clock shows now: the common origin of several processes."""
+    return time.monotonic()  # noqa: TID251 - read once, in the parent of processes that must agree

@@ -9,38 +9,46 @@ from mock_upstream.dice import Sightings
 from mock_upstream.generation import Workshop
 from mock_upstream.images import Press
 from mock_upstream.ledger import Ledger
+from mock_upstream.network import Relay
+from mock_upstream.quotas import Gate, make_store
 from mock_upstream.settings import Settings
 
 
 @dataclass
 class Upstream:
-    """One mock: its behaviour, its clock, its books, its work in progress."""
+    """One mock: its behaviour, its clock, its books, its work in progress, its gate."""
 
     settings: Settings
     clock: ModelClock
     ledger: Ledger
     press: Press
     worker: int = 0
+    relay: Relay | None = None  # the network path in front, if there is one
+    gate: Gate = field(init=False)
     workshop: Workshop = field(init=False)
     sightings: Sightings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.workshop = Workshop(self.clock, self.ledger)
+        self.gate = Gate(make_store(self.settings.quota))
+        self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
-    def behave(self, settings: Settings) -> None:
+    async def behave(self, settings: Settings) -> None:
         """Take these settings for every request from now on."""
-        reseeded = settings.seed != self.settings.seed
-        self.settings = settings
-        if reseeded:
+        before, self.settings = self.settings, settings
+        if settings.seed != before.seed:
             self.sightings = Sightings(settings.seed, self.worker)
+        if settings.quota.redis != before.quota.redis:
+            await self.gate.store.close()
+            self.gate.store = make_store(settings.quota)
 
-    def reset(self) -> int:
+    async def reset(self) -> int:
         """Stop all work and forget everything that was; return how many generations that stopped."""
         stopped = self.workshop.stop_all()
         self.workshop.forget()
         self.ledger.clear()
         self.sightings = Sightings(self.settings.seed, self.worker)
+        await self.gate.clear()
         return stopped
 
 

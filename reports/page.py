@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,20 +31,22 @@ if TYPE_CHECKING:
     from harness.trace.records import Attempt, Span
     from harness.verdict.summary import Judged
 
-# What a manifest may tell a reader; anything else in it stays in the file.
+# What a manifest may tell a reader, by its path; anything else in it stays in the file.
 _TOLD = (
     ("scenario", "Scenario"),
     ("chain", "Chain"),
-    ("clock", "Clock"),
-    ("modes", "Modes"),
-    ("users", "Users"),
-    ("requests", "Requests asked for"),
+    ("clock.written", "Clock"),
+    ("load.modes", "Modes"),
+    ("load.users", "Users"),
+    ("load.requests", "Requests in each mode"),
+    ("load.partial_images", "Partial images"),
     ("seed", "Seed"),
-    ("started", "Started"),
     ("command", "Command"),
     ("versions", "Versions"),
+    ("python", "Python"),
+    ("platform", "Platform"),
 )
-_KEY_LIKE = re.compile(r"\b(sk|key|Bearer)([-_ =])[A-Za-z0-9_\-]{6,}")
+_KEY_LIKE = re.compile(r"\b(sk|Bearer|--?(?:api-)?key)([-_ =])\S{6,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Shown:
     name: str
     svg: Markup
     caption: str
+    phrases: tuple[str, ...] = ()
 
 
 def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
@@ -67,7 +72,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     orphans = story.orphans_by_mode(ledger, attempts)
     page = _page().render(
         title=f"{run.manifest.get('scenario', 'a run')} through {topology.name}",
-        run_name=run.path.name,
+        run_name=run.path.name if run.path.is_absolute() else run.path,
         figures=judged.figures,
         modes=_modes(judged.figures, orphans),
         agreement=story.agreement(judged.figures),
@@ -95,13 +100,15 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt], spans: Seq
         if picked is None:
             continue
         fall = waterfall(picked.request, spans, judged.verdicts, attempts)
-        drawn = waterfall_figure.draw(fall)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
-        (folder / f"{name}.png").write_bytes(style.png(drawn))
+        whole = waterfall_figure.draw(fall)
+        (folder / f"{name}.png").write_bytes(style.png(whole))
         alt = (
             f"Waterfall of request {fall.request}, {len(fall.verdicts)} attempts. {'. '.join(fall.phrases)}."
         )
-        shown.append(_shown(folder, name, drawn, alt, _fall_caption(mode, picked)))
+        figure = _shown(folder, name, whole, alt, _fall_caption(mode, picked))
+        document = style.svg(waterfall_figure.draw(fall, phrases=False))
+        shown.append(replace(figure, svg=_inlined(document, name, alt), phrases=fall.phrases))
     return shown
 
 
@@ -109,8 +116,8 @@ def _fall_caption(mode: str, picked: Picked) -> str:
     return (
         f"One bar is one layer’s account of one attempt, from acceptance to its last byte; a generation’s "
         f"bar runs until the model was done, whoever was still there. Drawn is {picked.request}, one of "
-        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of which have "
-        f"the same sequence of verdicts. Rule of choice: {picked.rule}."
+        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
+        f"this sequence of verdicts. Rule of choice: {picked.rule}."
     )
 
 
@@ -166,8 +173,12 @@ def _limits(
 def _shown(folder: Path, name: str, drawn: Figure, alt: str, caption: str) -> Shown:
     document = style.svg(drawn)
     (folder / f"{name}.svg").write_text(document, encoding="utf-8")
+    return Shown(name, _inlined(document, name, alt), caption)
+
+
+def _inlined(document: str, name: str, alt: str) -> Markup:
     # The document is our own drawing: its texts were escaped when they were written into it.
-    return Shown(name, Markup(style.inline(document, name, alt)), caption)  # noqa: S704
+    return Markup(style.inline(document, name, alt))  # noqa: S704
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -201,16 +212,26 @@ def _box(layer: Layer, figures: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _told(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (label, _plain(manifest[key])) for key, label in _TOLD if manifest.get(key) not in (None, "", [], {})
-    ]
+    began = datetime.fromtimestamp(float(manifest["epoch_unix_s"]), UTC)
+    found = [(label, _plain(key, _at(manifest, key))) for key, label in _TOLD]
+    return [("Began", f"{began:%Y-%m-%d %H:%M} UTC"), *((label, text) for label, text in found if text)]
 
 
-def _plain(value: object) -> str:
+def _at(manifest: Mapping[str, Any], path: str) -> Any:
+    value: Any = manifest
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _plain(key: str, value: object) -> str:
+    """A value as people read it; whatever looks like a key is left out."""
+    if value is None:
+        return ""
     if isinstance(value, dict):
-        text = ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items())
+        text = ", ".join(f"{name} {inner}" for name, inner in value.items())
     elif isinstance(value, list | tuple):
-        text = " ".join(_plain(item) for item in value)
+        text = shlex.join(["whocut", *map(str, value)]) if key == "command" else ", ".join(map(str, value))
     else:
         text = str(value)
     return _KEY_LIKE.sub(r"\1\2…", text)

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from harness.trace.records import Attempt
+
+
+_READABLE = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +51,39 @@ def headline(figures: Mapping[str, Any], orphans: Orphans) -> str:
 
 
 def _who_cut(figures: Mapping[str, Any]) -> str:
-    attempts = int(figures["attempts"])
+    attempts, outcomes = int(figures["attempts"]), figures["attempt_outcomes"]
+    delivered, censored = int(outcomes.get("delivered", 0)), int(outcomes.get("censored", 0))
     if not attempts:
         return "No attempt was made."
-    rows = _merged(figures["verdicts"])
-    delivered = int(figures["attempt_outcomes"].get("delivered", 0))
-    unattributed, censored = int(figures["unattributed"]), int(figures["attempt_outcomes"].get("censored", 0))
-    sentences = []
-    if rows:
-        first, *others = rows
-        sentences.append(
-            f"{_cutter(first)} cut {first['attempts']} of {plural(attempts, 'attempt')}{_how(first)}."
-        )
-        if others:
-            also = [f"{_cutter(row)} cut {row['attempts']}{_how(row)}" for row in others[:2]]
-            rest = sum(row["attempts"] for row in others[2:])
-            also += [f"others cut {rest}"] if rest else []
-            sentences.append(f"{_and(also)}.")
-        if delivered:
-            sentences.append(f"{delivered} {'was' if delivered == 1 else 'were'} delivered.")
-    elif delivered == attempts:
+    if delivered == attempts:
         all_of_them = "the only attempt was" if attempts == 1 else f"all {attempts} attempts were"
-        sentences.append(f"Nobody cut: {all_of_them} delivered.")
-    else:
-        sentences.append(
-            f"Nobody is known to have cut any of {plural(attempts, 'attempt')}; {delivered} were delivered."
-        )
-    if unattributed:
-        sentences.append(f"{unattributed} could not be attributed.")
-    if censored:
-        sentences.append(
-            f"{censored} {'was' if censored == 1 else 'were'} still under way when the run ended."
-        )
+        return f"Nobody cut: {all_of_them} delivered."
+    if censored == attempts:
+        return f"The run ended before any of {plural(attempts, 'attempt')} did."
+    unattributed = int(figures["unattributed"])
+    rest = (
+        (delivered, "delivered"),
+        (int(outcomes.get("rejected", 0)), "rejected by the API"),
+        (unattributed, "ended by a layer nobody can name"),
+        (censored, "still under way when the run ended"),
+    )
+    sentences = _cuts(_merged(figures["verdicts"]), attempts, known=not unattributed)
+    sentences += [f"{number} {'was' if number == 1 else 'were'} {how}." for number, how in rest if number]
     return " ".join(sentences)
+
+
+def _cuts(rows: list[dict[str, Any]], attempts: int, *, known: bool) -> list[str]:
+    """The commonest cut with its knob, then the second, or how many more there are."""
+    of_all = plural(attempts, "attempt")
+    if not rows:
+        return [f"Nobody {'cut' if known else 'is known to have cut'} any of {of_all}."]
+    first, *others = rows
+    sentences = [f"{_cutter(first)} cut {first['attempts']} of {of_all}{_how(first)}."]
+    if len(others) == 1:
+        sentences.append(f"{_cutter(others[0])} cut {others[0]['attempts']}{_how(others[0])}.")
+    elif others:
+        sentences.append(f"{len(others)} other limits cut {sum(row['attempts'] for row in others)}.")
+    return sentences
 
 
 def _merged(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -101,10 +104,14 @@ def _cutter(row: Mapping[str, Any]) -> str:
 
 
 def _how(row: Mapping[str, Any]) -> str:
+    if row["tie"]:
+        return ""  # two layers, two knobs: the table names them
     if not row["timer"]:
         return f" {row['reason']}" if row.get("reason") else ""
     limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] is not None else ""
-    return f" by {row['timer']} ({row['directive']}{limit})"
+    # A knob's full path belongs in the table; a headline is to be read.
+    knob = row["directive"] if len(row["directive"]) <= _READABLE else row["directive"][: _READABLE - 1] + "…"
+    return f" by {row['timer']} ({knob}{limit})"
 
 
 def agreement(figures: Mapping[str, Any]) -> str:
@@ -136,7 +143,3 @@ def share(part: float | None) -> str:
     if 0.995 < part < 1:
         return "> 99 %"
     return f"{part * 100:.0f} %"
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

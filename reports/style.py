@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from harness.verdict.waterfall import ticks
@@ -30,6 +31,7 @@ PAPER: Final = "#ffffff"
 
 DELIVERED: Final = "#009e73"
 CUT: Final = "#d55e00"
+CUT_INK: Final = "#b84f00"  # the same for type, which needs more contrast
 CASCADE: Final = "#c3c9d0"
 CASCADE_STREAMING: Final = "#98a2ad"
 ORPHAN: Final = "#aa4487"
@@ -44,6 +46,7 @@ CENSORED: Final = "#ffffff"
 CUTTERS: Final = ("#d55e00", "#e69f00", "#8c3b00", "#f5b98a", "#b07d2b", "#5e2a00")
 
 WIDTH_IN: Final = 10.0
+MARGIN: Final = 0.004  # left of what stands at the edge, as a share of the width
 DPI: Final = 100
 _HATCH: Final = "////"
 
@@ -114,6 +117,23 @@ def text_width(text: Text) -> float:
     assert drawn is not None
     renderer = FigureCanvasAgg(drawn).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib's own gap
     return float(text.get_window_extent(renderer).width)
+
+
+def shortened(text: Text, room_px: float, middle: str | None = None) -> None:
+    """Cut a text down to the room it has; `middle` is the part of it that may go, else its end."""
+    whole = text.get_text()
+    part = whole if middle is None else middle
+    for kept in (60, 48, 40, 34, 28, 24, 20, 16, 12, 8):
+        if text_width(text) <= room_px:
+            return
+        if kept < len(part):
+            text.set_text(whole.replace(part, part[: kept - 1] + "…", 1))
+
+
+def ink_on(colour: str) -> str:
+    """Dark or light type, whichever reads better on a colour."""
+    red, green, blue = to_rgb(colour)
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.45 else PAPER
 
 
 def hatched(colour: str = ORPHAN, paper: str = ORPHAN_PAPER) -> dict[str, Any]:

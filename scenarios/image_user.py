@@ -7,6 +7,8 @@ are for watching only.
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import gevent
@@ -65,7 +67,7 @@ class ImageUser(User):
             raise
         finally:
             self._write_down(asking, started_s, error)
-            PLAN.done()
+        PLAN.done()
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""
@@ -116,6 +118,7 @@ class Plan:
     def __init__(self) -> None:
         self._orders: Iterator[Order] = iter(())
         self._open = 0
+        self.answered = 0
         self.finished = gevent.event.Event()
 
     def fill(self, session: Session) -> None:
@@ -133,6 +136,7 @@ class Plan:
     def done(self) -> None:
         """One order has been answered, one way or the other."""
         self._open -= 1
+        self.answered += 1
         if self._open == 0:
             self.finished.set()
 
@@ -152,15 +156,20 @@ def _start(environment: object, **_: object) -> None:
 @events.quitting.add_listener  # type: ignore[untyped-decorator]  # as above
 def _stop(**_: object) -> None:
     if hasattr(ImageUser, "session"):
-        ImageUser.session.close()
+        ImageUser.session.close(answered=PLAN.answered)
 
 
 def _watch_the_hub(session: Session) -> None:
-    """A greenlet that only sleeps: by how much it wakes too late is by how much all others do."""
-    while True:
+    """A greenlet that only sleeps: by how much it wakes too late is by how much all others do.
+
+    It also notices that the harness that started this process has gone, and then ends the load.
+    """
+    parent = os.getppid()
+    while os.getppid() == parent:
         before = wall_s()
         gevent.sleep(_STALL_EVERY_S)
         session.stalled(wall_s() - before - _STALL_EVERY_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _quit_when_finished(environment: object) -> None:

@@ -92,7 +92,5 @@ class Session:
         self.worst_stall_s = max(self.worst_stall_s, real_s)
 
     def close(self, **facts: Any) -> None:
-        """Write how well this process kept up, and close its files."""
+        """Write how well this process kept up. Its files stay open: killed greenlets may still have a word."""
         write_json(self._run.path / GENERATOR, {"worst_stall_real_s": round(self.worst_stall_s, 4), **facts})
-        self._attempts.close()
-        self._spans.close()

@@ -10,12 +10,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.clock.clock import pause, wall_s
 from harness.trace.rundir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.sockets
 
@@ -136,43 +139,88 @@ def test_why_says_the_phrase(article: dict[str, Any]) -> None:
     assert "proven" in done.stdout
 
 
-def test_ctrl_c_keeps_what_was_recorded_and_leaves_no_process(tmp_path: Path) -> None:
-    """One sentence, exit code 3, a readable run, and nobody left behind."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"],
+ENDS = {
+    "ctrl-c": ("harness run", signal.SIGINT, "stopped by a signal"),
+    "mock killed": ("mock_upstream", signal.SIGKILL, "the mock upstream ended by itself with exit code -9"),
+    "load killed": ("locust", signal.SIGKILL, "the load generator ended by itself with exit code -9"),
+}
+
+
+@pytest.mark.parametrize(("process", "number", "says"), ENDS.values(), ids=ENDS)
+def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
+    tmp_path: Path, process: str, number: int, says: str
+) -> None:
+    """One sentence that says how far it came, exit code 3, a readable run, and nobody left behind."""
+    mark = str(tmp_path)
+    command = [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"]
+    with subprocess.Popen(
+        command,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "WHOCUT_TEST_MARK": str(tmp_path)},
-    )
-    until = wall_s() + 60
-    while wall_s() < until and not (tmp_path / "run" / "ledger.jsonl").exists():
-        pause(0.05)
-    pause(2)
+        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+    ) as running:
+        _wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+        pause(1)
 
-    process.send_signal(signal.SIGINT)
-    _, words = process.communicate(timeout=60)
+        (victim,) = _processes(mark, process)
+        os.kill(victim, number)
+        _, words = running.communicate(timeout=60)
 
-    assert process.returncode == 3
-    assert "stopped by a signal" in words
+    assert running.returncode == 3
+    assert f"whocut: {says}" in words
+    assert "of 500 requests" in words
     assert "Traceback" not in words
-    assert RunDir.open(tmp_path / "run").attempts()
-    assert (tmp_path / "run" / "report.html").exists()
-    assert _still_running(str(tmp_path)) == []
+    run = RunDir.open(tmp_path / "run")
+    assert run.attempts()
+    assert (run.summary() or {})["agreement"]["disagree"] == []
+    assert (run.path / "report.html").exists()
+    assert _processes(mark) == []
 
 
-def _still_running(mark: str) -> list[str]:
-    """Processes whose environment carries the mark."""
-    processes = Path("/proc")
-    if not processes.is_dir():
-        pytest.skip("needs /proc to look for processes left behind")
+def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
+    """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
+    mark = str(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+    ) as running:
+        _wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+
+        running.kill()
+        running.wait(10)
+
+    _wait_until(lambda: _processes(mark) == [])
+    assert RunDir.open(tmp_path / "run").ledger()
+
+
+def _wait_until(happened: Callable[[], object]) -> None:
+    until = wall_s() + 60
+    while not happened():
+        assert wall_s() < until, "it did not happen within a minute"
+        pause(0.05)
+
+
+def _processes(mark: str, command: str = "") -> list[int]:
+    """Processes whose environment carries the mark and whose command line holds `command`."""
+    if not Path("/proc").is_dir():
+        pytest.skip("needs /proc to look at processes")
     found = []
-    for process in processes.iterdir():
+    for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid():
             with suppress(OSError):
-                if f"WHOCUT_TEST_MARK={mark}".encode() in (process / "environ").read_bytes():
-                    found.append(process.name)
+                marked = f"WHOCUT_TEST_MARK={mark}".encode() in (process / "environ").read_bytes()
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if marked and command in line:
+                    found.append(int(process.name))
     return found
 
 

@@ -10,7 +10,9 @@ timer          armed → fires                             bytes re-arm it
 `keepalive`    response sent → next request              –
 =============  ========================================  =====================
 
-Many vendors' one knob is `first_byte` and `idle` at once; then two timers carry the same directive.
+A layer that has a `first_byte` timer leaves the wait to it: its `idle` timer then watches sending and streaming
+alone (Varnish, Fastly, Heroku). Many vendors' one knob is `first_byte` and `idle` at once; then two timers carry
+the same directive.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ because bytes came meanwhile it is set again. In a held request it is the only t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from harness.errors import Malformed
 from harness.path import vendors
@@ -25,7 +25,7 @@ _MAX_AHEAD_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 5.0
 
 
-class Downstream(asyncio.Protocol):
+class Downstream(asyncio.BufferedProtocol):
     """A caller's connection."""
 
     __slots__ = (
@@ -57,10 +57,17 @@ class Downstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
         self.hop.callers.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
+        """Where the next bytes are read into: see `Hop.inbox`."""
+        return self.hop.inbox
+
+    def buffer_updated(self, count: int) -> None:
+        """Bytes have come."""
+        self.data_received(bytes(self.hop.inbox[:count]))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, of its body, or of the one after it."""
@@ -91,6 +98,8 @@ class Downstream(asyncio.Protocol):
                 self._keep(data[end:])
         elif end < len(data):
             self._body(exchange, data, end)
+            if self.exchange is not exchange:
+                return  # the body was none, and that has been answered
         exchange.begin()
 
     def _body(self, exchange: Exchange, data: bytes, at: int) -> None:

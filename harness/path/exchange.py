@@ -159,16 +159,19 @@ class Exchange:
         self._upstream = upstream
         upstream.exchange = self
         self._stamp_s = now_s
-        self._enter(Phase.SEND, now_s)
+        self._phase = Phase.SEND
         upstream.transport.write(self._upward)
         if not self._replayable:
             self._upward = b""
-        if self.request_done:
-            self._maybe_sent(now_s)
-        elif upstream.writable:
-            self.caller.resume_reading()
-        else:
-            self.caller.pause_reading()
+        if self.request_done and upstream.writable:
+            self._sent(now_s)
+            return
+        self._enter(Phase.SEND, now_s)
+        if not self.request_done:
+            if upstream.writable:
+                self.caller.resume_reading()
+            else:
+                self.caller.pause_reading()
 
     def request_bytes(self, data: bytes, at: int) -> int:
         """Bytes of the request's body; says where they end.
@@ -193,25 +196,25 @@ class Exchange:
             if not self._replayable:
                 self._upward = b""
             upstream.transport.write(piece)
-            if self.request_done:
-                self._maybe_sent(now_s)
-            elif not upstream.writable:
+            if self.request_done and upstream.writable:
+                self._sent(now_s)
+            elif not self.request_done and not upstream.writable:
                 self.caller.pause_reading()
         return end
 
     def upstream_drained(self) -> None:
         """What was sent up is in the kernel's hands."""
         now_s = self._stamp_s = self.hop.now_s()
-        if self.request_done:
-            self._maybe_sent(now_s)
-        else:
+        if not self.request_done:
             self.caller.resume_reading()
+        elif self.sent_s is None:
+            self._sent(now_s)
 
-    def _maybe_sent(self, now_s: float) -> None:
-        if self.sent_s is None and self._upstream is not None and self._upstream.writable:
-            self.sent_s = self._stamp_s = now_s
-            if self.first_byte_s is None:
-                self._enter(Phase.WAIT, now_s)
+    def _sent(self, now_s: float) -> None:
+        """The request is in the kernel's hands, all of it."""
+        self.sent_s = self._stamp_s = now_s
+        if self.first_byte_s is None:
+            self._enter(Phase.WAIT, now_s)
 
     def _enter(self, phase: Phase, now_s: float) -> None:
         self._phase = phase
@@ -222,10 +225,11 @@ class Exchange:
     def upstream_bytes(self, data: bytes) -> None:
         """Bytes of the response."""
         now_s = self._stamp_s = self.hop.now_s()
-        if self.last_byte_s is None or self.first_byte_s is None:
+        first = self.first_byte_s is None
+        if first:
             self.first_byte_s = now_s
-            self._enter(Phase.STREAM, now_s)
-        elif now_s - self.last_byte_s > self.largest_gap_s:
+            self._phase = Phase.STREAM
+        elif self.last_byte_s is not None and now_s - self.last_byte_s > self.largest_gap_s:
             self.largest_gap_s = now_s - self.last_byte_s
         self.last_byte_s = now_s
         try:
@@ -235,6 +239,9 @@ class Exchange:
                 self._response_body(data, 0, now_s)
         except Malformed:
             self.upstream_ended(UpstreamEnd.MALFORMED)
+            return
+        if first and self.caller.exchange is self:  # more is to come: a whole response needs no alarm
+            self._enter(self._phase, now_s)
 
     def _response_head(self, data: bytes, now_s: float) -> None:
         upstream = self._upstream
@@ -256,11 +263,10 @@ class Exchange:
             self.first_byte_s = None
             self._phase = Phase.SEND if self.sent_s is None else Phase.WAIT
             if end == len(data):
-                self._enter(self._phase, now_s)
                 return
             data = data[end:]
             self.first_byte_s = now_s
-            self._enter(Phase.STREAM, now_s)
+            self._phase = Phase.STREAM
         self._response = head
         framing = self._framing = head.framing
         layer = self.hop.layer
@@ -371,16 +377,18 @@ class Exchange:
 
     def check(self, now_s: float) -> float | None:
         """Let the timer fire that is due; otherwise say when to look again."""
-        instants = Instants(
-            self.accepted_s, self._dialled_s, now_s if self.sent_s is None else self.sent_s, self._stamp_s
+        deadline = self._first_deadline(now_s)
+        if deadline is not None and deadline.at_s <= now_s + TOLERANCE_S:
+            self._fire(deadline, now_s)
+            # A layer that tries again by itself goes on, and `total` with it.
+            deadline = self._first_deadline(now_s) if self.caller.exchange is self else None
+        return deadline.at_s if deadline is not None else None
+
+    def _first_deadline(self, now_s: float) -> Deadline | None:
+        sent_s = now_s if self.sent_s is None else self.sent_s
+        return self.hop.deadlines.first(
+            self._phase, Instants(self.accepted_s, self._dialled_s, sent_s, self._stamp_s)
         )
-        deadline = self.hop.deadlines.first(self._phase, instants)
-        if deadline is None:
-            return None
-        if deadline.at_s > now_s + TOLERANCE_S:
-            return deadline.at_s
-        self._fire(deadline, now_s)
-        return None
 
     def _fire(self, deadline: Deadline, now_s: float) -> None:
         kind = deadline.timer.kind
@@ -410,7 +418,8 @@ class Exchange:
             self._pass_down(LAST_CHUNK if self._rechunked else b"", now_s)
             return
         stale = upstream is not None and upstream.reused and self.first_byte_s is None
-        self._drop_upstream(reset=False)
+        # Theirs is ended already, save where we stop listening to what is not HTTP.
+        self._drop_upstream(reset=self.hop.layer.closes_upstream_with_reset)
         if self._response is None and self.caller.transport is not None and how is not UpstreamEnd.MALFORMED:
             # A pooled connection may have been closed before our request reached it. nginx gives such a
             # request one more try, and so do we, if sending it twice is harmless.

@@ -57,7 +57,13 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None) -> Iterable[str]:
     if verdict.outcome == Outcome.DELIVERED and not delivered:
         yield "the client has its image, and the ledger says it was not delivered"
     if verdict.kind is Kind.CUT and verdict.layer != "upstream" and row is not None:
-        if delivered and verdict.outcome != Outcome.DELIVERED:
+        swallowed = verdict.behind is not None and verdict.behind.handed_to is not None
+        if delivered and verdict.outcome != Outcome.DELIVERED and not swallowed:
             yield f"{verdict.layer} cut, and the ledger says the image was delivered"
-        elif row.get("caller_gone_s") is None and row.get("state") == "settled" and not delivered:
+        elif _never_saw_it_go(row) and not delivered:
             yield f"{verdict.layer} cut, and the ledger never saw its caller go"
+
+
+def _never_saw_it_go(row: dict[str, Any]) -> bool:
+    """A generation that ended by a fault of its own ended before it could see anybody leave."""
+    return row.get("caller_gone_s") is None and row.get("state") == "settled" and not row.get("fault")

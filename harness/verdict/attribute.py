@@ -13,19 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from harness.verdict.first import First, What, first_ends
 from harness.verdict.orphans import behind, silence_s
 from harness.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
-from harness.verdict.witnesses import own_word, seen_from_above, seen_from_below
+from harness.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.chain.layers import Topology
     from harness.verdict.evidence import AttemptEvidence, Edges
-
-# Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
-# seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
-TIE_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,66 +54,72 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
-    if evidence.outcome != Outcome.CENSORED:
+    client = at_position(evidence, 0)
+    if evidence.outcome != Outcome.CENSORED or (client and client.upstream is UpstreamEnd.ABANDONED):
         return None
     del topology
     return _verdict(evidence, kind=Kind.NONE, reason="the run ended first")
 
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
-    first = _first_cuts(evidence)
-    if not first:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].cut is None:
         return None
-    cutter = first[0]
-    assert cutter.cut is not None
+    cutter = first.ends[0].edges
+    cut = first.ends[0].cut
     layer = topology.layer(cutter.layer)
     above, below = seen_from_above(evidence, cutter, topology), seen_from_below(evidence, cutter, topology)
-    confirmed = above.confirmed and below.confirmed and not evidence.joined_by_time
-    grade = Grade.PROVEN if confirmed else Grade.TESTIFIED
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=grade,
+        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
         layer=cutter.layer,
         title=layer.title if layer else cutter.layer,
-        timer=cutter.cut.timer,
-        directive=cutter.cut.directive,
-        phase=cutter.cut.phase,
-        limit_s=cutter.cut.limit_s,
+        timer=cut.timer,
+        directive=cut.directive,
+        phase=cut.phase,
+        limit_s=cut.limit_s,
         after_s=cutter.after_s,
-        at_s=cutter.cut.at_s,
-        silence_s=silence_s(evidence.generation, cutter.cut.at_s),
+        at_s=cut.at_s,
+        silence_s=silence_s(evidence.generation, cut.at_s),
         rests_on=(own_word(cutter), *above.facts, *below.facts),
         cascade=_cascade(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),
-        tie=tuple(edges.layer for edges in first) if len(first) > 1 else (),
+        tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
         missing=(*above.missing, *below.missing),
     )
 
 
 def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
-    client = next((edges for edges in evidence.layers if edges.position == 0), None)
-    if client is None or client.upstream is not UpstreamEnd.ABANDONED:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.CALLER_LEFT:
         return None
+    client = first.ends[0].edges
+    below = seen_from_below(evidence, client, topology)
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_unless_guessed(Grade.PROVEN if evidence.generation else Grade.TESTIFIED, evidence),
+        grade=_grade(evidence, first, confirmed=below.confirmed),
         layer=client.layer,
         title=topology.client.title,
         reason="because its caller went away",
-        after_s=(client.upstream_s or client.end_s) - client.start_s,
-        at_s=client.upstream_s,
-        rests_on=(Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, client.upstream_s),),
+        after_s=first.ends[0].at_s - client.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(
+            Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
+            *below.facts,
+        ),
         cascade=_cascade(evidence, client),
+        contradictions=below.contradictions,
+        missing=below.missing,
     )
 
 
 def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
-    ended = [edges for edges in evidence.layers if edges.upstream.by_them]
-    if not ended:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
-    innermost = ended[-1]
+    innermost = first.ends[0].edges
     if innermost.position < len(topology.hops):
         return _unattributed(
             evidence,
@@ -124,24 +127,20 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
             f"a span of {topology.hops[innermost.position].name}",
         )
     fault = evidence.generation.fault if evidence.generation else None
+    seen = Evidence(
+        innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
+    )
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_unless_guessed(Grade.PROVEN if evidence.generation else Grade.TESTIFIED, evidence),
+        grade=_grade(evidence, first, confirmed=evidence.generation is not None),
         layer=topology.upstream.name,
         title="the upstream",
         reason=f"without a timer ({fault or innermost.upstream})",
-        after_s=(innermost.upstream_s or innermost.end_s) - innermost.start_s,
-        at_s=innermost.upstream_s,
-        rests_on=(
-            Evidence(
-                innermost.layer,
-                f"its upstream side ended: {innermost.upstream}",
-                Grade.PROVEN,
-                innermost.upstream_s,
-            ),
-        ),
-        cascade=_cascade(evidence, innermost),
+        after_s=first.ends[0].at_s - innermost.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(seen,),
+        cascade=_cascade(evidence, None),
     )
 
 
@@ -185,34 +184,12 @@ def rules_as_markdown() -> str:
     return "\n".join(["| | rule | applies when |", "|---|---|---|", *rows])
 
 
-# --- which cut came first -------------------------------------------------------------------------
-
-
-def _first_cuts(evidence: AttemptEvidence) -> list[Edges]:
-    """The layer whose cut came first, or several where nothing can tell them apart; outermost first."""
-    candidates = [edges for edges in evidence.layers if edges.cut and not edges.caller_went_first]
-    candidates = [edges for edges in candidates if not _cut_after_its_caller_left(edges)]
-    if len(candidates) < 2:
-        return candidates
-    # Their messages crossed: each cut before it could know of the other. Only instants are left.
-    earliest = min(edges.cut.at_s for edges in candidates if edges.cut)
-    return [edges for edges in candidates if edges.cut and edges.cut.at_s - earliest <= TIE_S]
-
-
-def _cut_after_its_caller_left(edges: Edges) -> bool:
-    """A layer blind to aborts cuts a request whose caller has long gone: seen on one clock, so no skew."""
-    return edges.cut is not None and edges.caller_left_s is not None and edges.caller_left_s <= edges.cut.at_s
-
-
 # --- what followed --------------------------------------------------------------------------------
 
 
-def _cascade(evidence: AttemptEvidence, cutter: Edges) -> tuple[Cascade, ...]:
-    return tuple(
-        Cascade(edges.layer, _followed(edges))
-        for edges in evidence.layers
-        if edges.position != cutter.position
-    )
+def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, ...]:
+    others = (edges for edges in evidence.layers if edges is not cutter)
+    return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
 
 
 def _followed(edges: Edges) -> str:
@@ -238,14 +215,20 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
         mode=seen.mode,
         trace_id=seen.trace_id,
         outcome=seen.outcome,
-        behind=behind(seen.generation),
+        behind=behind(seen),
         evidence=rests_on,
         **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields
     )
 
 
-def _unless_guessed(grade: Grade, evidence: AttemptEvidence) -> Grade:
-    return Grade.TESTIFIED if evidence.joined_by_time else grade
+def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
+    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
+
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    """
+    outside = set(range(first.ends[0].edges.position)) - evidence.reported
+    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
+    return Grade.PROVEN if sure else Grade.TESTIFIED
 
 
 def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:

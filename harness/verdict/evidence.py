@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import Phase, TimerKind
 from harness.trace import names
-from harness.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd
+from harness.trace.records import Attempt, DownstreamEnd, Span, SpanKind, UpstreamEnd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -162,6 +162,32 @@ def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
         below[attempt.span_id].append(span)
     ordered = sorted(below, key=lambda span_id: by_id[span_id].start_s)
     return [_evidence(by_id[span_id], below[span_id], span_id in guessed) for span_id in ordered]
+
+
+def never_ended(attempts: Iterable[Attempt], spans: Iterable[Span], client: str = "client") -> list[Span]:
+    """Spans for attempts whose client was killed before it could write one: begun, and never seen to an end."""
+    known = {span.span_id for span in spans}
+    return [
+        Span(
+            trace_id=attempt.trace_id,
+            span_id=attempt.span_id,
+            parent_id=None,
+            layer=client,
+            kind=SpanKind.ATTEMPT,
+            name="an attempt never seen to its end",
+            start_s=attempt.started_s,
+            end_s=attempt.started_s,
+            attributes={
+                names.POSITION: 0,
+                names.REQUEST: attempt.request,
+                names.ATTEMPT: attempt.number,
+                names.MODE: attempt.mode,
+                names.OUTCOME: str(attempt.outcome),
+            },
+        )
+        for attempt in attempts
+        if attempt.span_id not in known
+    ]
 
 
 def _attempt_above(span: Span, by_id: dict[str, Span]) -> Span | None:

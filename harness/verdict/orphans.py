@@ -5,17 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.trace import names
+from harness.trace.records import Outcome, UpstreamEnd
 from harness.verdict.verdict import Behind
 
 if TYPE_CHECKING:
-    from harness.verdict.evidence import GenerationEdge
+    from harness.verdict.evidence import AttemptEvidence, GenerationEdge
 
 
-def behind(generation: GenerationEdge | None) -> Behind | None:
-    """The upstream's account of one generation; None where nothing was started."""
+def behind(evidence: AttemptEvidence) -> Behind | None:
+    """The upstream's account of one generation; None where nothing was started.
+
+    A layer blind to aborts takes the whole image long after its caller has gone: to the upstream that is a
+    delivery, and only the layer's own edges tell that nobody received it.
+    """
+    generation = evidence.generation
     if generation is None or generation.attributes.get(names.REFUSED):
         return None
     has = generation.attributes
+    last = evidence.layers[-1] if evidence.layers else None
+    received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED}
+    swallowed = generation.delivered and not received and last is not None
     return Behind(
         generation=generation.generation,
         orphaned=generation.orphaned,
@@ -24,6 +33,7 @@ def behind(generation: GenerationEdge | None) -> Behind | None:
         billed_usd=float(has.get(names.BILLED_USD) or 0.0),
         delivered=generation.delivered,
         settled=bool(has.get(names.SETTLED, True)),
+        handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
     )
 
 

@@ -25,6 +25,7 @@ class Pick(StrEnum):
     ORPHAN = "orphan"
     SLOWEST = "slowest"
     DELIVERED = "delivered"
+    TIE = "tie"
     UNATTRIBUTED = "unattributed"
 
 
@@ -34,6 +35,7 @@ RULES = {
     Pick.ORPHAN: "the one whose generations ran on longest for nobody",
     Pick.SLOWEST: "the one that took its caller longest",
     Pick.DELIVERED: "the first whose image came",
+    Pick.TIE: "the first in which nothing tells two cuts apart",
     Pick.UNATTRIBUTED: "the first with an attempt that nobody could attribute",
 }
 
@@ -84,6 +86,7 @@ def _chosen(
         Pick.ORPHAN: lambda request: _ran_on_s(tries[request]),
         Pick.SLOWEST: lambda request: took_s.get(request, 0.0),
         Pick.DELIVERED: lambda request: tries[request][-1].outcome == "delivered",
+        Pick.TIE: lambda request: any(verdict.tie for verdict in tries[request]),
         Pick.UNATTRIBUTED: lambda request: any(v.kind is Kind.UNATTRIBUTED for v in tries[request]),
     }
     best = max(tries, key=weigh[pick], default=None)

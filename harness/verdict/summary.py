@@ -15,7 +15,7 @@ from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
+from harness.verdict.evidence import gather, never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ def judge(
     topology: Topology,
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger."""
+    spans = list(spans)
+    spans += never_ended(attempts, spans, topology.client.name)
     verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
@@ -149,6 +151,9 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
         "delivered": delivered,
         "orphaned": sum(bool(row.get("orphaned")) for row in started),
         "orphaned_s": round(sum(float(row.get("orphaned_s") or 0) for row in started), 3),
+        "orphaned_usd": round(
+            sum(float(row.get("billed_usd") or 0) for row in started if row.get("orphaned")), 6
+        ),
         "generations_per_request": round(len(started) / requests, 4) if requests else None,
         "billed_usd": round(billed, 6),
         "usd_per_delivered": round(billed / delivered, 6) if delivered else None,

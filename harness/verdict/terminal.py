@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.verdict.verdict import Kind, Verdict
-from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks
+from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Segment, Waterfall, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,17 +97,25 @@ def drawing(fall: Waterfall, width: int, signs: Signs = _UNICODE) -> list[Text]:
     if max(map(len, names)) > at_most:
         names = [name.removeprefix("request ").removeprefix("attempt ") for name in names]
     left = min(max(map(len, names)), at_most) + 1
-    canvas = _Canvas(width - left, max(fall.end_s, 0.001), signs)
+    canvas = _Canvas(width - left, _end_s(fall, width - left), signs)
     lines = [*_key(fall, width, signs), Text()]
     for name, row in zip(names, fall.rows, strict=True):
         if row.depth == 1 and row.attempt > 1:
             lines.append(Text())
         short = name if len(name) < left else name[: left - 1 - len(signs.more)] + signs.more
-        bar, overflow = canvas.row(row)
+        bar, overflow = canvas.row(row, fall.visible(row))
         lines.append(Text(_plain(short.ljust(left), signs), style=_style(row, label=True)) + bar)
         if overflow:
             lines.append(Text(" " * left) + overflow)
     return [*lines, *(Text(" " * left) + line for line in canvas.axis())]
+
+
+def _end_s(fall: Waterfall, width: int) -> float:
+    """Far enough that all notes have room beside their bars, where that costs the bars little."""
+    end_s = max(fall.end_s, 0.001)
+    rows = [row for row in fall.rows if row.note and not _orphaned(row)]
+    reach_s = max([end_s, *(row.end_s / max(0.05, 1 - (len(row.note) + 3) / width) for row in rows)])
+    return reach_s if reach_s <= 1.25 * end_s else end_s
 
 
 class _Canvas:
@@ -118,10 +126,10 @@ class _Canvas:
         self.end_s = end_s
         self.signs = signs
 
-    def row(self, row: Row) -> tuple[Text, Text | None]:
+    def row(self, row: Row, segments: Iterable[Segment]) -> tuple[Text, Text | None]:
         """The bar with its note beside it, or under it where neither side has room."""
         line = Text(" " * self.width)
-        for piece in row.segments:
+        for piece in segments:
             start, end = self.column(piece.start_s), self.column(piece.end_s)
             line = _put(
                 line, start, self.signs.doing[piece.doing] * (end - start + 1), _fill(row, piece.doing)
@@ -168,7 +176,7 @@ class _Canvas:
 
 def _key(fall: Waterfall, width: int, signs: Signs) -> list[Text]:
     """What the signs mean, of those that are drawn."""
-    doing = {piece.doing for row in fall.rows for piece in row.segments}
+    doing = {piece.doing for row in fall.rows for piece in fall.visible(row)}
     marks = {mark.kind for row in fall.rows for mark in row.marks}
     parts = [f"{signs.doing[kind] * 2} {words}" for kind, words in _KEY.items() if kind in doing]
     parts += [f"{signs.marks[kind]} {kind}" for kind in MarkKind if kind in marks]
@@ -207,7 +215,11 @@ def _style(row: Row, *, label: bool) -> str:
         return _CUT
     if label:
         return "bold" if row.part is Part.REQUEST else ""
-    return _ORPHAN if any(piece.doing is Doing.ORPHANED for piece in row.segments) else _GREY
+    return _ORPHAN if _orphaned(row) else _GREY
+
+
+def _orphaned(row: Row) -> bool:
+    return any(piece.doing is Doing.ORPHANED for piece in row.segments)
 
 
 def _indented(row: Row) -> str:

@@ -62,6 +62,7 @@ class Behind:
     billed_usd: float
     delivered: bool
     settled: bool = True
+    handed_to: str | None = None  # a layer that took the image although nobody waited there any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class Verdict:
             return f"unattributed: {self.reason or self.outcome}{missing}"
         who = " and ".join(self.tie) if self.tie else self.layer
         how = f"by {self.timer}" if self.timer else self.reason or "without a timer"
-        when = f" after {format_duration(round(self.after_s, 3))}" if self.after_s is not None else ""
+        when = f" after {format_duration(round(self.after_s, 1))}" if self.after_s is not None else ""
         where = f", {self.phase.while_}" if self.phase else ""
         return f"{who} cut {how}{when}{where}" + (" (a tie)" if self.tie else "")
 
@@ -125,6 +126,8 @@ def _what_became(behind: Behind) -> str:
         return "the generation was still running when the run ended"
     if behind.orphaned:
         return f"the generation ran on for {format_duration(round(behind.ran_on_s, 1))} and {billed}"
+    if behind.handed_to:
+        return f"the image went to {behind.handed_to}, which had nobody to give it to, and {billed}"
     if behind.delivered:
         return f"the generation had been delivered and {billed}"
     return f"the generation had finished and {billed}"

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
+from harness.verdict.evidence import never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from harness.trace.records import Attempt
 
@@ -119,27 +120,34 @@ class Waterfall:
         """The last instant of any row: an orphan counts."""
         return max((row.end_s for row in self.rows), default=0.0)
 
+    def visible(self, row: Row) -> tuple[Segment, ...]:
+        """A row's segments without those too short for any eye: the body of a plain answer, after its wait."""
+        long_enough = tuple(s for s in row.segments if s.end_s - s.start_s > self.end_s / 500)
+        return long_enough or row.segments
+
 
 def waterfall(
     request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()
 ) -> Waterfall:
-    """The rows of one request; none where no span of it was written.
+    """The rows of one request; none where nobody wrote of it.
 
-    `attempts` are the client's own records: they know when each event of a stream arrived.
+    `attempts` are the client's own records: they know when each event of a stream arrived, and of attempts
+    that were under way when the run was ended, of which no layer wrote a span.
     """
-    spans = list(spans)
+    spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
+    spans += never_ended(attempts, spans)
     judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
-    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts if attempt.request == request}
+    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
     tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
     whole = next((span for span in spans if _is_request(span, request)), None)
     origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
-    under = _children(spans)
+    below = _below(tries, spans)
     rows: list[Row] = []
     for attempt in tries:
         verdict = judged.get(_number(attempt))
         rows += [
             _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
-            for span in _inward(attempt, under)
+            for span in _inward(attempt, below[attempt.span_id])
         ]
     outcome = str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
     if tries:
@@ -182,26 +190,40 @@ def _number(attempt: Span) -> int:
     return int(attempt.attributes.get(names.ATTEMPT, 1))
 
 
-def _children(spans: Iterable[Span]) -> Mapping[str, list[Span]]:
-    under: dict[str, list[Span]] = {}
-    for span in spans:
-        if span.parent_id and span.kind in {SpanKind.HOP, SpanKind.GENERATION}:
-            under.setdefault(span.parent_id, []).append(span)
-    return under
+def _below(tries: Sequence[Span], spans: Iterable[Span]) -> dict[str, list[Span]]:
+    """What lies below each attempt; joined as `evidence.gather` joins it, so that rows and verdicts agree.
+
+    By parent ids; where a layer between was silent, by the attempt under way when the span began.
+    """
+    traces = {attempt.trace_id for attempt in tries}
+    inner = {
+        span.span_id: span
+        for span in spans
+        if span.trace_id in traces and span.kind in {SpanKind.HOP, SpanKind.GENERATION}
+    }
+    below: dict[str, list[Span]] = {attempt.span_id: [] for attempt in tries}
+    for span in inner.values():
+        top = span
+        for _ in inner:  # a chain is never longer; a loop in broken data is
+            if top.parent_id not in inner:
+                break
+            top = inner[top.parent_id]
+        begun = [attempt.span_id for attempt in tries if attempt.start_s <= span.start_s]
+        under_way = begun[-1] if begun else tries[0].span_id if len(tries) == 1 else None
+        owner = top.parent_id if top.parent_id in below else under_way
+        if owner is not None:
+            below[owner].append(span)
+    return below
 
 
-def _inward(attempt: Span, under: Mapping[str, Sequence[Span]]) -> Iterator[Span]:
+def _inward(attempt: Span, below: Sequence[Span]) -> list[Span]:
     """The attempt, its hops from the caller inward, its generations."""
-    found, seen = [attempt], {attempt.span_id}
-    for span in found:
-        for child in under.get(span.span_id, ()):
-            if child.span_id not in seen:
-                seen.add(child.span_id)
-                found.append(child)
-    hops = [span for span in found if span.kind is not SpanKind.GENERATION]
-    yield from sorted(hops, key=lambda span: (int(span.attributes.get(names.POSITION, 0)), span.start_s))
-    generations = [span for span in found if span.kind is SpanKind.GENERATION]
-    yield from sorted(generations, key=lambda span: span.start_s)
+    hops = sorted(
+        (span for span in below if span.kind is SpanKind.HOP),
+        key=lambda span: (int(span.attributes.get(names.POSITION, 0)), span.start_s),
+    )
+    generations = [span for span in below if span.kind is SpanKind.GENERATION]
+    return [attempt, *hops, *sorted(generations, key=lambda span: span.start_s)]
 
 
 def _row(
@@ -215,11 +237,13 @@ def _row(
     streamed = first is not None and _streamed(span, verdict)
     turn_s = min(max(float(first), span.start_s), end_s) if first is not None and streamed else end_s
     segments = [Segment(Doing.WAITING, span.start_s, turn_s), Segment(Doing.STREAMING, turn_s, end_s)]
-    marks = [Mark(MarkKind.EVENT, at_s) for at_s in arrivals_s]
+    delivered = span.kind is SpanKind.ATTEMPT and span.attributes.get(names.OUTCOME) == Outcome.DELIVERED
+    events_s = arrivals_s[:-1] if delivered else arrivals_s  # the last one is the delivery itself
+    marks = [Mark(MarkKind.EVENT, at_s) for at_s in events_s]
     at_s = span.attributes.get(names.CUT_AT_S)
     if cutter and at_s is not None:
         marks.append(Mark(MarkKind.CUT, float(at_s)))
-    if span.kind is SpanKind.ATTEMPT and span.attributes.get(names.OUTCOME) == Outcome.DELIVERED:
+    if delivered:
         marks.append(Mark(MarkKind.DELIVERED, end_s))
     return Row(
         kind=span.kind,
@@ -278,6 +302,8 @@ def _followed(span: Span) -> str:
 
 def _outcome_note(span: Span) -> str:
     outcome = str(span.attributes.get(names.OUTCOME, "")).replace("_", " ")
+    if outcome == Outcome.CENSORED:
+        return "under way when the run ended"
     status = span.attributes.get(names.STATUS)
     return f"{outcome} ({status})" if status not in {None, 200} else outcome
 
@@ -285,6 +311,8 @@ def _outcome_note(span: Span) -> str:
 def _generation_row(span: Span, attempt: Span, verdict: Verdict | None, origin_s: float) -> Row:
     has = span.attributes
     end_s = max(span.end_s, span.start_s)
+    if not has.get(names.SETTLED, True):
+        end_s = max(end_s, attempt.end_s)  # nobody saw its end; it ran at least as long as it was waited for
     gone = has.get(names.CALLER_GONE_S)
     orphaned = bool(has.get(names.ORPHANED)) and gone is not None
     turn_s = min(max(float(gone), span.start_s), end_s) if orphaned and gone is not None else end_s
@@ -323,11 +351,8 @@ def _request_row(
     request: str, whole: Span | None, tries: Sequence[Span], outcome: str, origin_s: float
 ) -> Row:
     start_s = whole.start_s if whole else tries[0].start_s
-    end_s = max([whole.end_s] if whole else [span.end_s for span in tries])
-    end_s = max(end_s, start_s)
-    asking = [
-        Segment(Doing.ASKING, span.start_s, max(span.start_s, min(span.end_s, end_s))) for span in tries
-    ]
+    end_s = max(start_s, whole.end_s if whole else max(span.end_s for span in tries))
+    asking = [Segment(Doing.ASKING, span.start_s, min(span.end_s, end_s)) for span in tries]
     return Row(
         kind=SpanKind.REQUEST,
         part=Part.REQUEST,

@@ -38,7 +38,7 @@ class Limit:
     @property
     def label(self) -> str:
         """``nginx proxy_read_timeout 60 s``."""
-        return f"{self.layer} {_short(self.directive)} {self.limit_s:g} s"
+        return f"{self.layer} {self.directive} {self.limit_s:g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,9 @@ def draw(shown: Sequence[Panel]) -> Figure:
 def _panel(
     drawn: Figure, panel: Panel, labels: Sequence[tuple[Limit, str]], top_in: float, height_in: float
 ) -> None:
-    drawn.text(0.012, (top_in - 0.1) / height_in, panel.title, va="top", fontsize=11, fontweight="bold")
+    drawn.text(
+        style.MARGIN, (top_in - 0.1) / height_in, panel.title, va="top", fontsize=11, fontweight="bold"
+    )
     plot_top = top_in - _TITLE_IN - _LABEL_IN * len(labels)
     box = (_LEFT, (plot_top - _PLOT_IN) / height_in, _RIGHT - _LEFT, _PLOT_IN / height_in)
     axes = drawn.add_axes(box)
@@ -129,7 +131,7 @@ def _panel(
 def _curves(axes: Axes, panel: Panel, end_s: float) -> None:
     colours = (style.STREAMING, style.DELIVERED)
     for (name, sample), colour, dashes in zip(panel.curves, colours, ("-", (0, (5, 2))), strict=False):
-        if not len(sample):
+        if not sample.seen_s:
             continue
         durations_s, done = sample.curve()
         axes.step(
@@ -142,32 +144,30 @@ def _curves(axes: Axes, panel: Panel, end_s: float) -> None:
             zorder=4,
             label=f"{name} (n = {len(sample)})",
         )
-    if any(len(sample) for _, sample in panel.curves):
+    if any(sample.seen_s for _, sample in panel.curves):
         axes.legend(
             loc="lower right", fontsize=9, frameon=True, facecolor=style.PAPER, edgecolor="none", framealpha=1
         )
     else:
-        axes.text(0.5, 0.5, "no generation was started", ha="center", va="center", transform=axes.transAxes)
+        started = sum(len(sample) for _, sample in panel.curves)
+        nothing = f"none of {started} was seen to finish" if started else "no generation was started"
+        axes.text(0.5, 0.5, nothing, ha="center", va="center", transform=axes.transAxes)
 
 
 def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> None:
-    """A line at the limit, its label on a row of its own above the plot; `number` counts rows from below."""
-    reach = 1.0 + (number + 0.55) * _LABEL_IN / _PLOT_IN
+    """A line at the limit, its label on a row of its own above the plot; `number` counts rows from below.
+
+    The label begins right of its line, and further left only where it would not fit: then the line ends
+    beneath it.
+    """
+    row = 1.0 + (number + 0.55) * _LABEL_IN / _PLOT_IN
     beyond_axis = limit.limit_s > end_s
-    at_s = end_s if beyond_axis else limit.limit_s
-    if not beyond_axis:
-        axes.plot(
-            [at_s, at_s],
-            [0, reach],
-            color=style.CUT,
-            lw=1.2,
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            zorder=3,
-        )
+    left_px, line_px, right_px = (
+        float(axes.transData.transform((x, 0))[0]) for x in (0, min(limit.limit_s, end_s), end_s)
+    )
     label = axes.text(
-        at_s,
-        reach,
+        0,
+        row,
         text + (" →" if beyond_axis else ""),
         transform=axes.get_xaxis_transform(),
         va="center",
@@ -177,10 +177,20 @@ def _limit(axes: Axes, limit: Limit, text: str, number: int, end_s: float) -> No
         zorder=6,
         bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0},
     )
-    right_px, line_px = (axes.transData.transform((x, 0))[0] for x in (end_s, at_s))
-    to_the_right = right_px - line_px >= style.text_width(label) + 8
-    label.set_horizontalalignment("left" if to_the_right else "right")
-    label.set_x(axes.transData.inverted().transform((line_px + (5 if to_the_right else -5), 0))[0])
+    style.shortened(label, max(right_px - line_px - 5, 0.5 * (right_px - left_px)), limit.directive)
+    at_px = min(line_px + 5, right_px - style.text_width(label))
+    label.set_x(axes.transData.inverted().transform((at_px, 0))[0])
+    if not beyond_axis:
+        reach = row if at_px > line_px else row - 0.4 * _LABEL_IN / _PLOT_IN
+        axes.plot(
+            [limit.limit_s, limit.limit_s],
+            [0, reach],
+            color=style.CUT,
+            lw=1.2,
+            transform=axes.get_xaxis_transform(),
+            clip_on=False,
+            zorder=3,
+        )
 
 
 def _label_rows(panel: Panel) -> list[tuple[Limit, str]]:
@@ -199,7 +209,3 @@ def _end_s(panel: Panel) -> float:
     if not slowest:
         near = [limit.limit_s for limit, _ in panel.limits][:1] or [1.0]
     return max([slowest, *near]) * 1.06
-
-
-def _short(directive: str) -> str:
-    return directive if len(directive) <= 44 else directive[:43] + "…"

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from harness.trace.records import Outcome
 from harness.verdict.verdict import Kind, Verdict
 from reports import style
+from reports.story import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,6 @@ class Piece:
 
     label: str
     fill: Mapping[str, Any]
-    ink: str = style.INK
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,6 @@ def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, Mapping[str, Any]])
     counts = []
     for mode in modes:
         mine = [_piece_name(verdict) for verdict in verdicts if verdict.mode == mode]
-        # An attempt that was begun and never ended wrote no span: the client's record alone knows of it.
-        unseen = max(0, int(by_mode[mode]["attempts"]) - len(mine))
-        mine += [_CENSORED.label] * unseen
         counts.append(tuple(mine.count(piece.label) for piece in pieces))
     used = [i for i in range(len(pieces)) if any(row[i] for row in counts)]
     return Bars(
@@ -77,9 +74,9 @@ def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, Mapping[str, Any]])
     )
 
 
-_DELIVERED = Piece("delivered", {"facecolor": style.DELIVERED}, style.PAPER)
+_DELIVERED = Piece("delivered", {"facecolor": style.DELIVERED})
 _REJECTED = Piece("rejected by the API", {"facecolor": style.REJECTED})
-_UNATTRIBUTED = Piece("unattributed", {"facecolor": style.UNATTRIBUTED}, style.PAPER)
+_UNATTRIBUTED = Piece("unattributed", {"facecolor": style.UNATTRIBUTED})
 _CENSORED = Piece(
     "censored: the run ended first",
     {"facecolor": style.CENSORED, "edgecolor": style.QUIET, "linewidth": 0.8, "linestyle": "--"},
@@ -144,9 +141,15 @@ def draw(bars: Bars) -> Figure:
 
 
 def _mode(drawn: Figure, at: float, mode: str, attempts: int, requests: int) -> None:
-    drawn.text(0.012, at, mode or "(no mode)", va="bottom", fontweight="bold")
+    name = drawn.text(style.MARGIN, at, mode or "(no mode)", va="bottom", fontweight="bold")
+    style.shortened(name, (_LEFT - style.MARGIN) * style.WIDTH_IN * style.DPI - 8)
     drawn.text(
-        0.012, at, f"{attempts} attempts,\n{requests} requests", va="top", color=style.QUIET, fontsize=8.5
+        style.MARGIN,
+        at,
+        f"{plural(attempts, 'attempt')},\n{plural(requests, 'request')}",
+        va="top",
+        color=style.QUIET,
+        fontsize=8.5,
     )
 
 
@@ -163,7 +166,7 @@ def _bar(axes: Axes, place: float, pieces: Sequence[Piece], counts: Sequence[int
             str(number),
             ha="center",
             va="center",
-            color=piece.ink,
+            color=style.ink_on(piece.fill["facecolor"]),
             fontsize=9,
             zorder=5,
         )

@@ -16,18 +16,23 @@ from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Segment, Water
 from reports import style
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 _ROW_IN = 0.27
 _GAP_IN = 0.14  # above each attempt
 _HEAD_IN, _AXIS_IN, _LINE_IN = 0.42, 0.6, 0.2
 _LINES_AT_MOST = 5
-_LEFT, _RIGHT = 0.235, 0.985
+_WIDEST_LEFT, _RIGHT = 0.3, 0.985
+_INDENT = 0.018
 _THICK = {SpanKind.REQUEST: 0.24, SpanKind.ATTEMPT: 0.62, SpanKind.HOP: 0.62, SpanKind.GENERATION: 0.62}
 _PAD_PX = 6
-_LABEL_CHARS = 30
+_NOTE_PT = 8.8
+_LEAST_NOTE_PX = 150
 _LABELS = {
     Doing.WAITING: "waiting for the first byte",
     Doing.STREAMING: "streaming",
@@ -36,31 +41,35 @@ _LABELS = {
 }
 
 
-def draw(fall: Waterfall) -> Figure:
-    """The figure; an empty waterfall says so."""
+def draw(fall: Waterfall, *, phrases: bool = True) -> Figure:
+    """The figure; an empty waterfall says so. A page that writes the phrases itself leaves them out."""
     with style.look():
         places, depth = _places(fall)
-        said = _said(fall)
+        said = _said(fall) if phrases else []
         foot_in = _AXIS_IN + _LINE_IN * len(said) + 0.08
         height_in = depth + _HEAD_IN + foot_in
         drawn = style.figure(height_in)
-        axes = drawn.add_axes((_LEFT, foot_in / height_in, _RIGHT - _LEFT, depth / height_in))
+        labels = [
+            _label(drawn, row, 1 - (_HEAD_IN + at) / height_in)
+            for row, at in zip(fall.rows, places, strict=True)
+        ]
+        left = _left(labels)
+        axes = drawn.add_axes((left, foot_in / height_in, _RIGHT - left, depth / height_in))
         for number, line in enumerate(reversed(said)):
-            drawn.text(0.012, (0.1 + _LINE_IN * number) / height_in, line, fontsize=9, va="bottom")
+            drawn.text(style.MARGIN, (0.1 + _LINE_IN * number) / height_in, line, fontsize=9, va="bottom")
         axes.set_ylim(depth, 0)
         if not fall.rows:
             axes.text(0.5, depth / 2, "no span of this request was written", ha="center", va="center")
             axes.set_axis_off()
             return drawn
-        end_s = max(fall.end_s, 0.001)
-        style.seconds_axis(axes, end_s * 1.01, label="model seconds since the request began")
+        axis = "model seconds since the request began"
+        style.seconds_axis(axes, _axis_end_s(axes, fall), label=axis)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x", color=style.RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         _past_the_cut(axes, fall, places)
         for row, place in zip(fall.rows, places, strict=True):
-            _label(drawn, row, 1 - (_HEAD_IN + place) / height_in)
             _bar(axes, row, place)
         for row, place in zip(fall.rows, places, strict=True):
             _note(axes, row, place)
@@ -80,32 +89,55 @@ def _places(fall: Waterfall) -> tuple[list[float], float]:
 
 def _said(fall: Waterfall) -> list[str]:
     """The verdicts' phrases as lines that fit; of many attempts the first few, and how many more."""
-    lines = [line for phrase in fall.phrases for line in textwrap.wrap(phrase, 128, subsequent_indent="    ")]
+    lines = _wrapped(fall.phrases)
     if len(lines) <= _LINES_AT_MOST:
         return lines
     kept = 1
-    while sum(len(textwrap.wrap(phrase, 128)) for phrase in fall.phrases[: kept + 1]) < _LINES_AT_MOST:
+    while len(_wrapped(fall.phrases[: kept + 1])) < _LINES_AT_MOST:
         kept += 1
-    lines = [
-        line
-        for phrase in fall.phrases[:kept]
-        for line in textwrap.wrap(phrase, 128, subsequent_indent="    ")
-    ]
-    return [*lines, f"… and {len(fall.phrases) - kept} more attempts"]
+    left = len(fall.phrases) - kept
+    return [*_wrapped(fall.phrases[:kept]), f"… and {left} more attempt{'' if left == 1 else 's'}"]
 
 
-def _label(drawn: Figure, row: Row, at: float) -> None:
-    name = row.label if len(row.label) <= _LABEL_CHARS else row.label[: _LABEL_CHARS - 1] + "…"
-    indent = 0.018 if row.depth > 1 else 0.0
+def _wrapped(phrases: Sequence[str]) -> list[str]:
+    return [line for phrase in phrases for line in textwrap.wrap(phrase, 155, subsequent_indent="    ")]
+
+
+def _label(drawn: Figure, row: Row, at: float) -> Text:
     loud = row.part in {Part.CUTTER, Part.REQUEST}
-    drawn.text(
-        0.012 + indent,
+    return drawn.text(
+        style.MARGIN + (_INDENT if row.depth > 1 else 0.0),
         at,
-        name,
+        row.label,
         va="center",
-        color=style.CUT if row.part is Part.CUTTER else style.INK,
+        color=style.CUT_INK if row.part is Part.CUTTER else style.INK,
         fontweight="bold" if loud else "normal",
     )
+
+
+def _left(labels: Sequence[Text]) -> float:
+    """Where the bars begin: right of the widest label, and labels beyond measure are cut short."""
+    width_px = style.WIDTH_IN * style.DPI
+    ends = [0.1]
+    for label in labels:
+        start = float(label.get_position()[0])
+        style.shortened(label, (_WIDEST_LEFT - start) * width_px - 12)
+        ends.append(start + style.text_width(label) / width_px)
+    return max(ends) + 0.014
+
+
+def _axis_end_s(axes: Axes, fall: Waterfall) -> float:
+    """Far enough that notes of bars near the end have room beside them, within reason."""
+    end_s = max(fall.end_s, 0.001)
+    room_px = axes.get_window_extent().width
+    reach = [end_s * 1.01]
+    for row in fall.rows:
+        if row.note and not _orphaned_s(row):
+            probe = axes.text(0, 0, row.note, fontsize=_NOTE_PT, fontweight="bold")
+            needs = style.text_width(probe) + 4 * _PAD_PX
+            probe.remove()
+            reach.append(row.end_s / max(0.05, 1 - needs / room_px))
+    return min(max(reach), end_s * 1.3)
 
 
 def _fill(row: Row, piece: Segment) -> dict[str, Any]:
@@ -168,7 +200,7 @@ def _past_the_cut(axes: Axes, fall: Waterfall, places: list[float]) -> None:
             if other.attempt == row.attempt and other.kind is SpanKind.GENERATION
         ]
         if below:
-            reach = below[-1] + _ROW_IN * 0.42
+            reach = below[-1] + _ROW_IN * _THICK[SpanKind.GENERATION] / 2
             axes.vlines(row.cut_s, place, reach, color=style.CUT, lw=1.1, ls=(0, (3, 2)), zorder=6)
 
 
@@ -182,8 +214,8 @@ def _note(axes: Axes, row: Row, place: float) -> None:
         place,
         row.note,
         va="center",
-        color=style.CUT if cutter else style.ORPHAN if orphaned else style.QUIET,
-        fontsize=8.8,
+        color=style.CUT_INK if cutter else style.ORPHAN if orphaned else style.QUIET,
+        fontsize=_NOTE_PT,
         fontweight="bold" if cutter or orphaned else "normal",
         zorder=8,
     )
@@ -194,7 +226,9 @@ def _note(axes: Axes, row: Row, place: float) -> None:
     )
     end_px += 5 if any(mark.at_s == row.end_s or mark.kind is MarkKind.CUT for mark in row.marks) else 0
     after, before = right_px - end_px, start_px - left_px
-    if after >= needs or (before >= needs > orphan_px - left_px and after > before):
+    beside = after >= needs or (not orphaned and before < needs and after >= _LEAST_NOTE_PX)
+    if beside:
+        style.shortened(text, after - 2 * _PAD_PX)
         text.set_horizontalalignment("left")
         at_px = end_px + _PAD_PX
     elif before >= needs and orphan_px - left_px < needs:
@@ -204,6 +238,7 @@ def _note(axes: Axes, row: Row, place: float) -> None:
         text.set_horizontalalignment("right")
         text.set_bbox({"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.4, "alpha": 0.94})
         at_px = end_px - 2 * _PAD_PX
+        style.shortened(text, at_px - left_px - _PAD_PX)
     text.set_x(axes.transData.inverted().transform((at_px, 0))[0])
 
 
@@ -214,7 +249,7 @@ def _orphaned_s(row: Row) -> float:
 
 def _legend(drawn: Figure, fall: Waterfall, height_in: float) -> None:
     """Only what is on the picture."""
-    seen = {piece.doing for row in fall.rows for piece in row.segments}
+    seen = {piece.doing for row in fall.rows for piece in fall.visible(row)}
     fills: dict[Doing, dict[str, Any]] = {
         Doing.WAITING: {"facecolor": style.WAITING},
         Doing.STREAMING: {"facecolor": style.STREAMING},
@@ -231,7 +266,7 @@ def _legend(drawn: Figure, fall: Waterfall, height_in: float) -> None:
     drawn.legend(
         handles=keys,
         loc="upper left",
-        bbox_to_anchor=(0.005, 1 - 0.04 / height_in),
+        bbox_to_anchor=(style.MARGIN - 0.004, 1 - 0.04 / height_in),
         ncols=len(keys),
         fontsize=8.5,
         handlelength=1.5,

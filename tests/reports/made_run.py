@@ -160,7 +160,7 @@ class MadeRun:
                     names.OUTCOME: str(made.outcome),
                 },
             )
-            self._edges(span, made, position, start_s, streamed=bool(seen))
+            self._edges(span, made, position, streamed=bool(seen))
             if seen:
                 span.attributes[names.FIRST_BYTE_S] = seen[0]
             elif made.outcome is Outcome.GATEWAY_ERROR:
@@ -186,7 +186,7 @@ class MadeRun:
         )
         return end_s
 
-    def _edges(self, span: Span, made: Try, position: int, start_s: float, *, streamed: bool) -> None:
+    def _edges(self, span: Span, made: Try, position: int, *, streamed: bool) -> None:
         has = span.attributes
         has[names.STATUS] = made.status
         if made.cutter is None or made.timer is None or made.after_s is None:
@@ -209,7 +209,7 @@ class MadeRun:
             has[names.CUT_DIRECTIVE] = timer.directive
             has[names.CUT_PHASE] = str(Phase.STREAM if streamed else Phase.WAIT)
             has[names.CUT_LIMIT_S] = timer.limit_s
-            has[names.CUT_AT_S] = start_s + made.after_s
+            has[names.CUT_AT_S] = span.start_s + HOP_S * (made.cutter - position) + made.after_s
         has[names.UPSTREAM_END], has[names.DOWNSTREAM_END] = str(ends[0]), str(ends[1])
         has[names.UPSTREAM_END_S] = has[names.DOWNSTREAM_END_S] = span.end_s
 

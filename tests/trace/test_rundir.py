@@ -99,7 +99,7 @@ def test_broken_line_is_named_with_its_number(tmp_path: Path, name: str, line: b
     (run.path / name).write_bytes(line)
 
     with pytest.raises(BadFile, match=rf"{name}:1: "):
-        list({SPANS: run.spans, ATTEMPTS: run.attempts, LEDGER: run.ledger}[name]())
+        (run.spans(), run.attempts(), run.ledger())
 
 
 def test_directory_without_manifest_is_no_run(tmp_path: Path) -> None:
