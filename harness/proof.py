@@ -305,8 +305,7 @@ class _Callers:
 
 async def _drain(mock: Running) -> None:
     """Until every generation is over: those that run on for nobody too."""
-    while mock.upstream.workshop.open:
-        rows = [generation.row for generation in mock.upstream.workshop.open.values()]
+    while rows := [row for row in mock.ledger.rows() if row.state == "running"]:
         over_s = max((row.started_s or 0.0) + (row.duration_s or 0.0) for row in rows)
         await asyncio.sleep(max(_A_MOMENT_S, over_s - mock.upstream.clock.now_s() + _A_MOMENT_S))
 
