@@ -164,6 +164,55 @@ def why(
 
 
 @app.command()
+def check(
+    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")],
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Generation times: 1024-high, 1024-medium, constant:195s, lognormal:195s,280s, csv:FILE … "
+            "Default: what the chain's upstream takes. May be given several times."
+        ),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="plain, no-retry, stream-0 … stream-3, async. May be given several times."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="Requests to prove in each case.")] = 1000,
+    want: Annotated[
+        list[str] | None,
+        typer.Option(help="A threshold, like 'delivered>=0.999' or 'p95_s<300'. May be given several times."),
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Search the smallest change that keeps what is wanted.")
+    ] = (False),
+    caller: Annotated[
+        str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="The same seed takes the same time.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.
+
+    Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
+    """
+    from harness.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
+    from harness.check import plan_of  # noqa: PLC0415
+    from harness.plan import CHAINS  # noqa: PLC0415
+    from harness.show_check import ShowCheck, print_report  # noqa: PLC0415
+
+    topology = read_topology(find_chain(chain, CHAINS))
+    plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
+    with ShowCheck(Console(stderr=True)) as progress:
+        checked = check_chain(plan, progress.show)
+    if as_json:
+        _print_json(checked.as_json())
+    else:
+        print_report(Console(), checked)
+    if not checked.ok:
+        raise typer.Exit(EXIT_FINDING)
+
+
+@app.command()
 def report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     as_json: JsonFlag = False,

@@ -216,17 +216,27 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
         orphaned=float(fates.orphans.sum()) / requests,
         orphaned_s_per_request=float(fates.orphaned_s.sum()) / requests,
         usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered if delivered else None,
-        p50_s=_percentile(took_s, 50),
-        p95_s=_percentile(took_s, 95),
+        p50_s=percentile(took_s, 50),
+        p95_s=percentile(took_s, 95),
     )
 
 
-def _percentile(values: Floats, share: int) -> float | None:
-    """The nearest rank; None of none."""
+def percentile(values: Floats, share: int) -> float | None:
+    """The nearest-rank percentile; None of none."""
     if not len(values):
         return None
     rank = max(1, -(-len(values) * share // 100)) - 1
     return float(np.partition(values, rank)[rank])
+
+
+def kind_of(code: int) -> TimerKind:
+    """The timer that a place in `Fates.timer` stands for."""
+    return _KINDS[code]
+
+
+def phase_of(code: int) -> Phase:
+    """The phase that a place in `Fates.phase` stands for."""
+    return _PHASES[code]
 
 
 class _Walk:
