@@ -41,6 +41,8 @@ class Upstream:
         if settings.quota.redis != before.quota.redis:
             await self.gate.store.close()
             self.gate.store = make_store(settings.quota)
+        if self.relay is not None and settings.network != before.network:
+            self.relay.travel(settings.network)
 
     async def reset(self) -> int:
         """Stop all work and forget everything that was; return how many generations that stopped."""
