@@ -61,6 +61,7 @@ class Latency(Part):
     rows: tuple[LatencyRow, ...] = ()  # asked before the article's own
     partials: Literal["article", "observed-2026"] = "article"
     first_partial_s: tuple[PositiveFloat, PositiveFloat] = (5.0, 15.0)  # the article: "5-15 s"
+    final_preempts: Fraction = 0.0  # how often the final image comes before all partial images were sent
     slower_per_running: Annotated[float, Field(ge=0)] = 0.0  # 0.05: each other running generation adds 5 %
 
 

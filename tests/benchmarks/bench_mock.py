@@ -1,18 +1,20 @@
-"""The mock beside llmock (PyPI) and @copilotkit/aimock (npm), in one run on one machine: ratios, never absolutes.
+"""The mock beside llmock (PyPI) and @copilotkit/aimock (npm), in one run: ratios, never absolutes.
 
 Usage: python -m tests.benchmarks.bench_mock [--held 5000] [--most 15000] [--requests 4000] [--json]
 
 Measured: answers a second and CPU a request, for a small picture and for one of real size; memory a held
-request; how soon a disconnect is noticed. The peers are installed once, under build/bench. All traffic stays on
-127.0.0.1. Each server is started alone, asked, and stopped before the next one.
+request; how soon a disconnect is noticed. The peers are installed once, under build/bench. All traffic
+stays on 127.0.0.1. Each server is started alone, asked, and stopped before the next one.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -22,15 +24,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "bench"
 AIMOCK, LLMOCK = "@copilotkit/aimock@1.43.0", "llmock==0.2.2"
 PATH = "/v1/images/generations"
 SMALL = {"model": "gpt-image-2", "prompt": "cat", "output_format": "webp", "output_compression": 0}
 REAL = {"model": "gpt-image-2", "prompt": "cat"}
-SMALL_B64, REAL_B64 = 11_600, 1_608_000  # what ours answers to these two, so that aimock's fixtures are as large
+SMALL_B64, REAL_B64 = (
+    11_600,
+    1_608_000,
+)  # what ours answers to these two, so that aimock's fixtures are as large
 HOLD_S = 15.0
 CALLERS = 32
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
@@ -48,11 +51,26 @@ def install() -> None:
 
 def free_port() -> int:
     """A port nobody has at the moment."""
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port
+
+
+@dataclass(frozen=True)
+class Process:
+    """A server's process as Linux shows it: CPU seconds so far, bytes resident now."""
+
+    pid: int
+
+    def cpu_s(self) -> float:
+        """User and system time."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> int:
+        """Memory it has now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,17 @@ class Server:
 def _ours(port: int, place: Path, _: int, hold_s: float) -> Sequence[str]:
     config = place / "mock.yaml"
     config.write_text(json.dumps({"latency": {"constant_s": hold_s or 1e-6}}))
-    return [sys.executable, "-m", "mock_upstream", "--port", str(port), "--config", str(config), "--clock-origin", "0"]
+    return [
+        sys.executable,
+        "-m",
+        "mock_upstream",
+        "--port",
+        str(port),
+        "--config",
+        str(config),
+        "--clock-origin",
+        "0",
+    ]
 
 
 def _aimock(port: int, place: Path, b64: int, hold_s: float) -> Sequence[str]:
@@ -87,15 +115,17 @@ SERVERS = (Server("mock_upstream", _ours), Server("aimock", _aimock), Server("ll
 
 
 @contextlib.contextmanager
-def running(server: Server, b64: int, hold_s: float) -> Iterator[tuple[int, psutil.Process]]:
+def running(server: Server, b64: int, hold_s: float) -> Iterator[tuple[int, Process]]:
     """The server, on a port, until the block ends."""
     port = free_port()
     with tempfile.TemporaryDirectory() as place:
         command = server.command(port, Path(place), b64, hold_s)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as started:
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+        ) as started:
             try:
                 asyncio.run(_listening(port))
-                yield port, psutil.Process(started.pid)
+                yield port, Process(started.pid)
             finally:
                 started.terminate()
                 try:
@@ -125,6 +155,7 @@ class Caller(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask at once."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self._ask()
@@ -139,6 +170,7 @@ class Caller(asyncio.Protocol):
         self.transport.write(self._load.request)
 
     def data_received(self, data: bytes) -> None:
+        """Find the end of the answer, then ask again."""
         if not self._begun:
             self._head += data
             head, end, body = self._head.partition(b"\r\n\r\n")
@@ -160,6 +192,7 @@ class Caller(asyncio.Protocol):
             self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the load."""
         self._load.closed(exc)
 
 
@@ -168,7 +201,8 @@ class Load:
 
     def __init__(self, body: dict[str, Any], requests: int, callers: int) -> None:
         sent = json.dumps(body).encode()
-        head = f"POST {PATH} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\nContent-Type: application/json\r\n"
+        head = f"POST {PATH} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\n"
+        head += "Content-Type: application/json\r\n"
         self.request = f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent
         self.left, self.callers, self.open = requests, callers, callers
         self.asked = self.done = self.bad = 0
@@ -213,11 +247,11 @@ def throughput(server: Server, body: dict[str, Any], b64: int, requests: int) ->
         async def measure(count: int) -> Throughput:
             load = Load(body, count, CALLERS)
             loop = asyncio.get_running_loop()
-            cpu, begun_s = sum(process.cpu_times()[:2]), loop.time()
+            cpu, begun_s = process.cpu_s(), loop.time()
             await load.start(port)
             await load.over.wait()
             took_s = loop.time() - begun_s
-            return Throughput(count / took_s, (sum(process.cpu_times()[:2]) - cpu) / count * 1e6, load.bad)
+            return Throughput(count / took_s, (process.cpu_s() - cpu) / count * 1e6, load.bad)
 
         asyncio.run(measure(requests // 2))
         return asyncio.run(measure(requests))
@@ -239,13 +273,13 @@ def held(server: Server, count: int, hold_s: float) -> Held:
 
         async def measure() -> Held:
             await _one(port, hold_s=0)
-            before = process.memory_info().rss
+            before = process.resident_bytes()
             loop = asyncio.get_running_loop()
             load = Load(SMALL, count, count)
             transports = await load.start(port)
             all_asked_s = loop.time()
             await asyncio.sleep(1.0)
-            during = process.memory_info().rss
+            during = process.resident_bytes()
             held_now = load.asked - load.done
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(hold_s + 30):
@@ -330,7 +364,9 @@ def told(found: dict[str, Any]) -> str:
     for peer in ("aimock", "llmock"):
         ratios = [ours[kind]["per_s"] / found[peer][kind]["per_s"] for kind in ("small", "real")]
         memory = ours["held"]["kib_each"] / max(0.1, found[peer]["held"]["kib_each"])
-        lines.append(f"against {peer}: {ratios[0]:.2f} x, {ratios[1]:.2f} x the answers; {memory:.2f} x the memory")
+        lines.append(
+            f"against {peer}: {ratios[0]:.2f} x, {ratios[1]:.2f} x the answers; {memory:.2f} x the memory"
+        )
     most, gap = ours["most"], ours["disconnect_ms"]
     lines.append(f"{most['answered']}/{most['asked']} held at once at {most['kib_each']:.1f} KiB each")
     lines.append(f"a disconnect is noticed after {gap['median']:.2f} ms (worst {gap['worst']:.2f} ms)")
