@@ -1,0 +1,1 @@
+"""Who asks, and when: Locust files. The only importer of Locust, in a process of its own."""

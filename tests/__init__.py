@@ -1,0 +1,1 @@
+"""The tests mirror the way of a request."""

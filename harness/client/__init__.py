@@ -1,0 +1,1 @@
+"""The first layer: attempts on the wire, and the policy that decides about the next one."""

@@ -1,0 +1,10 @@
+"""What time is: real, scaled, virtual. The only room that reads a clock.
+
+Model seconds everywhere: what a user, a vendor or an article means by "60 s". A scaled clock lets N of them
+pass in each real second; a virtual one lets none pass while there is work and all of them when there is not.
+"""
+
+from harness.clock.clock import Clock, ClockSpec, parse_clock
+from harness.clock.virtual import VirtualLoop, run_virtual
+
+__all__ = ["Clock", "ClockSpec", "VirtualLoop", "parse_clock", "run_virtual"]

@@ -1,0 +1,16 @@
+"""The bytes: hops that forward, time and cut as their vendors do, and the real gateways beside them.
+
+::
+
+    caller ⇄ downstream ─┐                 ┌─ upstream ⇄ next layer
+                         └─ exchange ──────┘
+                              │    └─ deadlines (which timer fires), vendors (what is answered)
+                              └─ account (what is written down)
+
+`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row.
+"""
+
+from harness.path.chain import RunningChain, start_chain
+from harness.path.hop import Hop
+
+__all__ = ["Hop", "RunningChain", "start_chain"]

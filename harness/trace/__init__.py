@@ -1,0 +1,1 @@
+"""Writing down what happened: plain records, spans, the run directory."""

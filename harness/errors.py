@@ -1,0 +1,92 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    WhocutError
+    ├── BadInput          what was written cannot be used: a flag, a file, a byte      exit 2
+    │   └── BadFile       … in a file, named with its line and field
+    ├── CouldNotRun       the world around is not ready                                exit 3
+    │   ├── PortTaken     somebody else listens there
+    │   ├── NotInstalled  a gateway, a browser, a package is missing
+    │   └── ChildDied     a process that was needed has ended
+    └── RemoteFailure     what a peer did on the wire; never the user's mistake
+        └── Malformed     bytes that are not HTTP/1.1, with the status to answer them by
+
+Local mistakes and remote failures are different types, so that a mistake in use never looks like a timeout.
+A cut is not an error: it is what we came to see, and it is written down as data.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+class WhocutError(Exception):
+    """One clear sentence with its place and the way out; never raised as itself."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" adds nothing at the call
+    """What was written cannot be used."""
+
+    exit_code = 2
+
+
+class BadFile(BadInput):
+    """A file says something that cannot be used; `where` is ``FILE:LINE: field``."""
+
+    def __init__(self, path: Path | str, problem: str, *, line: int | None = None, field: str = "") -> None:
+        place = f"{path}:{line}" if line is not None else str(path)
+        super().__init__(f"{place}: {field}: {problem}" if field else f"{place}: {problem}")
+        self.path = str(path)
+        self.line = line
+        self.field = field
+        self.problem = problem
+
+
+class CouldNotRun(WhocutError):  # noqa: N818  # as above
+    """The world around is not ready: nothing is wrong with what was asked."""
+
+    exit_code = 3
+
+
+class PortTaken(CouldNotRun):
+    """Somebody else listens on the port that was asked for."""
+
+    def __init__(
+        self, host: str, port: int, way_out: str = "choose another one, or 0 for any free port"
+    ) -> None:
+        super().__init__(f"port {port} on {host} is already taken; {way_out}")
+        self.port = port
+
+
+class NotInstalled(CouldNotRun):
+    """A program or package that was asked for is not on this machine."""
+
+
+class ChildDied(CouldNotRun):
+    """A process the run needs has ended by itself."""
+
+
+class RemoteFailure(WhocutError):  # noqa: N818  # as above
+    """A peer on the wire did something; never the user's mistake."""
+
+
+class Malformed(RemoteFailure):
+    """Bytes that are not HTTP/1.1; `status` is what to answer their sender with."""
+
+    def __init__(self, problem: str, *, status: int = 400) -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+def nearest(wrong: str, right: Iterable[str]) -> str:
+    """`` (did you mean 'nginx'?)`` or nothing, for the end of a sentence about a misspelling."""
+    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=0.5)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -1,0 +1,239 @@
+"""The run directory: all that is left of a run, written as it happens, whole lines only.
+
+================  ==================================================================================
+file              holds
+================  ==================================================================================
+manifest.json     topology, scenario, clock, seed, versions: what was asked
+attempts.jsonl    the client's account, a line an attempt
+spans.jsonl       OTLP/JSON, an export request a line
+ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
+upstream.yaml     the settings the mock upstream was given
+generator.json    how well the load generator kept up
+summary.json      verdicts and figures, written at the end
+figures/          pictures
+report.html       the page
+================  ==================================================================================
+
+Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending,
+so that lines never mix, and a run killed at any instant can be read up to its last line.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from harness.errors import BadFile, BadInput
+from harness.trace import otlp
+from harness.trace.records import Attempt, Outcome, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+MANIFEST = "manifest.json"
+ATTEMPTS = "attempts.jsonl"
+SPANS = "spans.jsonl"
+LEDGER = "ledger.jsonl"
+SUMMARY = "summary.json"
+REPORT = "report.html"
+GENERATOR = "generator.json"
+UPSTREAM = "upstream.yaml"
+JUNIT = "junit.xml"
+FIGURES = "figures"
+_OURS = frozenset(
+    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, FIGURES, "logs"}
+)
+
+
+class LineFile:
+    """A file that only grows, line by whole line."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def write(self, lines: bytes) -> None:
+        """Append bytes that end in a newline, in one system call."""
+        os.write(self._fd, lines)
+
+    def write_json(self, row: object) -> None:
+        """Append one row."""
+        self.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class SpanWriter:
+    """Appends spans to ``spans.jsonl``; call it with each span as it ends."""
+
+    def __init__(self, run: RunDir) -> None:
+        self._file = LineFile(run.path / SPANS)
+        self._epoch_unix_s = run.epoch_unix_s
+
+    def __call__(self, span: Span) -> None:
+        """Write one span."""
+        self._file.write(otlp.encode_line((span,), self._epoch_unix_s))
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """One run's directory and its manifest."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def epoch_unix_s(self) -> float:
+        """The calendar instant of model second zero."""
+        return float(self.manifest["epoch_unix_s"])
+
+    @classmethod
+    def create(cls, path: Path, manifest: dict[str, Any], *, replace: bool = False) -> RunDir:
+        """Make the directory and write its manifest.
+
+        Raises:
+            BadInput: it holds a run already (unless `replace`), or files that are not a run's.
+        """
+        present = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+        if path.exists() and not path.is_dir():
+            raise BadInput(f"--out: {path} is a file; name a directory")
+        if present - _OURS:
+            strange = ", ".join(sorted(present - _OURS)[:3])
+            raise BadInput(f"--out: {path} holds other files ({strange}); name a new directory")
+        if present and not replace:
+            raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT):
+                (path / name).unlink(missing_ok=True)
+            write_json(path / MANIFEST, manifest)
+        except OSError as error:
+            raise BadInput(f"--out: {path} cannot be written: {error.strerror or error}") from None
+        return cls(path, manifest)
+
+    @classmethod
+    def open(cls, path: Path) -> RunDir:
+        """A run that was written before.
+
+        Raises:
+            BadInput: there is no such directory, or it has no manifest.
+            BadFile: the manifest is not readable.
+        """
+        if not path.is_dir():
+            raise BadInput(f"there is no run directory {path}; `whocut run … --out {path}` makes one")
+        if not (path / MANIFEST).is_file():
+            raise BadInput(f"{path} is not a run directory: it has no {MANIFEST}")
+        return cls(path, _read_object(path / MANIFEST, needs="epoch_unix_s"))
+
+    def write_manifest(self) -> None:
+        """Write ``manifest.json`` again, after something became known."""
+        write_json(self.path / MANIFEST, self.manifest)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write ``summary.json``, whole or not at all."""
+        write_json(self.path / SUMMARY, summary)
+
+    def generator(self) -> dict[str, Any] | None:
+        """How well the load generator kept up; None where it could not say."""
+        path = self.path / GENERATOR
+        return _read_object(path) if path.is_file() else None
+
+    def summary(self) -> dict[str, Any] | None:
+        """What was judged at the end; None where the run did not get that far."""
+        path = self.path / SUMMARY
+        return _read_object(path) if path.is_file() else None
+
+    def attempts(self) -> list[Attempt]:
+        """The client's account. An attempt seen to start and never to end is censored."""
+        last: dict[tuple[str, int], Attempt] = {}
+        for place, row in _rows(self.path / ATTEMPTS):
+            try:
+                attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
+                attempt.outcome = Outcome(attempt.outcome)
+            except (TypeError, ValueError) as error:
+                raise BadFile(place, f"it is not an attempt: {error}") from None
+            last[attempt.request, attempt.number] = attempt
+        return list(last.values())
+
+    def spans(self) -> list[Span]:
+        """Every layer's account, in the order in which spans ended."""
+        spans: list[Span] = []
+        for place, line in _lines(self.path / SPANS):
+            try:
+                spans.extend(otlp.decode_line(line, self.epoch_unix_s))
+            except ValueError as error:
+                raise BadFile(place, str(error)) from None
+        return spans
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """The upstream's account: the last word on each generation, in the order of acceptance."""
+        last: dict[str, dict[str, Any]] = {}
+        for place, row in _rows(self.path / LEDGER):
+            if "generation" not in row:
+                raise BadFile(place, "it is not a generation: it has no field 'generation'")
+            last[str(row["generation"])] = row
+        return list(last.values())
+
+
+_ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as a line of ``attempts.jsonl`` holds it."""
+    return asdict(attempt)
+
+
+def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Whole lines with their places; a last line without its newline was never finished and is left out."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith(b"\n") and not line.isspace():
+                yield f"{path}:{number}", line
+
+
+def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
+    for place, line in _lines(path):
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise BadFile(place, f"it is not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise BadFile(place, "it is not a JSON object")
+        yield place, row
+
+
+def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
+    try:
+        value = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise BadFile(path, f"it cannot be read as JSON: {error}") from None
+    if not isinstance(value, dict) or (needs and needs not in value):
+        raise BadFile(path, f"it is not a run's: it has no field '{needs}'" if needs else "it is no object")
+    return value
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write one object into a file of its own, whole or not at all."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    temporary.replace(path)
