@@ -19,6 +19,7 @@ import orjson
 import yaml
 from pydantic import ValidationError
 
+from mock_upstream.buckets import StoreGone
 from mock_upstream.clock import ModelClock, monotonic_s, wall_clock_unix_s
 from mock_upstream.ledger import Ledger
 from mock_upstream.prefork import run_workers
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as mistake:
         log.error("%s", mistake)  # noqa: TRY400 - a traceback would not help who made a spelling mistake
         return BAD_INPUT
-    except NotServing as reason:
+    except (NotServing, StoreGone) as reason:
         log.error("%s", reason)  # noqa: TRY400 - the sentence says it all
         return COULD_NOT_RUN
 
