@@ -155,11 +155,20 @@ def read_order(fields: Fields, reading: Reading) -> Order:
         safety_identifier=values.get("safety_identifier"),
         fidelity=_fidelity(values.get("input_fidelity"), model, model_name, reading),
     )
+    _check_together(order, fields)
+    return order
+
+
+def _check_together(order: Order, fields: Fields) -> None:
+    """What two parameters may not be at once."""
     if order.stream and order.n > 1:
         raise errors.stream_needs_one()
+    if order.stream and order.output_format in ("gif", "svg"):
+        raise errors.no_stream_of(order.output_format)
+    if order.output_format == "svg" and order.n > 1:
+        raise errors.integer_outside("n", order.n, 1, 1)
     if fields.get("mask") is not None and fields.get("markup") is not None:
         raise errors.mask_or_markup()
-    return order
 
 
 def _or(value: int | None, default: int) -> int:

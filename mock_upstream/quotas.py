@@ -55,12 +55,16 @@ class Gate:
     def ended(self, now_s: float) -> None:
         """A generation is over; its place is free a little later."""
         self._ended_s.append(now_s)
+        self._forget(now_s)
 
     def places(self, running: int, now_s: float) -> int:
         """Places that are taken: by what runs and by what has just ended."""
+        self._forget(now_s)
+        return running + len(self._ended_s)
+
+    def _forget(self, now_s: float) -> None:
         while self._ended_s and now_s - self._ended_s[0] >= PLACE_FREE_AFTER_S:
             self._ended_s.popleft()
-        return running + len(self._ended_s)
 
     async def clear(self) -> None:
         """Everything is free again."""

@@ -191,7 +191,11 @@ def _begin(upstream: Upstream, arrival: Arrival, row: Row, accepted: Accepted) -
     plan = latency.plan(
         accepted.order, upstream.settings.latency, arrival.dice, running=upstream.workshop.running
     )
-    if accepted.block is not None:
+    if accepted.block is None:
+        pictures.plate_for(
+            accepted.order, upstream.press
+        )  # a shape asked for first is drawn now, not when due
+    else:
         row.moderation = "output"
     billed = accepted.block is None or upstream.settings.moderation.bill_output_blocks
     return upstream.workshop.begin(row, plan, accepted.usage, body_digest=arrival.digest, billed=billed)

@@ -58,6 +58,38 @@ def test_stream_has_partials_then_completed(partial_images: int) -> None:
     on_stage(play, CONSTANT)
 
 
+def test_done_marker_only_on_demand() -> None:
+    """`data: [DONE]` ends a stream only where the settings ask for it."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "stream": {"done_marker": True}})
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post({**MINIMAL, "stream": True})
+
+        assert answer.body.endswith(b"\n\ndata: [DONE]\n\n")
+
+    on_stage(play, settings)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_http_1_0(*, stream: bool) -> None:
+    """A proxy that speaks HTTP/1.0, as nginx does by default, gets its answer, ended by the close."""
+
+    async def play(stage: Stage) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.running.port)
+        body = b'{"prompt": "cat", "stream": %b}' % str(stream).lower().encode()
+        head = b"POST /v1/images/generations HTTP/1.0\r\nHost: mock\r\nAuthorization: Bearer k\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        answer = await reader.read(-1)
+
+        writer.close()
+        assert b"transfer-encoding" not in answer.partition(b"\r\n\r\n")[0].lower()
+        assert answer.rstrip().endswith(b"}")
+        assert stage.ledger.rows()[0].delivered
+
+    on_stage(play, CONSTANT)
+
+
 def test_stream_headers_come_with_the_first_partial() -> None:
     """The headers of a stream are not flushed before its first event is due."""
 
