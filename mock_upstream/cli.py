@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -68,12 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_workers(orders: Orders) -> int:
     """Several processes: one origin of time, one ledger."""
-    if orders.exit_with_parent:
-        raise BadInput("--exit-with-parent is for one process; with --processes stop the parent by a signal")
     with tempfile.TemporaryDirectory(prefix="mock-upstream-") as place:
         shared = replace(
             orders,
             origin=monotonic_s() if orders.origin is None else orders.origin,
+            exit_with_parent=False,
             ledger=orders.ledger or Path(place) / "ledger.jsonl",
         )
         _open_ledger(shared.ledger, shared=False).close()
@@ -81,9 +81,19 @@ def _run_workers(orders: Orders) -> int:
         def work(number: int, sock: socket.socket, ready: Callable[[], None], lifeline: int) -> int:
             return asyncio.run(_run(shared, lambda _: ready(), sock=sock, worker=number, lifeline=lifeline))
 
-        return run_workers(
-            orders.processes, orders.host, orders.port, work, lambda port: _announce(orders.host, port)
-        )
+        def announce(port: int) -> None:
+            if orders.exit_with_parent:
+                threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+            _announce(orders.host, port)
+
+        return run_workers(orders.processes, orders.host, orders.port, work, announce)
+
+
+def _stop_at_end_of_input() -> None:
+    """The parent of several processes only waits, so a thread may read its standard input."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _run(
