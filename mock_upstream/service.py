@@ -198,7 +198,14 @@ def _begin(upstream: Upstream, arrival: Arrival, row: Row, accepted: Accepted) -
     else:
         row.moderation = "output"
     billed = accepted.block is None or upstream.settings.moderation.bill_output_blocks
-    return upstream.workshop.begin(row, plan, accepted.usage, body_digest=arrival.digest, billed=billed)
+    return upstream.workshop.begin(
+        row,
+        plan,
+        accepted.usage,
+        body_digest=arrival.digest,
+        billed=billed,
+        stops_when_left=upstream.settings.when_caller_leaves == "stop",
+    )
 
 
 async def _answer_image(

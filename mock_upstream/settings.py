@@ -191,6 +191,7 @@ class Settings(Part):
     lenient: bool = False
     tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
     organization: str = "org-mock"
+    when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
     moderation: Moderation = Moderation()

@@ -137,6 +137,24 @@ def test_caller_leaves_and_the_work_goes_on() -> None:
     on_stage(play, CONSTANT)
 
 
+def test_work_may_stop_with_its_caller() -> None:
+    """Asked for, a generation stops when its caller leaves: its time is never seen, and it is not billed."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "when_caller_leaves": "stop"})
+
+    async def play(stage: Stage) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await stage.post(MINIMAL)
+        await asyncio.sleep(300)
+
+        [row] = stage.ledger.rows()
+        assert (row.state, row.orphaned, row.billed, row.finished_s) == ("stopped", False, False, None)
+        assert row.caller_gone_s is not None
+        assert stage.running.upstream.workshop.running == 0
+
+    on_stage(play, settings)
+
+
 def test_caller_leaves_a_stream() -> None:
     """A stream that is left keeps the instants at which its later partial images would have come."""
 
