@@ -20,7 +20,7 @@ async def read(request: web.Request, limit_bytes: int) -> bytes:
     size_bytes = 0
     try:
         # Not request.read(): that keeps a copy as long as the request lives, minutes here.
-        while part := await request.content.readany():
+        while size_bytes != declared and (part := await request.content.readany()):
             size_bytes += len(part)
             if size_bytes > limit_bytes:
                 raise errors.body_too_large(limit_bytes, size_bytes)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -240,6 +241,32 @@ def test_same_seed_same_books() -> None:
 
     assert books(7, [1, 2, 3]) == books(7, [3, 1, 2])
     assert books(7, [1, 2, 3]) != books(8, [1, 2, 3])
+
+
+def test_same_requests_same_file(tmp_path: Path) -> None:
+    """The same requests at the same instants leave the same ledger, byte for byte."""
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+
+    async def play(stage: Stage) -> None:
+        async def ask(number: int) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(70 if number % 2 else None):
+                    body = {
+                        **MINIMAL,
+                        "prompt": f"cat {number}",
+                        "stream": number % 3 == 0,
+                        "partial_images": 2,
+                    }
+                    await stage.post(body, x_stainless_retry_count=str(number % 2))
+
+        await asyncio.gather(*(ask(number) for number in range(8)))
+        await asyncio.sleep(500)
+
+    for file in files:
+        on_stage(play, Settings(seed=7), ledger_file=file)
+
+    first, second = (sorted(file.read_bytes().splitlines()) for file in files)
+    assert first == second
 
 
 def test_a_body_seen_again_is_a_duplicate() -> None:
