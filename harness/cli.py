@@ -16,6 +16,7 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
+from harness.chain.want import parse_wants
 from harness.clock import parse_clock
 from harness.errors import BadInput, WhocutError, nearest
 from harness.show import ShowProgress, print_summary
@@ -49,14 +50,22 @@ def run(
     scenario: Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")] = (
         "image_generation"
     ),
-    chain: Annotated[str, typer.Option(help="A chain by name, or a path to a chain file.")] = "article",
+    chain: Annotated[
+        str | None, typer.Option(help="A chain by name, or a path to a chain file. Default: the scenario's.")
+    ] = None,
     clock: Annotated[
-        str, typer.Option(help="real, or scaled:100 for 100 model seconds a second.")
-    ] = "scaled:100",
-    users: Annotated[int, typer.Option(min=1, max=20_000, help="How many ask at the same time.")] = 20,
-    requests: Annotated[int, typer.Option(min=1, help="How many images are asked for, in each mode.")] = 60,
+        str | None,
+        typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+    ] = None,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="How many images are asked for, in each mode.")
+    ] = None,
     mode: Annotated[
-        list[str] | None, typer.Option(help="plain, stream or no-retry; may be given several times.")
+        list[str] | None,
+        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed asks the same and takes the same time.")] = 7,
     out: Annotated[
@@ -67,11 +76,14 @@ def run(
         int, typer.Option(min=0, max=65535, help="Where the chain listens; 0 is any free port.")
     ] = 0,
     partial_images: Annotated[
-        int, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
-    ] = 2,
+        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+    ] = None,
     otlp: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
+    want: Annotated[
+        list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -79,31 +91,35 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.plan import CHAINS, Plan, find_scenario  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
     from harness.run import main_loop  # noqa: PLC0415
-    from scenarios.plan import MODES  # noqa: PLC0415  # only this command asks
+    from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
 
-    modes = tuple(dict.fromkeys(mode or ["plain"]))
-    for name in modes:
-        if name not in MODES:
-            raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, MODES)}; there are {', '.join(MODES)}"
-            )
-    topology = read_topology(find_chain(chain, CHAINS))
     path = find_scenario(scenario)
+    told = read_scenario(path)
+    modes = tuple(dict.fromkeys(mode or told.default_modes))
+    for name in modes:
+        if name not in told.modes:
+            raise BadInput(
+                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+            )
+    topology = read_topology(find_chain(chain or told.chain, CHAINS))
     plan = Plan(
         scenario=path,
         topology=topology,
-        clock=parse_clock(clock),
-        users=users,
-        requests=requests,
+        clock=parse_clock(clock or told.clock),
+        users=users or told.users,
+        requests=requests or told.requests,
         modes=modes,
         seed=seed,
         out=out or Path("runs") / f"{path.stem}-{topology.name}",
         replace=force or out is None,
         port=port,
-        partial_images=partial_images,
+        partial_images=told.partial_images if partial_images is None else partial_images,
         otlp_port=otlp,
+        upstream=told.upstream,
+        upstream_in=told.upstream_in,
+        wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
     with ShowProgress(Console(stderr=True)) as progress:
@@ -118,6 +134,9 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         print_summary(Console(), finished.summary, finished.report)
     if finished.ended_early:
         _fail(finished.ended_early, EXIT_COULD_NOT_RUN)
+    broken = [row["want"] for row in finished.summary["thresholds"] if not row["holds"]]
+    if broken:
+        _fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
 from harness.trace.rundir import SUMMARY, RunDir
-from harness.verdict.summary import Judged, judge
+from harness.verdict.summary import Judged, judge, measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +60,11 @@ def finish(
         clock=str(plan.clock),
         seed=plan.seed,
         wall_s=round(took_s, 2),
+        thresholds=[
+            {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
+            for figures in (measured(judged.figures),)
+            for want in plan.wants
+        ],
     )
     warnings = tuple(
         sentence for sentence in (ended_early, lost, *_doubts(plan, run_dir, judged)) if sentence

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import scenarios
 from harness.chain.plain import topology_to_plain
-from harness.errors import BadInput, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from harness.chain.layers import Topology
+    from harness.chain.want import Want
     from harness.clock import Clock, ClockSpec
 
-SCENARIOS = Path(scenarios.__file__).parent
-CHAINS = SCENARIOS / "chains"
-_NOT_SCENARIOS = frozenset({"__init__", "image_user", "plan", "session"})
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
 
@@ -38,25 +36,10 @@ class Plan:
     port: int = 0
     partial_images: int = 2
     otlp_port: int | None = None
+    upstream: Mapping[str, Any] = field(default_factory=dict)
+    upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
-
-
-def find_scenario(name_or_path: str) -> Path:
-    """The file of a scenario given by name or by path.
-
-    Raises:
-        BadInput: neither a shipped scenario nor a file; names the nearest one.
-    """
-    shipped = {path.stem: path for path in sorted(SCENARIOS.glob("*.py")) if path.stem not in _NOT_SCENARIOS}
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    path = Path(name_or_path)
-    if path.suffix == ".py" and path.is_file():
-        return path
-    raise BadInput(
-        f"there is no scenario '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
-        f"{', '.join(shipped)}, and a path to a .py file is taken too"
-    )
 
 
 def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
@@ -69,6 +52,8 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "clock": {"written": str(plan.clock), "scale": clock.scale, "origin": clock.origin},
         "epoch_unix_s": clock.epoch_unix_s,
         "seed": plan.seed,
+        "upstream": dict(plan.upstream),
+        "want": [str(want) for want in plan.wants],
         "command": list(plan.command),
         "python": platform.python_version(),
         "platform": platform.platform(),

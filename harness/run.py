@@ -24,7 +24,7 @@ from harness.processes import Child
 from harness.trace import export
 from harness.trace.export import FileExporter
 from harness.trace.receiver import receive_into
-from harness.trace.rundir import LEDGER, SPANS, RunDir, SpanWriter
+from harness.trace.rundir import LEDGER, SPANS, UPSTREAM, RunDir, SpanWriter, write_json
 from harness.watching import DRAIN_S, Books, Progress, Watch
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
             plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
         )
         stack.push_async_callback(chain.close)
-        _tell_the_load(run_dir, plan, chain.base_url)
+        _tell_the_load(run_dir, plan, chain.base_url, port)
         load = await _start_load(plan, run_dir)
         stack.push_async_callback(load.stop)
 
@@ -96,7 +96,7 @@ def _end_export(exporter: FileExporter | None) -> str | None:
     )
 
 
-def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str) -> None:
+def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: int) -> None:
     run_dir.manifest["load"] = {
         "base_url": base_url,
         "modes": list(plan.modes),
@@ -104,6 +104,8 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str) -> None:
         "users": plan.users,
         "seed": plan.seed,
         "partial_images": plan.partial_images,
+        "upstream_control": f"http://127.0.0.1:{upstream_port}/_mock",
+        "upstream_in": {mode: dict(changes) for mode, changes in plan.upstream_in.items()},
     }
     run_dir.write_manifest()
 
@@ -113,6 +115,10 @@ async def _start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Ch
     arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
     arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
     arguments += ["--ledger", str(run_dir.path / LEDGER)]
+    if plan.upstream:
+        config = run_dir.path / UPSTREAM
+        write_json(config, dict(plan.upstream))  # JSON is YAML
+        arguments += ["--config", str(config)]
     log = run_dir.path / "logs" / "upstream.log"
     child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)
     line = await child.line()

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from scenarios.image_user import ImageUser
 
+SCENARIO = {
+    "chain": "article",
+    "modes": {
+        "plain": "one answer at the end, the SDK's default retries",
+        "stream": "server-sent events with partial images, the SDK's default retries",
+        "no-retry": "one answer at the end, max_retries=0",
+    },
+    "run": ["plain"],
+}
+
 if TYPE_CHECKING:
     import openai
 

@@ -7,6 +7,7 @@ manifest.json     topology, scenario, clock, seed, versions: what was asked
 attempts.jsonl    the client's account, a line an attempt
 spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
+upstream.yaml     the settings the mock upstream was given
 generator.json    how well the load generator kept up
 summary.json      verdicts and figures, written at the end
 figures/          pictures
@@ -41,8 +42,12 @@ LEDGER = "ledger.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 GENERATOR = "generator.json"
+UPSTREAM = "upstream.yaml"
+JUNIT = "junit.xml"
 FIGURES = "figures"
-_OURS = frozenset({MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, FIGURES, "logs"})
+_OURS = frozenset(
+    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, FIGURES, "logs"}
+)
 
 
 class LineFile:
@@ -117,7 +122,7 @@ class RunDir:
             raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR):
+            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT):
                 (path / name).unlink(missing_ok=True)
             write_json(path / MANIFEST, manifest)
         except OSError as error:
