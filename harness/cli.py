@@ -197,7 +197,7 @@ def check(
     """
     from harness.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
     from harness.check import plan_of  # noqa: PLC0415
-    from harness.plan import CHAINS  # noqa: PLC0415
+    from harness.scenario import CHAINS  # noqa: PLC0415
     from harness.show_check import ShowCheck, print_report  # noqa: PLC0415
 
     topology = read_topology(find_chain(chain, CHAINS))
