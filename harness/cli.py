@@ -213,6 +213,32 @@ def check(
 
 
 @app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A layer by name; default: all of them.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of chain files, for your editor.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every layer there is: its timers, what it answers, where that is known from, and what is not.
+
+    Example: whocut presets nginx
+    """
+    from harness import show_presets  # noqa: PLC0415  # keeps --help quick
+
+    if schema:
+        from harness.chain.schema import chain_schema  # noqa: PLC0415
+
+        _print_json(chain_schema())
+    elif as_json:
+        _print_json(show_presets.presets_as_json(name))
+    elif name is None:
+        show_presets.print_presets(Console())
+    else:
+        show_presets.print_preset(Console(), name)
+
+
+@app.command()
 def report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     as_json: JsonFlag = False,
