@@ -277,7 +277,7 @@ def triage(
     Example: curl -sv https://… 2>&1 | whocut triage
     """
     from harness.pasted import pasted_text  # noqa: PLC0415  # keeps --help quick
-    from harness.run import CHAINS  # noqa: PLC0415  # as above
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
     from harness.verdict.advice import Cause  # noqa: PLC0415  # as above
     from harness.verdict.triage import triage as triage_text  # noqa: PLC0415  # as above
 
