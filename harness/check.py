@@ -294,7 +294,7 @@ def _difference(case: Case, proof: Proof, foretold: Figures) -> Difference:
         generations_per_request=round(seen.generations_per_request - foretold.generations_per_request, 9),
         orphaned_s_per_request=round(seen.orphaned_s_per_request - foretold.orphaned_s_per_request, 3),
         within_sampling_error=_by_chance(seen, foretold),
-        requests=_surprises(case, proof),
+        requests=len(surprises(case, proof)),
     )
 
 
@@ -305,7 +305,7 @@ def _by_chance(seen: Figures, foretold: Figures) -> bool:
     return abs(seen.delivered - share) * count <= _SURE_Z * spread + 1
 
 
-def _surprises(case: Case, proof: Proof) -> int:
+def surprises(case: Case, proof: Proof) -> set[int]:
     """Requests that ended otherwise than the formula says of the very generations they had."""
     missing: set[int] = set()
 
@@ -320,7 +320,7 @@ def _surprises(case: Case, proof: Proof) -> int:
         return [np.array(column) for column in zip(*rows, strict=True)]
 
     fates = fates_of(case.topology, case.mode, draw, requests=case.requests, dice=np.random.default_rng(0))
-    surprises = set(missing)
+    found = set(missing)
     for number, verdict in enumerate(proof.last):
         expected = (
             None
@@ -339,8 +339,8 @@ def _surprises(case: Case, proof: Proof) -> int:
             else (str(verdict.kind), None, None)
         )
         if expected != seen:
-            surprises.add(number)
-    return len(surprises)
+            found.add(number)
+    return found
 
 
 def _warnings(cases: Sequence[Checked]) -> list[str]:

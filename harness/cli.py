@@ -197,7 +197,7 @@ def check(
     """
     from harness.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
     from harness.check import plan_of  # noqa: PLC0415
-    from harness.plan import CHAINS  # noqa: PLC0415
+    from harness.scenario import CHAINS  # noqa: PLC0415
     from harness.show_check import ShowCheck, print_report  # noqa: PLC0415
 
     topology = read_topology(find_chain(chain, CHAINS))
@@ -210,6 +210,32 @@ def check(
         print_report(Console(), checked)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A layer by name; default: all of them.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of chain files, for your editor.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every layer there is: its timers, what it answers, where that is known from, and what is not.
+
+    Example: whocut presets nginx
+    """
+    from harness import show_presets  # noqa: PLC0415  # keeps --help quick
+
+    if schema:
+        from harness.chain.schema import chain_schema  # noqa: PLC0415
+
+        _print_json(chain_schema())
+    elif as_json:
+        _print_json(show_presets.presets_as_json(name))
+    elif name is None:
+        show_presets.print_presets(Console())
+    else:
+        show_presets.print_preset(Console(), name)
 
 
 @app.command()
@@ -232,6 +258,39 @@ def report(
         _print_json({"report": str(page)})
     else:
         typer.echo(f"report: {page}")
+
+
+@app.command()
+def triage(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file with the error; default: standard input.")
+    ] = None,
+    clipboard: Annotated[bool, typer.Option("--clipboard", help="Read the clipboard instead.")] = False,
+    after: Annotated[
+        float | None, typer.Option(help="How many seconds it took, where the text does not say.")
+    ] = None,
+    chain: Annotated[str | None, typer.Option(help="The chain it went through: a name or a file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say the likely cause of a pasted error: an exception, a traceback, curl -v, a HAR, a response.
+
+    Example: curl -sv https://… 2>&1 | whocut triage
+    """
+    from harness.pasted import pasted_text  # noqa: PLC0415  # keeps --help quick
+    from harness.run import CHAINS  # noqa: PLC0415  # as above
+    from harness.verdict.advice import Cause  # noqa: PLC0415  # as above
+    from harness.verdict.triage import triage as triage_text  # noqa: PLC0415  # as above
+
+    text = pasted_text(file, clipboard=clipboard)
+    layers = read_topology(find_chain(chain, CHAINS)).layers if chain else ()
+    found = triage_text(text, elapsed_s=after, chain=layers)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        for label, words in found.as_words():
+            typer.echo(f"{label + ':':<11}{words}")
+    if found.cause is Cause.UNKNOWN:
+        raise typer.Exit(EXIT_FINDING)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -113,6 +113,7 @@ class World:
     spans: list[Span] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     ended_s: float = 0.0
+    asking_wall_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,7 @@ class Proof:
     last: tuple[Verdict, ...]
     drawn: dict[tuple[int, int, int], tuple[float, ...]]
     wall_s: float
+    asking_wall_s: float
 
     @property
     def disagree(self) -> int:
@@ -155,6 +157,7 @@ def prove(case: Case, done: Callable[[int], None] = lambda _: None) -> Proof:
         last=last,
         drawn=_drawn(world),
         wall_s=wall_s() - began,
+        asking_wall_s=world.asking_wall_s,
     )
 
 
@@ -192,9 +195,11 @@ async def _run(case: Case, done: Callable[[int], None]) -> World:
             ended += 1
             done(ended)
 
+        began = wall_s()
         async with asyncio.TaskGroup() as group:
             for number in range(case.requests):
                 group.create_task(one(number))
+        world.asking_wall_s = wall_s() - began
         await _drain(mock)
         world.ended_s = clock.now_s()
         world.rows = [_plain(row) for row in mock.ledger.rows()]

@@ -54,26 +54,29 @@ class ShowCheck:
             self._live.update(Text(text))
         else:
             self._next_line = wall_s() + _LINE_EVERY_REAL_S
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, markup=False)
 
 
 def print_report(console: Console, report: Report) -> None:
     """The whole report."""
     for sentence in sentences(report):
-        console.print(sentence, highlight=False, soft_wrap=False)
+        console.print(sentence, highlight=False, markup=False, soft_wrap=False)
     console.print()
     console.print(_cases(report.cases))
     console.print(
         f"\nforecast: {max(case.foretold.requests for case in report.cases):,} generations by formula; the rest: "
         f"seen, in virtual time, through real sockets ({', '.join(dict.fromkeys(_who(c) for c in report.cases))})",
         highlight=False,
+        markup=False,
         style="dim",
     )
     for warning in report.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     if report.findings:
         console.print(
-            f"\n{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}:", highlight=False
+            f"\n{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}:",
+            highlight=False,
+            markup=False,
         )
         for finding in report.findings:
             _print_finding(console, finding)
@@ -81,7 +84,9 @@ def print_report(console: Console, report: Report) -> None:
         _print_fix(console, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
         console.print(
-            f"\nnext:   whocut check {report.topology.name} --fix --want 'delivered>=0.999'", highlight=False
+            f"\nnext:   whocut check {report.topology.name} --fix --want 'delivered>=0.999'",
+            highlight=False,
+            markup=False,
         )
 
 
@@ -128,7 +133,7 @@ def _cases(cases: tuple[Checked, ...]) -> Table:
     for case in cases:
         seen = case.seen
         table.add_row(
-            case.profile.name,
+            Text(case.profile.name),
             case.mode.name,
             _percent(seen.delivered),
             _percent(case.foretold.delivered),
@@ -136,7 +141,7 @@ def _cases(cases: tuple[Checked, ...]) -> Table:
             f"{seen.orphaned_s_per_request:.0f} s",
             "-" if seen.p95_s is None else f"{seen.p95_s:.0f} s",
             "-" if seen.usd_per_delivered is None else f"{seen.usd_per_delivered:.3f}",
-            _cutters(seen),
+            Text(_cutters(seen)),
         )
     return table
 
@@ -159,10 +164,13 @@ def _print_finding(console: Console, finding: Finding) -> None:
 def _print_fix(console: Console, fixed: Fixed) -> None:
     wants = " and ".join(str(want) for want in fixed.wants)
     console.print(
-        f"\nfix for {fixed.profile.name}, {fixed.mode.name} ({wants}):", style="bold", highlight=False
+        f"\nfix for {fixed.profile.name}, {fixed.mode.name} ({wants}):",
+        style="bold",
+        highlight=False,
+        markup=False,
     )
     if fixed.remedy is None:
-        console.print("  no set of up to four changes keeps it", highlight=False)
+        console.print("  no set of up to four changes keeps it", highlight=False, markup=False)
         return
     for change in fixed.remedy.changes:
         console.print(Padding(Text.assemble((f"{change.layer}: ", "bold"), change.says), (0, 0, 0, 2)))
@@ -175,6 +183,7 @@ def _print_fix(console: Console, fixed: Fixed) -> None:
         f"  {proved}: {_percent(seen.delivered)} delivered of {seen.requests} requests, p95 {p95}, "
         f"{seen.generations_per_request:.2f} generations a request",
         highlight=False,
+        markup=False,
     )
 
 

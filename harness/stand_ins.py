@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from harness.clock import Clock
 
 _BACKLOG = 4096
+_MOST_BYTES = 1 << 20  # of a head, and of a line between chunks
+_A_MOMENT_S = 0.000_1
 HEARTBEAT = b": still at work\n\n"
 _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -32,7 +34,7 @@ class _Server:
     async def start(self) -> tuple[str, int]:
         """Listen on a free port of the loopback."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, backlog=_BACKLOG, limit=1 << 20
+            self._serve, "127.0.0.1", 0, backlog=_BACKLOG, limit=_MOST_BYTES
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         return str(host), int(port)
@@ -83,48 +85,63 @@ class HeartbeatServer(_Server):
     def __init__(self, upstream: tuple[str, int], *, every_s: float, clock: Clock) -> None:
         super().__init__()
         self._upstream = upstream
-        self._every_s = clock.real_s(every_s)
+        self._every_s = every_s
+        self._clock = clock
 
     async def answer(
         self, head: bytes, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Pass the request on; what comes back comes between the heartbeats."""
-        source, sink = await asyncio.open_connection(*self._upstream)
+        source, sink = await asyncio.open_connection(*self._upstream, limit=_MOST_BYTES)
         sink.write(head + body)
-        writer.write(_STREAM_HEAD)
-        left = asyncio.ensure_future(reader.read(1))
-        passing = asyncio.ensure_future(self._pass_on(source, writer))
+        stream = _Beating(writer, self._clock)
+        tasks = [
+            asyncio.ensure_future(work)
+            for work in (reader.read(1), stream.pass_on(source), stream.beat(self._every_s))
+        ]
         try:
-            await asyncio.wait({left, passing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (left, passing):
-                task.cancel()
-            await asyncio.gather(left, passing, return_exceptions=True)
             sink.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pass_on(self, source: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = asyncio.ensure_future(source.readuntil(b"\r\n\r\n"))
-        try:
-            while not head.done():
-                await self._beat_unless(head, writer)
-            head.result()
-            while True:
-                piece = asyncio.ensure_future(source.read(1 << 16))
-                while not piece.done():
-                    await self._beat_unless(piece, writer)
-                data = piece.result()
-                if not data:
-                    return
-                writer.write(data)  # in chunks already, as the upstream made them
-                await writer.drain()
-        finally:
-            head.cancel()
 
-    async def _beat_unless(self, event: asyncio.Future[bytes], writer: asyncio.StreamWriter) -> None:
-        done, _ = await asyncio.wait({event}, timeout=self._every_s)
-        if not done:
-            writer.write(b"%x\r\n%b\r\n" % (len(HEARTBEAT), HEARTBEAT))
-            await writer.drain()
+class _Beating:
+    """One stream towards the caller: whole events and comments, never one inside the other."""
+
+    def __init__(self, writer: asyncio.StreamWriter, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._last_s = clock.now_s()
+        writer.write(_STREAM_HEAD)
+
+    async def pass_on(self, source: asyncio.StreamReader) -> None:
+        """Every event of the upstream, as soon as it is whole, and the end."""
+        await source.readuntil(b"\r\n\r\n")
+        pending = b""
+        while size := int(await source.readline(), 16):
+            pending += await source.readexactly(size)
+            await source.readexactly(2)
+            whole, blank, pending = pending.rpartition(b"\n\n")
+            if blank:
+                await self._send(whole + blank)
+        self._writer.write(b"0\r\n\r\n")
+
+    async def beat(self, every_s: float) -> None:
+        """A comment after each silence of this length."""
+        while True:
+            silent_s = self._clock.now_s() - self._last_s
+            if silent_s >= every_s - _A_MOMENT_S:
+                await self._send(HEARTBEAT)
+            else:
+                await asyncio.sleep(self._clock.real_s(every_s - silent_s))
+
+    async def _send(self, data: bytes) -> None:
+        self._last_s = self._clock.now_s()
+        self._writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+        await self._writer.drain()
 
 
 class JobServer(_Server):

@@ -7,7 +7,7 @@ it what happened there; the row settles when both sides are over.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mock_upstream.clock import ModelClock
 from mock_upstream.latency import Plan
@@ -76,6 +76,21 @@ class Generation:
         elif self.row.state == "running":
             self.row.state = "settled"
             self._workshop.over(self)
+
+    def forecast(self) -> Row:
+        """The row as it will stand when the work is over, if nothing else happens to it."""
+        if not self.running:
+            return self.row
+        row = replace(
+            self.row, finished_s=rounded((self.row.started_s or 0.0) + (self.row.duration_s or 0.0))
+        )
+        if row.orphaned and row.caller_gone_s is not None and row.finished_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+            row.state = "settled"
+        row.usage = self.usage.as_json()
+        row.billed = self._billed
+        row.billed_usd = self.usage.usd if self._billed else 0.0
+        return row
 
     def first_byte(self) -> None:
         """The first byte of the answer was handed over."""
@@ -167,6 +182,13 @@ class Workshop:
         for generation in list(self._open.values()):
             generation.stop()
         return still
+
+    def forecast(self) -> list[Row]:
+        """Every row as it stands, and those still open as they will stand."""
+        return [
+            self._open[row.generation].forecast() if row.generation in self._open else row
+            for row in self.ledger.rows()
+        ]
 
     def forget(self) -> None:
         """Let nothing that was decide about what comes."""

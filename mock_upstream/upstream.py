@@ -58,6 +58,8 @@ class Upstream:
         if settings.quota.redis != before.quota.redis:
             await self.gate.store.close()
             self.gate.store = make_store(settings.quota)
+        if self.relay is not None and settings.network != before.network:
+            self.relay.travel(settings.network)
 
     def remember(self, digest: bytes, known: Known) -> None:
         """Keep it for the next time; of many the first kept go."""

@@ -145,9 +145,7 @@ def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:
 
 
 def _upstream(entry: UpstreamEntry) -> Upstream:
-    return Upstream(
-        model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat
-    )
+    return Upstream(model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat)
 
 
 def _numbered(layers: list[Layer]) -> list[Layer]:

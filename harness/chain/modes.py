@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from harness.errors import BadInput, nearest
 
-POLL_S = (
-    2.0  # how often a caller asks for its job: our own choice, and far below every limit in the catalogue
-)
+# How often a caller asks for its job: ours, and far below every limit in the catalogue.
+POLL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,9 @@ class Remedy:
 
 def remedy(situation: Situation, wants: Sequence[Want]) -> Remedy | None:
     """The smallest set of changes; None where no set of at most four keeps every wish."""
+    as_it_is = _kept(situation, wants, _SURE_REQUESTS)
+    if as_it_is:
+        return Remedy(changes=(), after=situation, figures=as_it_is)
     possible = sorted(candidates(situation), key=lambda change: change.cost)
     for size in range(1, _MOST_CHANGES + 1):
         sets = [group for group in combinations(possible, size) if len({c.knob for c in group}) == size]

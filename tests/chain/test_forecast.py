@@ -116,7 +116,7 @@ def test_a_held_stream_that_breaks_off_is_asked_for_again() -> None:
 
 def test_a_job_is_seen_by_no_limit_of_the_chain() -> None:
     """The worker makes the call itself; the caller's polls are short."""
-    figures = of(chain(layer(total=10)), 195, "async")
+    figures = of(chain(layer(total=10)), 193, "async")
 
     assert (figures.delivered, figures.p50_s) == (1.0, 195.0)
 
