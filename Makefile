@@ -4,13 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls pins clean
+.PHONY: help demo test lint types walls worlds pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
 
-$(READY): constraints.txt pyproject.toml tools/make_venv.sh
+$(VENV)/.packages: constraints.txt tools/make_venv.sh
 	@sh tools/make_venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(READY): $(VENV)/.packages pyproject.toml
+	@$(BIN)/pip -qq --disable-pip-version-check install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)   ## the main job: load through the article's chain, verdicts, a report
@@ -18,7 +22,10 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force
 
 test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total > .coverage-total \
+	    && echo "coverage: $$(cat .coverage-total) %" || { $(BIN)/coverage report | tail -60; exit 1; }
 
 lint: $(READY)
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
@@ -28,6 +35,9 @@ types: $(READY)
 
 walls: $(READY)
 	@$(BIN)/lint-imports --no-cache > /tmp/whocut-walls.$$$$ || { cat /tmp/whocut-walls.$$$$; exit 1; }
+
+worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
+	@$(BIN)/python -m tests.worlds 10000 7
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

@@ -23,5 +23,4 @@ say() { printf 'whocut: %s\n' "$*" >&2; }
 say "making the environment in $dir (once; a minute or two)"
 rm -rf "$dir"
 "$python" -m venv "$dir"
-"$dir/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints.txt
-"$dir/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+"$dir/bin/pip" -qq --disable-pip-version-check install --no-deps --require-hashes -r constraints.txt

@@ -35,12 +35,12 @@ def parse_duration(written: object) -> float | None:
 
 
 def format_duration(seconds: float | None) -> str:
-    """The shortest usual way to write it: ``60 s``, ``2 min 30 s``, ``600 ms``; None is ``none``."""
+    """The shortest usual way to write it: ``60 s``, ``15 min``, ``600 ms``; None is ``none``."""
     if seconds is None:
         return "none"
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 120:  # "90 s" reads better than "1 min 30 s"
+    if seconds < 600:  # image times are spoken of in seconds: "195 s", not "3 min 15 s"
         return f"{seconds:.4g} s"
     minutes, rest = divmod(round(seconds, 1), 60)
     return f"{minutes:.0f} min" + (f" {rest:.3g} s" if rest else "")

@@ -58,3 +58,6 @@ DELIVERED: Final = "whocut.delivered"
 BILLED: Final = "whocut.billed"
 BILLED_USD: Final = "whocut.billed_usd"
 FAULT: Final = "whocut.fault"
+EMISSIONS_S: Final = "whocut.emissions_s"  # when each event was, or would have been, sent
+REFUSED: Final = "whocut.refused"
+SETTLED: Final = "whocut.settled"

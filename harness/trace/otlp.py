@@ -6,6 +6,7 @@ strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protob
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -25,6 +26,7 @@ _OTEL_KIND = {
     SpanKind.GENERATION: _SERVER,
 }
 _STATUS_ERROR = 2
+_NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 
 def encode_line(spans: Iterable[Span], epoch_unix_s: float) -> bytes:
@@ -128,7 +130,8 @@ def _any_value(value: Any) -> dict[str, Any]:
     if isinstance(value, int):
         return {"intValue": str(value)}
     if isinstance(value, float):
-        return {"doubleValue": value}
+        # JSON has no infinity; the protobuf mapping writes it as a string.
+        return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
     if isinstance(value, list | tuple):
         return {"arrayValue": {"values": [_any_value(item) for item in value]}}
     return {"stringValue": str(value)}
@@ -142,6 +145,8 @@ def _plain(value: dict[str, Any]) -> Any:
     for key, inner in value.items():
         if key == "intValue":
             return int(inner)
+        if key == "doubleValue":
+            return float(inner)
         if key == "arrayValue":
             return [_plain(item) for item in inner.get("values", [])]
         if key == "kvlistValue":

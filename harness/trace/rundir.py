@@ -7,6 +7,8 @@ manifest.json     topology, scenario, clock, seed, versions: what was asked
 attempts.jsonl    the client's account, a line an attempt
 spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
+upstream.yaml     the settings the mock upstream was given
+generator.json    how well the load generator kept up
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
@@ -39,8 +41,13 @@ SPANS = "spans.jsonl"
 LEDGER = "ledger.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+GENERATOR = "generator.json"
+UPSTREAM = "upstream.yaml"
+JUNIT = "junit.xml"
 FIGURES = "figures"
-_OURS = frozenset({MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, FIGURES, "logs"})
+_OURS = frozenset(
+    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, FIGURES, "logs"}
+)
 
 
 class LineFile:
@@ -115,9 +122,9 @@ class RunDir:
             raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT):
+            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT):
                 (path / name).unlink(missing_ok=True)
-            _write_whole(path / MANIFEST, manifest)
+            write_json(path / MANIFEST, manifest)
         except OSError as error:
             raise BadInput(f"--out: {path} cannot be written: {error.strerror or error}") from None
         return cls(path, manifest)
@@ -136,9 +143,18 @@ class RunDir:
             raise BadInput(f"{path} is not a run directory: it has no {MANIFEST}")
         return cls(path, _read_object(path / MANIFEST, needs="epoch_unix_s"))
 
+    def write_manifest(self) -> None:
+        """Write ``manifest.json`` again, after something became known."""
+        write_json(self.path / MANIFEST, self.manifest)
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Write ``summary.json``, whole or not at all."""
-        _write_whole(self.path / SUMMARY, summary)
+        write_json(self.path / SUMMARY, summary)
+
+    def generator(self) -> dict[str, Any] | None:
+        """How well the load generator kept up; None where it could not say."""
+        path = self.path / GENERATOR
+        return _read_object(path) if path.is_file() else None
 
     def summary(self) -> dict[str, Any] | None:
         """What was judged at the end; None where the run did not get that far."""
@@ -147,14 +163,14 @@ class RunDir:
 
     def attempts(self) -> list[Attempt]:
         """The client's account. An attempt seen to start and never to end is censored."""
-        last: dict[tuple[str, int], Attempt] = {}
+        last: dict[str, Attempt] = {}
         for place, row in _rows(self.path / ATTEMPTS):
             try:
                 attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
                 attempt.outcome = Outcome(attempt.outcome)
             except (TypeError, ValueError) as error:
                 raise BadFile(place, f"it is not an attempt: {error}") from None
-            last[attempt.request, attempt.number] = attempt
+            last[attempt.span_id] = attempt
         return list(last.values())
 
     def spans(self) -> list[Span]:
@@ -216,7 +232,8 @@ def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
     return value
 
 
-def _write_whole(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write one object into a file of its own, whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     temporary.replace(path)

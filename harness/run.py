@@ -1,0 +1,165 @@
+"""The main job: mock upstream + chain + load → run directory, verdicts, report.
+
+This file puts the parts together; it decides nothing. The mock upstream and the load generator
+are processes of their own (a stranger, and the only home of gevent); the hops run here, on this loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+import orjson
+
+from harness.clock import Clock
+from harness.clock.clock import wall_s
+from harness.errors import CouldNotRun
+from harness.finish import finish
+from harness.path.chain import start_chain
+from harness.plan import manifest_of
+from harness.processes import Child
+from harness.trace import export
+from harness.trace.export import FileExporter
+from harness.trace.receiver import receive_into
+from harness.trace.rundir import LEDGER, SPANS, UPSTREAM, RunDir, SpanWriter, write_json
+from harness.watching import DRAIN_S, Books, Progress, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.finish import Finished
+    from harness.plan import Plan
+
+
+async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
+    """Do the main job; returns when everything is written, also after a Ctrl-C or the death of a process.
+
+    Raises:
+        BadInput: the run directory cannot be used.
+        CouldNotRun: a port is taken, or a process could not start.
+    """
+    began = wall_s()
+    clock = Clock(plan.clock.scale)
+    run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
+    progress = Progress(asked=plan.requests * len(plan.modes))
+    interrupted = asyncio.Event()
+    _on_signals(interrupted.set)
+    async with AsyncExitStack() as stack:
+        spans = SpanWriter(run_dir)
+        stack.callback(spans.close)
+        books = Books(run_dir, progress, spans)
+        stack.callback(books.close)
+        if plan.otlp_port is not None:
+            receiver = await receive_into(run_dir, port=plan.otlp_port)
+            stack.push_async_callback(receiver.close)
+        exporter = _start_export(run_dir)
+        upstream, port = await _start_upstream(plan, clock, run_dir)
+        stack.push_async_callback(upstream.stop)
+        chain = await start_chain(
+            plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
+        )
+        stack.push_async_callback(chain.close)
+        _tell_the_load(run_dir, plan, chain.base_url, port)
+        load = await _start_load(plan, run_dir)
+        stack.push_async_callback(load.stop)
+
+        watch = Watch(run_dir, upstream, books, progress, show, interrupted)
+        ended_early = await watch.load(load)
+        await watch.drain(clock)
+    progress.stage = "judging"
+    show(progress)
+    lost = _end_export(exporter)
+    took_s = wall_s() - began
+    return finish(plan, run_dir, took_s=took_s, ended_early=ended_early, lost=lost)
+
+
+def _start_export(run_dir: RunDir) -> FileExporter | None:
+    """Send the spans on where the environment names a backend (``OTEL_EXPORTER_OTLP_ENDPOINT``)."""
+    if not export.wanted():
+        return None
+    exporter = FileExporter(run_dir, export.exporter_from_environment())
+    exporter.start()
+    return exporter
+
+
+def _end_export(exporter: FileExporter | None) -> str | None:
+    """What a backend did not take, in a sentence; None where it took everything."""
+    counts = exporter.close() if exporter else None
+    if counts is None or not (counts.failed or counts.dropped_bytes):
+        return None
+    return (
+        f"the OTLP backend took {counts.sent} spans, refused {counts.failed} and was too slow for "
+        f"{counts.dropped_bytes} bytes; all of them are in {SPANS}"
+    )
+
+
+def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: int) -> None:
+    run_dir.manifest["load"] = {
+        "base_url": base_url,
+        "modes": list(plan.modes),
+        "requests": plan.requests,
+        "users": plan.users,
+        "seed": plan.seed,
+        "partial_images": plan.partial_images,
+        "upstream_control": f"http://127.0.0.1:{upstream_port}/_mock",
+        "upstream_in": {mode: dict(changes) for mode, changes in plan.upstream_in.items()},
+    }
+    run_dir.write_manifest()
+
+
+async def _start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Child, int]:
+    arguments = ["-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
+    arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
+    arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
+    arguments += ["--ledger", str(run_dir.path / LEDGER)]
+    if plan.upstream:
+        config = run_dir.path / UPSTREAM
+        write_json(config, dict(plan.upstream))  # JSON is YAML
+        arguments += ["--config", str(config)]
+    log = run_dir.path / "logs" / "upstream.log"
+    child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)
+    line = await child.line()
+    try:
+        return child, int(orjson.loads(line)["port"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        await child.stop()
+        raise child.died() from None
+
+
+async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
+    arguments = ["-m", "locust", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
+    arguments += ["--users", str(plan.users), "--spawn-rate", str(max(100, plan.users))]
+    # Work in flight when the load stops is drained up to a bound, then counted as censored.
+    arguments += [
+        "--stop-timeout",
+        f"{max(1, round(DRAIN_S / plan.clock.scale))}",
+        "--exit-code-on-error",
+        "0",
+    ]
+    return await Child.start(
+        "load generator",
+        arguments,
+        log=run_dir.path / "logs" / "load.log",
+        environment={"WHOCUT_RUN": str(run_dir.path.resolve()), "OPENAI_API_KEY": "sk-whocut-mock"},
+    )
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, stop)
+
+
+def main_loop(plan: Plan, show: Callable[[Progress], None]) -> Finished:
+    """Run the job on a loop of its own.
+
+    Raises:
+        CouldNotRun: this platform is not supported.
+    """
+    if sys.platform == "win32":
+        raise CouldNotRun("whocut runs on Linux and macOS; use WSL on Windows")
+    return asyncio.run(run(plan, show))

@@ -1,0 +1,115 @@
+"""What a terminal shows of a run: its progress, and at the end the figures in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness.chain.durations import format_duration
+from harness.chain.timers import Phase
+from harness.clock.clock import wall_s
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from harness.watching import Progress
+
+_LINE_EVERY_REAL_S = 2.0
+
+
+class ShowProgress:
+    """One line that changes in a terminal; a line every two seconds anywhere else."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = (
+            Live(console=console, transient=True, refresh_per_second=8) if console.is_terminal else None
+        )
+        self._next_line = 0.0
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far it has come."""
+        text = (
+            f"{progress.stage}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts, "
+            f"{progress.started} generations started, {progress.settled} settled"
+        )
+        if self._live:
+            self._live.update(Text(text))
+        elif wall_s() >= self._next_line:
+            self._next_line = wall_s() + _LINE_EVERY_REAL_S
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def print_summary(console: Console, summary: dict[str, Any], report: Path | None) -> None:
+    """The figures of a run, the verdicts first."""
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    for mode, figures in summary["by_mode"].items():
+        say(f"{mode}:")
+        for row in figures["verdicts"]:
+            say(f"{row['attempts']:>6} of {figures['attempts']} attempts: {_verdict(row)}")
+        for outcome in ("delivered", "censored"):
+            if outcome in figures["attempt_outcomes"]:
+                say(f"{figures['attempt_outcomes'][outcome]:>6} of {figures['attempts']} attempts: {outcome}")
+        for code, count in figures["rejected_as"].items():
+            say(f"{count:>6} of {figures['attempts']} attempts: rejected by the API ({code})")
+        if figures["unattributed"]:
+            say(f"{figures['unattributed']:>6} of {figures['attempts']} attempts: unattributed")
+        if figures["gap"]:
+            say(f"       {figures['gap']['sentence']}")
+    say("")
+    console.print(_modes(summary["by_mode"]))
+    agreement = summary["agreement"]
+    say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
+    for warning in summary["warnings"]:
+        say(f"warning: {warning}", "yellow")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    who = " and ".join(row["tie"]) or row["layer"]
+    limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] else ""
+    how = f"by {row['timer']} ({row['directive']}{limit})" if row["timer"] else row["reason"]
+    where = f" {Phase(row['phase']).while_}" if row["phase"] else ""
+    return f"{who} cut {how}{where} · {row['grade']}"
+
+
+def _modes(modes: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("mode", no_wrap=True)
+    for name in ("asked", "delivered", "p50", "429s", "started", "orphaned", "billed", "per image"):
+        table.add_column(name, justify="right")
+    for mode, figures in modes.items():
+        ledger = figures["ledger"]
+        per = ledger["usd_per_delivered"]
+        table.add_row(
+            mode,
+            str(figures["requests"]),
+            str(figures["outcomes"].get("delivered", 0)),
+            "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
+            f"{figures['share_429'] or 0:.0%}",
+            str(ledger["started"]),
+            str(ledger["orphaned"]),
+            f"${ledger['billed_usd']:.2f}",
+            "–" if per is None else f"${per:.2f}",
+        )
+    return table

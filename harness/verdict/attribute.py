@@ -1,0 +1,235 @@
+"""From the evidence of one attempt to the layer that cut it.
+
+The first cut is the cause; everything after it is cascade. "First" is causal, not temporal: the cutter is the
+layer whose upstream side was ended by itself before the response was complete, while its downstream neighbour
+had not left first. That holds with skewed clocks; instants only break ties, and a tie is reported as a tie.
+
+The rules are a table, read from the top; the first that applies decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from harness.verdict.first import First, What, first_ends
+from harness.verdict.orphans import behind, silence_s
+from harness.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
+from harness.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.chain.layers import Topology
+    from harness.verdict.evidence import AttemptEvidence, Edges
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way in which an attempt can have ended; `find` returns None where it does not apply."""
+
+    name: str
+    says: str
+    find: Callable[[AttemptEvidence, Topology], Verdict | None]
+
+
+def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
+    """The verdict on one attempt; never raises, never claims a grade it does not have."""
+    for rule in RULES:
+        verdict = rule.find(evidence, topology)
+        if verdict is not None:
+            return verdict
+    raise AssertionError("the last rule applies always")
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+        return None
+    del topology
+    return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
+
+
+def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    client = at_position(evidence, 0)
+    if evidence.outcome != Outcome.CENSORED or (client and client.upstream is UpstreamEnd.ABANDONED):
+        return None
+    del topology
+    return _verdict(evidence, kind=Kind.NONE, reason="the run ended first")
+
+
+def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].cut is None:
+        return None
+    cutter = first.ends[0].edges
+    cut = first.ends[0].cut
+    layer = topology.layer(cutter.layer)
+    above, below = seen_from_above(evidence, cutter, topology), seen_from_below(evidence, cutter, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        layer=cutter.layer,
+        title=layer.title if layer else cutter.layer,
+        timer=cut.timer,
+        directive=cut.directive,
+        phase=cut.phase,
+        limit_s=cut.limit_s,
+        after_s=cutter.after_s,
+        at_s=cut.at_s,
+        silence_s=silence_s(evidence.generation, cut.at_s),
+        rests_on=(own_word(cutter), *above.facts, *below.facts),
+        cascade=_cascade(evidence, cutter),
+        contradictions=(*above.contradictions, *below.contradictions),
+        tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
+        missing=(*above.missing, *below.missing),
+    )
+
+
+def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.CALLER_LEFT:
+        return None
+    client = first.ends[0].edges
+    below = seen_from_below(evidence, client, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=below.confirmed),
+        layer=client.layer,
+        title=topology.client.title,
+        reason="because its caller went away",
+        after_s=first.ends[0].at_s - client.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(
+            Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
+            *below.facts,
+        ),
+        cascade=_cascade(evidence, client),
+        contradictions=below.contradictions,
+        missing=below.missing,
+    )
+
+
+def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
+        return None
+    innermost = first.ends[0].edges
+    if innermost.position < len(topology.hops):
+        return _unattributed(
+            evidence,
+            f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
+            f"a span of {topology.hops[innermost.position].name}",
+        )
+    fault = evidence.generation.fault if evidence.generation else None
+    seen = Evidence(
+        innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
+    )
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=evidence.generation is not None),
+        layer=topology.upstream.name,
+        title="the upstream",
+        reason=f"without a timer ({fault or innermost.upstream})",
+        after_s=first.ends[0].at_s - innermost.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(seen,),
+        cascade=_cascade(evidence, None),
+    )
+
+
+def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    silent = [
+        layer.name for position, layer in enumerate(topology.layers) if position not in evidence.reported
+    ]
+    return _unattributed(
+        evidence,
+        f"the client saw {evidence.outcome}, and no layer says it cut",
+        *(f"a span of {name}" for name in silent),
+    )
+
+
+RULES = (
+    Rule("nobody cut", "the client had its answer: an image, or a refusal by the API", _nobody_cut),
+    Rule("still running", "the run ended before the attempt did", _still_running),
+    Rule(
+        "a timer fired",
+        "a layer ended its upstream side by a timer of its own, before the response was complete and while "
+        "its caller had not left first",
+        _a_timer_fired,
+    ),
+    Rule(
+        "the caller went away",
+        "the client was told to stop by the program that uses it",
+        _the_caller_went_away,
+    ),
+    Rule(
+        "the upstream ended it",
+        "the innermost layer saw its upstream side end, and nobody before it had cut",
+        _the_upstream_ended_it,
+    ),
+    Rule("nobody says", "the evidence does not carry a verdict; what would be needed is named", _nobody_says),
+)
+
+
+def rules_as_markdown() -> str:
+    """The table of rules for the documentation."""
+    rows = [f"| {number} | {rule.name} | {rule.says} |" for number, rule in enumerate(RULES, start=1)]
+    return "\n".join(["| | rule | applies when |", "|---|---|---|", *rows])
+
+
+# --- what followed --------------------------------------------------------------------------------
+
+
+def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, ...]:
+    others = (edges for edges in evidence.layers if edges is not cutter)
+    return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
+
+
+def _followed(edges: Edges) -> str:
+    if edges.cut:
+        return f"its timer {edges.cut.directive} fired later, for nobody"
+    if edges.downstream is DownstreamEnd.LEFT:
+        return "its caller left"
+    status = f" {edges.status}" if edges.status else ""
+    return (
+        f"passed on{status}"
+        if edges.upstream is UpstreamEnd.COMPLETE
+        else f"its upstream ended: {edges.upstream}"
+    )
+
+
+# --- making verdicts ------------------------------------------------------------------------------
+
+
+def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **facts: object) -> Verdict:
+    return Verdict(
+        request=seen.request,
+        attempt=seen.attempt,
+        mode=seen.mode,
+        trace_id=seen.trace_id,
+        outcome=seen.outcome,
+        behind=behind(seen),
+        evidence=rests_on,
+        **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields
+    )
+
+
+def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
+    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
+
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    """
+    outside = set(range(first.ends[0].edges.position)) - evidence.reported
+    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
+    return Grade.PROVEN if sure else Grade.TESTIFIED
+
+
+def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:
+    return _verdict(evidence, kind=Kind.UNATTRIBUTED, reason=reason, missing=missing)

@@ -1,0 +1,214 @@
+"""A whole run in figures: verdicts by layer and mode, what the ledger says, what decided a streamed request.
+
+Delivered and failed requests are never in one percentile; censored ones are counted apart.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.chain.durations import format_duration
+from harness.chain.timers import Phase
+from harness.trace.records import Attempt, Outcome
+from harness.verdict.agreement import hold_against_ledger
+from harness.verdict.attribute import attribute
+from harness.verdict.evidence import gather, never_ended
+from harness.verdict.verdict import Kind, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.chain.layers import Topology
+    from harness.trace.records import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A run, judged: every verdict, and the figures made of them."""
+
+    verdicts: tuple[Verdict, ...]
+    figures: dict[str, Any]
+
+
+def judge(
+    attempts: Sequence[Attempt],
+    spans: Iterable[Span],
+    ledger: Sequence[dict[str, Any]],
+    topology: Topology,
+) -> Judged:
+    """Attribute every attempt and hold the verdicts against the ledger."""
+    spans = list(spans)
+    spans += never_ended(attempts, spans, topology.client.name)
+    verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
+    agreement = hold_against_ledger(verdicts, ledger)
+    modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
+    figures = {
+        **_account(attempts, verdicts, ledger),
+        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in modes},
+        "agreement": {
+            "checked": agreement.checked,
+            "disagree": [
+                {"request": found.request, "attempt": found.attempt, "what": found.what}
+                for found in agreement.disagree
+            ],
+        },
+    }
+    return Judged(verdicts, figures)
+
+
+def _account(
+    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    requests = _by_request(attempts)
+    took = sorted(
+        tries[-1].ended_s - tries[0].started_s
+        for tries in requests.values()
+        if tries[-1].outcome is Outcome.DELIVERED and tries[-1].ended_s is not None
+    )
+    refused = sum(attempt.status == 429 for attempt in attempts)
+    books = _ledger(ledger, len(requests))
+    return {
+        "requests": len(requests),
+        "attempts": len(attempts),
+        "censored": sum(tries[-1].outcome is Outcome.CENSORED for tries in requests.values()),
+        "outcomes": dict(Counter(str(tries[-1].outcome) for tries in requests.values()).most_common()),
+        "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
+        "rejected_as": dict(
+            Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
+        ),
+        "delivered_share": len(took) / len(requests) if requests else None,
+        "p50_s": percentile(took, 50),
+        "p95_s": percentile(took, 95),
+        "share_429": refused / len(attempts) if attempts else None,
+        "verdicts": _verdict_rows(verdicts),
+        "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
+        "ledger": books,
+    }
+
+
+def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures that thresholds can be set on (`harness.chain.want`), from a run's or a mode's account."""
+    books, requests = figures["ledger"], figures["requests"]
+    return {
+        "delivered": figures["delivered_share"],
+        "orphaned": books["orphaned"] / requests if requests else None,
+        "orphaned_s_per_request": books["orphaned_s"] / requests if requests else None,
+        "generations_per_request": books["generations_per_request"],
+        "p50_s": figures["p50_s"],
+        "p95_s": figures["p95_s"],
+        "usd_per_delivered": books["usd_per_delivered"],
+        "share_429": figures["share_429"],
+        "unattributed": figures["unattributed"],
+    }
+
+
+def _mode(
+    mode: str,
+    attempts: Sequence[Attempt],
+    verdicts: Sequence[Verdict],
+    ledger: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    mine = [attempt for attempt in attempts if attempt.mode == mode]
+    judged = [verdict for verdict in verdicts if verdict.mode == mode]
+    traces = {attempt.trace_id for attempt in mine}
+    rows = [row for row in ledger if row.get("trace_id") in traces]
+    return {**_account(mine, judged, rows), "gap": _gap(judged)}
+
+
+def _by_request(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+    requests: defaultdict[str, list[Attempt]] = defaultdict(list)
+    for attempt in attempts:
+        requests[attempt.request].append(attempt)
+    for tries in requests.values():
+        tries.sort(key=lambda attempt: attempt.number)
+    return dict(requests)
+
+
+def _verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    groups: defaultdict[tuple[object, ...], list[Verdict]] = defaultdict(list)
+    for verdict in verdicts:
+        if verdict.kind is Kind.CUT:
+            key = (verdict.layer, verdict.timer, verdict.directive, verdict.phase, verdict.grade, verdict.tie)
+            groups[key].append(verdict)
+    rows = []
+    for same in sorted(groups.values(), key=len, reverse=True):
+        example = same[0]
+        after = [verdict.after_s for verdict in same if verdict.after_s is not None]
+        rows.append(
+            {
+                "layer": example.layer,
+                "title": example.title,
+                "timer": example.timer,
+                "directive": example.directive,
+                "phase": example.phase,
+                "grade": example.grade,
+                "attempts": len(same),
+                "limit_s": example.limit_s,
+                "after_s": statistics.median(after) if after else None,
+                "tie": list(example.tie),
+                "reason": example.reason,
+                "phrase": example.phrase,
+                "contradictions": sum(bool(verdict.contradictions) for verdict in same),
+            }
+        )
+    return rows
+
+
+def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
+    started = [row for row in rows if row.get("started_s") is not None]
+    delivered = sum(bool(row.get("delivered")) for row in started)
+    billed = sum(float(row.get("billed_usd") or 0) for row in started if row.get("billed"))
+    return {
+        "started": len(started),
+        "finished": sum(row.get("finished_s") is not None for row in started),
+        "delivered": delivered,
+        "orphaned": sum(bool(row.get("orphaned")) for row in started),
+        "orphaned_s": round(sum(float(row.get("orphaned_s") or 0) for row in started), 3),
+        "orphaned_usd": round(
+            sum(float(row.get("billed_usd") or 0) for row in started if row.get("orphaned")), 6
+        ),
+        "generations_per_request": round(len(started) / requests, 4) if requests else None,
+        "billed_usd": round(billed, 6),
+        "usd_per_delivered": round(billed / delivered, 6) if delivered else None,
+    }
+
+
+def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
+    """The silence that decided most of a mode's cuts, beside the limit it ran into."""
+    decided = [verdict for verdict in verdicts if verdict.kind is Kind.CUT and verdict.silence_s is not None]
+    if not decided:
+        return None
+    common = Counter((verdict.layer, verdict.timer, verdict.phase) for verdict in decided).most_common(1)[0][
+        0
+    ]
+    same = [v for v in decided if (v.layer, v.timer, v.phase) == common]
+    silences = sorted(v.silence_s for v in same if v.silence_s is not None)
+    example = same[0]
+    waiting = example.phase is not Phase.STREAM
+    what = "wait for the first byte" if waiting else "gap between two events of the stream"
+    limit = format_duration(example.limit_s)
+    return {
+        "decided_by": "wait" if waiting else "gap",
+        "attempts": len(same),
+        "median_s": round(statistics.median(silences), 3),
+        "min_s": round(silences[0], 3),
+        "max_s": round(silences[-1], 3),
+        "limit_s": example.limit_s,
+        "layer": example.layer,
+        "directive": example.directive,
+        "sentence": (
+            f"The {what} would have been {format_duration(round(statistics.median(silences), 1))} (median of "
+            f"{len(same)} cuts); {example.title}'s {example.directive} allows {limit}."
+        ),
+    }
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile of sorted values; None of none."""
+    if not ordered:
+        return None
+    rank = max(1, -(-len(ordered) * share // 100))
+    return round(ordered[int(rank) - 1], 3)

@@ -1,0 +1,49 @@
+"""Who asks, as far as the headers say: the key, the attempt, the trace. The key itself is never kept."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+# W3C Trace Context, version 00 and what later versions must keep compatible.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+)
+_ATTEMPTS_MOST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The facts of one attempt that its headers carry."""
+
+    key: str | None
+    attempt: int
+    trace_id: str | None
+    parent_span_id: str | None
+
+    @property
+    def key_hash(self) -> str | None:
+        """Twelve digits that tell keys apart and give none away."""
+        return (
+            None if self.key is None else sha256(self.key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+        )
+
+
+def read_caller(headers: Mapping[str, str]) -> Caller:
+    """The caller of a request with these headers."""
+    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    trace = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
+    return Caller(
+        key=key.strip() or None if scheme.lower() == "bearer" else None,
+        attempt=_attempt(headers.get("x-stainless-retry-count", "")),
+        trace_id=trace[1] if trace else None,
+        parent_span_id=trace[2] if trace else None,
+    )
+
+
+def _attempt(retries: str) -> int:
+    """Starts at 1. The SDKs count retries from 0; who sends no count is on the first attempt."""
+    digits = retries.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
+        return 1
+    return min(int(digits), _ATTEMPTS_MOST) + 1

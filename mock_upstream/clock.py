@@ -1,0 +1,68 @@
+"""Model time: what every duration in the mock is measured in.
+
+One model second lasts 1/scale seconds of the event loop, whose clock may itself be virtual.
+Nothing here or elsewhere in the mock reads any other clock on the way of a request.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+# 2026-11-22 00:00:00 UTC, the state of the world that the specification describes.
+EPOCH_UNIX_S = 1_795_305_600.0
+
+
+@dataclass
+class ModelClock:
+    """Seconds since the origin, stretched by the scale.
+
+    `origin` is an instant of the event loop's own clock; `None` means the first moment somebody asks.
+    """
+
+    scale: float = 1.0
+    origin: float | None = None
+    epoch_unix_s: float = EPOCH_UNIX_S
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"clock scale must be positive, not {self.scale:g}")
+
+    def _origin(self) -> float:
+        if self.origin is None:
+            self.origin = asyncio.get_running_loop().time()
+        return self.origin
+
+    def now_s(self) -> float:
+        """Model seconds since the origin."""
+        time_s = asyncio.get_running_loop().time()
+        if self.origin is None:
+            self.origin = time_s
+        return (time_s - self.origin) * self.scale
+
+    def loop_instant(self, at_s: float) -> float:
+        """The event loop's time at which the model's clock will show `at_s`."""
+        return self._origin() + at_s / self.scale
+
+    async def sleep_s(self, duration_s: float) -> None:
+        """Wait so many model seconds."""
+        await asyncio.sleep(duration_s / self.scale)
+
+    async def sleep_until_s(self, at_s: float) -> None:
+        """Wait until the model's clock shows `at_s`; return at once if it already does."""
+        wait_s = self.loop_instant(at_s) - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    def unix_s(self) -> int:
+        """The calendar's time in the model, as `created` fields and the Date header carry it."""
+        return int(self.epoch_unix_s + self.now_s())
+
+
+def wall_clock_unix_s() -> float:
+    """The calendar's time of this machine: read once, when a process starts without an epoch of its own."""
+    return time.time()  # noqa: TID251 - a stranger cannot import the harness's clock, and needs today's date once
+
+
+def monotonic_s() -> float:
+    """What an event loop's clock shows now: the common origin of several processes."""
+    return time.monotonic()  # noqa: TID251 - read once, in the parent of processes that must agree

@@ -1,0 +1,161 @@
+"""The books: every generation, what it cost, and whether anybody was there to take it.
+
+A row is written when its generation is accepted and again when nothing more can happen to it; the last line
+of an id wins. Instants are model seconds since the clock's origin; `None` is "did not happen".
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+State = str  # "running", "settled", "stopped" (the server ended first), "refused" (no work was begun)
+
+
+@dataclass(slots=True)
+class Row:
+    """One generation, or one request that was refused before it became one."""
+
+    generation: str
+    state: State
+    endpoint: str
+    request_id: str
+    trace_id: str | None = None
+    parent_span_id: str | None = None
+    span_id: str | None = None
+    attempt: int = 1
+    key_hash: str | None = None
+    prompt_sha256: str | None = None
+    model: str | None = None
+    size: str | None = None
+    quality: str | None = None
+    output_format: str | None = None
+    n: int | None = None
+    stream: bool | None = None
+    partial_images: int | None = None
+    profile: str | None = None
+    duration_s: float | None = None
+    accepted_s: float | None = None
+    started_s: float | None = None
+    partials_s: tuple[float, ...] = ()
+    first_byte_s: float | None = None
+    finished_s: float | None = None
+    sent_s: float | None = None
+    delivered_s: float | None = None
+    delivered: bool = False
+    delivery_evidence: str | None = None
+    caller_gone_s: float | None = None
+    orphaned: bool = False
+    orphaned_s: float | None = None
+    status: int | None = None
+    error_code: str | None = None
+    fault: str | None = None
+    moderation: str | None = None
+    billed: bool = False
+    billed_usd: float = 0.0
+    usage: dict[str, Any] | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of the books. A stopped generation counts as started and as nothing else."""
+
+    started: int
+    running: int
+    finished: int
+    delivered: int
+    orphaned: int
+    stopped: int
+    refused: int
+    duplicates: int
+    billed: int
+    billed_usd: float
+    orphaned_usd: float
+
+
+class Ledger:
+    """Rows in memory, and each as a whole line in a file if there is one.
+
+    A `shared` ledger is one file of several processes: each appends, and all rows are read back from it.
+    """
+
+    def __init__(self, path: Path | str | None = None, *, shared: bool = False) -> None:
+        self.path = None if path is None else Path(path)
+        self.shared = shared
+        self._rows: dict[str, Row] = {}
+        self._fd: int | None = None
+        if self.path is not None:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+    def write(self, row: Row) -> None:
+        """Enter the row, or its newer state."""
+        self._rows[row.generation] = row
+        if self._fd is not None:
+            os.write(self._fd, line(row))
+
+    def rows(self) -> list[Row]:
+        """Every row as it stands, in the order of acceptance."""
+        if self.shared and self.path is not None:
+            return [Row(**{**row, "partials_s": tuple(row["partials_s"])}) for row in read(self.path)]
+        return list(self._rows.values())
+
+    def get(self, generation: str) -> Row | None:
+        """The row of this generation."""
+        return self._rows.get(generation)
+
+    def totals(self) -> Totals:
+        """The sums of all rows."""
+        return total(self.rows())
+
+    def clear(self) -> None:
+        """Forget the rows in memory; the file keeps its lines."""
+        self._rows.clear()
+
+    def close(self) -> None:
+        """Close the file; rows can still be read."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def line(row: Row) -> bytes:
+    """The row as one line of JSON."""
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def read(path: Path | str) -> list[dict[str, Any]]:
+    """The rows of a ledger file, each in its last state; a line that a crash cut short is left out."""
+    rows: dict[str, dict[str, Any]] = {}
+    for text in Path(path).read_bytes().splitlines(keepends=True):
+        if text.endswith(b"\n"):
+            row = orjson.loads(text)
+            rows[row["generation"]] = row
+    return list(rows.values())
+
+
+def total(rows: Iterable[Row]) -> Totals:
+    """The sums of these rows."""
+    kept = list(rows)
+    begun = [row for row in kept if row.state != "refused"]
+    return Totals(
+        started=len(begun),
+        running=sum(row.state == "running" for row in begun),
+        finished=sum(row.finished_s is not None for row in begun),
+        delivered=sum(row.delivered for row in begun),
+        orphaned=sum(row.orphaned for row in begun),
+        stopped=sum(row.state == "stopped" for row in begun),
+        refused=len(kept) - len(begun),
+        duplicates=sum(row.duplicate_of is not None for row in begun),
+        billed=sum(row.billed for row in begun),
+        billed_usd=_dollars(begun),
+        orphaned_usd=_dollars(row for row in begun if row.orphaned),
+    )
+
+
+def _dollars(rows: Iterable[Row]) -> float:
+    """A sum free of floating dust: bills are whole nano-dollars."""
+    return sum(round(row.billed_usd * 1e9) for row in rows) / 1e9

@@ -1,0 +1,101 @@
+"""What a finished generation says: a JSON body or the events of a stream, around their pictures.
+
+Both are lists of buffers, so that a cached picture is written where it lies.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from mock_upstream.images import Plate, Press, Shape
+from mock_upstream.parameters import EDITS, Order
+from mock_upstream.usage import Usage
+
+PICTURE = "\0picture\0"  # stands in a JSON value for the base64 text of a picture
+_SMALL_BYTES = 65_536
+_PICTURE_JSON = orjson.dumps(PICTURE)
+
+
+def plate_for(order: Order, press: Press) -> Plate:
+    """The plate of this order's shape."""
+    width, height = order.size
+    compression = 100 if order.output_format == "png" else order.output_compression
+    return press.plate(Shape(width, height, order.output_format, order.background, compression))
+
+
+def described(order: Order) -> dict[str, str]:
+    """What every answer says about its picture: everything resolved, never `auto`."""
+    return {
+        "background": order.background,
+        "output_format": order.output_format,
+        "quality": order.quality,
+        "size": order.size_text,
+    }
+
+
+def json_body(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
+    """The body of a plain answer; `name` makes its pictures unique."""
+    body: dict[str, Any] = {
+        "created": created,
+        **described(order),
+        "data": [{"b64_json": PICTURE}] * order.n,
+        "usage": usage.as_json(),
+    }
+    if order.safety_identifier is not None:
+        body["safety_identifier"] = order.safety_identifier
+    names = [f"{name}/{index}" for index in range(order.n)]
+    return filled(orjson.dumps(body, option=orjson.OPT_INDENT_2), order, press, names)
+
+
+def partial_event(order: Order, index: int, *, name: str, created: int, press: Press) -> list[bytes]:
+    """One partial image."""
+    kind = f"{_prefix(order)}.partial_image"
+    facts: dict[str, Any] = {
+        "type": kind,
+        "b64_json": PICTURE,
+        "created_at": created,
+        **described(order),
+        "partial_image_index": index,
+    }
+    return filled(event(kind, facts), order, press, [f"{name}/partial/{index}"])
+
+
+def completed_event(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
+    """The final image and the bill: the only end marker a caller may trust."""
+    kind = f"{_prefix(order)}.completed"
+    facts: dict[str, Any] = {
+        "type": kind,
+        "b64_json": PICTURE,
+        "created_at": created,
+        **described(order),
+        "usage": usage.as_json(),
+    }
+    return filled(event(kind, facts), order, press, [f"{name}/0"])
+
+
+def event(kind: str, facts: dict[str, Any]) -> bytes:
+    """One event without a picture: its name, one line of data, a blank line."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(facts))
+
+
+def _prefix(order: Order) -> str:
+    return "image_edit" if order.endpoint == EDITS else "image_generation"
+
+
+def filled(text: bytes, order: Order, press: Press, names: Sequence[str]) -> list[bytes]:
+    """The text with pictures of these names in their places; only what stands between them is joined."""
+    plate = plate_for(order, press)
+    gaps = text.split(_PICTURE_JSON)
+    buffers: list[bytes] = []
+    pending = gaps[0]
+    for name, gap in zip(names, gaps[1:], strict=True):
+        before, stamp, after = plate.print(name)
+        head, tail = pending + b'"', b'"' + gap
+        buffers += (
+            [head + before + stamp, after] if len(before) < len(after) else [head, before, stamp + after]
+        )
+        pending = tail
+    buffers.append(pending)
+    # A small answer goes out in one write; a large one is not copied.
+    return [b"".join(buffers)] if sum(map(len, buffers)) <= _SMALL_BYTES else buffers

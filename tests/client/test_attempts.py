@@ -1,0 +1,232 @@
+"""What the client's record says of each way in which an attempt can end: the real SDK, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import openai
+import pytest
+
+from harness.chain.catalogue import preset
+from harness.client.asking import Asking, asking_for
+from harness.client.attempts import Sinks
+from harness.client.openai_client import async_openai_client
+from harness.clock import VirtualLoop, run_virtual
+from harness.trace import names
+from harness.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
+from tests.servers import Step, chunk, head, scripted, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+IMAGE = b'{"created": 1, "data": [{"b64_json": "aGVsbG8="}]}'
+PARTIAL = b'event: image_generation.partial_image\ndata: {"type": "x"}\n\n'
+COMPLETED = b'event: image_generation.completed\ndata: {"b64_json": "aGVsbG8="}\n\n'
+EVENTS = "text/event-stream"
+
+
+class Account:
+    """What one request left behind."""
+
+    def __init__(self) -> None:
+        self.lines: list[Attempt] = []
+        self.spans: list[Span] = []
+        self.error: BaseException | None = None
+        self.requests: list[bytes] = []
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The attempts, each in its last state."""
+        return list({(attempt.request, attempt.number): attempt for attempt in self.lines}.values())
+
+
+def ask(
+    script: Callable[[], Iterable[Step]],
+    *,
+    stream: bool = False,
+    max_retries: int | None = 0,
+    patience_s: float = 1e6,
+) -> Account:
+    """Ask a scripted upstream for one image through the real SDK, in virtual time."""
+    account = Account()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        async with scripted(script) as server:
+            client = async_openai_client(
+                base_url=server.base_url,
+                api_key="sk-test-secret",
+                clock=loop.clock(),
+                layer=preset("openai-python"),
+                sinks=Sinks(account.lines.append, account.spans.append),
+                max_retries=max_retries,
+            )
+            wanted: dict[str, Any] = {"model": "gpt-image-2", "prompt": "a cat"}
+            async with client:
+                with asking_for(Asking(request="request-1", mode="stream" if stream else "plain")):
+                    try:
+                        async with asyncio.timeout(patience_s):
+                            answer: Any = await client.images.generate(**wanted, stream=stream)
+                            if stream:
+                                async for _event in answer:
+                                    pass
+                    except (openai.OpenAIError, TimeoutError, ValueError) as error:
+                        account.error = error
+            account.requests = server.requests
+
+    run_virtual(main())
+    return account
+
+
+def test_whole_json_is_delivered() -> None:
+    """A complete JSON object is an image received."""
+    account = ask(lambda: [80.0, whole(IMAGE)])
+
+    (attempt,) = account.attempts
+    assert attempt.outcome is Outcome.DELIVERED
+    assert attempt.first_byte_s == pytest.approx(80, abs=0.001)
+
+
+def test_json_that_just_ends_is_truncated() -> None:
+    """A connection that ends in mid-body leaves a truncated attempt, not an image."""
+    account = ask(lambda: [80.0, head(length=len(IMAGE)) + IMAGE[:20], "fin"])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.phase) == (Outcome.TRUNCATED, "stream")
+
+
+def test_json_that_looks_complete_on_the_wire_is_still_truncated() -> None:
+    """A layer that sends the terminating chunk when it cuts fools the framing; the end marker tells."""
+    account = ask(lambda: [head() + chunk(IMAGE[:20]) + chunk(b"")])
+
+    (attempt,) = account.attempts
+    assert attempt.outcome is Outcome.TRUNCATED
+
+
+def test_stream_with_its_last_event_is_delivered() -> None:
+    """The completed event is the end marker of a stream, and each event's arrival is on record."""
+    account = ask(
+        lambda: [10.0, head(kind=EVENTS) + chunk(PARTIAL), 50.0, chunk(COMPLETED) + chunk(b"")], stream=True
+    )
+
+    (attempt,) = account.attempts
+    assert attempt.outcome is Outcome.DELIVERED
+    assert attempt.arrivals_s == pytest.approx([10, 60], abs=0.001)
+    assert attempt.largest_gap_s == pytest.approx(50, abs=0.001)
+
+
+def test_stream_that_ends_in_good_order_without_its_last_event_is_truncated() -> None:
+    """The SDK reports no error for it; the record does."""
+    account = ask(lambda: [head(kind=EVENTS) + chunk(PARTIAL) + chunk(b"")], stream=True)
+
+    (attempt,) = account.attempts
+    assert account.error is None
+    assert attempt.outcome is Outcome.TRUNCATED
+
+
+def test_error_inside_a_stream_is_a_rejection_with_its_code() -> None:
+    """HTTP 200 has been said already; the refusal comes as an event."""
+    refusal = b'event: error\ndata: {"error": {"code": "moderation_blocked", "message": "no"}}\n\n'
+
+    account = ask(lambda: [head(kind=EVENTS) + chunk(refusal) + chunk(b"")], stream=True)
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.error) == (Outcome.REJECTED, "moderation_blocked")
+
+
+def test_error_envelope_is_a_rejection_by_the_api() -> None:
+    """The API's own refusals are told from a gateway's pages by their envelope."""
+    envelope = b'{"error": {"message": "no", "type": "t", "param": null, "code": "rate_limit_exceeded"}}'
+
+    account = ask(lambda: [whole(envelope, "429 Too Many Requests")])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.error) == (Outcome.REJECTED, "rate_limit_exceeded")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_html_504_is_a_gateway_error_and_the_sdk_makes_it_three_attempts(*, stream: bool) -> None:
+    """The default SDK posts three times on a 504; each attempt has its record, streamed or not."""
+    account = ask(
+        lambda: [60.0, whole(b"<html>504</html>", "504 Gateway Time-out", "text/html")],
+        stream=stream,
+        max_retries=None,
+    )
+
+    assert [attempt.outcome for attempt in account.attempts] == [Outcome.GATEWAY_ERROR] * 3
+    assert [attempt.number for attempt in account.attempts] == [1, 2, 3]
+    assert 181.1 < (account.attempts[-1].ended_s or 0) < 181.6
+
+
+def test_reset_before_headers_is_a_reset_while_waiting() -> None:
+    """Nothing came and the connection was reset."""
+    account = ask(lambda: [30.0, "rst"])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.phase) == (Outcome.RESET, "wait")
+
+
+def test_reset_in_the_body_is_a_reset_while_streaming() -> None:
+    """Some of it came and the connection was reset."""
+    account = ask(lambda: [head(length=500) + IMAGE, 1.0, "rst"])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.phase) == (Outcome.RESET, "stream")
+
+
+def test_own_read_timer_cuts_wait_as_first_byte() -> None:
+    """The SDK's 600 s are per read: before the headers that is a first_byte timer."""
+    account = ask(lambda: [1e5, "fin"])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.timer, attempt.phase) == (Outcome.TIMEOUT, "first_byte", "wait")
+    assert attempt.directive == "timeout.read"
+    assert attempt.ended_s == pytest.approx(600, abs=0.01)
+
+
+def test_own_read_timer_cuts_stream_as_idle() -> None:
+    """In the body the same knob is an idle timer, re-armed by every byte."""
+    account = ask(
+        lambda: [500.0, head(kind=EVENTS) + chunk(PARTIAL), 500.0, chunk(PARTIAL), 1e5, "fin"], stream=True
+    )
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.timer, attempt.phase) == (Outcome.TIMEOUT, "idle", "stream")
+    assert attempt.ended_s == pytest.approx(1600, abs=0.01)
+    (span,) = account.spans
+    assert span.attributes[names.CUT_LIMIT_S] == 600
+
+
+def test_cancelled_request_leaves_a_record_all_the_same() -> None:
+    """A cancelled task is not an Exception; its attempt is written down as never seen to its end."""
+    account = ask(lambda: [1e5, "fin"], patience_s=42.0)
+
+    (attempt,) = account.attempts
+    assert attempt.outcome is Outcome.CENSORED
+    assert attempt.ended_s == pytest.approx(42, abs=0.001)
+    (span,) = account.spans
+    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.ABANDONED
+
+
+def test_attempts_of_one_request_are_children_of_one_span_and_say_so_on_the_wire() -> None:
+    """Each attempt sends its own span id in `traceparent`, and all share the request's trace."""
+    account = ask(lambda: [whole(b"busy", "503 Service Unavailable", "text/plain")], max_retries=None)
+
+    sent = [
+        parse_traceparent(line.split(b":", 1)[1].decode())
+        for request in account.requests
+        for line in request.split(b"\r\n")
+        if line.lower().startswith(b"traceparent:")
+    ]
+    assert sent == [(span.trace_id, span.span_id) for span in account.spans]
+    assert len({span.parent_id for span in account.spans}) == 1
+    assert len({span.trace_id for span in account.spans}) == 1
+
+
+def test_no_record_holds_the_key() -> None:
+    """Secrets never reach a record."""
+    account = ask(lambda: [whole(IMAGE)])
+
+    assert "sk-test-secret" not in repr(account.spans) + repr(account.lines)

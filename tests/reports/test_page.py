@@ -1,0 +1,260 @@
+"""The page: one file, true numbers, nothing from outside, nothing unescaped."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reports import write_report
+from tests.reports.made_run import MadeRun, article_run, censored, delivered, nginx_cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Reader(HTMLParser):
+    """The page as somebody reads it: its texts, its headings, its links, the alt texts of its pictures."""
+
+    _VOID = frozenset({"meta", "br", "link", "img"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.headings: list[tuple[str, str]] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.alts: list[str] = []
+        self.tags: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what matters."""
+        named = dict(attrs)
+        self.tags.append(tag)
+        if tag not in self._VOID:
+            self._open.append(tag)
+        if named.get("id"):
+            self.ids.append(str(named["id"]))
+        self.links += [str(named[name]) for name in ("href", "src", "xlink:href") if named.get(name)]
+        if tag == "svg":
+            self.alts.append(named.get("aria-label") or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close what was opened last."""
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        """Collect what is read."""
+        text = " ".join(data.split())
+        if text and "style" not in self._open:
+            self.words.append(text)
+            if self._open and self._open[-1] in {"h1", "h2", "h3"}:
+                self.headings.append((self._open[-1], text))
+
+    @property
+    def text(self) -> str:
+        """Everything that is read, in order."""
+        return " ".join(self.words)
+
+
+def page_of(made: MadeRun, path: Path, **manifest: object) -> str:
+    """The page of a made-up run."""
+    run = made.write(path / "run", **manifest)
+    return write_report(run, made.judged(), made.topology).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def article_page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the article's run, twelve requests a mode."""
+    return page_of(article_run(requests=12), tmp_path_factory.mktemp("article"))
+
+
+def test_the_page_opens_offline(article_page: str) -> None:
+    """No script, no address of anything outside, nothing to load; links lead into the page itself."""
+    read = Reader(article_page)
+
+    assert not {"script", "link", "img", "iframe", "object"} & set(read.tags)
+    assert all(link.startswith("#") for link in read.links)
+    assert not re.search(r"https?://|//[a-z]", article_page)
+    assert not re.search(r"url\((?!#)", article_page)
+    assert len(article_page) < 1_000_000
+
+
+def test_the_verdict_comes_first(article_page: str) -> None:
+    """Title, then the sentence that says it all, then one for each other mode."""
+    text = Reader(article_page).text
+
+    sentence = (
+        "NGINX cut 36 of 36 attempts by first_byte (proxy_read_timeout, 60 s). "
+        "36 generations ran on for nobody and cost $7.60."
+    )
+    assert sentence in text
+    assert text.index(sentence) < text.index("The chain")
+    assert "NGINX cut 33 of 34 attempts by idle (proxy_read_timeout, 60 s). 1 was delivered." in text
+
+
+def test_the_page_holds_its_parts(article_page: str) -> None:
+    """One h1, then sections in the order of questions."""
+    headings = Reader(article_page).headings
+
+    assert [text for tag, text in headings if tag == "h1"] == ["whocut · image_generation through article"]
+    assert [text for tag, text in headings if tag == "h2"] == [
+        "The chain, from the caller to the model",
+        "One request, layer by layer",
+        "Verdicts",
+        "Limits against generation times",
+        "What each mode cost",
+        "Every limit, and where it was read",
+        "The run",
+    ]
+    assert [text for tag, text in headings if tag == "h3"] == [
+        "OpenAI Python SDK",
+        "Cloudflare (Free)",
+        "NGINX",
+        "gpt-image-2",
+    ]
+
+
+def test_numbers_agree_with_the_ledger(article_page: str) -> None:
+    """Agreement is a sentence, money per image is of delivered ones, and p50 is never of failures."""
+    text = Reader(article_page).text
+
+    assert "82 attempts held against the upstream’s ledger, 0 disagree." in text
+    assert "none delivered" in text
+    assert re.search(r"stream 12 8 % 34 2\.83 33 \$7\.17 \$7\.17 112 s 112 s", text)
+    assert re.search(r"plain 12 0 % 36 3 36 \$7\.60 none delivered – –", text)
+
+
+def test_the_gap_that_decided_it_is_said(article_page: str) -> None:
+    """Each mode's cuts are explained by the silence they ran into, in the judge's own sentence."""
+    judged = article_run(requests=12).judged()
+    text = Reader(article_page).text
+
+    for figures in judged.figures["by_mode"].values():
+        assert figures["gap"]["sentence"] in text
+
+
+def test_pictures_have_words(article_page: str) -> None:
+    """Whoever cannot see a picture is told what it shows; no two elements share an id."""
+    read = Reader(article_page)
+
+    assert len(read.alts) == 4
+    assert all(len(alt) > 40 for alt in read.alts)
+    assert "nginx cut by first_byte" in read.alts[0]
+    assert "nginx proxy_read_timeout 60 s: 100 % beyond" in read.alts[3]
+    assert len(read.ids) == len(set(read.ids))
+
+
+def test_a_stream_is_drawn_beside_the_first_mode(article_page: str) -> None:
+    """The most typical request of the first mode, and one of the streamed ones, with the rule of choice."""
+    text = Reader(article_page).text
+
+    assert re.search(r"Drawn is plain-\d{4}, one of 12 requests of mode plain, 12 of them", text)
+    assert re.search(r"Drawn is stream-\d{4}, one of 12 requests of mode stream, 11 of them", text)
+    assert "Rule of choice: the commonest sequence of verdicts" in text
+
+
+def test_figures_are_files_too(tmp_path: Path) -> None:
+    """SVG for every figure, PNG of the waterfall for a README."""
+    page_of(article_run(requests=2), tmp_path)
+
+    assert {file.name for file in (tmp_path / "run" / "figures").iterdir()} == {
+        "limits.svg",
+        "verdicts.svg",
+        "waterfall.svg",
+        "waterfall.png",
+        "waterfall-stream.svg",
+        "waterfall-stream.png",
+    }
+
+
+def test_what_was_written_cannot_become_markup(tmp_path: Path) -> None:
+    """Names come from files people write: none of them is an element on the page."""
+    evil = "<script>alert(1)</script>"
+    made = MadeRun()
+    made.request(evil, nginx_cut())
+
+    page = page_of(made, tmp_path, scenario=evil, warnings=[evil], command=["run", evil])
+
+    assert evil not in page
+    assert evil in Reader(page).text
+
+
+def test_no_key_reaches_the_page(tmp_path: Path) -> None:
+    """A key on the command line is not repeated, and unknown fields of the manifest stay in the file."""
+    made = MadeRun()
+    made.request("plain", delivered())
+
+    page = page_of(
+        made,
+        tmp_path,
+        command=["run", "--api-key", "sk-proj-abcdefgh12345678"],
+        prompt="a cat on a roof",
+        environment={"OPENAI_API_KEY": "sk-12345678"},
+    )
+
+    assert "abcdefgh12345678" not in page
+    assert "12345678" not in page
+    assert "a cat on a roof" not in page
+
+
+def test_what_the_run_was(tmp_path: Path) -> None:
+    """Scenario, chain, clock, seed, versions and command stand at the end, warnings among them."""
+    made = MadeRun()
+    made.request("plain", delivered())
+
+    text = Reader(
+        page_of(
+            made,
+            tmp_path,
+            clock={"written": "scaled:100", "scale": 100.0},
+            command=["run", "image_generation", "--chain", "my chain.yaml"],
+            versions={"openai": "3.54.0"},
+            load={"modes": ["plain"], "users": 20, "requests": 1},
+            warnings=["the load generator fell behind"],
+        )
+    ).text
+
+    assert "whocut run image_generation --chain 'my chain.yaml'" in text
+    assert "Clock scaled:100" in text
+    assert "openai 3.54.0" in text
+    assert "Users 20" in text
+    assert "the load generator fell behind" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("zero attempts", "No attempt was made."),
+        ("only censored", "The run ended before any of 3 attempts did."),
+        ("all delivered", "Nobody cut: all 3 attempts were delivered."),
+        ("no span at all", "The run ended before any of 3 attempts did."),
+    ],
+)
+def test_odd_runs_have_a_page(tmp_path: Path, name: str, says: str) -> None:
+    """Whatever a run came to, its page is written and says what it came to."""
+    made = MadeRun()
+    if name != "zero attempts":
+        for _ in range(3):
+            made.request("plain", delivered() if name == "all delivered" else censored())
+    if name == "no span at all":
+        made.spans.clear()
+
+    text = Reader(page_of(made, tmp_path)).text
+
+    assert says in text
+
+
+def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
+    """Twice written, byte for byte the same."""
+    made = article_run(requests=2)
+    run = made.write(tmp_path / "run")
+
+    first = write_report(run, made.judged(), made.topology).read_bytes()
+
+    assert write_report(run, made.judged(), made.topology).read_bytes() == first

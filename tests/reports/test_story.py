@@ -1,0 +1,115 @@
+"""A run in sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from reports import story
+from tests.reports.made_run import (
+    MadeRun,
+    Try,
+    censored,
+    delivered,
+    nginx_cut,
+    rejected,
+    stream_cut,
+    unattributed,
+)
+
+
+def told(*requests: tuple[Try, ...]) -> str:
+    """The headline of a run of these requests, all of one mode."""
+    made = MadeRun()
+    for tries in requests:
+        made.request("plain", *tries)
+    orphans = story.orphans_by_mode(made.ledger, made.attempts).get("plain", story.Orphans(0, 0.0))
+    return story.headline(made.judged().figures, orphans)
+
+
+def test_the_articles_story() -> None:
+    """Who cut how many of how many, by which knob, and what ran on for nobody."""
+    assert told((nginx_cut(), nginx_cut(), nginx_cut())) == (
+        "NGINX cut 3 of 3 attempts by first_byte (proxy_read_timeout, 60 s). "
+        "3 generations ran on for nobody and cost $0.63."
+    )
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        ((), "No attempt was made."),
+        (((delivered(),),), "Nobody cut: the only attempt was delivered."),
+        (((delivered(),), (delivered(),)), "Nobody cut: all 2 attempts were delivered."),
+        (((censored(),), (censored(),)), "The run ended before any of 2 attempts did."),
+        (
+            ((rejected(),), (delivered(),)),
+            "Nobody cut any of 2 attempts. 1 was delivered. 1 was rejected by the API.",
+        ),
+        (
+            ((unattributed(),),),
+            (
+                "Nobody is known to have cut any of 1 attempt. 1 was ended by a layer nobody can name. "
+                "1 generation ran on for nobody and cost $0.21."
+            ),
+        ),
+        (
+            ((nginx_cut(), delivered()), (unattributed(),)),
+            (
+                "NGINX cut 1 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
+                "1 was ended by a layer nobody can name. 2 generations ran on for nobody and cost $0.42."
+            ),
+        ),
+        (
+            ((nginx_cut(),), (nginx_cut(),), (stream_cut(),)),
+            (
+                "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). "
+                "NGINX cut 1 by idle (proxy_read_timeout, 60 s). "
+                "3 generations ran on for nobody and cost $0.63."
+            ),
+        ),
+    ],
+)
+def test_other_stories(requests: tuple[tuple[Try, ...], ...], expected: str) -> None:
+    """Every way a run can have gone is a true sentence, in the right number."""
+    assert told(*requests) == expected
+
+
+def test_a_tie_names_both() -> None:
+    """Two layers that cannot be told apart are both named, and the tie is said."""
+    figures = {
+        "attempts": 1,
+        "attempt_outcomes": {},
+        "unattributed": 0,
+        "verdicts": [
+            {
+                "layer": "edge",
+                "title": "Edge",
+                "timer": "idle",
+                "directive": "edge_idle",
+                "limit_s": 60.0,
+                "attempts": 1,
+                "tie": ["edge", "nginx"],
+                "reason": "",
+            }
+        ],
+    }
+
+    assert story.headline(figures, story.Orphans(0, 0.0)) == ("Edge and nginx (a tie) cut 1 of 1 attempt.")
+
+
+@pytest.mark.parametrize(
+    ("usd", "written"),
+    [(None, "–"), (0.0, "$0.00"), (0.0042, "$0.0042"), (0.211, "$0.21"), (1234.5, "$1,234.50")],
+)
+def test_dollars(usd: float | None, written: str) -> None:
+    """Cents where there are dollars, two digits where there are fractions of a cent."""
+    assert story.dollars(usd) == written
+
+
+@pytest.mark.parametrize(
+    ("part", "written"),
+    [(None, "–"), (0.0, "0 %"), (0.001, "< 1 %"), (0.083, "8 %"), (0.999, "> 99 %"), (1.0, "100 %")],
+)
+def test_shares(part: float | None, written: str) -> None:
+    """Never 0 % of some, never 100 % of fewer than all."""
+    assert story.share(part) == written

@@ -1,0 +1,277 @@
+"""The main job, end to end: real processes, real sockets, the real SDK, a scaled clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.clock.clock import pause, wall_s
+from harness.trace.rundir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.sockets
+
+
+def whocut(*arguments: str, cwd: Path, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if check is not None:
+        assert done.returncode == check, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def article(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One run of the article's chain in all three modes, shared by the tests that read it."""
+    folder = tmp_path_factory.mktemp("article")
+    options = ["--mode", "plain", "--mode", "stream", "--mode", "no-retry", "--users", "6", "--requests", "6"]
+    done = whocut(
+        "run", "image_generation", "--chain", "article", *options, "--out", "run", "--json", cwd=folder
+    )
+    summary: dict[str, Any] = json.loads(done.stdout)
+    summary["folder"] = folder
+    return summary
+
+
+def test_every_plain_attempt_is_cut_by_nginx_first_byte_and_proven(article: dict[str, Any]) -> None:
+    """The article's chain, 1024² high: nginx, proxy_read_timeout, 60 s, each time."""
+    plain = article["by_mode"]["plain"]
+
+    (row,) = plain["verdicts"]
+    assert (row["layer"], row["timer"], row["directive"]) == ("nginx", "first_byte", "proxy_read_timeout")
+    assert (row["phase"], row["grade"], row["attempts"]) == ("wait", "proven", 18)
+    assert row["after_s"] == pytest.approx(60, rel=0.05)
+    assert plain["unattributed"] == 0
+
+
+def test_default_retries_make_three_orphaned_and_billed_generations_a_request(
+    article: dict[str, Any],
+) -> None:
+    """Each retry pays again for an image nobody receives."""
+    ledger = article["by_mode"]["plain"]["ledger"]
+
+    assert ledger["generations_per_request"] == 3
+    assert (ledger["started"], ledger["orphaned"], ledger["delivered"]) == (18, 18, 0)
+    assert ledger["billed_usd"] == pytest.approx(18 * 0.21, rel=0.05)
+    assert ledger["usd_per_delivered"] is None
+
+
+def test_without_retries_one_generation_a_request_is_lost(article: dict[str, Any]) -> None:
+    """max_retries=0 does not deliver more, and costs a third."""
+    ledger = article["by_mode"]["no-retry"]["ledger"]
+
+    assert (ledger["generations_per_request"], ledger["orphaned"]) == (1, 6)
+
+
+def test_streaming_is_cut_by_idle_where_a_gap_is_longer_than_the_limit(article: dict[str, Any]) -> None:
+    """The article says the 60-second cutoff never fires with streaming; two partials in 195 s leave longer gaps."""
+    stream = article["by_mode"]["stream"]
+
+    cut = stream["verdicts"][0]
+    assert (cut["layer"], cut["timer"], cut["phase"]) == ("nginx", "idle", "stream")
+    assert stream["gap"]["decided_by"] == "gap"
+    assert stream["gap"]["median_s"] > stream["gap"]["limit_s"] == 60
+    assert "proxy_read_timeout allows 60 s" in stream["gap"]["sentence"]
+
+
+def test_verdicts_and_ledger_agree_request_by_request(article: dict[str, Any]) -> None:
+    """The independent witness tells the same story of every attempt."""
+    assert article["agreement"] == {"checked": article["attempts"], "disagree": []}
+    assert article["ledger"]["started"] == article["attempts"]
+
+
+def test_orphaned_generation_s_span_outlives_its_parent(article: dict[str, Any]) -> None:
+    """The generation is the child of the last hop and ends long after it."""
+    run = RunDir.open(article["folder"] / "run")
+    spans = {span.span_id: span for span in run.spans()}
+    generations = [span for span in spans.values() if span.layer == "upstream"]
+
+    outlived = [
+        span for span in generations if span.parent_id and span.end_s > spans[span.parent_id].end_s + 10
+    ]
+
+    assert len(outlived) >= 18
+    assert {spans[span.parent_id].layer for span in outlived if span.parent_id} == {"nginx"}
+
+
+def test_page_is_one_file_without_outside_references(article: dict[str, Any]) -> None:
+    """The report opens offline."""
+    page = (article["folder"] / "run" / "report.html").read_text()
+
+    assert 'src="http' not in page
+    assert "<link" not in page
+    assert "proxy_read_timeout" in page
+
+
+def test_no_secret_and_no_prompt_is_in_the_run_directory(article: dict[str, Any]) -> None:
+    """Neither the key, nor an Authorization header, nor a prompt's words are in any file."""
+    text = b"".join(path.read_bytes() for path in (article["folder"] / "run").rglob("*") if path.is_file())
+
+    assert b"sk-whocut" not in text
+    assert b"authorization" not in text.lower()
+    assert b"ramen" not in text
+
+
+def test_why_says_the_phrase(article: dict[str, Any]) -> None:
+    """`whocut why` draws one request and ends with the one phrase."""
+    done = whocut("why", "run", cwd=article["folder"])
+
+    assert "nginx cut by first_byte after 60" in done.stdout
+    assert "proven" in done.stdout
+
+
+ENDS = {
+    "ctrl-c": ("harness run", signal.SIGINT, "stopped by a signal"),
+    "mock killed": ("mock_upstream", signal.SIGKILL, "the mock upstream ended by itself with exit code -9"),
+    "load killed": ("locust", signal.SIGKILL, "the load generator ended by itself with exit code -9"),
+}
+
+
+@pytest.mark.parametrize(("process", "number", "says"), ENDS.values(), ids=ENDS)
+def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
+    tmp_path: Path, process: str, number: int, says: str
+) -> None:
+    """One sentence that says how far it came, exit code 3, a readable run, and nobody left behind."""
+    mark = str(tmp_path)
+    command = [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+    ) as running:
+        _wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+        pause(1)
+
+        (victim,) = _processes(mark, process)
+        os.kill(victim, number)
+        _, words = running.communicate(timeout=60)
+
+    assert running.returncode == 3
+    assert f"whocut: {says}" in words
+    assert "of 500 requests" in words
+    assert "Traceback" not in words
+    run = RunDir.open(tmp_path / "run")
+    assert run.attempts()
+    assert (run.summary() or {})["agreement"]["disagree"] == []
+    assert (run.path / "report.html").exists()
+    assert _processes(mark) == []
+
+
+def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
+    """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
+    mark = str(tmp_path)
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+    ) as running:
+        _wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+
+        running.kill()
+        running.wait(10)
+
+    _wait_until(lambda: _processes(mark) == [])
+    assert RunDir.open(tmp_path / "run").ledger()
+
+
+def _wait_until(happened: Callable[[], object]) -> None:
+    until = wall_s() + 60
+    while not happened():
+        assert wall_s() < until, "it did not happen within a minute"
+        pause(0.05)
+
+
+def _processes(mark: str, command: str = "") -> list[int]:
+    """Processes whose environment carries the mark and whose command line holds `command`."""
+    if not Path("/proc").is_dir():
+        pytest.skip("needs /proc to look at processes")
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with suppress(OSError):
+                marked = f"WHOCUT_TEST_MARK={mark}".encode() in (process / "environ").read_bytes()
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if marked and command in line:
+                    found.append(int(process.name))
+    return found
+
+
+def test_port_already_taken_is_one_sentence_and_exit_3(tmp_path: Path) -> None:
+    """Somebody else listens there: named, with the way out."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        done = whocut("run", "--port", str(port), "--requests", "1", cwd=tmp_path, check=3)
+
+    assert f"port {port} on 127.0.0.1 is already taken" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("layers: [ngnix]", "c.yaml:1: layers[0]: there is no preset 'ngnix' (did you mean 'nginx'?)"),
+        (
+            "layers:\n  - preset: nginx\n    timers: {idle: 0}",
+            "c.yaml:3: layers[0].timers.idle: a limit of zero",
+        ),
+        ("lyers: []", "there is no such field (did you mean 'layers'?)"),
+        ("layers: [", "c.yaml:1: "),
+    ],
+)
+def test_bad_chain_file_is_one_sentence_and_exit_2(tmp_path: Path, text: str, says: str) -> None:
+    """The mistake is named with file, line, field and the nearest right spelling."""
+    (tmp_path / "c.yaml").write_text(text)
+
+    done = whocut("run", "--chain", "c.yaml", cwd=tmp_path, check=2)
+
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "--chain", "artcle"], "there is no chain 'artcle' (did you mean 'article'?)"),
+        (["run", "image_generatoin"], "did you mean 'image_generation'?"),
+        (["run", "--mode", "streem"], "there is no mode 'streem' (did you mean 'stream'?)"),
+        (["run", "--clock", "scaled:0"], "'scaled:0' is not a clock"),
+        (["run", "--clock", "fast"], "'fast' is not a clock"),
+        (["why", "nowhere"], "there is no run directory nowhere"),
+        (["run", "--users", "0"], "--users"),
+        (["run", "--requests", "many"], "--requests"),
+    ],
+)
+def test_bad_argument_is_named_and_exits_2(tmp_path: Path, arguments: list[str], says: str) -> None:
+    """A mistake in use is named with the way out, and nothing is started."""
+    done = whocut(*arguments, cwd=tmp_path, check=2)
+
+    assert says in done.stderr

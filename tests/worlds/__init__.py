@@ -1,0 +1,1 @@
+"""Random worlds: chains, timers, faults and impatient callers, whose truth attribution must find without help."""

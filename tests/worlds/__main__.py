@@ -1,0 +1,38 @@
+"""``python -m tests.worlds [REQUESTS] [SEED]``: the long look; exits 1 on one wrong `proven`."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.worlds.judge import look_at_worlds
+
+
+def main() -> int:
+    """Look, say what was seen, and judge."""
+    requests = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    seen = look_at_worlds(requests=requests, seed=seed, progress=_progress)
+    sys.stderr.write("\n")
+    sys.stdout.write(
+        f"{seen.requests} requests, {seen.cut} cut, {seen.ties} ties, "
+        f"{seen.attributed_share:.2%} attributed where all layers report\n"
+    )
+    for way, counts in seen.grades.items():
+        sys.stdout.write(f"{way:>14}: {dict(counts.most_common())}\n")
+    for what in (*seen.wrong_proven[:20], *seen.wrong[:20], *seen.disagreements[:20]):
+        sys.stdout.write(f"wrong: {what}\n")
+    sys.stdout.write(
+        f"{len(seen.wrong_proven)} wrong proven, {len(seen.wrong)} wrong where all layers report, "
+        f"{len(seen.misled)} misled where some are silent, "
+        f"{len(seen.disagreements)} disagreements with the ledger\n"
+    )
+    return 1 if seen.wrong_proven or seen.wrong or seen.disagreements or seen.attributed_share < 0.999 else 0
+
+
+def _progress(done: int) -> None:
+    sys.stderr.write(f"\r{done} requests")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
