@@ -139,6 +139,19 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         _fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def upstream(context: typer.Context) -> None:
+    """Serve the mock upstream alone, for any client in any language.
+
+    Example: whocut upstream --port 8080 --clock scaled:100 --seed 7
+    """
+    from mock_upstream.cli import main as serve_mock  # noqa: PLC0415  # keeps --help quick
+
+    raise typer.Exit(serve_mock(context.args))
+
+
 @app.command()
 def why(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
