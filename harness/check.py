@@ -17,6 +17,7 @@ from harness.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, k
 from harness.chain.modes import parse_mode
 from harness.chain.profiles import Floats, parse_profile, profile_of
 from harness.chain.remedy import Remedy, Situation, numbers_of, remedy
+from harness.chain.timers import TimerKind
 from harness.chain.want import Want, parse_want, parse_wants
 from harness.errors import BadInput, nearest
 from harness.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
@@ -283,7 +284,10 @@ def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) 
 def _caller(plan: Plan, requests: int) -> CallerKind:
     if plan.caller != "auto":
         return plan.caller
-    official = plan.topology.client.preset in SDK_CLIENTS
+    client = plan.topology.client
+    # The SDK has one limit for both silences; a chain that tells them apart needs a caller that does.
+    one_limit = client.limit_s(TimerKind.FIRST_BYTE) == client.limit_s(TimerKind.IDLE)
+    official = client.preset in SDK_CLIENTS and one_limit and TimerKind.TOTAL not in client.timers
     return "openai-sdk" if official and requests <= _SDK_REQUESTS else "light"
 
 

@@ -207,7 +207,7 @@ def check(
     if as_json:
         _print_json(checked.as_json())
     else:
-        print_report(Console(), checked)
+        print_report(Console(), checked, chain)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
 

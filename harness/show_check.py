@@ -57,8 +57,8 @@ class ShowCheck:
             self._console.print(text, highlight=False, markup=False)
 
 
-def print_report(console: Console, report: Report) -> None:
-    """The whole report."""
+def print_report(console: Console, report: Report, chain: str) -> None:
+    """The whole report; `chain` is as the caller wrote it."""
     for sentence in sentences(report):
         console.print(sentence, highlight=False, markup=False, soft_wrap=False)
     console.print()
@@ -84,7 +84,7 @@ def print_report(console: Console, report: Report) -> None:
         _print_fix(console, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
         console.print(
-            f"\nnext:   whocut check {report.topology.name} --fix --want 'delivered>=0.999'",
+            f"\nnext:   whocut check {chain} --fix --want 'delivered>=0.999'",
             highlight=False,
             markup=False,
         )
