@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -278,3 +281,25 @@ def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
 
     assert says in str(done.exception)
     assert getattr(done.exception, "exit_code", None) == 2
+
+
+@pytest.mark.sockets
+def test_ctrl_c_ends_a_long_check_in_one_sentence() -> None:
+    """Progress on stderr meanwhile; exit code 3, no traceback, nothing on stdout."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "check", "four-layers", "--n", "20000", "--mode", "plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    progress = process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    printed, words = process.communicate(timeout=60)
+
+    assert "proving 1024-high, plain: " in progress
+    assert process.returncode == 3
+    assert "stopped before the check was whole" in words
+    assert "Traceback" not in words
+    assert printed == ""
