@@ -263,6 +263,39 @@ def report(
         typer.echo(f"report: {page}")
 
 
+@app.command()
+def triage(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file with the error; default: standard input.")
+    ] = None,
+    clipboard: Annotated[bool, typer.Option("--clipboard", help="Read the clipboard instead.")] = False,
+    after: Annotated[
+        float | None, typer.Option(help="How many seconds it took, where the text does not say.")
+    ] = None,
+    chain: Annotated[str | None, typer.Option(help="The chain it went through: a name or a file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say the likely cause of a pasted error: an exception, a traceback, curl -v, a HAR, a response.
+
+    Example: curl -sv https://… 2>&1 | whocut triage
+    """
+    from harness.pasted import pasted_text  # noqa: PLC0415  # keeps --help quick
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.verdict.advice import Cause  # noqa: PLC0415  # as above
+    from harness.verdict.triage import triage as triage_text  # noqa: PLC0415  # as above
+
+    text = pasted_text(file, clipboard=clipboard)
+    layers = read_topology(find_chain(chain, CHAINS)).layers if chain else ()
+    found = triage_text(text, elapsed_s=after, chain=layers)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        for label, words in found.as_words():
+            typer.echo(f"{label + ':':<11}{words}")
+    if found.cause is Cause.UNKNOWN:
+        raise typer.Exit(EXIT_FINDING)
+
+
 def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     sys.stdout.buffer.flush()

@@ -64,10 +64,10 @@ def check_wall(caller_key: str, key: Key, model_name: str, settings: Settings, n
 
 def state_at(caller_key: str, key: Key, seed: int, now_s: float) -> str:
     """Where the key stands now, after all the states that have ended by themselves."""
-    dice = Dice(f"wall/{seed}".encode())
     name: str = key.state
     since_s = key.since_s
     while (lasts_s := STATES[name].lasts_s) is not None:
+        dice = Dice(f"wall/{seed}".encode())
         since_s += dice.between(f"{sha256(caller_key.encode()).hexdigest()}/{name}", *lasts_s)
         if now_s < since_s:
             break

@@ -61,6 +61,13 @@ async def put_behaviour(request: web.Request) -> web.Response:
         settings = Settings.model_validate(merged(upstream.settings.model_dump(), changes))
     except ValidationError as error:
         raise ApiError(400, explained(error), code="invalid_behaviour") from error
+    if upstream.relay is None and settings.network != upstream.settings.network:
+        raise ApiError(
+            409,
+            "there is no network path to change; name one at the start: network: {preset: near}",
+            code="no_network_path",
+            param="network",
+        )
     await upstream.behave(settings)
     return _json(settings.model_dump(mode="json"))
 

@@ -484,3 +484,9 @@ def not_http(reason: str) -> ApiError:
     """400: bytes that are no HTTP request (ours: no published wording)."""
     first = reason.partition("\n")[0].strip().rstrip(":")
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_of(output_format: str) -> ApiError:
+    """`stream` for a preview format (ours: the rule is published, its wording is not)."""
+    message = f"Streaming is not supported with output_format '{output_format}'."
+    return ApiError(400, message, code="invalid_value", param="stream")

@@ -7,7 +7,7 @@ it what happened there; the row settles when both sides are over.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mock_upstream.clock import ModelClock
 from mock_upstream.latency import Plan
@@ -23,9 +23,20 @@ def rounded(instant_s: float) -> float:
 class Generation:
     """One generation in progress. Instants are set once; the first account of each is the one that stays."""
 
-    __slots__ = ("_billed", "_timer", "_waiter", "_workshop", "caller_side_open", "row", "usage")
+    __slots__ = (
+        "_billed",
+        "_stops_when_left",
+        "_timer",
+        "_waiter",
+        "_workshop",
+        "caller_side_open",
+        "row",
+        "usage",
+    )
 
-    def __init__(self, row: Row, plan: Plan, usage: Usage, *, billed: bool, workshop: "Workshop") -> None:
+    def __init__(
+        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
+    ) -> None:
         now_s = workshop.clock.now_s()
         row.state = "running"
         row.accepted_s = row.started_s = rounded(now_s)
@@ -36,6 +47,7 @@ class Generation:
         self.usage = usage
         self.caller_side_open = True
         self._billed = billed
+        self._stops_when_left = stops_when_left
         self._workshop = workshop
         self._waiter: asyncio.Future[None] | None = None
         self._timer = asyncio.get_running_loop().call_at(
@@ -65,6 +77,21 @@ class Generation:
             self.row.state = "settled"
             self._workshop.over(self)
 
+    def forecast(self) -> Row:
+        """The row as it will stand when the work is over, if nothing else happens to it."""
+        if not self.running:
+            return self.row
+        row = replace(
+            self.row, finished_s=rounded((self.row.started_s or 0.0) + (self.row.duration_s or 0.0))
+        )
+        if row.orphaned and row.caller_gone_s is not None and row.finished_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+            row.state = "settled"
+        row.usage = self.usage.as_json()
+        row.billed = self._billed
+        row.billed_usd = self.usage.usd if self._billed else 0.0
+        return row
+
     def first_byte(self) -> None:
         """The first byte of the answer was handed over."""
         if self.row.first_byte_s is None:
@@ -90,7 +117,10 @@ class Generation:
         """The caller left; the work goes on."""
         if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
             self.row.caller_gone_s = self._now_s()
-            self.row.orphaned = self.running
+            if self._stops_when_left:
+                self.stop()
+            else:
+                self.row.orphaned = self.running
 
     def close_caller_side(self) -> None:
         """Nothing more can happen between us and the caller."""
@@ -133,12 +163,16 @@ class Workshop:
     _open: dict[str, Generation] = field(default_factory=dict)
     _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
 
-    def begin(self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool) -> Generation:
-        """Start the work; from here on it ends only by itself or with the server."""
+    def begin(
+        self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
+    ) -> Generation:
+        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller."""
         first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
         row.duplicate_of = None if first == row.generation else first
         self.running += 1
-        generation = Generation(row, plan, usage, billed=billed, workshop=self)
+        generation = Generation(
+            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+        )
         self._open[row.generation] = generation
         return generation
 
@@ -148,6 +182,13 @@ class Workshop:
         for generation in list(self._open.values()):
             generation.stop()
         return still
+
+    def forecast(self) -> list[Row]:
+        """Every row as it stands, and those still open as they will stand."""
+        return [
+            self._open[row.generation].forecast() if row.generation in self._open else row
+            for row in self.ledger.rows()
+        ]
 
     def forget(self) -> None:
         """Let nothing that was decide about what comes."""

@@ -133,6 +133,8 @@ def _format_pace(order: Order) -> float:
 
 def _partials_s(order: Order, settings: Latency, dice: Dice, duration_s: float) -> tuple[float, ...]:
     count = order.partial_images if order.stream else 0
+    if count and dice.fraction("final pre-empts") < settings.final_preempts:
+        count = math.floor(dice.between("partials before it", 0, count))
     if settings.partials == "observed-2026":
         return tuple(duration_s * part for part in _OBSERVED[:count])
     first_s = min(

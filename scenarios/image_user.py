@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.event
@@ -28,7 +29,21 @@ if TYPE_CHECKING:
 
     import openai
 
+    from harness.chain.layers import Upstream
+    from scenarios.gate import Gate
+
 _STALL_EVERY_S = 0.02
+
+
+def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
+    """The arguments of ``images.generate`` for one order; `more` overrides what the chain asks for."""
+    asked = {
+        "model": upstream.model,
+        "prompt": order.prompt,
+        "size": upstream.size,
+        "quality": upstream.quality,
+    }
+    return asked | more
 
 
 class ImageUser(User):
@@ -52,11 +67,16 @@ class ImageUser(User):
         if order is None:
             raise StopUser
         asking = Asking(request=order.request, mode=order.mode, user=self.number)
-        started_s = self.session.clock.now_s()
+        due_s = self.session.clock.now_s()
+        gate = self.before(order)
+        with gate.through(self.session.clock) if gate else nullcontext(), asking_for(asking):
+            self._ask_and_write_down(order, asking, due_s)
+        PLAN.done()
+
+    def _ask_and_write_down(self, order: Order, asking: Asking, due_s: float) -> None:
         error: BaseException | None = None
         try:
-            with asking_for(asking):
-                self.ask(self._client(order.mode), order)
+            self.ask(self._client(order.mode), order)
         except Exception as raised:
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
@@ -66,12 +86,21 @@ class ImageUser(User):
             error = raised
             raise
         finally:
-            self._write_down(asking, started_s, error)
-        PLAN.done()
+            self._write_down(asking, due_s, error)
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""
         raise NotImplementedError
+
+    def before(self, order: Order) -> Gate | None:
+        """A gate to pass before the request goes out; None lets everybody through."""
+        del order
+        return None
+
+    def api_key(self, mode: str) -> str | None:
+        """The key to use in one mode; None is the one from the environment."""
+        del mode
+        return None
 
     def retries(self, mode: str) -> int | None:
         """`max_retries` of the SDK in one mode; None keeps its default of 2."""
@@ -79,7 +108,7 @@ class ImageUser(User):
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(self.retries(mode))
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode))
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, started_s: float, error: BaseException | None) -> None:

@@ -18,6 +18,7 @@ from harness.chain.plain import topology_from_plain
 from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
 from harness.clock import Clock
+from harness.clock.clock import pause
 from harness.errors import BadInput
 from harness.trace.rundir import ATTEMPTS, GENERATOR, LineFile, RunDir, SpanWriter, attempt_row, write_json
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 RUN_VARIABLE = "WHOCUT_RUN"
 KEY_VARIABLE = "OPENAI_API_KEY"
+_PATIENCE_S = 600.0  # longer than any generation of the article's profiles
+_LOOK_EVERY_REAL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +87,33 @@ class Session:
     def enter(self, mode: str) -> None:
         """Put the upstream into the state its scenario wants while one mode runs.
 
-        Every setting is sent, so that nothing of the mode before is left.
+        First the generations that nobody waits for any more must have ended: they would take their places in the
+        next mode's account. Then every setting is sent, so that nothing of the mode before is left.
         """
+        until_s = self.clock.now_s() + _PATIENCE_S
+        while orjson.loads(self._control("health"))["running"] and self.clock.now_s() < until_s:
+            pause(_LOOK_EVERY_REAL_S)
         if not self.load.upstream_in:
             return
         if self._behaviour is None:
-            self._behaviour = orjson.loads(self._control(None))
+            self._behaviour = orjson.loads(self._control("behaviour"))
         changed = _merged(self._behaviour, self.load.upstream_in.get(mode, {}))
-        self._control(orjson.dumps(changed))
+        self._control("behaviour", orjson.dumps(changed))
 
-    def _control(self, body: bytes | None) -> bytes:
-        """Ask the mock for its behaviour, or give it another one; it listens on the loopback only."""
+    def _control(self, door: str, body: bytes | None = None) -> bytes:
+        """Look at the mock, or change it; it listens on the loopback only."""
         request = urllib.request.Request(  # noqa: S310  # the address comes from our own manifest
-            f"{self.load.upstream_control}/behaviour", data=body, method="PUT" if body else "GET"
+            f"{self.load.upstream_control}/{door}", data=body, method="PUT" if body else "GET"
         )
         with urllib.request.urlopen(request) as answer:  # noqa: S310  # as above
             came: bytes = answer.read()
         return came
 
-    def client(self, max_retries: int | None) -> openai.OpenAI:
+    def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
         """A client of its own for one user; `max_retries` None keeps the SDK's own default."""
         return openai_client(
             base_url=self.load.base_url,
-            api_key=os.environ.get(KEY_VARIABLE, ""),
+            api_key=api_key or os.environ.get(KEY_VARIABLE, ""),
             clock=self.clock,
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),

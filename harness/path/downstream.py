@@ -122,7 +122,7 @@ class Downstream(asyncio.BufferedProtocol):
         self.send(vendors.render(answer, unix_s=self.hop.unix_s(), close=True))
         self.linger()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Put bytes on their way to the caller; into the void if it has gone."""
         if self.transport is not None:
             self.transport.write(data)

@@ -163,14 +163,14 @@ class RunDir:
 
     def attempts(self) -> list[Attempt]:
         """The client's account. An attempt seen to start and never to end is censored."""
-        last: dict[tuple[str, int], Attempt] = {}
+        last: dict[str, Attempt] = {}
         for place, row in _rows(self.path / ATTEMPTS):
             try:
                 attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
                 attempt.outcome = Outcome(attempt.outcome)
             except (TypeError, ValueError) as error:
                 raise BadFile(place, f"it is not an attempt: {error}") from None
-            last[attempt.request, attempt.number] = attempt
+            last[attempt.span_id] = attempt
         return list(last.values())
 
     def spans(self) -> list[Span]:

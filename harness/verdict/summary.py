@@ -76,7 +76,9 @@ def _account(
         "censored": sum(tries[-1].outcome is Outcome.CENSORED for tries in requests.values()),
         "outcomes": dict(Counter(str(tries[-1].outcome) for tries in requests.values()).most_common()),
         "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
-        "errors": dict(Counter(attempt.error for attempt in attempts if attempt.error).most_common(12)),
+        "rejected_as": dict(
+            Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
+        ),
         "delivered_share": len(took) / len(requests) if requests else None,
         "p50_s": percentile(took, 50),
         "p95_s": percentile(took, 95),

@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mock_upstream.buckets import Draw, MemoryStore, RedisStore, StoreGone
+from mock_upstream.buckets import Draw, MemoryStore, StoreGone
+from mock_upstream.redis_store import RedisStore
 from tests.mock_upstream.test_process import process
 
 pytestmark = pytest.mark.sockets
