@@ -264,6 +264,19 @@ def test_a_person_reads_the_answer_first() -> None:
     assert max(len(line) for line in lines) <= 110
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_report_fits_the_terminal(columns: int) -> None:
+    """At eighty columns a case keeps its line: who cuts is said above the table."""
+    done = CliRunner().invoke(
+        app, ["check", "k8s-ingress", "--n", "4", "--mode", "plain", "--fix"], env={"COLUMNS": str(columns)}
+    )
+
+    lines = done.stdout.splitlines()
+    (case,) = [line for line in lines if line.startswith("1024-high")]
+    assert case.split()[:3] == ["1024-high", "plain", "0%"]
+    assert max(len(line) for line in lines) <= columns
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
