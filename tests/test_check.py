@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import scenarios
 from harness.chain.chainfile import read_topology
+from harness.chain.layers import Buffering, MidBody
 from harness.chain.modes import MODES
 from harness.chain.profiles import ARTICLE, Profile, parse_profile
 from harness.check import Plan, check, surprises
@@ -88,6 +91,45 @@ def test_forecast_and_proof_agree_request_by_request(name: str, mode: str) -> No
         assert surprises(case, proof) == set(), written
         assert proof.disagree == 0, proof.judged.figures["agreement"]
         assert proof.unattributed == 0
+
+
+LAYERS = st.fixed_dictionaries(
+    {
+        "buffering": st.sampled_from(list(Buffering)),
+        "mid_body": st.sampled_from(list(MidBody)),
+        "notices_abort": st.booleans(),
+        "closes_upstream_with_reset": st.booleans(),
+    },
+    # Whole tenths of a second that no two timers share: of two that fire together neither comes first.
+    optional={kind: st.integers(50, 3_000) for kind in ("first_byte", "idle", "total")},
+)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(
+    layers=st.lists(LAYERS, max_size=4),
+    mode=st.sampled_from(sorted(name for name, mode in MODES.items() if not mode.job)),
+    profile=st.sampled_from(list(ARTICLE.values())),
+    heartbeat_s=st.sampled_from([None, 17.3]),
+)
+def test_no_chain_surprises_the_formula(
+    layers: list[dict[str, Any]], mode: str, profile: Profile, heartbeat_s: float | None
+) -> None:
+    """Blind, buffering, resetting, ending as if whole, in any order: request by request the proof is foretold."""
+    hops = []
+    for number, facts in enumerate(layers):
+        limits = {
+            kind: facts[kind] / 10 + number / 100 + place / 1000
+            for place, kind in enumerate(("first_byte", "idle", "total"))
+            if kind in facts
+        }
+        hops.append(layer(f"l{number}", **{**facts, **limits}))
+    case = Case(topology=chain(*hops, heartbeat_s=heartbeat_s), profile=profile, mode=MODES[mode], requests=3)
+
+    proof = prove(case)
+
+    assert surprises(case, proof) == set()
+    assert proof.disagree == 0
 
 
 @pytest.mark.parametrize("mode", ["plain", "stream-2", "stream-3"])
