@@ -25,7 +25,7 @@ from harness.trace.records import Outcome
 from harness.verdict.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.chain.layers import Topology
     from harness.chain.modes import Mode
@@ -36,6 +36,7 @@ _SDK_REQUESTS = 100
 # A job is asked for dozens of times; a hundred of them show as much as a thousand.
 _JOB_REQUESTS = 100
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
+How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
 MISSED = parse_want("delivered>=0.999")
@@ -102,6 +103,7 @@ class Fixed:
     mode: Mode
     wants: tuple[Want, ...]
     remedy: Remedy | None
+    how: How = "smallest"
     seen: Figures | None = None
 
     @property
@@ -115,6 +117,7 @@ class Fixed:
         return {
             "profile": self.profile.name,
             "mode": self.mode.name,
+            "how": self.how,
             "wants": [str(want) for want in self.wants],
             "changes": [
                 {"layer": change.layer, "line": change.line, "says": change.says} for change in found.changes
@@ -213,7 +216,9 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         for mode in plan.modes
     )
     findings = dict.fromkeys(finding for profile in profiles for finding in audit(plan.topology, profile))
-    fixes = tuple(_fixed(plan, case, show) for case in cases if plan.fix and _misses(plan, case))
+    fixes = tuple(
+        fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
+    )
     return Report(
         topology=plan.topology,
         cases=cases,
@@ -374,12 +379,23 @@ def _misses(plan: Plan, case: Checked) -> bool:
     return not all(want.holds(numbers_of(case.seen)) for want in _wanted(plan))
 
 
-def _fixed(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Fixed:
+def _fixes(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Iterator[Fixed]:
+    """The smallest fix; and where that changes a program, the smallest that does not, if there is one."""
     situation = Situation(topology=plan.topology, profile=case.profile, mode=case.mode)
     wants = _wanted(plan)
-    found = remedy(situation, wants)
+    smallest = remedy(situation, wants)
+    yield _fixed(plan, case, smallest, "smallest", show)
+    if smallest is not None and not all(change.configuration for change in smallest.changes):
+        alone = remedy(situation, wants, configuration_alone=True)
+        if alone is not None:
+            yield _fixed(plan, case, alone, "configuration alone", show)
+
+
+def _fixed(
+    plan: Plan, case: Checked, found: Remedy | None, how: How, show: Callable[[Progress], None]
+) -> Fixed:
     seen = None
     if found is not None:
         proof, _ = _proved(replace(plan, seed=plan.seed + 1), found.after, show)
         seen = proof.figures
-    return Fixed(profile=case.profile, mode=case.mode, wants=wants, remedy=found, seen=seen)
+    return Fixed(profile=case.profile, mode=case.mode, wants=_wanted(plan), remedy=found, how=how, seen=seen)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LINE_EVERY_REAL_S = 2.0
 _MOST_CUTS = 3
+_HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
 _WIDE = 100
 
 
@@ -167,7 +168,7 @@ def _print_finding(console: Console, finding: Finding) -> None:
 def _print_fix(console: Console, fixed: Fixed) -> None:
     wants = " and ".join(str(want) for want in fixed.wants)
     console.print(
-        f"\nfix for {fixed.profile.name}, {fixed.mode.name} ({wants}):",
+        f"\n{_HOW[fixed.how]} for {fixed.profile.name}, {fixed.mode.name} ({wants}):",
         style="bold",
         highlight=False,
         markup=False,
@@ -175,6 +176,8 @@ def _print_fix(console: Console, fixed: Fixed) -> None:
     if fixed.remedy is None:
         console.print("  no set of up to four changes keeps it", highlight=False, markup=False)
         return
+    if not fixed.remedy.changes:
+        console.print("  the forecast keeps it as it is: what was seen is chance, ask for more with --n")
     for change in fixed.remedy.changes:
         console.print(Padding(Text.assemble((f"{change.layer}: ", "bold"), change.says), (0, 0, 0, 2)))
         console.print(Padding(Text(change.line, style="green"), (0, 0, 0, 6)))

@@ -293,6 +293,20 @@ def test_a_fix_is_found_proved_and_written_as_the_vendor_writes_it() -> None:
     assert len(fixed["changes"]) == 1
 
 
+def test_a_fix_by_configuration_alone_is_shown_beside_one_that_changes_a_program() -> None:
+    """Heartbeats are one change; two limits raised are two, and need no programmer."""
+    _, report = as_json("k8s-ingress", "--mode", "plain", "--n", "5", "--fix")
+
+    smallest, alone = report["fixes"]
+    assert (smallest["how"], len(smallest["changes"])) == ("smallest", 1)
+    assert (alone["how"], [change["layer"] for change in alone["changes"]]) == (
+        "configuration alone",
+        ["aws-alb", "ingress-nginx"],
+    )
+    assert 'proxy-read-timeout: "390"' in alone["changes"][1]["line"]
+    assert alone["holds"]
+
+
 def test_a_person_reads_the_answer_first() -> None:
     """Sentence, table, findings with fixes; no line wider than the terminal."""
     _, text = whocut("article", "--n", "5", "--mode", "plain", "--mode", "stream-2", "--fix")
