@@ -24,8 +24,9 @@ from mock_upstream.buckets import StoreGone
 from mock_upstream.clock import ModelClock, monotonic_s, wall_clock_unix_s
 from mock_upstream.ledger import Ledger
 from mock_upstream.prefork import run_workers
-from mock_upstream.serve import NotServing, Running, serve
+from mock_upstream.serve import NotServing, Running, loopback, serve
 from mock_upstream.settings import Settings, explained, merged
+from mock_upstream.upstream import check_files
 
 BAD_INPUT, COULD_NOT_RUN = 2, 3
 
@@ -189,7 +190,9 @@ def read_orders(argv: Sequence[str]) -> Orders:
         epilog="example: python -m mock_upstream --port 8000 --clock scaled:100 --ledger ledger.jsonl",
         allow_abbrev=False,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=_host, default="127.0.0.1", help="a loopback address (default: %(default)s)"
+    )
     parser.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--clock", type=_clock, default=1.0, metavar="real|scaled:N", help="how time passes")
     parser.add_argument("--clock-origin", type=float, metavar="SECONDS", help="the monotonic instant of 0 s")
@@ -236,9 +239,21 @@ def read_settings(path: Path | None, changes: dict[str, object]) -> Settings:
     if not isinstance(written, dict):
         raise BadInput(f"--config {path}: expected settings by name, not {type(written).__name__}")
     try:
-        return Settings.model_validate(merged(written, changes))
+        settings = Settings.model_validate(merged(written, changes))
+        check_files(settings)
     except ValidationError as error:
         raise BadInput(f"{path or 'settings'}: {explained(error)}") from None
+    except ValueError as error:
+        raise BadInput(f"{path or 'settings'}: {error}") from None
+    return settings
+
+
+def _host(text: str) -> str:
+    try:
+        loopback(text)
+    except NotServing as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _port(text: str) -> int:

@@ -68,7 +68,10 @@ async def put_behaviour(request: web.Request) -> web.Response:
             code="no_network_path",
             param="network",
         )
-    await upstream.behave(settings)
+    try:
+        await upstream.behave(settings)
+    except ValueError as error:
+        raise ApiError(400, str(error), code="invalid_behaviour") from error
     return _json(settings.model_dump(mode="json"))
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from mock_upstream import latency, moderation
 from mock_upstream.clock import ModelClock
 from mock_upstream.dice import Sightings
 from mock_upstream.generation import Workshop
@@ -29,6 +30,14 @@ class Known:
     prompt_sha256: str
 
 
+def check_files(settings: Settings) -> None:
+    """Read every file that the settings name; `ValueError` says in one sentence what is wrong with one."""
+    moderation.read_rules(settings.moderation.rules)
+    for row in settings.latency.rows:
+        if row.csv is not None:
+            latency.check_timings(row.csv)
+
+
 @dataclass
 class Upstream:
     """One mock: its behaviour, its clock, its books, its work in progress, its gate."""
@@ -45,12 +54,14 @@ class Upstream:
     sightings: Sightings = field(init=False)
 
     def __post_init__(self) -> None:
+        check_files(self.settings)
         self.gate = Gate(make_store(self.settings.quota))
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
     async def behave(self, settings: Settings) -> None:
         """Take these settings for every request from now on."""
+        check_files(settings)
         before, self.settings = self.settings, settings
         self.known.clear()
         if settings.seed != before.seed:

@@ -516,7 +516,9 @@ class Exchange:
         if self._left_s is None:
             self._left_s = now_s
             self._note("downstream.left", now_s)
-        if not self.hop.layer.notices_abort and self.request_done:
+        # A layer that does not look still learns of it where a write fails.
+        unseen = not self._head_down or self.caller.transport is not None
+        if unseen and self.request_done and not self._response_done and not self.hop.layer.notices_abort:
             return True
         self._leave(now_s)
         return False
@@ -529,7 +531,9 @@ class Exchange:
         self._finish(DownstreamEnd.LEFT, now_s, then=self.caller.abort)
 
     def stop(self, why: str) -> None:
-        """The hop itself ends, or has failed: write down what is known."""
+        """The hop itself ends, or has failed: write down what is known, if that is not done already."""
+        if self.caller.exchange is not self:
+            return
         self._note(why, self.hop.now_s())
         self._drop_upstream(reset=False)
         self._finish(_OPEN, self.hop.now_s(), then=self.caller.abort)
@@ -552,13 +556,15 @@ class Exchange:
         self.downstream_end = end
         if end is not _OPEN:
             self.downstream_end_s = now_s
-        if self.account is not None:
-            self.hop.write_down(span_of(self, self.account, now_s))
-        if then is not None:
-            then()
-        elif not self.request_done:
-            self.caller.linger()
-        elif self._close_after:
-            self.caller.close()
-        else:
-            self.caller.next_request(now_s)
+        try:
+            if self.account is not None:
+                self.hop.write_down(span_of(self, self.account, now_s))
+        finally:  # a sink that fails loses its span, not the caller's connection
+            if then is not None:
+                then()
+            elif not self.request_done:
+                self.caller.linger()
+            elif self._close_after or self._left_s is not None:
+                self.caller.close()
+            else:
+                self.caller.next_request(now_s)

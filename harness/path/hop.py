@@ -48,6 +48,7 @@ class Hop:
         self.deadlines = Deadlines(layer)
         self.alters = layer.buffering is not Buffering.NONE or layer.mid_body is MidBody.TERMINATED
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
+        self.closing = False
         self.callers: set[Downstream] = set()
         self.upstreams: set[Upstream] = set()
         self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
@@ -93,6 +94,7 @@ class Hop:
 
     async def close(self) -> None:
         """Stop listening, write down what is open, and leave no connection, task or timer behind."""
+        self.closing = True
         if self._server is not None:
             self._server.close()
         for caller in list(self.callers):

@@ -148,6 +148,8 @@ def test_control_doors() -> None:
         wrong = await put(stage, {"latency": {"constnt_s": 5}})
         assert (wrong.status, wrong.error["code"]) == (400, "invalid_behaviour")
         assert "did you mean 'constant_s'" in wrong.error["message"]
+        missing = await put(stage, {"moderation": {"rules": "/nowhere.yaml"}})
+        assert (missing.status, missing.error["message"][:13]) == (400, "/nowhere.yaml")
 
         kept = (await stage.get("/_mock/ledger")).json
         assert (len(kept["rows"]), kept["totals"]["delivered"]) == (2, 1)
