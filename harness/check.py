@@ -17,6 +17,7 @@ from harness.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, k
 from harness.chain.modes import parse_mode
 from harness.chain.profiles import Floats, parse_profile, profile_of
 from harness.chain.remedy import Remedy, Situation, numbers_of, remedy
+from harness.chain.timers import TimerKind
 from harness.chain.want import Want, parse_want, parse_wants
 from harness.errors import BadInput, nearest
 from harness.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
@@ -24,7 +25,7 @@ from harness.trace.records import Outcome
 from harness.verdict.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.chain.layers import Topology
     from harness.chain.modes import Mode
@@ -35,6 +36,7 @@ _SDK_REQUESTS = 100
 # A job is asked for dozens of times; a hundred of them show as much as a thousand.
 _JOB_REQUESTS = 100
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
+How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
 MISSED = parse_want("delivered>=0.999")
@@ -101,6 +103,7 @@ class Fixed:
     mode: Mode
     wants: tuple[Want, ...]
     remedy: Remedy | None
+    how: How = "smallest"
     seen: Figures | None = None
 
     @property
@@ -114,6 +117,7 @@ class Fixed:
         return {
             "profile": self.profile.name,
             "mode": self.mode.name,
+            "how": self.how,
             "wants": [str(want) for want in self.wants],
             "changes": [
                 {"layer": change.layer, "line": change.line, "says": change.says} for change in found.changes
@@ -212,7 +216,9 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         for mode in plan.modes
     )
     findings = dict.fromkeys(finding for profile in profiles for finding in audit(plan.topology, profile))
-    fixes = tuple(_fixed(plan, case, show) for case in cases if plan.fix and _misses(plan, case))
+    fixes = tuple(
+        fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
+    )
     return Report(
         topology=plan.topology,
         cases=cases,
@@ -283,7 +289,10 @@ def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) 
 def _caller(plan: Plan, requests: int) -> CallerKind:
     if plan.caller != "auto":
         return plan.caller
-    official = plan.topology.client.preset in SDK_CLIENTS
+    client = plan.topology.client
+    # The SDK has one limit for both silences; a chain that tells them apart needs a caller that does.
+    one_limit = client.limit_s(TimerKind.FIRST_BYTE) == client.limit_s(TimerKind.IDLE)
+    official = client.preset in SDK_CLIENTS and one_limit and TimerKind.TOTAL not in client.timers
     return "openai-sdk" if official and requests <= _SDK_REQUESTS else "light"
 
 
@@ -370,12 +379,23 @@ def _misses(plan: Plan, case: Checked) -> bool:
     return not all(want.holds(numbers_of(case.seen)) for want in _wanted(plan))
 
 
-def _fixed(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Fixed:
+def _fixes(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Iterator[Fixed]:
+    """The smallest fix; and where that changes a program, the smallest that does not, if there is one."""
     situation = Situation(topology=plan.topology, profile=case.profile, mode=case.mode)
     wants = _wanted(plan)
-    found = remedy(situation, wants)
+    smallest = remedy(situation, wants)
+    yield _fixed(plan, case, smallest, "smallest", show)
+    if smallest is not None and not all(change.configuration for change in smallest.changes):
+        alone = remedy(situation, wants, configuration_alone=True)
+        if alone is not None:
+            yield _fixed(plan, case, alone, "configuration alone", show)
+
+
+def _fixed(
+    plan: Plan, case: Checked, found: Remedy | None, how: How, show: Callable[[Progress], None]
+) -> Fixed:
     seen = None
     if found is not None:
         proof, _ = _proved(replace(plan, seed=plan.seed + 1), found.after, show)
         seen = proof.figures
-    return Fixed(profile=case.profile, mode=case.mode, wants=wants, remedy=found, seen=seen)
+    return Fixed(profile=case.profile, mode=case.mode, wants=_wanted(plan), remedy=found, how=how, seen=seen)

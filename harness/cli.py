@@ -18,7 +18,7 @@ from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
 from harness.chain.want import parse_wants
 from harness.clock import parse_clock
-from harness.errors import BadInput, WhocutError, nearest
+from harness.errors import BadInput, CouldNotRun, WhocutError, nearest
 from harness.show import ShowProgress, print_summary
 
 if TYPE_CHECKING:
@@ -215,12 +215,15 @@ def check(
 
     topology = read_topology(find_chain(chain, CHAINS))
     plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
-    with ShowCheck(Console(stderr=True)) as progress:
-        checked = check_chain(plan, progress.show)
+    try:
+        with ShowCheck(Console(stderr=True)) as progress:
+            checked = check_chain(plan, progress.show)
+    except KeyboardInterrupt:
+        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
     if as_json:
         _print_json(checked.as_json())
     else:
-        print_report(Console(), checked)
+        print_report(Console(), checked, chain)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
 
