@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from mock_upstream.errors import ApiError
 # An answer is handed over in pieces of this size, so that a slow reader never makes us copy a whole picture.
 _PIECE_BYTES = 262_144
 
+SERVER = "mock-upstream"  # the real one bears its CDN's name; ours must not be taken for a CDN
 API_VERSION = "2020-10-01"
 
 
@@ -26,9 +28,14 @@ def standard_headers(
         "openai-processing-ms": str(round(processing_s * 1000)),
         "openai-version": API_VERSION,
         "openai-organization": organization,
-        "Server": "mock-upstream",  # the real one bears its CDN's name; ours must not be taken for a CDN
-        "Date": formatdate(unix_s, usegmt=True),
+        "Server": SERVER,
+        "Date": _http_date(int(unix_s)),
     }
+
+
+@lru_cache(maxsize=16)
+def _http_date(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
 
 
 def pretty(value: Any) -> bytes:

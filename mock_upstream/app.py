@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from mock_upstream import answers, control, errors, service
+from mock_upstream import answers, control, errors, listing, responses_api, service
 from mock_upstream.clock import ModelClock
 from mock_upstream.errors import ApiError
 from mock_upstream.images import Press
@@ -17,9 +17,17 @@ log = logging.getLogger(__name__)
 
 ROUTES = (
     ("POST", "/v1/images/generations", service.generations),
+    ("POST", "/v1/images/edits", service.edits),
+    ("POST", "/v1/images/variations", service.variations),
+    ("POST", "/v1/responses", responses_api.responses),
+    ("POST", "/v1/chat/completions", listing.chat),
+    ("GET", "/v1/models", listing.list_models),
+    ("GET", "/v1/models/{name:.+}", listing.get_model),
     ("GET", "/_mock/ledger", control.get_ledger),
     ("GET", "/_mock/health", control.get_health),
+    ("GET", "/_mock/openapi.json", control.get_openapi),
     ("POST", "/_mock/reset", control.reset),
+    ("POST", "/_mock/verify", control.verify),
     ("GET", "/_mock/behaviour", control.get_behaviour),
     ("PUT", "/_mock/behaviour", control.put_behaviour),
 )
@@ -89,3 +97,4 @@ def _request_id(request: web.Request, upstream: Upstream) -> str:
 
 async def _stop(app: web.Application) -> None:
     app[UPSTREAM].workshop.stop_all()
+    await app[UPSTREAM].gate.store.close()

@@ -34,7 +34,10 @@ class ModelClock:
 
     def now_s(self) -> float:
         """Model seconds since the origin."""
-        return (asyncio.get_running_loop().time() - self._origin()) * self.scale
+        time_s = asyncio.get_running_loop().time()
+        if self.origin is None:
+            self.origin = time_s
+        return (time_s - self.origin) * self.scale
 
     def loop_instant(self, at_s: float) -> float:
         """The event loop's time at which the model's clock will show `at_s`."""
@@ -58,3 +61,8 @@ class ModelClock:
 def wall_clock_unix_s() -> float:
     """The calendar's time of this machine: read once, when a process starts without an epoch of its own."""
     return time.time()  # noqa: TID251 - a stranger cannot import the harness's clock, and needs today's date once
+
+
+def monotonic_s() -> float:
+    """What an event loop's clock shows now: the common origin of several processes."""
+    return time.monotonic()  # noqa: TID251 - read once, in the parent of processes that must agree

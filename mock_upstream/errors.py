@@ -4,11 +4,31 @@ Wordings, types and codes are those of the real API where somebody has published
 (reference "OpenAI Images API", section 4); one that follows only the house template is marked `template`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import orjson
 
 USER_ERROR = "image_generation_user_error"
 INVALID_REQUEST = "invalid_request_error"
+
+
+_JSON_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a decimal"),
+    (str, "a string"),
+    (list, "an array"),
+    (dict, "an object"),
+    (type(None), "null"),
+)
+JSON_NAMES = dict(_JSON_KINDS)
+
+
+def kind_of(value: Any) -> str:
+    """The JSON type of a value, with its article."""
+    return next((named for kind, named in _JSON_KINDS if isinstance(value, kind)), "something else")
 
 
 class ApiError(Exception):
@@ -27,10 +47,10 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = _as_text(message)
         self.type = type
         self.code = code
-        self.param = param
+        self.param = None if param is None else _as_text(param)
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
 
@@ -38,6 +58,23 @@ class ApiError(Exception):
         """The body: always these four keys, then whatever this refusal adds."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error | self.extra}
+
+
+def _as_text(text: str) -> str:
+    """What a caller sent may not be text at all; an answer always is."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def error_event(error: ApiError) -> bytes:
+    """The refusal inside a stream whose 200 is already out."""
+    facts = {"type": "error", **error.envelope(), "sequence_number": 0}
+    return b"event: error\ndata: %b\n\n" % orjson.dumps(facts)
+
+
+def retry_headers(wait_s: float) -> dict[str, str]:
+    """Whole seconds rounded up, and the exact milliseconds, as a published 429 carries them."""
+    wait_ms = max(1, math.ceil(wait_s * 1000))
+    return {"retry-after": str(max(1, math.ceil(wait_s))), "retry-after-ms": str(wait_ms)}
 
 
 def no_key() -> ApiError:
@@ -119,6 +156,91 @@ def empty_string(name: str) -> ApiError:
     return ApiError(400, message, code="empty_string", param=name)
 
 
+def array_too_long(name: str, length: int, longest: int) -> ApiError:
+    """An array above its maximum length (template)."""
+    message = (
+        f"Invalid '{name}': array too long. Expected an array with maximum length {longest},"
+        f" but got an array with length {length} instead."
+    )
+    return ApiError(400, message, code="array_above_max_length", param=name)
+
+
+def array_too_short(name: str, length: int, shortest: int) -> ApiError:
+    """An array below its minimum length (template)."""
+    message = (
+        f"Invalid '{name}': array too short. Expected an array with minimum length {shortest},"
+        f" but got an array with length {length} instead."
+    )
+    return ApiError(400, message, code="array_below_min_length", param=name)
+
+
+def one_of(name: str, *keys: str) -> ApiError:
+    """An object that must have exactly one of these keys (ours: no published wording)."""
+    message = f"Invalid '{name}': expected exactly one of {' and '.join(repr(key) for key in keys)}."
+    return ApiError(400, message, code="invalid_value", param=name)
+
+
+def bad_mimetype(name: str, got: str, supported: tuple[str, ...]) -> ApiError:
+    """A file of another type, `application/octet-stream` above all."""
+    listed = ", ".join(f"'{one}'" for one in supported[:-1])
+    message = (
+        f"Invalid file '{name}': unsupported mimetype ('{got}')."
+        f" Supported file formats are {listed}, and '{supported[-1]}'."
+    )
+    return ApiError(400, message, code="unsupported_file_mimetype", param=name)
+
+
+def bad_image(number: int, name: str) -> ApiError:
+    """A file that is no picture, or one in a mode nobody draws in (MPO, CMYK)."""
+    message = f"Invalid image file or mode for image {number}, please check your image file."
+    return ApiError(400, message, type=USER_ERROR, code="invalid_image_file", param=name)
+
+
+def file_too_large(name: str, size_bytes: int, limit_bytes: int) -> ApiError:
+    """A file above 50 MB (ours: the limit is published, its wording is not)."""
+    message = (
+        f"Invalid file '{name}': file too large."
+        f" Expected at most {limit_bytes} bytes, but got {size_bytes} instead."
+    )
+    return ApiError(400, message, code="file_above_max_size", param=name)
+
+
+def bad_mask(name: str, reason: str) -> ApiError:
+    """A mask that does not fit its image (ours: no published wording for the GPT image models)."""
+    message = f"Invalid file '{name}': {reason}."
+    return ApiError(400, message, type=USER_ERROR, code="invalid_image_file", param=name)
+
+
+def mask_or_markup() -> ApiError:
+    """Both overlays at once (ours: the rule is published, its wording is not)."""
+    return ApiError(400, "'mask' and 'markup' cannot be used together.", code="invalid_value", param="markup")
+
+
+def variations_retired(model: str) -> ApiError:
+    """The variations of a model that never had any (template)."""
+    return ApiError(
+        400,
+        f"Invalid value: '{model}'. Value must be 'dall-e-2'.",
+        code="invalid_value",
+        param="model",
+    )
+
+
+def not_a_chat_model() -> ApiError:
+    """404: an image model asked to chat."""
+    return ApiError(
+        404,
+        "This is not a chat model and thus not supported in the v1/chat/completions endpoint. Did"
+        " you mean to use v1/completions?",
+        param="model",
+    )
+
+
+def model_not_found(name: str) -> ApiError:
+    """404: the models endpoint's own no."""
+    return ApiError(404, f"The model '{name}' does not exist", code="model_not_found", param="model")
+
+
 def bad_size(value: str, reason: str, *, fixed: bool, param: str = "size") -> ApiError:
     """A size the model does not make; fixed-size models use another type for it."""
     kind = USER_ERROR if fixed else INVALID_REQUEST
@@ -161,6 +283,11 @@ def not_json() -> ApiError:
     )
 
 
+def not_a_form(reason: str) -> ApiError:
+    """A multipart body that is none (ours: no published wording)."""
+    return ApiError(400, f"Could not parse multipart form: {reason}.")
+
+
 def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     """413: more bytes than the server takes (the platform's text, as its audio endpoint sends it)."""
     return ApiError(413, f"Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)")
@@ -185,8 +312,181 @@ def server_error(request_id: str) -> ApiError:
     return ApiError(
         500,
         "An error occurred while processing your request. You can retry your request, or contact us through"
-        f" our help center at help.openai.com if the error persists. Please include the request ID {request_id}"
-        " in your message.",
+        " our help center at help.openai.com if the error persists. Please include the request ID"
+        f" {request_id} in your message.",
         type="server_error",
         code="server_error",
     )
+
+
+def moderation_blocked(request_id: str, stage: str, categories: Sequence[str]) -> ApiError:
+    """A prompt or a picture that a filter has caught; the stage is in the details alone."""
+    return ApiError(
+        400,
+        "Your request was rejected by the safety system. If you believe this is an error, contact us at"
+        f" help.openai.com and include the request ID {request_id}."
+        f" safety_violations=[{', '.join(categories)}].",
+        type=USER_ERROR,
+        code="moderation_blocked",
+        extra={"moderation_details": {"moderation_stage": stage, "categories": list(categories)}},
+    )
+
+
+def not_verified(model: str) -> ApiError:
+    """403: the organisation wall."""
+    return ApiError(
+        403,
+        f"Your organization must be verified to use the model `{model}`. Please go to:"
+        " https://platform.openai.com/settings/organization/general and click on Verify"
+        " Organization. If you just verified, it can take up to 15 minutes for access to propagate.",
+    )
+
+
+def no_model_access(model: str) -> ApiError:
+    """403: a project that may not use this model (the published text has its project's id)."""
+    return ApiError(
+        403,
+        f"Project `proj_mock` does not have access to model `{model}`",
+        code="model_not_found",
+    )
+
+
+# The published types: `input-images` for images, `tokens` for tokens.
+_LIMIT_TYPES = {
+    "images": ("input-images", "input-images per min"),
+    "tokens": ("tokens", "tokens per min (TPM)"),
+}
+
+
+def rate_limited(
+    kind: str,
+    *,
+    model: str,
+    limit_name: str,
+    organization: str,
+    limit: int,
+    used: int,
+    requested: int,
+    again: str,
+    headers: Mapping[str, str],
+) -> ApiError:
+    """429: a bucket without enough in it."""
+    type_name, unit = _LIMIT_TYPES[kind]
+    named = f" (for limit {limit_name})" if kind == "images" else ""
+    more = "" if kind == "images" else " Visit https://platform.openai.com/account/rate-limits to learn more."
+    return ApiError(
+        429,
+        f"Rate limit reached for {model}{named} in organization {organization} on {unit}:"
+        f" Limit {limit}, Used {used}, Requested {requested}. Please try again in {again}.{more}",
+        type=type_name,
+        code="rate_limit_exceeded",
+        headers=headers,
+    )
+
+
+def too_many_at_once(model: str, organization: str, *, used: int, headers: Mapping[str, str]) -> ApiError:
+    """429: too many generations at once (ours: the article gives the effect, nobody a wording)."""
+    return ApiError(
+        429,
+        f"Rate limit reached for {model} in organization {organization} on concurrent requests:"
+        f" Used {used}, Requested 1. Please try again in {headers['retry-after']}s.",
+        type="requests",
+        code="rate_limit_exceeded",
+        headers=headers,
+    )
+
+
+def slow_down(headers: Mapping[str, str]) -> ApiError:
+    """429: requests that come ever quicker."""
+    return ApiError(
+        429,
+        "Your request rate increased too quickly. Please reduce the request rate and gradually"
+        " increase it again.",
+        type="rate_limit_error",
+        code="slow_down",
+        headers=headers,
+    )
+
+
+def insufficient_quota(code: str) -> ApiError:
+    """429: no money. It asks for a person, so it carries no Retry-After."""
+    return ApiError(
+        429,
+        "You exceeded your current quota, please check your plan and billing details. For more"
+        " information on this"
+        " error, read the docs: https://platform.openai.com/docs/guides/error-codes/api-errors.",
+        type="insufficient_quota",
+        code=code,
+    )
+
+
+def overloaded(headers: Mapping[str, str]) -> ApiError:
+    """503: more work than the servers have room for."""
+    return ApiError(
+        503,
+        "The model is temporarily overloaded. Please retry your request after a brief delay.",
+        type="service_unavailable_error",
+        code="server_is_overloaded",
+        headers=headers,
+    )
+
+
+def store_gone(reason: str) -> ApiError:
+    """503 of the mock itself: a shared quota that nobody can ask lets nobody in."""
+    return ApiError(503, reason, type="mock_error", code="shared_quota_unreachable")
+
+
+def bad_fault(header: str, reason: str) -> ApiError:
+    """400 of the mock itself: a request for a fault that there is not."""
+    return ApiError(400, f"{header}: {reason}", type="mock_error", code="unknown_fault", param=header)
+
+
+def wrong_content_type(got: str, accepted: str) -> ApiError:
+    """A body of another kind than the endpoint reads (the platform's text)."""
+    return ApiError(
+        400,
+        f"Unsupported content type: '{got}'. This API method only accepts '{accepted}' requests,"
+        " but you specified"
+        f" the header 'Content-Type: {got}'. Please try again with a supported content type.",
+        code="unsupported_content_type",
+    )
+
+
+def moved_to_input() -> ApiError:
+    """`messages` sent to the Responses API."""
+    return ApiError(
+        400,
+        "Unsupported parameter: 'messages'. In the Responses API, this parameter has moved to"
+        " 'input'. Try again with the new parameter. See the API documentation for more information:"
+        " https://platform.openai.com/docs/api-reference/responses/create.",
+        code="unsupported_parameter",
+        param="messages",
+    )
+
+
+def no_image_tool() -> ApiError:
+    """400 of the mock itself: it writes no text."""
+    return ApiError(
+        400,
+        "This mock answers on /v1/responses only with the tool {'type': 'image_generation'}.",
+        type="mock_error",
+        code="no_image_tool",
+        param="tools",
+    )
+
+
+def headers_too_large() -> ApiError:
+    """431: a header, or the request line, above the limit (ours: no published wording)."""
+    return ApiError(431, "Request header fields are too large.")
+
+
+def not_http(reason: str) -> ApiError:
+    """400: bytes that are no HTTP request (ours: no published wording)."""
+    first = reason.partition("\n")[0].strip().rstrip(":")
+    return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_of(output_format: str) -> ApiError:
+    """`stream` for a preview format (ours: the rule is published, its wording is not)."""
+    message = f"Streaming is not supported with output_format '{output_format}'."
+    return ApiError(400, message, code="invalid_value", param="stream")

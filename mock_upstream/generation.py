@@ -5,8 +5,9 @@ it what happened there; the row settles when both sides are over.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mock_upstream.clock import ModelClock
 from mock_upstream.latency import Plan
@@ -23,28 +24,20 @@ class Generation:
     """One generation in progress. Instants are set once; the first account of each is the one that stays."""
 
     __slots__ = (
-        "_clock",
-        "_enter",
-        "_over",
-        "_plan",
+        "_billed",
+        "_stops_when_left",
         "_timer",
         "_waiter",
+        "_workshop",
         "caller_side_open",
         "row",
         "usage",
     )
 
     def __init__(
-        self,
-        row: Row,
-        plan: Plan,
-        usage: Usage,
-        *,
-        clock: ModelClock,
-        enter: Callable[[Row], None],
-        over: Callable[["Generation"], None],
+        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
     ) -> None:
-        now_s = clock.now_s()
+        now_s = workshop.clock.now_s()
         row.state = "running"
         row.accepted_s = row.started_s = rounded(now_s)
         row.profile = plan.profile
@@ -53,15 +46,14 @@ class Generation:
         self.row = row
         self.usage = usage
         self.caller_side_open = True
-        self._plan = plan
-        self._clock = clock
-        self._enter = enter
-        self._over = over
+        self._billed = billed
+        self._stops_when_left = stops_when_left
+        self._workshop = workshop
         self._waiter: asyncio.Future[None] | None = None
         self._timer = asyncio.get_running_loop().call_at(
-            clock.loop_instant(now_s + plan.duration_s), self._finish
+            workshop.clock.loop_instant(now_s + plan.duration_s), self._finish
         )
-        enter(row)
+        workshop.enter(row)
 
     @property
     def running(self) -> bool:
@@ -76,11 +68,29 @@ class Generation:
 
     def stop(self) -> None:
         """End the server's part: the true duration will never be seen."""
-        if self.row.state == "running":
+        if self.running:
             self._timer.cancel()
-            self.row.state = "settled" if self.row.finished_s is not None else "stopped"
-            self._enter(self.row)
-            self._over(self)
+            self.row.state = "stopped"
+            self._workshop.ended()
+            self._workshop.over(self)
+        elif self.row.state == "running":
+            self.row.state = "settled"
+            self._workshop.over(self)
+
+    def forecast(self) -> Row:
+        """The row as it will stand when the work is over, if nothing else happens to it."""
+        if not self.running:
+            return self.row
+        row = replace(
+            self.row, finished_s=rounded((self.row.started_s or 0.0) + (self.row.duration_s or 0.0))
+        )
+        if row.orphaned and row.caller_gone_s is not None and row.finished_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+            row.state = "settled"
+        row.usage = self.usage.as_json()
+        row.billed = self._billed
+        row.billed_usd = self.usage.usd if self._billed else 0.0
+        return row
 
     def first_byte(self) -> None:
         """The first byte of the answer was handed over."""
@@ -107,7 +117,10 @@ class Generation:
         """The caller left; the work goes on."""
         if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
             self.row.caller_gone_s = self._now_s()
-            self.row.orphaned = self.running
+            if self._stops_when_left:
+                self.stop()
+            else:
+                self.row.orphaned = self.running
 
     def close_caller_side(self) -> None:
         """Nothing more can happen between us and the caller."""
@@ -115,12 +128,16 @@ class Generation:
         self._settle()
 
     def _finish(self) -> None:
-        self.row.finished_s = self._now_s()
-        if self.row.orphaned and self.row.caller_gone_s is not None:
-            self.row.orphaned_s = rounded(self.row.finished_s - self.row.caller_gone_s)
-        self.row.usage = self.usage.as_json()
-        self.row.billed = True
-        self.row.billed_usd = self.usage.usd
+        row = self.row
+        row.finished_s = self._now_s()
+        if row.orphaned and row.caller_gone_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+        row.usage = self.usage.as_json()
+        if self._billed:
+            row.billed = True
+            row.billed_usd = self.usage.usd
+            self._workshop.spent_nano_usd[row.key_hash] += self.usage.nano_usd
+        self._workshop.ended()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         self._settle()
@@ -128,45 +145,66 @@ class Generation:
     def _settle(self) -> None:
         if self.row.state == "running" and not self.caller_side_open and self.row.finished_s is not None:
             self.row.state = "settled"
-            self._enter(self.row)
-            self._over(self)
+            self._workshop.over(self)
 
     def _now_s(self) -> float:
-        return rounded(self._clock.now_s())
+        return rounded(self._workshop.clock.now_s())
 
 
 @dataclass
 class Workshop:
-    """All generations that are not over yet."""
+    """All generations that are not over yet, and the sums that later requests are judged by."""
 
     clock: ModelClock
     ledger: Ledger
-    open: dict[str, Generation] = field(default_factory=dict)
+    when_ended: Callable[[float], None]  # told the instant whenever a generation stops taking up room
+    running: int = 0
+    spent_nano_usd: Counter[str | None] = field(default_factory=Counter)
+    _open: dict[str, Generation] = field(default_factory=dict)
     _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
 
-    def begin(self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes) -> Generation:
-        """Start the work; from here on it ends only by itself or with the server."""
+    def begin(
+        self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
+    ) -> Generation:
+        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller."""
         first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
         row.duplicate_of = None if first == row.generation else first
-        generation = Generation(row, plan, usage, clock=self.clock, enter=self.ledger.write, over=self._over)
-        self.open[row.generation] = generation
+        self.running += 1
+        generation = Generation(
+            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+        )
+        self._open[row.generation] = generation
         return generation
-
-    @property
-    def running(self) -> int:
-        """How many are being worked on now."""
-        return sum(generation.running for generation in self.open.values())
 
     def stop_all(self) -> int:
         """End every generation with the server; return how many were still being worked on."""
         still = self.running
-        for generation in list(self.open.values()):
+        for generation in list(self._open.values()):
             generation.stop()
         return still
 
-    def forget(self) -> None:
-        """Let no later request be a duplicate of what came before."""
-        self._first_of.clear()
+    def forecast(self) -> list[Row]:
+        """Every row as it stands, and those still open as they will stand."""
+        return [
+            self._open[row.generation].forecast() if row.generation in self._open else row
+            for row in self.ledger.rows()
+        ]
 
-    def _over(self, generation: Generation) -> None:
-        self.open.pop(generation.row.generation, None)
+    def forget(self) -> None:
+        """Let nothing that was decide about what comes."""
+        self._first_of.clear()
+        self.spent_nano_usd.clear()
+
+    def enter(self, row: Row) -> None:
+        """Write the row as it stands."""
+        self.ledger.write(row)
+
+    def ended(self) -> None:
+        """A generation takes up room no more."""
+        self.running -= 1
+        self.when_ended(self.clock.now_s())
+
+    def over(self, generation: Generation) -> None:
+        """Nothing more can happen to this generation."""
+        self._open.pop(generation.row.generation, None)
+        self.ledger.write(generation.row)

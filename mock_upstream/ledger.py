@@ -78,10 +78,14 @@ class Totals:
 
 
 class Ledger:
-    """Rows in memory, and each as a whole line in a file if there is one."""
+    """Rows in memory, and each as a whole line in a file if there is one.
 
-    def __init__(self, path: Path | str | None = None) -> None:
+    A `shared` ledger is one file of several processes: each appends, and all rows are read back from it.
+    """
+
+    def __init__(self, path: Path | str | None = None, *, shared: bool = False) -> None:
         self.path = None if path is None else Path(path)
+        self.shared = shared
         self._rows: dict[str, Row] = {}
         self._fd: int | None = None
         if self.path is not None:
@@ -95,6 +99,8 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """Every row as it stands, in the order of acceptance."""
+        if self.shared and self.path is not None:
+            return [Row(**{**row, "partials_s": tuple(row["partials_s"])}) for row in read(self.path)]
         return list(self._rows.values())
 
     def get(self, generation: str) -> Row | None:
@@ -103,7 +109,7 @@ class Ledger:
 
     def totals(self) -> Totals:
         """The sums of all rows."""
-        return total(self._rows.values())
+        return total(self.rows())
 
     def clear(self) -> None:
         """Forget the rows in memory; the file keeps its lines."""

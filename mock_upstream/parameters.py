@@ -5,14 +5,20 @@ model or on two parameters at once stands below, one function a rule.
 Reference "OpenAI Images API", sections 1 and 4.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from mock_upstream import errors, models
 from mock_upstream.models import Model
+from mock_upstream.uploads import Reference
+from mock_upstream.usage import reference_tokens
 
 Fields = Mapping[str, Any]
+
+FILE = object()  # what stands in a form's fields for a part with a file
 
 GENERATIONS, EDITS, VARIATIONS, RESPONSES = (
     "images.generations",
@@ -58,32 +64,35 @@ class Parameter:
     """One key of a body: its type, its bounds, and the models that know it."""
 
     name: str
-    kind: type
+    kind: type | None  # None: read elsewhere, and only its name is known here
     low: int = 0
     high: int = 0
     choices: Callable[[Model], tuple[str, ...]] | tuple[str, ...] = ()
     nullable: bool = False
     known: Callable[[Model], bool] = lambda _: True
     endpoints: tuple[str, ...] = (GENERATIONS, EDITS, RESPONSES)
+    bodies: tuple[str, ...] = ("json", "form")
 
 
 _IMAGES = (GENERATIONS, EDITS)
+_ANY = (GENERATIONS, EDITS, VARIATIONS, RESPONSES)
 
 PARAMETERS = {
     parameter.name: parameter
     for parameter in (
         Parameter("prompt", str, low=1, high=PROMPT_CHARS, endpoints=_IMAGES),
-        Parameter("model", str, nullable=True),
-        Parameter("n", int, low=1, high=10, nullable=True, endpoints=_IMAGES),
-        Parameter("size", str, nullable=True),
+        Parameter("model", str, nullable=True, endpoints=_ANY),
+        Parameter("n", int, low=1, high=10, nullable=True, endpoints=(*_IMAGES, VARIATIONS)),
+        Parameter("size", str, nullable=True, endpoints=_ANY),
         Parameter("quality", str, choices=lambda model: (*model.qualities, "auto"), nullable=True),
         Parameter("output_format", str, choices=lambda model: model.formats, nullable=True),
         Parameter("output_compression", int, low=0, high=100, nullable=True),
         Parameter("background", str, choices=("transparent", "opaque", "auto"), nullable=True),
-        Parameter("moderation", str, choices=("low", "auto"), nullable=True),
+        # Not in the schema of the multipart edit, and in that of the JSON edit.
+        Parameter("moderation", str, choices=("low", "auto"), nullable=True, bodies=("json",)),
         Parameter("stream", bool, nullable=True, endpoints=_IMAGES),
         Parameter("partial_images", int, low=0, high=3, nullable=True),
-        Parameter("user", str, endpoints=_IMAGES),
+        Parameter("user", str, endpoints=(*_IMAGES, VARIATIONS)),
         Parameter("safety_identifier", str, nullable=True, endpoints=_IMAGES),
         Parameter("complexity", str, choices=("low", "medium", "high"), known=lambda model: model.complexity),
         Parameter("frame_count", int, low=2, high=16, known=lambda model: "gif" in model.formats),
@@ -92,22 +101,16 @@ PARAMETERS = {
         Parameter(
             "input_fidelity", str, choices=("high", "low"), nullable=True, endpoints=(EDITS, RESPONSES)
         ),
+        Parameter("image", None, endpoints=(EDITS, VARIATIONS), bodies=("form",)),
+        Parameter("image[]", None, endpoints=(EDITS,), bodies=("form",)),
+        Parameter("images", None, endpoints=(EDITS,), bodies=("json",)),
+        Parameter("mask", None, endpoints=(EDITS,)),
+        Parameter("markup", None, known=lambda model: model.markup, endpoints=(EDITS,)),
     )
 }
 
 # What the official SDK's own tests send although these models know it no more.
 LENIENT_UNKNOWN = frozenset({"response_format", "style"})
-
-_JSON_KINDS: tuple[tuple[type, str], ...] = (
-    (bool, "a boolean"),
-    (int, "an integer"),
-    (float, "a decimal"),
-    (str, "a string"),
-    (list, "an array"),
-    (dict, "an object"),
-    (type(None), "null"),
-)
-_JSON_NAMES = dict(_JSON_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +119,22 @@ class Reading:
 
     endpoint: str = GENERATIONS
     lenient: bool = False
+    tolerated: frozenset[str] = frozenset()  # names to accept although the model refuses them
+    form: bool = False  # every value is text
     auto_quality: str = "medium"
     prefix: str = ""  # before a parameter's name in a refusal: `tools[0].`
+
+    @property
+    def body(self) -> str:
+        """The kind of body, as the table names it."""
+        return "form" if self.form else "json"
 
 
 def read_order(fields: Fields, reading: Reading) -> Order:
     """The order in these fields, or the refusal of the first thing that is wrong with them."""
     model_name, model = _model(fields, reading)
     values = _values(fields, model, reading)
-    if "prompt" in _of_endpoint(reading) and "prompt" not in values:
+    if "prompt" in _of_endpoint(reading.endpoint, reading.body) and "prompt" not in values:
         raise errors.missing_parameter("prompt")
     quality = values.get("quality") or "auto"
     output_format = values.get("output_format") or "png"
@@ -145,17 +155,48 @@ def read_order(fields: Fields, reading: Reading) -> Order:
         safety_identifier=values.get("safety_identifier"),
         fidelity=_fidelity(values.get("input_fidelity"), model, model_name, reading),
     )
+    _check_together(order, fields)
+    return order
+
+
+def _check_together(order: Order, fields: Fields) -> None:
+    """What two parameters may not be at once."""
     if order.stream and order.n > 1:
         raise errors.stream_needs_one()
-    return order
+    if order.stream and order.output_format in ("gif", "svg"):
+        raise errors.no_stream_of(order.output_format)
+    if order.output_format == "svg" and order.n > 1:
+        raise errors.integer_outside("n", order.n, 1, 1)
+    if fields.get("mask") is not None and fields.get("markup") is not None:
+        raise errors.mask_or_markup()
 
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _of_endpoint(reading: Reading) -> dict[str, Parameter]:
-    return {name: one for name, one in PARAMETERS.items() if reading.endpoint in one.endpoints}
+@cache
+def _of_endpoint(endpoint: str, body: str) -> dict[str, Parameter]:
+    return {name: one for name, one in PARAMETERS.items() if endpoint in one.endpoints and body in one.bodies}
+
+
+def with_references(order: Order, references: Sequence[Reference]) -> Order:
+    """The order with its input images; the models of free sizes always look at them closely."""
+    high = order.fidelity == "high" or order.model.free_sizes
+    tokens = sum(reference_tokens(one.width, one.height, high_fidelity=high) for one in references)
+    return replace(order, references=len(references), reference_tokens=tokens)
+
+
+def read_variation(
+    fields: Fields, reading: Reading, references: Sequence[Reference], *, fixture: bool
+) -> Order:
+    """Variations died with their only model; they answer the SDK's own tests, and anyone when lenient."""
+    name = fields.get("model", "dall-e-2")
+    if not reading.lenient and (name != "dall-e-2" or not fixture):
+        found = isinstance(name, str) and models.find(name)
+        raise errors.variations_retired(name) if found else errors.no_such_model(str(name))
+    known = {key: value for key, value in fields.items() if key != "model"}
+    return with_references(read_order(known, reading), references)
 
 
 def _model(fields: Fields, reading: Reading) -> tuple[str, Model]:
@@ -163,7 +204,7 @@ def _model(fields: Fields, reading: Reading) -> tuple[str, Model]:
     if name is None:
         name = models.DEFAULT_MODEL
     if not isinstance(name, str):
-        raise errors.wrong_type(f"{reading.prefix}model", "a string", kind_of(name))
+        raise errors.wrong_type(f"{reading.prefix}model", "a string", errors.kind_of(name))
     found = models.find(name)
     if found is None and reading.lenient:
         found = models.MODELS[models.DEFAULT_MODEL]
@@ -174,28 +215,40 @@ def _model(fields: Fields, reading: Reading) -> tuple[str, Model]:
 
 def _values(fields: Fields, model: Model, reading: Reading) -> dict[str, Any]:
     """Every field, checked against the table; unknown keys first, in the order of the body."""
-    table = _of_endpoint(reading)
+    table = _of_endpoint(reading.endpoint, reading.body)
     for name in fields:
         if name in table and table[name].known(model):
             continue
-        if not (reading.lenient and name in LENIENT_UNKNOWN):
+        if name not in reading.tolerated and not (reading.lenient and name in LENIENT_UNKNOWN):
             raise errors.unknown_parameter(reading.prefix + name)
-    return {
-        name: _checked(table[name], value, model, reading)
-        for name, value in fields.items()
-        if name in table and not (value is None and table[name].nullable)
-    }
+    values = {}
+    for name, value in fields.items():
+        one = table.get(name)
+        if one is None or one.kind is None or (value is None and one.nullable):
+            continue
+        values[name] = _checked(one, one.kind, value, model, reading)
+    return values
 
 
-def _checked(parameter: Parameter, value: Any, model: Model, reading: Reading) -> Any:
+def _checked(parameter: Parameter, kind: type[Any], value: Any, model: Model, reading: Reading) -> Any:
     name = reading.prefix + parameter.name
-    kind: type[Any] = parameter.kind
+    if reading.form:
+        value = _from_text(kind, value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise errors.wrong_type(name, _JSON_NAMES[kind], kind_of(value))
+        raise errors.wrong_type(name, errors.JSON_NAMES[kind], errors.kind_of(value))
     if kind is int:
         _check_integer(name, parameter, value)
     if kind is str:
         _check_string(name, parameter, value, model)
+    return value
+
+
+def _from_text(kind: type, value: Any) -> Any:
+    """What a form's text means; text that means nothing else stays text."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(value, value)
+    if kind is int and isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}", value):
+        return int(value)
     return value
 
 
@@ -212,11 +265,6 @@ def _check_string(name: str, parameter: Parameter, value: str, model: Model) -> 
     choices = parameter.choices(model) if callable(parameter.choices) else parameter.choices
     if choices and value not in choices:
         raise errors.bad_choice(name, value, choices)
-
-
-def kind_of(value: Any) -> str:
-    """The JSON type of a value, with its article."""
-    return next((named for kind, named in _JSON_KINDS if isinstance(value, kind)), "something else")
 
 
 def _size(text: str, model: Model, reading: Reading) -> tuple[int, int]:
@@ -275,7 +323,7 @@ def _background(value: str, model: Model, output_format: str, reading: Reading) 
 
 
 def _fidelity(value: str | None, model: Model, model_name: str, reading: Reading) -> str | None:
-    if value is None or value in model.fidelities or reading.lenient:
+    if value is None or value in model.fidelities or reading.lenient or "input_fidelity" in reading.tolerated:
         return value
     if not model.fidelities:
         raise errors.no_input_fidelity(model_name)

@@ -12,8 +12,9 @@ from mock_upstream.images import Plate, Press, Shape
 from mock_upstream.parameters import EDITS, Order
 from mock_upstream.usage import Usage
 
-_PICTURE = "\0picture\0"
-_PICTURE_JSON = orjson.dumps(_PICTURE)
+PICTURE = "\0picture\0"  # stands in a JSON value for the base64 text of a picture
+_SMALL_BYTES = 65_536
+_PICTURE_JSON = orjson.dumps(PICTURE)
 
 
 def plate_for(order: Order, press: Press) -> Plate:
@@ -38,14 +39,13 @@ def json_body(order: Order, usage: Usage, *, name: str, created: int, press: Pre
     body: dict[str, Any] = {
         "created": created,
         **described(order),
-        "data": [{"b64_json": _PICTURE}] * order.n,
+        "data": [{"b64_json": PICTURE}] * order.n,
         "usage": usage.as_json(),
     }
     if order.safety_identifier is not None:
         body["safety_identifier"] = order.safety_identifier
-    plate = plate_for(order, press)
-    pictures = [plate.print(f"{name}/{index}") for index in range(order.n)]
-    return _filled(orjson.dumps(body, option=orjson.OPT_INDENT_2), pictures)
+    names = [f"{name}/{index}" for index in range(order.n)]
+    return filled(orjson.dumps(body, option=orjson.OPT_INDENT_2), order, press, names)
 
 
 def partial_event(order: Order, index: int, *, name: str, created: int, press: Press) -> list[bytes]:
@@ -53,12 +53,12 @@ def partial_event(order: Order, index: int, *, name: str, created: int, press: P
     kind = f"{_prefix(order)}.partial_image"
     facts: dict[str, Any] = {
         "type": kind,
-        "b64_json": _PICTURE,
+        "b64_json": PICTURE,
         "created_at": created,
         **described(order),
         "partial_image_index": index,
     }
-    return _event(kind, facts, plate_for(order, press).print(f"{name}/partial/{index}"))
+    return filled(event(kind, facts), order, press, [f"{name}/partial/{index}"])
 
 
 def completed_event(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
@@ -66,12 +66,12 @@ def completed_event(order: Order, usage: Usage, *, name: str, created: int, pres
     kind = f"{_prefix(order)}.completed"
     facts: dict[str, Any] = {
         "type": kind,
-        "b64_json": _PICTURE,
+        "b64_json": PICTURE,
         "created_at": created,
         **described(order),
         "usage": usage.as_json(),
     }
-    return _event(kind, facts, plate_for(order, press).print(f"{name}/0"))
+    return filled(event(kind, facts), order, press, [f"{name}/0"])
 
 
 def event(kind: str, facts: dict[str, Any]) -> bytes:
@@ -79,23 +79,23 @@ def event(kind: str, facts: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(facts))
 
 
-def _event(kind: str, facts: dict[str, Any], picture: Sequence[bytes]) -> list[bytes]:
-    return _filled(event(kind, facts), [picture])
-
-
 def _prefix(order: Order) -> str:
     return "image_edit" if order.endpoint == EDITS else "image_generation"
 
 
-def _filled(text: bytes, pictures: Sequence[Sequence[bytes]]) -> list[bytes]:
-    """The text with its pictures in their places; what stands between two cached parts is joined."""
+def filled(text: bytes, order: Order, press: Press, names: Sequence[str]) -> list[bytes]:
+    """The text with pictures of these names in their places; only what stands between them is joined."""
+    plate = plate_for(order, press)
     gaps = text.split(_PICTURE_JSON)
     buffers: list[bytes] = []
     pending = gaps[0]
-    for (before, stamp, after), gap in zip(pictures, gaps[1:], strict=True):
+    for name, gap in zip(names, gaps[1:], strict=True):
+        before, stamp, after = plate.print(name)
         head, tail = pending + b'"', b'"' + gap
         buffers += (
             [head + before + stamp, after] if len(before) < len(after) else [head, before, stamp + after]
         )
         pending = tail
-    return [*buffers, pending]
+    buffers.append(pending)
+    # A small answer goes out in one write; a large one is not copied.
+    return [b"".join(buffers)] if sum(map(len, buffers)) <= _SMALL_BYTES else buffers

@@ -13,8 +13,10 @@ from mock_upstream.app import create_app
 from mock_upstream.clock import ModelClock
 from mock_upstream.images import Shape
 from mock_upstream.ledger import Ledger
+from mock_upstream.network import Path, Relay
 from mock_upstream.settings import Settings
 from mock_upstream.upstream import UPSTREAM, Upstream
+from mock_upstream.wire import Wire, wire_options
 
 BACKLOG = 8_192  # above any concurrency a test holds: on a virtual clock nobody accepts while time jumps
 _CLOSING_S = 0.01  # what handlers get to end; their callers are told by the close itself
@@ -52,6 +54,8 @@ class Running:
         """Stop accepting, mark what still runs as stopped, end every connection, close the books."""
         self._server.close()
         self.upstream.workshop.stop_all()
+        if self.upstream.relay is not None:
+            await self.upstream.relay.close()
         await self._runner.cleanup()
         self.upstream.ledger.close()
 
@@ -75,30 +79,40 @@ async def serve(
         app[UPSTREAM].press.plate(shape)
     listener = sock or listen(host, port)
     clock.now_s()  # the origin is now, if nobody gave one
-    runner = web.AppRunner(
-        app,
-        handler_cancellation=True,
-        access_log=None,
-        shutdown_timeout=_CLOSING_S,
-        keepalive_timeout=settings.limits.keepalive_s / clock.scale,
-        max_line_size=settings.limits.header_bytes,
-        max_field_size=settings.limits.header_bytes,
-    )
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=_CLOSING_S)
     await runner.setup()
     assert runner.server is not None
-    server = await asyncio.get_running_loop().create_server(runner.server, sock=listener, backlog=BACKLOG)
+    loop, manager = asyncio.get_running_loop(), runner.server
+    options = wire_options(settings.limits, clock.scale)
+    path = Path.of(settings.network)
+    behind = listener if path is None else listen("127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: Wire(manager, loop=loop, **options), sock=behind, backlog=BACKLOG
+    )
+    if path is not None:
+        app[UPSTREAM].relay = relay = Relay(path, clock, settings.seed, behind.getsockname()[:2])
+        await relay.start(listener, BACKLOG)
     bound_host, bound_port = listener.getsockname()[:2]
     return Running(bound_host, bound_port, app[UPSTREAM], runner, server)
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket on a loopback address; `shared` lets other processes listen on the same port."""
+def loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address of this host; the mock serves this machine and nobody else."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise NotServing(f"'{host}' is not an address; the mock serves on 127.0.0.1 or ::1") from None
     if not address.is_loopback:
         raise NotServing(f"{address} is not a loopback address; the mock serves only this machine")
+    return address
+
+
+def listen(host: str, port: int, *, shared: bool = False, ears: bool = True) -> socket.socket:
+    """A listening socket on a loopback address.
+
+    `shared` lets other processes listen on the same port; without `ears` the port is only held.
+    """
+    address = loopback(host)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -107,7 +121,8 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         delivery.prepare_listener(sock)
         sock.bind((str(address), port))
-        sock.listen(BACKLOG)
+        if ears:
+            sock.listen(BACKLOG)
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
     except OSError as error:
         sock.close()

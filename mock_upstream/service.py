@@ -1,102 +1,183 @@
 """The way of one request for images: read, refused or accepted, worked on, answered.
 
-The order of the refusals is the real API's: the key, then the parameters, then what the key may do.
+The order of the refusals is the real API's: the key, then the parameters, then what the key may do, then what
+is left of its quota, then what the input filter says.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from aiohttp import web
 
-from mock_upstream import bodies, errors, latency, parameters, pictures
-from mock_upstream.caller import Caller, read_caller
-from mock_upstream.dice import Dice
+from mock_upstream import access, errors, faults, latency, moderation, parameters, pictures
+from mock_upstream.arrival import Arrival, new_row, read_arrival
+from mock_upstream.buckets import StoreGone
 from mock_upstream.errors import ApiError
-from mock_upstream.generation import Generation, rounded
+from mock_upstream.faults import NO_FAULT, Fault
+from mock_upstream.generation import Generation
 from mock_upstream.ledger import Row
+from mock_upstream.moderation import Block
 from mock_upstream.parameters import Order
+from mock_upstream.quotas import Request
 from mock_upstream.reply import Reply
+from mock_upstream.settings import Settings, When
 from mock_upstream.stream import answer_stream
-from mock_upstream.upstream import REQUEST_ID, UPSTREAM, Upstream
-from mock_upstream.usage import usage_of
+from mock_upstream.upstream import UPSTREAM, Known, Upstream
+from mock_upstream.usage import Usage, usage_of
+
+FAULT_HEADER = "x-mock-fault"
+
+Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A request that has been read and not yet judged."""
+class Accepted:
+    """What was decided about a request before its work begins."""
 
-    endpoint: str
-    caller: Caller
-    fields: dict[str, Any]
-    digest: bytes
-    dice: Dice
-    request_id: str
+    order: Order
+    usage: Usage
+    fault: Fault
+    block: Block | None
 
 
 async def generations(request: web.Request) -> web.StreamResponse:
     """`POST /v1/images/generations`."""
+    return await images(request, parameters.GENERATIONS)
+
+
+async def edits(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/images/edits`, as a form or as JSON."""
+    return await images(request, parameters.EDITS)
+
+
+async def variations(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/images/variations`, retired."""
+    return await images(request, parameters.VARIATIONS)
+
+
+async def images(request: web.Request, endpoint: str) -> web.StreamResponse:
+    """One request to an images endpoint, from its first byte to its last."""
     upstream = request.app[UPSTREAM]
-    body = await bodies.read(request, upstream.settings.limits.json_bytes)
-    arrival, row = _arrive(request, upstream, parameters.GENERATIONS, body)
-    del body
+    arrival = await read_arrival(request, upstream, endpoint)
+    return await serve_arrival(request, upstream, arrival, _answer_image)
+
+
+async def serve_arrival(
+    request: web.Request, upstream: Upstream, arrival: Arrival, answer: Answer
+) -> web.StreamResponse:
+    """Judge the request, begin its work, answer it; a refusal is kept as a row of its own."""
+    row = new_row(arrival, upstream.clock.now_s())
     try:
-        order = _judge(upstream, arrival)
+        accepted = await _judge(upstream, arrival, row, request.headers.get(FAULT_HEADER))
     except ApiError as refusal:
-        _enter_refusal(upstream, row, refusal)
+        row.status, row.error_code = refusal.status, refusal.code
+        upstream.ledger.write(row)
         raise
-    _describe(row, order)
-    generation = _begin(upstream, arrival, row, order)
-    return await _answer(request, upstream, order, generation)
-
-
-def _arrive(request: web.Request, upstream: Upstream, endpoint: str, body: bytes) -> tuple[Arrival, Row]:
-    caller = read_caller(request.headers)
+    except asyncio.CancelledError:
+        row.caller_gone_s = upstream.clock.now_s()
+        upstream.ledger.write(row)
+        raise
+    generation = _begin(upstream, arrival, row, accepted)
+    reply = Reply(request, upstream, generation, accepted.fault)
     try:
-        fields = bodies.parse_json(body)
-        digest = bodies.digest(endpoint, fields)
-    except ApiError as error:
-        fields = {"": error}
-        digest = bodies.digest(endpoint, body)
-    dice = upstream.sightings.dice(digest, caller.attempt)
-    request_id = f"req_{dice.hex('request', 32)}"
-    request[REQUEST_ID] = request_id
-    row = Row(
-        generation=f"gen_{dice.hex('generation', 24)}",
-        state="refused",
-        endpoint=endpoint,
-        request_id=request_id,
-        trace_id=caller.trace_id,
-        parent_span_id=caller.parent_span_id,
-        span_id=dice.hex("span", 16),
-        attempt=caller.attempt,
-        key_hash=caller.key_hash,
-        accepted_s=rounded(upstream.clock.now_s()),
-    )
-    return Arrival(endpoint, caller, fields, digest, dice, request_id), row
+        return await answer(reply, upstream, accepted.order, generation, accepted.block)
+    except faults.InsteadError:
+        return await reply.end_without_picture(None)
+    except asyncio.CancelledError:
+        generation.caller_gone()
+        raise
+    except faults.SpoiledError:
+        return reply.response  # goes nowhere: the fault has ended the connection
+    except ConnectionError:
+        generation.caller_gone()
+        return reply.response  # goes nowhere: the connection is lost
+    finally:
+        generation.close_caller_side()
 
 
-def _judge(upstream: Upstream, arrival: Arrival) -> Order:
-    """The order of this request; raises the first refusal it has earned."""
+async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str | None) -> Accepted:
+    """What this request becomes; raises the first refusal it has earned, and writes down what it learns."""
+    settings, caller = upstream.settings, arrival.caller
+    key = access.key_of(caller.key, settings)
+    known = _known(upstream, arrival)
+    order, usage, block = known.order, known.usage, known.block
+    _describe(row, order, known.prompt_sha256)
+    fault = _fault(fault_text, order, arrival, settings)
+    row.fault = fault.name or None
+    refusal = fault.refusal(arrival.request_id)
+    if refusal is not None:
+        raise refusal
+    now_s = upstream.clock.now_s()
+    access.check_wall(caller.key or "", key, order.model_name, settings, now_s)
+    access.check_budget(key, upstream.workshop.spent_nano_usd[caller.key_hash], settings)
+    await _admit(upstream, arrival, order, usage)
+    if block is not None and block.stage == "input":
+        row.moderation = "input"
+        await upstream.clock.sleep_s(arrival.dice.between("input filter", *settings.moderation.input_s))
+        raise moderation.refusal(block, arrival.request_id)
+    return Accepted(order, usage, fault, block)
+
+
+def _known(upstream: Upstream, arrival: Arrival) -> Known:
+    """What follows from a body alone; a body seen again, as every retry is, is not read again."""
+    known = upstream.known.get(arrival.digest)
+    if known is None:
+        settings = upstream.settings
+        order = arrival.order(settings)
+        rules = moderation.read_rules(settings.moderation.rules)
+        block = moderation.judge(order, rules, settings.seed)
+        known = Known(order, _usage(order), block, sha256(order.prompt.encode()).hexdigest())
+        upstream.remember(arrival.digest, known)
+    return known
+
+
+async def _admit(upstream: Upstream, arrival: Arrival, order: Order, usage: Usage) -> None:
     settings = upstream.settings
-    if arrival.caller.key is None:
-        raise errors.no_key()
-    unreadable = arrival.fields.get("")
-    if isinstance(unreadable, ApiError):
-        raise unreadable
-    reading = parameters.Reading(arrival.endpoint, settings.lenient, settings.auto_quality)
-    return parameters.read_order(arrival.fields, reading)
+    account = settings.organization if settings.quota.per == "organization" else str(arrival.caller.key_hash)
+    request = Request(
+        order=order,
+        tokens=usage.tokens,
+        dice=arrival.dice,
+        organization=settings.organization,
+        account=account,
+        running=upstream.workshop.running,
+        now_s=upstream.clock.now_s(),
+    )
+    try:
+        await upstream.gate.admit(request, settings.quota)
+    except StoreGone as reason:
+        raise errors.store_gone(str(reason)) from reason
 
 
-def _enter_refusal(upstream: Upstream, row: Row, refusal: ApiError) -> None:
-    row.status = refusal.status
-    row.error_code = refusal.code
-    upstream.ledger.write(row)
+def _fault(text: str | None, order: Order, arrival: Arrival, settings: Settings) -> Fault:
+    """The fault that the request names, else the first of the rules that strikes it."""
+    if text is not None:
+        try:
+            return faults.named(text)
+        except ValueError as error:
+            raise errors.bad_fault(FAULT_HEADER, str(error)) from error
+    for number, rule in enumerate(settings.faults):
+        if _about(rule.when, order, arrival) and arrival.dice.fraction(f"fault {number}") < rule.rate:
+            return faults.named(rule.fault)
+    return NO_FAULT
 
 
-def _describe(row: Row, order: Order) -> None:
-    row.prompt_sha256 = sha256(order.prompt.encode()).hexdigest()
+def _about(when: When, order: Order, arrival: Arrival) -> bool:
+    named = (
+        (when.endpoint, order.endpoint),
+        (when.model, order.model.family),
+        (when.stream, order.stream),
+        (when.attempt, arrival.caller.attempt),
+    )
+    return all(wanted is None or wanted == got for wanted, got in named) and (
+        when.prompt is None or when.prompt in order.prompt
+    )
+
+
+def _describe(row: Row, order: Order, prompt_sha256: str) -> None:
+    row.prompt_sha256 = prompt_sha256
     row.model = order.model_name
     row.size = order.size_text
     row.quality = order.quality
@@ -106,9 +187,8 @@ def _describe(row: Row, order: Order) -> None:
     row.partial_images = order.partial_images
 
 
-def _begin(upstream: Upstream, arrival: Arrival, row: Row, order: Order) -> Generation:
-    plan = latency.plan(order, upstream.settings.latency, arrival.dice, running=upstream.workshop.running)
-    usage = usage_of(
+def _usage(order: Order) -> Usage:
+    return usage_of(
         order.model,
         prompt=order.prompt,
         quality=order.quality,
@@ -117,31 +197,44 @@ def _begin(upstream: Upstream, arrival: Arrival, row: Row, order: Order) -> Gene
         partial_images=order.partial_images if order.stream else 0,
         image_in=order.reference_tokens,
     )
-    return upstream.workshop.begin(row, plan, usage, body_digest=arrival.digest)
 
 
-async def _answer(
-    request: web.Request, upstream: Upstream, order: Order, generation: Generation
+def _begin(upstream: Upstream, arrival: Arrival, row: Row, accepted: Accepted) -> Generation:
+    plan = latency.plan(
+        accepted.order, upstream.settings.latency, arrival.dice, running=upstream.workshop.running
+    )
+    if accepted.block is None:
+        pictures.plate_for(
+            accepted.order, upstream.press
+        )  # a shape asked for first is drawn now, not when due
+    else:
+        row.moderation = "output"
+    billed = accepted.block is None or upstream.settings.moderation.bill_output_blocks
+    return upstream.workshop.begin(
+        row,
+        plan,
+        accepted.usage,
+        body_digest=arrival.digest,
+        billed=billed,
+        stops_when_left=upstream.settings.when_caller_leaves == "stop",
+    )
+
+
+async def _answer_image(
+    reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
 ) -> web.StreamResponse:
-    reply = Reply(request, upstream, generation)
-    answer = answer_stream if order.stream else answer_plain
-    try:
-        return await answer(reply, upstream, order, generation)
-    except asyncio.CancelledError:
-        generation.caller_gone()
-        raise
-    except ConnectionError:
-        generation.caller_gone()
-        return reply.response  # goes nowhere: the connection is lost
-    finally:
-        generation.close_caller_side()
+    answer = answer_stream if order.stream else _answer_plain
+    return await answer(reply, upstream, order, generation, block)
 
 
-async def answer_plain(
-    reply: Reply, upstream: Upstream, order: Order, generation: Generation
+async def _answer_plain(
+    reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
 ) -> web.StreamResponse:
     """One JSON body; the headers too are withheld until the work is done."""
+    await reply.work_begun()
     await generation.finished()
+    if block is not None:
+        return await reply.refuse(moderation.refusal(block, generation.row.request_id))
     buffers = pictures.json_body(
         order,
         generation.usage,
@@ -150,5 +243,5 @@ async def answer_plain(
         press=upstream.press,
     )
     await reply.begin("application/json", length_bytes=sum(map(len, buffers)))
-    await reply.write(buffers)
+    await reply.last(buffers)
     return await reply.end()

@@ -13,8 +13,11 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
+
+from mock_upstream import faults
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -58,7 +61,112 @@ class Latency(Part):
     rows: tuple[LatencyRow, ...] = ()  # asked before the article's own
     partials: Literal["article", "observed-2026"] = "article"
     first_partial_s: tuple[PositiveFloat, PositiveFloat] = (5.0, 15.0)  # the article: "5-15 s"
+    final_preempts: Fraction = 0.0  # how often the final image comes before all partial images were sent
     slower_per_running: Annotated[float, Field(ge=0)] = 0.0  # 0.05: each other running generation adds 5 %
+
+
+class Moderation(Part):
+    """The two filters, and what they cost."""
+
+    rules: str | None = None  # a file of the user's own; None: the shipped rules
+    input_s: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)  # ours: the reference says only "fast"
+    bill_output_blocks: bool = True  # the work is done by then; whether the real API bills it is unverified
+
+
+KeyState = Literal[
+    "verified",
+    "unverified",
+    "country",
+    "locked",
+    "session_expired",
+    "propagating",
+    "revoked",
+    "no_model_access",
+]
+
+
+class Key(Part):
+    """What is known of one API key."""
+
+    state: KeyState = "verified"
+    since_s: float = 0.0  # model time at which it came into this state
+    budget_usd: Annotated[float, Field(ge=0)] | None = None
+
+
+class Ramp(Part):
+    """How quickly requests may come before `slow_down`: a burst, and what refills it."""
+
+    burst: PositiveInt
+    per_s: PositiveFloat
+
+
+class Quota(Part):
+    """What is let in; everything is unlimited until it is named."""
+
+    tier: Literal["free", "1", "2", "3", "4", "5"] | None = None
+    images_per_min: Annotated[int, Field(ge=0)] | None = None  # in place of the tier's
+    tokens_per_min: Annotated[int, Field(ge=0)] | None = None
+    images_per_reference: Annotated[float, Field(ge=0)] = (
+        1.0  # "edits with 2-3 reference images consume more"
+    )
+    concurrency: Literal["article"] | PositiveInt | None = None
+    ramp: Ramp | None = None
+    overloaded_at: PositiveInt | None = None  # so many running generations, then 503
+    overloaded_retry_s: PositiveFloat = 5.0
+    per: Literal["organization", "key"] = "organization"
+    exhausted_code: Literal[
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    ] = "insufficient_quota"
+    headers_on_success: bool = False  # whether real 200s of images carry x-ratelimit headers is unverified
+    redis: str | None = None  # redis://127.0.0.1:6379/0 shares the buckets between processes
+    redis_prefix: str = "whocut:"
+
+
+class When(Part):
+    """Which requests a fault may strike; what is not named matches anything."""
+
+    endpoint: str | None = None
+    model: str | None = None
+    stream: bool | None = None
+    attempt: PositiveInt | None = None
+    prompt: str | None = None  # a part of the prompt
+
+
+class FaultRule(Part):
+    """One fault, as often as its rate says, among the requests it is about. The first that strikes wins."""
+
+    fault: str  # its name, or `name=number`
+    rate: Fraction = 1.0
+    when: When = When()
+
+    @field_validator("fault")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        faults.named(text)
+        return text
+
+
+# Ours, after the article's words: a path between neighbours, and "a few hundred milliseconds of latency plus
+# periodic packet loss" between Asia-Pacific and the US East, where "any one of those hiccups kills the whole
+# generation". Round trips in seconds, loss by segment.
+NETWORK_PRESETS: dict[str, dict[str, float]] = {
+    "near": {"rtt_s": 0.02, "jitter_s": 0.002},
+    "trans-pacific": {"rtt_s": 0.22, "jitter_s": 0.06, "loss": 0.01, "hiccups_per_min": 0.1},
+}
+
+
+class Network(Part):
+    """The path in front of the mock; a figure of one's own goes before the preset's."""
+
+    preset: Literal["near", "trans-pacific"] | None = None
+    rtt_s: Annotated[float, Field(ge=0)] | None = None
+    jitter_s: Annotated[float, Field(ge=0)] | None = None
+    loss: Annotated[float, Field(ge=0, lt=1)] | None = None
+    hiccups_per_min: Annotated[float, Field(ge=0)] | None = None
 
 
 class Stream(Part):
@@ -81,11 +189,19 @@ class Settings(Part):
 
     seed: int = 0
     lenient: bool = False
+    tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
     organization: str = "org-mock"
+    when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
+    moderation: Moderation = Moderation()
+    keys: dict[str, Key] = Field(default_factory=dict)
+    other_keys: Literal["accept", "refuse"] = "accept"
+    quota: Quota = Quota()
+    faults: tuple[FaultRule, ...] = ()
     stream: Stream = Stream()
     limits: Limits = Limits()
+    network: Network = Network()
 
 
 def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
-from mock_upstream import pictures
+from mock_upstream import errors, moderation, pictures
 from mock_upstream.generation import Generation
+from mock_upstream.moderation import Block
 from mock_upstream.parameters import Order
 from mock_upstream.reply import Reply
 from mock_upstream.upstream import Upstream
@@ -13,26 +14,29 @@ DONE_MARKER = b"data: [DONE]\n\n"
 
 
 async def answer_stream(
-    reply: Reply, upstream: Upstream, order: Order, generation: Generation
+    reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
 ) -> web.StreamResponse:
-    """Every partial image at its time, then the final one."""
+    """Every partial image at its time, then the final one, or what the output filter says of it."""
     row, press, clock = generation.row, upstream.press, upstream.clock
+    await reply.work_begun()
     for index, planned_s in enumerate(row.partials_s):
         await clock.sleep_until_s(planned_s)
         generation.partial_sent(index)
         event = pictures.partial_event(order, index, name=row.generation, created=clock.unix_s(), press=press)
-        await _write(reply, event)
+        if index == 0:
+            await reply.begin(CONTENT_TYPE)
+        await reply.write(event)
     await generation.finished()
+    if not reply.begun:
+        await reply.begin(CONTENT_TYPE)
+    if block is not None:
+        refusal = moderation.refusal(block, row.request_id)
+        await reply.write([errors.error_event(refusal)])
+        return await reply.end_without_picture(refusal.code)
     event = pictures.completed_event(
         order, generation.usage, name=row.generation, created=clock.unix_s(), press=press
     )
     if upstream.settings.stream.done_marker:
         event.append(DONE_MARKER)
-    await _write(reply, event)
+    await reply.last(event)
     return await reply.end()
-
-
-async def _write(reply: Reply, event: list[bytes]) -> None:
-    if not reply.begun:
-        await reply.begin(CONTENT_TYPE)
-    await reply.write(event)

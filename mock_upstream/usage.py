@@ -37,6 +37,11 @@ class Usage:
         }
 
     @property
+    def tokens(self) -> int:
+        """All of them."""
+        return self.text_in + self.image_in + self.image_out
+
+    @property
     def usd(self) -> float:
         """The bill in dollars."""
         return self.nano_usd / 1e9

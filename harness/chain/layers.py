@@ -57,7 +57,9 @@ class Layer:
 
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
-    A layer without timers only watches: a tap.
+    A layer without timers only watches: a tap. A `silent` one ends the connection without an answer when a
+    timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
+    `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
 
     name: str
@@ -71,7 +73,10 @@ class Layer:
     buffering: Buffering = Buffering.NONE
     retries: LayerRetries = LayerRetries()
     notices_abort: bool = True
+    silent: bool = False
+    leaves_work: bool = False
     work_behind: str = ""
+    knobs: Mapping[str, str] = field(default_factory=dict)
 
     def limit_s(self, kind: TimerKind) -> float | None:
         """The limit of one timer; None is no timer."""
@@ -81,11 +86,16 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """What stands at the end of the chain: a model, and how it is asked."""
+    """What stands at the end of the chain: a model, and how it is asked.
+
+    `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
+    and sends an SSE comment this often while it waits.
+    """
 
     model: str = "gpt-image-2"
     size: str = "1024x1024"
     quality: str = "high"
+    heartbeat_s: float | None = None
     name: str = "upstream"
 
 

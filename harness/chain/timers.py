@@ -17,6 +17,7 @@ the same directive.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,7 +60,8 @@ class Timer:
 
     `directive` is the vendor's own name of the knob, `sending_directive` the name of the one that watches the
     request on its way up where that is another. `source` says where the limit was read; `verified` is False
-    where that is somebody's memory.
+    where that is somebody's memory. `knob` is the vendor's configuration line with `{s}` for the limit, and
+    `most_s` the highest limit the vendor allows; None where there is no such bound.
     """
 
     kind: TimerKind
@@ -68,6 +70,8 @@ class Timer:
     sending_directive: str | None = None
     source: str = ""
     verified: bool = True
+    knob: str = ""
+    most_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.limit_s > 0:
@@ -76,3 +80,16 @@ class Timer:
     def named_in(self, phase: Phase) -> str:
         """The vendor's name of the knob that fires in this phase."""
         return self.sending_directive if phase is Phase.SEND and self.sending_directive else self.directive
+
+    def line(self, limit_s: float) -> str:
+        """The vendor's configuration line that sets this limit; a plain sentence where none is known."""
+        if not self.knob:
+            return f"{self.directive}: {limit_s:g} s"
+        whole_s = math.ceil(limit_s)
+        hours, rest_s = divmod(whole_s, 3600)
+        return self.knob.format(
+            s=f"{limit_s:g}",
+            ms=f"{limit_s * 1000:g}",
+            min=math.ceil(limit_s / 60),
+            hms=f"{hours:02}:{rest_s // 60:02}:{rest_s % 60:02}",
+        )

@@ -140,7 +140,7 @@ class AttemptWatch:
         if not self._readable:
             return (Outcome.DELIVERED if status < 400 else Outcome.GATEWAY_ERROR), None
         if body.error is not None:
-            return Outcome.REJECTED, str(body.error.get("code") or body.error.get("type") or status)
+            return Outcome.REJECTED, str(body.error.get("code") or f"{status} {body.error.get('type')}")
         if status >= 400:
             return Outcome.GATEWAY_ERROR, str(status)
         return (Outcome.DELIVERED, None) if body.whole else (Outcome.TRUNCATED, "no end marker")

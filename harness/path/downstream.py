@@ -7,7 +7,7 @@ because bytes came meanwhile it is set again. In a held request it is the only t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from harness.errors import Malformed
 from harness.path import vendors
@@ -25,7 +25,7 @@ _MAX_AHEAD_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 5.0
 
 
-class Downstream(asyncio.Protocol):
+class Downstream(asyncio.BufferedProtocol):
     """A caller's connection."""
 
     __slots__ = (
@@ -57,10 +57,26 @@ class Downstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
         self.hop.callers.add(self)
+        if self.hop.closing:
+            self.transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
+        """Where the next bytes are read into: see `Hop.inbox`."""
+        return self.hop.inbox
+
+    def buffer_updated(self, count: int) -> None:
+        """Bytes have come."""
+        exchange = self.exchange
+        try:
+            self.data_received(bytes(self.hop.inbox[:count]))
+        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+            exchange = self.exchange or exchange
+            if exchange is not None:
+                exchange.stop("hop.failed")
+            raise
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, of its body, or of the one after it."""
@@ -91,6 +107,8 @@ class Downstream(asyncio.Protocol):
                 self._keep(data[end:])
         elif end < len(data):
             self._body(exchange, data, end)
+            if self.exchange is not exchange:
+                return  # the body was none, and that has been answered
         exchange.begin()
 
     def _body(self, exchange: Exchange, data: bytes, at: int) -> None:
@@ -113,7 +131,7 @@ class Downstream(asyncio.Protocol):
         self.send(vendors.render(answer, unix_s=self.hop.unix_s(), close=True))
         self.linger()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Put bytes on their way to the caller; into the void if it has gone."""
         if self.transport is not None:
             self.transport.write(data)
@@ -217,8 +235,13 @@ class Downstream(asyncio.Protocol):
         self._alarm = None
         self._alarm_at_s = NEVER_S
         now_s = self.hop.now_s()
-        if self.exchange is not None:
-            next_s = self.exchange.check(now_s)
+        exchange = self.exchange
+        if exchange is not None:
+            try:
+                next_s = exchange.check(now_s)
+            except BaseException:  # as in `buffer_updated`
+                exchange.stop("hop.failed")
+                raise
         elif self._lingering:
             next_s = None
             if self.transport is not None:

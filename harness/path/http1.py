@@ -35,15 +35,15 @@ _REQUEST = re.compile(rb"(%b++) ([!-~\x80-\xff]++) HTTP/1\.([01])\r\n(?:%b)*+\r\
 _RESPONSE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n(?:%b)*+\r\n" % _FIELD)
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t -~\x80-\xff]*)?")
-_DIGITS = re.compile(rb"[0-9]{1,15}")
 
-# The fields a hop must read, in the order of the groups of _NOTABLE.
-_LENGTH, _CODING, _CONNECTION, _HOP_BY_HOP, _TRACE, _HOST = range(1, 7)
+# The fields a hop must read.
 _NOTABLE = re.compile(
-    rb"\r\n(?:(content-length)|(transfer-encoding)|(connection)|(keep-alive|proxy-connection|te|upgrade)"
-    rb"|(traceparent)|(host)):",
+    rb"\r\n(content-length|transfer-encoding|connection|keep-alive|proxy-connection|te|upgrade|traceparent|host)"
+    rb":[\t ]*+([^\r]*+)",
     re.IGNORECASE,
 )
+_TRACEPARENT = re.compile(rb"\r\ntraceparent:[^\r]*+", re.IGNORECASE)
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 # A `Connection` field may name others that end here too; framing and routing are not its to take away.
 _NEVER_DROPPED = frozenset(
     {b"", b"close", b"keep-alive", b"te", b"upgrade", b"proxy-connection", b"connection"}
@@ -56,6 +56,7 @@ class Framing(Protocol):
     """How one body ends. `done` once its last byte has been seen."""
 
     done: bool
+    until_close: bool
 
     def take(self, data: bytes, at: int) -> int:
         """The index after the last byte of `data`, from `at` on, that belongs to this body."""
@@ -65,6 +66,7 @@ class Counted:
     """A body of Content-Length bytes."""
 
     __slots__ = ("done", "left")
+    until_close = False
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -86,6 +88,7 @@ class UntilClose:
     """A response body that ends with its connection: whoever sees the end cannot tell a cut from it."""
 
     __slots__ = ("done",)
+    until_close = True
 
     def __init__(self) -> None:
         self.done = False
@@ -102,6 +105,7 @@ class Chunked:
     """A body in chunks. `payload`, where it is a list, collects the bytes between the framing."""
 
     __slots__ = ("_left", "_line", "_state", "_status", "_total", "_trailer", "done", "payload")
+    until_close = False
 
     def __init__(self, *, status: int) -> None:
         self.done = False
@@ -200,7 +204,11 @@ class HeadReader:
             Malformed: the head is too long, or cannot become one.
         """
         scan = 0
-        if self._so_far:
+        if not self._so_far:
+            end = data.find(b"\r\n\r\n")
+            if 0 < end < MAX_HEAD_BYTES and data[0] != 13:
+                return data, end + 4  # the usual case: one read, one head
+        else:
             scan = max(0, len(self._so_far) - 3)
             data = self._so_far + data
         while data.startswith(b"\r\n"):  # RFC 9112 §2.2: an empty line before a head is to be ignored
@@ -219,96 +227,96 @@ class HeadReader:
         return data, end + 4
 
 
-class _Head:
-    """What requests and responses have in common: their bytes, and the fields that end at this hop."""
-
-    __slots__ = ("_drops", "_hosts", "_raw", "_trace_at", "close", "framing", "minor", "traceparent")
-
-    def __init__(self, raw: bytes, minor: int) -> None:
-        self._raw = raw
-        self._drops: list[tuple[int, int]] = []
-        self._hosts = 0
-        self._trace_at: tuple[int, int] | None = None
-        self.minor = minor
-        self.close = not minor
-        self.framing: Framing | None = None
-        self.traceparent: bytes | None = None
-
-    def _read_fields(self, at: int, status: int) -> tuple[int | None, bool]:
-        """Go through the fields a hop must know; the Content-Length, and whether the body is chunked."""
-        raw = self._raw
-        length: int | None = None
-        chunked = False
-        for found in _NOTABLE.finditer(raw, at):
-            which = found.lastindex
-            if which == _HOST:
-                self._hosts += 1
-                continue
-            line = (found.start() + 2, raw.find(b"\r\n", found.end()) + 2)
-            value = raw[found.end() : line[1] - 2].strip(b" \t")
-            if which == _LENGTH:
-                if length is not None or not _DIGITS.fullmatch(value):
-                    raise Malformed("Content-Length is not one number", status=status)
-                length = int(value)
-            elif which == _CODING:
-                if chunked or value.lower() != b"chunked":
-                    raise Malformed("Transfer-Encoding is not 'chunked' once", status=status)
-                chunked = True
-            elif which == _TRACE:
-                self._read_trace(value, line)
-            else:
-                if which == _CONNECTION:
-                    self._read_connection(value, at)
-                self._drops.append(line)
-        if chunked and (length is not None or not self.minor):
-            raise Malformed("Transfer-Encoding stands with Content-Length, or in HTTP/1.0", status=status)
-        return length, chunked
-
-    def _read_trace(self, value: bytes, line: tuple[int, int]) -> None:
-        if self._trace_at is None:
-            self.traceparent = value
-            self._trace_at = line
-        else:  # W3C: more than one is as good as none; the hop's own stands in for the first
-            self.traceparent = b""
-            self._drops.append(line)
-
-    def _read_connection(self, value: bytes, fields_at: int) -> None:
-        """Mark the fields that a `Connection` field names as ending here."""
-        names = {name.strip(b" \t").lower() for name in value.split(b",")}
-        self.close |= b"close" in names
-        for name in names - _NEVER_DROPPED:
-            named = re.compile(rb"\r\n%b:[^\r]*" % re.escape(name), re.IGNORECASE)
-            self._drops += [(at.start() + 2, at.end() + 2) for at in named.finditer(self._raw, fields_at)]
-
-    def _spliced(self, put: tuple[tuple[int, int], bytes] | None = None) -> bytes:
-        """The head without what ends here, and with `put` in the place of one line."""
-        pieces: list[bytes] = []
-        at = 0
-        edits = [(drop, b"") for drop in self._drops]
-        if put is not None:
-            edits.append(put)
-        for (start, end), instead in sorted(edits):
-            if start >= at:
-                pieces += (self._raw[at:start], instead)
-                at = end
-        pieces.append(self._raw[at:])
-        return b"".join(pieces)
+def _read_fields(
+    raw: bytes, at: int, *, minor: bool, status: int
+) -> tuple[int | None, bool, bool, int, bytes | None, bool]:
+    """Length, chunked, close, number of hosts, traceparent, and whether something in this head ends here."""
+    length: int | None = None
+    traceparent: bytes | None = None
+    chunked = edited = False
+    close = not minor
+    hosts = 0
+    for name, value in _NOTABLE.findall(raw, at):
+        name = name.lower()  # noqa: PLW2901  # the name is what it is in lower case
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            digits = value.rstrip()  # at most 15 of them: beyond is no body but a test of somebody's integers
+            if length is not None or not digits.isdigit() or len(digits) > 15:
+                raise Malformed("Content-Length is not one number", status=status)
+            length = int(digits)
+        elif name == b"connection" and value.lower() == b"keep-alive":
+            pass  # it ends here, but ours to the next says the same, word for word
+        elif name == b"transfer-encoding":
+            if chunked or value.rstrip().lower() != b"chunked":
+                raise Malformed("Transfer-Encoding is not 'chunked' once", status=status)
+            chunked = True
+        elif name == b"traceparent":
+            # W3C: more than one is as good as none.
+            edited = edited or traceparent is not None
+            traceparent = value.rstrip() if traceparent is None else b""
+        else:
+            edited = True
+            close = close or (name == b"connection" and b"close" in _listed(value))
+    if chunked and (length is not None or not minor):
+        raise Malformed("Transfer-Encoding stands with Content-Length, or in HTTP/1.0", status=status)
+    return length, chunked, close, hosts, traceparent, edited
 
 
-class RequestHead(_Head):
+def _listed(value: bytes) -> set[bytes]:
+    return {name.strip(b" \t").lower() for name in value.split(b",")}
+
+
+def _ending_here(raw: bytes) -> list[tuple[int, int]]:
+    """The lines of a head that concern this connection only, and any `traceparent` after the first."""
+    lines = []
+    traceparents = 0
+    for found in _NOTABLE.finditer(raw):
+        name = found[1].lower()
+        traceparents += name == b"traceparent"
+        if name in _HOP_BY_HOP or (name == b"traceparent" and traceparents > 1):
+            lines.append((found.start() + 2, found.end() + 2))
+        if name == b"connection":
+            for other in _listed(found[2]) - _NEVER_DROPPED:
+                named = re.compile(rb"\r\n%b:[^\r]*+" % re.escape(other), re.IGNORECASE)
+                lines += [(line.start() + 2, line.end() + 2) for line in named.finditer(raw)]
+    return lines
+
+
+def _spliced(
+    raw: bytes, lines: list[tuple[int, int]], instead: tuple[int, int, bytes] | None = None
+) -> bytes:
+    """The head without these lines, and with other bytes in the place of one."""
+    edits = [(start, end, b"") for start, end in lines]
+    if instead is not None:
+        edits.append(instead)
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, put in sorted(edits):
+        if start >= at:
+            pieces += (raw[at:start], put)
+            at = end
+    pieces.append(raw[at:])
+    return b"".join(pieces)
+
+
+class RequestHead:
     """A request's head: what the hop must know of it, and how it goes on."""
 
-    __slots__ = ("method", "target")
+    __slots__ = ("_edited", "_raw", "close", "framing", "method", "minor", "target", "traceparent")
 
     def __init__(self, raw: bytes, match: re.Match[bytes]) -> None:
-        super().__init__(raw, match[3] == b"1")
-        self.method = match[1]
-        self.target = match[2]
-        length, chunked = self._read_fields(match.end(3), 400)
-        if self._hosts != 1 and (self._hosts or self.minor):
+        self._raw = raw
+        self.method, self.target, minor = match.groups()
+        self.minor = minor == b"1"
+        length, chunked, self.close, hosts, self.traceparent, self._edited = _read_fields(
+            raw, match.end(3), minor=self.minor, status=400
+        )
+        if hosts != 1 and (hosts or self.minor):
             raise Malformed("Host is not given exactly once")
         if self.method == b"CONNECT":
             raise Malformed("a hop is no tunnel: CONNECT is not taken", status=501)
+        self.framing: Framing | None = None
         if chunked:
             self.framing = Chunked(status=400)
         elif length:
@@ -323,22 +331,32 @@ class RequestHead(_Head):
 
     def forwarded(self, traceparent: bytes | None) -> bytes:
         """The head for the next layer; with None the traceparent goes on as it came."""
+        raw = self._raw
+        lines = _ending_here(raw) if self._edited else []
         if traceparent is None:
-            return self._spliced() if self._drops else self._raw
+            return _spliced(raw, lines) if lines else raw
         line = b"traceparent: %b\r\n" % traceparent
-        end = len(self._raw) - 2
-        return self._spliced((self._trace_at or (end, end), line))
+        if self.traceparent is None:
+            return _spliced(raw, [*lines], (len(raw) - 2, len(raw) - 2, line))
+        came = _TRACEPARENT.search(raw)
+        assert came is not None
+        return _spliced(raw, lines, (came.start() + 2, came.end() + 2, line))
 
 
-class ResponseHead(_Head):
+class ResponseHead:
     """A response's head: what the hop must know of it, and how it goes on."""
 
-    __slots__ = ("status",)
+    __slots__ = ("_edited", "_raw", "close", "framing", "minor", "status")
 
     def __init__(self, raw: bytes, match: re.Match[bytes], *, to_head: bool) -> None:
-        super().__init__(raw, match[1] == b"1")
-        self.status = int(match[2])
-        length, chunked = self._read_fields(match.end(2), 502)
+        self._raw = raw
+        minor, status = match.groups()
+        self.minor = minor == b"1"
+        self.status = int(status)
+        length, chunked, self.close, _, _, self._edited = _read_fields(
+            raw, match.end(2), minor=self.minor, status=502
+        )
+        self.framing: Framing | None = None
         if to_head or self.status < 200 or self.status in {204, 304}:
             return
         if chunked:
@@ -351,9 +369,10 @@ class ResponseHead(_Head):
 
     def forwarded(self, *, close: bool, chunk: bool) -> bytes:
         """The head for the caller, saying what becomes of the connection and of a body with no end."""
-        if not close and not chunk and self.minor and not self._drops:
-            return self._raw
-        head = self._spliced()
+        raw = self._raw
+        if not close and not chunk and self.minor and not self._edited:
+            return raw
+        head = _spliced(raw, _ending_here(raw))
         if not self.minor:
             head = b"HTTP/1.1" + head[8:]
         coding = b"Transfer-Encoding: chunked\r\n" if chunk else b""

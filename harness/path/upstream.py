@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness.path.http1 import HeadReader
 from harness.path.sockets import end_with_reset
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.path.hop import Hop
 
 
-class Upstream(asyncio.Protocol):
+class Upstream(asyncio.BufferedProtocol):
     """A connection to the next layer."""
 
     __slots__ = ("_paused", "exchange", "heads", "hop", "idle_since_s", "reused", "transport", "writable")
@@ -31,10 +31,23 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
         self.hop.upstreams.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
+        """Where the next bytes are read into: see `Hop.inbox`."""
+        return self.hop.inbox
+
+    def buffer_updated(self, count: int) -> None:
+        """Bytes have come."""
+        exchange = self.exchange
+        try:
+            self.data_received(bytes(self.hop.inbox[:count]))
+        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+            if exchange is not None:
+                exchange.stop("hop.failed")
+            raise
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""

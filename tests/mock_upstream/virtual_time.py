@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+# Under load the kernel hands bytes over a moment later; a jump must not overtake them.
+_PATIENCE_REAL_S = 0.001
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Instead of waiting it moves the clock; it waits for real only when no deadline is left."""
 
@@ -21,6 +25,8 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         ready = super().select(0 if timeout is not None else None)
+        if not ready and timeout:
+            ready = super().select(_PATIENCE_REAL_S)
         if not ready and timeout:
             self.now_s += timeout
         return ready

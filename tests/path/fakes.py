@@ -301,6 +301,7 @@ class Rig:
         self.upstream = upstream
         self._layers = layers
         self._clock = clock
+        self._callers: list[Caller] = []
 
     async def __aenter__(self) -> Self:
         await self.upstream.__aenter__()
@@ -314,6 +315,9 @@ class Rig:
     ) -> None:
         await self.chain.close()
         await self.upstream.__aexit__(kind, error, trace)
+        for caller in self._callers:
+            caller.transport.abort()
+        await asyncio.sleep(0)
 
     @property
     def port(self) -> int:
@@ -333,4 +337,6 @@ class Rig:
 
     async def call(self, *pieces: bytes) -> Caller:
         """Dial the chain and send."""
-        return await call(self.port, *pieces)
+        caller = await call(self.port, *pieces)
+        self._callers.append(caller)
+        return caller

@@ -1,0 +1,1 @@
+"""The retry contract: any client put before a chain, watched from outside, and held to its rules."""

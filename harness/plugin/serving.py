@@ -1,0 +1,78 @@
+"""A stage for one test: made as its marker says, walled off from the outside, and cleared away after it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.clock import VirtualLoop
+from harness.contract.stage import Stage
+from harness.contract.stands import ScaledStand, Stand, VirtualStand
+from harness.errors import WhocutError
+from harness.plugin.marks import Wanted, wanted
+from harness.plugin.network import loopback_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FAILED = pytest.StashKey[bool]()
+_DRAWN = 3  # requests drawn below a failure
+
+
+@contextmanager
+def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
+    """The stage that this test asks for."""
+    __tracebackhide__ = True
+    _refuse_if_claimed(node)
+    try:
+        stand = _stand(wanted(node, chain))
+    except WhocutError as error:
+        pytest.fail(f"whocut: {error}", pytrace=False)
+    with loopback_only() as tried:
+        try:
+            stand.start()
+            yield stand
+        finally:
+            stand.close()
+    if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
+        pytest.fail(tried[0], pytrace=False)
+
+
+def _stand(asked: Wanted) -> Stand:
+    if asked.tier == "scaled":
+        return ScaledStand(
+            Stage(topology=asked.topology, settings=asked.settings, scale=asked.scale, divides_waits=True)
+        )
+    return VirtualStand(Stage(topology=asked.topology, settings=asked.settings))
+
+
+def _refuse_if_claimed(node: pytest.Item) -> None:
+    """A test cannot run on two loops: on another plugin's it would wait for our stage for ever."""
+    __tracebackhide__ = True
+    for name in ("asyncio", "anyio", "trio"):
+        if node.get_closest_marker(name) is not None:
+            pytest.fail(
+                f"whocut: {node.name} is marked '{name}' and asks for a whocut fixture: only one of them can "
+                "run it. Take the mark away; whocut runs async tests by itself",
+                pytrace=False,
+            )
+
+
+def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str, Any]) -> None:
+    """Run an async test where its stage plays; without one, in virtual time all the same."""
+    __tracebackhide__ = True
+    test = item.obj(**arguments)
+    if stand is not None:
+        stand.run(test)
+        return
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(test)
+
+
+def drawn(stand: Stand) -> str:
+    """The first requests of a test as waterfalls."""
+    account = stand.account()
+    return "\n\n".join(account.drawing(request) for request in list(account.requests)[:_DRAWN])

@@ -1,0 +1,236 @@
+"""Chain files: what they say, and every kind of mistake with its place and its sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.chain.catalogue import catalogue, editions, overridden, preset
+from harness.chain.chainfile import find_chain, read_topology, shipped_chains
+from harness.chain.layers import Layer, Role
+from harness.chain.timers import Phase, Timer, TimerKind
+from harness.errors import BadFile, BadInput
+
+SHIPPED = Path(__file__).parents[2] / "scenarios" / "chains"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    """The text as a chain file."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_file_of_the_design_is_read(tmp_path: Path) -> None:
+    """Client, layers by name and with changes, upstream."""
+    path = written(
+        tmp_path,
+        "client: openai-python   # 600 s per read\n"
+        "layers:\n"
+        "  - cloudflare\n"
+        "  - preset: nginx\n"
+        "    timers: {idle: 300s, keepalive: none}\n"
+        "upstream: gpt-image-2\n",
+    )
+
+    chain = read_topology(path)
+
+    assert chain.name == "mine"
+    assert [layer.name for layer in chain.layers] == ["openai-python", "cloudflare", "nginx"]
+    nginx = chain.layer("nginx")
+    assert nginx is not None
+    assert nginx.limit_s(TimerKind.IDLE) == 300
+    assert nginx.limit_s(TimerKind.FIRST_BYTE) == 60
+    assert nginx.limit_s(TimerKind.KEEPALIVE) is None
+    assert nginx.timers[TimerKind.IDLE].directive == "proxy_read_timeout"
+    assert nginx.timers[TimerKind.IDLE].source == f"{path}:5"
+    assert chain.upstream.model == "gpt-image-2"
+
+
+def test_an_empty_chain_has_a_client_and_an_upstream(tmp_path: Path) -> None:
+    """What is not written has a default."""
+    chain = read_topology(written(tmp_path, "layers: []\n"))
+
+    assert chain.client.name == "openai-python"
+    assert chain.hops == ()
+    assert chain.layer("nginx") is None
+
+
+def test_two_layers_of_one_name_are_numbered(tmp_path: Path) -> None:
+    """A verdict must name one layer."""
+    chain = read_topology(
+        written(tmp_path, "layers: [nginx, cloudflare, nginx, {preset: nginx, name: inner}]\n")
+    )
+
+    assert [layer.name for layer in chain.hops] == ["nginx-1", "cloudflare", "nginx-2", "inner"]
+
+
+def test_an_edition_says_what_another_source_said(tmp_path: Path) -> None:
+    """The article's figures beside today's."""
+    chain = read_topology(written(tmp_path, "edition: article-2026\nlayers: [cloudflare, vercel]\n"))
+
+    assert [layer.limit_s(TimerKind.FIRST_BYTE) for layer in chain.hops] == [100, None]
+    assert chain.hops[1].limit_s(TimerKind.TOTAL) == 60
+
+
+MISTAKES = {
+    "an unknown preset": ("layers:\n  - nginz\n", ":2: layers[0]: ", "did you mean 'nginx'"),
+    "an unknown preset with changes": (
+        "layers:\n  - preset: nginz\n",
+        ":2: layers[0]: ",
+        "did you mean 'nginx'",
+    ),
+    "an unknown field": ("layer:\n  - nginx\n", ":1: layer: ", "did you mean 'layers'"),
+    "an unknown field of a layer": (
+        "layers:\n  - preset: nginx\n    timer: {idle: 3s}\n",
+        ":3: layers[0].timer: ",
+        "did you mean 'timers'",
+    ),
+    "an unknown timer": (
+        "layers:\n  - preset: nginx\n    timers: {idel: 3s}\n",
+        ":3: layers[0].timers",
+        "did you mean 'idle'",
+    ),
+    "a limit of zero": (
+        "layers:\n  - preset: nginx\n    timers:\n      idle: 0\n",
+        ":4: layers[0].timers.idle: ",
+        "write none for no timer",
+    ),
+    "a limit without a unit": (
+        "layers:\n  - preset: nginx\n    timers: {idle: 60}\n",
+        ":3: layers[0].timers.idle: ",
+        "no unit",
+    ),
+    "a limit that is none": (
+        "layers:\n  - preset: nginx\n    timers: {idle: soon}\n",
+        ":3: layers[0].timers.idle: ",
+        "write it like 60s",
+    ),
+    "a client among the layers": ("layers:\n  - openai-python\n", ":2: layers[0]: ", "is a client"),
+    "a layer as client": ("client: nginx\n", ":1: client: ", "is a hop"),
+    "an unknown edition": ("edition: article-2025\n", ":1: edition: ", "did you mean 'article-2026'"),
+    "no preset": ("layers:\n  - name: x\n", ":2: layers[0]", "it is missing"),
+    "layers that are no list": ("layers: nginx\n", ":1: layers: ", "list"),
+    "a list": ("- nginx\n", ":1: ", "names client, layers and upstream"),
+    "nothing": ("", ":1: ", "names client, layers and upstream"),
+    "a sentence": ("nginx in front\n", ":1: ", "names client, layers and upstream"),
+    "no YAML": ("layers: [nginx\n", ":2: ", "expected"),
+    "a tab": ("layers:\n\t- nginx\n", ":2: ", "cannot start any token"),
+}
+
+
+@pytest.mark.parametrize(("text", "place", "sentence"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, place: str, sentence: str) -> None:
+    """File, line, field, what is wrong, and the nearest right spelling."""
+    path = written(tmp_path, text)
+
+    with pytest.raises(BadFile) as refused:
+        read_topology(path)
+
+    assert str(refused.value).startswith(f"{path}{place}")
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:
+    """Missing, a folder, not text, far too large: one sentence each."""
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    large = tmp_path / "large.yaml"
+    large.write_bytes(b"#" * 1_000_001)
+
+    for path, sentence in (
+        (tmp_path / "none.yaml", "No such file"),
+        (tmp_path, "Is a directory"),
+        (binary, "not UTF-8"),
+        (large, "larger than a megabyte"),
+    ):
+        with pytest.raises(BadFile, match=sentence):
+            read_topology(path)
+
+
+def test_a_hostile_file_is_refused_like_any_other(tmp_path: Path) -> None:
+    """Python tags and bombs of nesting are not YAML that we read."""
+    for text in ("layers: !!python/object/apply:os.system [true]\n", "[" * 5000):
+        with pytest.raises(BadFile):
+            read_topology(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_chain_is_right(path: Path) -> None:
+    """What comes with the package can be read, and is found by its name."""
+    assert read_topology(path).name == path.stem
+    assert find_chain(path.stem, SHIPPED) == path
+    assert path.stem in shipped_chains(SHIPPED)
+
+
+def test_a_chain_is_found_by_name_or_path(tmp_path: Path) -> None:
+    """A name of a shipped one, a path, or the nearest spelling."""
+    path = written(tmp_path, "layers: []\n")
+
+    assert find_chain(str(path), SHIPPED) == path
+    with pytest.raises(BadInput, match="did you mean 'article'"):
+        find_chain("articel", SHIPPED)
+
+
+def test_every_preset_is_whole() -> None:
+    """Positive limits, directives by name, a source for each; unverified where somebody only remembers."""
+    for name in catalogue():
+        for edition in editions():
+            layer = preset(name, edition)
+            assert layer.name == name
+            for timer in layer.timers.values():
+                assert timer.limit_s > 0
+                assert timer.directive
+                assert timer.source
+
+
+def test_every_hop_answers_something_when_the_upstream_ends_first() -> None:
+    """A hop of the catalogue knows its own page for a bad gateway, or shares ours knowingly."""
+    for name in catalogue():
+        layer = preset(name)
+        for event, answer in layer.answers.items():
+            assert event in {"expiry", "bad_gateway", "bad_request", *TimerKind}, f"{name} answers {event}"
+            assert 200 <= answer.status <= 599
+        assert layer.role in Role
+
+
+def test_an_unknown_preset_is_named_with_the_nearest() -> None:
+    """And the way to see them all."""
+    with pytest.raises(BadInput, match=r"did you mean 'cloudflare'.*whocut presets"):
+        preset("cloudflar")
+
+
+def test_a_plan_is_a_variant_of_its_layer() -> None:
+    """Another plan, the same layer, under its own title."""
+    assert preset("vercel-hobby").title == "Vercel (Hobby)"
+    assert preset("vercel-hobby").limit_s(TimerKind.TOTAL) == preset("vercel").limit_s(TimerKind.TOTAL)
+
+
+def test_an_override_keeps_the_directive_and_takes_timers_away() -> None:
+    """By hand: another limit under the same name, a timer of the layer's own, or none."""
+    changed = overridden(
+        preset("nginx"), {TimerKind.IDLE: 5.0, TimerKind.TOTAL: 9.0, TimerKind.CONNECT: None}, "here"
+    )
+
+    assert changed.timers[TimerKind.IDLE].named_in(Phase.SEND) == "proxy_send_timeout"
+    assert changed.timers[TimerKind.TOTAL].directive == "total of NGINX"
+    assert TimerKind.CONNECT not in changed.timers
+
+
+def test_a_limit_of_zero_is_refused() -> None:
+    """None is no timer; zero is a mistake."""
+    with pytest.raises(ValueError, match="positive"):
+        Timer(kind=TimerKind.IDLE, limit_s=0, directive="x")
+    assert Layer(name="a", title="A").limit_s(TimerKind.IDLE) is None
+
+
+def test_a_phase_reads_as_a_sentence() -> None:
+    """Each phase has its words."""
+    assert [phase.while_ for phase in Phase] == [
+        "while connecting",
+        "while sending the request",
+        "while waiting",
+        "while streaming",
+    ]

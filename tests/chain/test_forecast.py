@@ -1,0 +1,221 @@
+"""The formulas: who cuts first, what it costs, and what runs on behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.chain.catalogue import preset
+from harness.chain.forecast import Figures, forecast
+from harness.chain.layers import Answer, Buffering, Topology
+from harness.chain.modes import MODES
+from harness.chain.profiles import ARTICLE, Profile
+from tests.chain.fixtures import chain, layer
+
+if TYPE_CHECKING:
+    from harness.chain.layers import Layer
+
+
+def constant(seconds: float, **facts: Any) -> Profile:
+    """Generations that all take this long."""
+    return Profile(name="constant", median_s=seconds, constant=True, **facts)
+
+
+def of(topology: Topology, seconds: float, mode: str = "plain", requests: int = 100) -> Figures:
+    """What the chain does to generations of this length."""
+    return forecast(topology, constant(seconds), MODES[mode], requests=requests)
+
+
+def cut(figures: Figures) -> tuple[str, str, str]:
+    """Layer, timer and phase of the only cut."""
+    (only,) = figures.cuts
+    return only.layer, only.timer, only.phase
+
+
+def test_the_lowest_cap_wins() -> None:
+    """Of several limits below the generation's length the lowest one cuts."""
+    article = chain(layer("edge", first_byte=100, idle=100), layer("gateway", first_byte=60, idle=60))
+
+    figures = of(article, 195)
+
+    assert figures.delivered == 0
+    assert cut(figures) == ("gateway", "first_byte", "wait")
+
+
+def test_a_limit_above_the_generation_delivers() -> None:
+    """195 s pass a limit of 196 s."""
+    figures = of(chain(layer(first_byte=196)), 195)
+
+    assert (figures.delivered, figures.cuts, figures.p50_s) == (1.0, (), 195.0)
+
+
+def test_of_two_that_fire_together_the_outer_one_is_named() -> None:
+    """A tie is settled outward, as the verdict settles it."""
+    assert cut(of(chain(layer("outer", idle=60), layer("inner", idle=60)), 195))[0] == "outer"
+
+
+def test_default_retries_pay_three_times_for_nothing() -> None:
+    """The SDK behind a 100 s edge, 195 s: three generations, all orphaned for 95 s."""
+    figures = of(chain(layer("edge", first_byte=100)), 195)
+
+    assert figures.generations_per_request == 3
+    assert figures.orphaned == 3
+    assert figures.orphaned_s_per_request == pytest.approx(3 * 95)
+    assert figures.usd_per_delivered is None
+
+
+def test_without_retries_one_is_paid() -> None:
+    """`no-retry` loses the same image once."""
+    assert of(chain(layer(first_byte=100)), 195, "no-retry").generations_per_request == 1
+
+
+def test_streaming_saves_where_every_gap_is_below_idle() -> None:
+    """Two partial images in 195 s leave gaps of at most 95 s: an idle limit of 100 s lets them pass."""
+    assert of(chain(layer(idle=100)), 195, "stream-2").delivered == 1
+
+
+def test_streaming_does_not_save_where_a_gap_is_above_idle() -> None:
+    """The same gaps of at least 90 s die at 60 s, in mid-stream, and are not asked for again."""
+    figures = of(chain(layer(first_byte=60, idle=60)), 195, "stream-2")
+
+    assert figures.delivered == 0
+    assert cut(figures) == ("hop", "idle", "stream")
+    assert figures.generations_per_request == 1
+
+
+def test_streaming_does_not_save_from_total() -> None:
+    """Bytes re-arm no total limit."""
+    assert cut(of(chain(layer(total=60)), 195, "stream-3")) == ("hop", "total", "stream")
+
+
+def test_heartbeats_save_from_idle_and_not_from_total() -> None:
+    """A comment every 15 s is a byte every 15 s."""
+    idle, total = layer(first_byte=60, idle=60), layer(total=60)
+
+    assert of(chain(idle, heartbeat_s=15.0), 195, "stream-0").delivered == 1
+    assert of(chain(total, heartbeat_s=15.0), 195, "stream-0").delivered == 0
+
+
+def test_a_buffering_layer_hides_the_stream_from_those_before_it() -> None:
+    """Behind a layer that holds everything the outer one waits for its first byte until the end."""
+    outer, inner = layer("outer", first_byte=60, idle=60), layer("inner", buffering=Buffering.ALL)
+
+    assert of(chain(outer), 100, "stream-2").delivered == 1
+    assert cut(of(chain(outer, inner), 100, "stream-2")) == ("outer", "first_byte", "wait")
+
+
+def test_a_held_stream_that_breaks_off_is_asked_for_again() -> None:
+    """The client saw no head, it got a 502 instead, and its policy retries that."""
+    outer, inner = layer("outer", buffering=Buffering.ALL), layer("inner", idle=30)
+
+    assert of(chain(outer, inner), 195, "stream-1").generations_per_request == 3
+
+
+def test_a_job_is_seen_by_no_limit_of_the_chain() -> None:
+    """The worker makes the call itself; the caller's polls are short."""
+    figures = of(chain(layer(total=10)), 193, "async")
+
+    assert (figures.delivered, figures.p50_s) == (1.0, 195.0)
+
+
+def test_the_client_s_own_timer_cuts_too() -> None:
+    """600 s of silence end an attempt without any hop."""
+    assert cut(of(chain(), 601)) == ("openai-python", "first_byte", "wait")
+
+
+def test_a_blind_layer_holds_the_work_that_its_caller_left() -> None:
+    """HAProxy 2.6 does not look: behind the edge's cut at 100 s it waits until its own 150 s."""
+    edge, blind = layer("edge", idle=100), layer("blind", idle=150, notices_abort=False)
+
+    figures = of(chain(edge, blind, tries=1), 195)
+
+    assert cut(figures)[0] == "edge"
+    assert figures.orphaned_s_per_request == pytest.approx(195 - 150)
+
+
+def test_a_blind_layer_without_a_timer_takes_what_nobody_wants() -> None:
+    """Then nothing is orphaned, and nothing is delivered either."""
+    figures = of(chain(layer("edge", idle=100), layer("blind", notices_abort=False), tries=1), 195)
+
+    assert (figures.delivered, figures.orphaned) == (0.0, 0.0)
+
+
+def test_a_layer_that_retries_a_post_pays_again() -> None:
+    """Two tries of 60 s each in front of a 195 s generation: two generations an attempt."""
+    figures = of(chain(layer("gateway", idle=60, tries=2), tries=1), 195)
+
+    assert figures.generations_per_request == 2
+    assert cut(figures) == ("gateway", "idle", "wait")
+
+
+def test_an_outer_limit_cuts_into_the_retries_of_an_inner_one() -> None:
+    """100 s outside, 60 s × 3 inside: the edge cuts in the second try."""
+    figures = of(chain(layer("edge", idle=100), layer("gateway", idle=60, tries=3), tries=1), 195)
+
+    assert figures.generations_per_request == 2
+    assert cut(figures)[0] == "edge"
+
+
+@pytest.mark.parametrize(
+    ("status", "generations"), [(504, 3), (500, 3), (408, 3), (409, 3), (200, 1), (404, 1)]
+)
+def test_the_client_retries_by_the_status_it_is_told(status: int, generations: int) -> None:
+    """408, 409, 429 and everything from 500 on is tried again; nothing else is."""
+    edge: Layer = layer(idle=60, answers={"expiry": Answer(status=status, reason="")})
+
+    assert of(chain(edge), 195).generations_per_request == generations
+
+
+def test_retry_after_is_waited_for() -> None:
+    """Varnish asks for five seconds: 60 + 5 + 60 + 5 + 60 s until the client gives up, and more if it does not."""
+    topology = chain(preset("varnish"))
+    fast = Profile(name="two", timings_s=(50.0, 70.0), median_s=60.0)
+
+    figures = forecast(topology, fast, MODES["plain"], requests=2_000)
+
+    assert figures.p95_s is not None
+    assert 115 < figures.p95_s < 190
+
+
+def test_shares_add_up() -> None:
+    """Every request is delivered, or ends by one cut."""
+    figures = forecast(
+        chain(layer(first_byte=60, idle=60)), ARTICLE["1024-high"], MODES["stream-3"], requests=10_000
+    )
+
+    assert figures.delivered + sum(cut.share for cut in figures.cuts) == pytest.approx(1)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    limits=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={"first_byte": st.floats(1, 400), "idle": st.floats(1, 400), "total": st.floats(1, 400)},
+        ),
+        max_size=4,
+    ),
+    seconds=st.floats(1, 500),
+    mode=st.sampled_from(sorted(MODES)),
+    raise_by=st.floats(0, 300),
+)
+def test_raising_every_limit_never_costs_an_image(
+    limits: list[dict[str, float]], seconds: float, mode: str, raise_by: float
+) -> None:
+    """More patience everywhere delivers at least as much."""
+    patient = [{kind: limit + raise_by for kind, limit in each.items()} for each in limits]
+
+    before, after = (
+        of(
+            chain(*(layer(f"l{i}", **cast("dict[str, Any]", each)) for i, each in enumerate(all_of_them))),
+            seconds,
+            mode,
+            20,
+        )
+        for all_of_them in (limits, patient)
+    )
+
+    assert after.delivered >= before.delivered - 1e-9
