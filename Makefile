@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite bench pins clean
+.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite backends bench pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ sdk-matrix: $(READY) ## environments for openai 1.x and 2.x, kept under build/sd
 
 sdk-suite: $(READY) ## openai-python's own image tests: OPENAI_PYTHON_CHECKOUT=PATH make sdk-suite
 	@$(BIN)/python -m pytest tests/mock_upstream/test_sdk_suite.py
+
+backends: $(READY) ## a run's spans exported to Phoenix, a real backend, and read back
+	@$(BIN)/python -m tests.backends
 
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop

@@ -24,6 +24,7 @@ from harness.trace.records import (
     new_span_id,
     traceparent,
 )
+from harness.trace.secrets import KEPT_BODY, kept_headers, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,6 +61,7 @@ class AttemptWatch:
     _body: JsonBody | EventBody | None = None
     _readable: bool = True
     _last_byte_s: float | None = None
+    _headers: dict[str, str] = field(default_factory=dict)
     _done: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +87,7 @@ class AttemptWatch:
         self.record.status = status
         self.record.first_byte_s = self._last_byte_s = self.clock.now_s()
         self.record.retry_after_s = _seconds(headers.get("retry-after"))
+        self._headers = kept_headers(headers)
         self._readable = headers.get("content-encoding", "identity") == "identity"
         streamed = headers.get("content-type", "").startswith("text/event-stream")
         self._body = EventBody() if streamed else JsonBody()
@@ -148,8 +151,17 @@ class AttemptWatch:
         record.ended_s = self.clock.now_s()
         record.outcome = outcome
         record.error = error
+        if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+            record.headers = self._headers
+            record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
         self.sinks.attempts(record)
         self.sinks.spans(self._span(upstream))
+
+    def _page(self) -> str | None:
+        """The beginning of an error page: whose it is can be told by it."""
+        if not isinstance(self._body, JsonBody) or not self._readable:
+            return None
+        return redact(b"".join(self._body.chunks)[:KEPT_BODY].decode("utf-8", "replace"))
 
     def _span(self, upstream: UpstreamEnd) -> Span:
         record = self.record
@@ -170,6 +182,9 @@ class AttemptWatch:
             names.DOWNSTREAM_END: str(_DOWNSTREAM[upstream]),
             names.DOWNSTREAM_END_S: record.ended_s,
             names.FIRST_BYTE_S: record.first_byte_s,
+            names.LAST_BYTE_S: self._last_byte_s,
+            names.BODY_HEAD: record.body_head,
+            **{f"{names.RESPONSE_HEADER}{name}": [value] for name, value in record.headers.items()},
             names.LARGEST_GAP_S: record.largest_gap_s,
             names.BYTES_DOWN: record.bytes,
         }

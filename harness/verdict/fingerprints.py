@@ -12,15 +12,11 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from harness.chain.timers import Phase, TimerKind
-
-# What may be kept of a response's head: names that tell layers apart, none of which carries a secret.
-_ALSO_KEPT: Final = ("content-type", "content-length", "retry-after", "x-should-retry", "x-request-id")
-_NEVER_KEPT: Final = frozenset({"set-cookie"})
 
 
 class Depth(IntEnum):
@@ -73,12 +69,6 @@ def fingerprints() -> tuple[Fingerprint, ...]:
     """Every row."""
     rows = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     return tuple(_row(row) for row in rows)
-
-
-def header_names() -> frozenset[str]:
-    """The response headers that a verdict can use, in lower case; none of them carries a secret."""
-    used = {name for row in fingerprints() for name, _ in row.headers}
-    return frozenset((used | set(_ALSO_KEPT)) - _NEVER_KEPT)
 
 
 def fingerprints_as_markdown() -> str:

@@ -7,9 +7,10 @@ answer is an inference and never more; what else it could have been stands besid
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from harness.chain.timers import Phase, TimerKind
 from harness.verdict.fingerprints import Ended, Fingerprint, fingerprints
 from harness.verdict.verdict import Grade
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.chain.layers import Layer
-    from harness.chain.timers import Phase, TimerKind
 
 _NEAR_SHARE: Final = 0.025  # how far an elapsed time may lie from a limit and still be it
 _NEAR_S: Final = 0.5
@@ -38,6 +38,11 @@ class Seen:
     whole: bool = True
     elapsed_s: float | None = None
     silence_s: float | None = None  # how long nothing had come when it ended
+
+    @property
+    def in_body(self) -> bool:
+        """Whether a response had begun, and was no error page."""
+        return self.status is not None and self.status < 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,25 +161,46 @@ def _header_fits(name: str, begins: str, headers: Mapping[str, str]) -> bool:
 def _by_signature(signed: list[_Fit], seen: Seen, chain: Sequence[Layer]) -> Inference:
     best = max(signed, key=lambda fit: fit.rank)
     row = best.row
-    ours = next((layer for layer in chain if _is(layer, row.layer)), None)
     relayed = _relays(seen, row)
     why = [*best.why]
     if relayed:
         why.append(f"relayed by {', '.join(relayed)}, whose own page this is not")
-    if chain and ours is None:
-        why.append(f"{row.title} does not stand in the chain that was given")
     others = [fit.row.title for fit in signed if fit.body == best.body and fit.row.layer != row.layer]
-    return Inference(
-        layer=ours.name if ours else row.layer,
-        title=ours.title if ours else row.title,
-        directive=_directive(row, ours),
+    found = Inference(
+        layer=row.layer,
+        title=row.title,
+        directive=row.directive,
         timer=row.timer,
         phase=row.phase,
         ended=row.ended,
         why=tuple(why),
         alternatives=tuple(dict.fromkeys(title for title in others if title not in relayed)),
         verified=row.verified,
-        limit_s=_limit_s(row, ours, best),
+        limit_s=best.limit_s,
+    )
+    return _in_chain(found, seen, chain) if chain else found
+
+
+def _in_chain(found: Inference, seen: Seen, chain: Sequence[Layer]) -> Inference:
+    """The same, as the chain has it: its name for the layer, and the timer whose limit it took."""
+    ours = [layer for layer in chain if _is(layer, found.layer or "")]
+    if not ours:
+        return replace(found, why=(*found.why, f"{found.title} does not stand in the chain that was given"))
+    fired = [one for layer in ours for one in _fired(layer, seen)] if found.ended is Ended.LAYER else []
+    if len({one.layer.name for one in fired}) > 1 or (not fired and len(ours) > 1):
+        names = [one.layer.name for one in fired] or [layer.name for layer in ours]
+        return _nobody_in_particular("; ".join(found.why), dict.fromkeys(names))
+    if not fired:
+        return replace(found, layer=ours[0].name, title=ours[0].title)
+    one = next((one for one in fired if one.kind is found.timer), fired[0])
+    timer = one.layer.timers[one.kind]
+    return replace(
+        found,
+        layer=one.layer.name,
+        title=one.layer.title,
+        directive=timer.directive,
+        timer=one.kind,
+        limit_s=one.limit_s,
     )
 
 
@@ -186,17 +212,6 @@ def _relays(seen: Seen, inner: Fingerprint) -> tuple[str, ...]:
         if row.depth < inner.depth and row.headers and _header_fits(*row.headers[0], seen.headers)
     )
     return tuple(dict.fromkeys(found))
-
-
-def _directive(row: Fingerprint, layer: Layer | None) -> str:
-    timer = layer.timers.get(row.timer) if layer and row.timer else None
-    return timer.directive if timer else row.directive
-
-
-def _limit_s(row: Fingerprint, layer: Layer | None, fit: _Fit) -> float | None:
-    if layer and row.timer and (limit_s := layer.limit_s(row.timer)):
-        return limit_s
-    return fit.limit_s
 
 
 # --- by the time it took ----------------------------------------------------------------------------------
@@ -226,31 +241,52 @@ def _by_elapsed(fits: list[_Fit], seen: Seen) -> Inference | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Fired:
+    """A timer of a chain whose limit is the time it took."""
+
+    layer: Layer
+    kind: TimerKind
+    limit_s: float
+    took_s: float
+
+
 def _by_limits(seen: Seen, chain: Sequence[Layer]) -> Inference | None:
     """Whose limit of this very chain the elapsed time, or the silence before the end, is; only if it is one's."""
-    found: dict[str, tuple[Layer, TimerKind, float, float]] = {}
-    for layer in chain:
-        for kind, timer in layer.timers.items():
-            took_s = seen.silence_s if kind == "idle" and seen.silence_s is not None else seen.elapsed_s
-            tries = layer.retries.tries if layer.retries.on_timeout else 1
-            times, limit_s = _elapsed_fits(took_s, (timer.limit_s,), tries)
-            if kind != "keepalive" and times is not None and limit_s is not None and took_s is not None:
-                found.setdefault(layer.name, (layer, kind, limit_s, took_s))
-    if not found:
+    fired = [one for layer in chain for one in _fired(layer, seen)]
+    if not fired:
         return None
-    if len(found) > 1:
-        return _nobody_in_particular(f"{seen.elapsed_s} s is a limit of several layers of this chain", found)
-    layer, kind, limit_s, took_s = next(iter(found.values()))
+    if len({one.layer.name for one in fired}) > 1:
+        names = dict.fromkeys(one.layer.name for one in fired)
+        return _nobody_in_particular("the time it took is a limit of several layers of this chain", names)
+    one = fired[0]
     return Inference(
-        layer=layer.name,
-        title=layer.title,
-        directive=layer.timers[kind].directive,
-        timer=kind,
-        phase=None,
+        layer=one.layer.name,
+        title=one.layer.title,
+        directive=one.layer.timers[one.kind].directive,
+        timer=one.kind,
+        phase=Phase.STREAM if seen.in_body else Phase.WAIT,
         ended=Ended.LAYER,
-        why=(f"it ended after {took_s:.1f} s: in this chain the limit of {layer.title} alone",),
-        limit_s=limit_s,
+        why=(f"it ended after {one.took_s:.1f} s: in this chain the limit of {one.layer.title} alone",),
+        limit_s=one.limit_s,
     )
+
+
+def _fired(layer: Layer, seen: Seen) -> list[_Fired]:
+    """The timers of a layer that can have fired when it ended; a first_byte timer has the wait to itself."""
+    took_s = {TimerKind.TOTAL: seen.elapsed_s}
+    if seen.in_body:
+        took_s[TimerKind.IDLE] = seen.silence_s
+    else:
+        waits = TimerKind.FIRST_BYTE if TimerKind.FIRST_BYTE in layer.timers else TimerKind.IDLE
+        took_s |= {waits: seen.elapsed_s, TimerKind.CONNECT: seen.elapsed_s}
+    tries = layer.retries.tries if layer.retries.on_timeout else 1
+    fired = []
+    for kind, timer in layer.timers.items():
+        times, limit_s = _elapsed_fits(took_s.get(kind), (timer.limit_s,), tries)
+        if times is not None and limit_s is not None:
+            fired.append(_Fired(layer, kind, limit_s, took_s[kind] or 0.0))
+    return fired
 
 
 def _nobody_in_particular(why: str, alternatives: Iterable[str]) -> Inference:
