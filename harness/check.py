@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.chain.audit import Finding, audit
 from harness.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
-from harness.chain.modes import parse_mode
+from harness.chain.modes import parse_mode, seen_in
 from harness.chain.profiles import Floats, parse_profile, profile_of
 from harness.chain.remedy import Remedy, Situation, numbers_of, remedy
 from harness.chain.timers import TimerKind
@@ -27,7 +27,7 @@ from harness.verdict.verdict import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.chain.layers import Topology
+    from harness.chain.layers import Layer, Topology
     from harness.chain.modes import Mode
     from harness.chain.profiles import Profile
 
@@ -280,16 +280,15 @@ def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) 
         mode=situation.mode,
         requests=requests,
         seed=plan.seed,
-        caller=_caller(plan, requests),
+        caller=_caller(plan, seen_in(situation.mode, situation.topology).client, requests),
     )
     what = f"proving {situation.profile.name}, {situation.mode.name}"
     return prove(case, lambda done: show(Progress(what, done, requests))), case
 
 
-def _caller(plan: Plan, requests: int) -> CallerKind:
+def _caller(plan: Plan, client: Layer, requests: int) -> CallerKind:
     if plan.caller != "auto":
         return plan.caller
-    client = plan.topology.client
     # The SDK has one limit for both silences; a chain that tells them apart needs a caller that does.
     one_limit = client.limit_s(TimerKind.FIRST_BYTE) == client.limit_s(TimerKind.IDLE)
     official = client.preset in SDK_CLIENTS and one_limit and TimerKind.TOTAL not in client.timers
@@ -335,7 +334,7 @@ def surprises(case: Case, proof: Proof) -> set[int]:
             None
             if fates.layer[number] == NOBODY
             else (
-                case.topology.layers[fates.layer[number]].name,
+                case.seen.layers[fates.layer[number]].name,
                 kind_of(fates.timer[number]),
                 phase_of(fates.phase[number]),
             )

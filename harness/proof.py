@@ -12,6 +12,7 @@ import random
 import resource
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -19,24 +20,26 @@ import numpy as np
 from harness import stand_ins
 from harness.callers import Caller, Desk, LightCaller, SdkCaller, fetch
 from harness.chain.forecast import CutShare, Figures, percentile
-from harness.chain.layers import Topology
-from harness.chain.modes import POLL_S
+from harness.chain.modes import POLL_S, seen_in
 from harness.client.asking import Asking
 from harness.client.attempts import Sinks
 from harness.clock import VirtualLoop, run_virtual
 from harness.clock.clock import wall_s
+from harness.errors import CouldNotRun
 from harness.path.chain import start_chain
 from harness.trace.generations import generation_span
 from harness.trace.records import Outcome
 from harness.verdict.summary import Judged, judge
 from harness.verdict.verdict import Kind
 from mock_upstream import ModelClock, Settings, serve
+from mock_upstream.images import Press
 from mock_upstream.ledger import Row
 from mock_upstream.settings import Latency, LatencyRow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    from harness.chain.layers import Topology
     from harness.chain.modes import Mode
     from harness.chain.profiles import Profile
     from harness.clock import Clock
@@ -73,7 +76,12 @@ class Case:
     @property
     def tries(self) -> int:
         """Attempts a request at most."""
-        return self.mode.tries or self.topology.client.retries.tries
+        return self.mode.tries or self.seen.client.retries.tries
+
+    @property
+    def seen(self) -> Topology:
+        """The layers that see a generation."""
+        return seen_in(self.mode, self.topology)
 
     def body(self, number: int) -> dict[str, Any]:
         """What request `number` asks for; every prompt is its own, and all cost the same."""
@@ -143,16 +151,22 @@ class Proof:
 
 
 def prove(case: Case, done: Callable[[int], None] = lambda _: None) -> Proof:
-    """Run the case and judge it. `done` is told how many requests have ended."""
+    """Run the case and judge it. `done` is told how many requests have ended.
+
+    Raises:
+        CouldNotRun: this machine has no more sockets or files to give.
+    """
     began = wall_s()
-    with _fewer_collections():
-        world = run_virtual(_run(case, done))
-    hops = () if case.mode.job else case.topology.hops
-    seen = Topology(
-        name=case.topology.name, client=case.topology.client, hops=hops, upstream=case.topology.upstream
-    )
+    try:
+        with _fewer_collections():
+            world = run_virtual(_run(case, done))
+    except (ExceptionGroup, OSError) as error:
+        first = _first(error)
+        if not isinstance(first, OSError):
+            raise
+        raise CouldNotRun(f"the proof could not go on: {first.strerror or first}") from None
     attempts = [record for asking in world.askings for record in asking.attempts]
-    judged = judge(attempts, [*world.spans, *map(generation_span, world.rows)], world.rows, seen)
+    judged = judge(attempts, [*world.spans, *map(generation_span, world.rows)], world.rows, case.seen)
     last = _last(world, judged)
     return Proof(
         figures=_figures(case, world, last),
@@ -163,6 +177,19 @@ def prove(case: Case, done: Callable[[int], None] = lambda _: None) -> Proof:
         wall_s=wall_s() - began,
         asking_wall_s=world.asking_wall_s,
     )
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error of a group of groups: the others say the same."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@cache
+def _press() -> Press:
+    """One for all cases of this process: drawing a picture takes longer than proving a request."""
+    return Press(seed=0)
 
 
 @contextmanager
@@ -189,11 +216,8 @@ async def _run(case: Case, done: Callable[[int], None]) -> World:
     ]
     world = World(askings=asked, answered_s=[None] * case.requests)
     async with AsyncExitStack() as stack:
-        mock = await serve(
-            case.settings,
-            clock=ModelClock(origin=0.0),
-            warm=(),  # a picture is drawn when somebody gets one: no virtual time passes meanwhile
-        )
+        mock = await serve(case.settings, clock=ModelClock(origin=0.0), warm=())
+        mock.upstream.press = _press()
         stack.push_async_callback(mock.close)
         stage = _Stage(case, world, clock, stack)
         ask = await stage.set_up((mock.host, mock.port))
@@ -280,7 +304,7 @@ class _Stage:
             host=address[0],
             port=address[1],
             clock=self._clock,
-            layer=self._case.topology.client,
+            layer=self._case.seen.client,
             sinks=Sinks(attempts=lambda _: None, spans=self._world.spans.append),
             tries=self._case.tries,
         )

@@ -73,6 +73,7 @@ def print_report(console: Console, report: Report, chain: str) -> None:
         markup=False,
         style="dim",
     )
+    console.print(_compared(report.cases), highlight=False, markup=False, style="dim")
     for warning in report.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     if report.findings:
@@ -153,6 +154,18 @@ def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
         )
         table.add_row(*row, *(() if narrow else (Text(cutters or "-"),)))
     return table
+
+
+def _compared(cases: tuple[Checked, ...]) -> str:
+    """Forecast and proof beside each other: how far apart, and whether by more than chance."""
+    widest = max(cases, key=lambda case: abs(case.difference.delivered)).difference
+    chance = "chance" if all(case.difference.within_sampling_error for case in cases) else "MORE than chance"
+    asked = sum(case.seen.requests for case in cases)
+    surprises = sum(case.difference.requests for case in cases)
+    return (
+        f"difference: {widest.delivered * 100:+.1f} points delivered at most, which is {chance}; given the same "
+        f"generations, {asked - surprises:,} of {asked:,} requests ended as the formula says"
+    )
 
 
 def _who(case: Checked) -> str:

@@ -316,6 +316,7 @@ def test_a_person_reads_the_answer_first() -> None:
     assert "nginx cuts 100% of requests by proxy_read_timeout" in text
     assert "3 generations are paid for each request" in " ".join(text.split())
     assert "fix: proxy_read_timeout 390s;" in text
+    assert "10 of 10 requests ended as the formula says" in " ".join(text.split())
     assert "proved: 100% delivered" in text
     assert max(len(line) for line in lines) <= 110
 

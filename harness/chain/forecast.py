@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.chain.layers import Answer, Buffering, MidBody
-from harness.chain.modes import POLL_S
+from harness.chain.modes import POLL_S, seen_in
 from harness.chain.profiles import Floats, usd
 from harness.chain.timers import Phase, TimerKind
 
@@ -163,15 +163,15 @@ def forecast(
 
     fates = fates_of(topology, mode, draw, requests=requests, dice=dice)
     price = usd(topology.upstream.model, profile.size, profile.quality, partials=mode.partials)
-    return figures(topology, fates, price_usd=price)
+    return figures(seen_in(mode, topology), fates, price_usd=price)
 
 
 def fates_of(
     topology: Topology, mode: Mode, draw: Draw, *, requests: int, dice: np.random.Generator
 ) -> Fates:
     """Request by request, with generation times from `draw`; `dice` decide the back-off alone."""
-    hops = () if mode.job else topology.hops
-    guards = (_Guard.of(topology.client), *(_Guard.of(layer) for layer in hops))
+    topology = seen_in(mode, topology)
+    guards = tuple(_Guard.of(layer) for layer in topology.layers)
     heartbeat_s = topology.upstream.heartbeat_s if mode.stream else None
     tries = mode.tries or topology.client.retries.tries
     fates = Fates.of(requests)

@@ -121,6 +121,14 @@ def test_a_job_is_seen_by_no_limit_of_the_chain() -> None:
     assert (figures.delivered, figures.p50_s) == (1.0, 195.0)
 
 
+def test_a_job_s_worker_is_an_sdk_whatever_asks_for_it() -> None:
+    """A no-code tool gives up after 30 s; the worker that makes the call for it does not."""
+    zapier = preset("zapier")
+
+    assert of(chain(client=zapier), 193).delivered == 0
+    assert of(chain(client=zapier), 193, "async").delivered == 1
+
+
 def test_the_client_s_own_timer_cuts_too() -> None:
     """600 s of silence end an attempt without any hop."""
     assert cut(of(chain(), 601)) == ("openai-python", "first_byte", "wait")
