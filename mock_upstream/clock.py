@@ -39,6 +39,10 @@ class ModelClock:
             self.origin = time_s
         return (time_s - self.origin) * self.scale
 
+    def origin_on_machine_s(self) -> float:
+        """The origin on the timeline that all processes of this machine share, in model seconds."""
+        return self._origin() * self.scale
+
     def loop_instant(self, at_s: float) -> float:
         """The event loop's time at which the model's clock will show `at_s`."""
         return self._origin() + at_s / self.scale

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from mock_upstream import errors
 from mock_upstream.buckets import Draw, MemoryStore, Store, StoreGone
+from mock_upstream.clock import ModelClock
 from mock_upstream.dice import Dice
 from mock_upstream.errors import ApiError
 from mock_upstream.parameters import Order
@@ -197,12 +198,12 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest}" if minutes else rest
 
 
-def make_store(quota: Quota) -> Store:
-    """Where the levels of this quota are kept."""
+def make_store(quota: Quota, clock: ModelClock) -> Store:
+    """Where the levels of this quota are kept; shared ones are timed by the clock that all processes share."""
     if quota.redis is None:
         return MemoryStore()
     try:
         from mock_upstream.redis_store import RedisStore  # noqa: PLC0415 - only who shares a quota needs redis
     except ImportError as error:
         raise StoreGone("a shared quota needs the package redis: pip install redis") from error
-    return RedisStore(quota.redis, quota.redis_prefix)
+    return RedisStore(quota.redis, quota.redis_prefix, clock.origin_on_machine_s)

@@ -1,6 +1,6 @@
 """Bucket levels in a Redis, so that several processes share one quota. Needs the package `redis`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -35,15 +35,17 @@ return told
 class RedisStore:
     """Levels in a Redis, shared by everyone who names the same address and prefix."""
 
-    def __init__(self, url: str, prefix: str) -> None:
+    def __init__(self, url: str, prefix: str, origin_s: Callable[[], float] = lambda: 0.0) -> None:
         self._redis: Redis = Redis.from_url(url)
         self._script = self._redis.register_script(_SCRIPT)
         self._url, self._prefix = url, prefix
+        # Each process counts from its own start; a bucket they share must fill by a clock they share.
+        self._origin_s = origin_s
 
     async def draw(self, draws: Sequence[Draw], now_s: float) -> Drawn:
         """Take from all of these buckets, or from none."""
         keys = [f"{self._prefix}{draw.bucket}" for draw in draws]
-        numbers = [repr(now_s)]
+        numbers = [repr(self._origin_s() + now_s)]
         for draw in draws:
             numbers += [repr(draw.capacity), repr(draw.per_s), repr(draw.amount)]
         try:

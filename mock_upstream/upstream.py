@@ -55,7 +55,7 @@ class Upstream:
 
     def __post_init__(self) -> None:
         check_files(self.settings)
-        self.gate = Gate(make_store(self.settings.quota))
+        self.gate = Gate(make_store(self.settings.quota, self.clock))
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
@@ -68,7 +68,7 @@ class Upstream:
             self.sightings = Sightings(settings.seed, self.worker)
         if settings.quota.redis != before.quota.redis:
             await self.gate.store.close()
-            self.gate.store = make_store(settings.quota)
+            self.gate.store = make_store(settings.quota, self.clock)
         if self.relay is not None and settings.network != before.network:
             self.relay.travel(settings.network)
 

@@ -104,6 +104,25 @@ def test_two_processes_share_one_quota(redis: str, tmp_path: Path) -> None:
     assert limit <= admitted <= limit + took_s * limit / 60
 
 
+def test_processes_started_minutes_apart_fill_no_bucket_twice(redis: str) -> None:
+    """A process that began later counts from a later origin; the bucket they share fills by one clock."""
+
+    async def play() -> list[bool]:
+        early, late = RedisStore(redis, "apart:", lambda: 100.0), RedisStore(redis, "apart:", lambda: 400.0)
+        draw = [Draw("images", 5, 5 / 60, 5)]
+        try:
+            return [
+                (await late.draw(draw, 0.0)).granted,
+                (await early.draw(draw, 301.0)).granted,
+                (await early.draw(draw, 361.0)).granted,
+            ]
+        finally:
+            await early.close()
+            await late.close()
+
+    assert asyncio.run(play()) == [True, False, True]
+
+
 def test_store_that_is_gone() -> None:
     """A shared quota that cannot be reached is said so, and lets nobody in."""
 
