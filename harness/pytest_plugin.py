@@ -62,11 +62,12 @@ def whocut_upstream(_whocut_stand: Stand) -> WhocutUpstream:
 
 
 @pytest.fixture
-def whocut_chain(_whocut_stand: Stand) -> WhocutChain:
+def whocut_chain(request: pytest.FixtureRequest, _whocut_stand: Stand) -> WhocutChain:
     """The chain in front of the mock: `base_url`, `attempts`, `verdict()`, and the assertions."""
     from harness.plugin.chain import WhocutChain  # noqa: PLC0415  # see above
+    from harness.plugin.serving import ROUTER  # noqa: PLC0415  # see above
 
-    return WhocutChain(_whocut_stand)
+    return WhocutChain(_whocut_stand, request.node.stash.get(ROUTER, None))
 
 
 def _chain_argument(request: pytest.FixtureRequest) -> object:

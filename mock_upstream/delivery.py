@@ -44,6 +44,8 @@ async def taken(transport: asyncio.Transport) -> str:
         return ASSUMED
     if transport.is_closing():
         raise CallerGone("the connection was lost while the answer was being written")
+    if sock.fileno() < 0:
+        return ASSUMED  # a transport in memory: there is no kernel to be asked
     if _unsent_bytes(sock.fileno()) == 0:
         return TAKEN
     return await _when_sent(sock.fileno())

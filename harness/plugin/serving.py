@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.clock import VirtualLoop
+from harness.contract.memory import MemoryLoop
 from harness.contract.stage import Stage
 from harness.contract.stands import ScaledStand, Stand, VirtualStand
 from harness.errors import WhocutError
 from harness.plugin.marks import Wanted, wanted
 from harness.plugin.network import loopback_only
+from harness.plugin.routes import new_router, routed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FAILED = pytest.StashKey[bool]()
+ROUTER = pytest.StashKey[Any]()
 _DRAWN = 3  # requests drawn below a failure
 
 
@@ -28,15 +31,18 @@ def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
     __tracebackhide__ = True
     _refuse_if_claimed(node)
     try:
-        stand = _stand(wanted(node, chain))
+        asked = wanted(node, chain)
+        stand = _stand(asked)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
-    with loopback_only() as tried:
-        try:
-            stand.start()
-            yield stand
-        finally:
-            stand.close()
+    with loopback_only() as tried, ExitStack() as stack:
+        stack.callback(stand.close)
+        stand.start()
+        if asked.tier == "respx":
+            router = _router(stand)
+            stack.enter_context(routed(router))
+            node.stash[ROUTER] = router
+        yield stand
     if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
         pytest.fail(tried[0], pytrace=False)
 
@@ -46,7 +52,16 @@ def _stand(asked: Wanted) -> Stand:
         return ScaledStand(
             Stage(topology=asked.topology, settings=asked.settings, scale=asked.scale, divides_waits=True)
         )
-    return VirtualStand(Stage(topology=asked.topology, settings=asked.settings))
+    stage = Stage(topology=asked.topology, settings=asked.settings)
+    return VirtualStand(stage, MemoryLoop if asked.tier == "respx" else VirtualLoop)
+
+
+def _router(stand: Stand) -> Any:
+    __tracebackhide__ = True
+    try:
+        return new_router(stand.stage.tap.port)
+    except WhocutError as error:
+        pytest.fail(f"whocut: {error}", pytrace=False)
 
 
 def _refuse_if_claimed(node: pytest.Item) -> None:
