@@ -79,7 +79,8 @@ def _chain_argument(request: pytest.FixtureRequest) -> object:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an async test that is ours; leave every other test to whoever else claims it."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+    # Another plugin may have wrapped every async test into a plain function (asyncio_mode=auto).
+    if not inspect.iscoroutinefunction(inspect.unwrap(pyfuncitem.obj)):
         return None
     stand = pyfuncitem.stash.get(_stand, None)
     ours = stand is not None or pyfuncitem.get_closest_marker("whocut") is not None

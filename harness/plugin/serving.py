@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,11 @@ def _router(stand: Stand) -> Any:
 def _refuse_if_claimed(node: pytest.Item) -> None:
     """A test cannot run on two loops: on another plugin's it would wait for our stage for ever."""
     __tracebackhide__ = True
+    written = {
+        mark.name for holder in ("obj", "cls", "module") for mark in _marks(getattr(node, holder, None))
+    }
     for name in ("asyncio", "anyio", "trio"):
-        if node.get_closest_marker(name) is not None:
+        if name in written:
             pytest.fail(
                 f"whocut: {node.name} is marked '{name}' and asks for a whocut fixture: only one of them can "
                 "run it. Take the mark away; whocut runs async tests by itself",
@@ -76,10 +80,22 @@ def _refuse_if_claimed(node: pytest.Item) -> None:
             )
 
 
+def _marks(holder: object) -> list[pytest.Mark]:
+    """The marks that somebody wrote on a function, a class or a module; not those a plugin gave to all tests."""
+    marks: Any = getattr(holder, "pytestmark", [])
+    decorators: list[Any] = marks if isinstance(marks, list) else [marks]
+    return [getattr(mark, "mark", mark) for mark in decorators]
+
+
 def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str, Any]) -> None:
     """Run an async test where its stage plays; without one, in virtual time all the same."""
     __tracebackhide__ = True
-    test = item.obj(**arguments)
+    function = item.obj
+    if not inspect.iscoroutinefunction(function):
+        function = inspect.unwrap(function)
+        if item.cls is not None:  # the wrapper knew its instance, the function in it does not
+            function = function.__get__(item.instance)
+    test = function(**arguments)
     if stand is not None:
         stand.run(test)
         return

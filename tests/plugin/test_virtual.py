@@ -277,6 +277,39 @@ async def test_claimed(whocut_chain):
     seen(result, "only one of them can run it")
 
 
+def test_a_plugin_that_wraps_every_async_test_is_no_hindrance(pytester: pytest.Pytester) -> None:
+    """Where another plugin makes plain functions of all async tests, ours still run in virtual time."""
+    pytester.makeconftest(
+        """
+import asyncio, functools, inspect, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    test = item.obj
+    if inspect.iscoroutinefunction(test):
+        @functools.wraps(test)
+        def wrapped(**arguments):
+            return asyncio.run(test(**arguments))
+        item.obj = wrapped
+"""
+    )
+    text = """
+import asyncio
+
+class TestOurs:
+    async def test_method(self, whocut_chain):
+        assert type(asyncio.get_running_loop()).__name__ == "VirtualLoop"
+
+async def test_function(whocut_chain):
+    assert type(asyncio.get_running_loop()).__name__ == "VirtualLoop"
+
+async def test_theirs():
+    assert type(asyncio.get_running_loop()).__name__ != "VirtualLoop"
+"""
+
+    outcome(pytester, text).assert_outcomes(passed=3)
+
+
 @pytest.mark.parametrize("module", ["harness.pytest_plugin"])
 def test_importing_the_plugin_imports_nothing_heavy(module: str) -> None:
     """Pytest pays for our plugin with no import of ours, of the SDK's or of any server's."""
