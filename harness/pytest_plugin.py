@@ -62,11 +62,12 @@ def whocut_upstream(_whocut_stand: Stand) -> WhocutUpstream:
 
 
 @pytest.fixture
-def whocut_chain(_whocut_stand: Stand) -> WhocutChain:
+def whocut_chain(request: pytest.FixtureRequest, _whocut_stand: Stand) -> WhocutChain:
     """The chain in front of the mock: `base_url`, `attempts`, `verdict()`, and the assertions."""
     from harness.plugin.chain import WhocutChain  # noqa: PLC0415  # see above
+    from harness.plugin.serving import ROUTER  # noqa: PLC0415  # see above
 
-    return WhocutChain(_whocut_stand)
+    return WhocutChain(_whocut_stand, request.node.stash.get(ROUTER, None))
 
 
 def _chain_argument(request: pytest.FixtureRequest) -> object:
@@ -78,7 +79,8 @@ def _chain_argument(request: pytest.FixtureRequest) -> object:
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an async test that is ours; leave every other test to whoever else claims it."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+    # Another plugin may have wrapped every async test into a plain function (asyncio_mode=auto).
+    if not inspect.iscoroutinefunction(inspect.unwrap(pyfuncitem.obj)):
         return None
     stand = pyfuncitem.stash.get(_stand, None)
     ours = stand is not None or pyfuncitem.get_closest_marker("whocut") is not None

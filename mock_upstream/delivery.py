@@ -41,6 +41,8 @@ async def taken(transport: asyncio.Transport) -> str:
         return ASSUMED
     if transport.is_closing():
         raise CallerGone("the connection was lost while the answer was being written")
+    if sock.fileno() < 0:
+        return ASSUMED  # a transport in memory: there is no kernel to be asked
     if transport.get_write_buffer_size() == 0 and _unsent_bytes(sock.fileno()) == 0:
         return TAKEN
     return await _when_sent(transport, sock.fileno())

@@ -73,6 +73,7 @@ def prepare(wanted: Mapping[str, Any], *, stream: bool = True) -> Prepared:
     )
     if stream and "stream" not in sent and (sent.get("n") or 1) == 1:
         sent["stream"] = True
+    if sent.get("stream"):
         sent.setdefault("partial_images", PARTIAL_IMAGES)
     removed = {}
     for strip in STRIPS:

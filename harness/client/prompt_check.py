@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, RootModel, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from harness.chain.yamlfile import YamlFile
 from harness.errors import BadInput
@@ -51,8 +51,12 @@ class PromptRule(BaseModel):
         return found[0] if found else None
 
 
-class _Rules(RootModel[tuple[PromptRule, ...]]):
+class _RuleFile(BaseModel):
     """A rule file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[PromptRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def read_rules(path: str | Path | None = None) -> tuple[PromptRule, ...]:
     Raises:
         BadFile: the first mistake, with its line.
     """
-    return YamlFile.read(Path(path) if path else SHIPPED_RULES).validate(_Rules).root
+    return YamlFile.read(Path(path) if path else SHIPPED_RULES).validate(_RuleFile).rules
 
 
 @lru_cache(maxsize=256)

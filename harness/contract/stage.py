@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.clock import Clock, VirtualLoop
 from harness.contract.account import Account
+from harness.contract.memory import MemoryLoop
 from harness.contract.tap import Tap
 from harness.path.chain import RunningChain, start_chain
 from mock_upstream import ModelClock, Running, Settings, serve
@@ -48,7 +49,8 @@ class Stage:
             # The calendar begins today: a client holds a date in Retry-After against its machine's own.
             clock = loop.clock(clock.epoch_unix_s)
         model_clock = ModelClock(clock.scale, clock.origin, clock.epoch_unix_s)
-        mock = self._mock = await serve(self.settings, clock=model_clock, warm=())
+        listener: Any = loop.listener() if isinstance(loop, MemoryLoop) else None
+        mock = self._mock = await serve(self.settings, clock=model_clock, warm=(), sock=listener)
         # Drawing a picture takes longer than everything else here, and it is the same one for every stage.
         mock.upstream.press = _press_of_seed.setdefault(self.settings.seed, mock.upstream.press)
         self._chain = await start_chain(
@@ -101,6 +103,7 @@ class Stage:
 
     def account(self) -> Account:
         """All that is known by now."""
+        self.tap.look()
         return Account(self.topology, tuple(self.tap.seen), tuple(self.spans), tuple(self.ledger()))
 
     async def settled(self) -> None:

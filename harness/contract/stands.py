@@ -15,7 +15,7 @@ from harness.clock.clock import pause
 from harness.errors import CouldNotRun
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from harness.contract.account import Account
     from harness.contract.stage import Stage
@@ -57,9 +57,9 @@ class Stand(Protocol):
 class VirtualStand:
     """One loop of virtual time for the stage and for the client: exact, and instant."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, loop_factory: Callable[[], VirtualLoop] = VirtualLoop) -> None:
         self.stage = stage
-        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
+        self._runner = asyncio.Runner(loop_factory=loop_factory)
 
     def start(self) -> None:
         """Begin to serve."""

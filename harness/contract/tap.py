@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
+import socket
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
+from harness.contract.memory import MemoryTransport
 from harness.contract.plants import Canned, Fault, Plants
 from harness.contract.sighting import Sighting
 from harness.errors import Malformed
@@ -79,6 +82,11 @@ class Tap:
         self._numbers += 1
         return self._numbers
 
+    def look(self) -> None:
+        """Notice clients that have left in this very turn of the loop, before the loop tells of it."""
+        for connection in list(self.connections):
+            connection.look()
+
     async def close(self) -> None:
         """Stop listening and leave no connection behind."""
         if self._server is not None:
@@ -89,6 +97,9 @@ class Tap:
             await asyncio.sleep(0)
         if self._server is not None:
             await self._server.wait_closed()
+
+    def _model_s(self, client_s: float | None) -> float | None:
+        return None if client_s is None else client_s * self.clock.scale
 
     def sight(self, raw: bytes, body: bytes, connection: int) -> Sighting:
         """Write down that an attempt has begun."""
@@ -105,7 +116,7 @@ class Tap:
             body=_json(body),
             connection=connection,
             retry_count=_number(headers.get("x-stainless-retry-count")),
-            read_timeout_s=_seconds(headers.get("x-stainless-read-timeout")),
+            read_timeout_s=self._model_s(_seconds(headers.get("x-stainless-read-timeout"))),
             came_in=parse_traceparent(headers.get("traceparent", "")),
         )
         self.seen.append(sighting)
@@ -255,6 +266,11 @@ class _Caller(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def look(self) -> None:
+        """Whether the client has closed its side already."""
+        if self.sighting is not None and self.transport is not None and _has_closed(self.transport):
+            self._gone()
+
     def eof_received(self) -> bool:
         """The client has closed its side: it waits for nothing any more."""
         self._gone()
@@ -375,6 +391,22 @@ class _Upstream(asyncio.Protocol):
         self._caller = None
         if self._transport is not None:
             self._transport.abort()
+
+
+def _has_closed(transport: asyncio.Transport) -> bool:
+    """Whether nothing but an end is left to be read."""
+    if isinstance(transport, MemoryTransport):
+        return transport.peer_has_closed
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return True
+    with socket.socket(fileno=os.dup(sock.fileno())) as probe:
+        try:
+            return not probe.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 def _with_fields(raw: bytes, added: list[str]) -> bytes:

@@ -41,8 +41,20 @@ class WhocutUpstream:
 class WhocutChain:
     """The chain in front of the mock, and what was seen of every client that dialled it."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Stand, router: Any = None) -> None:
         self._stand = stand
+        self._router = router
+
+    @property
+    def routes(self) -> Any:
+        """The respx router of this test, for routes of its own beside the chain's.
+
+        Raises:
+            BadInput: this is another tier.
+        """
+        if self._router is None:
+            raise BadInput("only the respx tier has routes: @pytest.mark.whocut(tier='respx')")
+        return self._router
 
     @property
     def base_url(self) -> str:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+import inspect
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.clock import VirtualLoop
+from harness.contract.memory import MemoryLoop
 from harness.contract.stage import Stage
 from harness.contract.stands import ScaledStand, Stand, VirtualStand
 from harness.errors import WhocutError
 from harness.plugin.marks import Wanted, wanted
 from harness.plugin.network import loopback_only
+from harness.plugin.routes import new_router, routed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FAILED = pytest.StashKey[bool]()
+ROUTER = pytest.StashKey[Any]()
 _DRAWN = 3  # requests drawn below a failure
 
 
@@ -28,15 +32,18 @@ def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
     __tracebackhide__ = True
     _refuse_if_claimed(node)
     try:
-        stand = _stand(wanted(node, chain))
+        asked = wanted(node, chain)
+        stand = _stand(asked)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
-    with loopback_only() as tried:
-        try:
-            stand.start()
-            yield stand
-        finally:
-            stand.close()
+    with loopback_only() as tried, ExitStack() as stack:
+        stack.callback(stand.close)
+        stand.start()
+        if asked.tier == "respx":
+            router = _router(stand)
+            stack.enter_context(routed(router))
+            node.stash[ROUTER] = router
+        yield stand
     if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
         pytest.fail(tried[0], pytrace=False)
 
@@ -46,14 +53,26 @@ def _stand(asked: Wanted) -> Stand:
         return ScaledStand(
             Stage(topology=asked.topology, settings=asked.settings, scale=asked.scale, divides_waits=True)
         )
-    return VirtualStand(Stage(topology=asked.topology, settings=asked.settings))
+    stage = Stage(topology=asked.topology, settings=asked.settings)
+    return VirtualStand(stage, MemoryLoop if asked.tier == "respx" else VirtualLoop)
+
+
+def _router(stand: Stand) -> Any:
+    __tracebackhide__ = True
+    try:
+        return new_router(stand.stage.tap.port)
+    except WhocutError as error:
+        pytest.fail(f"whocut: {error}", pytrace=False)
 
 
 def _refuse_if_claimed(node: pytest.Item) -> None:
     """A test cannot run on two loops: on another plugin's it would wait for our stage for ever."""
     __tracebackhide__ = True
+    written = {
+        mark.name for holder in ("obj", "cls", "module") for mark in _marks(getattr(node, holder, None))
+    }
     for name in ("asyncio", "anyio", "trio"):
-        if node.get_closest_marker(name) is not None:
+        if name in written:
             pytest.fail(
                 f"whocut: {node.name} is marked '{name}' and asks for a whocut fixture: only one of them can "
                 "run it. Take the mark away; whocut runs async tests by itself",
@@ -61,10 +80,22 @@ def _refuse_if_claimed(node: pytest.Item) -> None:
             )
 
 
+def _marks(holder: object) -> list[pytest.Mark]:
+    """The marks that somebody wrote on a function, a class or a module; not those a plugin gave to all tests."""
+    marks: Any = getattr(holder, "pytestmark", [])
+    decorators: list[Any] = marks if isinstance(marks, list) else [marks]
+    return [getattr(mark, "mark", mark) for mark in decorators]
+
+
 def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str, Any]) -> None:
     """Run an async test where its stage plays; without one, in virtual time all the same."""
     __tracebackhide__ = True
-    test = item.obj(**arguments)
+    function = item.obj
+    if not inspect.iscoroutinefunction(function):
+        function = inspect.unwrap(function)
+        if item.cls is not None:  # the wrapper knew its instance, the function in it does not
+            function = function.__get__(item.instance)
+    test = function(**arguments)
     if stand is not None:
         stand.run(test)
         return

@@ -3,12 +3,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import numpy as np  # pytester unloads what a run imports, and numpy and pydantic cannot be loaded twice
-import openai
 import pytest
 
-import harness.plugin.chain
-import harness.plugin.serving
+from tests.plugin.kept import LOADED
 
 pytest_plugins = "pytester"
 
@@ -24,7 +21,7 @@ async def test_bills_once(whocut_chain):
 """
 
 
-KEPT_LOADED = (np, openai, harness.plugin.serving, harness.plugin.chain)
+assert LOADED
 
 
 def outcome(pytester: pytest.Pytester, text: str, *options: str) -> pytest.RunResult:
@@ -278,6 +275,39 @@ async def test_claimed(whocut_chain):
 
     result.assert_outcomes(errors=1)
     seen(result, "only one of them can run it")
+
+
+def test_a_plugin_that_wraps_every_async_test_is_no_hindrance(pytester: pytest.Pytester) -> None:
+    """Where another plugin makes plain functions of all async tests, ours still run in virtual time."""
+    pytester.makeconftest(
+        """
+import asyncio, functools, inspect, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    test = item.obj
+    if inspect.iscoroutinefunction(test):
+        @functools.wraps(test)
+        def wrapped(**arguments):
+            return asyncio.run(test(**arguments))
+        item.obj = wrapped
+"""
+    )
+    text = """
+import asyncio
+
+class TestOurs:
+    async def test_method(self, whocut_chain):
+        assert type(asyncio.get_running_loop()).__name__ == "VirtualLoop"
+
+async def test_function(whocut_chain):
+    assert type(asyncio.get_running_loop()).__name__ == "VirtualLoop"
+
+async def test_theirs():
+    assert type(asyncio.get_running_loop()).__name__ != "VirtualLoop"
+"""
+
+    outcome(pytester, text).assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize("module", ["harness.pytest_plugin"])

@@ -1,0 +1,29 @@
+"""pytester unloads what a run of its own has imported. What cannot be loaded twice is loaded here, before it."""
+
+import anyio._backends._asyncio
+import httpcore
+import httpcore2
+import httpx
+import httpx2
+import numpy as np
+import openai
+import respx
+
+import harness.client.reference_client
+import harness.plugin.chain
+import harness.plugin.serving
+
+# Two copies of a library do not know each other's exceptions, and numpy refuses to be loaded again at all.
+LOADED = (
+    anyio._backends._asyncio,
+    httpcore,
+    httpcore2,
+    httpx,
+    httpx2,
+    np,
+    openai,
+    respx,
+    harness.client.reference_client,
+    harness.plugin.chain,
+    harness.plugin.serving,
+)
