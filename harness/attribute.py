@@ -1,7 +1,8 @@
 """Material from elsewhere to verdicts: spans of any service and logs of any gateway, put together for the command.
 
 With `--chain` the layers and their limits are known. Without it they are read from the material: from how spans
-stand in each other, and from the order in which logs are given, from the caller to the upstream.
+stand in each other, and, where no parent in a log says better, from the order in which logs are given: from the
+caller to the upstream.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
-    topology = chain or _topology_of(ours, legs, logs)
+    topology = chain or _topology_of(ours, legs, logs, accounts)
     placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):
@@ -217,23 +218,39 @@ def _epoch(ours: Sequence[Span]) -> float:
 # --- the chain --------------------------------------------------------------------------------------------
 
 
-def _topology_of(ours: Iterable[Span], legs: Sequence[Leg], logs: Sequence[LogFile]) -> Topology:
-    """The chain as the material shows it."""
-    depths: dict[str, int] = {}
+def _topology_of(
+    ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
+) -> Topology:
+    """The chain as the material shows it: spans by how they stand in each other, logs between them."""
+    depths: dict[str, float] = {}
     for span in ours:
         if names.POSITION in span.attributes:
-            depths[span.layer] = int(span.attributes[names.POSITION])
+            depths[span.layer] = float(span.attributes[names.POSITION])
     for leg in legs:
-        known = depths.get(leg.account.layer)
-        depths[leg.account.layer] = leg.depth if known is None else max(known, leg.depth)
+        depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
     client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
+    between = _depths_of_logs(ours, legs, accounts) if depths else {}
+    for file in logs:
+        depths.setdefault(file.layer, between.get(file.layer, float("inf")))
     order = sorted((name for name in depths if name != client), key=lambda name: depths[name])
-    order += [file.layer for file in logs if file.layer not in depths]
     return Topology(
         name="from the material",
         client=Layer(name=client, title=client, role=Role.CLIENT),
-        hops=tuple(_layer(name) for name in dict.fromkeys(order)),
+        hops=tuple(_layer(name) for name in order),
     )
+
+
+def _depths_of_logs(
+    ours: Iterable[Span], legs: Iterable[Leg], accounts: Iterable[Account]
+) -> dict[str, float]:
+    """Where layers that only have logs stand: right behind the layer whose span is the parent in the log."""
+    depth_of = {span.span_id: float(span.attributes.get(names.POSITION, 0)) for span in ours}
+    depth_of |= {span_id: float(leg.depth) for leg in legs for span_id in leg.span_ids}
+    votes: dict[str, Counter[float]] = {}
+    for account in accounts:
+        if account.parent_id in depth_of:
+            votes.setdefault(account.layer, Counter())[depth_of[account.parent_id] + 0.5] += 1
+    return {layer: counted.most_common(1)[0][0] for layer, counted in votes.items()}
 
 
 def _layer(name: str) -> Layer:
