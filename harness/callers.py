@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 KEY: Final = "sk-whocut-check"
 PATH: Final = "/v1/images/generations"
 _RETRIED = frozenset({408, 409, 429})
+# Many callers then share instants, and a clock that jumps from one to the next has a fifth of the way.
+_GRID_S: Final = 0.005
 _BACK_OFF_S, _BACK_OFF_MOST_S, _JITTER, _RETRY_AFTER_MOST_S = 0.5, 8.0, 0.25, 120.0
 
 
@@ -112,8 +114,8 @@ class LightCaller:
         if 0 < asked_s <= _RETRY_AFTER_MOST_S:
             return asked_s
         back_off_s = min(_BACK_OFF_S * 2 ** (number - 1), _BACK_OFF_MOST_S)
-        jitter: float = _JITTER * self._dice.random()
-        return float(back_off_s * (1 - jitter))
+        jitter = _JITTER * self._dice.random()
+        return float(round(back_off_s * (1 - jitter) / _GRID_S) * _GRID_S)
 
     async def close(self) -> None:
         """Each attempt has closed its own connection."""

@@ -14,9 +14,10 @@ import numpy as np
 
 from harness.chain.audit import Finding, audit
 from harness.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
-from harness.chain.modes import parse_mode
+from harness.chain.modes import parse_mode, seen_in
 from harness.chain.profiles import Floats, parse_profile, profile_of
 from harness.chain.remedy import Remedy, Situation, numbers_of, remedy
+from harness.chain.timers import TimerKind
 from harness.chain.want import Want, parse_want, parse_wants
 from harness.errors import BadInput, nearest
 from harness.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
@@ -24,9 +25,9 @@ from harness.trace.records import Outcome
 from harness.verdict.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from harness.chain.layers import Topology
+    from harness.chain.layers import Layer, Topology
     from harness.chain.modes import Mode
     from harness.chain.profiles import Profile
 
@@ -35,6 +36,7 @@ _SDK_REQUESTS = 100
 # A job is asked for dozens of times; a hundred of them show as much as a thousand.
 _JOB_REQUESTS = 100
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
+How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
 MISSED = parse_want("delivered>=0.999")
@@ -101,6 +103,7 @@ class Fixed:
     mode: Mode
     wants: tuple[Want, ...]
     remedy: Remedy | None
+    how: How = "smallest"
     seen: Figures | None = None
 
     @property
@@ -114,6 +117,7 @@ class Fixed:
         return {
             "profile": self.profile.name,
             "mode": self.mode.name,
+            "how": self.how,
             "wants": [str(want) for want in self.wants],
             "changes": [
                 {"layer": change.layer, "line": change.line, "says": change.says} for change in found.changes
@@ -212,7 +216,9 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         for mode in plan.modes
     )
     findings = dict.fromkeys(finding for profile in profiles for finding in audit(plan.topology, profile))
-    fixes = tuple(_fixed(plan, case, show) for case in cases if plan.fix and _misses(plan, case))
+    fixes = tuple(
+        fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
+    )
     return Report(
         topology=plan.topology,
         cases=cases,
@@ -274,16 +280,18 @@ def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) 
         mode=situation.mode,
         requests=requests,
         seed=plan.seed,
-        caller=_caller(plan, requests),
+        caller=_caller(plan, seen_in(situation.mode, situation.topology).client, requests),
     )
     what = f"proving {situation.profile.name}, {situation.mode.name}"
     return prove(case, lambda done: show(Progress(what, done, requests))), case
 
 
-def _caller(plan: Plan, requests: int) -> CallerKind:
+def _caller(plan: Plan, client: Layer, requests: int) -> CallerKind:
     if plan.caller != "auto":
         return plan.caller
-    official = plan.topology.client.preset in SDK_CLIENTS
+    # The SDK has one limit for both silences; a chain that tells them apart needs a caller that does.
+    one_limit = client.limit_s(TimerKind.FIRST_BYTE) == client.limit_s(TimerKind.IDLE)
+    official = client.preset in SDK_CLIENTS and one_limit and TimerKind.TOTAL not in client.timers
     return "openai-sdk" if official and requests <= _SDK_REQUESTS else "light"
 
 
@@ -326,7 +334,7 @@ def surprises(case: Case, proof: Proof) -> set[int]:
             None
             if fates.layer[number] == NOBODY
             else (
-                case.topology.layers[fates.layer[number]].name,
+                case.seen.layers[fates.layer[number]].name,
                 kind_of(fates.timer[number]),
                 phase_of(fates.phase[number]),
             )
@@ -370,12 +378,23 @@ def _misses(plan: Plan, case: Checked) -> bool:
     return not all(want.holds(numbers_of(case.seen)) for want in _wanted(plan))
 
 
-def _fixed(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Fixed:
+def _fixes(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Iterator[Fixed]:
+    """The smallest fix; and where that changes a program, the smallest that does not, if there is one."""
     situation = Situation(topology=plan.topology, profile=case.profile, mode=case.mode)
     wants = _wanted(plan)
-    found = remedy(situation, wants)
+    smallest = remedy(situation, wants)
+    yield _fixed(plan, case, smallest, "smallest", show)
+    if smallest is not None and not all(change.configuration for change in smallest.changes):
+        alone = remedy(situation, wants, configuration_alone=True)
+        if alone is not None:
+            yield _fixed(plan, case, alone, "configuration alone", show)
+
+
+def _fixed(
+    plan: Plan, case: Checked, found: Remedy | None, how: How, show: Callable[[Progress], None]
+) -> Fixed:
     seen = None
     if found is not None:
         proof, _ = _proved(replace(plan, seed=plan.seed + 1), found.after, show)
         seen = proof.figures
-    return Fixed(profile=case.profile, mode=case.mode, wants=wants, remedy=found, seen=seen)
+    return Fixed(profile=case.profile, mode=case.mode, wants=_wanted(plan), remedy=found, how=how, seen=seen)

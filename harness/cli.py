@@ -18,7 +18,7 @@ from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
 from harness.chain.want import parse_wants
 from harness.clock import parse_clock
-from harness.errors import BadInput, WhocutError, nearest
+from harness.errors import BadInput, CouldNotRun, WhocutError, nearest
 from harness.show import ShowProgress, print_summary
 
 if TYPE_CHECKING:
@@ -139,6 +139,19 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         _fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def upstream(context: typer.Context) -> None:
+    """Serve the mock upstream alone, for any client in any language.
+
+    Example: whocut upstream --port 8080 --clock scaled:100 --seed 7
+    """
+    from mock_upstream.cli import main as serve_mock  # noqa: PLC0415  # keeps --help quick
+
+    raise typer.Exit(serve_mock(context.args))
+
+
 @app.command()
 def why(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
@@ -202,12 +215,15 @@ def check(
 
     topology = read_topology(find_chain(chain, CHAINS))
     plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
-    with ShowCheck(Console(stderr=True)) as progress:
-        checked = check_chain(plan, progress.show)
+    try:
+        with ShowCheck(Console(stderr=True)) as progress:
+            checked = check_chain(plan, progress.show)
+    except KeyboardInterrupt:
+        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
     if as_json:
         _print_json(checked.as_json())
     else:
-        print_report(Console(), checked)
+        print_report(Console(), checked, chain)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
 
@@ -324,6 +340,43 @@ def attribute_command(
     else:
         for line in attributed.as_words():
             typer.echo(line)
+
+
+@app.command()
+def policy(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="MODULE:CALLABLE that takes base_url and api_key and returns an OpenAI-like client."
+        ),
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option(help="A program instead: it asks OPENAI_BASE_URL for one image.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="ID=reason: a broken check that is meant to be; may be repeated.")
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option(help="Only this check, by its id; may be repeated.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the score card as Markdown here.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Hold a client to the retry contract: some thirty checks, a score card, exit 1 on a broken obligatory one.
+
+    Example: whocut policy harness.client:async_reference --markdown card.md
+    """
+    from harness.policy import hold_to_contract, write_card  # noqa: PLC0415  # keeps --help quick
+
+    card = hold_to_contract(
+        target, command, allow or [], check or [], None if as_json else Console(highlight=False)
+    )
+    write_card(card, markdown=markdown, junit=junit)
+    if as_json:
+        _print_json(card.as_json())
+    if card.broken:
+        raise typer.Exit(EXIT_FINDING)
 
 
 def _print_json(value: dict[str, Any]) -> None:

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.chain.audit import Finding
-    from harness.chain.forecast import Figures
+    from harness.chain.forecast import CutShare
     from harness.check import Checked, Fixed, Progress, Report
 
 _LINE_EVERY_REAL_S = 2.0
+_MOST_CUTS = 3
+_HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
+_WIDE = 100
 
 
 class ShowCheck:
@@ -57,12 +60,12 @@ class ShowCheck:
             self._console.print(text, highlight=False, markup=False)
 
 
-def print_report(console: Console, report: Report) -> None:
-    """The whole report."""
+def print_report(console: Console, report: Report, chain: str) -> None:
+    """The whole report; `chain` is as the caller wrote it."""
     for sentence in sentences(report):
         console.print(sentence, highlight=False, markup=False, soft_wrap=False)
     console.print()
-    console.print(_cases(report.cases))
+    console.print(_cases(report.cases, narrow=console.width < _WIDE))
     console.print(
         f"\nforecast: {max(case.foretold.requests for case in report.cases):,} generations by formula; the rest: "
         f"seen, in virtual time, through real sockets ({', '.join(dict.fromkeys(_who(c) for c in report.cases))})",
@@ -70,6 +73,7 @@ def print_report(console: Console, report: Report) -> None:
         markup=False,
         style="dim",
     )
+    console.print(_compared(report.cases), highlight=False, markup=False, style="dim")
     for warning in report.warnings:
         console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
     if report.findings:
@@ -84,7 +88,7 @@ def print_report(console: Console, report: Report) -> None:
         _print_fix(console, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
         console.print(
-            f"\nnext:   whocut check {report.topology.name} --fix --want 'delivered>=0.999'",
+            f"\nnext:   whocut check {chain} --fix --want 'delivered>=0.999'",
             highlight=False,
             markup=False,
         )
@@ -109,30 +113,36 @@ def sentences(report: Report) -> list[str]:
 
 
 def _sentence(case: Checked) -> list[str]:
-    if not case.seen.cuts:
+    seen = case.seen
+    if not seen.cuts:
         return []
-    worst = case.seen.cuts[0]
-    paid = case.seen.generations_per_request
+    paid = seen.generations_per_request
     bill = f"; {paid:.2g} generations are paid for each request" if paid > 1.005 else ""
-    what = f"{worst.layer} cuts" if worst.timer else f"{worst.layer}"
-    when = {"wait": "while waiting for the first byte", "stream": "in mid-stream"}.get(
-        worst.phase, worst.phase
-    )
-    name = f"{case.profile.name}, {case.mode.name}"
-    share = _percent(worst.share)
-    return [f"  {name}: {what} {share} of requests by {worst.directive}, {when}{bill}."]
+    said = [_cut(cut) for cut in seen.cuts[:_MOST_CUTS]]
+    rest = sum(cut.share for cut in seen.cuts[_MOST_CUTS:])
+    others = f"; others {_percent(rest)}" if rest else ""
+    return [f"  {case.profile.name}, {case.mode.name}: {'; '.join(said)}{others}{bill}."]
 
 
-def _cases(cases: tuple[Checked, ...]) -> Table:
+def _cut(cut: CutShare) -> str:
+    when = {"wait": ", while waiting for the first byte", "stream": ", in mid-stream"}.get(cut.phase, "")
+    who = f"{cut.layer} cuts" if cut.timer else cut.layer
+    return f"{who} {_percent(cut.share)} of requests by {cut.directive}{when}"
+
+
+def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
+    """One line a case; who cuts stands in the sentences above it where the terminal is narrow."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("profile", overflow="fold")
+    table.add_column("profile", overflow="fold", min_width=9)
     table.add_column("mode", no_wrap=True)
     for name in ("delivered", "forecast", "gen/req", "orphaned", "p95", "$/image"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("who cuts", overflow="fold")
+    if not narrow:
+        table.add_column("who cuts", overflow="fold")
     for case in cases:
         seen = case.seen
-        table.add_row(
+        cutters = ", ".join(f"{cut.layer} {cut.timer} {_percent(cut.share)}" for cut in seen.cuts)
+        row = (
             Text(case.profile.name),
             case.mode.name,
             _percent(seen.delivered),
@@ -141,14 +151,21 @@ def _cases(cases: tuple[Checked, ...]) -> Table:
             f"{seen.orphaned_s_per_request:.0f} s",
             "-" if seen.p95_s is None else f"{seen.p95_s:.0f} s",
             "-" if seen.usd_per_delivered is None else f"{seen.usd_per_delivered:.3f}",
-            Text(_cutters(seen)),
         )
+        table.add_row(*row, *(() if narrow else (Text(cutters or "-"),)))
     return table
 
 
-def _cutters(figures: Figures) -> str:
-    said = [f"{cut.layer} {cut.timer or cut.directive} {_percent(cut.share)}" for cut in figures.cuts]
-    return ", ".join(said) or "-"
+def _compared(cases: tuple[Checked, ...]) -> str:
+    """Forecast and proof beside each other: how far apart, and whether by more than chance."""
+    widest = max(cases, key=lambda case: abs(case.difference.delivered)).difference
+    chance = "chance" if all(case.difference.within_sampling_error for case in cases) else "MORE than chance"
+    asked = sum(case.seen.requests for case in cases)
+    surprises = sum(case.difference.requests for case in cases)
+    return (
+        f"difference: {widest.delivered * 100:+.1f} points delivered at most, which is {chance}; given the same "
+        f"generations, {asked - surprises:,} of {asked:,} requests ended as the formula says"
+    )
 
 
 def _who(case: Checked) -> str:
@@ -164,7 +181,7 @@ def _print_finding(console: Console, finding: Finding) -> None:
 def _print_fix(console: Console, fixed: Fixed) -> None:
     wants = " and ".join(str(want) for want in fixed.wants)
     console.print(
-        f"\nfix for {fixed.profile.name}, {fixed.mode.name} ({wants}):",
+        f"\n{_HOW[fixed.how]} for {fixed.profile.name}, {fixed.mode.name} ({wants}):",
         style="bold",
         highlight=False,
         markup=False,
@@ -172,6 +189,8 @@ def _print_fix(console: Console, fixed: Fixed) -> None:
     if fixed.remedy is None:
         console.print("  no set of up to four changes keeps it", highlight=False, markup=False)
         return
+    if not fixed.remedy.changes:
+        console.print("  the forecast keeps it as it is: what was seen is chance, ask for more with --n")
     for change in fixed.remedy.changes:
         console.print(Padding(Text.assemble((f"{change.layer}: ", "bold"), change.says), (0, 0, 0, 2)))
         console.print(Padding(Text(change.line, style="green"), (0, 0, 0, 6)))

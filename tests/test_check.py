@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import scenarios
 from harness.chain.chainfile import read_topology
+from harness.chain.layers import Buffering, MidBody
 from harness.chain.modes import MODES
 from harness.chain.profiles import ARTICLE, Profile, parse_profile
 from harness.check import Plan, check, surprises
@@ -85,6 +91,45 @@ def test_forecast_and_proof_agree_request_by_request(name: str, mode: str) -> No
         assert surprises(case, proof) == set(), written
         assert proof.disagree == 0, proof.judged.figures["agreement"]
         assert proof.unattributed == 0
+
+
+LAYERS = st.fixed_dictionaries(
+    {
+        "buffering": st.sampled_from(list(Buffering)),
+        "mid_body": st.sampled_from(list(MidBody)),
+        "notices_abort": st.booleans(),
+        "closes_upstream_with_reset": st.booleans(),
+    },
+    # Whole tenths of a second that no two timers share: of two that fire together neither comes first.
+    optional={kind: st.integers(50, 3_000) for kind in ("first_byte", "idle", "total")},
+)
+
+
+@settings(deadline=None, max_examples=25, derandomize=True)
+@given(
+    layers=st.lists(LAYERS, max_size=4),
+    mode=st.sampled_from(sorted(name for name, mode in MODES.items() if not mode.job)),
+    profile=st.sampled_from(list(ARTICLE.values())),
+    heartbeat_s=st.sampled_from([None, 17.3]),
+)
+def test_no_chain_surprises_the_formula(
+    layers: list[dict[str, Any]], mode: str, profile: Profile, heartbeat_s: float | None
+) -> None:
+    """Blind, buffering, resetting, ending as if whole, in any order: request by request the proof is foretold."""
+    hops = []
+    for number, facts in enumerate(layers):
+        limits = {
+            kind: facts[kind] / 10 + number / 100 + place / 1000
+            for place, kind in enumerate(("first_byte", "idle", "total"))
+            if kind in facts
+        }
+        hops.append(layer(f"l{number}", **{**facts, **limits}))
+    case = Case(topology=chain(*hops, heartbeat_s=heartbeat_s), profile=profile, mode=MODES[mode], requests=3)
+
+    proof = prove(case)
+
+    assert surprises(case, proof) == set()
+    assert proof.disagree == 0
 
 
 @pytest.mark.parametrize("mode", ["plain", "stream-2", "stream-3"])
@@ -248,6 +293,20 @@ def test_a_fix_is_found_proved_and_written_as_the_vendor_writes_it() -> None:
     assert len(fixed["changes"]) == 1
 
 
+def test_a_fix_by_configuration_alone_is_shown_beside_one_that_changes_a_program() -> None:
+    """Heartbeats are one change; two limits raised are two, and need no programmer."""
+    _, report = as_json("k8s-ingress", "--mode", "plain", "--n", "5", "--fix")
+
+    smallest, alone = report["fixes"]
+    assert (smallest["how"], len(smallest["changes"])) == ("smallest", 1)
+    assert (alone["how"], [change["layer"] for change in alone["changes"]]) == (
+        "configuration alone",
+        ["aws-alb", "ingress-nginx"],
+    )
+    assert 'proxy-read-timeout: "390"' in alone["changes"][1]["line"]
+    assert alone["holds"]
+
+
 def test_a_person_reads_the_answer_first() -> None:
     """Sentence, table, findings with fixes; no line wider than the terminal."""
     _, text = whocut("article", "--n", "5", "--mode", "plain", "--mode", "stream-2", "--fix")
@@ -257,8 +316,22 @@ def test_a_person_reads_the_answer_first() -> None:
     assert "nginx cuts 100% of requests by proxy_read_timeout" in text
     assert "3 generations are paid for each request" in " ".join(text.split())
     assert "fix: proxy_read_timeout 390s;" in text
+    assert "10 of 10 requests ended as the formula says" in " ".join(text.split())
     assert "proved: 100% delivered" in text
     assert max(len(line) for line in lines) <= 110
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_report_fits_the_terminal(columns: int) -> None:
+    """At eighty columns a case keeps its line: who cuts is said above the table."""
+    done = CliRunner().invoke(
+        app, ["check", "k8s-ingress", "--n", "4", "--mode", "plain", "--fix"], env={"COLUMNS": str(columns)}
+    )
+
+    lines = done.stdout.splitlines()
+    (case,) = [line for line in lines if line.startswith("1024-high")]
+    assert case.split()[:3] == ["1024-high", "plain", "0%"]
+    assert max(len(line) for line in lines) <= columns
 
 
 @pytest.mark.parametrize(
@@ -278,3 +351,25 @@ def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
 
     assert says in str(done.exception)
     assert getattr(done.exception, "exit_code", None) == 2
+
+
+@pytest.mark.sockets
+def test_ctrl_c_ends_a_long_check_in_one_sentence() -> None:
+    """Progress on stderr meanwhile; exit code 3, no traceback, nothing on stdout."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "check", "four-layers", "--n", "20000", "--mode", "plain"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    progress = process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    printed, words = process.communicate(timeout=60)
+
+    assert "proving 1024-high, plain: " in progress
+    assert process.returncode == 3
+    assert "stopped before the check was whole" in words
+    assert "Traceback" not in words
+    assert printed == ""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NEVER_S = math.inf
 _ROUND_S = 30.0
 _MOST_PARTIALS = 3
+_RARE = 0.001  # a share of generations that nobody need plan for
 _KEEPALIVE_MARGIN_S = 5.0
 
 
@@ -79,7 +80,10 @@ def raised(timer: Timer, limit_s: float) -> str:
     """The line that raises a limit so far, or what to do where the vendor does not allow it."""
     if timer.most_s is not None and limit_s > timer.most_s:
         most = format_duration(timer.most_s)
-        return f"cannot be raised above {most}: answer as a job (async), or take this layer out of the way"
+        way_out = "answer as a job (async), or take this layer out of the way"
+        if timer.most_s > timer.limit_s:
+            return f"{timer.line(timer.most_s)}  # {most} is the most there is; for more {way_out}"
+        return f"cannot be raised above {most}: {way_out}"
     return timer.line(limit_s)
 
 
@@ -87,16 +91,15 @@ def raised(timer: Timer, limit_s: float) -> str:
 
 
 def _limit_below_generation(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    need_s = profile.upper_s
     for layer in topology.layers:
         timer = patience(layer)
-        if timer and timer.limit_s < need_s and timer.kind is not TimerKind.TOTAL:
+        if timer and timer.kind is not TimerKind.TOTAL and profile.longer_than(timer.limit_s) > _RARE:
             yield _finding(
                 "limit-below-generation",
                 layer,
                 timer,
-                f"a plain answer comes after {_about(need_s)} (p95), and {layer.title} waits "
-                f"{_about(timer.limit_s)}",
+                f"{layer.title} waits {_about(timer.limit_s)} for an answer in one piece; "
+                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
                 raised(timer, enough_s(profile)),
             )
 
@@ -104,13 +107,13 @@ def _limit_below_generation(topology: Topology, profile: Profile) -> Iterator[Fi
 def _total_kills_stream(topology: Topology, profile: Profile) -> Iterator[Finding]:
     for layer in topology.layers:
         timer = layer.timers.get(TimerKind.TOTAL)
-        if timer and timer.limit_s < profile.upper_s:
+        if timer and profile.longer_than(timer.limit_s) > _RARE:
             yield _finding(
                 "total-kills-stream",
                 layer,
                 timer,
-                f"{layer.title} ends every answer after {_about(timer.limit_s)}, streamed or not; a generation "
-                f"takes {_about(profile.upper_s)} (p95)",
+                f"{layer.title} ends every answer after {_about(timer.limit_s)}, streamed or not; "
+                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
                 raised(timer, enough_s(profile)),
             )
 
@@ -225,7 +228,7 @@ def _keepalive_race(topology: Topology, profile: Profile) -> Iterator[Finding]:
 def _work_left_running(topology: Topology, profile: Profile) -> Iterator[Finding]:
     for layer in topology.layers:
         timer = patience(layer)
-        if layer.leaves_work and timer and timer.limit_s < profile.upper_s:
+        if layer.leaves_work and timer and profile.longer_than(timer.limit_s) > _RARE:
             yield _finding(
                 "work-left-running",
                 layer,
@@ -307,6 +310,10 @@ def _patience_s(layer: Layer) -> float:
 
 def _may_be_cut(topology: Topology, profile: Profile) -> bool:
     return any(_patience_s(layer) < profile.at(0.999) for layer in topology.layers)
+
+
+def _share(profile: Profile, timer: Timer) -> str:
+    return f"{profile.longer_than(timer.limit_s) * 100:.3g} %"
 
 
 def _about(seconds: float) -> str:

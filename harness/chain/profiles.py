@@ -79,6 +79,14 @@ class Profile:
             return float(np.quantile(self.timings_s, share))
         return self.median_s * math.exp(self.sigma * NormalDist().inv_cdf(share))
 
+    def longer_than(self, limit_s: float) -> float:
+        """The share of generations that take longer than this."""
+        if self.constant:
+            return float(self.median_s > limit_s)
+        if self.timings_s:
+            return float(np.mean(np.asarray(self.timings_s) > limit_s))
+        return 1 - NormalDist().cdf(math.log(limit_s / self.median_s) / self.sigma)
+
     @property
     def sigma(self) -> float:
         """The spread of the logarithm."""

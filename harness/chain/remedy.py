@@ -43,7 +43,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One change: where, the line to write, what it does. Only one of the same `knob` can be made."""
+    """One change: where, the line to write, what it does. Only one of the same `knob` can be made.
+
+    `configuration`: nobody has to change a program for it.
+    """
 
     knob: str
     layer: str
@@ -51,6 +54,7 @@ class Change:
     says: str
     cost: float
     apply: Callable[[Situation], Situation]
+    configuration: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +66,15 @@ class Remedy:
     figures: Figures
 
 
-def remedy(situation: Situation, wants: Sequence[Want]) -> Remedy | None:
+def remedy(
+    situation: Situation, wants: Sequence[Want], *, configuration_alone: bool = False
+) -> Remedy | None:
     """The smallest set of changes; None where no set of at most four keeps every wish."""
     as_it_is = _kept(situation, wants, _SURE_REQUESTS)
     if as_it_is:
         return Remedy(changes=(), after=situation, figures=as_it_is)
-    possible = sorted(candidates(situation), key=lambda change: change.cost)
+    found = (c for c in candidates(situation) if c.configuration or not configuration_alone)
+    possible = sorted(found, key=lambda change: change.cost)
     for size in range(1, _MOST_CHANGES + 1):
         sets = [group for group in combinations(possible, size) if len({c.knob for c in group}) == size]
         for changes in sorted(sets, key=lambda group: sum(change.cost for change in group)):
@@ -128,6 +135,7 @@ def _limits(situation: Situation, layer: Layer) -> Iterator[Change]:
                 says=f"raise {directive} from {timer.limit_s:g} s to {limit_s:g} s",
                 cost=1.0,
                 apply=_in_layer(layer.name, timers=timers),
+                configuration=layer is not situation.topology.client,
             )
 
 
@@ -160,6 +168,7 @@ def _manners(layer: Layer) -> Iterator[Change]:
             says="pass responses on as they come",
             cost=1.1,
             apply=_in_layer(layer.name, buffering=Buffering.NONE),
+            configuration=True,
         )
 
 

@@ -7,11 +7,11 @@ read timeout in a header; who leaves exactly then was cut by it, and who leaves 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.timers import Phase, TimerKind
 from harness.client.body import EventBody, JsonBody
+from harness.client.waits import asked_to_wait_s
 from harness.trace import names
 from harness.trace.records import (
     Attempt,
@@ -217,29 +217,3 @@ _DOWNSTREAM = {
     UpstreamEnd.REFUSED: DownstreamEnd.OWN_ANSWER,
     UpstreamEnd.MALFORMED: DownstreamEnd.TRUNCATED,
 }
-
-
-def asked_to_wait_s(headers: Mapping[str, str], now_unix_s: float) -> float | None:
-    """How long an answer asks its reader to stay away: `retry-after-ms`, else seconds, else a date."""
-    ms, written = headers.get("retry-after-ms"), headers.get("retry-after")
-    try:
-        if ms is not None:
-            return float(ms) / 1000
-        if written is None:
-            return None
-        return float(written)
-    except ValueError:
-        pass
-    try:
-        then = parsedate_to_datetime(written or "")
-    except ValueError:
-        return None
-    return max(0.0, then.timestamp() - _now_unix_s(headers, now_unix_s))
-
-
-def _now_unix_s(headers: Mapping[str, str], now_unix_s: float) -> float:
-    """The answer's own `Date`: a date to wait for is relative to the clock of whoever wrote it."""
-    try:
-        return parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except ValueError:
-        return now_unix_s

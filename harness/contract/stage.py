@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from harness.contract.plants import Plants
     from harness.trace.records import Span
 
-# The calendar's instant at which a stage's time begins: 2026-11-22. A date in Retry-After must be one.
-EPOCH_UNIX_S = 1_795_305_600.0
 _press_of_seed: dict[int, Any] = {}
 
 
@@ -45,11 +43,11 @@ class Stage:
     async def start(self) -> None:
         """Begin to serve on free ports of the loopback, the upstream first."""
         loop = asyncio.get_running_loop()
+        clock = Clock(self.scale)
         if isinstance(loop, VirtualLoop):
-            clock, model_clock = loop.clock(EPOCH_UNIX_S), ModelClock(1.0, 0.0, EPOCH_UNIX_S)
-        else:
-            clock = Clock(self.scale, epoch_unix_s=EPOCH_UNIX_S)
-            model_clock = ModelClock(self.scale, clock.origin, EPOCH_UNIX_S)
+            # The calendar begins today: a client holds a date in Retry-After against its machine's own.
+            clock = loop.clock(clock.epoch_unix_s)
+        model_clock = ModelClock(clock.scale, clock.origin, clock.epoch_unix_s)
         mock = self._mock = await serve(self.settings, clock=model_clock, warm=())
         # Drawing a picture takes longer than everything else here, and it is the same one for every stage.
         mock.upstream.press = _press_of_seed.setdefault(self.settings.seed, mock.upstream.press)

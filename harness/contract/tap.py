@@ -69,6 +69,11 @@ class Tap:
         assert self._server is not None, "the tap is not listening yet"
         return int(self._server.sockets[0].getsockname()[1])
 
+    def calendar_unix_s(self) -> float:
+        """The calendar as the client has it: where its waits are not divided, its time is real."""
+        now_s = self.clock.now_s()
+        return self.clock.epoch_unix_s + (now_s if self.divides_waits else self.clock.real_s(now_s))
+
     def number(self) -> int:
         """A number for a connection."""
         self._numbers += 1
@@ -204,7 +209,7 @@ class _Caller(asyncio.Protocol):
     def _answer(self, canned: Canned, sighting: Sighting) -> None:
         """Answer in the upstream's place."""
         self._answering = None
-        raw = canned.render(self.tap.clock.unix_s(self.tap.clock.now_s()))
+        raw = canned.render(self.tap.calendar_unix_s())
         at = raw.index(b"\r\n\r\n") + 4
         sighting.answered(canned.status, _fields(raw[:at].partition(b"\r\n")[2]))
         if at < len(raw):

@@ -313,12 +313,10 @@ def _followed(edges: Edges) -> str:
         return f"its timer {edges.cut.directive} fired later, for nobody"
     if edges.downstream is DownstreamEnd.LEFT:
         return "its caller left"
+    if edges.upstream is not UpstreamEnd.COMPLETE:
+        return f"its upstream ended: {edges.upstream}"
     status = f" {edges.status}" if edges.status else ""
-    return (
-        f"passed on{status}"
-        if edges.upstream is UpstreamEnd.COMPLETE
-        else f"its upstream ended: {edges.upstream}"
-    )
+    return f"received{status}" if edges.position == 0 else f"passed on{status}"
 
 
 # --- testimony beside edges ---------------------------------------------------------------------

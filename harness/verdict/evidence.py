@@ -86,6 +86,7 @@ class AttemptEvidence:
     layers: tuple[Edges, ...]  # the client first; holes where a layer did not report
     generation: GenerationEdge | None
     reported: frozenset[int]
+    earlier: tuple[GenerationEdge, ...] = ()  # of the same attempt, where a layer asked again by itself
     joined_by_time: bool = False  # a span's place in this attempt rests on its instant alone
     span_ids: frozenset[str] = frozenset()
     testimony: tuple[Statement, ...] = ()  # what logs, and spans that are not ours, say of layers
@@ -219,7 +220,10 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         (edges_of(span) for span in below if span.kind in {SpanKind.ATTEMPT, SpanKind.HOP}),
         key=lambda edges: edges.position,
     )
-    generations = [span for span in below if span.kind is SpanKind.GENERATION]
+    generations = sorted(
+        (generation_of(span) for span in below if span.kind is SpanKind.GENERATION),
+        key=lambda generation: generation.start_s,
+    )
     has = attempt.attributes
     return AttemptEvidence(
         request=str(has.get(names.REQUEST, attempt.trace_id)),
@@ -228,7 +232,8 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         trace_id=attempt.trace_id,
         outcome=str(has.get(names.OUTCOME, "")),
         layers=tuple(layers),
-        generation=generation_of(generations[-1]) if generations else None,
+        generation=generations[-1] if generations else None,
+        earlier=tuple(generations[:-1]),
         reported=frozenset(edges.position for edges in layers),
         joined_by_time=joined_by_time,
         span_ids=frozenset((attempt.span_id, *(span.span_id for span in below))),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.durations import format_duration
+from harness.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
 from harness.trace.records import Attempt, Outcome
 
 if TYPE_CHECKING:
@@ -24,19 +25,6 @@ WAIT_TOLERANCE_S: Final = 0.01
 # So many retries of different requests within so short a time are a storm: nobody spread them.
 STORM_RETRIES: Final = 5
 STORM_WITHIN_S: Final = 1.0
-# What the API itself says when it is of no use to ask again, whatever the status (reference, section 4).
-NEVER_AGAIN: Final = frozenset(
-    {
-        "moderation_blocked",
-        "insufficient_quota",
-        "credit_balance_exhausted",
-        "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "billing_hard_limit_reached",
-    }
-)
-_NEVER_STATUS: Final = frozenset({400, 401, 403, 404, 422})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +140,8 @@ def unknown(attempt: Attempt) -> bool:
     """
     if attempt.outcome is Outcome.REJECTED:
         return attempt.status == 200 and attempt.error not in NEVER_AGAIN
-    if attempt.outcome is Outcome.GATEWAY_ERROR:  # a page below 500 was written before anything was passed on
-        return attempt.status is None or attempt.status >= 499 or attempt.status == 408
+    if attempt.outcome is Outcome.GATEWAY_ERROR:
+        return unknown_page(attempt.status)
     return attempt.outcome.unknown or attempt.outcome is Outcome.CENSORED
 
 
@@ -161,7 +149,7 @@ def useless(attempt: Attempt) -> bool:
     """Whether the API has said no in a way that asking again does not change."""
     if attempt.outcome is not Outcome.REJECTED:
         return False
-    return attempt.error in NEVER_AGAIN or attempt.status in _NEVER_STATUS
+    return attempt.error in NEVER_AGAIN or attempt.status in NEVER_STATUS
 
 
 def ending(attempt: Attempt) -> str:

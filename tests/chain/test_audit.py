@@ -61,6 +61,25 @@ def test_a_limit_that_its_vendor_does_not_raise_is_no_fix() -> None:
     assert fix.startswith("cannot be raised above 300 s")
 
 
+def test_a_limit_above_the_p95_is_found_all_the_same() -> None:
+    """Vercel's 300 s are above the p95 of 280 s, and one generation in forty takes longer."""
+    (finding,) = [
+        finding
+        for finding in audit(chain(preset("vercel-hobby")), HIGH)
+        if finding.code == "total-kills-stream"
+    ]
+
+    assert "2.51 % of generations take longer" in finding.why
+
+
+def test_a_limit_that_may_rise_a_little_says_how_far() -> None:
+    """API Gateway's 29 s may become 300 s, and that is not enough for 999 of 1,000."""
+    _, _, fix = only(chain(preset("aws-apigw-rest")), "total-kills-stream")
+
+    assert fix.startswith("timeoutInMillis: 300000")
+    assert "300 s is the most there is" in fix
+
+
 def test_an_idle_limit_below_the_gap_between_partials_is_found() -> None:
     """Two partial images leave up to 138 s, three up to 92 s: 100 s allow three."""
     edge = layer("edge", idle=100)
