@@ -309,6 +309,39 @@ def triage(
         raise typer.Exit(EXIT_FINDING)
 
 
+@app.command(name="attribute")
+def attribute_command(
+    spans: Annotated[
+        list[Path] | None, typer.Option(help="OTLP/JSON lines, as a Collector's file exporter writes them.")
+    ] = None,
+    logs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FORMAT=FILE or LAYER:FORMAT=FILE, from the caller inward; docs/logs.md lists them."
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which layer cut each request, from spans and logs made elsewhere.
+
+    Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
+    """
+    from harness.attribute import attribute_files, parse_logs  # noqa: PLC0415  # keeps --help quick
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+
+    topology = read_topology(find_chain(chain, CHAINS)) if chain else None
+    attributed = attribute_files(spans or [], parse_logs(logs or []), topology)
+    if as_json:
+        _print_json(attributed.as_json())
+    else:
+        for line in attributed.as_words():
+            typer.echo(line)
+
+
 @app.command()
 def policy(
     target: Annotated[

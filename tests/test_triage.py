@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,9 +28,6 @@ from harness.verdict.inference import Seen, infer
 from harness.verdict.paste import read_paste
 from harness.verdict.triage import triage
 from harness.verdict.verdict import Grade
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SAFETY = (
     "Your request was rejected by the safety system. If you believe this is an error, contact us at "
@@ -430,6 +427,33 @@ def test_every_fingerprint_is_recognised(row: Fingerprint) -> None:
     assert found.cause is (Cause.UPSTREAM if row.ended is Ended.UPSTREAM else Cause.TIMEOUT_CHAIN)
     assert found.grade is Grade.INFERRED
     assert row.verified or "unverified" in " ".join(found.why)
+
+
+CAPTURED = sorted((Path(__file__).parent / "data" / "pages").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CAPTURED, ids=[path.stem for path in CAPTURED])
+def test_every_captured_page_is_recognised(path: Path) -> None:
+    """Pages of real gateways name them; a timeout is theirs, anything else is whatever stands behind them."""
+    gateway, _, what = path.stem.partition("-")
+
+    found = triage(path.read_text(), elapsed_s=60.0 if what == "timeout" else 0.3)
+
+    assert found.title is not None
+    assert found.title.lower().startswith(gateway)
+    behind = what != "timeout" and (gateway, what) != (
+        "haproxy",
+        "refused",
+    )  # the page of its connect timeout
+    assert found.cause is (Cause.UPSTREAM if behind else Cause.TIMEOUT_CHAIN)
+    assert found.grade is Grade.INFERRED
+
+
+def test_a_page_for_two_endings_says_so_where_no_time_is_known() -> None:
+    """Apache writes one page for its timeout and for a dead upstream: without a time, both are named."""
+    found = triage((Path(__file__).parent / "data" / "pages" / "apache-timeout.txt").read_text())
+
+    assert (found.layer, found.alternatives) == ("apache", ("whatever stands behind Apache httpd",))
 
 
 def test_a_relayed_page_accuses_the_hop_that_wrote_it() -> None:

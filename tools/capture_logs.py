@@ -1,11 +1,11 @@
 # ruff: noqa: INP001, ASYNC220, ASYNC240, S108, S603  # a tool run by hand, one gateway after the other
-"""Real log lines of real gateways, captured on loopback into ``tests/data/logs``; an upstream here misbehaves.
+"""Real log lines and error pages of real gateways, captured on loopback into ``tests/data``.
 
 Usage: python tools/capture_logs.py [GATEWAY…]
 
-Each gateway that is installed is started with timers of one second in front of the upstream, and asked once for
-each path of `CASES`; the path is the truth about what happened, and the tests hold the readers to it. Debian has
-nginx, haproxy, apache2 and caddy; envoy and traefik are taken from PATH.
+An upstream here misbehaves. Each gateway that is installed is started with timers of one second in front of it, and
+asked once for each path of `CASES`; the path is the truth about what happened, and the tests hold readers to it.
+Debian has nginx, haproxy, apache2 and caddy; envoy and traefik are taken from PATH.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ sys.path.insert(0, str(HERE))
 from harness.trace.logs import apache, envoy, haproxy, nginx  # noqa: E402
 
 OUT = HERE / "tests" / "data" / "logs"
+PAGES = HERE / "tests" / "data" / "pages"  # the 5xx pages that came with them
 # The path says what happens: how the upstream behaves, and after how many seconds the caller leaves.
 CASES: dict[str, float | None] = {
     "/ok": None,
@@ -319,8 +320,9 @@ async def _answer(path: str, writer: asyncio.StreamWriter) -> bool:
     return False
 
 
-async def ask(port: int, path: str, leave_s: float | None, number: int) -> None:
-    """One request; the caller leaves after `leave_s`."""
+async def ask(port: int, path: str, leave_s: float | None, number: int) -> bytes:
+    """One request and all that came back; the caller leaves after `leave_s`."""
+    answer = b""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: capture/1\r\nContent-Length: 2\r\n"
@@ -329,13 +331,15 @@ async def ask(port: int, path: str, leave_s: float | None, number: int) -> None:
     )
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(leave_s or 4 * LIMIT_S):
-            while await reader.read(65536):
-                pass
+            while data := await reader.read(65536):
+                answer += data
     writer.close()
+    return answer
 
 
 async def capture(name: str, upstream: int, refused: int) -> None:
     """Start one gateway, ask everything, keep its logs."""
+    PAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
@@ -357,7 +361,9 @@ async def capture(name: str, upstream: int, refused: int) -> None:
             for listens in ports:
                 for path, leave_s in {**CASES, "/refused": None}.items():
                     number += 1
-                    await ask(listens, path, leave_s, number)
+                    answer = await ask(listens, path, leave_s, number)
+                    if answer[9:10] == b"5" and path != "/relayed-504" and name != "traefik-clf":
+                        (PAGES / f"{name}{path.replace('/', '-')}.txt").write_bytes(answer)
                     await asyncio.sleep(2.2 * LIMIT_S if leave_s else 0.1)
             await asyncio.sleep(11 if name == "envoy" else 0.5)  # Envoy writes its file every ten seconds
         finally:

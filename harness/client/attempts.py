@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.trace.records import SpanSink
 
+# The API never answers so; a layer that writes the API's envelope (LiteLLM) does.
+_NEVER_THE_APIS = frozenset({408, 499, 502, 504, *range(520, 531)})
 _EXTENSION = {TimerKind.CONNECT: "connect", TimerKind.FIRST_BYTE: "read", TimerKind.IDLE: "read"}
 
 
@@ -139,7 +141,7 @@ class AttemptWatch:
         assert body is not None
         if not self._readable:
             return (Outcome.DELIVERED if status < 400 else Outcome.GATEWAY_ERROR), None
-        if body.error is not None:
+        if body.error is not None and status not in _NEVER_THE_APIS:
             return Outcome.REJECTED, str(body.error.get("code") or f"{status} {body.error.get('type')}")
         if status >= 400:
             return Outcome.GATEWAY_ERROR, str(status)

@@ -53,8 +53,17 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
 def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
         return None
+    if evidence.outcome == Outcome.REJECTED and _answered_itself(evidence):
+        return None
     del topology
     return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
+
+
+def _answered_itself(evidence: AttemptEvidence) -> bool:
+    """Whether a layer cut and answered for the API: some write its envelope."""
+    return any(
+        edges.cut is not None and edges.downstream is DownstreamEnd.OWN_ANSWER for edges in evidence.layers
+    ) or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:

@@ -55,6 +55,7 @@ class Fingerprint:
     without: tuple[str, ...]
     elapsed_s: tuple[float, ...]
     tries: int
+    or_upstream: bool
     source: str
     memory: frozenset[str]
 
@@ -96,6 +97,7 @@ def _row(row: dict[str, Any]) -> Fingerprint:
         without=tuple(row.get("without", ())),
         elapsed_s=tuple(float(limit_s) for limit_s in row.get("elapsed", ())),
         tries=row.get("tries", 1),
+        or_upstream=row.get("or_upstream", False),
         source=row["source"],
         memory=frozenset(row.get("memory", ())),
     )

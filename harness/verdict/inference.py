@@ -178,7 +178,19 @@ def _by_signature(signed: list[_Fit], seen: Seen, chain: Sequence[Layer]) -> Inf
         verified=row.verified,
         limit_s=best.limit_s,
     )
+    if row.or_upstream:
+        found = _or_upstream(found, seen, best)
     return _in_chain(found, seen, chain) if chain else found
+
+
+def _or_upstream(found: Inference, seen: Seen, best: _Fit) -> Inference:
+    """A page that its layer writes for its own timeout and for a dead upstream: the time tells, or nothing."""
+    if seen.elapsed_s is None:
+        return replace(found, alternatives=(*found.alternatives, f"whatever stands behind {found.title}"))
+    if best.times is not None or not best.row.elapsed_s:
+        return found
+    why = f"{seen.elapsed_s:g} s is not its limit, and it writes the same page where its upstream ended"
+    return replace(found, ended=Ended.UPSTREAM, timer=None, directive="", limit_s=None, why=(*found.why, why))
 
 
 def _in_chain(found: Inference, seen: Seen, chain: Sequence[Layer]) -> Inference:

@@ -301,3 +301,13 @@ def test_the_clients_span_carries_what_it_saw() -> None:
     assert evidence.seen is not None
     assert evidence.seen.headers == {"server": "nginx"}
     assert (evidence.seen.body, evidence.seen.elapsed_s) == (PAGE, 65.0)
+
+
+def test_a_rejection_by_a_layer_that_cut_is_a_cut() -> None:
+    """The client took the answer for the API's refusal; the layer that wrote it shows that it cut."""
+    trace = drawn(NGINX_CUTS)
+    trace.spans[0].attributes[names.OUTCOME] = "rejected"
+
+    verdict = with_testimony(trace)
+
+    assert (verdict.layer, verdict.grade) == ("nginx", Grade.PROVEN)
