@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds pins clean
+.PHONY: help demo test lint types walls worlds score-cards pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ walls: $(READY)
 
 worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
+
+score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
+	@$(BIN)/python -m tests.policy.cards
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
