@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds score-cards pins clean
+.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite score-cards backends bench pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,22 @@ walls: $(READY)
 
 worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
+
+sdk-matrix: $(READY) ## environments for openai 1.x and 2.x, kept under build/sdk
+	@$(BIN)/python -m tests.mock_upstream.sdk.matrix
+
+sdk-suite: $(READY) ## openai-python's own image tests: OPENAI_PYTHON_CHECKOUT=PATH make sdk-suite
+	@$(BIN)/python -m pytest tests/mock_upstream/test_sdk_suite.py
+
+backends: $(READY) ## a run's spans exported to Phoenix, a real backend, and read back
+	@$(BIN)/python -m tests.backends
+
+bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
+	@$(BIN)/python -m tests.benchmarks.bench_hop
+	@$(BIN)/python -m tests.benchmarks.bench_mock
+	@$(BIN)/python -m tests.benchmarks.bench_virtual
+	@$(BIN)/python -m tests.benchmarks.bench_check
+	@$(BIN)/python -m tests.benchmarks.bench_plugin
 
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
 	@$(BIN)/python -m tests.policy.cards

@@ -16,12 +16,13 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
+from harness.chain.want import parse_wants
 from harness.clock import parse_clock
-from harness.errors import BadInput, WhocutError, nearest
+from harness.errors import BadInput, CouldNotRun, WhocutError, nearest
 from harness.show import ShowProgress, print_summary
 
 if TYPE_CHECKING:
-    from harness.run import Finished
+    from harness.finish import Finished
 
 EXIT_FINDING = 1
 EXIT_COULD_NOT_RUN = 3
@@ -49,14 +50,22 @@ def run(
     scenario: Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")] = (
         "image_generation"
     ),
-    chain: Annotated[str, typer.Option(help="A chain by name, or a path to a chain file.")] = "article",
+    chain: Annotated[
+        str | None, typer.Option(help="A chain by name, or a path to a chain file. Default: the scenario's.")
+    ] = None,
     clock: Annotated[
-        str, typer.Option(help="real, or scaled:100 for 100 model seconds a second.")
-    ] = "scaled:100",
-    users: Annotated[int, typer.Option(min=1, max=20_000, help="How many ask at the same time.")] = 20,
-    requests: Annotated[int, typer.Option(min=1, help="How many images are asked for, in each mode.")] = 60,
+        str | None,
+        typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+    ] = None,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="How many images are asked for, in each mode.")
+    ] = None,
     mode: Annotated[
-        list[str] | None, typer.Option(help="plain, stream or no-retry; may be given several times.")
+        list[str] | None,
+        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed asks the same and takes the same time.")] = 7,
     out: Annotated[
@@ -67,37 +76,50 @@ def run(
         int, typer.Option(min=0, max=65535, help="Where the chain listens; 0 is any free port.")
     ] = 0,
     partial_images: Annotated[
-        int, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
-    ] = 2,
+        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+    ] = None,
+    otlp: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
+    want: Annotated[
+        list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.run import CHAINS, Plan, find_scenario, main_loop  # noqa: PLC0415  # keeps --help quick
-    from scenarios.plan import MODES  # noqa: PLC0415  # only this command asks
+    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
+    from harness.run import main_loop  # noqa: PLC0415
+    from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
 
-    modes = tuple(dict.fromkeys(mode or ["plain"]))
-    for name in modes:
-        if name not in MODES:
-            raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, MODES)}; there are {', '.join(MODES)}"
-            )
-    topology = read_topology(find_chain(chain, CHAINS))
     path = find_scenario(scenario)
+    told = read_scenario(path)
+    modes = tuple(dict.fromkeys(mode or told.default_modes))
+    for name in modes:
+        if name not in told.modes:
+            raise BadInput(
+                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+            )
+    topology = read_topology(find_chain(chain or told.chain, CHAINS))
     plan = Plan(
         scenario=path,
         topology=topology,
-        clock=parse_clock(clock),
-        users=users,
-        requests=requests,
+        clock=parse_clock(clock or told.clock),
+        users=users or told.users,
+        requests=requests or told.requests,
         modes=modes,
         seed=seed,
         out=out or Path("runs") / f"{path.stem}-{topology.name}",
         replace=force or out is None,
         port=port,
-        partial_images=partial_images,
+        partial_images=told.partial_images if partial_images is None else partial_images,
+        otlp_port=otlp,
+        upstream=told.upstream,
+        upstream_in=told.upstream_in,
+        wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
     with ShowProgress(Console(stderr=True)) as progress:
@@ -112,6 +134,22 @@ def _report(finished: Finished, *, as_json: bool) -> None:
         print_summary(Console(), finished.summary, finished.report)
     if finished.ended_early:
         _fail(finished.ended_early, EXIT_COULD_NOT_RUN)
+    broken = [row["want"] for row in finished.summary["thresholds"] if not row["holds"]]
+    if broken:
+        _fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def upstream(context: typer.Context) -> None:
+    """Serve the mock upstream alone, for any client in any language.
+
+    Example: whocut upstream --port 8080 --clock scaled:100 --seed 7
+    """
+    from mock_upstream.cli import main as serve_mock  # noqa: PLC0415  # keeps --help quick
+
+    raise typer.Exit(serve_mock(context.args))
 
 
 @app.command()
@@ -139,6 +177,84 @@ def why(
 
 
 @app.command()
+def check(
+    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")],
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Generation times: 1024-high, 1024-medium, constant:195s, lognormal:195s,280s, csv:FILE … "
+            "Default: what the chain's upstream takes. May be given several times."
+        ),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="plain, no-retry, stream-0 … stream-3, async. May be given several times."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="Requests to prove in each case.")] = 1000,
+    want: Annotated[
+        list[str] | None,
+        typer.Option(help="A threshold, like 'delivered>=0.999' or 'p95_s<300'. May be given several times."),
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Search the smallest change that keeps what is wanted.")
+    ] = (False),
+    caller: Annotated[
+        str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
+    ] = "auto",
+    seed: Annotated[int, typer.Option(help="The same seed takes the same time.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.
+
+    Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
+    """
+    from harness.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
+    from harness.check import plan_of  # noqa: PLC0415
+    from harness.scenario import CHAINS  # noqa: PLC0415
+    from harness.show_check import ShowCheck, print_report  # noqa: PLC0415
+
+    topology = read_topology(find_chain(chain, CHAINS))
+    plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
+    try:
+        with ShowCheck(Console(stderr=True)) as progress:
+            checked = check_chain(plan, progress.show)
+    except KeyboardInterrupt:
+        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
+    if as_json:
+        _print_json(checked.as_json())
+    else:
+        print_report(Console(), checked, chain)
+    if not checked.ok:
+        raise typer.Exit(EXIT_FINDING)
+
+
+@app.command()
+def presets(
+    name: Annotated[str | None, typer.Argument(help="A layer by name; default: all of them.")] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema of chain files, for your editor.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Every layer there is: its timers, what it answers, where that is known from, and what is not.
+
+    Example: whocut presets nginx
+    """
+    from harness import show_presets  # noqa: PLC0415  # keeps --help quick
+
+    if schema:
+        from harness.chain.schema import chain_schema  # noqa: PLC0415
+
+        _print_json(chain_schema())
+    elif as_json:
+        _print_json(show_presets.presets_as_json(name))
+    elif name is None:
+        show_presets.print_presets(Console())
+    else:
+        show_presets.print_preset(Console(), name)
+
+
+@app.command()
 def report(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     as_json: JsonFlag = False,
@@ -147,7 +263,7 @@ def report(
 
     Example: whocut report runs/first
     """
-    from harness.run import judge_run  # noqa: PLC0415
+    from harness.finish import judge_run  # noqa: PLC0415
     from harness.trace.rundir import RunDir  # noqa: PLC0415
     from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
 
@@ -158,6 +274,72 @@ def report(
         _print_json({"report": str(page)})
     else:
         typer.echo(f"report: {page}")
+
+
+@app.command()
+def triage(
+    file: Annotated[
+        Path | None, typer.Argument(help="A file with the error; default: standard input.")
+    ] = None,
+    clipboard: Annotated[bool, typer.Option("--clipboard", help="Read the clipboard instead.")] = False,
+    after: Annotated[
+        float | None, typer.Option(help="How many seconds it took, where the text does not say.")
+    ] = None,
+    chain: Annotated[str | None, typer.Option(help="The chain it went through: a name or a file.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say the likely cause of a pasted error: an exception, a traceback, curl -v, a HAR, a response.
+
+    Example: curl -sv https://… 2>&1 | whocut triage
+    """
+    from harness.pasted import pasted_text  # noqa: PLC0415  # keeps --help quick
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.verdict.advice import Cause  # noqa: PLC0415  # as above
+    from harness.verdict.triage import triage as triage_text  # noqa: PLC0415  # as above
+
+    text = pasted_text(file, clipboard=clipboard)
+    layers = read_topology(find_chain(chain, CHAINS)).layers if chain else ()
+    found = triage_text(text, elapsed_s=after, chain=layers)
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        for label, words in found.as_words():
+            typer.echo(f"{label + ':':<11}{words}")
+    if found.cause is Cause.UNKNOWN:
+        raise typer.Exit(EXIT_FINDING)
+
+
+@app.command(name="attribute")
+def attribute_command(
+    spans: Annotated[
+        list[Path] | None, typer.Option(help="OTLP/JSON lines, as a Collector's file exporter writes them.")
+    ] = None,
+    logs: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="FORMAT=FILE or LAYER:FORMAT=FILE, from the caller inward; docs/logs.md lists them."
+        ),
+    ] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which layer cut each request, from spans and logs made elsewhere.
+
+    Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
+    """
+    from harness.attribute import attribute_files, parse_logs  # noqa: PLC0415  # keeps --help quick
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+
+    topology = read_topology(find_chain(chain, CHAINS)) if chain else None
+    attributed = attribute_files(spans or [], parse_logs(logs or []), topology)
+    if as_json:
+        _print_json(attributed.as_json())
+    else:
+        for line in attributed.as_words():
+            typer.echo(line)
 
 
 @app.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.run import Progress
+    from harness.watching import Progress
 
 _LINE_EVERY_REAL_S = 2.0
 
@@ -67,9 +67,11 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
         say(f"{mode}:")
         for row in figures["verdicts"]:
             say(f"{row['attempts']:>6} of {figures['attempts']} attempts: {_verdict(row)}")
-        for outcome in ("delivered", "rejected", "censored"):
+        for outcome in ("delivered", "censored"):
             if outcome in figures["attempt_outcomes"]:
                 say(f"{figures['attempt_outcomes'][outcome]:>6} of {figures['attempts']} attempts: {outcome}")
+        for code, count in figures["rejected_as"].items():
+            say(f"{count:>6} of {figures['attempts']} attempts: rejected by the API ({code})")
         if figures["unattributed"]:
             say(f"{figures['unattributed']:>6} of {figures['attempts']} attempts: unattributed")
         if figures["gap"]:
@@ -93,8 +95,8 @@ def _verdict(row: dict[str, Any]) -> str:
 
 def _modes(modes: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("mode")
-    for name in ("requests", "delivered", "generations", "orphaned", "billed", "per image"):
+    table.add_column("mode", no_wrap=True)
+    for name in ("asked", "delivered", "p50", "429s", "started", "orphaned", "billed", "per image"):
         table.add_column(name, justify="right")
     for mode, figures in modes.items():
         ledger = figures["ledger"]
@@ -103,6 +105,8 @@ def _modes(modes: dict[str, Any]) -> Table:
             mode,
             str(figures["requests"]),
             str(figures["outcomes"].get("delivered", 0)),
+            "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
+            f"{figures['share_429'] or 0:.0%}",
             str(ledger["started"]),
             str(ledger["orphaned"]),
             f"${ledger['billed_usd']:.2f}",

@@ -12,6 +12,7 @@ from mock_upstream import errors
 from mock_upstream.dice import Dice
 from mock_upstream.settings import Key, Settings
 
+_ANY_KEY = Key()
 _HOUR_S, _DAY_S = 3_600.0, 86_400.0
 
 
@@ -47,7 +48,7 @@ def key_of(caller_key: str | None, settings: Settings) -> Key:
         raise errors.no_key()
     known = settings.keys.get(caller_key)
     if known is None and settings.other_keys == "accept":
-        return Key()
+        return _ANY_KEY
     if known is None or known.state == "revoked":
         raise errors.wrong_key(caller_key)
     return known
@@ -64,10 +65,10 @@ def check_wall(caller_key: str, key: Key, model_name: str, settings: Settings, n
 
 def state_at(caller_key: str, key: Key, seed: int, now_s: float) -> str:
     """Where the key stands now, after all the states that have ended by themselves."""
-    dice = Dice(f"wall/{seed}".encode())
     name: str = key.state
     since_s = key.since_s
     while (lasts_s := STATES[name].lasts_s) is not None:
+        dice = Dice(f"wall/{seed}".encode())
         since_s += dice.between(f"{sha256(caller_key.encode()).hexdigest()}/{name}", *lasts_s)
         if now_s < since_s:
             break

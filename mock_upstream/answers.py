@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -28,8 +29,13 @@ def standard_headers(
         "openai-version": API_VERSION,
         "openai-organization": organization,
         "Server": SERVER,
-        "Date": formatdate(unix_s, usegmt=True),
+        "Date": _http_date(int(unix_s)),
     }
+
+
+@lru_cache(maxsize=16)
+def _http_date(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
 
 
 def pretty(value: Any) -> bytes:

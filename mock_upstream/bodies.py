@@ -1,5 +1,6 @@
 """Reading what a request carries, up to a limit, and naming it: equal requests have equal digests."""
 
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -19,7 +20,7 @@ async def read(request: web.Request, limit_bytes: int) -> bytes:
     size_bytes = 0
     try:
         # Not request.read(): that keeps a copy as long as the request lives, minutes here.
-        async for part in request.content.iter_any():
+        while size_bytes != declared and (part := await request.content.readany()):
             size_bytes += len(part)
             if size_bytes > limit_bytes:
                 raise errors.body_too_large(limit_bytes, size_bytes)
@@ -43,6 +44,9 @@ def parse_json(body: bytes) -> dict[str, Any]:
 def digest(endpoint: str, fields: Any) -> bytes:
     """The name of this body at this endpoint; the order of its keys does not matter."""
     canonical = fields if isinstance(fields, bytes) else orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-    return blake2b(
-        canonical, digest_size=16, person=blake2b(endpoint.encode(), digest_size=16).digest()
-    ).digest()
+    return blake2b(canonical, digest_size=16, person=_person(endpoint)).digest()
+
+
+@cache
+def _person(endpoint: str) -> bytes:
+    return blake2b(endpoint.encode(), digest_size=16).digest()

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -18,11 +20,13 @@ import orjson
 import yaml
 from pydantic import ValidationError
 
+from mock_upstream.buckets import StoreGone
 from mock_upstream.clock import ModelClock, monotonic_s, wall_clock_unix_s
 from mock_upstream.ledger import Ledger
 from mock_upstream.prefork import run_workers
-from mock_upstream.serve import NotServing, Running, serve
+from mock_upstream.serve import NotServing, Running, loopback, serve
 from mock_upstream.settings import Settings, explained, merged
+from mock_upstream.upstream import check_files
 
 BAD_INPUT, COULD_NOT_RUN = 2, 3
 
@@ -59,19 +63,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BadInput as mistake:
         log.error("%s", mistake)  # noqa: TRY400 - a traceback would not help who made a spelling mistake
         return BAD_INPUT
-    except NotServing as reason:
+    except (NotServing, StoreGone) as reason:
         log.error("%s", reason)  # noqa: TRY400 - the sentence says it all
         return COULD_NOT_RUN
 
 
 def _run_workers(orders: Orders) -> int:
     """Several processes: one origin of time, one ledger."""
-    if orders.exit_with_parent:
-        raise BadInput("--exit-with-parent is for one process; with --processes stop the parent by a signal")
     with tempfile.TemporaryDirectory(prefix="mock-upstream-") as place:
         shared = replace(
             orders,
             origin=monotonic_s() if orders.origin is None else orders.origin,
+            exit_with_parent=False,
             ledger=orders.ledger or Path(place) / "ledger.jsonl",
         )
         _open_ledger(shared.ledger, shared=False).close()
@@ -79,9 +82,19 @@ def _run_workers(orders: Orders) -> int:
         def work(number: int, sock: socket.socket, ready: Callable[[], None], lifeline: int) -> int:
             return asyncio.run(_run(shared, lambda _: ready(), sock=sock, worker=number, lifeline=lifeline))
 
-        return run_workers(
-            orders.processes, orders.host, orders.port, work, lambda port: _announce(orders.host, port)
-        )
+        def announce(port: int) -> None:
+            if orders.exit_with_parent:
+                threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+            _announce(orders.host, port)
+
+        return run_workers(orders.processes, orders.host, orders.port, work, announce)
+
+
+def _stop_at_end_of_input() -> None:
+    """The parent of several processes only waits, so a thread may read its standard input."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _run(
@@ -109,12 +122,20 @@ async def _run(
         await _watch(sys.stdin, stopping)
     if lifeline is not None:
         await _watch(os.fdopen(lifeline), stopping)
+    _rest_easy()
     ready(running)
     await stopping.wait()
     still = running.upstream.workshop.running
     await running.close()
     log.info("stopped; %d generations were still running", still)
     return 0
+
+
+def _rest_easy() -> None:
+    """Let the collector look seldom: thousands of held requests are no garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _announcer(orders: Orders) -> Callable[[Running], None]:
@@ -169,7 +190,9 @@ def read_orders(argv: Sequence[str]) -> Orders:
         epilog="example: python -m mock_upstream --port 8000 --clock scaled:100 --ledger ledger.jsonl",
         allow_abbrev=False,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="a loopback address (default: %(default)s)")
+    parser.add_argument(
+        "--host", type=_host, default="127.0.0.1", help="a loopback address (default: %(default)s)"
+    )
     parser.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--clock", type=_clock, default=1.0, metavar="real|scaled:N", help="how time passes")
     parser.add_argument("--clock-origin", type=float, metavar="SECONDS", help="the monotonic instant of 0 s")
@@ -216,9 +239,21 @@ def read_settings(path: Path | None, changes: dict[str, object]) -> Settings:
     if not isinstance(written, dict):
         raise BadInput(f"--config {path}: expected settings by name, not {type(written).__name__}")
     try:
-        return Settings.model_validate(merged(written, changes))
+        settings = Settings.model_validate(merged(written, changes))
+        check_files(settings)
     except ValidationError as error:
         raise BadInput(f"{path or 'settings'}: {explained(error)}") from None
+    except ValueError as error:
+        raise BadInput(f"{path or 'settings'}: {error}") from None
+    return settings
+
+
+def _host(text: str) -> str:
+    try:
+        loopback(text)
+    except NotServing as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _port(text: str) -> int:

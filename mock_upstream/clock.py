@@ -34,7 +34,14 @@ class ModelClock:
 
     def now_s(self) -> float:
         """Model seconds since the origin."""
-        return (asyncio.get_running_loop().time() - self._origin()) * self.scale
+        time_s = asyncio.get_running_loop().time()
+        if self.origin is None:
+            self.origin = time_s
+        return (time_s - self.origin) * self.scale
+
+    def origin_on_machine_s(self) -> float:
+        """The origin on the timeline that all processes of this machine share, in model seconds."""
+        return self._origin() * self.scale
 
     def loop_instant(self, at_s: float) -> float:
         """The event loop's time at which the model's clock will show `at_s`."""

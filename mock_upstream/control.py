@@ -61,7 +61,17 @@ async def put_behaviour(request: web.Request) -> web.Response:
         settings = Settings.model_validate(merged(upstream.settings.model_dump(), changes))
     except ValidationError as error:
         raise ApiError(400, explained(error), code="invalid_behaviour") from error
-    await upstream.behave(settings)
+    if upstream.relay is None and settings.network != upstream.settings.network:
+        raise ApiError(
+            409,
+            "there is no network path to change; name one at the start: network: {preset: near}",
+            code="no_network_path",
+            param="network",
+        )
+    try:
+        await upstream.behave(settings)
+    except ValueError as error:
+        raise ApiError(400, str(error), code="invalid_behaviour") from error
     return _json(settings.model_dump(mode="json"))
 
 

@@ -35,10 +35,7 @@ def prepare_listener(sock: socket.socket) -> None:
 
 
 async def taken(transport: asyncio.Transport) -> str:
-    """Return the evidence once the peer has taken everything; raise `CallerGone` if it leaves first.
-
-    The transport's own buffer must be empty by now (write limits of zero and a drain see to that).
-    """
+    """Return the evidence once the peer has taken everything; raise `CallerGone` if it leaves first."""
     sock: socket.socket | None = transport.get_extra_info("socket")
     if sys.platform != "linux" or sock is None:
         return ASSUMED
@@ -46,34 +43,33 @@ async def taken(transport: asyncio.Transport) -> str:
         raise CallerGone("the connection was lost while the answer was being written")
     if sock.fileno() < 0:
         return ASSUMED  # a transport in memory: there is no kernel to be asked
-    if _unsent_bytes(sock.fileno()) == 0:
+    if transport.get_write_buffer_size() == 0 and _unsent_bytes(sock.fileno()) == 0:
         return TAKEN
-    return await _when_sent(sock.fileno())
+    return await _when_sent(transport, sock.fileno())
 
 
-async def _when_sent(fd: int) -> str:
+async def _when_sent(transport: asyncio.Transport, fd: int) -> str:
     """Wait on a duplicate, because the transport owns the descriptor and its events."""
     loop = asyncio.get_running_loop()
     copy = os.dup(fd)
-    sent = asyncio.Event()
-    loop.add_writer(copy, sent.set)
+    writable = asyncio.Event()
+    loop.add_writer(copy, writable.set)
     try:
-        await sent.wait()
-        return _verdict(copy)
+        while True:
+            await writable.wait()
+            if _tcp_state(copy) == _TCP_STATE_CLOSED:
+                raise CallerGone("the connection was reset before its last byte was taken")
+            if transport.get_write_buffer_size() == 0 and _unsent_bytes(copy) == 0:
+                return TAKEN
+            writable.clear()
     except asyncio.CancelledError:
         # The peer may have taken the rest and closed in one breath; then both events are in one turn.
-        if _left_with_everything(copy):
+        if transport.get_write_buffer_size() == 0 and _left_with_everything(copy):
             return TAKEN
         raise
     finally:
         loop.remove_writer(copy)
         os.close(copy)
-
-
-def _verdict(fd: int) -> str:
-    if _left_with_everything(fd):
-        return TAKEN
-    raise CallerGone("the connection was reset before its last byte was taken")
 
 
 def _left_with_everything(fd: int) -> bool:

@@ -47,10 +47,10 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = _as_text(message)
         self.type = type
         self.code = code
-        self.param = param
+        self.param = None if param is None else _as_text(param)
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
 
@@ -58,6 +58,11 @@ class ApiError(Exception):
         """The body: always these four keys, then whatever this refusal adds."""
         error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
         return {"error": error | self.extra}
+
+
+def _as_text(text: str) -> str:
+    """What a caller sent may not be text at all; an answer always is."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def error_event(error: ApiError) -> bytes:
@@ -479,3 +484,9 @@ def not_http(reason: str) -> ApiError:
     """400: bytes that are no HTTP request (ours: no published wording)."""
     first = reason.partition("\n")[0].strip().rstrip(":")
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_of(output_format: str) -> ApiError:
+    """`stream` for a preview format (ours: the rule is published, its wording is not)."""
+    message = f"Streaming is not supported with output_format '{output_format}'."
+    return ApiError(400, message, code="invalid_value", param="stream")

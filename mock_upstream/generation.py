@@ -23,9 +23,20 @@ def rounded(instant_s: float) -> float:
 class Generation:
     """One generation in progress. Instants are set once; the first account of each is the one that stays."""
 
-    __slots__ = ("_billed", "_timer", "_waiter", "_workshop", "caller_side_open", "row", "usage")
+    __slots__ = (
+        "_billed",
+        "_stops_when_left",
+        "_timer",
+        "_waiter",
+        "_workshop",
+        "caller_side_open",
+        "row",
+        "usage",
+    )
 
-    def __init__(self, row: Row, plan: Plan, usage: Usage, *, billed: bool, workshop: "Workshop") -> None:
+    def __init__(
+        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
+    ) -> None:
         now_s = workshop.clock.now_s()
         row.state = "running"
         row.accepted_s = row.started_s = rounded(now_s)
@@ -36,6 +47,7 @@ class Generation:
         self.usage = usage
         self.caller_side_open = True
         self._billed = billed
+        self._stops_when_left = stops_when_left
         self._workshop = workshop
         self._waiter: asyncio.Future[None] | None = None
         self._timer = asyncio.get_running_loop().call_at(
@@ -105,7 +117,10 @@ class Generation:
         """The caller left; the work goes on."""
         if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
             self.row.caller_gone_s = self._now_s()
-            self.row.orphaned = self.running
+            if self._stops_when_left:
+                self.stop()
+            else:
+                self.row.orphaned = self.running
 
     def close_caller_side(self) -> None:
         """Nothing more can happen between us and the caller."""
@@ -148,12 +163,16 @@ class Workshop:
     _open: dict[str, Generation] = field(default_factory=dict)
     _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
 
-    def begin(self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool) -> Generation:
-        """Start the work; from here on it ends only by itself or with the server."""
+    def begin(
+        self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
+    ) -> Generation:
+        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller."""
         first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
         row.duplicate_of = None if first == row.generation else first
         self.running += 1
-        generation = Generation(row, plan, usage, billed=billed, workshop=self)
+        generation = Generation(
+            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+        )
         self._open[row.generation] = generation
         return generation
 

@@ -42,6 +42,11 @@ class Plate:
     after: bytes
     wrap: Callable[[bytes], bytes]
 
+    @property
+    def size_bytes(self) -> int:
+        """What keeping it costs."""
+        return len(self.before) + len(self.after)
+
     def print(self, name: str) -> tuple[bytes, bytes, bytes]:
         """The picture's base64 text in three pieces; the first and the last are shared by all of its kind."""
         stamp = name.encode("ascii").ljust(_STAMP_BYTES)[:_STAMP_BYTES]
@@ -49,17 +54,23 @@ class Plate:
 
 
 class Press:
-    """The plates made so far."""
+    """The plates made so far; of many the longest unused go."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, keep_bytes: int = 256_000_000) -> None:
         self._seed = seed
+        self._keep_bytes = keep_bytes
+        self._kept_bytes = 0
         self._plates: dict[Shape, Plate] = {}
 
     def plate(self, shape: Shape) -> Plate:
         """The plate of this shape; the first time costs tens of milliseconds, so warm up what is common."""
-        found = self._plates.get(shape)
+        found = self._plates.pop(shape, None)
         if found is None:
-            found = self._plates[shape] = _make_plate(shape, self._seed)
+            found = _make_plate(shape, self._seed)
+            self._kept_bytes += found.size_bytes
+        self._plates[shape] = found
+        while self._kept_bytes > self._keep_bytes and len(self._plates) > 1:
+            self._kept_bytes -= self._plates.pop(next(iter(self._plates))).size_bytes
         return found
 
 

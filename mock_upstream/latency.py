@@ -133,6 +133,10 @@ def _format_pace(order: Order) -> float:
 
 def _partials_s(order: Order, settings: Latency, dice: Dice, duration_s: float) -> tuple[float, ...]:
     count = order.partial_images if order.stream else 0
+    if count == 0:
+        return ()
+    if dice.fraction("final pre-empts") < settings.final_preempts:
+        count = math.floor(dice.between("partials before it", 0, count))
     if settings.partials == "observed-2026":
         return tuple(duration_s * part for part in _OBSERVED[:count])
     first_s = min(
@@ -141,11 +145,21 @@ def _partials_s(order: Order, settings: Latency, dice: Dice, duration_s: float) 
     return tuple(first_s + (duration_s - first_s) * index / count for index in range(count))
 
 
+def check_timings(path: str) -> None:
+    """Raise `ValueError`, one sentence, if there are no timings to be read in this file."""
+    _timings_s(path)
+
+
 @lru_cache(maxsize=32)
 def _timings_s(path: str) -> Sequence[float]:
     """A user's own timings: a column of seconds, under a heading `duration_s` or under none."""
-    with Path(path).open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: this is not a table of text") from error
     if not rows:
         raise ValueError(f"{path}: no timings in this file")
     column = rows[0].index("duration_s") if "duration_s" in rows[0] else 0

@@ -49,6 +49,8 @@ class Block:
 
 def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
     """What will become of this prompt: the input filter's finding, else the output filter's, else nothing."""
+    if not _any_pattern(tuple(rules)).search(order.prompt):
+        return None
     for stage in ("input", "output"):
         found = [rule for rule in rules if rule.stage == stage and _strikes(rule, order, seed)]
         if found:
@@ -65,6 +67,12 @@ def _strikes(rule: Rule, order: Order, seed: int) -> bool:
         chance = rule.chance_low
     fate = Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{order.prompt}")
     return fate < chance
+
+
+@lru_cache(maxsize=32)
+def _any_pattern(rules: tuple[Rule, ...]) -> re.Pattern[str]:
+    """One look that clears most prompts."""
+    return _pattern(tuple(word for rule in rules for word in rule.words))
 
 
 @lru_cache(maxsize=256)

@@ -82,6 +82,10 @@ class Relay:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Outer(self), sock=sock, backlog=backlog)
 
+    def travel(self, network: Network) -> None:
+        """Carry connections accepted from now on over another path; those under way keep theirs."""
+        self._path = Path.of(network) or Path(0.0, 0.0, 0.0, 0.0)
+
     async def close(self) -> None:
         """End every connection."""
         if self._server is not None:

@@ -22,6 +22,11 @@ _ELSEWHERE: dict[str, dict[str, Any]] = {
 }
 _REQUIRED = {GENERATIONS: {"json": ["prompt"]}, EDITS: {"json": ["prompt", "images"], "form": ["prompt"]}}
 
+_EVENT = {
+    "type": "object",
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
 _USAGE_DETAILS = {
     "type": "object",
     "properties": {"text_tokens": {"type": "integer"}, "image_tokens": {"type": "integer"}},
@@ -167,7 +172,7 @@ def _post(answer: str, bodies: dict[str, Any], *, streams: bool = True) -> dict[
 def _responses(answer: str, *, streams: bool) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}}
     if streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": _EVENT}
     refused = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {
         "200": {"description": "the answer", "content": content},

@@ -8,6 +8,7 @@ Reference "OpenAI Images API", sections 1 and 4.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from mock_upstream import errors, models
@@ -123,12 +124,17 @@ class Reading:
     auto_quality: str = "medium"
     prefix: str = ""  # before a parameter's name in a refusal: `tools[0].`
 
+    @property
+    def body(self) -> str:
+        """The kind of body, as the table names it."""
+        return "form" if self.form else "json"
+
 
 def read_order(fields: Fields, reading: Reading) -> Order:
     """The order in these fields, or the refusal of the first thing that is wrong with them."""
     model_name, model = _model(fields, reading)
     values = _values(fields, model, reading)
-    if "prompt" in _of_endpoint(reading) and "prompt" not in values:
+    if "prompt" in _of_endpoint(reading.endpoint, reading.body) and "prompt" not in values:
         raise errors.missing_parameter("prompt")
     quality = values.get("quality") or "auto"
     output_format = values.get("output_format") or "png"
@@ -149,24 +155,29 @@ def read_order(fields: Fields, reading: Reading) -> Order:
         safety_identifier=values.get("safety_identifier"),
         fidelity=_fidelity(values.get("input_fidelity"), model, model_name, reading),
     )
+    _check_together(order, fields)
+    return order
+
+
+def _check_together(order: Order, fields: Fields) -> None:
+    """What two parameters may not be at once."""
     if order.stream and order.n > 1:
         raise errors.stream_needs_one()
+    if order.stream and order.output_format in ("gif", "svg"):
+        raise errors.no_stream_of(order.output_format)
+    if order.output_format == "svg" and order.n > 1:
+        raise errors.integer_outside("n", order.n, 1, 1)
     if fields.get("mask") is not None and fields.get("markup") is not None:
         raise errors.mask_or_markup()
-    return order
 
 
 def _or(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _of_endpoint(reading: Reading) -> dict[str, Parameter]:
-    body = "form" if reading.form else "json"
-    return {
-        name: one
-        for name, one in PARAMETERS.items()
-        if reading.endpoint in one.endpoints and body in one.bodies
-    }
+@cache
+def _of_endpoint(endpoint: str, body: str) -> dict[str, Parameter]:
+    return {name: one for name, one in PARAMETERS.items() if endpoint in one.endpoints and body in one.bodies}
 
 
 def with_references(order: Order, references: Sequence[Reference]) -> Order:
@@ -204,7 +215,7 @@ def _model(fields: Fields, reading: Reading) -> tuple[str, Model]:
 
 def _values(fields: Fields, model: Model, reading: Reading) -> dict[str, Any]:
     """Every field, checked against the table; unknown keys first, in the order of the body."""
-    table = _of_endpoint(reading)
+    table = _of_endpoint(reading.endpoint, reading.body)
     for name in fields:
         if name in table and table[name].known(model):
             continue

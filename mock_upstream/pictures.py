@@ -13,6 +13,7 @@ from mock_upstream.parameters import EDITS, Order
 from mock_upstream.usage import Usage
 
 PICTURE = "\0picture\0"  # stands in a JSON value for the base64 text of a picture
+_SMALL_BYTES = 65_536
 _PICTURE_JSON = orjson.dumps(PICTURE)
 
 
@@ -95,4 +96,6 @@ def filled(text: bytes, order: Order, press: Press, names: Sequence[str]) -> lis
             [head + before + stamp, after] if len(before) < len(after) else [head, before, stamp + after]
         )
         pending = tail
-    return [*buffers, pending]
+    buffers.append(pending)
+    # A small answer goes out in one write; a large one is not copied.
+    return [b"".join(buffers)] if sum(map(len, buffers)) <= _SMALL_BYTES else buffers

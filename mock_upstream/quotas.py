@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mock_upstream import errors
-from mock_upstream.buckets import Draw, MemoryStore, RedisStore, Store
+from mock_upstream.buckets import Draw, MemoryStore, Store, StoreGone
+from mock_upstream.clock import ModelClock
 from mock_upstream.dice import Dice
 from mock_upstream.errors import ApiError
 from mock_upstream.parameters import Order
@@ -55,12 +56,16 @@ class Gate:
     def ended(self, now_s: float) -> None:
         """A generation is over; its place is free a little later."""
         self._ended_s.append(now_s)
+        self._forget(now_s)
 
     def places(self, running: int, now_s: float) -> int:
         """Places that are taken: by what runs and by what has just ended."""
+        self._forget(now_s)
+        return running + len(self._ended_s)
+
+    def _forget(self, now_s: float) -> None:
         while self._ended_s and now_s - self._ended_s[0] >= PLACE_FREE_AFTER_S:
             self._ended_s.popleft()
-        return running + len(self._ended_s)
 
     async def clear(self) -> None:
         """Everything is free again."""
@@ -193,6 +198,12 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest}" if minutes else rest
 
 
-def make_store(quota: Quota) -> Store:
-    """Where the levels of this quota are kept."""
-    return MemoryStore() if quota.redis is None else RedisStore(quota.redis, quota.redis_prefix)
+def make_store(quota: Quota, clock: ModelClock) -> Store:
+    """Where the levels of this quota are kept; shared ones are timed by the clock that all processes share."""
+    if quota.redis is None:
+        return MemoryStore()
+    try:
+        from mock_upstream.redis_store import RedisStore  # noqa: PLC0415 - only who shares a quota needs redis
+    except ImportError as error:
+        raise StoreGone("a shared quota needs the package redis: pip install redis") from error
+    return RedisStore(quota.redis, quota.redis_prefix, clock.origin_on_machine_s)

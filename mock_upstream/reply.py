@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     import asyncio
 
 
+class _Response(web.StreamResponse):
+    """A response whose headers wait for the first of its body, so that a small answer is one write."""
+
+    _send_headers_immediately = False
+
+
 class Reply:
     """One answer. It begins when its first byte is due, because the headers are withheld until then."""
 
@@ -29,7 +35,7 @@ class Reply:
         self._generation = generation
         self._fault = fault
         self._transport: asyncio.Transport | None = None
-        self.response = web.StreamResponse()
+        self.response = _Response()
 
     @property
     def begun(self) -> bool:

@@ -5,7 +5,6 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
@@ -84,7 +83,7 @@ async def serve(
     await runner.setup()
     assert runner.server is not None
     loop, manager = asyncio.get_running_loop(), runner.server
-    options: dict[str, Any] = wire_options(settings.limits, clock.scale)
+    options = wire_options(settings.limits, clock.scale)
     path = Path.of(settings.network)
     behind = listener if path is None else listen("127.0.0.1", 0)
     server = await loop.create_server(
@@ -97,17 +96,23 @@ async def serve(
     return Running(bound_host, bound_port, app[UPSTREAM], runner, server)
 
 
-def listen(host: str, port: int, *, shared: bool = False, ears: bool = True) -> socket.socket:
-    """A listening socket on a loopback address.
-
-    `shared` lets other processes listen on the same port; without `ears` the port is only held.
-    """
+def loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address of this host; the mock serves this machine and nobody else."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         raise NotServing(f"'{host}' is not an address; the mock serves on 127.0.0.1 or ::1") from None
     if not address.is_loopback:
         raise NotServing(f"{address} is not a loopback address; the mock serves only this machine")
+    return address
+
+
+def listen(host: str, port: int, *, shared: bool = False, ears: bool = True) -> socket.socket:
+    """A listening socket on a loopback address.
+
+    `shared` lets other processes listen on the same port; without `ears` the port is only held.
+    """
+    address = loopback(host)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

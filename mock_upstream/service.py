@@ -24,7 +24,7 @@ from mock_upstream.quotas import Request
 from mock_upstream.reply import Reply
 from mock_upstream.settings import Settings, When
 from mock_upstream.stream import answer_stream
-from mock_upstream.upstream import UPSTREAM, Upstream
+from mock_upstream.upstream import UPSTREAM, Known, Upstream
 from mock_upstream.usage import Usage, usage_of
 
 FAULT_HEADER = "x-mock-fault"
@@ -101,8 +101,9 @@ async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str
     """What this request becomes; raises the first refusal it has earned, and writes down what it learns."""
     settings, caller = upstream.settings, arrival.caller
     key = access.key_of(caller.key, settings)
-    order = arrival.order(settings)
-    _describe(row, order)
+    known = _known(upstream, arrival)
+    order, usage, block = known.order, known.usage, known.block
+    _describe(row, order, known.prompt_sha256)
     fault = _fault(fault_text, order, arrival, settings)
     row.fault = fault.name or None
     refusal = fault.refusal(arrival.request_id)
@@ -111,14 +112,25 @@ async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str
     now_s = upstream.clock.now_s()
     access.check_wall(caller.key or "", key, order.model_name, settings, now_s)
     access.check_budget(key, upstream.workshop.spent_nano_usd[caller.key_hash], settings)
-    usage = _usage(order)
     await _admit(upstream, arrival, order, usage)
-    block = moderation.judge(order, moderation.read_rules(settings.moderation.rules), settings.seed)
     if block is not None and block.stage == "input":
         row.moderation = "input"
         await upstream.clock.sleep_s(arrival.dice.between("input filter", *settings.moderation.input_s))
         raise moderation.refusal(block, arrival.request_id)
     return Accepted(order, usage, fault, block)
+
+
+def _known(upstream: Upstream, arrival: Arrival) -> Known:
+    """What follows from a body alone; a body seen again, as every retry is, is not read again."""
+    known = upstream.known.get(arrival.digest)
+    if known is None:
+        settings = upstream.settings
+        order = arrival.order(settings)
+        rules = moderation.read_rules(settings.moderation.rules)
+        block = moderation.judge(order, rules, settings.seed)
+        known = Known(order, _usage(order), block, sha256(order.prompt.encode()).hexdigest())
+        upstream.remember(arrival.digest, known)
+    return known
 
 
 async def _admit(upstream: Upstream, arrival: Arrival, order: Order, usage: Usage) -> None:
@@ -164,8 +176,8 @@ def _about(when: When, order: Order, arrival: Arrival) -> bool:
     )
 
 
-def _describe(row: Row, order: Order) -> None:
-    row.prompt_sha256 = sha256(order.prompt.encode("utf-8", "surrogatepass")).hexdigest()
+def _describe(row: Row, order: Order, prompt_sha256: str) -> None:
+    row.prompt_sha256 = prompt_sha256
     row.model = order.model_name
     row.size = order.size_text
     row.quality = order.quality
@@ -191,10 +203,21 @@ def _begin(upstream: Upstream, arrival: Arrival, row: Row, accepted: Accepted) -
     plan = latency.plan(
         accepted.order, upstream.settings.latency, arrival.dice, running=upstream.workshop.running
     )
-    if accepted.block is not None:
+    if accepted.block is None:
+        pictures.plate_for(
+            accepted.order, upstream.press
+        )  # a shape asked for first is drawn now, not when due
+    else:
         row.moderation = "output"
     billed = accepted.block is None or upstream.settings.moderation.bill_output_blocks
-    return upstream.workshop.begin(row, plan, accepted.usage, body_digest=arrival.digest, billed=billed)
+    return upstream.workshop.begin(
+        row,
+        plan,
+        accepted.usage,
+        body_digest=arrival.digest,
+        billed=billed,
+        stops_when_left=upstream.settings.when_caller_leaves == "stop",
+    )
 
 
 async def _answer_image(

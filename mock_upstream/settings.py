@@ -61,6 +61,7 @@ class Latency(Part):
     rows: tuple[LatencyRow, ...] = ()  # asked before the article's own
     partials: Literal["article", "observed-2026"] = "article"
     first_partial_s: tuple[PositiveFloat, PositiveFloat] = (5.0, 15.0)  # the article: "5-15 s"
+    final_preempts: Fraction = 0.0  # how often the final image comes before all partial images were sent
     slower_per_running: Annotated[float, Field(ge=0)] = 0.0  # 0.05: each other running generation adds 5 %
 
 
@@ -190,6 +191,7 @@ class Settings(Part):
     lenient: bool = False
     tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
     organization: str = "org-mock"
+    when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
     moderation: Moderation = Moderation()

@@ -4,14 +4,38 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from mock_upstream import latency, moderation
 from mock_upstream.clock import ModelClock
 from mock_upstream.dice import Sightings
 from mock_upstream.generation import Workshop
 from mock_upstream.images import Press
 from mock_upstream.ledger import Ledger
+from mock_upstream.moderation import Block
 from mock_upstream.network import Relay
+from mock_upstream.parameters import Order
 from mock_upstream.quotas import Gate, make_store
 from mock_upstream.settings import Settings
+from mock_upstream.usage import Usage
+
+_KNOWN_MOST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What follows from a body and the settings, and from nothing else."""
+
+    order: Order
+    usage: Usage
+    block: Block | None
+    prompt_sha256: str
+
+
+def check_files(settings: Settings) -> None:
+    """Read every file that the settings name; `ValueError` says in one sentence what is wrong with one."""
+    moderation.read_rules(settings.moderation.rules)
+    for row in settings.latency.rows:
+        if row.csv is not None:
+            latency.check_timings(row.csv)
 
 
 @dataclass
@@ -24,23 +48,35 @@ class Upstream:
     press: Press
     worker: int = 0
     relay: Relay | None = None  # the network path in front, if there is one
+    known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
     gate: Gate = field(init=False)
     workshop: Workshop = field(init=False)
     sightings: Sightings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gate = Gate(make_store(self.settings.quota))
+        check_files(self.settings)
+        self.gate = Gate(make_store(self.settings.quota, self.clock))
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
     async def behave(self, settings: Settings) -> None:
         """Take these settings for every request from now on."""
+        check_files(settings)
         before, self.settings = self.settings, settings
+        self.known.clear()
         if settings.seed != before.seed:
             self.sightings = Sightings(settings.seed, self.worker)
         if settings.quota.redis != before.quota.redis:
             await self.gate.store.close()
-            self.gate.store = make_store(settings.quota)
+            self.gate.store = make_store(settings.quota, self.clock)
+        if self.relay is not None and settings.network != before.network:
+            self.relay.travel(settings.network)
+
+    def remember(self, digest: bytes, known: Known) -> None:
+        """Keep it for the next time; of many the first kept go."""
+        if len(self.known) == _KNOWN_MOST:
+            del self.known[next(iter(self.known))]
+        self.known[digest] = known
 
     async def reset(self) -> int:
         """Stop all work and forget everything that was; return how many generations that stopped."""

@@ -1,6 +1,7 @@
 """HTTP as it comes off the wire: what is none, or is too long, is still answered in the API's envelope."""
 
 import logging
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
@@ -10,7 +11,13 @@ from mock_upstream.settings import Limits
 
 log = logging.getLogger(__name__)
 
+# aiohttp prints a traceback for what callers do wrong; what we do wrong is logged here and in the
+# application.
+_THEIRS = logging.getLogger(f"{__name__}.aiohttp")
+_THEIRS.setLevel(logging.CRITICAL)
+
 HEADERS_MOST = 256
+_LINGERING_S = 2.0  # how long the rest of a refused body is read, so that the caller hears the refusal
 
 
 class Wire(web.RequestHandler):
@@ -28,7 +35,9 @@ class Wire(web.RequestHandler):
         """Answer what never became a request; the connection ends with it."""
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun; another cannot follow on the same connection")
-        if status >= 500:
+        if isinstance(exc, UnicodeError):
+            refusal = errors.not_http("a header is not text")
+        elif status >= 500:
             log.error("the server met an error of its own", exc_info=exc)
             refusal = errors.server_error("req_unknown")
         elif isinstance(exc, LineTooLong) or "Too many" in (message or ""):
@@ -40,7 +49,7 @@ class Wire(web.RequestHandler):
         return response
 
 
-def wire_options(limits: Limits, scale: float) -> dict[str, float | int | None]:
+def wire_options(limits: Limits, scale: float) -> dict[str, Any]:
     """What aiohttp's protocol takes from the limits."""
     return {
         "keepalive_timeout": limits.keepalive_s / scale,
@@ -48,4 +57,6 @@ def wire_options(limits: Limits, scale: float) -> dict[str, float | int | None]:
         "max_field_size": limits.header_bytes,
         "max_headers": HEADERS_MOST,
         "access_log": None,
+        "logger": _THEIRS,
+        "lingering_time": _LINGERING_S,
     }

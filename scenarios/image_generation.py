@@ -7,9 +7,19 @@ of the streamed mode (whether partial images came often enough to keep the chain
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from scenarios.image_user import ImageUser
+from scenarios.image_user import ImageUser, wanted
+
+SCENARIO = {
+    "chain": "article",
+    "modes": {
+        "plain": "one answer at the end, the SDK's default retries",
+        "stream": "server-sent events with partial images, the SDK's default retries",
+        "no-retry": "one answer at the end, max_retries=0",
+    },
+    "run": ["plain"],
+}
 
 if TYPE_CHECKING:
     import openai
@@ -22,17 +32,11 @@ class ImageGeneration(ImageUser):
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """Ask for it as the mode says, and take all of it."""
-        upstream = self.session.topology.upstream
-        wanted: dict[str, Any] = {
-            "model": upstream.model,
-            "prompt": order.prompt,
-            "size": upstream.size,
-            "quality": upstream.quality,
-        }
+        options = wanted(self.session.topology.upstream, order)
         if order.mode != "stream":
-            client.images.generate(**wanted)
+            client.images.generate(**options)
             return
         for _event in client.images.generate(
-            **wanted, stream=True, partial_images=self.session.load.partial_images
+            **options, stream=True, partial_images=self.session.load.partial_images
         ):
             pass

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.event
@@ -28,7 +29,21 @@ if TYPE_CHECKING:
 
     import openai
 
+    from harness.chain.layers import Upstream
+    from scenarios.gate import Gate
+
 _STALL_EVERY_S = 0.02
+
+
+def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
+    """The arguments of ``images.generate`` for one order; `more` overrides what the chain asks for."""
+    asked = {
+        "model": upstream.model,
+        "prompt": order.prompt,
+        "size": upstream.size,
+        "quality": upstream.quality,
+    }
+    return asked | more
 
 
 class ImageUser(User):
@@ -48,15 +63,20 @@ class ImageUser(User):
     @task
     def take_an_order(self) -> None:
         """Make the next request of the plan."""
-        order = next(PLAN, None)
+        order = PLAN.take()
         if order is None:
             raise StopUser
         asking = Asking(request=order.request, mode=order.mode, user=self.number)
-        started_s = self.session.clock.now_s()
+        due_s = self.session.clock.now_s()
+        gate = self.before(order)
+        with gate.through(self.session.clock) if gate else nullcontext(), asking_for(asking):
+            self._ask_and_write_down(order, asking, due_s)
+        PLAN.done()
+
+    def _ask_and_write_down(self, order: Order, asking: Asking, due_s: float) -> None:
         error: BaseException | None = None
         try:
-            with asking_for(asking):
-                self.ask(self._client(order.mode), order)
+            self.ask(self._client(order.mode), order)
         except Exception as raised:
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
@@ -66,16 +86,29 @@ class ImageUser(User):
             error = raised
             raise
         finally:
-            self._write_down(asking, started_s, error)
-        PLAN.done()
+            self._write_down(asking, due_s, error)
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""
         raise NotImplementedError
 
+    def before(self, order: Order) -> Gate | None:
+        """A gate to pass before the request goes out; None lets everybody through."""
+        del order
+        return None
+
+    def api_key(self, mode: str) -> str | None:
+        """The key to use in one mode; None is the one from the environment."""
+        del mode
+        return None
+
+    def retries(self, mode: str) -> int | None:
+        """`max_retries` of the SDK in one mode; None keeps its default of 2."""
+        return 0 if mode == "no-retry" else None
+
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(mode)
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode))
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, started_s: float, error: BaseException | None) -> None:
@@ -113,32 +146,55 @@ class ImageUser(User):
 
 
 class Plan:
-    """The orders still to be made, shared by all users of this process; tells when the last has been answered."""
+    """The orders still to be made, shared by all users of this process.
+
+    One mode at a time: the next begins when the last answer of the one before has come, so that no mode is
+    measured with the rest of another under way.
+    """
 
     def __init__(self) -> None:
+        self._modes: Iterator[str] = iter(())
         self._orders: Iterator[Order] = iter(())
+        self._session: Session | None = None
         self._open = 0
+        self._answered_all = gevent.event.Event()
         self.answered = 0
         self.finished = gevent.event.Event()
 
     def fill(self, session: Session) -> None:
-        """Take the orders of a session."""
-        load = session.load
-        self._orders = orders(load.modes, load.requests, load.seed)
-        self._open = len(load.modes) * load.requests
+        """Take the orders of a session, and enter its first mode."""
+        self._session = session
+        self._modes = iter(session.load.modes)
+        self._next_mode()
 
-    def __iter__(self) -> Plan:
-        return self
-
-    def __next__(self) -> Order:
-        return next(self._orders)
+    def take(self) -> Order | None:
+        """The next order; waits for the end of a mode; None when nothing is left."""
+        while not self.finished.is_set():
+            order = next(self._orders, None)
+            if order is not None:
+                return order
+            self._answered_all.wait()
+        return None
 
     def done(self) -> None:
         """One order has been answered, one way or the other."""
         self._open -= 1
         self.answered += 1
         if self._open == 0:
+            self._next_mode()
+
+    def _next_mode(self) -> None:
+        assert self._session is not None
+        mode = next(self._modes, None)
+        waiting, self._answered_all = self._answered_all, gevent.event.Event()
+        if mode is None:
             self.finished.set()
+        else:
+            self._session.enter(mode)
+            load = self._session.load
+            self._open = load.requests
+            self._orders = orders(mode, load.requests, load.seed)
+        waiting.set()
 
 
 PLAN = Plan()

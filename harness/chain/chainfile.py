@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from harness.chain import catalogue
 from harness.chain.catalogue import TODAY, Duration
-from harness.chain.layers import Layer, Role, Topology, Upstream
+from harness.chain.layers import Buffering, Layer, Role, Topology, Upstream
 from harness.chain.timers import TimerKind
 from harness.chain.yamlfile import YamlFile
 from harness.errors import BadFile, BadInput, nearest
@@ -43,20 +43,32 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RetriesEntry(_Strict):
+    """How often a layer tries by itself; `tries` counts the first. What is not said stays as in the preset."""
+
+    tries: int | None = Field(default=None, ge=1)
+    post: bool | None = None
+    on_timeout: bool | None = None
+
+
 class LayerEntry(_Strict):
     """One layer of the file: a preset's name, or a preset with changes."""
 
     preset: str
     name: str | None = None
     timers: dict[Annotated[TimerKind, BeforeValidator(_timer_kind)], Duration] = {}
+    buffering: Buffering | None = None
+    retries: RetriesEntry | None = None
+    notices_abort: bool | None = None
 
 
 class UpstreamEntry(_Strict):
-    """The model at the end, and what it is asked for."""
+    """The model at the end, and what it is asked for; `heartbeat` is as in `Upstream`."""
 
     model: str = "gpt-image-2"
     size: str = "1024x1024"
     quality: str = "high"
+    heartbeat: Duration = None
 
 
 def _named(key: str) -> Callable[[Any], Any]:
@@ -100,7 +112,7 @@ def read_topology(path: Path) -> Topology:
         name=path.stem,
         client=client,
         hops=tuple(_numbered(hops)),
-        upstream=Upstream(**written.upstream.model_dump()),
+        upstream=_upstream(written.upstream),
         edition=written.edition,
     )
 
@@ -117,7 +129,23 @@ def _layer(
     if entry.timers:
         where = f"{file.path}:{file.line((*place, 'timers'))}"
         layer = catalogue.overridden(layer, dict(entry.timers), where)
-    return replace(layer, name=entry.name or entry.preset)
+    return replace(layer, name=entry.name or entry.preset, **_manners(layer, entry))
+
+
+def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:
+    """What the file says of a layer beside its timers."""
+    said: dict[str, Any] = {
+        "buffering": entry.buffering,
+        "notices_abort": entry.notices_abort,
+        "retries": replace(layer.retries, **entry.retries.model_dump(exclude_none=True))
+        if entry.retries
+        else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _upstream(entry: UpstreamEntry) -> Upstream:
+    return Upstream(model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat)
 
 
 def _numbered(layers: list[Layer]) -> list[Layer]:

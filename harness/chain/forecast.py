@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.chain.layers import Answer, Buffering
-from harness.chain.modes import POLL_S
+from harness.chain.layers import Answer, Buffering, MidBody
+from harness.chain.modes import POLL_S, seen_in
 from harness.chain.profiles import Floats, usd
 from harness.chain.timers import Phase, TimerKind
 
@@ -139,6 +139,11 @@ class _Guard:
             tries=retries.tries if retries.post and retries.on_timeout else 1,
         )
 
+    @property
+    def ends_whole(self) -> bool:
+        """Whether a stream cut here looks complete to whoever stands before it."""
+        return self.layer.mid_body is MidBody.TERMINATED and not self.holds
+
     def answer(self, event: str) -> Answer | None:
         """What the layer says when its timer fires or its upstream ends."""
         return self.layer.answers.get(event) or (
@@ -158,15 +163,15 @@ def forecast(
 
     fates = fates_of(topology, mode, draw, requests=requests, dice=dice)
     price = usd(topology.upstream.model, profile.size, profile.quality, partials=mode.partials)
-    return figures(topology, fates, price_usd=price)
+    return figures(seen_in(mode, topology), fates, price_usd=price)
 
 
 def fates_of(
     topology: Topology, mode: Mode, draw: Draw, *, requests: int, dice: np.random.Generator
 ) -> Fates:
     """Request by request, with generation times from `draw`; `dice` decide the back-off alone."""
-    hops = () if mode.job else topology.hops
-    guards = (_Guard.of(topology.client), *(_Guard.of(layer) for layer in hops))
+    topology = seen_in(mode, topology)
+    guards = tuple(_Guard.of(layer) for layer in topology.layers)
     heartbeat_s = topology.upstream.heartbeat_s if mode.stream else None
     tries = mode.tries or topology.client.retries.tries
     fates = Fates.of(requests)
@@ -216,17 +221,27 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
         orphaned=float(fates.orphans.sum()) / requests,
         orphaned_s_per_request=float(fates.orphaned_s.sum()) / requests,
         usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered if delivered else None,
-        p50_s=_percentile(took_s, 50),
-        p95_s=_percentile(took_s, 95),
+        p50_s=percentile(took_s, 50),
+        p95_s=percentile(took_s, 95),
     )
 
 
-def _percentile(values: Floats, share: int) -> float | None:
-    """The nearest rank; None of none."""
+def percentile(values: Floats, share: int) -> float | None:
+    """The nearest-rank percentile; None of none."""
     if not len(values):
         return None
     rank = max(1, -(-len(values) * share // 100)) - 1
     return float(np.partition(values, rank)[rank])
+
+
+def kind_of(code: int) -> TimerKind:
+    """The timer that a place in `Fates.timer` stands for."""
+    return _KINDS[code]
+
+
+def phase_of(code: int) -> Phase:
+    """The phase that a place in `Fates.phase` stands for."""
+    return _PHASES[code]
 
 
 class _Walk:
@@ -378,19 +393,38 @@ class _Walk:
         fates.took_s[ended] += np.minimum(self.cut_s, whole_s)[chosen]
 
     def _gone_s(self, emissions_s: list[Floats], start_s: Instants, own_s: list[Floats | None]) -> Floats:
-        """When the last layer that waits for the generation has left."""
-        gone_s = self.cut_s
+        """When the last layer that waits for the generation has left.
+
+        Behind a blind layer nobody knows of the cut: it, and all inside it, go on until one of them cuts by
+        itself, or until the next byte finds nobody to take it.
+        """
+        gone_s, reached = self.cut_s, self.who.astype(np.int64)
         for place, guard in enumerate(self.guards):
-            mine_s = own_s[place]
-            if guard.layer.notices_abort or mine_s is None:
+            inside = [mine_s for mine_s in own_s[place:] if mine_s is not None]
+            held_on = (reached < place) & (self.who != NOBODY)
+            if guard.layer.notices_abort or not inside or not held_on.any():
                 continue
+            cuts_s = np.stack(inside)
+            first = cuts_s.argmin(axis=0)
+            cut_s = cuts_s.min(axis=0)
             holds = guard.holds or self.held[place]
-            next_s = start_s + emissions_s[-1]
-            for at_s in [] if holds else reversed(emissions_s[:-1]):
-                next_s = np.where(start_s + at_s > gone_s, start_s + at_s, next_s)
-            left_s = np.minimum(mine_s, next_s)
-            gone_s = np.where((self.who < place) & (left_s > gone_s), left_s, gone_s)
+            next_s = start_s + emissions_s[-1] if holds else self._next_byte_s(emissions_s, start_s, gone_s)
+            gone_s = np.where(held_on, np.maximum(gone_s, np.minimum(cut_s, next_s)), gone_s)
+            reached = np.where(held_on, np.where(cut_s <= next_s, place + first, place), reached)
         return gone_s
+
+    def _next_byte_s(self, emissions_s: list[Floats], start_s: Instants, after_s: Floats) -> Floats:
+        """The first byte of the upstream after an instant, heartbeats among them."""
+        next_s = start_s + emissions_s[-1]
+        last_s: Instants = start_s
+        for at_s in reversed(emissions_s[:-1]):
+            next_s = np.where(start_s + at_s > after_s, start_s + at_s, next_s)
+        if self.heartbeat_s is not None:
+            for at_s in emissions_s[:-1]:
+                last_s = np.where(start_s + at_s <= after_s, start_s + at_s, last_s)
+            beats = np.floor((after_s - last_s) / self.heartbeat_s) + 1
+            next_s = np.minimum(next_s, last_s + beats * self.heartbeat_s)
+        return next_s
 
     def retried(self, mode: Mode) -> tuple[Flags, Floats]:
         """Which of the requests the client tries again, and how long the answer asks it to wait first."""
@@ -410,6 +444,10 @@ class _Walk:
         if mode.stream and not self.held[0]:
             # A stream whose head has reached the client is never asked for again.
             retried &= fates.phase[requests] == _WAITING
+        elif mode.stream:
+            # Nor is one that its cutter ended as if it were whole: a layer that held it lets it pass.
+            whole = [place for place, guard in enumerate(self.guards) if guard.ends_whole]
+            retried &= (fates.phase[requests] == _WAITING) | ~np.isin(who, whole)
         return retried, waits_s
 
     def _answer(self, place: int, event: str, where: int) -> Answer | None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from harness.chain.catalogue import preset
 from harness.errors import BadInput, nearest
 
-POLL_S = (
-    2.0  # how often a caller asks for its job: our own choice, and far below every limit in the catalogue
-)
+if TYPE_CHECKING:
+    from harness.chain.layers import Topology
+
+# Clients that can stand next to the upstream and call it; a browser or a no-code tool cannot.
+OFFICIAL = frozenset({"openai-python", "azure-openai-python", "openai-node"})
+
+# How often a caller asks for its job: ours, and far below every limit in the catalogue.
+POLL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +66,14 @@ def parse_mode(written: str) -> Mode:
             f"--mode: there is no mode '{written}'{nearest(written, MODES)}; there are {', '.join(MODES)}"
         )
     return mode
+
+
+def seen_in(mode: Mode, topology: Topology) -> Topology:
+    """The layers that see a generation: all of them, or of a job the worker alone.
+
+    The worker calls as the chain's client would; where that is no SDK, as the official one.
+    """
+    if not mode.job:
+        return topology
+    worker = topology.client if topology.client.preset in OFFICIAL else preset("openai-python")
+    return replace(topology, client=worker, hops=())

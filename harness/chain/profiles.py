@@ -10,6 +10,7 @@ import csv
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ Partials = Literal["article", "observed-2026"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A law of generation times: log-normal from its median and p95, or a user's own `timings_s`, sorted.
+    """A law of generation times: log-normal from its median and p95, or a user's own `timings_s` from a `file`.
 
     A median without a p95 borrows the measured spread; a `constant` one has none. `size` and `quality` are what
     is asked for, which decides the price.
@@ -53,6 +54,7 @@ class Profile:
     p95_s: float | None = None
     constant: bool = False
     timings_s: tuple[float, ...] = field(default=(), repr=False)
+    file: str = ""
     partials: Partials = "article"
 
     @property
@@ -67,11 +69,23 @@ class Profile:
     @property
     def upper_s(self) -> float:
         """The 95th percentile."""
+        return self.p95_s or self.at(0.95)
+
+    def at(self, share: float) -> float:
+        """The generation time that this share of all generations stay below."""
         if self.constant:
             return self.median_s
         if self.timings_s:
-            return float(np.quantile(self.timings_s, 0.95))
-        return self.p95_s or self.median_s * math.exp(SIGMA * _Z95)
+            return float(np.quantile(self.timings_s, share))
+        return self.median_s * math.exp(self.sigma * NormalDist().inv_cdf(share))
+
+    def longer_than(self, limit_s: float) -> float:
+        """The share of generations that take longer than this."""
+        if self.constant:
+            return float(self.median_s > limit_s)
+        if self.timings_s:
+            return float(np.mean(np.asarray(self.timings_s) > limit_s))
+        return 1 - NormalDist().cdf(math.log(limit_s / self.median_s) / self.sigma)
 
     @property
     def sigma(self) -> float:
@@ -147,7 +161,12 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
         timings_s = read_timings(Path(facts))
         middle_s = float(np.median(timings_s))
         return Profile(
-            name=written, size=upstream.size, quality=upstream.quality, median_s=middle_s, timings_s=timings_s
+            name=written,
+            size=upstream.size,
+            quality=upstream.quality,
+            median_s=middle_s,
+            timings_s=timings_s,
+            file=facts,
         )
     if law in {"constant", "lognormal"} and colon:
         try:

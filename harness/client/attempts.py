@@ -24,6 +24,7 @@ from harness.trace.records import (
     new_span_id,
     traceparent,
 )
+from harness.trace.secrets import KEPT_BODY, kept_headers, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.trace.records import SpanSink
 
+# The API never answers so; a layer that writes the API's envelope (LiteLLM) does.
+_NEVER_THE_APIS = frozenset({408, 499, 502, 504, *range(520, 531)})
 _EXTENSION = {TimerKind.CONNECT: "connect", TimerKind.FIRST_BYTE: "read", TimerKind.IDLE: "read"}
 
 
@@ -60,6 +63,7 @@ class AttemptWatch:
     _body: JsonBody | EventBody | None = None
     _readable: bool = True
     _last_byte_s: float | None = None
+    _headers: dict[str, str] = field(default_factory=dict)
     _done: bool = False
 
     def __post_init__(self) -> None:
@@ -85,6 +89,7 @@ class AttemptWatch:
         self.record.status = status
         self.record.first_byte_s = self._last_byte_s = self.clock.now_s()
         self.record.retry_after_s = _seconds(headers.get("retry-after"))
+        self._headers = kept_headers(headers)
         self._readable = headers.get("content-encoding", "identity") == "identity"
         streamed = headers.get("content-type", "").startswith("text/event-stream")
         self._body = EventBody() if streamed else JsonBody()
@@ -136,8 +141,8 @@ class AttemptWatch:
         assert body is not None
         if not self._readable:
             return (Outcome.DELIVERED if status < 400 else Outcome.GATEWAY_ERROR), None
-        if body.error is not None:
-            return Outcome.REJECTED, str(body.error.get("code") or body.error.get("type") or status)
+        if body.error is not None and status not in _NEVER_THE_APIS:
+            return Outcome.REJECTED, str(body.error.get("code") or f"{status} {body.error.get('type')}")
         if status >= 400:
             return Outcome.GATEWAY_ERROR, str(status)
         return (Outcome.DELIVERED, None) if body.whole else (Outcome.TRUNCATED, "no end marker")
@@ -148,8 +153,17 @@ class AttemptWatch:
         record.ended_s = self.clock.now_s()
         record.outcome = outcome
         record.error = error
+        if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+            record.headers = self._headers
+            record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
         self.sinks.attempts(record)
         self.sinks.spans(self._span(upstream))
+
+    def _page(self) -> str | None:
+        """The beginning of an error page: whose it is can be told by it."""
+        if not isinstance(self._body, JsonBody) or not self._readable:
+            return None
+        return redact(b"".join(self._body.chunks)[:KEPT_BODY].decode("utf-8", "replace"))
 
     def _span(self, upstream: UpstreamEnd) -> Span:
         record = self.record
@@ -170,6 +184,9 @@ class AttemptWatch:
             names.DOWNSTREAM_END: str(_DOWNSTREAM[upstream]),
             names.DOWNSTREAM_END_S: record.ended_s,
             names.FIRST_BYTE_S: record.first_byte_s,
+            names.LAST_BYTE_S: self._last_byte_s,
+            names.BODY_HEAD: record.body_head,
+            **{f"{names.RESPONSE_HEADER}{name}": [value] for name, value in record.headers.items()},
             names.LARGEST_GAP_S: record.largest_gap_s,
             names.BYTES_DOWN: record.bytes,
         }

@@ -54,18 +54,9 @@ def openai_client(
 ) -> openai.OpenAI:
     """A sync client for one user. `max_retries` None keeps the SDK's own default."""
     inner = wire.HTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
-    http_client = wire.Client(
-        transport=WatchedTransport(inner, clock, layer, sinks),
-        timeout=_timeout(layer),
-        trust_env=False,
-        follow_redirects=True,
-    )
+    http_client = wire.Client(transport=WatchedTransport(inner, clock, layer, sinks), **_http_options(layer))
     client = ScaledOpenAI(
-        base_url=base_url,
-        api_key=api_key,
-        timeout=_timeout(layer),
-        max_retries=openai.DEFAULT_MAX_RETRIES if max_retries is None else max_retries,
-        http_client=http_client,
+        base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)
     )
     client.whocut_clock = clock
     return client
@@ -77,20 +68,22 @@ def async_openai_client(
     """An async client. `max_retries` None keeps the SDK's own default."""
     inner = wire.AsyncHTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
     http_client = wire.AsyncClient(
-        transport=AsyncWatchedTransport(inner, clock, layer, sinks),
-        timeout=_timeout(layer),
-        trust_env=False,
-        follow_redirects=True,
+        transport=AsyncWatchedTransport(inner, clock, layer, sinks), **_http_options(layer)
     )
     client = ScaledAsyncOpenAI(
-        base_url=base_url,
-        api_key=api_key,
-        timeout=_timeout(layer),
-        max_retries=openai.DEFAULT_MAX_RETRIES if max_retries is None else max_retries,
-        http_client=http_client,
+        base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)
     )
     client.whocut_clock = clock
     return client
+
+
+def _http_options(layer: Layer) -> dict[str, Any]:
+    return {"timeout": _timeout(layer), "trust_env": False, "follow_redirects": True}
+
+
+def _sdk_options(layer: Layer, max_retries: int | None) -> dict[str, Any]:
+    retries = openai.DEFAULT_MAX_RETRIES if max_retries is None else max_retries
+    return {"timeout": _timeout(layer), "max_retries": retries}
 
 
 def prime() -> None:

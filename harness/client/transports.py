@@ -36,12 +36,15 @@ class _Watching:
 
     def _watch(self, request: wire.Request) -> AttemptWatch:
         limits: dict[str, float | None] = dict(request.extensions.get("timeout", {}))
+        who = asking.current()
+        # The SDK counts its own retries; a program that calls it again for the same request counts on.
+        retries = int(request.headers.get("x-stainless-retry-count", "0"))
         watch = AttemptWatch(
             clock=self._clock,
             layer=self._layer,
-            asking=asking.current(),
+            asking=who,
             sinks=self._sinks,
-            number=int(request.headers.get("x-stainless-retry-count", "0")) + 1,
+            number=max(retries, len(who.attempts)) + 1,
             method=request.method,
             path=request.url.path,
             limits_s=limits,

@@ -60,6 +60,8 @@ class Downstream(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
         self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
         self.hop.callers.add(self)
+        if self.hop.closing:
+            self.transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
         """Where the next bytes are read into: see `Hop.inbox`."""
@@ -67,7 +69,14 @@ class Downstream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""
-        self.data_received(bytes(self.hop.inbox[:count]))
+        exchange = self.exchange
+        try:
+            self.data_received(bytes(self.hop.inbox[:count]))
+        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+            exchange = self.exchange or exchange
+            if exchange is not None:
+                exchange.stop("hop.failed")
+            raise
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request, of its body, or of the one after it."""
@@ -122,7 +131,7 @@ class Downstream(asyncio.BufferedProtocol):
         self.send(vendors.render(answer, unix_s=self.hop.unix_s(), close=True))
         self.linger()
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray) -> None:
         """Put bytes on their way to the caller; into the void if it has gone."""
         if self.transport is not None:
             self.transport.write(data)
@@ -226,8 +235,13 @@ class Downstream(asyncio.BufferedProtocol):
         self._alarm = None
         self._alarm_at_s = NEVER_S
         now_s = self.hop.now_s()
-        if self.exchange is not None:
-            next_s = self.exchange.check(now_s)
+        exchange = self.exchange
+        if exchange is not None:
+            try:
+                next_s = exchange.check(now_s)
+            except BaseException:  # as in `buffer_updated`
+                exchange.stop("hop.failed")
+                raise
         elif self._lingering:
             next_s = None
             if self.transport is not None:

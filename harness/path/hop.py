@@ -7,6 +7,7 @@ import errno
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from harness.chain.layers import Buffering, MidBody
 from harness.errors import BadInput, CouldNotRun, PortTaken
 from harness.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from harness.path.downstream import Downstream
@@ -45,7 +46,9 @@ class Hop:
         self.position = position
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
+        self.alters = layer.buffering is not Buffering.NONE or layer.mid_body is MidBody.TERMINATED
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
+        self.closing = False
         self.callers: set[Downstream] = set()
         self.upstreams: set[Upstream] = set()
         self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
@@ -91,6 +94,7 @@ class Hop:
 
     async def close(self) -> None:
         """Stop listening, write down what is open, and leave no connection, task or timer behind."""
+        self.closing = True
         if self._server is not None:
             self._server.close()
         for caller in list(self.callers):
@@ -139,7 +143,7 @@ class Hop:
 
     def give_back(self, upstream: Upstream, now_s: float) -> None:
         """Keep a connection for the next request."""
-        if len(self.pool) >= _MAX_POOLED or upstream.transport is None or upstream.transport.is_closing():
+        if len(self.pool) >= _MAX_POOLED:
             upstream.leave()
             return
         upstream.idle_since_s = now_s

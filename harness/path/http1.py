@@ -56,6 +56,7 @@ class Framing(Protocol):
     """How one body ends. `done` once its last byte has been seen."""
 
     done: bool
+    until_close: bool
 
     def take(self, data: bytes, at: int) -> int:
         """The index after the last byte of `data`, from `at` on, that belongs to this body."""
@@ -65,6 +66,7 @@ class Counted:
     """A body of Content-Length bytes."""
 
     __slots__ = ("done", "left")
+    until_close = False
 
     def __init__(self, length: int) -> None:
         self.left = length
@@ -86,6 +88,7 @@ class UntilClose:
     """A response body that ends with its connection: whoever sees the end cannot tell a cut from it."""
 
     __slots__ = ("done",)
+    until_close = True
 
     def __init__(self) -> None:
         self.done = False
@@ -102,6 +105,7 @@ class Chunked:
     """A body in chunks. `payload`, where it is a list, collects the bytes between the framing."""
 
     __slots__ = ("_left", "_line", "_state", "_status", "_total", "_trailer", "done", "payload")
+    until_close = False
 
     def __init__(self, *, status: int) -> None:
         self.done = False
@@ -200,7 +204,11 @@ class HeadReader:
             Malformed: the head is too long, or cannot become one.
         """
         scan = 0
-        if self._so_far:
+        if not self._so_far:
+            end = data.find(b"\r\n\r\n")
+            if 0 < end < MAX_HEAD_BYTES and data[0] != 13:
+                return data, end + 4  # the usual case: one read, one head
+        else:
             scan = max(0, len(self._so_far) - 3)
             data = self._so_far + data
         while data.startswith(b"\r\n"):  # RFC 9112 §2.2: an empty line before a head is to be ignored

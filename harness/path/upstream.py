@@ -41,7 +41,13 @@ class Upstream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, count: int) -> None:
         """Bytes have come."""
-        self.data_received(bytes(self.hop.inbox[:count]))
+        exchange = self.exchange
+        try:
+            self.data_received(bytes(self.hop.inbox[:count]))
+        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+            if exchange is not None:
+                exchange.stop("hop.failed")
+            raise
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""

@@ -27,6 +27,7 @@ GENAI_OPERATION: Final = "gen_ai.operation.name"
 GENAI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 
 KIND: Final = "whocut.kind"
+OTEL_KIND: Final = "span.kind"  # of a span that is not ours: server, client …
 LAYER: Final = "whocut.layer"
 POSITION: Final = "whocut.layer.position"  # 0 is the client; grows towards the model
 MODE: Final = "whocut.mode"
@@ -42,6 +43,8 @@ REQUEST_SENT_S: Final = "whocut.request_sent_s"
 FIRST_BYTE_S: Final = "whocut.first_byte_s"
 LAST_BYTE_S: Final = "whocut.last_byte_s"
 LARGEST_GAP_S: Final = "whocut.largest_gap_s"
+BODY_HEAD: Final = "whocut.body_head"  # the first bytes of an error page, secrets taken out
+RESPONSE_HEADER: Final = f"{http_attributes.HTTP_RESPONSE_HEADER_TEMPLATE}."
 BYTES_DOWN: Final = "whocut.bytes_down"
 
 CUT_TIMER: Final = "whocut.cut.timer"

@@ -7,6 +7,7 @@ strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protob
 from __future__ import annotations
 
 import math
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,9 +16,10 @@ from harness.trace import names
 from harness.trace.records import Event, Span, SpanKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _NS = 1_000_000_000
+_SHORT = 64
 _SERVER, _CLIENT, _INTERNAL = 2, 3, 1
 _OTEL_KIND = {
     SpanKind.REQUEST: _INTERNAL,
@@ -25,7 +27,10 @@ _OTEL_KIND = {
     SpanKind.HOP: _SERVER,
     SpanKind.GENERATION: _SERVER,
 }
+# Numbers by the specification, names by some exporters.
+_SIDES = {_SERVER: "server", _CLIENT: "client", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client"}
 _STATUS_ERROR = 2
+_IS_ERROR = (_STATUS_ERROR, "STATUS_CODE_ERROR")
 _NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 
@@ -93,9 +98,11 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
     attributes = _decode_attributes(raw.get("attributes", []))
     kind = attributes.pop(names.KIND, None)
     layer = str(attributes.pop(names.LAYER, layer))
+    if kind is None:
+        attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
     status = raw.get("status", {})
     return Span(
-        trace_id=raw["traceId"],
+        trace_id=intern(raw["traceId"]),
         span_id=raw["spanId"],
         parent_id=raw.get("parentSpanId") or None,
         layer=layer,
@@ -112,7 +119,7 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
             )
             for event in raw.get("events", [])
         ],
-        error=status.get("message", "error") if status.get("code") == _STATUS_ERROR else None,
+        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
     )
 
 
@@ -138,18 +145,22 @@ def _any_value(value: Any) -> dict[str, Any]:
 
 
 def _decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {pair["key"]: _plain(pair.get("value", {})) for pair in pairs}
+    # Keys and short values repeat in every span; kept once, a hundred thousand spans need half the memory.
+    return {intern(pair["key"]): _plain(pair.get("value", {})) for pair in pairs}
 
 
 def _plain(value: dict[str, Any]) -> Any:
     for key, inner in value.items():
-        if key == "intValue":
-            return int(inner)
-        if key == "doubleValue":
-            return float(inner)
-        if key == "arrayValue":
-            return [_plain(item) for item in inner.get("values", [])]
-        if key == "kvlistValue":
-            return _decode_attributes(inner.get("values", []))
-        return inner
+        if key == "stringValue":
+            return intern(inner) if len(inner) <= _SHORT else inner
+        convert = _CONVERT.get(key)
+        return convert(inner) if convert else inner
     return None
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "intValue": int,
+    "doubleValue": float,
+    "arrayValue": lambda inner: [_plain(item) for item in inner.get("values", [])],
+    "kvlistValue": lambda inner: _decode_attributes(inner.get("values", [])),
+}

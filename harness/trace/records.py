@@ -111,7 +111,9 @@ class Attempt:
     """One try on the wire as the client tells it: a line of ``attempts.jsonl``.
 
     `number` counts from 1. `arrivals_s` are the instants at which events (partial images, the final one)
-    came. `largest_gap_s` is the longest silence the client sat through, the wait for the first byte apart.
+    came. `headers` and `body_head` are kept only where no image came: headers that tell layers apart, and the
+    first bytes of an error page, without secrets. `largest_gap_s` is the longest silence the client sat
+    through, the wait for the first byte apart.
     """
 
     request: str
@@ -133,6 +135,8 @@ class Attempt:
     timer: str | None = None
     directive: str | None = None
     phase: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body_head: str | None = None
 
 
 _random = random.Random(os.urandom(16))

@@ -7,6 +7,7 @@ manifest.json     topology, scenario, clock, seed, versions: what was asked
 attempts.jsonl    the client's account, a line an attempt
 spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
+upstream.yaml     the settings the mock upstream was given
 generator.json    how well the load generator kept up
 summary.json      verdicts and figures, written at the end
 figures/          pictures
@@ -41,8 +42,12 @@ LEDGER = "ledger.jsonl"
 SUMMARY = "summary.json"
 REPORT = "report.html"
 GENERATOR = "generator.json"
+UPSTREAM = "upstream.yaml"
+JUNIT = "junit.xml"
 FIGURES = "figures"
-_OURS = frozenset({MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, FIGURES, "logs"})
+_OURS = frozenset(
+    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, FIGURES, "logs"}
+)
 
 
 class LineFile:
@@ -117,7 +122,7 @@ class RunDir:
             raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR):
+            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT):
                 (path / name).unlink(missing_ok=True)
             write_json(path / MANIFEST, manifest)
         except OSError as error:
@@ -158,14 +163,14 @@ class RunDir:
 
     def attempts(self) -> list[Attempt]:
         """The client's account. An attempt seen to start and never to end is censored."""
-        last: dict[tuple[str, int], Attempt] = {}
+        last: dict[str, Attempt] = {}
         for place, row in _rows(self.path / ATTEMPTS):
             try:
                 attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
                 attempt.outcome = Outcome(attempt.outcome)
             except (TypeError, ValueError) as error:
                 raise BadFile(place, f"it is not an attempt: {error}") from None
-            last[attempt.request, attempt.number] = attempt
+            last[attempt.span_id] = attempt
         return list(last.values())
 
     def spans(self) -> list[Span]:

@@ -41,6 +41,7 @@ def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, 
         row = rows.get(generation) if generation else None
         if generation:
             spoken_for.add(generation)
+            spoken_for.update(verdict.behind.earlier if verdict.behind else ())
         found.extend(
             Disagreement(verdict.request, verdict.attempt, what) for what in _differences(verdict, row)
         )

@@ -9,12 +9,16 @@ The rules are a table, read from the top; the first that applies decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.trace.logs.records import EndedBy
 from harness.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from harness.verdict.fingerprints import Ended
 from harness.verdict.first import First, What, first_ends
+from harness.verdict.inference import infer
 from harness.verdict.orphans import behind, silence_s
+from harness.verdict.testimony import contradictions, who_ended_it
 from harness.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
 from harness.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
 
@@ -39,7 +43,7 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
     for rule in RULES:
         verdict = rule.find(evidence, topology)
         if verdict is not None:
-            return verdict
+            return _with_testimony(verdict, evidence) if evidence.testimony else verdict
     raise AssertionError("the last rule applies always")
 
 
@@ -49,8 +53,17 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
 def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
         return None
+    if evidence.outcome == Outcome.REJECTED and _answered_itself(evidence):
+        return None
     del topology
     return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
+
+
+def _answered_itself(evidence: AttemptEvidence) -> bool:
+    """Whether a layer cut and answered for the API: some write its envelope."""
+    return any(
+        edges.cut is not None and edges.downstream is DownstreamEnd.OWN_ANSWER for edges in evidence.layers
+    ) or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -63,7 +76,7 @@ def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].cut is None:
+    if first is None or first.ends[0].cut is None or _testified_before(evidence, first):
         return None
     cutter = first.ends[0].edges
     cut = first.ends[0].cut
@@ -120,12 +133,8 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
-    if innermost.position < len(topology.hops):
-        return _unattributed(
-            evidence,
-            f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
-            f"a span of {topology.hops[innermost.position].name}",
-        )
+    if innermost.position < len(topology.hops) or _testified_before(evidence, first):
+        return None
     fault = evidence.generation.fault if evidence.generation else None
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
@@ -141,6 +150,98 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         at_s=first.ends[0].at_s,
         rests_on=(seen,),
         cascade=_cascade(evidence, None),
+    )
+
+
+def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    said = who_ended_it(evidence, topology)
+    if said is None:
+        return None
+    rests_on = tuple(one.evidence for one in evidence.testimony)
+    if said.nobody:
+        return _verdict(
+            evidence,
+            kind=Kind.NONE,
+            grade=said.grade,
+            reason="every layer that reported says that it went through whole",
+            rests_on=rests_on,
+        )
+    if said.position is None or said.view is None:
+        return None
+    view = said.view
+    inside = said.position <= len(topology.hops)
+    layer = topology.layers[said.position] if inside else None
+    timer = layer.timers.get(view.timer) if layer and view.timer else None
+    reason = said.why if inside else "without a timer"
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=said.grade,
+        layer=layer.name if layer else topology.upstream.name,
+        title=layer.title if layer else "the upstream",
+        timer=view.timer if inside else None,
+        directive=view.directive if inside else None,
+        phase=view.phase,
+        limit_s=timer.limit_s if timer else None,
+        after_s=view.duration_s,
+        at_s=view.end_s,
+        reason="because its caller went away" if said.by_caller and not view.timer else reason,
+        rests_on=rests_on,
+        cascade=said.cascade,
+        contradictions=said.contradictions,
+        missing=said.missing,
+    )
+
+
+def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.seen is None or evidence.testimony or any(edges.position for edges in evidence.layers):
+        return None
+    inference = infer(evidence.seen, topology.layers[1:])
+    if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
+        return None
+    if topology.hops and topology.layer(inference.layer) is None:
+        return None  # a page of somebody who does not stand in the chain
+    by_upstream = inference.ended is Ended.UPSTREAM
+    if by_upstream and topology.hops and inference.layer != topology.hops[-1].name:
+        return None  # somebody further in ended it, and nothing says who
+    client = at_position(evidence, 0)
+    witness = client.layer if client else "the caller"
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=inference.grade,
+        layer=topology.upstream.name if by_upstream else inference.layer,
+        title="the upstream" if by_upstream else inference.title,
+        timer=inference.timer,
+        directive=inference.directive or None,
+        phase=inference.phase,
+        limit_s=inference.limit_s,
+        after_s=evidence.seen.elapsed_s,
+        reason="without a timer" if by_upstream else "",
+        rests_on=tuple(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
+        missing=tuple(f"a span or a log of {layer.name}" for layer in topology.hops),
+    )
+
+
+def _the_next_is_silent(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    said = who_ended_it(evidence, topology)
+    if said is not None:
+        return _verdict(
+            evidence,
+            kind=Kind.UNATTRIBUTED,
+            reason=said.why,
+            rests_on=tuple(one.evidence for one in evidence.testimony),
+            contradictions=said.contradictions,
+            missing=said.missing,
+        )
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
+        return None
+    innermost = first.ends[0].edges
+    return _unattributed(
+        evidence,
+        f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
+        f"a span of {topology.hops[innermost.position].name}",
     )
 
 
@@ -174,6 +275,21 @@ RULES = (
         "the innermost layer saw its upstream side end, and nobody before it had cut",
         _the_upstream_ended_it,
     ),
+    Rule(
+        "a log says so",
+        "a layer without edges says in its log, or in a span that is not ours, who ended it",
+        _a_log_says_so,
+    ),
+    Rule(
+        "the caller's view alone",
+        "no layer reported, and the response, or the time it took, is one layer's",
+        _the_callers_view_alone,
+    ),
+    Rule(
+        "the next is silent",
+        "the innermost layer that reported was ended by its upstream, and the layer behind it does not report",
+        _the_next_is_silent,
+    ),
     Rule("nobody says", "the evidence does not carry a verdict; what would be needed is named", _nobody_says),
 )
 
@@ -197,11 +313,36 @@ def _followed(edges: Edges) -> str:
         return f"its timer {edges.cut.directive} fired later, for nobody"
     if edges.downstream is DownstreamEnd.LEFT:
         return "its caller left"
+    if edges.upstream is not UpstreamEnd.COMPLETE:
+        return f"its upstream ended: {edges.upstream}"
     status = f" {edges.status}" if edges.status else ""
-    return (
-        f"passed on{status}"
-        if edges.upstream is UpstreamEnd.COMPLETE
-        else f"its upstream ended: {edges.upstream}"
+    return f"received{status}" if edges.position == 0 else f"passed on{status}"
+
+
+# --- testimony beside edges ---------------------------------------------------------------------
+
+
+def _testified_before(evidence: AttemptEvidence, first: First) -> bool:
+    """Whether a layer outside of the first end shows no edges, and says in its log that it was first."""
+    position = first.ends[0].edges.position
+    return any(
+        said.position < position
+        and said.position not in evidence.reported
+        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
+        for said in evidence.testimony
+    )
+
+
+def _with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
+    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
+    if verdict.kind is Kind.UNATTRIBUTED or any(
+        said.evidence in verdict.evidence for said in evidence.testimony
+    ):
+        return verdict
+    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
+    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
+    return replace(
+        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
     )
 
 

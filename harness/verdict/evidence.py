@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.timers import Phase, TimerKind
 from harness.trace import names
 from harness.trace.records import Attempt, DownstreamEnd, Span, SpanKind, UpstreamEnd
+from harness.verdict.inference import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from harness.verdict.testimony import Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,11 @@ class AttemptEvidence:
     layers: tuple[Edges, ...]  # the client first; holes where a layer did not report
     generation: GenerationEdge | None
     reported: frozenset[int]
+    earlier: tuple[GenerationEdge, ...] = ()  # of the same attempt, where a layer asked again by itself
     joined_by_time: bool = False  # a span's place in this attempt rests on its instant alone
+    span_ids: frozenset[str] = frozenset()
+    testimony: tuple[Statement, ...] = ()  # what logs, and spans that are not ours, say of layers
+    seen: Seen | None = None  # the response as its caller saw it
 
 
 def edges_of(span: Span) -> Edges:
@@ -150,8 +157,10 @@ def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
             in_trace.setdefault(span.trace_id, []).append(span)
     guessed: set[str] = set()
     for span in by_id.values():
-        if span.kind is SpanKind.REQUEST:
-            continue
+        if span.kind is SpanKind.REQUEST or (
+            span.kind is SpanKind.HOP and names.POSITION not in span.attributes
+        ):
+            continue  # a span that is not ours shows no edges; it is testimony
         attempt = _attempt_above(span, by_id)
         if attempt is None:
             attempt = _under_way(span, in_trace.get(span.trace_id, []))
@@ -211,7 +220,10 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         (edges_of(span) for span in below if span.kind in {SpanKind.ATTEMPT, SpanKind.HOP}),
         key=lambda edges: edges.position,
     )
-    generations = [span for span in below if span.kind is SpanKind.GENERATION]
+    generations = sorted(
+        (generation_of(span) for span in below if span.kind is SpanKind.GENERATION),
+        key=lambda generation: generation.start_s,
+    )
     has = attempt.attributes
     return AttemptEvidence(
         request=str(has.get(names.REQUEST, attempt.trace_id)),
@@ -220,7 +232,29 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         trace_id=attempt.trace_id,
         outcome=str(has.get(names.OUTCOME, "")),
         layers=tuple(layers),
-        generation=generation_of(generations[-1]) if generations else None,
+        generation=generations[-1] if generations else None,
+        earlier=tuple(generations[:-1]),
         reported=frozenset(edges.position for edges in layers),
         joined_by_time=joined_by_time,
+        span_ids=frozenset((attempt.span_id, *(span.span_id for span in below))),
+        seen=_seen(attempt),
+    )
+
+
+def _seen(attempt: Span) -> Seen:
+    """The client's own view, from what it recorded of the response."""
+    has = attempt.attributes
+    prefix = names.RESPONSE_HEADER
+    last_byte_s = has.get(names.LAST_BYTE_S)
+    end_s = has.get(names.UPSTREAM_END_S, attempt.end_s)
+    return Seen(
+        status=has.get(names.STATUS),
+        headers={
+            key.removeprefix(prefix): ", ".join(value) if isinstance(value, list) else str(value)
+            for key, value in has.items()
+            if key.startswith(prefix)
+        },
+        body=has.get(names.BODY_HEAD),
+        elapsed_s=end_s - attempt.start_s,
+        silence_s=end_s - last_byte_s if last_byte_s is not None else None,
     )

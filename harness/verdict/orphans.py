@@ -33,6 +33,7 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
         billed_usd=float(has.get(names.BILLED_USD) or 0.0),
         delivered=generation.delivered,
         settled=bool(has.get(names.SETTLED, True)),
+        earlier=tuple(one.generation for one in evidence.earlier),
         handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
     )
 

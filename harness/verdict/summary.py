@@ -19,7 +19,7 @@ from harness.verdict.evidence import gather, never_ended
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.chain.layers import Topology
     from harness.trace.records import Span
@@ -45,10 +45,9 @@ def judge(
     verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
-    requests = _by_request(attempts)
     figures = {
         **_account(attempts, verdicts, ledger),
-        "by_mode": {mode: _mode(mode, requests, attempts, verdicts, ledger) for mode in modes},
+        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in modes},
         "agreement": {
             "checked": agreement.checked,
             "disagree": [
@@ -64,21 +63,50 @@ def _account(
     attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     requests = _by_request(attempts)
+    took = sorted(
+        tries[-1].ended_s - tries[0].started_s
+        for tries in requests.values()
+        if tries[-1].outcome is Outcome.DELIVERED and tries[-1].ended_s is not None
+    )
+    refused = sum(attempt.status == 429 for attempt in attempts)
+    books = _ledger(ledger, len(requests))
     return {
         "requests": len(requests),
         "attempts": len(attempts),
         "censored": sum(tries[-1].outcome is Outcome.CENSORED for tries in requests.values()),
         "outcomes": dict(Counter(str(tries[-1].outcome) for tries in requests.values()).most_common()),
         "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
+        "rejected_as": dict(
+            Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
+        ),
+        "delivered_share": len(took) / len(requests) if requests else None,
+        "p50_s": percentile(took, 50),
+        "p95_s": percentile(took, 95),
+        "share_429": refused / len(attempts) if attempts else None,
         "verdicts": _verdict_rows(verdicts),
         "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
-        "ledger": _ledger(ledger, len(requests)),
+        "ledger": books,
+    }
+
+
+def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures that thresholds can be set on (`harness.chain.want`), from a run's or a mode's account."""
+    books, requests = figures["ledger"], figures["requests"]
+    return {
+        "delivered": figures["delivered_share"],
+        "orphaned": books["orphaned"] / requests if requests else None,
+        "orphaned_s_per_request": books["orphaned_s"] / requests if requests else None,
+        "generations_per_request": books["generations_per_request"],
+        "p50_s": figures["p50_s"],
+        "p95_s": figures["p95_s"],
+        "usd_per_delivered": books["usd_per_delivered"],
+        "share_429": figures["share_429"],
+        "unattributed": figures["unattributed"],
     }
 
 
 def _mode(
     mode: str,
-    requests: dict[str, list[Attempt]],
     attempts: Sequence[Attempt],
     verdicts: Sequence[Verdict],
     ledger: Sequence[dict[str, Any]],
@@ -87,19 +115,7 @@ def _mode(
     judged = [verdict for verdict in verdicts if verdict.mode == mode]
     traces = {attempt.trace_id for attempt in mine}
     rows = [row for row in ledger if row.get("trace_id") in traces]
-    tries = [tries for tries in requests.values() if tries[0].mode == mode]
-    took = sorted(
-        last.ended_s - first.started_s
-        for first, last in ((t[0], t[-1]) for t in tries)
-        if last.outcome is Outcome.DELIVERED and last.ended_s is not None
-    )
-    return {
-        **_account(mine, judged, rows),
-        "delivered_share": len(took) / len(tries) if tries else None,
-        "p50_s": percentile(took, 50),
-        "p95_s": percentile(took, 95),
-        "gap": _gap(judged),
-    }
+    return {**_account(mine, judged, rows), "gap": _gap(judged)}
 
 
 def _by_request(attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:

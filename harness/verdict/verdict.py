@@ -62,6 +62,7 @@ class Behind:
     billed_usd: float
     delivered: bool
     settled: bool = True
+    earlier: tuple[str, ...] = ()  # generations of the same attempt, where a layer asked again by itself
     handed_to: str | None = None  # a layer that took the image although nobody waited there any more
 
 

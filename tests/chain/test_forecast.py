@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.chain.catalogue import preset
 from harness.chain.forecast import Figures, forecast
-from harness.chain.layers import Answer, Buffering, Topology
+from harness.chain.layers import Answer, Buffering, MidBody, Topology
 from harness.chain.modes import MODES
 from harness.chain.profiles import ARTICLE, Profile
 from tests.chain.fixtures import chain, layer
@@ -116,9 +116,17 @@ def test_a_held_stream_that_breaks_off_is_asked_for_again() -> None:
 
 def test_a_job_is_seen_by_no_limit_of_the_chain() -> None:
     """The worker makes the call itself; the caller's polls are short."""
-    figures = of(chain(layer(total=10)), 195, "async")
+    figures = of(chain(layer(total=10)), 193, "async")
 
-    assert (figures.delivered, figures.p50_s) == (1.0, 196.0)
+    assert (figures.delivered, figures.p50_s) == (1.0, 195.0)
+
+
+def test_a_job_s_worker_is_an_sdk_whatever_asks_for_it() -> None:
+    """A no-code tool gives up after 30 s; the worker that makes the call for it does not."""
+    zapier = preset("zapier")
+
+    assert of(chain(client=zapier), 193).delivered == 0
+    assert of(chain(client=zapier), 193, "async").delivered == 1
 
 
 def test_the_client_s_own_timer_cuts_too() -> None:
@@ -141,6 +149,33 @@ def test_a_blind_layer_without_a_timer_takes_what_nobody_wants() -> None:
     figures = of(chain(layer("edge", idle=100), layer("blind", notices_abort=False), tries=1), 195)
 
     assert (figures.delivered, figures.orphaned) == (0.0, 0.0)
+
+
+def test_behind_a_blind_layer_the_inner_ones_go_on_by_themselves() -> None:
+    """The edge leaves at 100 s, the blind layer has no timer, the one inside it cuts at 120 s: 75 s for nobody."""
+    edge, blind = layer("edge", idle=100), layer("blind", notices_abort=False)
+
+    figures = of(chain(edge, blind, layer("inner", idle=120), tries=1), 195)
+
+    assert cut(figures)[0] == "edge"
+    assert figures.orphaned_s_per_request == pytest.approx(195 - 120)
+
+
+def test_a_heartbeat_tells_a_blind_layer_that_its_caller_has_left() -> None:
+    """At 100 s the edge leaves; the comment at 105 s finds nobody."""
+    edge, blind = layer("edge", total=100), layer("blind", notices_abort=False)
+
+    figures = of(chain(edge, blind, tries=1, heartbeat_s=15.0), 195, "stream-0")
+
+    assert figures.orphaned_s_per_request == pytest.approx(195 - 105)
+
+
+def test_a_held_stream_that_ends_as_if_whole_is_not_asked_for_again() -> None:
+    """The holding layer takes Caddy 2.6's clean end for an end: the client gets a stream without its last event."""
+    holding = layer("holding", buffering=Buffering.ALL)
+    clean = layer("clean", idle=30, mid_body=MidBody.TERMINATED)
+
+    assert of(chain(holding, clean), 195, "stream-1").generations_per_request == 1
 
 
 def test_a_layer_that_retries_a_post_pays_again() -> None:

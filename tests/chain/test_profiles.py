@@ -179,3 +179,20 @@ def test_timings_that_are_none_are_named_with_their_line(tmp_path: Path) -> None
 
     with pytest.raises(BadFile, match=r"timings\.csv:2: column 1 needs a positive number"):
         parse_profile(f"csv:{file}", Upstream())
+
+
+@pytest.mark.parametrize("written", ["1024-high", "1024-medium", "lognormal:100s,150s"])
+def test_shares_and_quantiles_are_each_other_s_inverse(written: str) -> None:
+    """Half take longer than the median, one in twenty longer than the p95."""
+    profile = parse_profile(written, Upstream())
+
+    assert profile.longer_than(profile.median_s) == pytest.approx(0.5)
+    assert profile.longer_than(profile.upper_s) == pytest.approx(0.05)
+    assert profile.longer_than(profile.at(0.999)) == pytest.approx(0.001)
+
+
+def test_a_constant_takes_longer_or_it_does_not() -> None:
+    """195 s are longer than 194 s, and no longer than 195."""
+    profile = parse_profile("constant:195s", Upstream())
+
+    assert (profile.longer_than(194), profile.longer_than(195)) == (1, 0)

@@ -230,3 +230,39 @@ def test_no_record_holds_the_key() -> None:
     account = ask(lambda: [whole(IMAGE)])
 
     assert "sk-test-secret" not in repr(account.spans) + repr(account.lines)
+
+
+def test_an_error_page_is_kept_with_the_headers_that_tell_layers_apart() -> None:
+    """512 bytes of the page and the allowed headers: enough to say whose it is, and nothing secret."""
+    page = "<html>" + "x" * 600 + ""
+    told = (("Server", "nginx"), ("Set-Cookie", "session=secret"), ("X-Debug", "Bearer abcdef123456"))
+    raw = "HTTP/1.1 504 Gateway Time-out\r\n" + "".join(f"{name}: {value}\r\n" for name, value in told)
+    answer = f"{raw}Content-Length: {len(page)}\r\n\r\n{page}".encode()
+
+    account = ask(lambda: [answer])
+
+    (attempt,) = account.attempts
+    assert attempt.outcome is Outcome.GATEWAY_ERROR
+    assert attempt.headers == {"server": "nginx", "content-length": str(len(page))}
+    assert attempt.body_head == page[:512]
+    assert account.spans[-1].attributes["http.response.header.server"] == ["nginx"]
+
+
+def test_a_delivered_image_keeps_no_headers() -> None:
+    """Where nothing went wrong there is nothing to tell apart."""
+    account = ask(lambda: [whole(IMAGE)])
+
+    (attempt,) = account.attempts
+    assert (attempt.headers, attempt.body_head) == ({}, None)
+
+
+@pytest.mark.parametrize("status", [408, 504])
+def test_a_layer_that_writes_the_apis_envelope_is_no_rejection(status: int) -> None:
+    """LiteLLM's own timeout looks like an error of the API's but for its status."""
+    body = (
+        b'{"error":{"message":"litellm.Timeout: Request timed out.","type":null,"param":null,"code":"408"}}'
+    )
+
+    account = ask(lambda: [whole(body, f"{status} Whatever")])
+
+    assert account.attempts[0].outcome is Outcome.GATEWAY_ERROR

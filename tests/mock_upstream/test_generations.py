@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -58,6 +59,38 @@ def test_stream_has_partials_then_completed(partial_images: int) -> None:
     on_stage(play, CONSTANT)
 
 
+def test_done_marker_only_on_demand() -> None:
+    """`data: [DONE]` ends a stream only where the settings ask for it."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "stream": {"done_marker": True}})
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post({**MINIMAL, "stream": True})
+
+        assert answer.body.endswith(b"\n\ndata: [DONE]\n\n")
+
+    on_stage(play, settings)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_http_1_0(*, stream: bool) -> None:
+    """A proxy that speaks HTTP/1.0, as nginx does by default, gets its answer, ended by the close."""
+
+    async def play(stage: Stage) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", stage.running.port)
+        body = b'{"prompt": "cat", "stream": %b}' % str(stream).lower().encode()
+        head = b"POST /v1/images/generations HTTP/1.0\r\nHost: mock\r\nAuthorization: Bearer k\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        answer = await reader.read(-1)
+
+        writer.close()
+        assert b"transfer-encoding" not in answer.partition(b"\r\n\r\n")[0].lower()
+        assert answer.rstrip().endswith(b"}")
+        assert stage.ledger.rows()[0].delivered
+
+    on_stage(play, CONSTANT)
+
+
 def test_stream_headers_come_with_the_first_partial() -> None:
     """The headers of a stream are not flushed before its first event is due."""
 
@@ -103,6 +136,24 @@ def test_caller_leaves_and_the_work_goes_on() -> None:
         assert (row.delivered, row.status, row.sent_s) == (False, None, None)
 
     on_stage(play, CONSTANT)
+
+
+def test_work_may_stop_with_its_caller() -> None:
+    """Asked for, a generation stops when its caller leaves: its time is never seen, and it is not billed."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "when_caller_leaves": "stop"})
+
+    async def play(stage: Stage) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                await stage.post(MINIMAL)
+        await asyncio.sleep(300)
+
+        [row] = stage.ledger.rows()
+        assert (row.state, row.orphaned, row.billed, row.finished_s) == ("stopped", False, False, None)
+        assert row.caller_gone_s is not None
+        assert stage.running.upstream.workshop.running == 0
+
+    on_stage(play, settings)
 
 
 def test_caller_leaves_a_stream() -> None:
@@ -190,6 +241,32 @@ def test_same_seed_same_books() -> None:
 
     assert books(7, [1, 2, 3]) == books(7, [3, 1, 2])
     assert books(7, [1, 2, 3]) != books(8, [1, 2, 3])
+
+
+def test_same_requests_same_file(tmp_path: Path) -> None:
+    """The same requests at the same instants leave the same ledger, byte for byte."""
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+
+    async def play(stage: Stage) -> None:
+        async def ask(number: int) -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(70 if number % 2 else None):
+                    body = {
+                        **MINIMAL,
+                        "prompt": f"cat {number}",
+                        "stream": number % 3 == 0,
+                        "partial_images": 2,
+                    }
+                    await stage.post(body, x_stainless_retry_count=str(number % 2))
+
+        await asyncio.gather(*(ask(number) for number in range(8)))
+        await asyncio.sleep(500)
+
+    for file in files:
+        on_stage(play, Settings(seed=7), ledger_file=file)
+
+    first, second = (sorted(file.read_bytes().splitlines()) for file in files)
+    assert first == second
 
 
 def test_a_body_seen_again_is_a_duplicate() -> None:

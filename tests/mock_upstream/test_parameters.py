@@ -108,6 +108,14 @@ def test_input_fidelity_is_refused_by_name() -> None:
         ({"prompt": "cat", "model": "gpt-image-99"}, "invalid_value"),
         ({"prompt": "cat", "complexity": "low"}, "unknown_parameter"),
         ({"prompt": "cat", "quality": "max"}, "invalid_value"),
+        (
+            {"prompt": "cat", "model": "gpt-image-2.6-flare", "output_format": "gif", "stream": True},
+            "invalid_value",
+        ),
+        (
+            {"prompt": "cat", "model": "gpt-image-2.6-flare", "output_format": "svg", "n": 2},
+            "integer_above_max_value",
+        ),
     ],
 )
 def test_refusal_by_the_house_template(fields: dict[str, Any], code: str) -> None:

@@ -81,13 +81,49 @@ def test_signal_stops_and_books_are_whole(number: signal.Signals, tmp_path: Path
     assert (stopped["state"], stopped["finished_s"], stopped["billed"]) == ("stopped", None, False)
 
 
-def test_ends_with_its_parent() -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_ends_with_its_parent(processes: str) -> None:
     """With --exit-with-parent it stops when its standard input ends."""
-    with process("--exit-with-parent") as (started, _):
+    with process("--exit-with-parent", "--processes", processes) as (started, _):
         assert started.stdin is not None
         started.stdin.close()
 
         assert started.wait(timeout=10) == 0
+
+
+def test_many_open_streams_end_with_the_server(tmp_path: Path) -> None:
+    """A stop with hundreds of streams open is quick, and every one of them is in the books as stopped."""
+    file = tmp_path / "ledger.jsonl"
+    body = b'{"prompt": "cat", "stream": true, "partial_images": 3}'
+    head = b"POST /v1/images/generations HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\n"
+    with process("--ledger", str(file)) as (started, ready):
+        callers = [socket.create_connection(("127.0.0.1", ready["port"])) for _ in range(300)]
+        for caller in callers:
+            caller.sendall(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        while len(ledger.read(file)) < 300:
+            assert started.poll() is None
+        started.terminate()
+        _, words = started.communicate(timeout=10)
+        for caller in callers:
+            caller.close()
+
+    assert started.returncode == 0
+    assert "300 generations were still running" in words
+    assert "Traceback" not in words
+    assert {row["state"] for row in ledger.read(file)} == {"stopped"}
+
+
+def test_killed_books_are_readable(tmp_path: Path) -> None:
+    """A mock that is killed leaves whole lines."""
+    file = tmp_path / "ledger.jsonl"
+    with process("--clock", "scaled:1000", "--ledger", str(file)) as (started, ready):
+        ask(ready["port"], 10)
+        with pytest.raises(TimeoutError):
+            ask(ready["port"], 0.01)
+        started.kill()
+        started.communicate(timeout=10)
+
+    assert [row["state"] for row in ledger.read(file)] == ["settled", "running"]
 
 
 def test_taken_port() -> None:
@@ -123,7 +159,7 @@ def test_outside_address() -> None:
     """The mock serves this machine only."""
     code, words = refused("--host", "0.0.0.0")
 
-    assert code == 3
+    assert code == 2
     assert "loopback" in words
 
 
@@ -135,6 +171,10 @@ def test_outside_address() -> None:
         ("latency: {constant_s: 0}", "greater than 0"),
         ("latency: {rows: [{median: 3}]}", "did you mean 'median_s'"),
         ("latency: [", "not YAML"),
+        ("latency: {rows: [{csv: /nowhere.csv}]}", "/nowhere.csv"),
+        ("moderation: {rules: /nowhere.yaml}", "/nowhere.yaml"),
+        ("faults: [{fault: explode}]", "no fault 'explode'"),
+        ("quota: {tier: '9'}", "quota.tier"),
         ("- 1", "by name"),
     ],
 )

@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mock_upstream.buckets import Draw, MemoryStore, RedisStore, StoreGone
+from mock_upstream.buckets import Draw, MemoryStore, StoreGone
+from mock_upstream.redis_store import RedisStore
 from tests.mock_upstream.test_process import process
 
 pytestmark = pytest.mark.sockets
@@ -101,6 +102,25 @@ def test_two_processes_share_one_quota(redis: str, tmp_path: Path) -> None:
     admitted = statuses.count(200)
     assert statuses.count(429) == asked - admitted
     assert limit <= admitted <= limit + took_s * limit / 60
+
+
+def test_processes_started_minutes_apart_fill_no_bucket_twice(redis: str) -> None:
+    """A process that began later counts from a later origin; the bucket they share fills by one clock."""
+
+    async def play() -> list[bool]:
+        early, late = RedisStore(redis, "apart:", lambda: 100.0), RedisStore(redis, "apart:", lambda: 400.0)
+        draw = [Draw("images", 5, 5 / 60, 5)]
+        try:
+            return [
+                (await late.draw(draw, 0.0)).granted,
+                (await early.draw(draw, 301.0)).granted,
+                (await early.draw(draw, 361.0)).granted,
+            ]
+        finally:
+            await early.close()
+            await late.close()
+
+    assert asyncio.run(play()) == [True, False, True]
 
 
 def test_store_that_is_gone() -> None:

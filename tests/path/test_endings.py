@@ -297,6 +297,38 @@ def test_caller_leaves_a_blind_layer_that_then_has_bytes_for_it() -> None:
     assert rig.span.attributes[names.DOWNSTREAM_END_S] == pytest.approx(50)
 
 
+def test_a_blind_layer_closes_on_a_caller_that_has_closed() -> None:
+    """Having answered into the void it does not wait there for another request."""
+
+    async def act(rig: Rig) -> int:
+        caller = await rig.call(request())
+        await asyncio.sleep(5)
+        caller.transport.write_eof()
+        await asyncio.sleep(60)
+        return len(rig.hop.callers)
+
+    callers, rig = played(replace(layer(idle=60), notices_abort=False), (wait(100),), act=act)
+
+    assert callers == 0
+    assert ends(rig.span) == (UpstreamEnd.CUT, DownstreamEnd.OWN_ANSWER)
+
+
+def test_a_blind_layer_whose_writes_fail_is_not_blind_to_that() -> None:
+    """A caller that resets a half-sent stream ends it, also while the upstream is held back for it."""
+
+    async def act(rig: Rig) -> None:
+        caller = await rig.call(request())
+        caller.transport.pause_reading()
+        await asyncio.sleep(5)
+        reset(caller.transport)
+        await asyncio.sleep(5)
+
+    _, rig = played(replace(layer(idle=60), notices_abort=False), (send(ok(b"x" * 9_000_000)),), act=act)
+
+    assert ends(rig.span) == (UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
+    assert rig.span.attributes[names.DOWNSTREAM_END_S] == pytest.approx(5)
+
+
 def test_caller_leaves_in_mid_body() -> None:
     """The rest is not waited for."""
     _, rig = played(
@@ -645,6 +677,25 @@ def test_an_exchange_that_is_open_at_the_end_is_written_down() -> None:
 
     assert rig.span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.NONE
     assert [event.name for event in rig.span.events] == ["hop.closed"]
+
+
+def test_a_fault_of_the_hop_itself_is_written_down_too() -> None:
+    """Even then the exchange ends, its caller is not left hanging, and the record says what is known."""
+    faults: list[dict[str, Any]] = []
+
+    async def act(rig: Rig) -> str:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: faults.append(context))
+        caller = await rig.call(request())
+        await asyncio.sleep(1)
+        rig.hop.give_back = None  # type: ignore[assignment,method-assign]  # any fault will do
+        await to_the_end(caller)
+        return caller.ended
+
+    ended, rig = played(layer(), (wait(5), send(ok())), act=act)
+
+    assert ended
+    assert len(faults) == 1
+    assert [event.name for event in rig.span.events] == ["hop.failed"]
 
 
 def test_without_a_sink_nothing_is_written_and_the_trace_passes_untouched() -> None:

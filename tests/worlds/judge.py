@@ -108,7 +108,7 @@ def _accuses_wrongly(verdict: Verdict, truth: Truth) -> bool:
     if verdict.kind is Kind.UNATTRIBUTED:
         return False
     if verdict.kind is Kind.NONE:
-        return not truth.delivered and verdict.outcome == "delivered"
+        return not truth.delivered and verdict.outcome in {"delivered", "rejected"}
     named: set[str | None] = set(verdict.tie) or {verdict.layer}
     return (verdict.layer, verdict.timer) not in truth.culprits or not named <= truth.layers
 

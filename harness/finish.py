@@ -1,0 +1,93 @@
+"""The end of a run: judged, summed up, drawn, and with what speaks against trusting it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.chain.timers import TimerKind
+from harness.trace.rundir import SUMMARY, RunDir
+from harness.verdict.summary import Judged, judge, measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.chain.layers import Topology
+    from harness.plan import Plan
+
+# A generator that is late by more than this share of the shortest limit blurs who was first.
+_TOLERABLE_STALL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that came to its end, or as far as it did."""
+
+    run: RunDir
+    topology: Topology
+    judged: Judged
+    report: Path | None
+    ended_early: str | None = None  # why, in a sentence
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What is printed and kept in ``summary.json``."""
+        return {
+            "run_dir": str(self.run.path),
+            **self.judged.figures,
+            "valid": not self.warnings,
+            "warnings": list(self.warnings),
+        }
+
+
+def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
+    """The verdicts on a run directory, made anew from what it holds."""
+    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
+
+
+def finish(
+    plan: Plan, run_dir: RunDir, *, took_s: float, ended_early: str | None = None, lost: str | None = None
+) -> Finished:
+    """Judge what a run directory holds, and write its summary and its report."""
+    from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
+
+    judged = judge_run(run_dir, plan.topology)
+    judged.figures.update(
+        scenario=plan.scenario.stem,
+        chain=plan.topology.name,
+        clock=str(plan.clock),
+        seed=plan.seed,
+        wall_s=round(took_s, 2),
+        thresholds=[
+            {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
+            for figures in (measured(judged.figures),)
+            for want in plan.wants
+        ],
+    )
+    warnings = tuple(
+        sentence for sentence in (ended_early, lost, *_doubts(plan, run_dir, judged)) if sentence
+    )
+    finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
+    run_dir.write_summary(finished.summary)
+    return replace(finished, report=write_report(run_dir, judged, plan.topology))
+
+
+def _doubts(plan: Plan, run_dir: RunDir, judged: Judged) -> Iterator[str]:
+    """What speaks against trusting the figures, in sentences."""
+    waits = [
+        timer.limit_s
+        for layer in plan.topology.layers
+        for timer in layer.timers.values()
+        if timer.kind not in {TimerKind.CONNECT, TimerKind.KEEPALIVE}
+    ]
+    stall_s = (run_dir.generator() or {}).get("worst_stall_real_s", 0.0) * plan.clock.scale
+    if waits and stall_s > _TOLERABLE_STALL * min(waits):
+        yield (
+            f"the load generator's loop stalled for {stall_s:.1f} model seconds, and the shortest limit is "
+            f"{min(waits):g} s: use fewer users or a smaller scale"
+        )
+    disagree = len(judged.figures["agreement"]["disagree"])
+    if disagree:
+        yield f"{disagree} verdicts and the ledger disagree; see agreement in {SUMMARY}"

@@ -1,0 +1,61 @@
+"""What was asked for on the command line, and what a run directory's manifest says of it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from harness.chain.plain import topology_to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from harness.chain.layers import Topology
+    from harness.chain.want import Want
+    from harness.clock import Clock, ClockSpec
+
+_PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for on the command line."""
+
+    scenario: Path
+    topology: Topology
+    clock: ClockSpec
+    users: int
+    requests: int
+    modes: tuple[str, ...]
+    seed: int
+    out: Path
+    replace: bool = False
+    port: int = 0
+    partial_images: int = 2
+    otlp_port: int | None = None
+    upstream: Mapping[str, Any] = field(default_factory=dict)
+    upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wants: tuple[Want, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
+    """Everything that is needed to judge the run anywhere, and to run it again."""
+    return {
+        "whocut": metadata.version("whocut"),
+        "scenario": plan.scenario.stem,
+        "chain": plan.topology.name,
+        "topology": topology_to_plain(plan.topology),
+        "clock": {"written": str(plan.clock), "scale": clock.scale, "origin": clock.origin},
+        "epoch_unix_s": clock.epoch_unix_s,
+        "seed": plan.seed,
+        "upstream": dict(plan.upstream),
+        "want": [str(want) for want in plan.wants],
+        "command": list(plan.command),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: metadata.version(name) for name in _PACKAGES},
+    }

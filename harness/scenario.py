@@ -1,0 +1,134 @@
+"""What a scenario file says of itself, read without running it.
+
+A scenario is a Locust file; importing it would bring gevent into this process. What `whocut run` must know before
+it starts stands in one literal at the top of the file::
+
+    SCENARIO = {
+        "chain": "article",                         # a chain by name; --chain overrides it
+        "modes": {"plain": "one answer at the end", "stream": "partial images"},
+        "run": ["plain"],                           # the modes to run unless --mode says otherwise; default: all
+        "users": 20, "requests": 60,                # at the same time; images asked for, in each mode
+        "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
+        "upstream_in": {"stream": {…}},             # changes to them while one mode runs
+        "want": ["delivered>=0.99"],                # thresholds; --want adds to them
+    }
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import scenarios
+from harness.errors import BadFile, BadInput, nearest
+
+SCENARIOS = Path(scenarios.__file__).parent
+CHAINS = SCENARIOS / "chains"
+_NAME = "SCENARIO"
+PLAIN_MODES = {
+    "plain": "one answer at the end, the SDK's default retries",
+    "stream": "server-sent events with partial images, the SDK's default retries",
+    "no-retry": "one answer at the end, max_retries=0",
+}
+
+
+class Scenario(BaseModel):
+    """The literal at the top of a scenario file; see the module's docstring."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chain: str = "article"
+    modes: dict[str, str] = PLAIN_MODES
+    run: list[str] = []
+    clock: str = "scaled:100"
+    users: int = Field(default=20, ge=1)
+    requests: int = Field(default=60, ge=1)
+    partial_images: int = Field(default=2, ge=0, le=3)
+    upstream: dict[str, Any] = {}
+    upstream_in: dict[str, dict[str, Any]] = {}
+    want: list[str] = []
+
+    @property
+    def default_modes(self) -> tuple[str, ...]:
+        """What runs unless somebody says otherwise."""
+        return tuple(self.run or self.modes)
+
+
+def shipped_scenarios() -> dict[str, Path]:
+    """The scenarios that come with the package, by name: the files that hold the literal."""
+    found = {}
+    for path in sorted(SCENARIOS.glob("*.py")):
+        if _literal(path, ast.parse(path.read_text(encoding="utf-8"))) is not None:
+            found[path.stem] = path
+    return found
+
+
+def find_scenario(name_or_path: str) -> Path:
+    """The file of a scenario given by name or by path.
+
+    Raises:
+        BadInput: neither a shipped scenario nor a file; names the nearest one.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".py":
+        if path.is_file():
+            return path
+        raise BadInput(f"there is no scenario file {path}")
+    shipped = shipped_scenarios()
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise BadInput(
+        f"there is no scenario '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
+        f"{', '.join(shipped)}, and a path to a .py file is taken too"
+    )
+
+
+def read_scenario(path: Path) -> Scenario:
+    """What a file says of itself; the defaults where it says nothing.
+
+    Raises:
+        BadFile: it is not Python, or its literal cannot be used; names line and field.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(path, f"it cannot be read: {error}") from None
+    except SyntaxError as error:
+        raise BadFile(path, f"it is not Python: {error.msg}", line=error.lineno) from None
+    node = _literal(path, tree)
+    if node is None:
+        return Scenario()
+    try:
+        return Scenario.model_validate(ast.literal_eval(node))
+    except ValueError as error:
+        if isinstance(error, ValidationError):
+            raise _first(path, node, error) from None
+        raise BadFile(path, f"{_NAME} must be a literal: no names, no calls", line=node.lineno) from None
+
+
+def _literal(path: Path, tree: ast.Module) -> ast.expr | None:
+    del path
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == _NAME for t in node.targets
+        ):
+            return node.value
+    return None
+
+
+def _first(path: Path, node: ast.expr, error: ValidationError) -> BadFile:
+    first = error.errors()[0]
+    field = ".".join(str(step) for step in first["loc"])
+    line = node.lineno
+    if isinstance(node, ast.Dict):
+        for key in node.keys:
+            if isinstance(key, ast.Constant) and first["loc"] and key.value == first["loc"][0]:
+                line = key.lineno
+    if first["type"] == "extra_forbidden":
+        known = list(Scenario.model_fields)
+        hint = f"there is no such field{nearest(field, known)}; there are {', '.join(known)}"
+        return BadFile(path, hint, line=line, field=f"{_NAME}.{field}")
+    return BadFile(path, first["msg"][0].lower() + first["msg"][1:], line=line, field=f"{_NAME}.{field}")

@@ -1,0 +1,71 @@
+"""The article's shortest path to "stops failing", measured step by step on the same seed.
+
+Each mode keeps what the one before it changed: streaming, then at most three at once with a gap, then prompts
+checked first, then no retry after a timeout, then a steady path. One in five prompts names what the output filter
+catches, the path is the long one until the last step, and the upstream limits concurrency as the article found it.
+Read the table from the top: what each step adds to the share delivered, and takes from the 429s, the orphans and
+the dollars.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from scenarios.gate import Gate
+from scenarios.image_user import ImageUser, wanted
+
+SCENARIO = {
+    "chain": "article",
+    "modes": {
+        "1-defaults": "plain, the SDK's defaults, everybody at once",
+        "2-streaming": "and streamed, with two partial images",
+        "3-three-at-once": "and at most three at once, two seconds between",
+        "4-prompts-checked": "and prompts checked first",
+        "5-no-retry": "and no retry after a timeout",
+        "6-steady-path": "and over a steady path",
+    },
+    "users": 10,
+    "requests": 20,
+    "upstream": {
+        "quota": {"concurrency": "article"},
+        "network": {"preset": "trans-pacific"},
+    },
+    "upstream_in": {"6-steady-path": {"network": {"preset": "near"}}},
+}
+
+if TYPE_CHECKING:
+    import openai
+
+    from scenarios.plan import Order
+
+AT_ONCE = Gate(3, gap_s=2.0)
+RISKY = "taylor swift and elon musk"
+# "A simple regex pass that flags celebrity names … covers most of it": the article's own advice, as far as these
+# prompts need it.
+CHECK = re.compile(r"\b(taylor swift|elon musk|donald trump|mickey mouse)\b")
+
+
+class FixLadder(ImageUser):
+    """Asks for one image in the way of the mode's step."""
+
+    def retries(self, mode: str) -> int | None:
+        """The SDK cannot tell a timeout from another error, so that the step turns its retries off."""
+        return 0 if mode[0] >= "5" else None
+
+    def before(self, order: Order) -> Gate | None:
+        """From the third step on at most three at once."""
+        return AT_ONCE if order.mode[0] >= "3" else None
+
+    def ask(self, client: openai.OpenAI, order: Order) -> None:
+        """Ask as the step says."""
+        step = order.mode[0]
+        prompt = f"{RISKY}, {order.prompt}" if int(order.request[-4:]) % 5 == 0 else order.prompt
+        if step >= "4" and CHECK.search(prompt):
+            prompt = CHECK.sub("somebody", prompt)
+        options = wanted(self.session.topology.upstream, order, prompt=prompt)
+        if step == "1":
+            client.images.generate(**options)
+            return
+        for _event in client.images.generate(**options, stream=True, partial_images=2):
+            pass

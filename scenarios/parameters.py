@@ -1,0 +1,47 @@
+"""Which parameters of third-party clients does the API refuse, and with which words?
+
+One mode for each thing that wrappers like Cherry Studio send besides what the API takes. Read the errors of each
+mode: a 400 at once, never retried by the SDK, and nothing billed. The mode `clean` is what is left when they are
+stripped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scenarios.image_user import ImageUser, wanted
+
+SCENARIO = {
+    "chain": "direct",
+    "modes": {
+        "response-format": "response_format, which gpt-image models do not take",
+        "messages": "chat-style messages",
+        "quality": "quality=standard, DALL-E's word",
+        "size": "size=512x512, below the smallest",
+        "fidelity": "input_fidelity, which only edits know",
+        "clean": "the same request without any of them",
+    },
+    "requests": 5,
+    "users": 5,
+}
+SENT: dict[str, dict[str, Any]] = {
+    "response-format": {"response_format": "b64_json"},
+    "messages": {"extra_body": {"messages": [{"role": "user", "content": "a cat"}]}},
+    "quality": {"quality": "standard"},
+    "size": {"size": "512x512"},
+    "fidelity": {"extra_body": {"input_fidelity": "high"}},
+    "clean": {"quality": "low"},
+}
+
+if TYPE_CHECKING:
+    import openai
+
+    from scenarios.plan import Order
+
+
+class Parameters(ImageUser):
+    """Asks for one image with what a wrapper adds."""
+
+    def ask(self, client: openai.OpenAI, order: Order) -> None:
+        """Take the image, or the refusal."""
+        client.images.generate(**wanted(self.session.topology.upstream, order, **SENT[order.mode]))

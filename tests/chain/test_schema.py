@@ -1,0 +1,77 @@
+"""What an editor accepts, the reader accepts; and what it underlines, the reader refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import scenarios
+from harness.chain.chainfile import read_topology
+from harness.chain.schema import chain_schema
+from harness.errors import BadInput
+
+CHAINS = sorted((Path(scenarios.__file__).parent / "chains").glob("*.yaml"))
+
+
+def complaints(written: Any) -> list[str]:
+    """What the schema says against it."""
+    validator = jsonschema.Draft202012Validator(chain_schema())
+    return [error.message for error in validator.iter_errors(written)]
+
+
+def test_the_schema_is_one() -> None:
+    """It follows its own specification."""
+    jsonschema.Draft202012Validator.check_schema(chain_schema())
+
+
+@pytest.mark.parametrize("path", CHAINS, ids=lambda path: path.stem)
+def test_every_shipped_chain_is_accepted(path: Path) -> None:
+    """By the schema and by the reader."""
+    assert complaints(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+    assert read_topology(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layers: [ngnix]",
+        "layers: [openai-python]",
+        "client: nginx",
+        "lyers: []",
+        "layers: [{preset: nginx, timers: {idl: 60s}}]",
+        "layers: [{preset: nginx, timers: {idle: 60}}]",
+        "layers: [{preset: nginx, timers: {idle: 0}}]",
+        "layers: [{preset: nginx, buffering: some}]",
+        "layers: [{preset: nginx, retries: {tries: 0}}]",
+        "edition: article-2025",
+        "upstream: {modle: gpt-image-2}",
+    ],
+)
+def test_a_mistake_is_refused_by_both(tmp_path: Path, text: str) -> None:
+    """The editor's line and the command's sentence are about the same mistakes."""
+    path = tmp_path / "chain.yaml"
+    path.write_text(text)
+
+    assert complaints(yaml.safe_load(text))
+    with pytest.raises(BadInput):
+        read_topology(path)
+
+
+def test_a_chain_file_says_a_layer_s_manners(tmp_path: Path) -> None:
+    """Buffering, retries and blindness are written as timers are, and the rest stays the preset's."""
+    path = tmp_path / "chain.yaml"
+    path.write_text(
+        "layers: [{preset: envoy, buffering: all, notices_abort: false, retries: {tries: 2, post: true}}]\n"
+        "upstream: {heartbeat: 15s}\n"
+    )
+
+    topology = read_topology(path)
+
+    (envoy,) = topology.hops
+    assert (str(envoy.buffering), envoy.notices_abort) == ("all", False)
+    assert (envoy.retries.tries, envoy.retries.post, envoy.retries.on_timeout) == (2, True, False)
+    assert topology.upstream.heartbeat_s == 15

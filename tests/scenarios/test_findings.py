@@ -1,0 +1,181 @@
+"""Each scenario at small size: what it finds, not that it ran."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.errors import BadFile
+from harness.scenario import read_scenario, shipped_scenarios
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+
+
+def found(name: str, folder: Path, *options: str) -> dict[str, Any]:
+    """A scenario's account, mode by mode."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", name, "--out", "run", "--json", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    assert summary["agreement"]["disagree"] == []
+    assert summary["unattributed"] == 0
+    modes: dict[str, Any] = summary["by_mode"]
+    return modes
+
+
+def test_streaming_more_partial_images_make_shorter_silences(tmp_path: Path) -> None:
+    """Each partial image shortens the gap that decides; with none, the wait decides as without streaming."""
+    modes = found("streaming", tmp_path, "--requests", "8", "--users", "8")
+
+    gaps = [modes[f"partials-{count}"]["gap"] for count in (1, 2, 3)]
+    assert modes["partials-0"]["gap"]["decided_by"] == "wait"
+    assert [gap["decided_by"] for gap in gaps] == ["gap", "gap", "gap"]
+    assert gaps[0]["median_s"] > gaps[1]["median_s"] > gaps[2]["median_s"] > 60
+
+
+def test_timeout_chain_carries_the_quick_ones_and_cuts_the_slow_ones(tmp_path: Path) -> None:
+    """A 100-second edge delivers low quality and never high; each cut is the edge's."""
+    modes = found("timeout_chain", tmp_path, "--requests", "8", "--users", "8")
+
+    assert modes["low"]["delivered_share"] == 1
+    assert modes["high"]["delivered_share"] == 0
+    assert {row["layer"] for row in modes["high"]["verdicts"]} == {"edge"}
+    assert modes["high"]["ledger"]["generations_per_request"] == 3
+
+
+def test_rate_limits_three_never_five_now_and_then_ten_nearly_always(tmp_path: Path) -> None:
+    """The article's concurrency budget, reproduced."""
+    modes = found("rate_limits", tmp_path, "--requests", "30")
+
+    assert modes["three"]["share_429"] == 0
+    assert 0 < modes["five"]["share_429"] < modes["ten"]["share_429"]
+    assert modes["ten"]["share_429"] > 0.4
+
+
+def test_moderation_asking_again_only_costs_more(tmp_path: Path) -> None:
+    """The same prompts block the same way three times, and the output filter's share is billed three times."""
+    modes = found("moderation", tmp_path, "--requests", "8", "--users", "8")
+
+    once, again = modes["once"], modes["again"]
+    assert again["outcomes"] == once["outcomes"]
+    assert again["ledger"]["billed_usd"] == pytest.approx(3 * once["ledger"]["billed_usd"])
+
+
+def test_parameters_each_extra_is_refused_by_name_and_costs_nothing(tmp_path: Path) -> None:
+    """A 400 that names the field, one attempt each, nothing billed; stripped, the request goes through."""
+    modes = found("parameters", tmp_path, "--requests", "2")
+
+    assert modes["clean"]["outcomes"] == {"delivered": 2}
+    for mode in ("response-format", "messages", "quality", "size", "fidelity"):
+        assert modes[mode]["attempt_outcomes"] == {"rejected": 2}, modes[mode]
+        assert modes[mode]["ledger"]["billed_usd"] == 0
+    assert modes["response-format"]["rejected_as"] == {"unknown_parameter": 2}
+    assert modes["quality"]["rejected_as"] == {"invalid_value": 2}
+
+
+def test_org_verification_looks_the_same_in_every_way_of_being_stuck(tmp_path: Path) -> None:
+    """Five states, one sentence; only the verified key gets its image."""
+    modes = found("org_verification", tmp_path, "--requests", "2")
+
+    stuck = [figures for mode, figures in modes.items() if mode != "verified"]
+    assert modes["verified"]["delivered_share"] == 1
+    assert [figures["rejected_as"] for figures in stuck] == [{"403 invalid_request_error": 2}] * 5
+
+
+def test_retry_storm_default_retries_multiply_the_refusals(tmp_path: Path) -> None:
+    """The SDK comes back at once, three times, to an upstream as full as before: no image more."""
+    modes = found("retry_storm", tmp_path)
+
+    assert modes["plain"]["attempts"] > 2 * modes["no-retry"]["attempts"]
+    assert modes["plain"]["rejected_as"].keys() == {"server_is_overloaded"}
+
+
+def test_impatient_caller_pays_three_times_with_default_retries(tmp_path: Path) -> None:
+    """Giving up after a minute costs an image, with the SDK's retries three, and waiting costs none."""
+    modes = found("impatient", tmp_path, "--requests", "6", "--users", "6")
+
+    assert modes["gives-up-and-retries"]["ledger"]["generations_per_request"] == 3
+    assert modes["gives-up"]["ledger"]["orphaned"] == 6
+    assert modes["waits"]["delivered_share"] == 1
+    (row,) = modes["gives-up"]["verdicts"]
+    assert (row["layer"], row["timer"], row["limit_s"], row["grade"]) == (
+        "openai-python",
+        "first_byte",
+        60,
+        "proven",
+    )
+
+
+def test_network_path_across_the_ocean_loses_streams_that_no_timer_cut(tmp_path: Path) -> None:
+    """A near path delivers everything; the long one resets some streams in the middle."""
+    modes = found("network_path", tmp_path, "--requests", "40", "--users", "20")
+
+    assert modes["near"]["delivered_share"] == 1
+    far = modes["trans-pacific"]
+    assert 0.3 < far["delivered_share"] < 1
+    assert {row["layer"] for row in far["verdicts"]} == {"upstream"}
+
+
+def test_quality_and_format_lower_quality_is_quicker_and_cheaper(tmp_path: Path) -> None:
+    """High costs four times what medium costs and takes more than twice as long."""
+    modes = found("quality_and_format", tmp_path, "--requests", "10", "--users", "10")
+
+    high, medium, low = (modes[mode] for mode in ("high-png", "medium-png", "low-jpeg"))
+    assert high["p50_s"] > 1.6 * medium["p50_s"] > 2 * low["p50_s"]
+    assert high["ledger"]["usd_per_delivered"] == pytest.approx(
+        4 * medium["ledger"]["usd_per_delivered"], rel=0.05
+    )
+
+
+def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_path: Path) -> None:
+    """Three at once in the client are more than three in the upstream as long as a layer cuts and the work runs on.
+
+    So the article's second step does not end the 429s on this chain, and no step makes it carry these images.
+    """
+    modes = found("fix_ladder", tmp_path, "--requests", "10")
+
+    gated = [figures for mode, figures in modes.items() if mode >= "3"]
+    assert all(figures["share_429"] > 0 for figures in gated)
+    assert all(figures["delivered_share"] < 0.5 for figures in modes.values())
+    assert modes["5-no-retry"]["attempts"] == 10
+
+
+def test_every_shipped_scenario_says_what_it_asks() -> None:
+    """A docstring, and a description of each mode."""
+    for path in shipped_scenarios().values():
+        told = read_scenario(path)
+
+        assert path.read_text().startswith('"""')
+        assert all(told.modes.values())
+        assert set(told.default_modes) <= set(told.modes)
+        assert set(told.upstream_in) <= set(told.modes)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SCENARIO = {'chian': 'article'}", r"s\.py:1: SCENARIO\.chian: .*did you mean 'chain'"),
+        ("SCENARIO = {\n'users': 0}", r"s\.py:2: SCENARIO\.users: "),
+        ("SCENARIO = {'chain': name}", "must be a literal"),
+        ("def", r"s\.py:1: it is not Python"),
+    ],
+)
+def test_mistake_in_a_scenario_file_is_named_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    """The literal is read without running the file, and its mistakes are named."""
+    (tmp_path / "s.py").write_text(text)
+
+    with pytest.raises(BadFile, match=says):
+        read_scenario(tmp_path / "s.py")

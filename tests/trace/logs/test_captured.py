@@ -1,0 +1,291 @@
+"""Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
+
+Those of ALB, Cloudflare and Heroku were written from their documentation.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.trace.logs.formats import find_format
+from harness.trace.logs.reading import Read, read_file, told_together
+
+if TYPE_CHECKING:
+    from harness.trace.logs.records import Account
+
+LINES = Path(__file__).parent.parent.parent / "data" / "logs"
+
+
+def accounts_of(name: str, *files: str) -> dict[str, Account]:
+    """One account a path, error lines laid over access lines."""
+    read = Read()
+    for file in files:
+        read_file(LINES / file, find_format(name), name, read)
+    assert read.named == []
+    return {account.path or "": account for account in told_together(read.accounts)}
+
+
+WAIT, BODY = "layer wait first_byte", "layer stream idle"
+COMMON = {"/ok": "none - -"}
+# format, files, and for each path: ended by, phase, timer
+TRUTH = (
+    (
+        "nginx",
+        ("nginx.log", "nginx-error.log"),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/refused": "upstream connect -",
+        },
+    ),
+    (
+        "nginx",
+        ("nginx.log",),
+        {
+            "/timeout": WAIT,
+            "/cut": "none - -",  # the lie: 200, completion OK
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/reset": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+        },
+    ),
+    (
+        "nginx",
+        ("nginx-combined.log",),
+        {
+            "/timeout": "unsaid - -",
+            "/relayed-504": "unsaid - -",
+            "/reset": "unsaid - -",
+            "/left-waiting": "client wait -",
+            "/cut": "none - -",
+        },
+    ),
+    (
+        "nginx",
+        ("nginx-combined.log", "nginx-error.log"),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/reset": "upstream wait -",
+            "/left-streaming": "client stream -",
+            "/relayed-504": "unsaid - -",
+        },
+    ),
+    (
+        "haproxy",
+        ("haproxy.log",),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/left-waiting": WAIT,  # the lie of 2.6: its caller had left
+            "/left-streaming": BODY,
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/refused": "upstream connect -",
+        },
+    ),
+    *(
+        (
+            "envoy",
+            (file,),
+            {
+                "/timeout": "layer wait total",
+                "/cut": "layer stream total",
+                "/left-waiting": "client wait -",
+                "/left-streaming": "client stream -",
+                "/reset": "upstream wait -",
+                "/reset-body": "upstream stream -",
+                "/closed": "upstream wait -",
+                "/relayed-504": relayed,
+                "/refused": "upstream connect -",
+            },
+        )
+        for file, relayed in (("envoy.log", "upstream wait -"), ("envoy-default.log", "unsaid - -"))
+    ),
+    (
+        "caddy",
+        ("caddy.log",),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/refused": "upstream connect -",
+        },
+    ),
+    (
+        "traefik",
+        ("traefik.log",),
+        {
+            "/timeout": WAIT,
+            "/cut": "unsaid stream -",  # no timer of Traefik's: the upstream closed, and it does not say
+            "/left-waiting": "client wait -",
+            "/left-streaming": "unsaid stream -",
+            "/reset": "upstream wait -",
+            "/reset-body": "unsaid stream -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/refused": "upstream wait -",
+        },
+    ),
+    (
+        "traefik",
+        ("traefik-clf.log",),
+        {"/timeout": WAIT, "/left-waiting": "client wait -", "/relayed-504": "upstream wait -"},
+    ),
+    (
+        "apache",
+        ("apache.log", "apache-error.log"),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/left-waiting": WAIT,  # the lie: it does not notice
+            "/left-streaming": BODY,
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "unsaid - -",
+            "/refused": "upstream connect -",
+        },
+    ),
+    (
+        "apache",
+        ("apache-combined.log", "apache-error.log"),
+        {
+            "/timeout": "unsaid - -",
+            "/cut": "none - -",
+            "/relayed-504": "unsaid - -",
+        },  # no key joins the two logs
+    ),
+    (
+        "alb",
+        ("alb.log",),
+        {
+            "/timeout": WAIT,
+            "/connect": "layer connect connect",
+            "/left-waiting": "client - -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/short": "upstream stream -",
+        },
+    ),
+    (
+        "cloudflare",
+        ("cloudflare.log",),
+        {
+            "/timeout": WAIT,
+            "/connect": "layer connect connect",
+            "/left-waiting": "client - -",
+            "/closed": "upstream wait -",
+            "/refused": "upstream connect -",
+            "/relayed-504": "upstream wait -",
+            "/odd": "unsaid - -",
+        },
+    ),
+    (
+        "heroku",
+        ("heroku.log",),
+        {
+            "/timeout": WAIT,
+            "/cut": BODY,
+            "/closed": "upstream wait -",
+            "/closed-body": "upstream stream -",
+            "/connect": "layer connect connect",
+            "/left-waiting": "client wait -",
+            "/idle-caller": BODY,
+            "/relayed-504": "upstream wait -",
+            "/odd": "unsaid - -",
+        },
+    ),
+)
+CELLS = [
+    pytest.param(name, files, path, meaning, id=f"{'+'.join(files)}{path}")
+    for name, files, truth in TRUTH
+    for path, meaning in {**COMMON, **truth}.items()
+]
+
+
+@pytest.mark.parametrize(("name", "files", "path", "meaning"), CELLS)
+def test_a_line_says_who_ended_it(name: str, files: tuple[str, ...], path: str, meaning: str) -> None:
+    """Ended by, phase and timer are those the line testifies to, its known lies included."""
+    account = accounts_of(name, *files)[path]
+
+    said = f"{account.ended_by} {account.phase or '-'} {account.timer or '-'}"
+
+    assert said == meaning
+    assert bool(account.timer) <= bool(account.directive)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("nginx", "nginx.log"),
+        ("haproxy", "haproxy.log"),
+        ("envoy", "envoy.log"),
+        ("caddy", "caddy.log"),
+        ("traefik", "traefik.log"),
+        ("apache", "apache.log"),
+        ("cloudflare", "cloudflare.log"),
+    ],
+)
+def test_the_recommended_format_joins_on_the_trace(name: str, file: str) -> None:
+    """Trace id, request id or ray, status, instant and duration are read from every line."""
+    account = accounts_of(name, file)["/timeout"]
+
+    assert account.trace_id is not None
+    assert account.parent_id is not None
+    assert int(account.trace_id, 16) == int(account.parent_id, 16)
+    assert account.request_id
+    assert account.status in {502, 504, 524}
+    assert account.end_s is not None
+    assert 1_795_000_000 < account.end_s < 1_796_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("nginx", ("nginx.log",)),
+        ("haproxy", ("haproxy.log",)),
+        ("envoy", ("envoy.log",)),
+        ("envoy", ("envoy-default.log",)),
+        ("traefik", ("traefik.log",)),
+        ("traefik", ("traefik-clf.log",)),
+        ("apache", ("apache.log",)),
+    ],
+)
+def test_the_duration_of_a_timeout_is_its_limit(name: str, files: tuple[str, ...]) -> None:
+    """One second was set, and one second is what the line says."""
+    account = accounts_of(name, *files)["/timeout"]
+
+    assert account.duration_s == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "path"),
+    [
+        ("nginx", ("nginx.log",), "/cut"),
+        ("haproxy", ("haproxy.log",), "/left-waiting"),
+        ("apache", ("apache.log",), "/cut"),
+    ],
+)
+def test_a_known_lie_carries_its_caveat(name: str, files: tuple[str, ...], path: str) -> None:
+    """Where a line is known to be wrong at times, the account says how."""
+    account = accounts_of(name, *files)[path]
+
+    assert account.caveat

@@ -1,0 +1,152 @@
+"""Reading logs: no bytes make a reader raise, broken lines are counted and named, two logs tell one story."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.chain.timers import Phase, TimerKind
+from harness.errors import BadInput
+from harness.trace.logs.fields import clf_instant, iso_instant, trace_of
+from harness.trace.logs.formats import FORMATS, as_markdown, find_format
+from harness.trace.logs.reading import Read, read_line, read_lines, told_together
+from harness.trace.logs.records import Account, EndedBy, Unreadable
+
+DATA = Path(__file__).parent.parent.parent / "data" / "logs"
+DOCS = Path(__file__).parent.parent.parent.parent / "docs"
+REAL = [line for path in sorted(DATA.glob("*.log")) for line in path.read_bytes().splitlines()]
+
+
+def read_or_refuse(line: bytes, name: str) -> None:
+    """Read a line; only the error that says "not of this format" may come of it."""
+    with suppress(Unreadable):
+        read_line(line, FORMATS[name])
+
+
+@given(st.binary(max_size=400), st.sampled_from(sorted(FORMATS)))
+@example(
+    b'{"ts": 1e400, "msg": "handled request", "request": {"headers": {"X": []}}, "status": "x"}', "caddy"
+)
+@example(b'{"time": "x", "state": 5, "Ta": null, "status": [], "bytes": {}}', "haproxy")
+@example(b'{"completion": 1, "upstream_status": 2, "status": 1e999}', "nginx")
+@example(b'{"EdgeResponseStatus": {}, "EdgeStartTimestamp": [], "RequestHeaders": 3}', "cloudflare")
+@example(b'1.1.1.1 - - [99/Zzz/2026:99:99:99 +9999] "" 200 -', "apache")
+@example(b"at= path=", "heroku")
+def test_no_bytes_make_a_reader_raise(line: bytes, name: str) -> None:
+    """Whatever stands in a line, it is read or refused."""
+    read_or_refuse(line, name)
+
+
+@given(
+    st.sampled_from(REAL),
+    st.sampled_from(sorted(FORMATS)),
+    st.integers(0, 400),
+    st.binary(max_size=6),
+    st.integers(0, 12),
+)
+def test_no_damage_to_a_real_line_makes_a_reader_raise(
+    line: bytes, name: str, at: int, put: bytes, taken: int
+) -> None:
+    """A real line with bytes lost or changed, given to any reader, is read or refused."""
+    read_or_refuse(line[:at] + put + line[at + taken :], name)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=8), st.lists, max_leaves=3))
+def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
+    """A known key with a value of another kind is no reason to fail."""
+    import json  # noqa: PLC0415
+
+    keys = (
+        "ts msg request status size duration DownstreamStatus StartUTC Duration response_code response_flags "
+    )
+    keys += "start_time EdgeResponseStatus RequestHeaders state Ta Tr time bytes completion upstream_status"
+    line = json.dumps(dict.fromkeys(keys.split(), value)).encode()
+
+    for name in FORMATS:
+        read_or_refuse(line, name)
+
+
+def test_lines_that_cannot_be_read_are_counted_and_named() -> None:
+    """Each unreadable line is counted; the first ones are named by file and line, with the reason."""
+    read = Read()
+    lines = [b"nonsense\n", b"\n", *[line + b"\n" for line in (DATA / "nginx.log").read_bytes().splitlines()]]
+
+    read_lines([*lines, b"{broken\n"], find_format("nginx"), "edge", "access.log", read)
+
+    assert (read.lines, read.unreadable, len(read.accounts)) == (12, 2, 10)
+    assert read.named[0].startswith("access.log:1: neither")
+    assert read.named[1].startswith("access.log:13: ")
+    assert {account.layer for account in read.accounts} == {"edge"}
+    assert read.accounts[0].place == "access.log:3"
+
+
+def account(ended_by: EndedBy, end_s: float, *, remark: bool = False, **facts: object) -> Account:
+    """An account with what a test needs."""
+    facts = {"keys": ("a",), "signal": "x", "phase": None} | facts
+    return Account(ended_by=ended_by, end_s=end_s, remark=remark, **facts)  # type: ignore[arg-type]
+
+
+def test_an_error_line_explains_the_only_access_line_it_can_belong_to() -> None:
+    """Of two requests of one caller, the remark belongs to the one that was under way."""
+    early = account(EndedBy.NONE, 100.0, duration_s=5.0)
+    late = account(EndedBy.NONE, 200.0, duration_s=60.0)
+    said = account(EndedBy.LAYER, 199.5, remark=True, phase=Phase.STREAM, timer=TimerKind.IDLE)
+
+    told = told_together([early, late, said])
+
+    assert [one.ended_by for one in told] == [EndedBy.NONE, EndedBy.LAYER]
+    assert told[1].timer is TimerKind.IDLE
+
+
+def test_an_error_line_that_could_belong_to_two_stands_alone() -> None:
+    """Nothing is guessed: two requests of one key that ended together leave the remark by itself."""
+    both = [account(EndedBy.NONE, 100.0, duration_s=60.0) for _ in range(2)]
+    said = account(EndedBy.LAYER, 100.0, remark=True)
+
+    told = told_together([*both, said])
+
+    assert len(told) == 3
+    assert [one.ended_by for one in told[:2]] == [EndedBy.NONE, EndedBy.NONE]
+
+
+def test_a_misspelt_format_names_the_nearest() -> None:
+    """``ngnix`` is answered with nginx."""
+    with pytest.raises(BadInput, match="did you mean 'nginx'"):
+        find_format("ngnix")
+
+
+def test_the_page_of_formats_is_the_codes() -> None:
+    """docs/logs.md is what the tables print; `python -m harness.trace.logs > docs/logs.md` makes it anew."""
+    assert (DOCS / "logs.md").read_text(encoding="utf-8") == as_markdown()
+
+
+@pytest.mark.parametrize(
+    ("text", "unix_s"),
+    [
+        ("22/Nov/2026:11:05:00 +0000", 1795345500.0),
+        ("22/Nov/2026:13:05:00 +0200", 1795345500.0),
+        ("22/Nov/2026:11:05:00.250", 1795345500.25),
+        ("22/Xyz/2026:11:05:00 +0000", None),
+        ("31/Feb/2026:11:05:00 +0000", None),
+    ],
+)
+def test_instants_of_the_common_log_format(text: str, unix_s: float | None) -> None:
+    """Zones count; a log without one speaks UTC."""
+    assert clf_instant(text) == unix_s
+
+
+@pytest.mark.parametrize(
+    "value", [1795345500, "1795345500", 1795345500000, 1795345500000000000, "2026-11-22T11:05:00Z"]
+)
+def test_instants_in_any_unit(value: object) -> None:
+    """Seconds, milliseconds, nanoseconds and RFC 3339 are one instant."""
+    assert iso_instant(value) == 1795345500.0
+
+
+def test_amazons_trace_header_is_a_trace_id() -> None:
+    """``Root=1-…`` holds the 32 digits of a trace id."""
+    assert trace_of("Root=1-67891233-abcdef012345678912345678") == ("67891233abcdef012345678912345678", None)

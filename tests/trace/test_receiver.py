@@ -1,0 +1,271 @@
+"""The receiver survives whatever a sender does, and loses nothing it has acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+from harness.errors import PortTaken
+from harness.trace import names, otlp
+from harness.trace.export import FileExporter, readable
+from harness.trace.receiver import JSON, PROTOBUF, Receiver, receive_into
+from harness.trace.records import Event, Span, SpanKind, new_span_id, new_trace_id
+from harness.trace.rundir import SPANS, RunDir, SpanWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+EPOCH_UNIX_S = 1_790_000_000.0
+
+
+def made_span(number: int = 0) -> Span:
+    """A span with everything in it."""
+    return Span(
+        trace_id=new_trace_id(),
+        span_id=new_span_id(),
+        parent_id=new_span_id(),
+        layer="nginx",
+        kind=SpanKind.HOP,
+        name=f"POST {number}",
+        start_s=1.0,
+        end_s=61.0,
+        attributes={
+            names.STATUS: 504,
+            names.CUT_LIMIT_S: 60.0,
+            names.ORPHANED: True,
+            names.EMISSIONS_S: [1.5],
+        },
+        events=[Event("cut", 61.0, {names.CUT_TIMER: "first_byte"})],
+        error="cut",
+    )
+
+
+def with_receiver(
+    tmp_path: Path, act: Callable[[Receiver], Awaitable[Any]], **options: Any
+) -> tuple[Any, Receiver, RunDir]:
+    """Run `act` against a receiver that listens."""
+    run = RunDir.create(tmp_path / "run", {"epoch_unix_s": EPOCH_UNIX_S})
+
+    async def main() -> tuple[Any, Receiver]:
+        receiver = await receive_into(run, **options)
+        try:
+            return await act(receiver), receiver
+        finally:
+            await receiver.close()
+
+    result, receiver = asyncio.run(main())
+    return result, receiver, run
+
+
+async def post(receiver: Receiver, body: bytes, kind: str, **headers: str) -> tuple[int, bytes]:
+    """One export request."""
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        url = f"{receiver.endpoint}/v1/traces"
+        async with session.post(url, data=body, headers={"Content-Type": kind, **headers}) as answer:
+            return answer.status, await answer.read()
+
+
+def test_spans_of_the_official_exporter_arrive_whole(tmp_path: Path) -> None:
+    """What the OpenTelemetry SDK exports in gzipped protobuf is read back fact by fact."""
+    sent = made_span()
+
+    async def export(receiver: Receiver) -> object:
+        exporter = OTLPSpanExporter(
+            endpoint=f"{receiver.endpoint}/v1/traces",
+            compression=_gzip(),
+        )
+        return await asyncio.to_thread(exporter.export, [readable(sent, EPOCH_UNIX_S)])
+
+    _, receiver, run = with_receiver(tmp_path, export)
+
+    (came,) = run.spans()
+    assert receiver.counts.spans == 1
+    assert (came.trace_id, came.span_id, came.parent_id) == (sent.trace_id, sent.span_id, sent.parent_id)
+    assert came.attributes == sent.attributes
+    assert (came.layer, came.kind, came.error) == ("nginx", SpanKind.HOP, "cut")
+    assert [event.name for event in came.events] == ["cut"]
+
+
+def _gzip() -> Any:
+    from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
+
+    return Compression.Gzip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_json_is_taken_packed_or_not(tmp_path: Path, *, packed: bool) -> None:
+    """OTLP/JSON as a Collector sends it."""
+    body = otlp.encode_line([made_span()], EPOCH_UNIX_S)
+    headers = {"Content-Encoding": "gzip"} if packed else {}
+
+    answer, _, run = with_receiver(
+        tmp_path, lambda receiver: post(receiver, gzip.compress(body) if packed else body, JSON, **headers)
+    )
+
+    assert answer == (200, b"{}")
+    assert len(run.spans()) == 1
+
+
+WRONG = {
+    "truncated protobuf": (b"\x0a\xff\x01\x02", PROTOBUF, {}, 400),
+    "json in the name of protobuf": (b'{"resourceSpans": []}', PROTOBUF, {}, 400),
+    "broken json": (b'{"resourceSpans": [', JSON, {}, 400),
+    "json of another kind": (
+        b'{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": 3}]}]}]}',
+        JSON,
+        {},
+        400,
+    ),
+    "json array": (b"[]", JSON, {}, 400),
+    "gzip that is none": (b"not gzip", JSON, {"Content-Encoding": "gzip"}, 400),
+    "gzip that ends in the middle": (
+        gzip.compress(b"{}" * 99)[:-12],
+        JSON,
+        {"Content-Encoding": "gzip"},
+        400,
+    ),
+    "unknown packing": (b"{}", JSON, {"Content-Encoding": "br"}, 415),
+    "unknown kind": (b"{}", "text/plain", {}, 415),
+    "a bomb": (gzip.compress(b" " * 50_000_000), JSON, {"Content-Encoding": "gzip"}, 413),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "headers", "status"), WRONG.values(), ids=WRONG)
+def test_wrong_request_is_refused_with_its_status_and_the_next_is_taken(
+    tmp_path: Path, body: bytes, kind: str, headers: dict[str, str], status: int
+) -> None:
+    """A broken sender harms nobody but itself."""
+
+    async def act(receiver: Receiver) -> tuple[int, int]:
+        first, _ = await post(receiver, body, kind, **headers)
+        second, _ = await post(receiver, otlp.encode_line([made_span()], EPOCH_UNIX_S), JSON)
+        return first, second
+
+    answers, receiver, run = with_receiver(tmp_path, act, max_bytes=1_000_000)
+
+    assert answers == (status, 200)
+    assert receiver.counts.refused == {status: 1}
+    assert len(run.spans()) == 1
+
+
+def test_announced_gigabyte_is_refused_before_it_comes(tmp_path: Path) -> None:
+    """The answer comes at the announcement; nothing is read."""
+
+    async def act(receiver: Receiver) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        writer.write(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 1000000000\r\n\r\n"
+        )
+        line = await reader.readline()
+        writer.close()
+        return line
+
+    line, _, _ = with_receiver(tmp_path, act)
+
+    assert b"413" in line
+
+
+def test_slow_sender_is_let_go(tmp_path: Path) -> None:
+    """A sender that never finishes its request does not keep the receiver."""
+
+    async def act(receiver: Receiver) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+        writer.write(
+            b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        line = await reader.readline()
+        writer.close()
+        return line
+
+    line, _, _ = with_receiver(tmp_path, act, patience_real_s=0.1)
+
+    assert b"408" in line
+
+
+def test_everything_acknowledged_is_in_the_file_at_that_moment(tmp_path: Path) -> None:
+    """The 200 comes after the line is written: a kill right after it loses nothing."""
+    run_path = tmp_path / "run" / SPANS
+
+    async def act(receiver: Receiver) -> list[int]:
+        seen = []
+        for number in range(20):
+            status, _ = await post(receiver, otlp.encode_line([made_span(number)], EPOCH_UNIX_S), JSON)
+            assert status == 200
+            seen.append(run_path.read_bytes().count(b"\n"))
+        return seen
+
+    seen, _, _ = with_receiver(tmp_path, act)
+
+    assert seen == list(range(1, 21))
+
+
+def test_port_already_taken_is_named(tmp_path: Path) -> None:
+    """Two receivers cannot share a port."""
+
+    async def act(receiver: Receiver) -> None:
+        run = RunDir.create(tmp_path / "other", {"epoch_unix_s": EPOCH_UNIX_S})
+        with pytest.raises(PortTaken, match=str(receiver.port)):
+            await receive_into(run, port=receiver.port)
+
+    with_receiver(tmp_path, act)
+
+
+def test_exporter_sends_what_is_written_while_it_follows(tmp_path: Path) -> None:
+    """Traces out: every span of the file reaches a backend, here the receiver of another run."""
+    source = RunDir.create(tmp_path / "source", {"epoch_unix_s": EPOCH_UNIX_S})
+    writer = SpanWriter(source)
+
+    async def act(receiver: Receiver) -> object:
+        exporter = FileExporter(source, OTLPSpanExporter(endpoint=f"{receiver.endpoint}/v1/traces"))
+        exporter.start()
+        for number in range(700):
+            writer(made_span(number))
+        return await asyncio.to_thread(exporter.close)
+
+    counts, _, run = with_receiver(tmp_path, act)
+
+    assert counts.sent == 700
+    assert counts.failed == counts.dropped_bytes == 0
+    assert {span.span_id for span in run.spans()} == {span.span_id for span in source.spans()}
+
+
+def test_exporter_that_falls_behind_drops_and_counts(tmp_path: Path) -> None:
+    """A backend that is too slow costs spans there, never in the file."""
+    source = RunDir.create(tmp_path / "source", {"epoch_unix_s": EPOCH_UNIX_S})
+    writer = SpanWriter(source)
+    for number in range(100):
+        writer(made_span(number))
+
+    async def act(receiver: Receiver) -> object:
+        backend = OTLPSpanExporter(endpoint=f"{receiver.endpoint}/v1/traces")
+        exporter = FileExporter(source, backend, max_behind_bytes=20_000)
+        exporter.start()
+        return await asyncio.to_thread(exporter.close)
+
+    counts, _, run = with_receiver(tmp_path, act)
+
+    assert counts.dropped_bytes > 0
+    assert 0 < counts.sent < 100
+    assert len(run.spans()) == counts.sent
+    assert len(source.spans()) == 100
+
+
+def test_acknowledgement_is_the_protocol_s_empty_response(tmp_path: Path) -> None:
+    """A protobuf sender gets an empty protobuf message, a JSON sender an empty object; a refusal says why."""
+    answer, _, _ = with_receiver(tmp_path, lambda receiver: post(receiver, b"", PROTOBUF))
+    refused, _, _ = with_receiver(tmp_path / "again", lambda receiver: post(receiver, b"{", JSON))
+
+    assert answer == (200, b"")
+    assert (
+        "not an OTLP" in json.loads(refused[1])["message"]
+        or "unexpected" in json.loads(refused[1])["message"]
+    )

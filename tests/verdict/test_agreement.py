@@ -1,0 +1,70 @@
+"""Verdicts and ledger must tell the same story, and a difference is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.trace import names
+from harness.verdict.agreement import hold_against_ledger
+from harness.verdict.attribute import attribute
+from harness.verdict.evidence import gather
+from tests.verdict.drawn import Drawn, drawn
+
+CUT = """
+    one column is 5 s
+    client    |============|
+    nginx     |============x first_byte
+    upstream  |===========l=========================|
+"""
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """The ledger's row of the drawing's generation."""
+    told: dict[str, Any] = {
+        "generation": "gen-1",
+        "state": "settled",
+        "started_s": 0.0,
+        "delivered": False,
+        "caller_gone_s": 60.0,
+        "fault": None,
+    }
+    return told | changes
+
+
+def differences(trace: Drawn, *rows: dict[str, Any]) -> list[str]:
+    """What the ledger and the verdicts on a drawing do not agree about."""
+    verdicts = [attribute(evidence, trace.topology) for evidence in gather(trace.spans)]
+    return [one.what for one in hold_against_ledger(verdicts, rows).disagree]
+
+
+def test_same_story_is_no_difference() -> None:
+    """Nginx cut, and the ledger saw its caller go."""
+    assert differences(drawn(CUT), row()) == []
+
+
+def test_ledger_that_delivered_what_was_cut_is_a_difference() -> None:
+    """The client has a 504, the ledger a delivered image."""
+    (what,) = differences(drawn(CUT), row(delivered=True, caller_gone_s=None))
+
+    assert "says the image was delivered" in what
+
+
+def test_generation_nobody_asked_for_is_a_difference() -> None:
+    """Every row of the ledger belongs to an attempt."""
+    (what,) = differences(drawn(CUT), row(), row(generation="gen-2"))
+
+    assert "gen-2" in what
+
+
+def test_two_generations_of_one_attempt_are_both_accounted_for() -> None:
+    """A layer that asks again by itself starts a second generation behind one attempt."""
+    trace = drawn(CUT)
+    first = trace.spans[-1]
+    again = type(first)(
+        **{name: getattr(first, name) for name in first.__dataclass_fields__} | {"span_id": "9" * 16}
+    )
+    again.start_s += 1
+    again.attributes = {**first.attributes, names.GENERATION: "gen-2"}
+    trace.spans.append(again)
+
+    assert differences(trace, row(), row(generation="gen-2")) == []
