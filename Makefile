@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite backends bench pins clean
+.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite score-cards backends bench pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,10 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 	@$(BIN)/python -m tests.benchmarks.bench_mock
 	@$(BIN)/python -m tests.benchmarks.bench_virtual
 	@$(BIN)/python -m tests.benchmarks.bench_check
+	@$(BIN)/python -m tests.benchmarks.bench_plugin
+
+score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
+	@$(BIN)/python -m tests.policy.cards
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

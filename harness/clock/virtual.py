@@ -40,12 +40,13 @@ class _JumpingSelector(selectors.DefaultSelector):
         super().__init__()
         self.now = 0.0
         self.threads_at_work = 0
+        self.settle_real_s = _SETTLE_REAL_S  # 0 where nothing can be on its way
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        settled_s = time.perf_counter() + _SETTLE_REAL_S
+        settled_s = time.perf_counter() + self.settle_real_s
         while not ready and time.perf_counter() < settled_s:
             os.sched_yield()
             ready = super().select(0)

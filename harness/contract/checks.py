@@ -259,13 +259,14 @@ CHECKS: Final = (
         source=ARTICLE_4,
         scene=_world(_limited(), forever=True),
         judge=judges.grew,
+        obligatory=False,
     ),
     Check(
         id="rate-spread",
         sentence="Requests that are refused together come again apart",
         reason="without chance in the waits a crowd stays a crowd",
         source=ARTICLE_4,
-        scene=_world(_limited(), _limited(), by_body=True, ask=Ask(images=3)),
+        scene=_world(*[_limited()] * 3, by_body=True, ask=Ask(images=3)),
         judge=judges.jittered,
         obligatory=False,
     ),
@@ -304,9 +305,7 @@ CHECKS: Final = (
         reason="the same input is blocked the same way every time",
         source=ARTICLE_2,
         scene=_world(
-            _error(
-                400, "moderation_blocked", "image_generation_user_error", _BLOCKED, ("x-should-retry", "true")
-            ),
+            _error(400, "moderation_blocked", "image_generation_user_error", _BLOCKED),
             forever=True,
         ),
         judge=judges.asked_once,

@@ -237,6 +237,7 @@ class MemoryLoop(VirtualLoop):
 
     def __init__(self) -> None:
         super().__init__()
+        self._jumping.settle_real_s = 0.0
         self.listening: dict[int, Callable[[], asyncio.BaseProtocol]] = {}
         self._ports = itertools.count(_FIRST_PORT)
 

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.clock import VirtualLoop
 from harness.clock.clock import wall_s
 from harness.contract.card import Card, Result
 from harness.contract.checks import CHECKS, Check
@@ -58,12 +59,13 @@ def hold(
     checks: Sequence[Check] = CHECKS,
     show: Callable[[Result], None] = lambda _result: None,
     watch_real_s: float = WATCH_REAL_S,
+    loop_factory: Callable[[], VirtualLoop] = VirtualLoop,
 ) -> Card:
-    """Hold a client to the contract, check by check."""
+    """Hold a client to the contract, check by check; `loop_factory` makes the loop of an async one."""
     allowed = allow or {}
 
     def judged(check: Check) -> Result:
-        return _judged(target, check, allowed.get(check.id), watch_real_s)
+        return _judged(target, check, allowed.get(check.id), watch_real_s, loop_factory)
 
     # A client that blocks spends its time waiting; the one check that listens to all logs is tried alone.
     together = [check for check in checks if target.blocks and check.id != _KEY_CHECK]
@@ -76,12 +78,18 @@ def hold(
     return Card(target.name, tuple(results[check.id] for check in checks))
 
 
-def _judged(target: Target, check: Check, allowed: str | None, watch_real_s: float) -> Result:
+def _judged(
+    target: Target,
+    check: Check,
+    allowed: str | None,
+    watch_real_s: float,
+    loop_factory: Callable[[], VirtualLoop],
+) -> Result:
     scene = check.scene()
     skip = _why_not(target, check, scene)
     if skip:
         return Result.of(check, passed=None, why=skip)
-    trial = try_out(target, check, scene, watch_real_s)
+    trial = try_out(target, check, scene, watch_real_s, loop_factory)
     if not trial.account.sightings:
         return Result.of(check, passed=False, why=_never_came(trial), allowed=allowed)
     broken = check.judge(trial)
@@ -117,11 +125,17 @@ def _how(trial: Trial) -> str:
     return f"{len(trial.attempts)} attempts; it waited {waits}"
 
 
-def try_out(target: Target, check: Check, scene: Scene, watch_real_s: float = WATCH_REAL_S) -> Trial:
+def try_out(
+    target: Target,
+    check: Check,
+    scene: Scene,
+    watch_real_s: float = WATCH_REAL_S,
+    loop_factory: Callable[[], VirtualLoop] = VirtualLoop,
+) -> Trial:
     """Play one scene with a new client."""
     scale = SCALE if target.blocks else 1.0
     stage = Stage(topology=scene.topology, settings=scene.settings, plants=scene.plants, scale=scale)
-    stand = ScaledStand(stage) if target.blocks else VirtualStand(stage)
+    stand = ScaledStand(stage) if target.blocks else VirtualStand(stage, loop_factory)
     stand.start()
     try:
         with _listening() if check.id == _KEY_CHECK else contextlib.nullcontext(io.StringIO()) as log:
@@ -170,6 +184,7 @@ def _wanted(ask: Ask, number: int) -> dict[str, Any]:
         "prompt": prompt,
         "size": "1024x1024",
         "quality": "high",
+        "output_format": "jpeg",
         **dict(ask.more),
     }
     return wanted | ({"stream": True, "partial_images": 2} if ask.stream else {})

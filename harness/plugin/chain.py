@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.contract.outcomes import UNKNOWN_OUTCOME, Endings, ending, endings
+from harness.contract.stands import ScaledStand
 from harness.errors import BadInput, nearest
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ class WhocutChain:
     async def settled(self) -> None:
         """Let time go on until no attempt is open and no generation is at work."""
         await self._stand.settled()
+
+    def wait_settled(self) -> None:
+        """The same for a test that is a plain function, in the scaled tier.
+
+        Raises:
+            BadInput: the test is a coroutine, and has `settled` to await.
+        """
+        if not isinstance(self._stand, ScaledStand):
+            raise BadInput("in virtual time waiting is awaited: write 'await whocut_chain.settled()'")
+        self._stand.wait_settled()
 
     def verdict(self, request: str | None = None) -> Verdict:
         """Who cut the last attempt of a request, or of the only one there is; prints as one phrase.

@@ -277,6 +277,35 @@ async def test_claimed(whocut_chain):
     seen(result, "only one of them can run it")
 
 
+def test_what_runs_on_can_be_waited_for(pytester: pytest.Pytester) -> None:
+    """After `settled` the generation behind a cut is over, and the bill is final; a plain test has its own way."""
+    text = """
+import openai, pytest
+
+@pytest.mark.whocut(chain="edge-60")
+async def test_settled(whocut_chain):
+    client = openai.AsyncOpenAI(base_url=whocut_chain.base_url, api_key="sk-test", max_retries=0)
+    with pytest.raises(openai.InternalServerError):
+        await client.images.generate(model="gpt-image-2", prompt="a cat", quality="high")
+    assert 60 <= whocut_chain.now_s() < 61
+    before = whocut_chain.verdict().phrase
+    await whocut_chain.settled()
+    assert whocut_chain.now_s() > 100
+    assert whocut_chain.verdict().phrase == before
+    assert whocut_chain.ledger[0]["state"] == "settled"
+
+@pytest.mark.whocut(chain="edge-60", scale=400)
+def test_waited(whocut_chain):
+    client = openai.OpenAI(base_url=whocut_chain.base_url, api_key="sk-test", max_retries=0)
+    with pytest.raises(openai.InternalServerError):
+        client.images.generate(model="gpt-image-2", prompt="a cat", quality="high")
+    whocut_chain.wait_settled()
+    assert whocut_chain.ledger[0]["orphaned_s"] > 20
+"""
+
+    outcome(pytester, text).assert_outcomes(passed=2)
+
+
 def test_a_plugin_that_wraps_every_async_test_is_no_hindrance(pytester: pytest.Pytester) -> None:
     """Where another plugin makes plain functions of all async tests, ours still run in virtual time."""
     pytester.makeconftest(

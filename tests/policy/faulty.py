@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from dataclasses import replace
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from harness.client.parameters import Prepared
 
 _GENTLE = Policy(first_wait_s=4.0)
+_NEARLY_EQUAL_S = itertools.cycle((2.15, 2.0, 2.08))  # spread, and never growing
 
 
 def _never(_error: BaseException) -> bool:
@@ -160,10 +162,10 @@ def _unasked(seen: Failure) -> bool:
     return seen.status == 429 and seen.retry_after_s is None
 
 
-def never_grows(failure: Failure, decision: Decision, attempt: int) -> Decision:
+def never_grows(failure: Failure, decision: Decision, _attempt: int) -> Decision:
     """Equal waits, apart from chance."""
     if isinstance(decision, Retry) and _unasked(failure):
-        return replace(decision, after_s=decision.after_s / 2 ** (attempt - 1))
+        return replace(decision, after_s=next(_NEARLY_EQUAL_S))
     return decision
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from harness.client import async_reference
 from harness.contract.checks import BY_ID, CHECKS
+from harness.contract.memory import MemoryLoop
 from harness.contract.play import hold
 from harness.contract.target import target_of
 from tests.policy.faulty import FAULTS
@@ -25,7 +26,7 @@ def test_there_is_a_faulty_client_for_each_check() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_by_its_check_alone(fault: str) -> None:
     """A client with one fault breaks the check that is about it, and no other."""
-    card = hold(target_of(FAULTS[fault], fault))
+    card = hold(target_of(FAULTS[fault], fault), loop_factory=MemoryLoop)
 
     found = {result.id: result.why for result in card.results if result.passed is not True}
     assert set(found) == {fault}, found

@@ -1,4 +1,4 @@
-"""How long thirty tests of ten minutes each take in virtual time: ``python -m tests.benchmarks.virtual_tier``.
+"""How long thirty tests of ten minutes each take in virtual time: ``python -m tests.benchmarks.bench_plugin``.
 
 The figure to look at is the whole run as a user sees it, interpreter, SDK and all; beside it stands an empty run.
 """
