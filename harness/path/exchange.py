@@ -469,7 +469,12 @@ class Exchange:
         """Tell the caller that no more will come: as an answer of our own, or by ending in mid-body."""
         layer, caller = self.hop.layer, self.caller
         if self._response is None or (self._held is not None and layer.buffering is Buffering.ALL):
-            self._answer(vendors.answer_for(layer, event), now_s)
+            if layer.silent:
+                # It forwards connections, not HTTP, or has nothing to say: the caller's connection just ends.
+                reset = layer.mid_body is MidBody.RST
+                self._finish(DownstreamEnd.TRUNCATED, now_s, then=caller.reset if reset else caller.close)
+            else:
+                self._answer(vendors.answer_for(layer, event), now_s)
             return
         if not self._head_down and self._held is not None:
             # nginx sends the head it held back, and throws away the body it held with it.

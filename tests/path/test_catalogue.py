@@ -148,6 +148,10 @@ def test_a_millisecond_above_the_limit_is_cut_as_the_vendor_cuts(cell: Cell) -> 
     if phase is Phase.STREAM and layer.buffering is not Buffering.ALL:
         assert_truncated(layer, got, ended)
         assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
+    elif layer.silent:
+        assert got == b""
+        assert ended == ("rst" if layer.mid_body is MidBody.RST else "fin")
+        assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
     else:
         answer = vendors.answer_for(layer, timer.kind)
         assert got.startswith(f"HTTP/1.1 {answer.status} {answer.reason}\r\n".encode())
