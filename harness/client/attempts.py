@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.timers import Phase, TimerKind
 from harness.client.body import EventBody, JsonBody
 from harness.client.endings import ending_of
+from harness.client.outcomes import outcome_of
 from harness.trace import names
 from harness.trace.records import (
     Attempt,
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.trace.records import SpanSink
 
-# The API never answers so; a layer that writes the API's envelope (LiteLLM) does.
-_NEVER_THE_APIS = frozenset({408, 499, 502, 504, *range(520, 531)})
 _EXTENSION = {TimerKind.CONNECT: "connect", TimerKind.FIRST_BYTE: "read", TimerKind.IDLE: "read"}
 
 
@@ -110,7 +109,8 @@ class AttemptWatch:
         """The body has ended in good order, or its reader has had enough of it."""
         if self._done:
             return
-        outcome, error = self._outcome()
+        assert self._body is not None
+        outcome, error = outcome_of(self._body, self.record.status or 0, readable=self._readable)
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
         self._end(outcome, end, error)
 
@@ -135,17 +135,6 @@ class AttemptWatch:
     def wants_rest(self) -> bool:
         """Whether an error page was left unread: the SDK closes it so when it retries a streamed request."""
         return not self._done and (self.record.status or 0) >= 400 and not self.record.bytes
-
-    def _outcome(self) -> tuple[Outcome, str | None]:
-        body, status = self._body, self.record.status or 0
-        assert body is not None
-        if not self._readable:
-            return (Outcome.DELIVERED if status < 400 else Outcome.GATEWAY_ERROR), None
-        if body.error is not None and status not in _NEVER_THE_APIS:
-            return Outcome.REJECTED, str(body.error.get("code") or f"{status} {body.error.get('type')}")
-        if status >= 400:
-            return Outcome.GATEWAY_ERROR, str(status)
-        return (Outcome.DELIVERED, None) if body.whole else (Outcome.TRUNCATED, "no end marker")
 
     def _end(self, outcome: Outcome, upstream: UpstreamEnd, error: str | None) -> None:
         self._done = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.timers import Phase, TimerKind
 from harness.client.body import EventBody, JsonBody
+from harness.client.outcomes import outcome_of
 from harness.client.waits import asked_to_wait_s
 from harness.trace import names
 from harness.trace.records import (
@@ -101,18 +102,11 @@ class Sighting:
 
     def finished(self) -> None:
         """The response has ended in good order."""
-        body, status = self._read, self.record.status or 0
-        assert body is not None
-        self.error_body = body.error
-        if body.error is not None:
-            code = body.error.get("code") or body.error.get("type") or status
-            self._end(Outcome.REJECTED, UpstreamEnd.COMPLETE, str(code))
-        elif status >= 400:
-            self._end(Outcome.GATEWAY_ERROR, UpstreamEnd.COMPLETE, str(status))
-        elif body.whole:
-            self._end(Outcome.DELIVERED, UpstreamEnd.COMPLETE, None)
-        else:
-            self._end(Outcome.TRUNCATED, UpstreamEnd.CLOSED, "no end marker")
+        assert self._read is not None
+        self.error_body = self._read.error
+        outcome, error = outcome_of(self._read, self.record.status or 0)
+        end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
+        self._end(outcome, end, error)
 
     def broken(self, end: UpstreamEnd) -> None:
         """The other side ended it before the response was whole."""
