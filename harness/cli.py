@@ -153,6 +153,63 @@ def upstream(context: typer.Context) -> None:
 
 
 @app.command()
+def up(
+    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")] = "article",
+    clock: Annotated[str, typer.Option(help="real, or scaled:100 for 100 model seconds a second.")] = "real",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where clients dial; 0 is any free port.")] = 0,
+    otlp: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and requests take the same time.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory to make. Default: runs/up-CHAIN.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
+
+    Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
+    """
+    import asyncio  # noqa: PLC0415  # keeps --help quick
+
+    from harness.plan import Plan  # noqa: PLC0415  # as above
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.up import up as keep_up  # noqa: PLC0415  # as above
+
+    topology = read_topology(find_chain(chain, CHAINS))
+    plan = Plan(
+        scenario=Path("up"),
+        topology=topology,
+        clock=parse_clock(clock),
+        users=1,
+        requests=1,
+        modes=(),
+        seed=seed,
+        out=out or Path("runs") / f"up-{topology.name}",
+        replace=force or out is None,
+        port=port,
+        otlp_port=otlp,
+        command=tuple(sys.argv[1:]),
+    )
+
+    def ready(base_url: str, endpoint: str | None) -> None:
+        if as_json:
+            sys.stdout.buffer.write(
+                orjson.dumps(
+                    {"ready": True, "base_url": base_url, "otlp": endpoint}, option=orjson.OPT_APPEND_NEWLINE
+                )
+            )
+            sys.stdout.buffer.flush()
+        else:
+            typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
+            typer.echo("Ctrl-C stops, judges and reports")
+
+    _report(asyncio.run(keep_up(plan, ready)), as_json=as_json)
+
+
+@app.command()
 def why(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     request: Annotated[

@@ -46,7 +46,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
     progress = Progress(asked=plan.requests * len(plan.modes))
     interrupted = asyncio.Event()
-    _on_signals(interrupted.set)
+    on_signals(interrupted.set)
     async with AsyncExitStack() as stack:
         spans = SpanWriter(run_dir)
         stack.callback(spans.close)
@@ -56,7 +56,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
             receiver = await receive_into(run_dir, port=plan.otlp_port)
             stack.push_async_callback(receiver.close)
         exporter = _start_export(run_dir)
-        upstream, port = await _start_upstream(plan, clock, run_dir)
+        upstream, port = await start_upstream(plan, clock, run_dir)
         stack.push_async_callback(upstream.stop)
         chain = await start_chain(
             plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
@@ -110,7 +110,12 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: in
     run_dir.write_manifest()
 
 
-async def _start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Child, int]:
+async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Child, int]:
+    """The mock upstream as a process of its own, and its port.
+
+    Raises:
+        ChildDied: it ended before it was ready; says its last words.
+    """
     arguments = ["-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
     arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
     arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
@@ -147,7 +152,8 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
     )
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
+def on_signals(stop: Callable[[], None]) -> None:
+    """Call `stop` on Ctrl-C and on a polite kill."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError, RuntimeError):

@@ -8,6 +8,7 @@ the layers behind it are joined to the attempt; and, where a check asks for it, 
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import re
@@ -19,7 +20,7 @@ import orjson
 from harness.contract.memory import MemoryTransport
 from harness.contract.plants import Canned, Fault, Plants
 from harness.contract.sighting import Sighting
-from harness.errors import Malformed
+from harness.errors import Malformed, PortTaken
 from harness.path.http1 import Chunked, HeadReader, UntilClose, parse_request, parse_response
 from harness.path.sockets import end_with_reset
 from harness.trace.records import UpstreamEnd, parse_traceparent
@@ -61,10 +62,21 @@ class Tap:
         self._server: asyncio.Server | None = None
         self._numbers = 0
 
-    async def listen(self) -> None:
-        """Begin to take clients, on any free port of the loopback."""
+    async def listen(self, port: int = 0) -> None:
+        """Begin to take clients on the loopback; 0 is any free port.
+
+        Raises:
+            PortTaken: somebody else listens there.
+        """
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Caller(self), "127.0.0.1", 0, backlog=_BACKLOG)
+        try:
+            self._server = await loop.create_server(
+                lambda: _Caller(self), "127.0.0.1", port, backlog=_BACKLOG
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken("127.0.0.1", port) from None
+            raise
 
     @property
     def port(self) -> int:

@@ -1,0 +1,85 @@
+"""A chain and the mock kept serving, for any client in any language, until somebody says stop.
+
+The client knows nothing of us: a tap outside of it sees its attempts, the layers and the upstream write down
+theirs, and at the end the run is judged and reported like any other. Spans of other processes are taken by OTLP/HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from harness.clock import Clock
+from harness.clock.clock import wall_s
+from harness.contract.grouping import name_requests
+from harness.contract.tap import Tap
+from harness.finish import finish
+from harness.path.chain import start_chain
+from harness.plan import manifest_of
+from harness.run import on_signals, start_upstream
+from harness.trace.receiver import receive_into
+from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter, attempt_row
+from harness.watching import Books, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.contract.sighting import Sighting
+    from harness.finish import Finished
+    from harness.plan import Plan
+
+_LOOK_EVERY_REAL_S = 0.1
+
+
+async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
+    """Serve until a signal; `ready` is told the base URL and the OTLP endpoint as soon as both take requests.
+
+    Raises:
+        BadInput: the run directory cannot be used.
+        CouldNotRun: a port is taken, or the upstream could not start.
+    """
+    began = wall_s()
+    clock = Clock(plan.clock.scale)
+    run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
+    stopped = asyncio.Event()
+    on_signals(stopped.set)
+    died = None
+    async with AsyncExitStack() as stack:
+        spans = SpanWriter(run_dir)
+        stack.callback(spans.close)
+        books = Books(run_dir, Progress(asked=0), spans)
+        stack.callback(books.close)
+        receiver = None
+        if plan.otlp_port is not None:
+            receiver = await receive_into(run_dir, port=plan.otlp_port)
+            stack.push_async_callback(receiver.close)
+        upstream, port = await start_upstream(plan, clock, run_dir)
+        stack.push_async_callback(upstream.stop)
+        chain = await start_chain(plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans)
+        stack.push_async_callback(chain.close)
+        tap = Tap(
+            upstream=(chain.host, chain.port),
+            clock=clock,
+            client=plan.topology.client.name,
+            divides_waits=clock.scale != 1,
+        )
+        await tap.listen(plan.port)
+        stack.callback(_write_down, run_dir, spans, tap.seen)
+        stack.push_async_callback(tap.close)
+        ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
+        while not stopped.is_set() and upstream.returncode is None:
+            books.read()
+            await asyncio.sleep(_LOOK_EVERY_REAL_S)
+        if upstream.returncode is not None:
+            died = f"{upstream.died()}; what was recorded stands in {run_dir.path}"
+    return finish(plan, run_dir, took_s=wall_s() - began, ended_early=died)
+
+
+def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:
+    """The client's account, as it looked from outside."""
+    with LineFile(run_dir.path / ATTEMPTS) as attempts:
+        for tries in name_requests(seen):
+            for sighting in tries:
+                attempts.write_json(attempt_row(sighting.record))
+                spans(sighting.span())

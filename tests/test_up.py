@@ -1,0 +1,66 @@
+"""A chain kept up for a stranger: seen from outside, judged at the end like any other run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.trace.otlp import encode_line
+from harness.trace.records import Span, SpanKind
+from harness.trace.rundir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+
+
+def test_stranger_s_request_is_judged_and_its_spans_are_taken(tmp_path: Path) -> None:
+    """A client that knows nothing of us asks once: edge, 100 s, proven; a foreign span lies beside ours."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "up", "edge-100", "--clock", "scaled:100", "--otlp", "0", "--out", "run",
+         "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as serving:  # fmt: skip
+        assert serving.stdout is not None
+        told = json.loads(serving.stdout.readline())
+        ask = urllib.request.Request(
+            f"{told['base_url']}/images/generations",
+            data=b'{"model": "gpt-image-2", "prompt": "a cat", "quality": "high", "size": "1024x1024"}',
+            headers={"Authorization": "Bearer sk-a-stranger", "Content-Type": "application/json"},
+        )
+
+        with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(ask):
+            pass
+        refused.value.close()
+        foreign = Span(
+            trace_id="a" * 32, span_id="b" * 16, parent_id=None, layer="elsewhere", kind=SpanKind.HOP,
+            name="GET /", start_s=1.0, end_s=2.0,
+        )  # fmt: skip
+        export = urllib.request.Request(
+            f"{told['otlp']}/v1/traces",
+            data=encode_line([foreign], 0.0),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(export) as answer:
+            taken = answer.status
+        serving.send_signal(signal.SIGINT)
+        words, complaints = serving.communicate(timeout=60)
+
+    summary = json.loads(words)
+    (row,) = summary["verdicts"]
+    assert (refused.value.code, taken, serving.returncode) == (524, 200, 0), complaints
+    assert (row["layer"], row["timer"], row["grade"], row["attempts"]) == ("edge", "first_byte", "proven", 1)
+    assert summary["agreement"]["disagree"] == []
+    assert "elsewhere" in {span.layer for span in RunDir.open(tmp_path / "run").spans()}
+    assert (tmp_path / "run" / "report.html").exists()
