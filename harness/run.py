@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from harness.clock import Clock
+from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
 from harness.finish import finish
@@ -162,4 +162,4 @@ def main_loop(plan: Plan, show: Callable[[Progress], None]) -> Finished:
     """
     if sys.platform == "win32":
         raise CouldNotRun("whocut runs on Linux and macOS; use WSL on Windows")
-    return asyncio.run(run(plan, show))
+    return run_real(run(plan, show))

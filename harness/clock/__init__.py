@@ -5,6 +5,7 @@ pass in each real second; a virtual one lets none pass while there is work and a
 """
 
 from harness.clock.clock import Clock, ClockSpec, parse_clock
+from harness.clock.loops import new_loop, run_real
 from harness.clock.virtual import VirtualLoop, run_virtual
 
-__all__ = ["Clock", "ClockSpec", "VirtualLoop", "parse_clock", "run_virtual"]
+__all__ = ["Clock", "ClockSpec", "VirtualLoop", "new_loop", "parse_clock", "run_real", "run_virtual"]

@@ -68,26 +68,22 @@ class Downstream(asyncio.BufferedProtocol):
         return self.hop.inbox
 
     def buffer_updated(self, count: int) -> None:
-        """Bytes have come."""
+        """Bytes of a request, of its body, or of the one after it."""
+        data = bytes(self.hop.inbox[:count])
         exchange = self.exchange
         try:
-            self.data_received(bytes(self.hop.inbox[:count]))
+            if exchange is None:
+                if not self._lingering:
+                    self._head(data)
+            elif exchange.request_done:
+                self._keep(data)
+            else:
+                self._body(exchange, data, 0)
         except BaseException:  # a fault of ours: what is known of the exchange is still written down
             exchange = self.exchange or exchange
             if exchange is not None:
                 exchange.stop("hop.failed")
             raise
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes of a request, of its body, or of the one after it."""
-        exchange = self.exchange
-        if exchange is not None:
-            if not exchange.request_done:
-                self._body(exchange, data, 0)
-            else:
-                self._keep(data)
-        elif not self._lingering:
-            self._head(data)
 
     def _head(self, data: bytes) -> None:
         hop = self.hop

@@ -279,23 +279,23 @@ class Exchange:
         self._upward = b""
         if not self.request_done:
             self._close_after = True
-        add_chunks = framing is not None and (framing.until_close or self.hop.alters) and self._shape(framing)
+        add_chunks = framing is not None and self._shape(framing)
         passed = head.forwarded(close=self._close_after, chunk=add_chunks)
         self._head_bytes = len(passed)
         self._response_body(data, end, now_s, passed, as_came=passed is raw)
 
     def _shape(self, framing: Framing) -> bool:
         """How this layer changes a body on its way; whether its head must say that there are chunks."""
-        layer = self.hop.layer
+        hop = self.hop
         chunked = isinstance(framing, Chunked)
-        if layer.buffering is Buffering.ALL or (layer.buffering is Buffering.CONTENT_LENGTH and not chunked):
+        if hop.holds_chunked if chunked else hop.holds_counted:
             self._held = bytearray()
         if framing.until_close:
             # Seen with nginx, Apache and Caddy: HTTP/1.1 callers get chunks instead, so that an end shows.
             self._rechunked = self._minor
             self._close_after |= not self._minor
             return self._minor
-        if isinstance(framing, Chunked) and layer.mid_body is MidBody.TERMINATED:
+        if hop.ends_cleanly and isinstance(framing, Chunked):
             # To end cleanly in mid-body one must never stand inside a chunk of somebody else's.
             framing.payload = []
             self._rechunked = True
@@ -366,9 +366,11 @@ class Exchange:
         size = len(held) + len(out)
         if self._response_done or size > _MAX_HELD_BYTES:
             self._held = None
+            if not held:
+                return out  # all of it came at once: no copy
             held += out
             return held
-        if self.hop.layer.buffering is Buffering.ALL or size < _BUFFER_BYTES:
+        if self.hop.holds_chunked or size < _BUFFER_BYTES:
             held += out
             return b""
         cut = len(out) - size % _BUFFER_BYTES

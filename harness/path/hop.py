@@ -46,7 +46,10 @@ class Hop:
         self.position = position
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
-        self.alters = layer.buffering is not Buffering.NONE or layer.mid_body is MidBody.TERMINATED
+        # Asked of every response, and an enum's member costs a look-up each time: asked here once.
+        self.holds_chunked = layer.buffering is Buffering.ALL
+        self.holds_counted = layer.buffering is not Buffering.NONE
+        self.ends_cleanly = layer.mid_body is MidBody.TERMINATED
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
         self.callers: set[Downstream] = set()

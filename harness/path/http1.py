@@ -37,10 +37,17 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t -~\x80-\xff]*)?")
 
 # The fields a hop must read.
-_NOTABLE = re.compile(
-    rb"\r\n(content-length|transfer-encoding|connection|keep-alive|proxy-connection|te|upgrade|traceparent|host)"
-    rb":[\t ]*+([^\r]*+)",
-    re.IGNORECASE,
+_NAMES = (
+    rb"(?=[CHKPTUchkptu])"  # one look at the first letter passes most lines by
+    rb"(?i:c(?:ontent-length|onnection)|host|keep-alive|proxy-connection|t(?:e|raceparent|ransfer-encoding)|upgrade)"
+)
+_NOTABLE = re.compile(rb"\r\n(%b):[\t ]*+([^\r]*+)" % _NAMES)
+# Most responses: at most one length, nothing else that a hop must read. The length is found while the head is
+# checked; every other head is searched by `_NOTABLE`.
+_PASSING = rb"(?:(?i:connection:[\t ]*+keep-alive)\r\n|(?!%b:)%b)*+" % (_NAMES, _FIELD)
+_USUAL_RESPONSE = re.compile(
+    rb"HTTP/1\.1 ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n%b"
+    rb"(?:(?i:content-length):[\t ]*+([0-9]{1,15})[\t ]*+\r\n%b)?+\r\n" % (_PASSING, _PASSING)
 )
 _TRACEPARENT = re.compile(rb"\r\ntraceparent:[^\r]*+", re.IGNORECASE)
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
@@ -49,6 +56,7 @@ _NEVER_DROPPED = frozenset(
     {b"", b"close", b"keep-alive", b"te", b"upgrade", b"proxy-connection", b"connection"}
     | {b"content-length", b"transfer-encoding", b"host", b"authorization", b"traceparent"}
 )
+_BODILESS = frozenset({204, 304})
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
 
@@ -348,16 +356,27 @@ class ResponseHead:
 
     __slots__ = ("_edited", "_raw", "close", "framing", "minor", "status")
 
-    def __init__(self, raw: bytes, match: re.Match[bytes], *, to_head: bool) -> None:
+    def __init__(self, raw: bytes, *, to_head: bool) -> None:
         self._raw = raw
-        minor, status = match.groups()
-        self.minor = minor == b"1"
+        length: int | None
+        usual = _USUAL_RESPONSE.fullmatch(raw)
+        if usual is not None:
+            status, digits = usual.groups()
+            length = int(digits) if digits else None
+            chunked = self.close = self._edited = False
+            self.minor = True
+        else:
+            match = _RESPONSE.fullmatch(raw)
+            if match is None:
+                raise Malformed("the response's head is not HTTP/1.1", status=502)
+            minor, status = match.groups()
+            self.minor = minor == b"1"
+            length, chunked, self.close, _, _, self._edited = _read_fields(
+                raw, match.end(2), minor=self.minor, status=502
+            )
         self.status = int(status)
-        length, chunked, self.close, _, _, self._edited = _read_fields(
-            raw, match.end(2), minor=self.minor, status=502
-        )
         self.framing: Framing | None = None
-        if to_head or self.status < 200 or self.status in {204, 304}:
+        if to_head or self.status < 200 or self.status in _BODILESS:
             return
         if chunked:
             self.framing = Chunked(status=502)
@@ -400,10 +419,9 @@ def parse_response(raw: bytes, *, to_head: bool) -> ResponseHead:
     Raises:
         Malformed: it is no HTTP/1.1 response, or one that two readers could take for two things.
     """
-    match = _RESPONSE.fullmatch(raw)
-    if match is None or raw.count(b"\n") > MAX_FIELDS:
-        raise Malformed("the response's head is not HTTP/1.1", status=502)
-    return ResponseHead(raw, match, to_head=to_head)
+    if raw.count(b"\n") > MAX_FIELDS:
+        raise Malformed("the response's head has too many fields", status=502)
+    return ResponseHead(raw, to_head=to_head)
 
 
 def chunk(data: bytes) -> bytes:

@@ -40,21 +40,16 @@ class Upstream(asyncio.BufferedProtocol):
         return self.hop.inbox
 
     def buffer_updated(self, count: int) -> None:
-        """Bytes have come."""
-        exchange = self.exchange
-        try:
-            self.data_received(bytes(self.hop.inbox[:count]))
-        except BaseException:  # a fault of ours: what is known of the exchange is still written down
-            if exchange is not None:
-                exchange.stop("hop.failed")
-            raise
-
-    def data_received(self, data: bytes) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""
-        if self.exchange is not None:
-            self.exchange.upstream_bytes(data)
-        else:
+        exchange = self.exchange
+        if exchange is None:
             self.leave()
+            return
+        try:
+            exchange.upstream_bytes(bytes(self.hop.inbox[:count]))
+        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+            exchange.stop("hop.failed")
+            raise
 
     def pause_reading(self) -> None:
         """Take no more from the upstream: the caller is behind."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from harness.chain.catalogue import preset
 from harness.chain.layers import Topology
-from harness.clock import Clock
+from harness.clock import Clock, run_real
 from harness.clock.clock import pause
 from harness.path import start_chain
 from tests.path.fakes import layer
@@ -307,7 +307,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.serve:
         upstream, held, *ports = asked.serve
-        asyncio.run(serve(upstream, held, ports, recorded=asked.recorded))
+        run_real(serve(upstream, held, ports, recorded=asked.recorded))
         return
     if asked.hold:
         asyncio.run(hold(asked.hold))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from harness.chain.catalogue import preset
-from harness.clock import Clock, run_virtual
+from harness.clock import Clock, run_real, run_virtual
 from harness.errors import BadInput, PortTaken
 from harness.path import Hop, start_chain
 from harness.trace import names
@@ -157,4 +157,4 @@ def test_scaled_time_gives_the_verdict_of_virtual_time() -> None:
     async def virtually() -> list[tuple[object, ...]]:
         return await main(virtual_clock(), 1)
 
-    assert asyncio.run(main(Clock(100.0), 100)) == run_virtual(virtually())
+    assert run_real(main(Clock(100.0), 100)) == run_virtual(virtually())

@@ -14,7 +14,7 @@ import pytest
 from harness.chain.catalogue import catalogue, overridden, preset
 from harness.chain.layers import Answer, Layer
 from harness.chain.timers import TimerKind
-from harness.clock import Clock
+from harness.clock import Clock, run_real
 from harness.errors import BadInput, ChildDied, NotInstalled
 from harness.path import Hop
 from harness.path.gateways import GATEWAYS, start_gateway
@@ -167,7 +167,7 @@ def test_the_hop_ends_as_the_real_one_does(name: str, scenario: str) -> None:
     """Same status, same body, same ending on both sides, and within 60 ms of the same instant."""
     needed(name)
 
-    (hop, hop_s), (real, real_s) = asyncio.run(beside(name, SCENARIOS[scenario]))
+    (hop, hop_s), (real, real_s) = run_real(beside(name, SCENARIOS[scenario]))
 
     assert hop == real
     assert hop_s == pytest.approx(real_s, abs=0.06)
@@ -199,7 +199,7 @@ def test_the_hop_sees_a_caller_leave_as_the_real_one_does(name: str) -> None:
             await hop.close()
         return both[0], both[1]
 
-    hop_s, real_s = asyncio.run(main())
+    hop_s, real_s = run_real(main())
 
     assert hop_s == pytest.approx(real_s, abs=0.06)
 
@@ -220,7 +220,7 @@ def test_a_real_gateway_carries_the_trace_and_logs_it(name: str) -> None:
                 await asyncio.sleep(0.05)
                 return upstream.connections[0].received, gateway.log("access.log") + gateway.log("out.log")
 
-    received, log = asyncio.run(main())
+    received, log = run_real(main())
     found = re.search(rb"traceparent: 00-a{32}-([0-9a-f]{16})-01", received)
 
     assert found is not None
@@ -237,7 +237,7 @@ def test_a_gateway_leaves_nothing_behind(name: str) -> None:
         await gateway.close()
         return gateway.process.poll(), gateway.folder.exists()
 
-    code, folder = asyncio.run(main())
+    code, folder = run_real(main())
 
     assert code is not None
     assert not folder
@@ -252,15 +252,15 @@ def test_limits_a_gateway_cannot_have_are_said_so(name: str) -> None:
         await start_gateway(name, of, upstream=("127.0.0.1", 9), clock=Clock())
 
     with pytest.raises(BadInput, match="total"):
-        asyncio.run(main(layer(total=5)))
+        run_real(main(layer(total=5)))
     with pytest.raises(BadInput, match="at once"):
-        asyncio.run(main(layer(first_byte=5, idle=6)))
+        run_real(main(layer(first_byte=5, idle=6)))
 
 
 def test_an_unknown_gateway_is_named_with_the_nearest() -> None:
     """A misspelling is answered with the right spelling."""
     with pytest.raises(BadInput, match="did you mean 'nginx'"):
-        asyncio.run(start_gateway("ngnix", layer(), upstream=("127.0.0.1", 9), clock=Clock()))
+        run_real(start_gateway("ngnix", layer(), upstream=("127.0.0.1", 9), clock=Clock()))
 
 
 def test_a_gateway_that_is_not_installed_says_how_to() -> None:
@@ -268,7 +268,7 @@ def test_a_gateway_that_is_not_installed_says_how_to() -> None:
     missing = type("Missing", (type(GATEWAYS["nginx"]),), {"program": "whocut-no-such-program"})()
 
     with pytest.raises(NotInstalled, match="apt-get install nginx-light"):
-        asyncio.run(start(missing, layer(), upstream=("127.0.0.1", 9), clock=Clock()))
+        run_real(start(missing, layer(), upstream=("127.0.0.1", 9), clock=Clock()))
 
 
 def test_a_gateway_that_dies_at_once_says_why() -> None:
@@ -277,4 +277,4 @@ def test_a_gateway_that_dies_at_once_says_why() -> None:
     broken = type("Broken", (type(GATEWAYS["nginx"]),), {"config": lambda *_, **__: "nonsense;"})()
 
     with pytest.raises(ChildDied, match="nonsense"):
-        asyncio.run(start(broken, layer(), upstream=("127.0.0.1", 9), clock=Clock()))
+        run_real(start(broken, layer(), upstream=("127.0.0.1", 9), clock=Clock()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.chain.layers import Answer, Layer
-from harness.clock import Clock, VirtualLoop, run_virtual
+from harness.clock import Clock, VirtualLoop, run_real, run_virtual
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, UpstreamEnd
 from tests.path.fakes import (
@@ -325,7 +325,7 @@ def test_first_byte_cuts_wait_in_scaled_time() -> None:
             caller.transport.abort()
             return got, rig.span
 
-    got, span = asyncio.run(main())
+    got, span = run_real(main())
 
     assert got.startswith(b"HTTP/1.1 504 ")
     assert span.attributes[names.CUT_AT_S] - span.attributes[names.REQUEST_SENT_S] == pytest.approx(30, abs=3)
