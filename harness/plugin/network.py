@@ -5,6 +5,7 @@ What is raised is pytest's own failure, which no client takes for an error of th
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from contextlib import contextmanager
@@ -19,32 +20,44 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "", "0.0.0.0", "::"})  # noqa: S10
 
 
 @contextmanager
-def loopback_only(allow: frozenset[str] = frozenset()) -> Iterator[list[str]]:
-    """Let nothing be dialled, and no name be looked up, beyond this machine; yields what was tried."""
+def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
+    """Let nothing be dialled, and no name be looked up, beyond this machine; yields what was tried.
+
+    In `virtual` time a connection that blocks the loop's own thread is refused too: nobody would ever answer it.
+    """
     tried: list[str] = []
     connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
 
-    def checked(where: str, host: object) -> None:
+    def checked(where: str, host: object, dialling: socket.socket | None = None) -> None:
         __tracebackhide__ = True
-        if _local(host) or host in allow:
+        if _local(host):
             return
         sentence = (
             f"this test dialled {where}: while a whocut fixture is in use only this machine can be reached. "
             "Give the client base_url=whocut_chain.base_url"
         )
         tried.append(sentence)
+        if dialling is not None:
+            dialling.close()
         pytest.fail(sentence, pytrace=False)
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
         __tracebackhide__ = True
+        if virtual and self.gettimeout() != 0 and isinstance(address, tuple) and _in_a_loop():
+            self.close()  # whoever made it expects an OSError, and closes it only then
+            pytest.fail(
+                "this test dialled with a client that blocks, and in virtual time that stops everybody who could "
+                "answer: use the async client (openai.AsyncOpenAI), or tier='scaled' and a plain function",
+                pytrace=False,
+            )
         if isinstance(address, tuple):
-            checked(f"{address[0]}:{address[1]}", address[0])
+            checked(f"{address[0]}:{address[1]}", address[0], self)
         return connect(self, address)
 
     def guarded_connect_ex(self: socket.socket, address: Any) -> int:
         __tracebackhide__ = True
         if isinstance(address, tuple):
-            checked(f"{address[0]}:{address[1]}", address[0])
+            checked(f"{address[0]}:{address[1]}", address[0], self)
         return connect_ex(self, address)
 
     def guarded_look_up(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
@@ -62,6 +75,14 @@ def loopback_only(allow: frozenset[str] = frozenset()) -> Iterator[list[str]]:
         socket.socket.connect = connect  # type: ignore[method-assign]
         socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
         socket.getaddrinfo = look_up
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _local(host: object) -> bool:

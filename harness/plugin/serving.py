@@ -36,7 +36,7 @@ def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
         stand = _stand(asked)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
-    with loopback_only() as tried, ExitStack() as stack:
+    with loopback_only(virtual=asked.tier != "scaled") as tried, ExitStack() as stack:
         stack.callback(stand.close)
         stand.start()
         if asked.tier == "respx":

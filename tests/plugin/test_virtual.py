@@ -138,6 +138,21 @@ async def test_outside(whocut_chain):
     outcome(pytester, text).assert_outcomes(passed=1, errors=1)
 
 
+def test_a_client_that_blocks_is_told_at_once(pytester: pytest.Pytester) -> None:
+    """The sync client in a test of virtual time would wait for ever; it fails at its first dial, and says why."""
+    text = """
+import openai
+
+async def test_blocks(whocut_chain):
+    openai.OpenAI(base_url=whocut_chain.base_url, api_key="sk-test").images.generate(prompt="a cat")
+"""
+
+    result = outcome(pytester, text)
+
+    result.assert_outcomes(failed=1)
+    seen(result, "this test dialled with a client that blocks", "tier='scaled'")
+
+
 def test_an_assertion_about_nothing_is_a_mistake(pytester: pytest.Pytester) -> None:
     """A test whose client never came to the chain does not pass by accident."""
     text = """
