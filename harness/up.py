@@ -1,7 +1,8 @@
 """A chain and the mock kept serving, for any client in any language, until somebody says stop.
 
 The client knows nothing of us: a tap outside of it sees its attempts, the layers and the upstream write down
-theirs, and at the end the run is judged and reported like any other. Spans of other processes are taken by OTLP/HTTP.
+theirs, and at the end the run is judged and reported like any other. Spans of other processes are taken by
+OTLP/HTTP.
 """
 
 from __future__ import annotations
