@@ -78,6 +78,12 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             say(f"       {figures['gap']['sentence']}")
     say("")
     console.print(_modes(summary["by_mode"]))
+    retries = summary["retries"]
+    if retries["after_unknown"]:
+        say(
+            f"\n{retries['after_unknown']} of {retries['retries']} retries came after an unknown outcome; the "
+            f"generations they gave up on cost ${retries['after_unknown_usd']:.2f}."
+        )
     agreement = summary["agreement"]
     say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
     for warning in summary["warnings"]:

@@ -75,6 +75,15 @@ def test_default_retries_make_three_orphaned_and_billed_generations_a_request(
     assert ledger["usd_per_delivered"] is None
 
 
+def test_every_retry_after_a_504_is_a_finding_with_its_price(article: dict[str, Any]) -> None:
+    """Two retries a request, each after an unknown outcome: what they gave up on is billed all the same."""
+    retries = article["retries"]
+
+    assert (retries["retries"], retries["after_unknown"]) == (12, 12)
+    assert retries["after_unknown_usd"] == pytest.approx(12 * 0.21, rel=0.05)
+    assert "may still be running" in retries["sentences"][0]
+
+
 def test_without_retries_one_generation_a_request_is_lost(article: dict[str, Any]) -> None:
     """max_retries=0 does not deliver more, and costs a third."""
     ledger = article["by_mode"]["no-retry"]["ledger"]

@@ -16,6 +16,7 @@ from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.evidence import gather, never_ended
+from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def judge(
     figures = {
         **_account(attempts, verdicts, ledger),
         "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in modes},
+        "retries": audit_retries(attempts, verdicts).figures(),
         "agreement": {
             "checked": agreement.checked,
             "disagree": [
