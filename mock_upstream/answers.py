@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from mock_upstream import delivery
 from mock_upstream.errors import ApiError
@@ -17,6 +19,8 @@ _PIECE_BYTES = 262_144
 
 SERVER = "mock-upstream"  # the real one bears its CDN's name; ours must not be taken for a CDN
 API_VERSION = "2020-10-01"
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def standard_headers(
@@ -36,6 +40,13 @@ def standard_headers(
 @lru_cache(maxsize=16)
 def _http_date(unix_s: int) -> str:
     return formatdate(unix_s, usegmt=True)
+
+
+def head(status: int, headers: Mapping[str, str]) -> bytes:
+    """The head of an answer as it stands on the wire."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    reason = _REASONS.get(status, "")
+    return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode()
 
 
 def pretty(value: Any) -> bytes:
@@ -67,12 +78,12 @@ def writes_through(request: web.Request) -> asyncio.Transport:
     return transport
 
 
-async def write_pieces(response: web.StreamResponse, buffers: Iterable[bytes]) -> None:
+async def write_pieces(to: web.StreamResponse | AbstractStreamWriter, buffers: Iterable[bytes]) -> None:
     """Write large buffers without copying them whole."""
     for buffer in buffers:
         if len(buffer) <= _PIECE_BYTES:
-            await response.write(buffer)
+            await to.write(buffer)
             continue
         view = memoryview(buffer)
         for start in range(0, len(view), _PIECE_BYTES):
-            await response.write(view[start : start + _PIECE_BYTES])
+            await to.write(view[start : start + _PIECE_BYTES])

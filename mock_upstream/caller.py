@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 # W3C Trace Context, version 00 and what later versions must keep compatible.
@@ -17,28 +18,29 @@ class Caller:
     """The facts of one attempt that its headers carry."""
 
     key: str | None
+    key_hash: str | None  # twelve digits that tell keys apart and give none away
     attempt: int
     trace_id: str | None
     parent_span_id: str | None
 
-    @property
-    def key_hash(self) -> str | None:
-        """Twelve digits that tell keys apart and give none away."""
-        return (
-            None if self.key is None else sha256(self.key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-        )
-
 
 def read_caller(headers: Mapping[str, str]) -> Caller:
     """The caller of a request with these headers."""
-    scheme, _, key = headers.get("Authorization", "").partition(" ")
+    scheme, _, text = headers.get("Authorization", "").partition(" ")
+    key = text.strip() or None if scheme.lower() == "bearer" else None
     trace = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
     return Caller(
-        key=key.strip() or None if scheme.lower() == "bearer" else None,
+        key=key,
+        key_hash=None if key is None else _key_hash(key),
         attempt=_attempt(headers.get("x-stainless-retry-count", "")),
         trace_id=trace[1] if trace else None,
         parent_span_id=trace[2] if trace else None,
     )
+
+
+@lru_cache(maxsize=64)
+def _key_hash(key: str) -> str:
+    return sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def _attempt(retries: str) -> int:

@@ -6,7 +6,8 @@ Nothing here or elsewhere in the mock reads any other clock on the way of a requ
 
 import asyncio
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 # 2026-11-22 00:00:00 UTC, the state of the world that the specification describes.
 EPOCH_UNIX_S = 1_795_305_600.0
@@ -22,22 +23,25 @@ class ModelClock:
     scale: float = 1.0
     origin: float | None = None
     epoch_unix_s: float = EPOCH_UNIX_S
+    _loop_s: Callable[[], float] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.scale > 0:
             raise ValueError(f"clock scale must be positive, not {self.scale:g}")
 
-    def _origin(self) -> float:
-        if self.origin is None:
-            self.origin = asyncio.get_running_loop().time()
-        return self.origin
-
     def now_s(self) -> float:
         """Model seconds since the origin."""
-        time_s = asyncio.get_running_loop().time()
+        if self._loop_s is None or self.origin is None:
+            self._begin()
+        assert self._loop_s is not None
+        assert self.origin is not None
+        return (self._loop_s() - self.origin) * self.scale
+
+    def _begin(self) -> None:
+        """The first time somebody asks: which loop's clock it is, and its origin unless one was given."""
+        self._loop_s = asyncio.get_running_loop().time
         if self.origin is None:
-            self.origin = time_s
-        return (time_s - self.origin) * self.scale
+            self.origin = self._loop_s()
 
     def origin_on_machine_s(self) -> float:
         """The origin on the timeline that all processes of this machine share, in model seconds."""
@@ -45,7 +49,10 @@ class ModelClock:
 
     def loop_instant(self, at_s: float) -> float:
         """The event loop's time at which the model's clock will show `at_s`."""
-        return self._origin() + at_s / self.scale
+        if self.origin is None:
+            self._begin()
+        assert self.origin is not None
+        return self.origin + at_s / self.scale
 
     async def sleep_s(self, duration_s: float) -> None:
         """Wait so many model seconds."""

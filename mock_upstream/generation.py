@@ -87,7 +87,7 @@ class Generation:
         if row.orphaned and row.caller_gone_s is not None and row.finished_s is not None:
             row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
             row.state = "settled"
-        row.usage = self.usage.as_json()
+        row.usage = self.usage.json
         row.billed = self._billed
         row.billed_usd = self.usage.usd if self._billed else 0.0
         return row
@@ -132,7 +132,7 @@ class Generation:
         row.finished_s = self._now_s()
         if row.orphaned and row.caller_gone_s is not None:
             row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
-        row.usage = self.usage.as_json()
+        row.usage = self.usage.json
         if self._billed:
             row.billed = True
             row.billed_usd = self.usage.usd

@@ -8,7 +8,7 @@ Reference "OpenAI Images API", sections 1 and 4.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from mock_upstream import errors, models
@@ -31,7 +31,7 @@ PROMPT_CHARS = 32_000
 EDGE_STEP_PX, EDGE_MOST_PX, RATIO_MOST, PIXELS_LEAST, PIXELS_MOST = 16, 3_840, 3, 655_360, 8_294_400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """What is to be made, everything resolved: no `auto` is left in it."""
 
@@ -53,7 +53,7 @@ class Order:
     reference_tokens: int = 0
     fidelity: str | None = None
 
-    @property
+    @cached_property
     def size_text(self) -> str:
         """`WxH`, as answers carry it."""
         return f"{self.size[0]}x{self.size[1]}"

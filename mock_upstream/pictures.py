@@ -4,6 +4,7 @@ Both are lists of buffers, so that a cached picture is written where it lies.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -21,7 +22,10 @@ def plate_for(order: Order, press: Press) -> Plate:
     """The plate of this order's shape."""
     width, height = order.size
     compression = 100 if order.output_format == "png" else order.output_compression
-    return press.plate(Shape(width, height, order.output_format, order.background, compression))
+    return press.plate(_shape(width, height, order.output_format, order.background, compression))
+
+
+_shape = lru_cache(maxsize=512)(Shape)
 
 
 def described(order: Order) -> dict[str, str]:
@@ -36,16 +40,41 @@ def described(order: Order) -> dict[str, str]:
 
 def json_body(order: Order, usage: Usage, *, name: str, created: int, press: Press) -> list[bytes]:
     """The body of a plain answer; `name` makes its pictures unique."""
-    body: dict[str, Any] = {
-        "created": created,
-        **described(order),
-        "data": [{"b64_json": PICTURE}] * order.n,
-        "usage": usage.as_json(),
-    }
-    if order.safety_identifier is not None:
-        body["safety_identifier"] = order.safety_identifier
+    first, *others = _plain_gaps(
+        order.background,
+        order.output_format,
+        order.quality,
+        order.size_text,
+        order.safety_identifier,
+        order.n,
+        usage,
+    )
     names = [f"{name}/{index}" for index in range(order.n)]
-    return filled(orjson.dumps(body, option=orjson.OPT_INDENT_2), order, press, names)
+    return _filled([b'{\n  "created": %d,%b' % (created, first), *others], order, press, names)
+
+
+@lru_cache(maxsize=512)
+def _plain_gaps(
+    background: str,
+    output_format: str,
+    quality: str,
+    size: str,
+    safety_identifier: str | None,
+    n: int,
+    usage: Usage,
+) -> tuple[bytes, ...]:
+    """The text of a plain answer between its pictures, without what stands before `background`."""
+    body: dict[str, Any] = {
+        "background": background,
+        "output_format": output_format,
+        "quality": quality,
+        "size": size,
+        "data": [{"b64_json": PICTURE}] * n,
+        "usage": usage.json,
+    }
+    if safety_identifier is not None:
+        body["safety_identifier"] = safety_identifier
+    return tuple(orjson.dumps(body, option=orjson.OPT_INDENT_2).removeprefix(b"{").split(_PICTURE_JSON))
 
 
 def partial_event(order: Order, index: int, *, name: str, created: int, press: Press) -> list[bytes]:
@@ -69,7 +98,7 @@ def completed_event(order: Order, usage: Usage, *, name: str, created: int, pres
         "b64_json": PICTURE,
         "created_at": created,
         **described(order),
-        "usage": usage.as_json(),
+        "usage": usage.json,
     }
     return filled(event(kind, facts), order, press, [f"{name}/0"])
 
@@ -85,8 +114,11 @@ def _prefix(order: Order) -> str:
 
 def filled(text: bytes, order: Order, press: Press, names: Sequence[str]) -> list[bytes]:
     """The text with pictures of these names in their places; only what stands between them is joined."""
+    return _filled(text.split(_PICTURE_JSON), order, press, names)
+
+
+def _filled(gaps: Sequence[bytes], order: Order, press: Press, names: Sequence[str]) -> list[bytes]:
     plate = plate_for(order, press)
-    gaps = text.split(_PICTURE_JSON)
     buffers: list[bytes] = []
     pending = gaps[0]
     for name, gap in zip(names, gaps[1:], strict=True):

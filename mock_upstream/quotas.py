@@ -72,6 +72,12 @@ class Gate:
         self._ended_s.clear()
         await self.store.clear()
 
+    @staticmethod
+    def stands_open(quota: Quota) -> bool:
+        """Whether this quota limits nothing, so that nobody need be asked."""
+        limits = (quota.tier, quota.images_per_min, quota.tokens_per_min, quota.concurrency)
+        return all(limit is None for limit in (*limits, quota.ramp, quota.overloaded_at))
+
     async def admit(self, request: "Request", quota: Quota) -> Mapping[str, str]:
         """Let the request in and return what headers may tell; raise the 429 or 503 it meets."""
         if quota.overloaded_at is not None and request.running >= quota.overloaded_at:

@@ -6,7 +6,8 @@ A fault may spoil it: it is asked at every step and does its part through the pl
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 
 from mock_upstream import answers, delivery, faults
 from mock_upstream.errors import ApiError
@@ -18,10 +19,38 @@ if TYPE_CHECKING:
     import asyncio
 
 
+_JOINED_BYTES = 65_536  # a body up to this size goes out in one write with its head
+
+
 class _Response(web.StreamResponse):
     """A response whose headers wait for the first of its body, so that a small answer is one write."""
 
     _send_headers_immediately = False
+
+
+class _Written(web.StreamResponse):
+    """Stands for an answer that is on the wire already: nothing is left to do for aiohttp, or to ask it."""
+
+    @property
+    def prepared(self) -> bool:
+        """Its headers are out."""
+        return True
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Only answers on connections that stay are written so."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Done."""
+        del request
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Done."""
+
+
+_WRITTEN = _Written()  # it has no state, so one is enough
 
 
 class Reply:
@@ -35,12 +64,21 @@ class Reply:
         self._generation = generation
         self._fault = fault
         self._transport: asyncio.Transport | None = None
-        self.response = _Response()
+        self._response: _Response | None = None
+        self._head = b""  # waits for the first of its body
+        self._plain = False  # written by ourselves: aiohttp's response costs as much as all the rest
 
     @property
     def begun(self) -> bool:
         """Whether the headers are out."""
         return self._transport is not None
+
+    @property
+    def response(self) -> web.StreamResponse:
+        """What the handler returns."""
+        if self._response is None:
+            self._response = _Response()
+        return self._response
 
     @property
     def attempt(self) -> int:
@@ -86,17 +124,20 @@ class Reply:
             return await self.end_without_picture(None)
         evidence = await self._ended()
         self._generation.delivered(evidence)
-        return self.response
+        return _WRITTEN if self._plain else self.response
 
     async def end_without_picture(self, code: str | None) -> web.StreamResponse:
         """End a body that is not what the caller asked for: nothing is delivered by it."""
         self._generation.row.error_code = code
         await self._ended()
-        return self.response
+        return _WRITTEN if self._plain else self.response
 
     async def _ended(self) -> str:
         assert self._transport is not None
-        await self.response.write_eof()
+        if self._plain:
+            await self._request.writer.drain()
+        else:
+            await self.response.write_eof()
         self._generation.sent()
         evidence = await delivery.taken(self._transport)
         if self._upstream.relay is not None:
@@ -109,27 +150,42 @@ class Reply:
 
     async def pass_on(self, buffers: Iterable[bytes]) -> None:
         """Write for real."""
-        await answers.write_pieces(self.response, buffers)
+        if not self._plain:
+            await answers.write_pieces(self.response, buffers)
+            return
+        if self._head:
+            first, *rest = buffers
+            buffers = (
+                (self._head + first, *rest) if len(first) <= _JOINED_BYTES else (self._head, first, *rest)
+            )
+            self._head = b""
+        await answers.write_pieces(self._request.writer, buffers)
 
     async def open(self, content_type: str, *, length_bytes: int | None = None, status: int = 200) -> None:
         """Send the headers."""
         clock, row = self._upstream.clock, self._generation.row
         now_s = clock.now_s()
         self._transport = answers.writes_through(self._request)
-        self.response.set_status(status)
-        self.response.headers.update(
-            answers.standard_headers(
-                row.request_id,
-                organization=self._upstream.settings.organization,
-                processing_s=now_s - (row.accepted_s or 0.0),
-                unix_s=clock.epoch_unix_s + now_s,
-            )
+        headers = answers.standard_headers(
+            row.request_id,
+            organization=self._upstream.settings.organization,
+            processing_s=now_s - (row.accepted_s or 0.0),
+            unix_s=clock.epoch_unix_s + now_s,
         )
-        self.response.headers["Content-Type"] = content_type
-        self.response.content_length = length_bytes
+        headers["Content-Type"] = content_type
         row.status = status
         self._generation.first_byte()
-        await self.response.prepare(self._request)
+        request = self._request
+        if length_bytes is not None and request.version == HttpVersion11 and request.keep_alive:
+            headers["Content-Length"] = str(length_bytes)
+            self._head = answers.head(status, headers)
+            self._plain = True
+            return
+        response = self.response
+        response.set_status(status)
+        response.headers.update(headers)
+        response.content_length = length_bytes
+        await response.prepare(request)
 
     def close(self) -> None:
         """End the connection with a FIN after what was written."""

@@ -197,7 +197,7 @@ class Telling:
         }
 
     def _tool_usage(self) -> dict[str, Any]:
-        return {"image_gen": self.generation.usage.as_json(), "web_search": {"num_requests": 0}}
+        return {"image_gen": self.generation.usage.json, "web_search": {"num_requests": 0}}
 
     def item(self, status: str) -> dict[str, Any]:
         """The tool's call; its picture stands in it when it is completed."""

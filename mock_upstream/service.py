@@ -112,7 +112,8 @@ async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str
     now_s = upstream.clock.now_s()
     access.check_wall(caller.key or "", key, order.model_name, settings, now_s)
     access.check_budget(key, upstream.workshop.spent_nano_usd[caller.key_hash], settings)
-    await _admit(upstream, arrival, order, usage)
+    if not upstream.gate_open:
+        await _admit(upstream, arrival, order, usage)
     if block is not None and block.stage == "input":
         row.moderation = "input"
         await upstream.clock.sleep_s(arrival.dice.between("input filter", *settings.moderation.input_s))

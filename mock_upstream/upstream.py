@@ -50,12 +50,14 @@ class Upstream:
     relay: Relay | None = None  # the network path in front, if there is one
     known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
     gate: Gate = field(init=False)
+    gate_open: bool = field(init=False)
     workshop: Workshop = field(init=False)
     sightings: Sightings = field(init=False)
 
     def __post_init__(self) -> None:
         check_files(self.settings)
         self.gate = Gate(make_store(self.settings.quota, self.clock))
+        self.gate_open = Gate.stands_open(self.settings.quota)
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
@@ -64,6 +66,7 @@ class Upstream:
         check_files(settings)
         before, self.settings = self.settings, settings
         self.known.clear()
+        self.gate_open = Gate.stands_open(settings.quota)
         if settings.seed != before.seed:
             self.sightings = Sightings(settings.seed, self.worker)
         if settings.quota.redis != before.quota.redis:

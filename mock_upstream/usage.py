@@ -6,6 +6,7 @@ published, and four bytes a token is the usual rule of thumb.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mock_upstream.models import PARTIAL_IMAGE_TOKENS, Model
@@ -17,7 +18,7 @@ _IMAGE_BASE, _IMAGE_TILE, _TILE_PX = 65, 129, 512
 _FIDELITY_SQUARE, _FIDELITY_OTHER = 4160, 6240
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Usage:
     """Tokens by kind, and the bill in nano-dollars."""
 
@@ -26,8 +27,9 @@ class Usage:
     image_out: int
     nano_usd: int
 
-    def as_json(self) -> dict[str, Any]:
-        """The `usage` object of an answer."""
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The `usage` object of an answer; one for all who ask, so nobody may change it."""
         return {
             "total_tokens": self.text_in + self.image_in + self.image_out,
             "input_tokens": self.text_in + self.image_in,
