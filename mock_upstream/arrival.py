@@ -5,8 +5,7 @@ judged, because a missing key is answered first.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -26,8 +25,7 @@ OrderReader = Callable[[Settings], Order]
 JsonReader = Callable[[dict[str, Any]], OrderReader]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A request that was read and not yet judged. `order` reads what it asks for, or refuses it."""
 
     endpoint: str

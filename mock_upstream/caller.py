@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import NamedTuple
 
 # W3C Trace Context, version 00 and what later versions must keep compatible.
 _TRACEPARENT = re.compile(
@@ -13,8 +13,7 @@ _TRACEPARENT = re.compile(
 _ATTEMPTS_MOST = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """The facts of one attempt that its headers carry."""
 
     key: str | None

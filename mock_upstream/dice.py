@@ -4,7 +4,6 @@ A request is known by its canonical body, its attempt number and how many times 
 So the order in which different requests arrive decides nothing.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from statistics import NormalDist
@@ -46,11 +45,12 @@ class Sightings:
 
     seed: int
     worker: int = 0
-    seen: Counter[tuple[bytes, int]] = field(default_factory=Counter)
+    seen: dict[tuple[bytes, int], int] = field(default_factory=dict)
 
     def dice(self, body_digest: bytes, attempt: int) -> Dice:
         """The dice of this request; seen again, it gets others."""
-        times = self.seen[body_digest, attempt]
-        self.seen[body_digest, attempt] += 1
+        asked = body_digest, attempt
+        times = self.seen.get(asked, 0)
+        self.seen[asked] = times + 1
         name = f"{self.seed}/{self.worker}/{attempt}/{times}/".encode()
         return Dice(blake2b(name + body_digest, digest_size=32).digest())

@@ -17,7 +17,9 @@ from mock_upstream.usage import Usage
 
 def rounded(instant_s: float) -> float:
     """Model time as it is written down: to the microsecond."""
-    return round(instant_s, 6)
+    return (
+        round(instant_s * 1e6) / 1e6
+    )  # round(…, 6) goes by way of decimal text, and takes five times as long
 
 
 class Generation:

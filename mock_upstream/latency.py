@@ -7,9 +7,9 @@ everything else follows from them by one rule, written down beside the table.
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from mock_upstream.dice import Dice
 from mock_upstream.models import MODELS
@@ -69,8 +69,7 @@ _OBSERVED = (26 / 35, 32 / 35, 33.5 / 35)
 _FIRST_PARTIAL_AT_MOST = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The times of one generation, counted from its start, and the profile that decided them."""
 
     duration_s: float

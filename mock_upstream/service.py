@@ -6,8 +6,8 @@ is left of its quota, then what the input filter says.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -32,8 +32,7 @@ FAULT_HEADER = "x-mock-fault"
 Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What was decided about a request before its work begins."""
 
     order: Order
