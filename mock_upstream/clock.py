@@ -45,7 +45,7 @@ class ModelClock:
 
     def origin_on_machine_s(self) -> float:
         """The origin on the timeline that all processes of this machine share, in model seconds."""
-        return self._origin() * self.scale
+        return self.loop_instant(0.0) * self.scale
 
     def loop_instant(self, at_s: float) -> float:
         """The event loop's time at which the model's clock will show `at_s`."""
