@@ -1,6 +1,6 @@
 """Which event loop real and scaled time run on: uvloop where it is installed, asyncio's own elsewhere.
 
-uvloop spares a hop a tenth of its CPU a request. Its timers count whole milliseconds and may ring a fraction of
+uvloop spares a hop an eighth of its CPU a request. Its timers count whole milliseconds and may ring a fraction of
 one early; a hop asks the clock when it is rung, so nothing is cut early. Virtual time has a loop of its own:
 `VirtualLoop`.
 """

@@ -249,27 +249,27 @@ class Figures:
     held_kb: float
 
 
-def figures(peer: Peer, direct: int, seconds: int, held: int) -> Figures:
-    """Measure one peer."""
-    rows: list[list[float]] = []
-    for _ in range(ROUNDS):
-        row: list[float] = []
-        for port, hops in ((peer.one, 1), (peer.four, CHAINED)):
-            if not port:
-                row += [float("nan")] * 3
-                continue
-            before = peer.cpu_s()
-            run = wrk(port, "/", 32, seconds)
-            row += [(peer.cpu_s() - before) / run.requests / hops * 1e6, run.per_s]
-            row.append(wrk(port, "/", 1, 1).p50_us - wrk(direct, "/", 1, 1).p50_us)
+def round_of(peer: Peer, direct: int, seconds: int) -> list[float]:
+    """Ask one peer for everything once: CPU, rate and added time through one hop and four, then large bodies."""
+    row: list[float] = []
+    for port, hops in ((peer.one, 1), (peer.four, CHAINED)):
+        if not port:
+            row += [float("nan")] * 3
+            continue
         before = peer.cpu_s()
-        run = wrk(peer.one, "/large", 8, seconds)
-        row += [(peer.cpu_s() - before) / run.requests * 1e6, run.mb_per_s]
-        rows.append(row)
+        run = wrk(port, "/", 32, seconds)
+        row += [(peer.cpu_s() - before) / run.requests / hops * 1e6, run.per_s]
+        row.append(wrk(port, "/", 1, 1).p50_us - wrk(direct, "/", 1, 1).p50_us)
+    before = peer.cpu_s()
+    run = wrk(peer.one, "/large", 8, seconds)
+    return [*row, (peer.cpu_s() - before) / run.requests * 1e6, run.mb_per_s]
+
+
+def figures(rows: list[list[float]], kb: float) -> Figures:
+    """The medians of the rounds, and the memory."""
     cpu, rate, added, cpu4, rate4, added4, large_cpu, large_rate = (
         median(column) for column in zip(*rows, strict=True)
     )
-    kb = asyncio.run(held_kb(peer, held))
     return Figures(cpu, cpu4, rate, rate4, added, added4, large_cpu, large_rate, kb)
 
 
@@ -335,14 +335,20 @@ def main() -> None:
         server = f"server {{ listen 127.0.0.1:{direct} backlog=4096; {small} }}\n"
         nginx(folder, server, direct)
         started([sys.executable, "-m", "tests.benchmarks.bench_hop", "--hold", str(held)], held)
-        measured: dict[str, Figures] = {}
         made = [nginx_peer(folder, direct, held), haproxy_peer(folder, direct, held)]
         made += [hop_peer(direct, held), hop_peer(direct, held, "--recorded")]
         mitm = mitm_peer(direct, held)
         made += [mitm] if mitm else []
-        for peer in made:
-            measured[peer.name] = figures(peer, direct, asked.seconds, asked.held)
-            print(f"{peer.name} measured", file=sys.stderr)  # noqa: T201  # progress
+        rows: dict[str, list[list[float]]] = {peer.name: [] for peer in made}
+        for number in range(
+            ROUNDS
+        ):  # in turn: the machine's speed drifts, and a ratio must not drift with it
+            for peer in made:
+                rows[peer.name].append(round_of(peer, direct, asked.seconds))
+            print(f"round {number + 1} measured", file=sys.stderr)  # noqa: T201  # progress
+        measured = {
+            peer.name: figures(rows[peer.name], asyncio.run(held_kb(peer, asked.held))) for peer in made
+        }
         print(table(measured))  # noqa: T201  # a benchmark prints
 
 
