@@ -1,0 +1,32 @@
+"""The command line. Every command: an example in its help, words for people, JSON for machines.
+
+Exit codes: 0 all thresholds hold · 1 a finding or a broken threshold · 2 bad input, named with its place and the
+nearest right spelling · 3 could not run (a port is taken, something is not installed, it was stopped).
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from harness.cli import doing, judging, reading
+from harness.cli.app import EXIT_COULD_NOT_RUN, app
+from harness.errors import WhocutError
+
+__all__ = ["app", "doing", "judging", "main", "reading"]
+
+
+def main() -> None:
+    """Run the command line; every mistake ends in one sentence and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except WhocutError as error:
+        typer.echo(f"whocut: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("whocut: stopped", err=True)
+        sys.exit(EXIT_COULD_NOT_RUN)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
+        sys.exit(0)

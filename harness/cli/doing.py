@@ -1,0 +1,185 @@
+"""The commands that send or serve: a run, a chain kept up, the mock alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from harness.chain.chainfile import find_chain, read_topology
+from harness.chain.want import parse_wants
+from harness.cli.app import EXIT_COULD_NOT_RUN, EXIT_FINDING, JsonFlag, app, fail, print_json
+from harness.clock import parse_clock
+from harness.errors import BadInput, nearest
+from harness.show import ShowProgress, print_summary
+
+if TYPE_CHECKING:
+    from harness.finish import Finished
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")] = (
+        "image_generation"
+    ),
+    chain: Annotated[
+        str | None, typer.Option(help="A chain by name, or a path to a chain file. Default: the scenario's.")
+    ] = None,
+    clock: Annotated[
+        str | None,
+        typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+    ] = None,
+    requests: Annotated[
+        int | None, typer.Option(min=1, help="How many images are asked for, in each mode.")
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed asks the same and takes the same time.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory to make. Default: runs/SCENARIO-CHAIN.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the chain listens; 0 is any free port.")
+    ] = 0,
+    partial_images: Annotated[
+        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+    ] = None,
+    otlp: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
+    want: Annotated[
+        list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send load through a chain, and say which layer cut each request.
+
+    Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
+    """
+    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
+    from harness.run import main_loop  # noqa: PLC0415
+    from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
+
+    path = find_scenario(scenario)
+    told = read_scenario(path)
+    modes = tuple(dict.fromkeys(mode or told.default_modes))
+    for name in modes:
+        if name not in told.modes:
+            raise BadInput(
+                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+            )
+    topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    plan = Plan(
+        scenario=path,
+        topology=topology,
+        clock=parse_clock(clock or told.clock),
+        users=users or told.users,
+        requests=requests or told.requests,
+        modes=modes,
+        seed=seed,
+        out=out or Path("runs") / f"{path.stem}-{topology.name}",
+        replace=force or out is None,
+        port=port,
+        partial_images=told.partial_images if partial_images is None else partial_images,
+        otlp_port=otlp,
+        upstream=told.upstream,
+        upstream_in=told.upstream_in,
+        wants=parse_wants([*told.want, *(want or ())]),
+        command=tuple(sys.argv[1:]),
+    )
+    with ShowProgress(Console(stderr=True)) as progress:
+        finished = main_loop(plan, progress.show)
+    _report(finished, as_json=as_json)
+
+
+def _report(finished: Finished, *, as_json: bool) -> None:
+    if as_json:
+        print_json(finished.summary)
+    else:
+        print_summary(Console(), finished.summary, finished.report)
+    if finished.ended_early:
+        fail(finished.ended_early, EXIT_COULD_NOT_RUN)
+    broken = [row["want"] for row in finished.summary["thresholds"] if not row["holds"]]
+    if broken:
+        fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+)
+def upstream(context: typer.Context) -> None:
+    """Serve the mock upstream alone, for any client in any language.
+
+    Example: whocut upstream --port 8080 --clock scaled:100 --seed 7
+    """
+    from mock_upstream.cli import main as serve_mock  # noqa: PLC0415  # keeps --help quick
+
+    raise typer.Exit(serve_mock(context.args))
+
+
+@app.command()
+def up(
+    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")] = "article",
+    clock: Annotated[str, typer.Option(help="real, or scaled:100 for 100 model seconds a second.")] = "real",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where clients dial; 0 is any free port.")] = 0,
+    otlp: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed and requests take the same time.")] = 7,
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory to make. Default: runs/up-CHAIN.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
+
+    Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
+    """
+    import asyncio  # noqa: PLC0415  # keeps --help quick
+
+    from harness.plan import Plan  # noqa: PLC0415  # as above
+    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.up import up as keep_up  # noqa: PLC0415  # as above
+
+    topology = read_topology(find_chain(chain, CHAINS))
+    plan = Plan(
+        scenario=Path("up"),
+        topology=topology,
+        clock=parse_clock(clock),
+        users=1,
+        requests=1,
+        modes=(),
+        seed=seed,
+        out=out or Path("runs") / f"up-{topology.name}",
+        replace=force or out is None,
+        port=port,
+        otlp_port=otlp,
+        command=tuple(sys.argv[1:]),
+    )
+
+    def ready(base_url: str, endpoint: str | None) -> None:
+        if as_json:
+            sys.stdout.buffer.write(
+                orjson.dumps(
+                    {"ready": True, "base_url": base_url, "otlp": endpoint}, option=orjson.OPT_APPEND_NEWLINE
+                )
+            )
+            sys.stdout.buffer.flush()
+        else:
+            typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
+            typer.echo("Ctrl-C stops, judges and reports")
+
+    _report(asyncio.run(keep_up(plan, ready)), as_json=as_json)
