@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.trace.load import Load
 from harness.trace.rundir import SUMMARY, RunDir
 from harness.verdict.summary import Judged, judge, measured
+from harness.verdict.sweep import levels_of, recommended, sweep_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +45,20 @@ class Finished:
 
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
-    """The verdicts on a run directory, made anew from what it holds."""
-    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
+    """The verdicts on a run directory, made anew from what it holds; of a sweep, its answer too."""
+    attempts = run_dir.attempts()
+    judged = judge(attempts, run_dir.spans(), run_dir.ledger(), topology)
+    told = run_dir.manifest.get("sweep")
+    if told:
+        stages = Load.from_plain(run_dir.manifest["load"]).stages
+        levels = levels_of(stages, attempts, judged.figures["by_mode"])
+        judged.figures["sweep"] = sweep_figures(levels, told["tolerate"], judged.figures["verdicts"])
+    return judged
+
+
+def wanted_of(figures: dict[str, Any]) -> dict[str, float | None]:
+    """What thresholds are set on: the whole run; of a sweep, the level it recommends."""
+    return recommended(figures["sweep"]) if "sweep" in figures else measured(figures)
 
 
 def finish(
@@ -62,7 +76,7 @@ def finish(
         wall_s=round(took_s, 2),
         thresholds=[
             {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
-            for figures in (measured(judged.figures),)
+            for figures in (wanted_of(judged.figures),)
             for want in plan.wants
         ],
     )

@@ -11,20 +11,31 @@ from harness.chain.plain import topology_to_plain
 from harness.trace.records import new_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from harness.chain.layers import Topology
     from harness.chain.want import Want
     from harness.clock import Clock, ClockSpec
     from harness.trace.load import Stage
+    from harness.trace.rundir import RunDir
 
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
 
+def no_more(run_dir: RunDir) -> tuple[Stage, ...]:
+    """What else to ask: nothing."""
+    del run_dir
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for on the command line."""
+    """What was asked for on the command line.
+
+    `then` says what else to ask, seeing what the stages so far have come to: nothing, when it is enough. `sweep`
+    is the share of 429s that a sweep tolerates; None where the run is none.
+    """
 
     scenario: Path
     topology: Topology
@@ -42,10 +53,12 @@ class Plan:
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
+    then: Callable[[RunDir], tuple[Stage, ...]] = no_more
+    sweep: float | None = None
 
     @property
     def asked(self) -> int:
-        """Requests of all stages."""
+        """Requests of all stages that are known from the beginning."""
         return sum(stage.requests for stage in self.stages)
 
 
@@ -62,6 +75,7 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "seed": plan.seed,
         "upstream": dict(plan.upstream),
         "want": [str(want) for want in plan.wants],
+        "sweep": None if plan.sweep is None else {"tolerate": plan.sweep},
         "command": list(plan.command),
         "python": platform.python_version(),
         "platform": platform.platform(),

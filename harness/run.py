@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from harness.finish import Finished
     from harness.plan import Plan
+    from harness.trace.load import Stage
 
 
 @dataclass
@@ -49,6 +50,14 @@ class Standing:
     began_s: float
     exporter: FileExporter | None
     ended_early: str | None = field(default=None)
+
+    def ask_more(self, stages: tuple[Stage, ...]) -> None:
+        """Put stages behind those that have been asked, for another load."""
+        load = LoadOrders.from_plain(self.run_dir.manifest["load"])
+        load = replace(load, stages=load.stages + stages, asked_before=len(load.stages))
+        self.run_dir.manifest["load"] = load.to_plain()
+        self.run_dir.write_manifest()
+        self.watch.expect(load.asked)
 
     def finish(self) -> Finished:
         """Judge and report, when everything has ended."""
@@ -100,10 +109,18 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
     """
     async with AsyncExitStack() as stack:
         standing = await stand(stack, plan, show)
-        load = await _start_load(plan, standing.run_dir)
+        await _one_load(standing)
+        while standing.ended_early is None and (more := plan.then(standing.run_dir)):
+            standing.ask_more(more)
+            await _one_load(standing)
+    return standing.finish()
+
+
+async def _one_load(standing: Standing) -> None:
+    async with AsyncExitStack() as stack:
+        load = await _start_load(standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
-    return standing.finish()
 
 
 async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:

@@ -53,7 +53,7 @@ class Alone:
 
     def conduct(self) -> None:
         """Go through all stages; returns when the last answer has come."""
-        for stage in self._session.load.stages:
+        for stage in self._session.load.stages[self._session.load.asked_before :]:
             self._session.enter(stage)
             round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
             round_.over.wait()
@@ -112,6 +112,8 @@ class Master:
                 "this scenario has a gate, and a gate counts the callers of one process: run it without --processes"
             )
         for number, stage in enumerate(self._session.load.stages):
+            if number < self._session.load.asked_before:
+                continue
             self._session.enter(stage)
             self._share_out(number, stage)
             while any(hand.busy and not hand.lost for hand in self._hands.values()):

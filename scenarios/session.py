@@ -34,7 +34,7 @@ from harness.trace.rundir import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import openai
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENAI_API_KEY"
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
+_TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {"answered": sum, "worst_stall_real_s": max}
 
 
 class Posted:
@@ -80,6 +81,7 @@ class Session:
         self.posted = posted or {}
         self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
+        self.closed = False
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
@@ -117,6 +119,11 @@ class Session:
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
         """
+        self._prepare_upstream(stage)
+        if stage.quiet_s:
+            self.clock.sleep(stage.quiet_s)
+
+    def _prepare_upstream(self, stage: Stage) -> None:
         if self.load.upstream_control is None:
             return
         try:
@@ -167,8 +174,13 @@ class Session:
         self.worst_stall_s = max(self.worst_stall_s, real_s)
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""
-        write_json(self.run.path / GENERATOR, dict(facts))
+        """Write how well the load kept up, with the loads before it.
+
+        Its files stay open: killed greenlets may still have a word.
+        """
+        self.closed = True
+        before = (self.run.generator() if self.load.asked_before else None) or {}
+        write_json(self.run.path / GENERATOR, {**facts, **_together(before, facts)})
 
 
 def _clock(run: RunDir, *, here: bool) -> Clock:
@@ -176,6 +188,12 @@ def _clock(run: RunDir, *, here: bool) -> Clock:
     if here:
         return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
     return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
+
+
+def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What two loads of one run have done together: answers are summed, the worst stall is the worse one."""
+    both = {name: [loads[name] for loads in (before, facts) if name in loads] for name in _TOGETHER}
+    return {name: _TOGETHER[name](values) for name, values in both.items() if values}
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

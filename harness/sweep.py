@@ -1,0 +1,106 @@
+"""`whocut sweep`: which levels to ask, as stages of one run, and what to ask again when they have been seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.errors import BadInput
+from harness.trace.load import Load, Stage
+from harness.verdict.sweep import levels_of, to_confirm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from harness.trace.rundir import RunDir
+
+HIGHEST = 1_000
+# Images a minute are counted by the minute: after one of silence, whatever a level used up is there again.
+QUIET_S = 60.0
+_EACH_UP_TO = 10
+_STEP = 1.25  # beyond ten, each level is a quarter more than the one before
+# The recommendation rests on what is asked again, so it is asked twice as often.
+_AGAIN = 2
+
+
+def levels_to(highest: int) -> tuple[int, ...]:
+    """Every level up to ten, then in growing steps, the highest always among them."""
+    levels = [*range(1, min(highest, _EACH_UP_TO) + 1)]
+    while levels[-1] < highest:
+        levels.append(min(highest, round(levels[-1] * _STEP)))
+    return tuple(levels)
+
+
+def parse_levels(written: str) -> tuple[int, ...]:
+    """Read ``1,3,5,10``, in whatever order.
+
+    Raises:
+        BadInput: one of them is no level.
+    """
+    levels = set()
+    for word in written.split(","):
+        if not word.strip().isdecimal() or not 1 <= int(word) <= HIGHEST:
+            raise BadInput(
+                f"--levels: '{word.strip()}' is no level; write whole numbers from 1 to {HIGHEST}, like 1,3,5,10"
+            )
+        levels.add(int(word))
+    return tuple(sorted(levels))
+
+
+def parse_tolerate(written: str) -> float:
+    """Read ``1%`` or ``0.01``.
+
+    Raises:
+        BadInput: it is no share from 0 up to, and without, all.
+    """
+    digits = written.strip().removesuffix("%")
+    try:
+        share = float(digits) / (100 if written.strip().endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise BadInput(
+            f"--tolerate: '{written}' is no share of refused requests; write one below 100%, like 1% or 0.01"
+        )
+    return share
+
+
+def stages_of(levels: Iterable[int], mode: str, requests: int, gap_s: float) -> tuple[Stage, ...]:
+    """A stage for each level.
+
+    Raises:
+        BadInput: a level has fewer requests than places, so that not all of them would be taken.
+    """
+    stages = tuple(_stage(level, gap_s, mode, requests) for level in levels)
+    widest = max(stage.at_once or 1 for stage in stages)
+    if requests < widest:
+        raise BadInput(
+            f"--requests: {requests} requests do not fill {widest} places; ask for at least {widest}, better three "
+            "times as many"
+        )
+    return stages
+
+
+def _stage(at_once: int, gap_s: float, mode: str, requests: int, again: str = "") -> Stage:
+    gap = f"-gap-{gap_s:g}s" if gap_s else ""
+    return Stage(
+        name=f"{at_once}-at-once{gap}{again}",
+        mix={mode: 1.0},
+        requests=requests,
+        at_once=at_once,
+        gap_s=gap_s,
+        heeds_retry_after=True,
+        quiet_s=QUIET_S,
+    )
+
+
+def confirming(mode: str, requests: int, tolerate: float) -> Callable[[RunDir], tuple[Stage, ...]]:
+    """What a sweep asks after its levels: the knee again, then levels beyond it with a gap."""
+
+    def more(run_dir: RunDir) -> tuple[Stage, ...]:
+        levels = levels_of(Load.from_plain(run_dir.manifest["load"]).stages, run_dir.attempts())
+        return tuple(
+            _stage(at_once, gap_s, mode, requests * _AGAIN, again="" if gap_s else "-again")
+            for at_once, gap_s in to_confirm(levels, tolerate)
+        )
+
+    return more
