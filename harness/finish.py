@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.junit import Case, junit
 from harness.trace.load import Load
-from harness.trace.rundir import SUMMARY, RunDir
+from harness.trace.rundir import JUNIT, SUMMARY, RunDir
 from harness.verdict.summary import Judged, judge, measured
 from harness.verdict.sweep import levels_of, recommended, sweep_figures
 
@@ -56,6 +57,19 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     return judged
 
 
+def as_junit(summary: dict[str, Any]) -> bytes:
+    """The run for a CI server: a case for each threshold, and one for whether the figures can be trusted."""
+    cases = [
+        Case(
+            row["want"],
+            failure=None if row["holds"] else f"{row['want']} is wanted, measured: {row['measured']}",
+        )
+        for row in summary["thresholds"]
+    ]
+    valid = Case("valid", failure="; ".join(summary["warnings"]) or None, details=(summary["run_dir"],))
+    return junit(f"whocut {summary['scenario']} {summary['chain']}", "whocut.run", [*cases, valid])
+
+
 def wanted_of(figures: dict[str, Any]) -> dict[str, float | None]:
     """What thresholds are set on: the whole run; of a sweep, the level it recommends."""
     return recommended(figures["sweep"]) if "sweep" in figures else measured(figures)
@@ -84,6 +98,7 @@ def finish(
     warnings = tuple(sentence for sentence in (ended_early, lost, *_doubts(plan, judged)) if sentence)
     finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
     run_dir.write_summary(finished.summary)
+    (run_dir.path / JUNIT).write_bytes(as_junit(finished.summary))
     return replace(finished, report=write_report(run_dir, judged, plan.topology))
 
 

@@ -133,7 +133,7 @@ def _count(level: Level, tries: Sequence[Attempt]) -> None:
         level.waits_s.append(first.retry_after_s)
     if last.ended_s is None:
         return
-    took_s = last.ended_s - first.started_s
+    took_s = last.ended_s - (first.started_s if first.due_s is None else first.due_s)
     told_to_wait_s = (last.retry_after_s or 0.0) if last.status == 429 else 0.0
     level.taken_s += took_s + max(level.gap_s, told_to_wait_s)
     if last.outcome is Outcome.DELIVERED:
