@@ -70,6 +70,19 @@ def as_junit(summary: dict[str, Any]) -> bytes:
     return junit(f"whocut {summary['scenario']} {summary['chain']}", "whocut.run", [*cases, valid])
 
 
+def check_wants(plan: Plan) -> None:
+    """Say before an hour of work, not after it, that a wanted figure is not measured.
+
+    Raises:
+        BadInput: it is one of a sweep and the run is none, or the other way round.
+    """
+    nothing = judge((), (), (), plan.topology).figures
+    if plan.sweep is not None:
+        nothing["sweep"] = sweep_figures((), plan.sweep)
+    for want in plan.wants:
+        want.holds(wanted_of(nothing))
+
+
 def wanted_of(figures: dict[str, Any]) -> dict[str, float | None]:
     """What thresholds are set on: the whole run; of a sweep, the level it recommends."""
     return recommended(figures["sweep"]) if "sweep" in figures else measured(figures)

@@ -34,7 +34,8 @@ class Plan:
     """What was asked for on the command line.
 
     `then` says what else to ask, seeing what the stages so far have come to: nothing, when it is enough. `sweep`
-    is the share of 429s that a sweep tolerates; None where the run is none.
+    is the share of 429s that a sweep tolerates; None where the run is none. `steps` describes the modes of a
+    ladder, each of which keeps what the one before it changed; empty where modes stand side by side.
     """
 
     scenario: Path
@@ -55,6 +56,7 @@ class Plan:
     command: tuple[str, ...] = ()
     then: Callable[[RunDir], tuple[Stage, ...]] = no_more
     sweep: float | None = None
+    steps: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
@@ -76,6 +78,7 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "upstream": dict(plan.upstream),
         "want": [str(want) for want in plan.wants],
         "sweep": None if plan.sweep is None else {"tolerate": plan.sweep},
+        "steps": dict(plan.steps),
         "command": list(plan.command),
         "python": platform.python_version(),
         "platform": platform.platform(),

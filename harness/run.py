@@ -18,7 +18,7 @@ import orjson
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
-from harness.finish import finish
+from harness.finish import check_wants, finish
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
 from harness.processes import Child
@@ -72,9 +72,10 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     """Start what stands around a load; the stack ends it.
 
     Raises:
-        BadInput: the run directory cannot be used.
+        BadInput: the run directory cannot be used, or a figure is wanted that is not measured.
         CouldNotRun: a port is taken, or a process could not start.
     """
+    check_wants(plan)
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)

@@ -109,6 +109,7 @@ def run(
         otlp_port=otlp,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
+        steps={name: told.modes[name] for name in modes} if told.steps else {},
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
