@@ -43,7 +43,7 @@ def _table(found: dict[str, Any]) -> Table:
             str(level["concurrency"]),
             f"{level['gap_s']:g} s" if level["gap_s"] else "–",
             str(level["requests"]),
-            _or_dash(level["share_429"], lambda share: f"{share * 100:.2g}%"),
+            _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
             f"{low:.0%}–{high:.0%}",
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
             _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),

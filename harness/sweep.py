@@ -9,7 +9,7 @@ from harness.trace.load import Load, Stage
 from harness.verdict.sweep import levels_of, to_confirm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from harness.trace.rundir import RunDir
 
@@ -20,6 +20,7 @@ _EACH_UP_TO = 10
 _STEP = 1.25  # beyond ten, each level is a quarter more than the one before
 # The recommendation rests on what is asked again, so it is asked twice as often.
 _AGAIN = 2
+_FOR_EACH_PLACE = 3
 
 
 def levels_to(highest: int) -> tuple[int, ...]:
@@ -64,26 +65,29 @@ def parse_tolerate(written: str) -> float:
     return share
 
 
-def stages_of(levels: Iterable[int], mode: str, requests: int, gap_s: float) -> tuple[Stage, ...]:
-    """A stage for each level.
+def stages_of(
+    levels: Sequence[int], mode: str, gap_s: float, requests: int | None, *, at_least: int
+) -> tuple[Stage, ...]:
+    """A stage for each level, of so many requests; None: three for each place, and `at_least` so many.
 
     Raises:
         BadInput: a level has fewer requests than places, so that not all of them would be taken.
     """
-    stages = tuple(_stage(level, gap_s, mode, requests) for level in levels)
-    widest = max(stage.at_once or 1 for stage in stages)
-    if requests < widest:
+    widest = max(levels)
+    if requests is not None and requests < widest:
         raise BadInput(
             f"--requests: {requests} requests do not fill {widest} places; ask for at least {widest}, better three "
             "times as many"
         )
-    return stages
+    return tuple(
+        _stage(level, gap_s, mode, requests or max(at_least, _FOR_EACH_PLACE * level)) for level in levels
+    )
 
 
-def _stage(at_once: int, gap_s: float, mode: str, requests: int, again: str = "") -> Stage:
-    gap = f"-gap-{gap_s:g}s" if gap_s else ""
+def _stage(at_once: int, gap_s: float, mode: str, requests: int, *, again: bool = False) -> Stage:
+    told = f"-gap-{gap_s:g}s" if gap_s else "-again" if again else ""
     return Stage(
-        name=f"{at_once}-at-once{gap}{again}",
+        name=f"{at_once}-at-once{told}",
         mix={mode: 1.0},
         requests=requests,
         at_once=at_once,
@@ -93,14 +97,17 @@ def _stage(at_once: int, gap_s: float, mode: str, requests: int, again: str = ""
     )
 
 
-def confirming(mode: str, requests: int, tolerate: float) -> Callable[[RunDir], tuple[Stage, ...]]:
+def confirming(tolerate: float) -> Callable[[RunDir], tuple[Stage, ...]]:
     """What a sweep asks after its levels: the knee again, then levels beyond it with a gap."""
 
     def more(run_dir: RunDir) -> tuple[Stage, ...]:
-        levels = levels_of(Load.from_plain(run_dir.manifest["load"]).stages, run_dir.attempts())
+        asked = Load.from_plain(run_dir.manifest["load"]).stages
+        before = {stage.at_once: stage for stage in reversed(asked)}
         return tuple(
-            _stage(at_once, gap_s, mode, requests * _AGAIN, again="" if gap_s else "-again")
-            for at_once, gap_s in to_confirm(levels, tolerate)
+            _stage(
+                at_once, gap_s, before[at_once].mode or "", before[at_once].requests * _AGAIN, again=not gap_s
+            )
+            for at_once, gap_s in to_confirm(levels_of(asked, run_dir.attempts()), tolerate)
         )
 
     return more

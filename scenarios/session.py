@@ -46,7 +46,12 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENAI_API_KEY"
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
-_TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {"answered": sum, "worst_stall_real_s": max}
+_TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
+    "answered": sum,
+    "worst_stall_real_s": max,
+    "cpu_s": sum,
+    "peak_bytes": max,
+}
 
 
 class Posted:

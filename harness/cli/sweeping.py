@@ -32,7 +32,11 @@ def sweep(
     ] = None,
     levels: Annotated[str | None, typer.Option(help="These levels instead, like 1,3,5,10.")] = None,
     requests: Annotated[
-        int | None, typer.Option(min=1, help="How many images are asked for, at each level.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="How many images are asked for, at each level. Default: the scenario's, or three a place.",
+        ),
     ] = None,
     gap: Annotated[
         float | None,
@@ -73,13 +77,12 @@ def sweep(
         raise BadInput("--max and --levels both say which levels to ask; give one of them")
     chosen = parse_levels(levels) if levels is not None else levels_to(highest or 10)
     share = parse_tolerate(tolerate)
-    each = requests or told.requests
     plan = Plan(
         scenario=path,
         topology=topology,
         clock=parse_clock(clock or told.clock),
         users=max(chosen),
-        stages=stages_of(chosen, asked, each, gap or 0.0),
+        stages=stages_of(chosen, asked, gap or 0.0, requests, at_least=told.requests),
         seed=seed,
         out=out or Path("runs") / f"sweep-{path.stem}-{topology.name}",
         replace=force or out is None,
@@ -89,7 +92,7 @@ def sweep(
         wants=parse_wants(want or ()),
         command=tuple(sys.argv[1:]),
         sweep=share,
-        then=confirming(asked, each, share) if gap is None else no_more,
+        then=confirming(share) if gap is None else no_more,
     )
     with ShowProgress(Console(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 _MEASURED = ("delivered_per_min", "p50_s", "p95_s", "share_429", "usd_per_delivered")
 LONGEST_GAP_S = 120.0  # whoever says "come again" after more than that has closed the door; no gap helps
 _Z = NormalDist().inv_cdf(0.975)
-# Half as many again at once, and not a tenth more images: throughput has stopped growing.
-_WIDER, _MORE = 1.5, 1.1
+# Half as many again at once, and not a fifth more images: throughput has stopped growing.
+_WIDER, _MORE = 1.5, 1.2
 
 
 def wilson(hits: int, of: int) -> tuple[float, float] | None:
@@ -46,8 +46,9 @@ def wilson(hits: int, of: int) -> tuple[float, float] | None:
 class Level:
     """What came of so many at once, each place resting `gap_s` after a request.
 
-    `seen` are the requests whose first attempt ended; `taken_s` is how long places were taken in all, rests
-    included; `waits_s` is what the 429s asked to wait; `billed_usd` None: the ledger was not read.
+    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait; `billed_usd` None:
+    the ledger was not read. Throughput rests on the requests after the first of each place, which all come at once:
+    `came` of them brought an image, and `taken_s` is how long they took their places, rests included.
     """
 
     concurrency: int
@@ -58,6 +59,7 @@ class Level:
     refused: int = 0
     no_money: int = 0
     censored: int = 0
+    came: int = 0
     taken_s: float = 0.0
     took_s: list[float] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
@@ -70,8 +72,8 @@ class Level:
 
     @property
     def delivered_per_min(self) -> float | None:
-        """Images a minute while all places are taken, so that the level's running out does not count."""
-        return 60 * self.concurrency * len(self.took_s) / self.taken_s if self.taken_s else None
+        """Images a minute while all places are taken, so that neither its beginning nor its running out counts."""
+        return 60 * self.concurrency * self.came / self.taken_s if self.taken_s else None
 
     def keeps(self, tolerate: float) -> bool:
         """Whether no more than this share was refused."""
@@ -115,14 +117,18 @@ def levels_of(
         at_once = stage.at_once or 1
         level = levels.setdefault((at_once, stage.gap_s), Level(at_once, stage.gap_s))
         level.stages += 1
-        for tries in of_label[stage.name].values():
-            _count(level, sorted(tries, key=lambda attempt: attempt.number))
+        requests = [
+            sorted(tries, key=lambda attempt: attempt.number) for tries in of_label[stage.name].values()
+        ]
+        requests.sort(key=lambda tries: tries[0].started_s)
+        for number, tries in enumerate(requests):
+            _count(level, tries, in_stride=number >= at_once or len(requests) < 2 * at_once)
         if by_mode is not None and stage.name in by_mode:
             level.billed_usd = (level.billed_usd or 0.0) + by_mode[stage.name]["ledger"]["billed_usd"]
     return [levels[key] for key in sorted(levels)]
 
 
-def _count(level: Level, tries: Sequence[Attempt]) -> None:
+def _count(level: Level, tries: Sequence[Attempt], *, in_stride: bool) -> None:
     first, last = tries[0], tries[-1]
     level.requests += 1
     level.censored += last.outcome is Outcome.CENSORED
@@ -134,10 +140,12 @@ def _count(level: Level, tries: Sequence[Attempt]) -> None:
     if last.ended_s is None:
         return
     took_s = last.ended_s - (first.started_s if first.due_s is None else first.due_s)
-    told_to_wait_s = (last.retry_after_s or 0.0) if last.status == 429 else 0.0
-    level.taken_s += took_s + max(level.gap_s, told_to_wait_s)
     if last.outcome is Outcome.DELIVERED:
         level.took_s.append(took_s)
+    if in_stride:
+        told_to_wait_s = (last.retry_after_s or 0.0) if last.status == 429 else 0.0
+        level.came += last.outcome is Outcome.DELIVERED
+        level.taken_s += took_s + max(level.gap_s, told_to_wait_s)
 
 
 # --- the knee ---------------------------------------------------------------------------------------------
@@ -165,7 +173,7 @@ def _kept(levels: Iterable[Level], tolerate: float) -> list[list[Level]]:
 
 
 def plateau_of(levels: Iterable[Level]) -> int | None:
-    """The lowest level from which throughput stops growing: half as many again at once, not a tenth more images.
+    """The lowest level from which throughput stops growing: half as many again at once, not a fifth more images.
 
     None where it grows to the end, or where no level is wide enough to tell.
     """
@@ -286,8 +294,9 @@ def _sentences(
         yield f"The gap is needed: without it, {_refused(without[0])}."
     elif any(level.gap_s for level in levels):
         yield "A gap as long as the Retry-After carried no level further."
-    if plateau is not None and (knee is None or plateau < knee):
-        yield f"From {plateau} at once on, more at once bring no more images a minute; they only wait longer."
+    if plateau is not None:
+        rate = next(level.delivered_per_min or 0.0 for level in levels if level.concurrency == plateau)
+        yield f"From {plateau} at once on, more at once bring hardly more images a minute than {rate:.1f}."
     cut = _cuts(levels, verdicts)
     if cut:
         yield cut
@@ -322,7 +331,7 @@ def _nothing_came(levels: Sequence[Level], verdicts: Sequence[Mapping[str, Any]]
             "right first (`whocut check`), then sweep again."
         )
     else:
-        yield f"No image came at any level: {refused} of {seen} requests met a 429."
+        yield f"No image came at any level: {refused} of {seen} requests met a 429. No concurrency helps this key."
 
 
 def _cuts(levels: Sequence[Level], verdicts: Sequence[Mapping[str, Any]]) -> str | None:

@@ -183,4 +183,4 @@ def _gap(level: Level) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "an unknown share" if share is None else f"{share * 100:.2g} %"
+    return "an unknown share" if share is None else f"{share * 100:.{int(0 < share < 0.1)}f} %"
