@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import BadInput
 from harness.trace.load import Load, Stage
-from harness.verdict.sweep import levels_of, to_confirm
+from harness.verdict.sweep import levels_of, to_confirm, to_halve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.trace.rundir import RunDir
 
@@ -65,49 +66,57 @@ def parse_tolerate(written: str) -> float:
     return share
 
 
-def stages_of(
-    levels: Sequence[int], mode: str, gap_s: float, requests: int | None, *, at_least: int
-) -> tuple[Stage, ...]:
-    """A stage for each level, of so many requests; None: three for each place, and `at_least` so many.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """What a sweep asks. `requests` None: three a place, and `at_least` so many. `gap_s` None: to be found."""
 
-    Raises:
-        BadInput: a level has fewer requests than places, so that not all of them would be taken.
-    """
-    widest = max(levels)
-    if requests is not None and requests < widest:
-        raise BadInput(
-            f"--requests: {requests} requests do not fill {widest} places; ask for at least {widest}, better three "
-            "times as many"
-        )
-    return tuple(
-        _stage(level, gap_s, mode, requests or max(at_least, _FOR_EACH_PLACE * level)) for level in levels
-    )
+    mode: str
+    tolerate: float
+    at_least: int
+    requests: int | None = None
+    gap_s: float | None = None
+    bisect: bool = False
 
+    def stages(self, levels: Sequence[int]) -> tuple[Stage, ...]:
+        """A stage for each level, to begin with.
 
-def _stage(at_once: int, gap_s: float, mode: str, requests: int, *, again: bool = False) -> Stage:
-    told = f"-gap-{gap_s:g}s" if gap_s else "-again" if again else ""
-    return Stage(
-        name=f"{at_once}-at-once{told}",
-        mix={mode: 1.0},
-        requests=requests,
-        at_once=at_once,
-        gap_s=gap_s,
-        heeds_retry_after=True,
-        quiet_s=QUIET_S,
-    )
-
-
-def confirming(tolerate: float) -> Callable[[RunDir], tuple[Stage, ...]]:
-    """What a sweep asks after its levels: the knee again, then levels beyond it with a gap."""
-
-    def more(run_dir: RunDir) -> tuple[Stage, ...]:
-        asked = Load.from_plain(run_dir.manifest["load"]).stages
-        before = {stage.at_once: stage for stage in reversed(asked)}
-        return tuple(
-            _stage(
-                at_once, gap_s, before[at_once].mode or "", before[at_once].requests * _AGAIN, again=not gap_s
+        Raises:
+            BadInput: a level has fewer requests than places, so that not all of them would be taken.
+        """
+        widest = max(levels)
+        if self.requests is not None and self.requests < widest:
+            raise BadInput(
+                f"--requests: {self.requests} requests do not fill {widest} places; ask for at least {widest}, "
+                "better three times as many"
             )
-            for at_once, gap_s in to_confirm(levels_of(asked, run_dir.attempts()), tolerate)
+        return tuple(self._stage(level, self.gap_s or 0.0) for level in levels)
+
+    def then(self, run_dir: RunDir) -> tuple[Stage, ...]:
+        """What to ask when its levels have been seen; nothing when the answer stands.
+
+        First, where it is to `bisect`, the level half way to the knee, again and again. Then, unless the gap is
+        told, the knee once more, and levels beyond it with a gap.
+        """
+        asked = Load.from_plain(run_dir.manifest["load"]).stages
+        levels = levels_of(asked, run_dir.attempts())
+        half_way = to_halve(levels, self.tolerate) if self.bisect else None
+        if half_way is not None:
+            return (self._stage(half_way, self.gap_s or 0.0),)
+        if self.gap_s is not None:
+            return ()
+        return tuple(
+            self._stage(at_once, gap_s, again=True) for at_once, gap_s in to_confirm(levels, self.tolerate)
         )
 
-    return more
+    def _stage(self, at_once: int, gap_s: float, *, again: bool = False) -> Stage:
+        told = f"-gap-{gap_s:g}s" if gap_s else "-again" if again else ""
+        requests = self.requests or max(self.at_least, _FOR_EACH_PLACE * at_once)
+        return Stage(
+            name=f"{at_once}-at-once{told}",
+            mix={self.mode: 1.0},
+            requests=requests * _AGAIN if again else requests,
+            at_once=at_once,
+            gap_s=gap_s,
+            heeds_retry_after=True,
+            quiet_s=QUIET_S,
+        )

@@ -31,6 +31,9 @@ def sweep(
         int | None, typer.Option("--max", min=1, max=1000, help="Up to so many at once. Default: 10.")
     ] = None,
     levels: Annotated[str | None, typer.Option(help="These levels instead, like 1,3,5,10.")] = None,
+    bisect: Annotated[
+        bool, typer.Option("--bisect", help="Halve the way from 1 to --max instead of asking every level.")
+    ] = False,
     requests: Annotated[
         int | None,
         typer.Option(
@@ -63,26 +66,35 @@ def sweep(
 
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
-    from harness.plan import Plan, no_more  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
     from harness.run import main_loop  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
-    from harness.sweep import confirming, levels_to, parse_levels, parse_tolerate, stages_of  # noqa: PLC0415
+    from harness.sweep import Sweep, levels_to, parse_levels, parse_tolerate  # noqa: PLC0415
 
     path = find_scenario(scenario)
     told = read_scenario(path)
     (asked, *_) = pick_modes(told, [mode] if mode else None)
     topology = read_topology(find_chain(chain or told.chain, CHAINS))
-    if highest is not None and levels is not None:
-        raise BadInput("--max and --levels both say which levels to ask; give one of them")
-    chosen = parse_levels(levels) if levels is not None else levels_to(highest or 10)
-    share = parse_tolerate(tolerate)
+    if levels is not None and (highest is not None or bisect):
+        other = "--max" if highest is not None else "--bisect"
+        raise BadInput(f"{other} and --levels both say which levels to ask; give one of them")
+    highest = highest or 10
+    chosen = parse_levels(levels) if levels is not None else (1, highest) if bisect else levels_to(highest)
+    told_to = Sweep(
+        mode=asked,
+        tolerate=parse_tolerate(tolerate),
+        at_least=told.requests,
+        requests=requests,
+        gap_s=gap,
+        bisect=bisect,
+    )
     plan = Plan(
         scenario=path,
         topology=topology,
         clock=parse_clock(clock or told.clock),
         users=max(chosen),
-        stages=stages_of(chosen, asked, gap or 0.0, requests, at_least=told.requests),
+        stages=told_to.stages(sorted({*chosen})),
         seed=seed,
         out=out or Path("runs") / f"sweep-{path.stem}-{topology.name}",
         replace=force or out is None,
@@ -91,8 +103,8 @@ def sweep(
         upstream_in=told.upstream_in,
         wants=parse_wants(want or ()),
         command=tuple(sys.argv[1:]),
-        sweep=share,
-        then=confirming(share) if gap is None else no_more,
+        sweep=told_to.tolerate,
+        then=told_to.then,
     )
     with ShowProgress(Console(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))

@@ -190,6 +190,15 @@ def plateau_of(levels: Iterable[Level]) -> int | None:
     return None
 
 
+def to_halve(levels: Sequence[Level], tolerate: float) -> int | None:
+    """The level half way between the knee and the lowest beyond it; None: nothing between, or gaps being tried."""
+    knee = knee_of(levels, tolerate) or 0
+    beyond = [level.concurrency for level in levels if level.concurrency > knee]
+    if not beyond or beyond[0] - knee < 2 or len({level.gap_s for level in levels}) > 1:
+        return None
+    return (knee + beyond[0]) // 2
+
+
 def to_confirm(levels: Sequence[Level], tolerate: float) -> tuple[tuple[int, float], ...]:
     """What to ask next, as (at once, gap); nothing when the answer stands.
 

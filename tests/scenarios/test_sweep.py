@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import BadInput
 from harness.scenario import SCENARIOS
-from harness.sweep import levels_to, parse_levels, parse_tolerate, stages_of
+from harness.sweep import Sweep, levels_to, parse_levels, parse_tolerate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def with_quota(folder: Path, quota: str) -> str:
 
 def test_the_articles_budget_is_found(tmp_path: Path) -> None:
     """Three at once with the gap never meet a 429, five now and then, ten nearly always: three is what to set."""
-    summary = sweep(tmp_path, "--levels", "2,3,5,10", "--requests", "20", "--clock", "scaled:300")
+    summary = sweep(tmp_path, "--levels", "2,3,5,10", "--requests", "20")
 
     found = summary["sweep"]
     share = {level["concurrency"]: level["share_429"] for level in found["levels"]}
@@ -61,18 +61,18 @@ def test_the_articles_budget_is_found(tmp_path: Path) -> None:
 
 
 def test_images_a_minute_bind_and_a_broken_threshold_is_a_failed_case(tmp_path: Path) -> None:
-    """Tier 1: five images a minute let four at once through and not eight. Exit code 1, and JUnit says which."""
-    wants = ["--want", "max_in_flight>=4", "--want", "max_in_flight>=8"]
-    options = ["--levels", "4,8", "--gap", "0", "--requests", "16", "--clock", "scaled:400"]
+    """Tier 1: five images a minute let one at a time through and not eight. Exit code 1, and JUnit says which."""
+    wants = ["--want", "max_in_flight>=1", "--want", "max_in_flight>=8"]
+    options = ["--levels", "1,8", "--gap", "0", "--requests", "16", "--clock", "scaled:400"]
 
     summary = sweep(tmp_path, with_quota(tmp_path, '{"tier": "1"}'), *options, *wants, code=1)
 
-    assert summary["sweep"]["knee"] == 4
-    assert summary["sweep"]["recommend"] == {"max_in_flight": 4, "gap_s": 0.0}
+    assert summary["sweep"]["knee"] == 1
+    assert summary["sweep"]["recommend"] == {"max_in_flight": 1, "gap_s": 0.0}
     suite = ET.parse(tmp_path / "run" / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     (failure,) = suite.findall("testcase/failure")
-    assert failure.text == "max_in_flight>=8 is wanted, measured: 4"
+    assert failure.text == "max_in_flight>=8 is wanted, measured: 1"
 
 
 def test_a_chain_that_cuts_everything_is_named_instead_of_a_knee(tmp_path: Path) -> None:
@@ -94,6 +94,7 @@ def test_a_chain_that_cuts_everything_is_named_instead_of_a_knee(tmp_path: Path)
         (["--levels", "1,,3"], "--levels: '' is no level"),
         (["--levels", "1,2001"], "--levels: '2001' is no level"),
         (["--max", "3", "--levels", "1"], "--max and --levels both say which levels to ask"),
+        (["--bisect", "--levels", "1"], "--bisect and --levels both say"),
         (["--tolerate", "100%"], "--tolerate: '100%' is no share"),
         (["--tolerate", "few"], "--tolerate: 'few' is no share"),
         (["--requests", "4", "--levels", "8"], "--requests: 4 requests do not fill 8 places"),
@@ -106,6 +107,17 @@ def test_misuse_is_one_sentence_before_anything_runs(tmp_path: Path, options: li
     """Exit code 2, and no run directory."""
     assert says in sweep(tmp_path, *options, code=2)["stderr"]
     assert not (tmp_path / "run").exists()
+
+
+def test_bisection_halves_the_way_to_the_knee(tmp_path: Path) -> None:
+    """From one and nine until nothing is left between what keeps and what breaks; not every level is asked."""
+    options = ["--bisect", "--max", "9", "--gap", "0", "--requests", "9", "--clock", "scaled:400"]
+
+    found = sweep(tmp_path, with_quota(tmp_path, '{"concurrency": 6}'), *options)["sweep"]
+
+    asked = [level["concurrency"] for level in found["levels"]]
+    assert {1, 5, 9, found["knee"], found["knee"] + 1} <= set(asked)
+    assert len(asked) <= 5
 
 
 def test_levels_are_every_one_up_to_ten_and_then_grow() -> None:
@@ -126,7 +138,7 @@ def test_a_tolerance_is_a_share() -> None:
 
 def test_every_level_is_asked_at_least_three_times_a_place() -> None:
     """Where nobody says how many; and each waits for a minute of quiet."""
-    stages = stages_of((1, 20), "plain", 0.0, None, at_least=30)
+    stages = Sweep(mode="plain", tolerate=0.01, at_least=30).stages((1, 20))
 
     assert [stage.requests for stage in stages] == [30, 60]
     assert all(stage.heeds_retry_after and stage.quiet_s == 60 for stage in stages)

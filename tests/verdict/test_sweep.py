@@ -19,6 +19,7 @@ from harness.verdict.sweep import (
     recommended,
     sweep_figures,
     to_confirm,
+    to_halve,
     wilson,
 )
 
@@ -163,6 +164,24 @@ def test_plateau(rates: dict[int, float], plateau: int | None) -> None:
 def test_what_is_asked_again(levels: list[Level], asked: tuple[tuple[int, float], ...]) -> None:
     """First the knee once more, then levels beyond it with a gap; and at last nothing."""
     assert to_confirm(levels, ONE_PERCENT) == asked
+
+
+@pytest.mark.parametrize(
+    ("levels", "asked"),
+    [
+        pytest.param([level(1), level(20, 9)], 10, id="half way"),
+        pytest.param([level(1), level(10, 9), level(20, 30)], 5, id="to the lowest that broke"),
+        pytest.param([level(1), level(5), level(10, 9)], 7, id="from the knee"),
+        pytest.param([level(4), level(5, 9)], None, id="nothing between"),
+        pytest.param([level(1), level(20)], None, id="nothing broke"),
+        pytest.param([level(4, 9), level(20, 9)], 2, id="below the lowest"),
+        pytest.param([level(1, 9), level(20, 9)], None, id="not even one"),
+        pytest.param([level(3), level(9, 9), level(9, 9, gap_s=2.0)], None, id="gaps are being tried"),
+    ],
+)
+def test_half_way(levels: list[Level], asked: int | None) -> None:
+    """Bisection asks between what keeps and what breaks, until there is nothing between."""
+    assert to_halve(levels, ONE_PERCENT) == asked
 
 
 # --- the answer -------------------------------------------------------------------------------------------
