@@ -44,7 +44,7 @@ MEASURES = (
     Measure(
         "first byte,\nmedian", lambda mode: mode["first_byte_p50_s"], _seconds, {"facecolor": style.WAITING}
     ),
-    Measure("image,\nmedian", lambda mode: mode["p50_s"], _seconds, {"facecolor": style.STREAMING}),
+    Measure("image,\nmedian", lambda mode: mode["p50_s"], _seconds, {"facecolor": style.WORKING}),
     Measure("429s of\nattempts", lambda mode: mode["share_429"], share, {"facecolor": style.REJECTED}, 1.0),
     Measure(
         "orphaned\ngenerations",
@@ -56,7 +56,7 @@ MEASURES = (
         "dollars per\ndelivered image",
         lambda mode: mode["ledger"]["usd_per_delivered"],
         dollars,
-        {"facecolor": style.CASCADE},
+        {"facecolor": style.QUIET},
     ),
 )
 

@@ -19,7 +19,6 @@ _HEIGHT_IN = 5.6
 _LEFT, _WIDTH = 0.075, 0.91
 _SHARE, _RATE = (0.44, 0.45), (0.095, 0.25)  # bottom and height of the two panels, as shares of the figure
 _TICKS = 16
-_BAND = "#f6efb0"  # the API's yellow, thin
 
 
 def draw(found: Mapping[str, Any]) -> Figure:
@@ -49,7 +48,7 @@ def _share(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> No
         [level["concurrency"] for level in seen],
         [level["ci95"][0] for level in seen],
         [level["ci95"][1] for level in seen],
-        color=_BAND,
+        color=style.REJECTED_PAPER,
         label="95 % interval",
         zorder=2,
     )
