@@ -103,7 +103,7 @@ def _mark(share: Axes, rate: Axes, advice: Mapping[str, Any], places: Sequence[i
     if at_once is None:
         return
     for axes in (share, rate):
-        axes.axvline(at_once, color=style.INK, lw=1.1, ls=(0, (4, 3)), zorder=1)
+        axes.axvline(at_once, color=style.INK, lw=1.1, ls=(0, (4, 3)), zorder=3)
     left = at_once > (places[0] + places[-1]) / 2
     share.annotate(
         f"set: {at_once} at once" + (f", gap {gap_s:g} s" if gap_s else ", no gap"),
