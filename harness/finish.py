@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.trace.logs.in_run import accounts_of
 from harness.trace.rundir import SUMMARY, RunDir
 from harness.verdict.summary import Judged, judge, measured
 
@@ -44,7 +45,9 @@ class Finished:
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     """The verdicts on a run directory, made anew from what it holds."""
-    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
+    scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
+    accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
+    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology, accounts)
 
 
 def finish(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.clock import Clock
+    from harness.path.chain import RunningChain
     from harness.processes import Child
     from harness.trace.records import SpanSink
 
@@ -41,6 +42,7 @@ class Watch:
 
     run_dir: RunDir
     upstream: Child
+    chain: RunningChain
     books: Books
     progress: Progress
     show: Callable[[Progress], None]
@@ -49,8 +51,9 @@ class Watch:
     async def load(self, load: Child) -> str | None:
         """Until the load generator has ended; why it ended before its work was done, or None."""
         self.progress.stage = "under load"
-        while load.returncode is None and self.upstream.returncode is None and not self.interrupted.is_set():
+        while load.returncode is None and self._stands() and not self.interrupted.is_set():
             await self._look()
+        fallen = self.chain.look()
         died = next((child.died() for child in (self.upstream, load) if child.returncode is not None), None)
         if load.returncode is None:
             self.progress.stage = "stopping"
@@ -63,6 +66,9 @@ class Watch:
         begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
         how_far = begun if answered is None else f"{answered} of {self.progress.asked} requests were answered"
         why = "stopped by a signal" if self.interrupted.is_set() else str(died)
+        if fallen is not None and not self.interrupted.is_set():
+            why = fallen.sentence
+            how_far += f", {self._under_way(fallen.at_s)} were under way"
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
     async def drain(self, clock: Clock) -> None:
@@ -73,6 +79,17 @@ class Watch:
             await self._look()
             if self.progress.settled >= self.progress.started:
                 return
+
+    def _stands(self) -> bool:
+        """Whether there is still something to put load on."""
+        return self.upstream.returncode is None and self.chain.look() is None
+
+    def _under_way(self, at_s: float) -> int:
+        """How many attempts had begun, and had not ended, at an instant."""
+        return sum(
+            attempt.started_s <= at_s and (attempt.ended_s is None or attempt.ended_s >= at_s)
+            for attempt in self.run_dir.attempts()
+        )
 
     async def _look(self) -> None:
         self.books.read()
