@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from harness.clock import Clock
     from harness.path.chain import RunningChain
+    from harness.path.fallen import Fallen
     from harness.processes import Child
     from harness.trace.records import SpanSink
 
@@ -124,7 +125,7 @@ class Watch:
         why = "; ".join(lost) or str(died)
         if fallen is not None:
             why = fallen.sentence
-            how_far += f", {self._under_way(fallen.at_s)} were under way"
+            how_far += f", {self._under_way(fallen)} were under way"
         if self.interrupted.is_set():
             why = "stopped by a signal"
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
@@ -142,11 +143,15 @@ class Watch:
         """Whether there is still something to put load on."""
         return self.upstream.returncode is None and self.chain.look() is None
 
-    def _under_way(self, at_s: float) -> int:
-        """How many attempts had begun, and had not ended, at an instant."""
-        return sum(
-            attempt.started_s <= at_s and (attempt.ended_s is None or attempt.ended_s >= at_s)
-            for attempt in self.run_dir.attempts()
+    def _under_way(self, fallen: Fallen) -> int:
+        """How many requests had an attempt under way when a layer fell."""
+        return len(
+            {
+                attempt.request
+                for attempt in self.run_dir.attempts()
+                if attempt.started_s <= fallen.at_s
+                and (attempt.ended_s is None or attempt.ended_s >= fallen.at_s - fallen.noticed_within_s)
+            }
         )
 
     async def _look(self) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -36,6 +34,7 @@ from tests.path.fakes import (
     send,
     wait,
 )
+from tests.path.gateways import needed
 
 SCALE = 100.0
 LIMIT_S = 45.0  # model seconds: 450 ms of real time
@@ -79,16 +78,6 @@ def emulated(name: str) -> Layer:
     return overridden(
         found, {**limits, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: 10 * LIMIT_S}, "this test"
     )
-
-
-def needed(name: str) -> None:
-    """Skip where the gateway is missing; on a CI machine nothing may be missing."""
-    gateway = GATEWAYS[name]
-    if shutil.which(gateway.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
-        why = f"{gateway.program} is not installed; on Debian: sudo apt-get install {gateway.package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
 
 
 @dataclass(frozen=True)

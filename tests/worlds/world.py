@@ -57,10 +57,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A chain and what is asked of it."""
+    """A chain and what is asked of it.
+
+    After `settles_s` the last orphan has been settled, and the last blind layer has fired.
+    """
 
     topology: Topology
     asks: tuple[Ask, ...]
+    settles_s: float = 5000.0
 
 
 def random_world(dice: random.Random, requests: int) -> World:
