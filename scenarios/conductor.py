@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 import gevent.event
-from locust.runners import STATE_MISSING
 
 from harness.errors import BadInput
 from scenarios.gate import Gate
@@ -29,6 +28,7 @@ OPEN = "whocut.open"
 STAGE = "whocut.stage"
 WORD = "whocut.word"
 LAST = "whocut.last"
+_MISSING = "missing"  # locust.runners.STATE_MISSING: importing Locust would patch whoever imports this
 _LOOK_EVERY_REAL_S = 0.2
 _WORD_EVERY_REAL_S = 0.25
 _LAST_WORD_REAL_S = 5.0
@@ -148,7 +148,7 @@ class Master:
             )
 
     def _present(self) -> list[str]:
-        return sorted(node.id for node in self._runner.clients.all if node.state != STATE_MISSING)
+        return sorted(node.id for node in self._runner.clients.all if node.state != _MISSING)
 
     def _miss(self, stage: Stage) -> None:
         present = set(self._present())
