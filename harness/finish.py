@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.timers import TimerKind
 from harness.trace.logs.in_run import accounts_of
 from harness.trace.rundir import SUMMARY, RunDir
+from harness.verdict.gateways import fired_early
 from harness.verdict.summary import Judged, judge, measured
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
         yield (
             f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
             "load was not the one that was asked for; use more --users"
+        )
+    for layer, early_s in fired_early(judged.spans).items():
+        yield (
+            f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
+            f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:

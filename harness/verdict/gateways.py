@@ -48,6 +48,20 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
     return whole
 
 
+def fired_early(spans: Iterable[Span]) -> dict[str, float]:
+    """The gateways whose timers cut live streams before their limits: by how much at most, in seconds."""
+    early: dict[str, float] = {}
+    for span in spans:
+        has = span.attributes
+        if names.GATEWAY in has and has.get(names.CUT_PHASE) == Phase.STREAM and names.LAST_BYTE_S in has:
+            left_s = float(has[names.CUT_LIMIT_S]) - (
+                float(has[names.CUT_AT_S]) - float(has[names.LAST_BYTE_S])
+            )
+            if left_s > _EARLY * float(has[names.CUT_LIMIT_S]):
+                early[span.layer] = max(left_s, early.get(span.layer, 0.0))
+    return early
+
+
 @dataclass(frozen=True, slots=True)
 class _Fired:
     """A timer that fits."""
@@ -177,7 +191,9 @@ def _left(sides: _Sides, inside: Span, at_s: float) -> _End:
     if fired is not None and why is None:
         return _End(UpstreamEnd.CUT, at_s, fired=fired)
     if why is None:
-        why = f"it gave up after {at_s - inside.start_s:.1f} s, which is none of its timers"
+        known = layer is not None and layer.timers
+        which = "which is none of its timers" if known else "and its limits are not known"
+        why = f"it gave up after {at_s - inside.start_s:.1f} s, {which}"
     return _End(UpstreamEnd.GONE, at_s, gone=why)
 
 

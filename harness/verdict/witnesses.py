@@ -93,8 +93,10 @@ def seen_from_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology
         # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
         fact = "no connection to its upstream was ever made"
         return Seen(confirmed=True, facts=(_fact(cutter, fact, cutter.cut.at_s),))
-    if cutter.gone is not None and cutter.upstream is UpstreamEnd.NONE:
-        return Seen(confirmed=True)  # as above: behind it nobody was ever asked
+    if cutter.gone is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
+        return Seen(
+            confirmed=True
+        )  # behind it nobody was asked, or all had been said: only its caller could see
     if cutter.position < len(topology.hops):
         return _hop_below(evidence, cutter, topology)
     name, generation = topology.upstream.name, evidence.generation
