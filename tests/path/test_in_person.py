@@ -136,3 +136,46 @@ def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> 
     assert {request: said(verdict) for request, verdict in real.items()} == {
         request: said(verdict) for request, verdict in emulated.items()
     }
+
+
+LIES = {
+    "nginx": (
+        (gateway("nginx"),),
+        ask("cut in mid-stream", 25, 25 + SILENT_S),
+        "nginx's status 200, completion OK",
+        "says that it went through whole; the edges show that it cut",
+    ),
+    "haproxy": (
+        (hop("edge", 60), gateway("haproxy")),
+        ask("its caller was cut before", SILENT_S),
+        "haproxy's sH-- 504",
+        "says it cut; its caller had left before, as the edges show",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Path) -> None:
+    """A stream that nginx cut is a 200 in its log; to HAProxy a caller that had left is a timeout of its own."""
+    needed(name)
+    layers, asked, says, against = LIES[name]
+
+    (verdict,) = judged(World(topology(*layers), (asked,), settles_s=120), tmp_path).values()
+
+    (contradiction,) = verdict.contradictions
+    assert says in contradiction
+    assert against in contradiction
+    assert verdict.grade == "proven"
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Path) -> None:
+    """Its access log lies under its place in the chain; a second run does not add to the first one's."""
+    needed(name)
+    world = World(topology(gateway(name)), (ask("delivered", 20),), settles_s=1)
+
+    for _ in range(2):
+        play_in_person(world, scale=SCALE, logs=tmp_path)
+
+    lines = (tmp_path / f"1-{name}" / "access.log").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if '"path":"/v1/images"' in line]) == 1

@@ -202,6 +202,8 @@ def _make_logs(here: Path, kept: Path | None) -> None:
         here.mkdir()
         return
     kept.mkdir(parents=True, exist_ok=True)
+    for old in kept.glob("*.log"):  # of the run whose place this one takes
+        old.unlink()
     here.symlink_to(kept.resolve(), target_is_directory=True)
 
 
