@@ -84,6 +84,8 @@ def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:
     return {
         "worst_stall_s": None if real_s is None else round(real_s * plan.clock.scale, 3),
         "worst_stall_real_s": real_s,
+        "cpu_s": said.get("cpu_s"),
+        "peak_bytes": said.get("peak_bytes"),
         "workers": said.get("workers", []),
     }
 

@@ -60,7 +60,7 @@ class Alone:
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
-        return {"answered": self._desk.answered, "worst_stall_real_s": round(self._session.worst_stall_s, 4)}
+        return {"answered": self._desk.answered, **self._session.kept_up()}
 
 
 @dataclass
@@ -71,7 +71,7 @@ class _Hand:
     before: int = 0  # answered in earlier stages
     answered: int = 0  # answered in this one
     share: int = 0
-    worst_stall_s: float = 0.0
+    kept_up: dict[str, Any] = field(default_factory=dict)
     heard_s: float = 0.0
     lost: list[dict[str, Any]] = field(default_factory=list)
     said_last: bool = False
@@ -84,7 +84,7 @@ class _Hand:
         return {
             "worker": self.name,
             "answered": self.before + self.answered,
-            "worst_stall_real_s": self.worst_stall_s,
+            **self.kept_up,
             "lost": self.lost,
         }
 
@@ -170,7 +170,7 @@ class Master:
         if hand is None:
             return
         hand.heard_s = self._session.clock.now_s()
-        hand.worst_stall_s = max(hand.worst_stall_s, word["worst_stall_s"])
+        hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
         if word["stage"] == self._stage:
             hand.answered = word["answered"]
@@ -181,9 +181,11 @@ class Master:
         hands = list(self._hands.values())
         return {
             "answered": sum(hand.before + hand.answered for hand in hands),
-            "worst_stall_real_s": round(
-                max([self._session.worst_stall_s, *(hand.worst_stall_s for hand in hands)]), 4
+            "worst_stall_real_s": max(
+                (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
             ),
+            "cpu_s": round(sum(hand.kept_up.get("cpu_s", 0.0) for hand in hands), 2),
+            "peak_bytes": sum(hand.kept_up.get("peak_bytes", 0) for hand in hands),
             "workers": [hand.facts() for hand in hands],
         }
 
@@ -237,7 +239,7 @@ class Worker:
             {
                 "stage": self._number,
                 "answered": now.answered if now else 0,
-                "worst_stall_s": session.worst_stall_s,
+                "kept_up": session.kept_up(),
                 "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
                 "last": last,
             },
