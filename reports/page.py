@@ -78,7 +78,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(run.manifest),
-        warnings=[str(warning) for warning in run.manifest.get("warnings") or ()],
+        warnings=[str(warning) for warning in (run.summary() or {}).get("warnings", ())],
         **shown,
     )
     path = run.path / REPORT

@@ -102,7 +102,7 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     assert (fallen["grade"], summary["unattributed"]) == ("proven", 0)
     assert fallen["attempts"] >= 5
     assert summary["agreement"]["disagree"] == []
-    assert (tmp_path / "run" / "report.html").exists()
+    assert f"{name} died" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert processes(str(tmp_path)) == []
 
 

@@ -8,7 +8,7 @@ leaving, and off the way in which the gateway answered; where no timer fits, non
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from harness.chain.timers import Phase, Timer, TimerKind
 from harness.trace import names
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Layer, Topology
 
-# A timer has fired when the gateway left within these shares of its limit, before and after. Before: a tap's loop
-# may have been late to see the request. After: the gateway's may have been. `finish` warns of smaller stalls.
+# A timer has fired when the gateway left within these shares of its limit, before and after. Before: a timer is set
+# by a clock that a busy loop reads late. After: the gateway's loop may have been late to act, or a tap's to see it.
 _EARLY: Final = 0.1
 _LATE: Final = 0.5
 
@@ -132,6 +132,7 @@ class _Sides:
         self.caller_first_s: float | None = outside.attributes.get(names.FIRST_BYTE_S)
         self.status: int | None = outside.attributes.get(names.STATUS)
         self.left_s = next((event.at_s for event in outside.events if event.name == "downstream.left"), None)
+        self.asked_s: float = outside.attributes.get(names.REQUEST_SENT_S, outside.start_s)
         self.inside = inside
         self.layer = layer
         self.death = death
@@ -199,22 +200,35 @@ def _left(sides: _Sides, inside: Span, at_s: float) -> _End:
 
 def _fired(sides: _Sides, inside: Span, at_s: float) -> _Fired | None:
     """The timer that was due when the gateway left, if it answered as that timer makes it answer."""
-    if sides.layer is None:
+    running = _running(sides, inside)
+    timer = sides.layer.timers.get(running.kind) if sides.layer else None
+    if timer is None or not _answered_so(sides, running.kind, running.phase):
         return None
+    longest_s, shortest_s = at_s - running.from_s, at_s - running.to_s
+    due = longest_s >= timer.limit_s * (1 - _EARLY) and shortest_s <= timer.limit_s * (1 + _LATE)
+    return _Fired(timer, running.phase) if due else None
+
+
+class _Running(NamedTuple):
+    """The timer that ran when the gateway let go, and the instants between which it had been set."""
+
+    kind: TimerKind
+    phase: Phase
+    from_s: float
+    to_s: float
+
+
+def _running(sides: _Sides, inside: Span) -> _Running:
     has = inside.attributes
     sent_s, first_s = has.get(names.REQUEST_SENT_S), has.get(names.FIRST_BYTE_S)
     if sent_s is None:
-        kind, phase, since_s, lazy_s = TimerKind.IDLE, Phase.SEND, inside.start_s, 0.0
-    elif first_s is None:
-        kind, phase, since_s, lazy_s = TimerKind.FIRST_BYTE, Phase.WAIT, float(sent_s), 0.0
-    else:
-        since_s = float(has.get(names.LAST_BYTE_S, first_s))
-        kind, phase, lazy_s = TimerKind.IDLE, Phase.STREAM, float(has.get(names.TAP_LAZY_S, 0.0))
-    timer = sides.layer.timers.get(kind)
-    if timer is None or not _answered_so(sides, kind, phase):
-        return None
-    earliest_s = timer.limit_s * (1 - _EARLY) - lazy_s
-    return _Fired(timer, phase) if earliest_s <= at_s - since_s <= timer.limit_s * (1 + _LATE) else None
+        return _Running(TimerKind.IDLE, Phase.SEND, sides.asked_s, inside.start_s)
+    if first_s is None:
+        # It was set after the gateway had the request, and before the tap inside saw it come: on a busy machine the
+        # tap sees it late.
+        return _Running(TimerKind.FIRST_BYTE, Phase.WAIT, sides.asked_s, float(sent_s))
+    last_s = float(has.get(names.LAST_BYTE_S, first_s))
+    return _Running(TimerKind.IDLE, Phase.STREAM, last_s - float(has.get(names.TAP_LAZY_S, 0.0)), last_s)
 
 
 def _answered_so(sides: _Sides, kind: TimerKind, phase: Phase) -> bool:

@@ -37,14 +37,16 @@ def topology(name: str = "nginx") -> Topology:
 class Seen:
     """What the taps, the client and the upstream saw of one request that began at 0 s.
 
-    `caller` and `caller_s`: how the gateway's side towards its caller ended, as the tap outside saw it. `first_s`
-    and `last_s`: bytes that reached the gateway. `left_s`: when it let go of the tap inside; None where it did not.
+    `caller` and `caller_s`: how the gateway's side towards its caller ended, as the tap outside saw it. `sent_s`:
+    when the tap inside had the request. `first_s` and `last_s`: bytes that reached the gateway. `left_s`: when it
+    let go of the tap inside; None where it did not.
     """
 
     caller: UpstreamEnd = COMPLETE
     caller_s: float = LIMIT_S
     status: int | None = 504
     asked: bool = True
+    sent_s: float = 0.0
     first_s: float | None = None
     last_s: float | None = None
     left_s: float | None = LIMIT_S
@@ -109,7 +111,7 @@ class Seen:
                 self.caller_s,
             )
         one = span("nginx", 2, 1, SpanKind.HOP, up, down, at_s, tap=TapSide.INSIDE)
-        one.attributes |= {names.POSITION: 1, names.REQUEST_SENT_S: 0.0}
+        one.attributes |= {names.POSITION: 1, names.REQUEST_SENT_S: self.sent_s}
         known = {
             names.FIRST_BYTE_S: self.first_s,
             names.LAST_BYTE_S: self.last_s,
@@ -168,6 +170,10 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
     "waited as long as its limit, and answered 504": (Seen(), ("nginx", "first_byte", "wait", "proven", "")),
     "its own 504 a little late": (
         Seen(left_s=66, caller_s=66),
+        ("nginx", "first_byte", "wait", "proven", ""),
+    ),
+    "seen by the tap inside long after it had been asked": (
+        Seen(sent_s=25),
         ("nginx", "first_byte", "wait", "proven", ""),
     ),
     "told its caller before it let go": (
