@@ -22,7 +22,7 @@ from harness.run import on_signals, start_upstream
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
-from harness.watching import Books, Progress
+from harness.watching import Books, Progress, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,10 +79,15 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         while not stopped.is_set() and upstream.returncode is None and chain.look() is None:
             books.read()
             await asyncio.sleep(_LOOK_EVERY_REAL_S)
-        if fallen := chain.look():
-            died = f"{fallen.sentence}; what was recorded stands in {run_dir.path}"
-        elif upstream.returncode is not None:
+        fallen = chain.look()
+        if upstream.returncode is not None:
             died = f"{upstream.died()}; what was recorded stands in {run_dir.path}"
+    if fallen is not None:
+        attempts = run_dir.attempts()
+        died = (
+            f"{fallen.sentence}; requests begun: {len({attempt.request for attempt in attempts})}, under way then: "
+            f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
+        )
     return finish(plan, run_dir, took_s=wall_s() - began, ended_early=died)
 
 

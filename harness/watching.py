@@ -13,13 +13,13 @@ from harness.trace.generations import generation_span
 from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from harness.clock import Clock
     from harness.path.chain import RunningChain
     from harness.path.fallen import Fallen
     from harness.processes import Child
-    from harness.trace.records import SpanSink
+    from harness.trace.records import Attempt, SpanSink
 
 # Longest wait, in model seconds, for generations that run on after the last caller has gone: longer than any
 # generation of the article's profiles (p95 280 s), so that the ledger is whole in all but the rarest run.
@@ -125,7 +125,7 @@ class Watch:
         why = "; ".join(lost) or str(died)
         if fallen is not None:
             why = fallen.sentence
-            how_far += f", {self._under_way(fallen)} were under way"
+            how_far += f", {under_way(self.run_dir.attempts(), fallen)} were under way"
         if self.interrupted.is_set():
             why = "stopped by a signal"
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
@@ -143,21 +143,22 @@ class Watch:
         """Whether there is still something to put load on."""
         return self.upstream.returncode is None and self.chain.look() is None
 
-    def _under_way(self, fallen: Fallen) -> int:
-        """How many requests had an attempt under way when a layer fell."""
-        return len(
-            {
-                attempt.request
-                for attempt in self.run_dir.attempts()
-                if attempt.started_s <= fallen.at_s
-                and (attempt.ended_s is None or attempt.ended_s >= fallen.at_s - fallen.noticed_within_s)
-            }
-        )
-
     async def _look(self) -> None:
         self.books.read()
         self.show(self.progress)
         await asyncio.sleep(_POLL_REAL_S)
+
+
+def under_way(attempts: Iterable[Attempt], fallen: Fallen) -> int:
+    """How many requests had an attempt under way when a layer fell."""
+    return len(
+        {
+            attempt.request
+            for attempt in attempts
+            if attempt.started_s <= fallen.at_s
+            and (attempt.ended_s is None or attempt.ended_s >= fallen.at_s - fallen.noticed_within_s)
+        }
+    )
 
 
 def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:

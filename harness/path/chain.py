@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 from harness.chain.products import product
 from harness.path.gateways import start_gateway
-from harness.path.gateways.process import RunningGateway
 from harness.path.hop import Hop
 from harness.path.tap import taps_beside, watching
 from harness.trace.logs.in_run import folder_of
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from harness.chain.layers import Layer, Topology
     from harness.clock import Clock
     from harness.path.fallen import Fallen
+    from harness.path.gateways.process import RunningGateway
     from harness.path.tap import Tap
     from harness.trace.records import SpanSink
 
@@ -41,11 +41,6 @@ class RunningChain:
     def hops(self) -> tuple[Hop, ...]:
         """Those that are ours: the layers that are emulated, and the taps beside real ones."""
         return tuple(one for one in self.standing if isinstance(one, Hop))
-
-    @property
-    def gateways(self) -> tuple[RunningGateway, ...]:
-        """The real ones."""
-        return tuple(one for one in self.standing if isinstance(one, RunningGateway))
 
     def look(self) -> Fallen | None:
         """The layer that has fallen first, or None while all of them serve."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ from harness.chain.catalogue import overridden, preset
 from harness.chain.layers import Topology
 from harness.chain.products import PRODUCTS
 from harness.chain.timers import TimerKind
+from harness.clock import Clock, run_real
+from harness.errors import NotInstalled
+from harness.path import start_chain
+from harness.path.gateways import GATEWAYS
+from harness.path.gateways.nginx import Nginx
 from harness.trace.logs.in_run import accounts_of
 from harness.verdict.summary import judge
 from tests.path.gateways import needed
@@ -179,3 +185,24 @@ def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Pat
 
     lines = (tmp_path / f"1-{name}" / "access.log").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if '"path":"/v1/images"' in line]) == 1
+
+
+def test_a_chain_whose_gateway_is_missing_says_what_to_install_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hops that had been started are closed again."""
+    missing = type("Missing", (Nginx,), {"program": "whocut-no-such-program"})()
+    monkeypatch.setitem(GATEWAYS, "nginx", missing)
+
+    async def main() -> int:
+        with pytest.raises(NotInstalled, match="sudo apt-get install nginx-light"):
+            await start_chain(
+                topology(gateway("nginx"), hop("inner", 60)),
+                upstream=("127.0.0.1", 9),
+                clock=Clock(),
+                sink=None,
+                real_logs=tmp_path,
+            )
+        return len(asyncio.all_tasks())
+
+    assert run_real(main()) == 1

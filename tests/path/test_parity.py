@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import catalogue, overridden, preset
-from harness.chain.layers import Answer, Layer
+from harness.chain.catalogue import overridden, preset
 from harness.chain.timers import TimerKind
 from harness.clock import Clock, run_real
 from harness.errors import BadInput, ChildDied, NotInstalled
@@ -36,6 +36,9 @@ from tests.path.fakes import (
 )
 from tests.path.gateways import needed
 
+if TYPE_CHECKING:
+    from harness.chain.layers import Layer
+
 SCALE = 100.0
 LIMIT_S = 45.0  # model seconds: 450 ms of real time
 REAL_LIMIT_S = LIMIT_S / SCALE
@@ -43,40 +46,11 @@ REAL_LIMIT_S = LIMIT_S / SCALE
 pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 
 
-def haproxy() -> Layer:
-    """The catalogue's HAProxy, or as it was measured where the catalogue has none yet."""
-    if "haproxy" in catalogue():
-        return preset("haproxy")
-    fields = (("cache-control", "no-cache"), ("content-type", "text/html"))
-    return replace(
-        layer("haproxy"),
-        answers={
-            "expiry": Answer(
-                status=504,
-                reason="Gateway Time-out",
-                headers=fields,
-                body="<html><body><h1>504 Gateway Time-out</h1>\nThe server didn't respond in time.\n"
-                "</body></html>\n",
-            ),
-            "bad_gateway": Answer(
-                status=502,
-                reason="Bad Gateway",
-                headers=fields,
-                body="<html><body><h1>502 Bad Gateway</h1>\n"
-                "The server returned an invalid or incomplete response.\n</body></html>\n",
-            ),
-        },
-        closes_upstream_with_reset=True,
-        notices_abort=False,
-    )
-
-
 def emulated(name: str) -> Layer:
     """The layer with the limits of this test."""
-    found = preset("nginx") if name == "nginx" else haproxy()
     limits = {TimerKind.CONNECT: LIMIT_S, TimerKind.FIRST_BYTE: LIMIT_S, TimerKind.IDLE: LIMIT_S}
     return overridden(
-        found, {**limits, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: 10 * LIMIT_S}, "this test"
+        preset(name), {**limits, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: 10 * LIMIT_S}, "this test"
     )
 
 

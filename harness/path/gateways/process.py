@@ -28,7 +28,7 @@ _START_REAL_S: Final = 10.0
 _STOP_REAL_S: Final = 5.0
 _LOOK_REAL_S: Final = 0.01
 # From a process's end to our knowing of it: its sockets close before its parent is told.
-_NOTICED_REAL_S: Final = 0.05
+_NOTICED_REAL_S: Final = 0.1
 
 
 class Gateway(Protocol):
