@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 SCALE = 100.0
 LIMIT_S = 45.0  # model seconds: 450 ms of real time
-REAL_LIMIT_S = LIMIT_S / SCALE
 
 pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 
