@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.timers import TimerKind
 from harness.junit import Case, junit
 from harness.trace.load import Load
+from harness.trace.logs.in_run import accounts_of
 from harness.trace.rundir import JUNIT, SUMMARY, RunDir
+from harness.verdict.gateways import fired_early
 from harness.verdict.summary import Judged, judge, measured
 from harness.verdict.sweep import levels_of, recommended, sweep_figures
 
@@ -48,7 +50,9 @@ class Finished:
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     """The verdicts on a run directory, made anew from what it holds; of a sweep, its answer too."""
     attempts = run_dir.attempts()
-    judged = judge(attempts, run_dir.spans(), run_dir.ledger(), topology)
+    scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
+    accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
+    judged = judge(attempts, run_dir.spans(), run_dir.ledger(), topology, accounts)
     told = run_dir.manifest.get("sweep")
     if told:
         stages = Load.from_plain(run_dir.manifest["load"]).stages
@@ -148,6 +152,11 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
         yield (
             f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
             "load was not the one that was asked for; use more --users"
+        )
+    for layer, early_s in fired_early(judged.spans).items():
+        yield (
+            f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
+            f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:
