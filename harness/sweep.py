@@ -104,17 +104,19 @@ class Sweep:
             return (self._stage(half_way, self.gap_s or 0.0),)
         if self.gap_s is not None:
             return ()
+        known = {(stage.at_once, stage.gap_s) for stage in asked}
         return tuple(
-            self._stage(at_once, gap_s, again=True) for at_once, gap_s in to_confirm(levels, self.tolerate)
+            self._stage(at_once, gap_s, times=_AGAIN, again=(at_once, gap_s) in known)
+            for at_once, gap_s in to_confirm(levels, self.tolerate)
         )
 
-    def _stage(self, at_once: int, gap_s: float, *, again: bool = False) -> Stage:
-        told = f"-gap-{gap_s:g}s" if gap_s else "-again" if again else ""
+    def _stage(self, at_once: int, gap_s: float, *, times: int = 1, again: bool = False) -> Stage:
+        told = (f"-gap-{gap_s:g}s" if gap_s else "") + ("-again" if again else "")
         requests = self.requests or max(self.at_least, _FOR_EACH_PLACE * at_once)
         return Stage(
             name=f"{at_once}-at-once{told}",
             mix={self.mode: 1.0},
-            requests=requests * _AGAIN if again else requests,
+            requests=requests * times,
             at_once=at_once,
             gap_s=gap_s,
             heeds_retry_after=True,

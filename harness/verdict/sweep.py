@@ -203,17 +203,26 @@ def to_confirm(levels: Sequence[Level], tolerate: float) -> tuple[tuple[int, flo
     """What to ask next, as (at once, gap); nothing when the answer stands.
 
     First the knee once more, as it may have been luck. Then the two levels beyond it with a gap: the longest
-    Retry-After heard at the first of them. Nothing where no level broke, or where no gap can help.
+    Retry-After heard at the first of them. Their knee, too, is asked once more, and the level beyond that one with
+    the gap, until one breaks. Nothing where no level broke, or where no gap can help.
     """
-    knee = knee_of(levels, tolerate)
-    beyond = [level for level in levels if level.concurrency > (knee or 0)]
-    if not beyond or any(level.gap_s for level in levels):
+    if all(level.keeps(tolerate) for level in levels):
         return ()
-    at_knee = [level for level in levels if level.concurrency == knee]
-    if at_knee and at_knee[0].stages == 1:
-        return ((at_knee[0].concurrency, 0.0),)
-    gap_s = math.ceil(max(beyond[0].waits_s, default=0.0))
-    if beyond[0].no_money or not 0 < gap_s <= LONGEST_GAP_S:
+    knee = knee_of(levels, tolerate)
+    at_knee = next(
+        (kept[-1] for kept in _kept(levels, tolerate) if kept and kept[-1].concurrency == knee), None
+    )
+    if at_knee is not None and at_knee.stages == 1:
+        return ((at_knee.concurrency, at_knee.gap_s),)
+    beyond = [level for level in levels if level.concurrency > (knee or 0)]
+    tried = {level.gap_s for level in levels}
+    if len(tried) > 1:
+        with_gap = {level.concurrency for level in levels if level.gap_s == max(tried)}
+        return tuple(
+            (level.concurrency, max(tried)) for level in beyond[:1] if level.concurrency not in with_gap
+        )
+    gap_s = math.ceil(max(beyond[0].waits_s, default=0.0)) if beyond else 0
+    if not 0 < gap_s <= LONGEST_GAP_S or beyond[0].no_money:
         return ()
     return tuple((level.concurrency, float(gap_s)) for level in beyond[:2])
 

@@ -248,7 +248,7 @@ def test_a_second_load_asks_what_the_first_has_not_and_accounts_for_both(run_dir
     assert sorted(seen) == [f"stream-{n:04d}" for n in range(1, 6)]
     both = run_dir.generator() or {}
     assert (both["answered"], both["worst_stall_real_s"]) == (12, 9.5)
-    assert both["cpu_s"] > 1000.0
+    assert both["cpu_s"] >= 1000.0
     assert both["peak_bytes"] > 1
 
 

@@ -13,6 +13,9 @@ import pytest
 from harness.errors import BadInput
 from harness.scenario import SCENARIOS
 from harness.sweep import Sweep, levels_to, parse_levels, parse_tolerate
+from harness.trace.load import Load
+from harness.trace.records import Attempt, Outcome
+from harness.trace.rundir import ATTEMPTS, LineFile, RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,3 +145,23 @@ def test_every_level_is_asked_at_least_three_times_a_place() -> None:
 
     assert [stage.requests for stage in stages] == [30, 60]
     assert all(stage.heeds_retry_after and stage.quiet_s == 60 for stage in stages)
+
+
+def test_what_is_asked_again_has_a_name_of_its_own(tmp_path: Path) -> None:
+    """Or two requests of one name would be one."""
+    asked = Sweep(mode="plain", tolerate=0.01, at_least=30)
+    stages = [*asked.stages((1, 2)), asked._stage(1, 2.0, times=2)]
+    load = Load(base_url="", stages=tuple(stages), users=2, seed=7, partial_images=2, upstream_control=None)
+    run_dir = RunDir.create(tmp_path / "run", {"epoch_unix_s": 1.8e9, "load": load.to_plain()})
+    with LineFile(run_dir.path / ATTEMPTS) as file:
+        for stage, status in zip(stages, (429, 429, 200), strict=True):
+            outcome = Outcome.DELIVERED if status == 200 else Outcome.REJECTED
+            one = Attempt(
+                request=stage.name, number=1, mode=stage.name, trace_id=stage.name, span_id=stage.name, user=1,
+                started_s=0.0, ended_s=20.0, status=status, outcome=outcome, retry_after_s=2.0,
+            )  # fmt: skip
+            file.write_json(one)
+
+    (again,) = asked.then(run_dir)
+
+    assert (again.name, again.at_once, again.gap_s, again.requests) == ("1-at-once-gap-2s-again", 1, 2.0, 60)

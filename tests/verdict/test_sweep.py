@@ -158,7 +158,17 @@ def test_plateau(rates: dict[int, float], plateau: int | None) -> None:
         pytest.param([level(1, stages=2), level(2, 9, waits_s=None)], (), id="a 429 without a Retry-After"),
         pytest.param([level(1, stages=2), level(2, 9, waits_s=3600.0)], (), id="a closed door"),
         pytest.param([level(1, 40, no_money=40)], (), id="no money"),
-        pytest.param([level(3, stages=2), level(5, 4), level(5, gap_s=2.0)], (), id="the gap was tried"),
+        pytest.param(
+            [level(3, stages=2), level(5, 4), level(5, gap_s=2.0)],
+            ((5, 2.0),),
+            id="the gap's knee may be luck",
+        ),
+        pytest.param(
+            [level(3, stages=2), level(5, 4), level(5, gap_s=2.0, stages=2), level(8, 9)],
+            ((8, 2.0),),
+            id="the gap carries on",
+        ),
+        pytest.param([level(3, stages=2), level(5, 4), level(5, 3, gap_s=2.0)], (), id="the gap is no use"),
     ],
 )
 def test_what_is_asked_again(levels: list[Level], asked: tuple[tuple[int, float], ...]) -> None:
