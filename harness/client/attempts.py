@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Layer
     from harness.client.asking import Asking
+    from harness.client.spending import Permit
     from harness.clock import Clock
     from harness.trace.records import SpanSink
 
@@ -58,6 +59,7 @@ class AttemptWatch:
     method: str
     path: str
     limits_s: Mapping[str, float | None] = field(default_factory=dict)
+    permit: Permit | None = None
     record: Attempt = field(init=False)
     _body: JsonBody | EventBody | None = None
     _readable: bool = True
@@ -145,6 +147,9 @@ class AttemptWatch:
         if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
             record.headers = self._headers
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
+        if self.permit is not None:
+            body = self._body
+            self.permit.settle(record, body.usage if body else None, body.error if body else None)
         self.sinks.attempts(record)
         self.sinks.spans(self._span(upstream))
 
