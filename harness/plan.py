@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.plain import topology_to_plain
+from harness.trace.records import new_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from harness.chain.layers import Topology
     from harness.chain.want import Want
     from harness.clock import Clock, ClockSpec
+    from harness.trace.load import Stage
 
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
@@ -28,24 +30,30 @@ class Plan:
     topology: Topology
     clock: ClockSpec
     users: int
-    requests: int
-    modes: tuple[str, ...]
+    stages: tuple[Stage, ...]
     seed: int
     out: Path
     replace: bool = False
     port: int = 0
     partial_images: int = 2
+    processes: int = 1
     otlp_port: int | None = None
     upstream: Mapping[str, Any] = field(default_factory=dict)
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
 
+    @property
+    def asked(self) -> int:
+        """Requests of all stages."""
+        return sum(stage.requests for stage in self.stages)
+
 
 def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
     """Everything that is needed to judge the run anywhere, and to run it again."""
     return {
         "whocut": metadata.version("whocut"),
+        "run": new_trace_id(),
         "scenario": plan.scenario.stem,
         "chain": plan.topology.name,
         "topology": topology_to_plain(plan.topology),

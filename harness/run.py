@@ -10,7 +10,8 @@ import asyncio
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -23,19 +24,43 @@ from harness.plan import manifest_of
 from harness.processes import Child
 from harness.trace import export
 from harness.trace.export import FileExporter
+from harness.trace.load import Load as LoadOrders
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import LEDGER, SPANS, UPSTREAM, RunDir, SpanWriter, write_json
-from harness.watching import DRAIN_S, Books, Progress, Watch
+from harness.watching import DRAIN_S, Books, ForeignLoad, Load, Progress, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from harness.finish import Finished
     from harness.plan import Plan
 
 
-async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
-    """Do the main job; returns when everything is written, also after a Ctrl-C or the death of a process.
+@dataclass
+class Standing:
+    """Everything that stands around a load: the upstream, the chain, the books; and what shows how far it is."""
+
+    plan: Plan
+    clock: Clock
+    run_dir: RunDir
+    upstream: Child
+    watch: Watch
+    progress: Progress
+    began_s: float
+    exporter: FileExporter | None
+    ended_early: str | None = field(default=None)
+
+    def finish(self) -> Finished:
+        """Judge and report, when everything has ended."""
+        self.progress.stage = "judging"
+        self.watch.show(self.progress)
+        lost = _end_export(self.exporter)
+        took_s = wall_s() - self.began_s
+        return finish(self.plan, self.run_dir, took_s=took_s, ended_early=self.ended_early, lost=lost)
+
+
+async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], None]) -> Standing:
+    """Start what stands around a load; the stack ends it.
 
     Raises:
         BadInput: the run directory cannot be used.
@@ -44,36 +69,61 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
-    progress = Progress(asked=plan.requests * len(plan.modes))
+    progress = Progress(asked=plan.asked)
     interrupted = asyncio.Event()
     on_signals(interrupted.set)
-    async with AsyncExitStack() as stack:
-        spans = SpanWriter(run_dir)
-        stack.callback(spans.close)
-        books = Books(run_dir, progress, spans)
-        stack.callback(books.close)
-        if plan.otlp_port is not None:
-            receiver = await receive_into(run_dir, port=plan.otlp_port)
-            stack.push_async_callback(receiver.close)
-        exporter = _start_export(run_dir)
-        upstream, port = await start_upstream(plan, clock, run_dir)
-        stack.push_async_callback(upstream.stop)
-        chain = await start_chain(
-            plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
-        )
-        stack.push_async_callback(chain.close)
-        _tell_the_load(run_dir, plan, chain.base_url, port)
-        load = await _start_load(plan, run_dir)
-        stack.push_async_callback(load.stop)
+    spans = SpanWriter(run_dir)
+    stack.callback(spans.close)
+    books = Books(run_dir, progress, spans)
+    stack.callback(books.close)
+    if plan.otlp_port is not None:
+        receiver = await receive_into(run_dir, port=plan.otlp_port)
+        stack.push_async_callback(receiver.close)
+    exporter = _start_export(run_dir)
+    upstream, port = await start_upstream(plan, clock, run_dir)
+    stack.push_async_callback(upstream.stop)
+    chain = await start_chain(
+        plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
+    )
+    stack.push_async_callback(chain.close)
+    _tell_the_load(run_dir, plan, chain.base_url, port)
+    watch = Watch(run_dir, upstream, books, progress, show, interrupted)
+    return Standing(plan, clock, run_dir, upstream, watch, progress, began, exporter)
 
-        watch = Watch(run_dir, upstream, books, progress, show, interrupted)
-        ended_early = await watch.load(load)
-        await watch.drain(clock)
-    progress.stage = "judging"
-    show(progress)
-    lost = _end_export(exporter)
-    took_s = wall_s() - began
-    return finish(plan, run_dir, took_s=took_s, ended_early=ended_early, lost=lost)
+
+async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
+    """Do the main job; returns when everything is written, also after a Ctrl-C or the death of a process.
+
+    Raises:
+        BadInput: the run directory cannot be used, or the load refused what was asked of it.
+        CouldNotRun: a port is taken, or a process could not start.
+    """
+    async with AsyncExitStack() as stack:
+        standing = await stand(stack, plan, show)
+        load = await _start_load(plan, standing.run_dir)
+        stack.push_async_callback(load.stop)
+        await _until_over(standing, load)
+    return standing.finish()
+
+
+async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
+    """The main job around a load that somebody else makes; its end is the end of our standard input.
+
+    Raises:
+        BadInput: the run directory cannot be used.
+        CouldNotRun: a port is taken, or a process could not start.
+    """
+    async with AsyncExitStack() as stack:
+        standing = await stand(stack, plan, lambda _: None)
+        load = await ForeignLoad.start()
+        ready(standing.run_dir)
+        await _until_over(standing, load)
+    return standing.finish()
+
+
+async def _until_over(standing: Standing, load: Load) -> None:
+    standing.ended_early = await standing.watch.load(load)
+    await standing.watch.drain(standing.clock)
 
 
 def _start_export(run_dir: RunDir) -> FileExporter | None:
@@ -97,16 +147,16 @@ def _end_export(exporter: FileExporter | None) -> str | None:
 
 
 def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: int) -> None:
-    run_dir.manifest["load"] = {
-        "base_url": base_url,
-        "modes": list(plan.modes),
-        "requests": plan.requests,
-        "users": plan.users,
-        "seed": plan.seed,
-        "partial_images": plan.partial_images,
-        "upstream_control": f"http://127.0.0.1:{upstream_port}/_mock",
-        "upstream_in": {mode: dict(changes) for mode, changes in plan.upstream_in.items()},
-    }
+    load = LoadOrders(
+        base_url=base_url,
+        stages=plan.stages,
+        users=plan.users,
+        seed=plan.seed,
+        partial_images=plan.partial_images,
+        upstream_control=f"http://127.0.0.1:{upstream_port}/_mock",
+        upstream_in={mode: dict(changes) for mode, changes in plan.upstream_in.items()},
+    )
+    run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()
 
 
@@ -144,6 +194,8 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         "--exit-code-on-error",
         "0",
     ]
+    if plan.processes > 1:
+        arguments += ["--processes", str(plan.processes)]
     return await Child.start(
         "load generator",
         arguments,
@@ -160,12 +212,13 @@ def on_signals(stop: Callable[[], None]) -> None:
             loop.add_signal_handler(number, stop)
 
 
-def main_loop(plan: Plan, show: Callable[[Progress], None]) -> Finished:
+def main_loop(job: Coroutine[Any, Any, Finished]) -> Finished:
     """Run the job on a loop of its own.
 
     Raises:
         CouldNotRun: this platform is not supported.
     """
     if sys.platform == "win32":
+        job.close()
         raise CouldNotRun("whocut runs on Linux and macOS; use WSL on Windows")
-    return run_real(run(plan, show))
+    return run_real(job)

@@ -8,6 +8,8 @@ it starts stands in one literal at the top of the file::
         "modes": {"plain": "one answer at the end", "stream": "partial images"},
         "run": ["plain"],                           # the modes to run unless --mode says otherwise; default: all
         "users": 20, "requests": 60,                # at the same time; images asked for, in each mode
+        "arrivals": "30/min",                       # open arrivals; default: closed, each user one after the other
+        "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, in proportion, not one after another
         "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
         "upstream_in": {"stream": {…}},             # changes to them while one mode runs
         "want": ["delivered>=0.99"],                # thresholds; --want adds to them
@@ -18,12 +20,16 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import scenarios
 from harness.errors import BadFile, BadInput, nearest
+from harness.trace.load import Arrivals, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SCENARIOS = Path(scenarios.__file__).parent
 CHAINS = SCENARIOS / "chains"
@@ -44,6 +50,8 @@ class Scenario(BaseModel):
     modes: dict[str, str] = PLAIN_MODES
     run: list[str] = []
     clock: str = "scaled:100"
+    arrivals: str = "closed"
+    mix: dict[str, Annotated[float, Field(gt=0)]] = {}
     users: int = Field(default=20, ge=1)
     requests: int = Field(default=60, ge=1)
     partial_images: int = Field(default=2, ge=0, le=3)
@@ -54,7 +62,16 @@ class Scenario(BaseModel):
     @property
     def default_modes(self) -> tuple[str, ...]:
         """What runs unless somebody says otherwise."""
-        return tuple(self.run or self.modes)
+        return tuple(self.run or self.mix or self.modes)
+
+    def stages(self, modes: Sequence[str], requests: int, arrivals: Arrivals | None) -> tuple[Stage, ...]:
+        """One stage for each mode; or, where the scenario mixes them, one for all."""
+        if self.mix:
+            mix = {mode: self.mix.get(mode, 1.0) for mode in modes}
+            return (Stage(name="mix", mix=mix, requests=requests, arrivals=arrivals),)
+        return tuple(
+            Stage(name=mode, mix={mode: 1.0}, requests=requests, arrivals=arrivals) for mode in modes
+        )
 
 
 def shipped_scenarios() -> dict[str, Path]:

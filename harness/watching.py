@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from harness.errors import BadInput, ChildDied
 from harness.trace.follow import Follower
 from harness.trace.generations import generation_span
 from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir
@@ -35,6 +37,52 @@ class Progress:
     settled: int = 0
 
 
+class Load(Protocol):
+    """Whoever makes the load: a process of ours, or somebody else's."""
+
+    @property
+    def returncode(self) -> int | None:
+        """How it ended; None while it goes on."""
+
+    async def stop(self) -> None:
+        """End it."""
+
+    def died(self) -> ChildDied:
+        """The error for an end that came before all was answered."""
+
+
+class ForeignLoad:
+    """A load that is not ours: it lives as long as our standard input."""
+
+    def __init__(self) -> None:
+        self.returncode: int | None = None
+        self._listening: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls) -> ForeignLoad:
+        """Listen for the end of the standard input; what is written there means nothing."""
+        load = cls()
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        load._listening = loop.create_task(load._until_the_end(reader))
+        return load
+
+    async def _until_the_end(self, reader: asyncio.StreamReader) -> None:
+        while await reader.read(4096):
+            pass
+        self.returncode = 0
+
+    async def stop(self) -> None:
+        """It ends when its maker says so; here nobody listens any more."""
+        if self._listening is not None:
+            self._listening.cancel()
+
+    def died(self) -> ChildDied:
+        """Its maker ended it before all was answered."""
+        return ChildDied("the load ended")
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Looks at everything ten times a second until it is over, however it ends."""
@@ -46,23 +94,31 @@ class Watch:
     show: Callable[[Progress], None]
     interrupted: asyncio.Event
 
-    async def load(self, load: Child) -> str | None:
-        """Until the load generator has ended; why it ended before its work was done, or None."""
+    async def load(self, load: Load) -> str | None:
+        """Until the load has ended; why it ended before its work was done, or None.
+
+        Raises:
+            BadInput: the load refused what was asked of it.
+        """
         self.progress.stage = "under load"
         while load.returncode is None and self.upstream.returncode is None and not self.interrupted.is_set():
             await self._look()
-        died = next((child.died() for child in (self.upstream, load) if child.returncode is not None), None)
+        died = next((part.died() for part in (self.upstream, load) if part.returncode is not None), None)
         if load.returncode is None:
             self.progress.stage = "stopping"
             self.show(self.progress)
             await load.stop()
         self.books.read()
-        answered = (self.run_dir.generator() or {}).get("answered")
+        generator = self.run_dir.generator() or {}
+        if "refused" in generator:
+            raise BadInput(generator["refused"])
+        answered = generator.get("answered")
         if answered == self.progress.asked:
             return None
         begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
         how_far = begun if answered is None else f"{answered} of {self.progress.asked} requests were answered"
-        why = "stopped by a signal" if self.interrupted.is_set() else str(died)
+        lost = [_lost(worker, loss) for worker in generator.get("workers", ()) for loss in worker["lost"]]
+        why = "stopped by a signal" if self.interrupted.is_set() else "; ".join(lost) or str(died)
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
     async def drain(self, clock: Clock) -> None:
@@ -78,6 +134,13 @@ class Watch:
         self.books.read()
         self.show(self.progress)
         await asyncio.sleep(_POLL_REAL_S)
+
+
+def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:
+    return (
+        f"worker {worker['worker']} was last heard of at {loss['last_heard_s']:g} s, with "
+        f"{loss['share'] - loss['answered']} of its {loss['share']} requests of {loss['stage']} unanswered"
+    )
 
 
 class Books:

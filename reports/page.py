@@ -36,9 +36,8 @@ _TOLD = (
     ("scenario", "Scenario"),
     ("chain", "Chain"),
     ("clock.written", "Clock"),
-    ("load.modes", "Modes"),
     ("load.users", "Users"),
-    ("load.requests", "Requests in each mode"),
+    ("load.stages", "Stages"),
     ("load.partial_images", "Partial images"),
     ("seed", "Seed"),
     ("command", "Command"),
@@ -224,17 +223,28 @@ def _at(manifest: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _plain(key: str, value: object) -> str:
+def _plain(key: str, value: Any) -> str:
     """A value as people read it; whatever looks like a key is left out."""
     if value is None:
         return ""
-    if isinstance(value, dict):
+    if key == "load.stages":
+        text = "; ".join(_stage(stage) for stage in value)
+    elif isinstance(value, dict):
         text = ", ".join(f"{name} {inner}" for name, inner in value.items())
     elif isinstance(value, list | tuple):
         text = shlex.join(["whocut", *map(str, value)]) if key == "command" else ", ".join(map(str, value))
     else:
         text = str(value)
     return _KEY_LIKE.sub(r"\1\2…", text)
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    who = ", ".join(f"{share:.0%} {mode}" for mode, share in stage["mix"].items())
+    words = f"{stage['requests']} requests {stage['name'] if len(stage['mix']) == 1 else who}"
+    if stage["at_once"]:
+        words += f", {stage['at_once']} at once"
+    arrivals = stage["arrivals"]
+    return words + (f", {arrivals['kind']} arrivals, {arrivals['per_s'] * 60:g} a minute" if arrivals else "")
 
 
 def _duration(seconds: float | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gevent.lock import BoundedSemaphore
 
@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Lets `at_once` users through; each holds its place for `gap_s` model seconds more when it is done."""
+    """Lets `at_once` users through; each holds its place for `gap_s` model seconds more when it is done.
+
+    It counts the users of its own process only; `made` says how many gates a scenario has.
+    """
+
+    made: ClassVar[int] = 0
 
     def __init__(self, at_once: int, gap_s: float) -> None:
+        Gate.made += 1
         self._places = BoundedSemaphore(at_once)
         self._gap_s = gap_s
 

@@ -7,32 +7,25 @@ are for watching only.
 
 from __future__ import annotations
 
-import os
-import signal
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-import gevent
-import gevent.event
-from locust import User, constant, events, task
+from locust import User, constant, task
 from locust.exception import StopUser
 
 from harness.client.asking import Asking, asking_for
-from harness.clock.clock import wall_s
 from harness.trace import names
 from harness.trace.records import Outcome, Span, SpanKind
-from scenarios.plan import Order, orders
-from scenarios.session import Session
+from scenarios import locust_hooks
+from scenarios.locust_hooks import DESK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import openai
 
     from harness.chain.layers import Upstream
     from scenarios.gate import Gate
-
-_STALL_EVERY_S = 0.02
+    from scenarios.plan import Order
+    from scenarios.session import Session
 
 
 def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
@@ -47,7 +40,7 @@ def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
 
 
 class ImageUser(User):
-    """Takes orders from the plan until there are none left."""
+    """Takes orders from the desk until there are none left."""
 
     abstract = True
     wait_time = constant(0)
@@ -63,17 +56,30 @@ class ImageUser(User):
     @task
     def take_an_order(self) -> None:
         """Make the next request of the plan."""
-        order = PLAN.take()
-        if order is None:
+        taken = DESK.take()
+        if taken is None:
             raise StopUser
-        asking = Asking(request=order.request, mode=order.mode, user=self.number)
-        due_s = self.session.clock.now_s()
+        round_, order = taken
+        clock = self.session.clock
+        due_s = None if order.due_s is None else round_.began_s + order.due_s
+        if due_s is not None:
+            DESK.wait_until(due_s, clock)
+        now_s = clock.now_s()
+        asking = Asking(
+            request=order.request,
+            mode=order.label,
+            user=self.number,
+            due_s=now_s if due_s is None else due_s,
+            dispatched_s=now_s,
+        )
         gate = self.before(order)
-        with gate.through(self.session.clock) if gate else nullcontext(), asking_for(asking):
-            self._ask_and_write_down(order, asking, due_s)
-        PLAN.done()
+        with gate.through(clock) if gate else nullcontext(), asking_for(asking):
+            if DESK.closed.is_set():
+                raise StopUser
+            self._ask_and_write_down(order, asking)
+        round_.done()
 
-    def _ask_and_write_down(self, order: Order, asking: Asking, due_s: float) -> None:
+    def _ask_and_write_down(self, order: Order, asking: Asking) -> None:
         error: BaseException | None = None
         try:
             self.ask(self._client(order.mode), order)
@@ -86,7 +92,7 @@ class ImageUser(User):
             error = raised
             raise
         finally:
-            self._write_down(asking, due_s, error)
+            self._write_down(asking, error)
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""
@@ -111,8 +117,9 @@ class ImageUser(User):
             self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode))
         return self.clients[mode]
 
-    def _write_down(self, asking: Asking, started_s: float, error: BaseException | None) -> None:
+    def _write_down(self, asking: Asking, error: BaseException | None) -> None:
         ended_s = self.session.clock.now_s()
+        started_s = ended_s if asking.due_s is None else asking.due_s
         last = asking.attempts[-1] if asking.attempts else None
         outcome = last.outcome if last else Outcome.CENSORED
         self.session.spans(
@@ -145,89 +152,4 @@ class ImageUser(User):
         )
 
 
-class Plan:
-    """The orders still to be made, shared by all users of this process.
-
-    One mode at a time: the next begins when the last answer of the one before has come, so that no mode is
-    measured with the rest of another under way.
-    """
-
-    def __init__(self) -> None:
-        self._modes: Iterator[str] = iter(())
-        self._orders: Iterator[Order] = iter(())
-        self._session: Session | None = None
-        self._open = 0
-        self._answered_all = gevent.event.Event()
-        self.answered = 0
-        self.finished = gevent.event.Event()
-
-    def fill(self, session: Session) -> None:
-        """Take the orders of a session, and enter its first mode."""
-        self._session = session
-        self._modes = iter(session.load.modes)
-        self._next_mode()
-
-    def take(self) -> Order | None:
-        """The next order; waits for the end of a mode; None when nothing is left."""
-        while not self.finished.is_set():
-            order = next(self._orders, None)
-            if order is not None:
-                return order
-            self._answered_all.wait()
-        return None
-
-    def done(self) -> None:
-        """One order has been answered, one way or the other."""
-        self._open -= 1
-        self.answered += 1
-        if self._open == 0:
-            self._next_mode()
-
-    def _next_mode(self) -> None:
-        assert self._session is not None
-        mode = next(self._modes, None)
-        waiting, self._answered_all = self._answered_all, gevent.event.Event()
-        if mode is None:
-            self.finished.set()
-        else:
-            self._session.enter(mode)
-            load = self._session.load
-            self._open = load.requests
-            self._orders = orders(mode, load.requests, load.seed)
-        waiting.set()
-
-
-PLAN = Plan()
-
-
-@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's hooks carry no types
-def _start(environment: object, **_: object) -> None:
-    session = Session.from_environment()
-    ImageUser.session = session
-    PLAN.fill(session)
-    gevent.spawn(_watch_the_hub, session)
-    gevent.spawn(_quit_when_finished, environment)
-
-
-@events.quitting.add_listener  # type: ignore[untyped-decorator]  # as above
-def _stop(**_: object) -> None:
-    if hasattr(ImageUser, "session"):
-        ImageUser.session.close(answered=PLAN.answered)
-
-
-def _watch_the_hub(session: Session) -> None:
-    """A greenlet that only sleeps: by how much it wakes too late is by how much all others do.
-
-    It also notices that the harness that started this process has gone, and then ends the load.
-    """
-    parent = os.getppid()
-    while os.getppid() == parent:
-        before = wall_s()
-        gevent.sleep(_STALL_EVERY_S)
-        session.stalled(wall_s() - before - _STALL_EVERY_S)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _quit_when_finished(environment: object) -> None:
-    PLAN.finished.wait()
-    environment.runner.quit()  # type: ignore[attr-defined]  # Locust hands its Environment untyped
+locust_hooks.install(ImageUser)

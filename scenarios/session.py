@@ -1,14 +1,15 @@
-"""One load process: what it was told (the run's manifest), where it writes, and how well it kept up.
+"""The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
 
-`whocut run` names the run directory in the environment variable ``WHOCUT_RUN``. The key for the endpoint comes
-from ``OPENAI_API_KEY`` and goes nowhere but into the request.
+A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
+which appends them. The key for the endpoint comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
 """
 
 from __future__ import annotations
 
 import os
+import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,8 +20,18 @@ from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
 from harness.clock import Clock
 from harness.clock.clock import pause
-from harness.errors import BadInput
-from harness.trace.rundir import ATTEMPTS, GENERATOR, LineFile, RunDir, SpanWriter, attempt_row, write_json
+from harness.errors import WhocutError
+from harness.trace.load import Load
+from harness.trace.rundir import (
+    ATTEMPTS,
+    GENERATOR,
+    SPANS,
+    LineFile,
+    RunDir,
+    SpanWriter,
+    attempt_row,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,77 +39,98 @@ if TYPE_CHECKING:
     import openai
 
     from harness.chain.layers import Topology
+    from harness.trace.load import Stage
     from harness.trace.records import Attempt, SpanSink
 
-RUN_VARIABLE = "WHOCUT_RUN"
 KEY_VARIABLE = "OPENAI_API_KEY"
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the load process was told to do."""
+class Posted:
+    """Lines kept until somebody takes them away: the files of a process that has no run directory."""
 
-    base_url: str
-    modes: tuple[str, ...]
-    requests: int
-    users: int
-    seed: int
-    partial_images: int
-    upstream_control: str
-    upstream_in: Mapping[str, Mapping[str, Any]]
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def write(self, lines: bytes) -> None:
+        """Keep bytes that end in a newline."""
+        self._lines.append(lines)
+
+    def write_json(self, row: object) -> None:
+        """Keep one row."""
+        self.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+    def take(self) -> bytes:
+        """Everything kept since the last time."""
+        lines, self._lines = self._lines, []
+        return b"".join(lines)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
 
 
 class Session:
-    """The run directory as the load process uses it."""
+    """The run directory as the load process uses it; `posted` is where lines go on a machine that has none."""
 
-    def __init__(self, run: RunDir) -> None:
-        load = dict(run.manifest["load"])
-        load["modes"] = tuple(load["modes"])
-        self.load = Load(**load)
+    def __init__(self, run: RunDir, posted: Mapping[str, Posted] | None = None) -> None:
+        self.run = run
+        self.load = Load.from_plain(run.manifest["load"])
         self.topology: Topology = topology_from_plain(run.manifest["topology"])
-        clock = run.manifest["clock"]
-        self.clock = Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
+        self.posted = posted or {}
+        self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
         self._behaviour: dict[str, Any] | None = None
-        self._run = run
-        self._attempts = LineFile(run.path / ATTEMPTS)
-        self._spans = SpanWriter(run)
+        self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
+        self._spans = SpanWriter(run, self.posted.get(SPANS))
         prime()
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """The session `whocut run` prepared.
+    def here(cls, path: Path) -> Self:
+        """On the machine of the run directory.
 
         Raises:
-            BadInput: nobody prepared one.
+            BadInput: there is none, or it is not a run's.
         """
-        path = os.environ.get(RUN_VARIABLE)
-        if not path:
-            raise BadInput(f"{RUN_VARIABLE} names no run directory; start this scenario with `whocut run`")
-        return cls(RunDir.open(Path(path)))
+        return cls(RunDir.open(path))
+
+    @classmethod
+    def told(cls, path: str, manifest: dict[str, Any], master_host: str) -> Self:
+        """As a master tells its worker: here if the directory is this very run's, posted otherwise."""
+        mine = RunDir(Path(path), manifest)
+        with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
+            if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
+                return cls(mine)
+        load = manifest["load"]
+        load["base_url"] = load["base_url"].replace("//0.0.0.0:", f"//{master_host}:")
+        return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()})
 
     @property
     def spans(self) -> SpanSink:
         """Where spans go."""
         return self._spans
 
-    def enter(self, mode: str) -> None:
-        """Put the upstream into the state its scenario wants while one mode runs.
+    def enter(self, stage: Stage) -> None:
+        """Put the upstream into the state its scenario wants while one stage runs.
 
         First the generations that nobody waits for any more must have ended: they would take their places in the
-        next mode's account. Then every setting is sent, so that nothing of the mode before is left.
+        next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
+        that has gone is no matter here: whoever watches the run says so.
         """
-        until_s = self.clock.now_s() + _PATIENCE_S
-        while orjson.loads(self._control("health"))["running"] and self.clock.now_s() < until_s:
-            pause(_LOOK_EVERY_REAL_S)
-        if not self.load.upstream_in:
+        if self.load.upstream_control is None:
             return
-        if self._behaviour is None:
-            self._behaviour = orjson.loads(self._control("behaviour"))
-        changed = _merged(self._behaviour, self.load.upstream_in.get(mode, {}))
-        self._control("behaviour", orjson.dumps(changed))
+        try:
+            until_s = self.clock.now_s() + _PATIENCE_S
+            while orjson.loads(self._control("health"))["running"] and self.clock.now_s() < until_s:
+                pause(_LOOK_EVERY_REAL_S)
+            if not self.load.upstream_in:
+                return
+            if self._behaviour is None:
+                self._behaviour = orjson.loads(self._control("behaviour"))
+            changed = _merged(self._behaviour, self.load.upstream_in.get(stage.mode or "", {}))
+            self._control("behaviour", orjson.dumps(changed))
+        except urllib.error.URLError:
+            return
 
     def _control(self, door: str, body: bytes | None = None) -> bytes:
         """Look at the mock, or change it; it listens on the loopback only."""
@@ -123,13 +155,27 @@ class Session:
     def _write_attempt(self, attempt: Attempt) -> None:
         self._attempts.write_json(attempt_row(attempt))
 
+    def append(self, lines: Mapping[str, bytes]) -> None:
+        """Write down what a process elsewhere has posted, file by file."""
+        for name in (ATTEMPTS, SPANS):
+            if lines.get(name):
+                with LineFile(self.run.path / name) as file:
+                    file.write(lines[name])
+
     def stalled(self, real_s: float) -> None:
         """The generator's own loop was late by this much."""
         self.worst_stall_s = max(self.worst_stall_s, real_s)
 
-    def close(self, **facts: Any) -> None:
-        """Write how well this process kept up. Its files stay open: killed greenlets may still have a word."""
-        write_json(self._run.path / GENERATOR, {"worst_stall_real_s": round(self.worst_stall_s, 4), **facts})
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""
+        write_json(self.run.path / GENERATOR, dict(facts))
+
+
+def _clock(run: RunDir, *, here: bool) -> Clock:
+    clock = run.manifest["clock"]
+    if here:
+        return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
+    return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

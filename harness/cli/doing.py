@@ -16,9 +16,11 @@ from harness.cli.app import EXIT_COULD_NOT_RUN, EXIT_FINDING, JsonFlag, app, fai
 from harness.clock import parse_clock
 from harness.errors import BadInput, nearest
 from harness.show import ShowProgress, print_summary
+from harness.trace.load import parse_arrivals
 
 if TYPE_CHECKING:
     from harness.finish import Finished
+    from harness.trace.rundir import RunDir
 
 
 @app.command()
@@ -61,6 +63,16 @@ def run(
     want: Annotated[
         list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
     ] = None,
+    arrivals: Annotated[
+        str | None,
+        typer.Option(
+            help="closed, or open arrivals in model time: 30/min, even:2/s. Default: the scenario's."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
+    ] = 1,
+    stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
@@ -68,7 +80,8 @@ def run(
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
     from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
-    from harness.run import main_loop  # noqa: PLC0415
+    from harness.run import main_loop, stand_for  # noqa: PLC0415
+    from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
 
     path = find_scenario(scenario)
@@ -80,27 +93,41 @@ def run(
                 f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
             )
     topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
+    if arrivals is not None:
+        open_or_closed = parse_arrivals(arrivals)
     plan = Plan(
         scenario=path,
         topology=topology,
         clock=parse_clock(clock or told.clock),
         users=users or told.users,
-        requests=requests or told.requests,
-        modes=modes,
+        stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
         out=out or Path("runs") / f"{path.stem}-{topology.name}",
         replace=force or out is None,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
+        processes=processes,
         otlp_port=otlp,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
+    if stand:
+        _report(main_loop(stand_for(plan, _say_ready)), as_json=as_json)
+        return
     with ShowProgress(Console(stderr=True)) as progress:
-        finished = main_loop(plan, progress.show)
+        finished = main_loop(do_run(plan, progress.show))
     _report(finished, as_json=as_json)
+
+
+def _say_ready(run_dir: RunDir) -> None:
+    """One line for whoever makes the load: where the manifest says what to do."""
+    sys.stdout.buffer.write(
+        orjson.dumps({"run_dir": str(run_dir.path.resolve())}, option=orjson.OPT_APPEND_NEWLINE)
+    )
+    sys.stdout.buffer.flush()
 
 
 def _report(finished: Finished, *, as_json: bool) -> None:
@@ -160,8 +187,7 @@ def up(
         topology=topology,
         clock=parse_clock(clock),
         users=1,
-        requests=1,
-        modes=(),
+        stages=(),
         seed=seed,
         out=out or Path("runs") / f"up-{topology.name}",
         replace=force or out is None,

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Asking:
-    """One request: its name, its place in the trace, and the attempts made for it so far."""
+    """One request: its name, its place in the trace, when it was due and when a user took it, and its attempts."""
 
     request: str
     mode: str = ""
     user: int = 0
+    due_s: float | None = None
+    dispatched_s: float | None = None
     trace_id: str = field(default_factory=new_trace_id)
     span_id: str = field(default_factory=new_span_id)
     attempts: list[Attempt] = field(default_factory=list)

@@ -75,6 +75,8 @@ class AttemptWatch:
             trace_id=self.asking.trace_id,
             span_id=new_span_id(),
             user=self.asking.user,
+            due_s=self.asking.due_s,
+            dispatched_s=self.asking.dispatched_s,
             started_s=self.clock.now_s(),
         )
         self.asking.attempts.append(self.record)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from harness.errors import BadInput
 
@@ -69,6 +69,11 @@ class Clock:
         self.scale = scale
         self.origin = reader() if origin is None else origin
         self.epoch_unix_s = time.time() if epoch_unix_s is None else epoch_unix_s
+
+    @classmethod
+    def by_calendar(cls, scale: float, *, epoch_unix_s: float) -> Self:
+        """The clock of a run on another machine, as far as both calendars agree."""
+        return cls(scale, origin=time.monotonic() - (time.time() - epoch_unix_s), epoch_unix_s=epoch_unix_s)
 
     def now_s(self) -> float:
         """Model seconds since the origin."""

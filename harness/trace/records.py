@@ -113,7 +113,8 @@ class Attempt:
     `number` counts from 1. `arrivals_s` are the instants at which events (partial images, the final one)
     came. `headers` and `body_head` are kept only where no image came: headers that tell layers apart, and the
     first bytes of an error page, without secrets. `largest_gap_s` is the longest silence the client sat
-    through, the wait for the first byte apart.
+    through, the wait for the first byte apart. `due_s` and `dispatched_s` are the request's: when its caller
+    wanted it, and when the load took it up; None where nobody says so.
     """
 
     request: str
@@ -123,6 +124,8 @@ class Attempt:
     span_id: str
     user: int
     started_s: float
+    due_s: float | None = None
+    dispatched_s: float | None = None
     first_byte_s: float | None = None
     ended_s: float | None = None
     status: int | None = None
@@ -140,6 +143,8 @@ class Attempt:
 
 
 _random = random.Random(os.urandom(16))
+# A forked load worker would draw the very numbers of its siblings.
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(16)))
 
 
 def new_trace_id() -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
@@ -77,11 +77,21 @@ class LineFile:
         self.close()
 
 
-class SpanWriter:
-    """Appends spans to ``spans.jsonl``; call it with each span as it ends."""
+class Lines(Protocol):
+    """Where lines can be put: a file that grows, or whoever carries them to one."""
 
-    def __init__(self, run: RunDir) -> None:
-        self._file = LineFile(run.path / SPANS)
+    def write(self, lines: bytes) -> None:
+        """Take bytes that end in a newline."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class SpanWriter:
+    """Appends spans to ``spans.jsonl``, or to `lines`; call it with each span as it ends."""
+
+    def __init__(self, run: RunDir, lines: Lines | None = None) -> None:
+        self._file: Lines = lines or LineFile(run.path / SPANS)
         self._epoch_unix_s = run.epoch_unix_s
 
     def __call__(self, span: Span) -> None:

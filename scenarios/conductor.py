@@ -1,0 +1,244 @@
+"""One stage after the other: in this process, or shared out among Locust's workers by their master.
+
+Words between master and workers, over Locust's own connection: the master tells each worker its share of a stage;
+each worker tells how far it is, and posts its records if the run directory is on another machine. A worker that
+falls silent has lost its share; the run goes on with the others and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+import gevent.event
+from locust.runners import STATE_MISSING
+
+from harness.errors import BadInput
+from scenarios.gate import Gate
+from scenarios.plan import Share
+from scenarios.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.trace.load import Stage
+    from scenarios.desk import Desk
+
+OPEN = "whocut.open"
+STAGE = "whocut.stage"
+WORD = "whocut.word"
+LAST = "whocut.last"
+_LOOK_EVERY_REAL_S = 0.2
+_WORD_EVERY_REAL_S = 0.25
+_LAST_WORD_REAL_S = 5.0
+
+
+class Conductor(Protocol):
+    """Whoever takes the load through its stages."""
+
+    def conduct(self) -> None:
+        """Go through all stages; returns when the last answer has come."""
+
+    def facts(self) -> dict[str, Any]:
+        """How well the load kept up, for ``generator.json``."""
+
+
+class Alone:
+    """All stages in this process."""
+
+    def __init__(self, session: Session, desk: Desk) -> None:
+        self._session = session
+        self._desk = desk
+
+    def conduct(self) -> None:
+        """Go through all stages; returns when the last answer has come."""
+        for stage in self._session.load.stages:
+            self._session.enter(stage)
+            round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
+            round_.over.wait()
+
+    def facts(self) -> dict[str, Any]:
+        """How well this process kept up."""
+        return {"answered": self._desk.answered, "worst_stall_real_s": round(self._session.worst_stall_s, 4)}
+
+
+@dataclass
+class _Hand:
+    """One worker, as the master knows it."""
+
+    name: str
+    before: int = 0  # answered in earlier stages
+    answered: int = 0  # answered in this one
+    share: int = 0
+    worst_stall_s: float = 0.0
+    heard_s: float = 0.0
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    said_last: bool = False
+
+    @property
+    def busy(self) -> bool:
+        return self.answered < self.share
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "worker": self.name,
+            "answered": self.before + self.answered,
+            "worst_stall_real_s": self.worst_stall_s,
+            "lost": self.lost,
+        }
+
+
+class Master:
+    """All stages, shared out among the workers that are there when a stage begins."""
+
+    def __init__(self, session: Session, runner: Any) -> None:
+        self._session = session
+        self._runner = runner
+        self._hands: dict[str, _Hand] = {}
+        self._stage = -1
+        self._heard = gevent.event.Event()
+        runner.register_message(WORD, self._hear)
+        runner.send_message(OPEN, {})  # before Locust's own word that starts the users
+
+    def conduct(self) -> None:
+        """Go through all stages; a lost worker's share is left unanswered.
+
+        Raises:
+            BadInput: the scenario has a gate, which counts the callers of one process only.
+        """
+        if Gate.made and len(self._present()) > 1:
+            raise BadInput(
+                "this scenario has a gate, and a gate counts the callers of one process: run it without --processes"
+            )
+        for number, stage in enumerate(self._session.load.stages):
+            self._session.enter(stage)
+            self._share_out(number, stage)
+            while any(hand.busy and not hand.lost for hand in self._hands.values()):
+                self._heard.wait(timeout=_LOOK_EVERY_REAL_S)
+                self._heard.clear()
+                self._miss(stage)
+        self._runner.send_message(LAST, {})
+        with gevent.Timeout(_LAST_WORD_REAL_S, exception=False):
+            while any(not (hand.said_last or hand.lost) for hand in self._hands.values()):
+                gevent.sleep(_LOOK_EVERY_REAL_S)
+
+    def _share_out(self, number: int, stage: Stage) -> None:
+        self._stage = number
+        lost = {hand.name for hand in self._hands.values() if hand.lost}
+        names = [name for name in self._present() if name not in lost][: stage.at_once]
+        for hand in self._hands.values():
+            hand.before, hand.answered, hand.share = hand.before + hand.answered, 0, 0
+        for index, name in enumerate(names):
+            share = Share(index, len(names))
+            hand = self._hands.setdefault(name, _Hand(name))
+            hand.share = share.orders(stage)
+            hand.heard_s = self._session.clock.now_s()
+            self._runner.send_message(
+                STAGE,
+                {
+                    "run_dir": str(self._session.run.path),
+                    "manifest": self._session.run.manifest,
+                    "stage": number,
+                    "index": index,
+                    "of": len(names),
+                    "began_s": self._session.clock.now_s(),
+                },
+                name,
+            )
+
+    def _present(self) -> list[str]:
+        return sorted(node.id for node in self._runner.clients.all if node.state != STATE_MISSING)
+
+    def _miss(self, stage: Stage) -> None:
+        present = set(self._present())
+        for hand in self._hands.values():
+            if hand.busy and not hand.lost and hand.name not in present:
+                hand.lost.append(
+                    {
+                        "stage": stage.name,
+                        "last_heard_s": round(hand.heard_s, 3),
+                        "answered": hand.answered,
+                        "share": hand.share,
+                    }
+                )
+
+    def _hear(self, *, msg: Any, **_: Any) -> None:
+        word = msg.data
+        hand = self._hands.get(msg.node_id)
+        self._session.append(word["lines"])
+        if hand is None:
+            return
+        hand.heard_s = self._session.clock.now_s()
+        hand.worst_stall_s = max(hand.worst_stall_s, word["worst_stall_s"])
+        hand.said_last = hand.said_last or word["last"]
+        if word["stage"] == self._stage:
+            hand.answered = word["answered"]
+        self._heard.set()
+
+    def facts(self) -> dict[str, Any]:
+        """How well the load kept up, worker by worker."""
+        hands = list(self._hands.values())
+        return {
+            "answered": sum(hand.before + hand.answered for hand in hands),
+            "worst_stall_real_s": round(
+                max([self._session.worst_stall_s, *(hand.worst_stall_s for hand in hands)]), 4
+            ),
+            "workers": [hand.facts() for hand in hands],
+        }
+
+
+class Worker:
+    """A process that answers its share of each stage, and tells its master how far it is."""
+
+    def __init__(self, desk: Desk, environment: Any, joined: Callable[[Session], None]) -> None:
+        self._desk = desk
+        self._runner = environment.runner
+        self._host = environment.parsed_options.master_host
+        self._joined = joined
+        self._session: Session | None = None
+        self._run: str | None = None
+        self._number = -1
+        self._runner.register_message(OPEN, self._open)
+        self._runner.register_message(STAGE, self._begin)
+        self._runner.register_message(LAST, self._say_last)
+        gevent.spawn(self._tell)
+
+    def _open(self, **_: Any) -> None:
+        self._desk.open()
+
+    def _begin(self, *, msg: Any, **_: Any) -> None:
+        told = msg.data
+        if self._session is None or self._run != told["manifest"]["run"]:
+            self._run = told["manifest"]["run"]
+            self._session = Session.told(told["run_dir"], told["manifest"], self._host)
+            self._joined(self._session)
+        self._number = told["stage"]
+        stage = self._session.load.stages[self._number]
+        self._desk.begin(self._session, stage, Share(told["index"], told["of"]), told["began_s"])
+
+    def _tell(self) -> None:
+        while True:
+            if self._session is not None:
+                self.say()
+            gevent.sleep(_WORD_EVERY_REAL_S)
+
+    def _say_last(self, **_: Any) -> None:
+        self.say(last=True)
+        self._desk.close()
+
+    def say(self, *, last: bool = False) -> None:
+        """One word to the master: how far this process is, and the lines it has for it."""
+        session, now = self._session, self._desk.round
+        if session is None:
+            return
+        self._runner.send_message(
+            WORD,
+            {
+                "stage": self._number,
+                "answered": now.answered if now else 0,
+                "worst_stall_s": session.worst_stall_s,
+                "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
+                "last": last,
+            },
+        )

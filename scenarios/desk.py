@@ -1,0 +1,104 @@
+"""Where the users of one process take their orders: one stage at a time, none lost, none taken twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent.event
+from gevent.lock import BoundedSemaphore
+
+from scenarios.plan import Order, Share, orders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.clock import Clock
+    from harness.trace.load import Stage
+    from scenarios.session import Session
+
+
+class Round:
+    """One stage, as far as this process has a share in it; it began at `began_s`."""
+
+    def __init__(self, session: Session, stage: Stage, share: Share, began_s: float) -> None:
+        self.stage = stage
+        self.began_s = began_s
+        self.answered = 0
+        self.over = gevent.event.Event()
+        self.next = gevent.event.Event()
+        self._clock = session.clock
+        self._orders: Iterator[Order] = orders(stage, session.load.seed, share)
+        self._all = share.orders(stage)
+        places = share.places(stage, session.load.users)
+        self._places = BoundedSemaphore(places)
+        if not self._all:
+            self.over.set()
+
+    def take(self) -> Order | None:
+        """The next order and a place to answer it in; None when all are taken."""
+        self._places.acquire()
+        order = next(self._orders, None)
+        if order is None:
+            self._places.release()
+        return order
+
+    def done(self) -> None:
+        """One order has been answered, one way or the other; its place is free after the gap."""
+        self.answered += 1
+        if self.answered == self._all:
+            self.over.set()
+        if self.stage.gap_s:
+            self._clock.sleep(self.stage.gap_s)
+        self._places.release()
+
+
+class Desk:
+    """Hands out the orders of one round after the other.
+
+    The next begins when whoever conducts the stages says so, so that no stage is measured with the rest of another
+    under way.
+    """
+
+    round: Round | None
+    closed: gevent.event.Event
+
+    def __init__(self) -> None:
+        self.open()
+
+    @property
+    def answered(self) -> int:
+        """Orders answered in all rounds."""
+        return self._answered_before + (self.round.answered if self.round else 0)
+
+    def open(self) -> None:
+        """A new test begins: nothing has been asked yet."""
+        self.round = None
+        self.closed = gevent.event.Event()
+        self._answered_before = 0
+        self._first = gevent.event.Event()
+
+    def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
+        """Lay out the orders of the next stage."""
+        self._answered_before = self.answered
+        before, self.round = self.round, Round(session, stage, share, began_s)
+        (before.next if before else self._first).set()
+        return self.round
+
+    def take(self) -> tuple[Round, Order] | None:
+        """The next order, with its round; waits for the next stage; None when nothing will come any more."""
+        while not self.closed.is_set():
+            now = self.round
+            order = now.take() if now else None
+            if now and order:
+                return now, order
+            (now.next if now else self._first).wait()
+        return None
+
+    def wait_until(self, due_s: float, clock: Clock) -> None:
+        """Until a model instant, or the closing of the desk."""
+        self.closed.wait(timeout=max(0.0, clock.real_s(due_s - clock.now_s())))
+
+    def close(self) -> None:
+        """Nothing more will be asked; whoever waits for an order goes home."""
+        self.closed.set()
+        (self.round.next if self.round else self._first).set()

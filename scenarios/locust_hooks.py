@@ -1,0 +1,182 @@
+"""Locust's own events, and what each means here: which session opens, who conducts, when the desk closes.
+
+===================  ==========================================  =============================================
+Locust runs          the run directory comes from                the stages are conducted by
+===================  ==========================================  =============================================
+under `whocut run`   the environment variable ``WHOCUT_RUN``     this process, or the master of `--processes`
+as plain `locust`    `whocut run --stand`, started as a child    this process, or the master
+as a worker          its master's word                           its master
+===================  ==========================================  =============================================
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from locust import events
+from locust.runners import MasterRunner, WorkerRunner
+
+from harness.clock.clock import wall_s
+from harness.errors import WhocutError
+from scenarios import options
+from scenarios.conductor import Alone, Conductor, Master, Worker
+from scenarios.desk import Desk
+from scenarios.session import KEY_VARIABLE, Session
+from scenarios.standing import Standing
+
+if TYPE_CHECKING:
+    from scenarios.image_user import ImageUser
+
+RUN_VARIABLE = "WHOCUT_RUN"
+_STALL_EVERY_S = 0.02
+_LOOK_EVERY_REAL_S = 0.25
+_DRAIN_S = (
+    600.0  # model seconds for work in flight when the load stops; longer than any of the article's profiles
+)
+
+DESK = Desk()
+
+
+class _Hooks:
+    """What is going on in this process: one test after the other, each with its session."""
+
+    def __init__(self, user: type[ImageUser]) -> None:
+        self._user = user
+        self._session: Session | None = None
+        self._standing: Standing | None = None
+        self._conductor: Conductor | None = None
+        self._worker: Worker | None = None
+        self._watching: list[gevent.Greenlet] = []
+
+    def options(self, parser: Any, **_: object) -> None:
+        """Our group of options; not where `whocut run` has read its own already."""
+        if RUN_VARIABLE not in os.environ:
+            options.add_options(parser, self._scenario)
+
+    @property
+    def _scenario(self) -> type[ImageUser] | None:
+        """The user class of the scenario: the last one that was made of ours."""
+        classes = self._user.__subclasses__()
+        return classes[-1] if classes else None
+
+    def init(self, environment: Any, **_: object) -> None:
+        """A worker listens to its master from the beginning."""
+        if isinstance(environment.runner, WorkerRunner):
+            self._worker = Worker(DESK, environment, self._open)
+
+    def test_start(self, environment: Any, **_: object) -> None:
+        """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
+        if isinstance(environment.runner, WorkerRunner):
+            return
+        DESK.open()
+        try:
+            session = self._prepare(environment)
+        except WhocutError as error:
+            _refuse(environment, error)
+            return
+        self._open(session)
+        environment.stop_timeout = environment.stop_timeout or session.clock.real_s(_DRAIN_S)
+        runner = environment.runner
+        self._conductor = (
+            Master(session, runner) if isinstance(runner, MasterRunner) else Alone(session, DESK)
+        )
+        gevent.spawn(self._conduct, environment, self._conductor)
+
+    def _prepare(self, environment: Any) -> Session:
+        path = os.environ.get(RUN_VARIABLE)
+        if path:
+            return Session.here(Path(path))
+        scenario = self._scenario
+        assert scenario is not None
+        parsed = environment.parsed_options
+        users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
+        # The key of a mock; a real endpoint's stands in the environment before Locust starts.
+        os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
+        arguments = ["--users", str(users), *options.as_arguments(parsed)]
+        self._standing = Standing(options.file_of(scenario), arguments)
+        return Session.here(self._standing.run_dir)
+
+    def _open(self, session: Session) -> None:
+        self._session = self._user.session = session
+        gevent.killall(self._watching, block=False)
+        self._watching = [gevent.spawn(_watch_the_hub, session), gevent.spawn(self._watch_the_house)]
+
+    def _conduct(self, environment: Any, conductor: Conductor) -> None:
+        try:
+            conductor.conduct()
+        except WhocutError as error:
+            if self._session is not None:
+                self._session.close({"refused": str(error)})
+            _refuse(environment, error)
+            return
+        DESK.close()
+        if environment.web_ui is None:
+            environment.runner.quit()
+        else:
+            environment.runner.stop()
+
+    def test_stopping(self, **_: object) -> None:
+        """No more orders: who waits for one goes home, and what is in flight is drained."""
+        DESK.close()
+
+    def test_stop(self, environment: Any, **_: object) -> None:
+        """Write how well the load kept up; plain Locust then has the run judged."""
+        if self._worker is not None:
+            self._worker.say()
+        if self._session is None or self._conductor is None:
+            return
+        if not (self._session.run.path / "generator.json").exists():
+            self._session.close(self._conductor.facts())
+        self._conductor = None
+        if self._standing is not None:
+            standing, self._standing = self._standing, None
+            environment.process_exit_code = standing.end()
+
+    def quitting(self, environment: Any, **more: object) -> None:
+        """The same, where nobody stopped the test before."""
+        DESK.close()
+        self.test_stop(environment, **more)
+
+    def _watch_the_house(self) -> None:
+        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends."""
+        parent = os.getppid()
+        while os.getppid() == parent and not (self._standing and self._standing.gone):
+            gevent.sleep(_LOOK_EVERY_REAL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _watch_the_hub(session: Session) -> None:
+    """A greenlet that only sleeps: by how much it wakes too late is by how much all others do."""
+    while True:
+        before = wall_s()
+        gevent.sleep(_STALL_EVERY_S)
+        session.stalled(wall_s() - before - _STALL_EVERY_S)
+
+
+def _refuse(environment: Any, error: WhocutError) -> None:
+    """End Locust with this mistake's sentence and exit code."""
+    if str(error):
+        sys.stderr.write(f"whocut: {error}\n")
+    DESK.close()
+    environment.process_exit_code = error.exit_code
+    gevent.spawn(environment.runner.quit)
+
+
+def install(user: type[ImageUser]) -> None:
+    """Listen to Locust's events on behalf of all users of this class."""
+    hooks = _Hooks(user)
+    listeners: list[tuple[Any, Any]] = [  # Locust's hooks carry no types
+        (events.init_command_line_parser, hooks.options),
+        (events.init, hooks.init),
+        (events.test_start, hooks.test_start),
+        (events.test_stopping, hooks.test_stopping),
+        (events.test_stop, hooks.test_stop),
+        (events.quitting, hooks.quitting),
+    ]
+    for event, listener in listeners:
+        event.add_listener(listener)

@@ -1,0 +1,72 @@
+"""What plain `locust -f` can be told of a scenario, beside Locust's own options: a group of its own in its help."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from locust import User
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option of `whocut run`; `many` values are written with commas, so that Locust's page can take them."""
+
+    flag: str
+    metavar: str
+    help: str
+    many: bool = False
+
+    @property
+    def dest(self) -> str:
+        return "whocut_" + self.flag.removeprefix("--").replace("-", "_")
+
+
+OPTIONS = (
+    _Option("--chain", "NAME", "A chain by name, or a path to a chain file. Default: the scenario's."),
+    _Option("--mode", "MODE[,MODE]", "Modes of the scenario. Default: the scenario's.", many=True),
+    _Option("--requests", "N", "How many images are asked for, in each mode. Default: the scenario's."),
+    _Option("--arrivals", "N/min", "Open arrivals like 30/min, or closed. Default: the scenario's."),
+    _Option(
+        "--clock", "CLOCK", "real, or scaled:100 for 100 model seconds a second. Default: the scenario's."
+    ),
+    _Option("--seed", "N", "The same seed asks the same and takes the same time."),
+    _Option(
+        "--want", "WANT[,WANT]", "Thresholds like delivered>=0.99; exit code 1 when one breaks.", many=True
+    ),
+    _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN."),
+)
+
+
+def add_options(parser: Any, scenario: type[User] | None) -> None:
+    """Put our group into Locust's parser, and the scenario's own number of users where Locust would take one."""
+    group = parser.add_argument_group("whocut", "The run, as `whocut run` takes it.")
+    for option in OPTIONS:
+        group.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=option.help)
+    users = (literal_of(scenario) or {}).get("users", 20)
+    parser.set_defaults(num_users=users, spawn_rate=max(100, users))
+
+
+def as_arguments(parsed: Any) -> Iterator[str]:
+    """What was written, as arguments of `whocut run`."""
+    for option in OPTIONS:
+        written = getattr(parsed, option.dest, None)
+        if written:
+            for value in written.split(",") if option.many else [written]:
+                yield from (option.flag, value.strip())
+
+
+def file_of(scenario: type[User]) -> str:
+    """The Locust file in which a user class stands."""
+    return inspect.getfile(scenario)
+
+
+def literal_of(scenario: type[User] | None) -> dict[str, Any] | None:
+    """What the file of a user class says of itself."""
+    module = sys.modules.get(scenario.__module__) if scenario else None
+    return getattr(module, "SCENARIO", None)
