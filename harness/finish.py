@@ -44,7 +44,8 @@ class Finished:
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     """The verdicts on a run directory, made anew from what it holds."""
-    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
+    ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
+    return judge(run_dir.attempts(), run_dir.spans(), ledger, topology)
 
 
 def finish(

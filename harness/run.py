@@ -1,4 +1,4 @@
-"""The main job: mock upstream + chain + load → run directory, verdicts, report.
+"""The main job: mock upstream (or, with `--to`, a real endpoint) + chain + load → run directory, verdicts, report.
 
 This file puts the parts together; it decides nothing. The mock upstream and the load generator
 are processes of their own (a stranger, and the only home of gevent); the hops run here, on this loop.
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from harness.finish import Finished
+    from harness.path.target import Target
     from harness.plan import Plan
 
 
@@ -43,7 +44,6 @@ class Standing:
     plan: Plan
     clock: Clock
     run_dir: RunDir
-    upstream: Child
     watch: Watch
     progress: Progress
     began_s: float
@@ -80,15 +80,20 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
         receiver = await receive_into(run_dir, port=plan.otlp_port)
         stack.push_async_callback(receiver.close)
     exporter = _start_export(run_dir)
-    upstream, port = await start_upstream(plan, clock, run_dir)
-    stack.push_async_callback(upstream.stop)
-    chain = await start_chain(
-        plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
-    )
+    upstream, control = None, None
+    behind: Target | tuple[str, int]
+    if plan.to is None:
+        upstream, port = await start_upstream(plan, clock, run_dir)
+        stack.push_async_callback(upstream.stop)
+        behind, control = ("127.0.0.1", port), f"http://127.0.0.1:{port}/_mock"
+    else:
+        await plan.to.knock()
+        behind = plan.to
+    chain = await start_chain(plan.topology, upstream=behind, clock=clock, sink=spans, port=plan.port)
     stack.push_async_callback(chain.close)
-    _tell_the_load(run_dir, plan, chain.base_url, port)
+    _tell_the_load(run_dir, plan, chain.base_url, control)
     watch = Watch(run_dir, upstream, books, progress, show, interrupted)
-    return Standing(plan, clock, run_dir, upstream, watch, progress, began, exporter)
+    return Standing(plan, clock, run_dir, watch, progress, began, exporter)
 
 
 async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
@@ -146,15 +151,16 @@ def _end_export(exporter: FileExporter | None) -> str | None:
     )
 
 
-def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: int) -> None:
+def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | None) -> None:
     load = LoadOrders(
         base_url=base_url,
         stages=plan.stages,
         users=plan.users,
         seed=plan.seed,
         partial_images=plan.partial_images,
-        upstream_control=f"http://127.0.0.1:{upstream_port}/_mock",
+        upstream_control=control,
         upstream_in={mode: dict(changes) for mode, changes in plan.upstream_in.items()},
+        spending=plan.spending,
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()
@@ -196,11 +202,16 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
     ]
     if plan.processes > 1:
         arguments += ["--processes", str(plan.processes)]
+    environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
+    if plan.to is None:
+        environment["OPENAI_API_KEY"] = "sk-whocut-mock"  # a real key has no business with a mock
+    elif plan.to.trust is not None:
+        environment["SSL_CERT_FILE"] = str(plan.to.trust.absolute())
     return await Child.start(
         "load generator",
         arguments,
         log=run_dir.path / "logs" / "load.log",
-        environment={"WHOCUT_RUN": str(run_dir.path.resolve()), "OPENAI_API_KEY": "sk-whocut-mock"},
+        environment=environment,
     )
 
 

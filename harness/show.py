@@ -85,7 +85,14 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             f"generations they gave up on cost ${retries['after_unknown_usd']:.2f}."
         )
     agreement = summary["agreement"]
-    say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
+    if summary["ledger"]["by"] == "account":
+        say(
+            f"\nno ledger: cost by the guard's account, at most ${summary['ledger']['billed_usd']:.4f} in this run."
+        )
+    else:
+        say(
+            f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree."
+        )
     for warning in summary["warnings"]:
         say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
@@ -113,8 +120,8 @@ def _modes(modes: dict[str, Any]) -> Table:
             str(figures["outcomes"].get("delivered", 0)),
             "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
             f"{figures['share_429'] or 0:.0%}",
-            str(ledger["started"]),
-            str(ledger["orphaned"]),
+            "–" if ledger["started"] is None else str(ledger["started"]),
+            "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
             f"${ledger['billed_usd']:.2f}",
             "–" if per is None else f"${per:.2f}",
         )

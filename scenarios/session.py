@@ -18,9 +18,10 @@ import orjson
 from harness.chain.plain import topology_from_plain
 from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
+from harness.client.spending import Account, Guard, Limits
 from harness.clock import Clock
 from harness.clock.clock import pause
-from harness.errors import WhocutError
+from harness.errors import BadInput, WhocutError
 from harness.trace.load import Load
 from harness.trace.rundir import (
     ATTEMPTS,
@@ -80,6 +81,8 @@ class Session:
         self.posted = posted or {}
         self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
+        self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
@@ -142,7 +145,12 @@ class Session:
         return came
 
     def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
-        """A client of its own for one user; `max_retries` None keeps the SDK's own default."""
+        """A client of its own for one user; `max_retries` None keeps the SDK's own default.
+
+        A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
+        """
+        if self.load.spending is not None:
+            api_key = None
         return openai_client(
             base_url=self.load.base_url,
             api_key=api_key or os.environ.get(KEY_VARIABLE, ""),
@@ -150,6 +158,7 @@ class Session:
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),
             max_retries=max_retries,
+            guard=self._guard,
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
@@ -169,6 +178,24 @@ class Session:
     def close(self, facts: Mapping[str, Any]) -> None:
         """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""
         write_json(self.run.path / GENERATOR, dict(facts))
+
+
+def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
+    """The spend guard of this process.
+
+    Raises:
+        BadInput: this process is on another machine, where the account cannot be shared.
+    """
+    spending = load.spending
+    if spending is None:
+        return None
+    if not here:
+        raise BadInput(
+            "an account is shared by the processes of one machine: run with --to without workers elsewhere"
+        )
+    limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
+    account = Account(Path(spending.account), run=run.manifest["run"])
+    return Guard(account, limits, tries_behind=spending.tries_behind)
 
 
 def _clock(run: RunDir, *, here: bool) -> Clock:

@@ -72,6 +72,31 @@ def run(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
     ] = 1,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="A real endpoint instead of the mock, like https://api.openai.com/v1. It costs money."
+        ),
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(help="With --to: the most that may ever be spent by the account, all runs together."),
+    ] = None,
+    max_requests: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --to: the most attempts on the wire, retries and all runs together."),
+    ] = None,
+    account: Annotated[
+        Path | None,
+        typer.Option(help="With --to: the file of what was spent. Default: one for the key, for all runs."),
+    ] = None,
+    new_account: Annotated[
+        bool, typer.Option("--new-account", help="With --to: begin an account; there must be none yet.")
+    ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="With --to: certificates to trust. Default: SSL_CERT_FILE, the system's."),
+    ] = None,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -79,7 +104,8 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
+    from harness.endpoint import Consent, agree, estimate  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import Plan  # noqa: PLC0415
     from harness.run import main_loop, stand_for  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
@@ -96,6 +122,7 @@ def run(
     open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
     if arrivals is not None:
         open_or_closed = parse_arrivals(arrivals)
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
     plan = Plan(
         scenario=path,
         topology=topology,
@@ -103,7 +130,7 @@ def run(
         users=users or told.users,
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
-        out=out or Path("runs") / f"{path.stem}-{topology.name}",
+        out=out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}",
         replace=force or out is None,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
@@ -114,6 +141,12 @@ def run(
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
+    if to is not None:
+        plan = agree(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
+        for line in estimate(plan, told):
+            typer.echo(line, err=True)
+    elif lonely := consent.lonely:
+        raise BadInput(f"{lonely} is about a real endpoint; name one with --to URL")
     if stand:
         _report(main_loop(stand_for(plan, _say_ready)), as_json=as_json)
         return

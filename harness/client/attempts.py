@@ -79,6 +79,8 @@ class AttemptWatch:
             dispatched_s=self.asking.dispatched_s,
             started_s=self.clock.now_s(),
         )
+        if self.permit is not None:
+            self.record.charged_usd = self.permit.nano_usd / 1e9  # until its end says better
         self.asking.attempts.append(self.record)
         self.sinks.attempts(self.record)
 
@@ -151,7 +153,8 @@ class AttemptWatch:
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
         if self.permit is not None:
             body = self._body
-            self.permit.settle(record, body.usage if body else None, body.error if body else None)
+            charged = self.permit.settle(record, body.usage if body else None, body.error if body else None)
+            record.charged_usd = charged / 1e9
         self.sinks.attempts(record)
         self.sinks.spans(self._span(upstream))
 

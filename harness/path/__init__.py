@@ -7,10 +7,12 @@
                               │    └─ deadlines (which timer fires), vendors (what is answered)
                               └─ account (what is written down)
 
-`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row.
+`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row; `target` is what stands
+behind the last of them where that is none of ours.
 """
 
 from harness.path.chain import RunningChain, start_chain
 from harness.path.hop import Hop
+from harness.path.target import Target
 
-__all__ = ["Hop", "RunningChain", "start_chain"]
+__all__ = ["Hop", "RunningChain", "Target", "start_chain"]

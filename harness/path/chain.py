@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from harness.path.hop import Hop
+from harness.path.target import Target
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,11 +24,14 @@ class RunningChain:
     host: str
     port: int
     hops: tuple[Hop, ...]
+    target: Target | None = None
 
     @property
     def base_url(self) -> str:
         """What a client of the Images API is given."""
-        return f"http://{self.host}:{self.port}/v1"
+        if self.target is None:
+            return f"http://{self.host}:{self.port}/v1"
+        return f"http://{self.host}:{self.port}{self.target.path}" if self.hops else self.target.url
 
     async def close(self) -> None:
         """Write down what is open and leave nothing behind; the outermost hop goes first."""
@@ -46,7 +50,7 @@ class RunningChain:
 async def start_chain(
     topology: Topology,
     *,
-    upstream: tuple[str, int],
+    upstream: tuple[str, int] | Target,
     clock: Clock,
     sink: SpanSink | None,
     host: str = "127.0.0.1",
@@ -56,6 +60,7 @@ async def start_chain(
 
     Raises:
         PortTaken: somebody else listens on `port`.
+        BadFile: the target's certificates cannot be read.
     """
     hops: list[Hop] = []
     address = upstream
@@ -71,4 +76,7 @@ async def start_chain(
         for hop in hops:
             await hop.close()
         raise
-    return RunningChain(topology=topology, host=address[0], port=address[1], hops=tuple(hops))
+    target = upstream if isinstance(upstream, Target) else None
+    if isinstance(address, Target):
+        address = address.address
+    return RunningChain(topology=topology, host=address[0], port=address[1], hops=tuple(hops), target=target)

@@ -13,5 +13,6 @@
 from harness.client.spending.account import Account, account_path
 from harness.client.spending.guard import Guard, Permit
 from harness.client.spending.money import dollars, nano_usd
+from harness.client.spending.tally import Limits
 
-__all__ = ["Account", "Guard", "Permit", "account_path", "dollars", "nano_usd"]
+__all__ = ["Account", "Guard", "Limits", "Permit", "account_path", "dollars", "nano_usd"]

@@ -43,11 +43,11 @@ class Permit:
     name: str
     price: Price
     nano_usd: int
-    _settle: Callable[[Permit, Attempt, object, Mapping[str, Any] | None], None]
+    _settle: Callable[[Permit, Attempt, object, Mapping[str, Any] | None], int]
 
-    def settle(self, attempt: Attempt, usage: object, error: Mapping[str, Any] | None) -> None:
-        """The attempt has ended so; `usage` and `error` as its answer has them."""
-        self._settle(self, attempt, usage, error)
+    def settle(self, attempt: Attempt, usage: object, error: Mapping[str, Any] | None) -> int:
+        """The attempt has ended so; `usage` and `error` as its answer has them. What it is charged with."""
+        return self._settle(self, attempt, usage, error)
 
 
 @dataclass(slots=True)
@@ -77,9 +77,7 @@ class Guard:
             raise self._stopped
         amount = price.nano_usd * self.tries_behind
         with self.account.locked() as tally:
-            why = objection(tally, amount, self.limits)
-            if why is None and self.breaker.opens(tally.results):
-                why = Why.FAILING
+            why = self._objection(tally, amount)
             if why is None:
                 permit = Permit(new_span_id(), price, amount, self._settle)
                 self.account.add(
@@ -93,9 +91,24 @@ class Guard:
             self._stopped = Withheld(why, self._sentence(why, tally, amount))
         raise self._stopped
 
+    def look(self, price: Price) -> None:
+        """Whether one attempt at this price might go out now; reserves nothing.
+
+        Raises:
+            Withheld: it might not.
+        """
+        with self.account.locked() as tally:
+            why = self._objection(tally, price.nano_usd * self.tries_behind)
+            if why is not None:
+                raise Withheld(why, self._sentence(why, tally, price.nano_usd * self.tries_behind))
+
+    def _objection(self, tally: Tally, amount: int) -> Why | None:
+        why = objection(tally, amount, self.limits)
+        return Why.FAILING if why is None and self.breaker.opens(tally.results) else why
+
     def _settle(
         self, permit: Permit, attempt: Attempt, usage: object, error: Mapping[str, Any] | None
-    ) -> None:
+    ) -> int:
         found = charge(attempt, permit.price, usage, error)
         # What layers behind may have sent once more besides is not in the answer: it stays reserved.
         besides = permit.nano_usd - permit.price.nano_usd
@@ -112,13 +125,14 @@ class Guard:
         with self.account.locked():
             self.account.add(row, durable=False)
         del self._ours[permit.name]
+        return cost
 
     def _sentence(self, why: Why, tally: Tally, amount: int) -> str:
         spent, budget = dollars(tally.total_nano_usd), dollars(self.limits.budget_nano_usd)
         where = f"the account is {self.account.path}"
         if why is Why.BUDGET:
             unsure = tally.reserved_nano_usd
-            held = f", {dollars(unsure)} of it for attempts whose end is not known" if unsure else ""
+            held = f", {dollars(unsure)} of it for attempts that nobody saw end" if unsure else ""
             return (
                 f"the budget of {budget} is used up: {spent} is spent or reserved{held}, and the next attempt may "
                 f"cost {dollars(amount)}; {where}; a higher --budget-usd goes on from there"

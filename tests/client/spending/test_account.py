@@ -202,7 +202,7 @@ def test_what_was_in_flight_when_its_process_died_counts_in_full(path: Path) -> 
     assert dead.admit(Price(nano_usd=4 * CENT)) is not None
     dead.account.close()
 
-    with pytest.raises(Withheld, match=r"\$0.04 of it for attempts whose end is not known"):
+    with pytest.raises(Withheld, match=r"\$0.04 of it for attempts that nobody saw end"):
         guard(path, 5 * CENT).admit(Price(nano_usd=2 * CENT))
 
 
