@@ -54,7 +54,7 @@ class Standing:
         """Judge and report, when everything has ended."""
         self.progress.stage = "judging"
         self.watch.show(self.progress)
-        lost = _end_export(self.exporter)
+        lost = end_export(self.exporter)
         took_s = wall_s() - self.began_s
         return finish(self.plan, self.run_dir, took_s=took_s, ended_early=self.ended_early, lost=lost)
 
@@ -79,7 +79,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     if plan.otlp_port is not None:
         receiver = await receive_into(run_dir, port=plan.otlp_port)
         stack.push_async_callback(receiver.close)
-    exporter = _start_export(run_dir)
+    exporter = start_export(run_dir)
     upstream, control = None, None
     behind: Target | tuple[str, int]
     if plan.to is None:
@@ -131,7 +131,7 @@ async def _until_over(standing: Standing, load: Load) -> None:
     await standing.watch.drain(standing.clock)
 
 
-def _start_export(run_dir: RunDir) -> FileExporter | None:
+def start_export(run_dir: RunDir) -> FileExporter | None:
     """Send the spans on where the environment names a backend (``OTEL_EXPORTER_OTLP_ENDPOINT``)."""
     if not export.wanted():
         return None
@@ -140,7 +140,7 @@ def _start_export(run_dir: RunDir) -> FileExporter | None:
     return exporter
 
 
-def _end_export(exporter: FileExporter | None) -> str | None:
+def end_export(exporter: FileExporter | None) -> str | None:
     """What a backend did not take, in a sentence; None where it took everything."""
     counts = exporter.close() if exporter else None
     if counts is None or not (counts.failed or counts.dropped_bytes):

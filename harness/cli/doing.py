@@ -157,10 +157,7 @@ def run(
 
 def _say_ready(run_dir: RunDir) -> None:
     """One line for whoever makes the load: where the manifest says what to do."""
-    sys.stdout.buffer.write(
-        orjson.dumps({"run_dir": str(run_dir.path.resolve())}, option=orjson.OPT_APPEND_NEWLINE)
-    )
-    sys.stdout.buffer.flush()
+    _print_line({"run_dir": str(run_dir.path.resolve())})
 
 
 def _report(finished: Finished, *, as_json: bool) -> None:
@@ -231,14 +228,71 @@ def up(
 
     def ready(base_url: str, endpoint: str | None) -> None:
         if as_json:
-            sys.stdout.buffer.write(
-                orjson.dumps(
-                    {"ready": True, "base_url": base_url, "otlp": endpoint}, option=orjson.OPT_APPEND_NEWLINE
-                )
-            )
-            sys.stdout.buffer.flush()
+            _print_line({"ready": True, "base_url": base_url, "otlp": endpoint})
         else:
             typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
             typer.echo("Ctrl-C stops, judges and reports")
 
     _report(asyncio.run(keep_up(plan, ready)), as_json=as_json)
+
+
+@app.command()
+def tap(
+    to: Annotated[str, typer.Option(help="What stands behind it, like https://api.openai.com/v1.")],
+    listen: Annotated[str, typer.Option(help="Where it listens, on this machine.")] = "127.0.0.1:8080",
+    name: Annotated[str, typer.Option(help="Its name in the records, when there are several.")] = "tap",
+    position: Annotated[
+        int, typer.Option(min=1, help="How many layers it stands behind the client; 1 is right behind it.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make. Default: runs/NAME.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
+    ] = None,
+    clock: Annotated[
+        str, typer.Option(help="real; scaled:100 where it stands between scaled things.")
+    ] = "real",
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch a connection from where it stands: pass every byte on, write down when it came and how it ended.
+
+    Example: whocut tap --listen 127.0.0.1:8080 --to https://api.openai.com/v1 --out runs/tap
+    """
+    from harness.clock import run_real  # noqa: PLC0415  # keeps --help quick
+    from harness.path import Target  # noqa: PLC0415  # as above
+    from harness.tap import TapPlan, parse_listen  # noqa: PLC0415  # as above
+    from harness.tap import tap as stand_there  # noqa: PLC0415  # as above
+
+    host, port = parse_listen(listen)
+    plan = TapPlan(
+        name=name,
+        position=position,
+        host=host,
+        port=port,
+        to=Target.parse(to, trust=ca),
+        out=out or Path("runs") / name,
+        replace=force or out is None,
+        clock=parse_clock(clock),
+        command=tuple(sys.argv[1:]),
+    )
+
+    def ready(base_url: str) -> None:
+        if as_json:
+            _print_line({"ready": True, "base_url": base_url})
+        else:
+            typer.echo(f"watching: OPENAI_BASE_URL={base_url}\nCtrl-C takes the tap away")
+
+    tapped = run_real(stand_there(plan, ready))
+    if as_json:
+        print_json(tapped.as_json())
+        return
+    typer.echo(f"{tapped.exchanges} exchanges in {tapped.run_dir}")
+    if tapped.lost:
+        typer.echo(f"warning: {tapped.lost}", err=True)
+    typer.echo(f"next: whocut attribute --spans {tapped.run_dir / 'spans.jsonl'}")
+
+
+def _print_line(value: dict[str, object]) -> None:
+    """One object on one line, for whoever waits for it."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
