@@ -68,7 +68,8 @@ class Scenario(BaseModel):
         """One stage for each mode; or, where the scenario mixes them, one for all."""
         if self.mix:
             mix = {mode: self.mix.get(mode, 1.0) for mode in modes}
-            return (Stage(name="mix", mix=mix, requests=requests, arrivals=arrivals),)
+            name = modes[0] if len(modes) == 1 else "mix"
+            return (Stage(name=name, mix=mix, requests=requests, arrivals=arrivals),)
         return tuple(
             Stage(name=mode, mix={mode: 1.0}, requests=requests, arrivals=arrivals) for mode in modes
         )

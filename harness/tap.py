@@ -1,4 +1,4 @@
-"""A tap: a hop without timers that stands wherever a user puts it, passes every byte on, and writes down what it saw.
+"""A tap: a hop without timers that stands where a user puts it, passes every byte on, and writes down what it saw.
 
 It holds no key and spends nothing by itself: what comes goes on, with its own `Host` and a `traceparent` that makes
 this tap's account the parent of the next one's. Several may stand at several places of one way.
@@ -40,7 +40,6 @@ class TapPlan:
     to: Target
     out: Path
     replace: bool
-    clock: ClockSpec = ClockSpec()
     command: tuple[str, ...] = ()
 
 
@@ -77,7 +76,7 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
         BadInput: the run directory cannot be used, or it should listen beyond this machine.
         CouldNotRun: the port is taken, or what stands behind cannot be reached or trusted.
     """
-    clock = Clock(plan.clock.scale)
+    clock = Clock()
     layer = Layer(name=plan.name, title=f"the tap {plan.name}")
     seen = 0
     async with AsyncExitStack() as stack:
@@ -110,7 +109,7 @@ def _manifest(plan: TapPlan, layer: Layer, clock: Clock) -> dict[str, object]:
         Plan(
             scenario=Path("tap"),
             topology=Topology(name=plan.name, client=client, hops=(layer,)),
-            clock=plan.clock,
+            clock=ClockSpec(),
             users=1,
             stages=(),
             seed=0,

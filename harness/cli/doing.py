@@ -249,9 +249,6 @@ def tap(
     ca: Annotated[
         Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
     ] = None,
-    clock: Annotated[
-        str, typer.Option(help="real; scaled:100 where it stands between scaled things.")
-    ] = "real",
     as_json: JsonFlag = False,
 ) -> None:
     """Watch a connection from where it stands: pass every byte on, write down when it came and how it ended.
@@ -272,7 +269,6 @@ def tap(
         to=Target.parse(to, trust=ca),
         out=out or Path("runs") / name,
         replace=force or out is None,
-        clock=parse_clock(clock),
         command=tuple(sys.argv[1:]),
     )
 

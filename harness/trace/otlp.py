@@ -18,6 +18,15 @@ from harness.trace.records import Event, Span, SpanKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+_SAME_CLOCK_S = 0.001  # nanoseconds of the calendar lose no more than this on the way
+_INSTANTS = (
+    names.UPSTREAM_END_S,
+    names.DOWNSTREAM_END_S,
+    names.REQUEST_SENT_S,
+    names.FIRST_BYTE_S,
+    names.LAST_BYTE_S,
+    names.CUT_AT_S,
+)
 _NS = 1_000_000_000
 _SHORT = 64
 _SERVER, _CLIENT, _INTERNAL = 2, 3, 1
@@ -101,6 +110,9 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
     if kind is None:
         attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
     status = raw.get("status", {})
+    end_s = int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s
+    if kind == SpanKind.HOP:
+        _onto_this_clock(attributes, end_s)
     return Span(
         trace_id=intern(raw["traceId"]),
         span_id=raw["spanId"],
@@ -109,7 +121,7 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
         kind=SpanKind(kind) if kind else SpanKind.HOP,
         name=raw.get("name", ""),
         start_s=int(raw["startTimeUnixNano"]) / _NS - epoch_unix_s,
-        end_s=int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s,
+        end_s=end_s,
         attributes=attributes,
         events=[
             Event(
@@ -121,6 +133,19 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
         ],
         error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
     )
+
+
+def _onto_this_clock(attributes: dict[str, Any], end_s: float) -> None:
+    """The instants of a hop that counted from a beginning of its own: a tap is no part of the run.
+
+    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
+    """
+    ended_s = attributes.get(names.DOWNSTREAM_END_S)
+    if ended_s is None or abs(end_s - ended_s) < _SAME_CLOCK_S:
+        return
+    for name in _INSTANTS:
+        if name in attributes:
+            attributes[name] += end_s - ended_s
 
 
 def _nanos(at_s: float, epoch_unix_s: float) -> str:

@@ -21,7 +21,7 @@ so that lines never mix, and a run killed at any instant can be read up to its l
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
@@ -61,7 +61,7 @@ class LineFile:
         os.write(self._fd, lines)
 
     def write_json(self, row: object) -> None:
-        """Append one row."""
+        """Append one row: an object, or plain data like an `Attempt`."""
         self.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
@@ -204,11 +204,6 @@ class RunDir:
 
 
 _ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
-
-
-def attempt_row(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as a line of ``attempts.jsonl`` holds it."""
-    return asdict(attempt)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,7 @@
 """A whole run in figures: verdicts by layer and mode, what the ledger says, what decided a streamed request.
 
-Delivered and failed requests are never in one percentile; censored ones are counted apart.
+Delivered and failed requests are never in one percentile; censored ones are counted apart, and estimated apart.
+Latencies count from when a request was due.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import Agreement, hold_against_ledger
 from harness.verdict.attribute import attribute
+from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
@@ -68,10 +70,10 @@ def _account(
     attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]] | None
 ) -> dict[str, Any]:
     requests = _by_request(attempts)
-    took = sorted(
-        tries[-1].ended_s - tries[0].started_s
-        for tries in requests.values()
-        if tries[-1].outcome is Outcome.DELIVERED and tries[-1].ended_s is not None
+    came = [tries for tries in requests.values() if tries[-1].outcome is Outcome.DELIVERED]
+    took = sorted(tries[-1].ended_s - _due_s(tries[0]) for tries in came if tries[-1].ended_s is not None)
+    began = sorted(
+        tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
     refused = sum(attempt.status == 429 for attempt in attempts)
     books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
@@ -87,11 +89,29 @@ def _account(
         "delivered_share": len(took) / len(requests) if requests else None,
         "p50_s": percentile(took, 50),
         "p95_s": percentile(took, 95),
+        "first_byte_p50_s": percentile(began, 50),
+        "image_time": image_time_figures(attempts),
+        "dispatch": _dispatch([tries[0] for tries in requests.values()]),
         "share_429": refused / len(attempts) if attempts else None,
         "verdicts": _verdict_rows(verdicts),
         "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
         "ledger": books,
     }
+
+
+def _due_s(attempt: Attempt) -> float:
+    """When its caller wanted it: waiting for a turn is part of what a caller waits."""
+    return attempt.started_s if attempt.due_s is None else attempt.due_s
+
+
+def _dispatch(first: Sequence[Attempt]) -> dict[str, Any]:
+    """By how much requests were taken up later than they were due: the load's own fault, nobody else's."""
+    late = sorted(
+        max(0.0, attempt.dispatched_s - attempt.due_s)
+        for attempt in first
+        if attempt.dispatched_s is not None and attempt.due_s is not None
+    )
+    return {"p50_s": percentile(late, 50), "p99_s": percentile(late, 99), "max_s": percentile(late, 100)}
 
 
 def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
@@ -104,6 +124,7 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
         "generations_per_request": books["generations_per_request"],
         "p50_s": figures["p50_s"],
         "p95_s": figures["p95_s"],
+        "first_byte_p50_s": figures["first_byte_p50_s"],
         "usd_per_delivered": books["usd_per_delivered"],
         "share_429": figures["share_429"],
         "unattributed": figures["unattributed"],
