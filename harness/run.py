@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from harness.finish import Finished
     from harness.path.target import Target
     from harness.plan import Plan
+
+
+# Taps export what they saw four times a second; their last spans are on the way when the load has ended.
+_LAST_SPANS_REAL_S = 1.0
 
 
 @dataclass
@@ -129,6 +134,8 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
 async def _until_over(standing: Standing, load: Load) -> None:
     standing.ended_early = await standing.watch.load(load)
     await standing.watch.drain(standing.clock)
+    if standing.plan.to is not None and standing.plan.otlp_port is not None:
+        await asyncio.sleep(_LAST_SPANS_REAL_S)
 
 
 def start_export(run_dir: RunDir) -> FileExporter | None:
@@ -204,7 +211,10 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         "0",
     ]
     if plan.processes > 1:
-        arguments += ["--processes", str(plan.processes)]
+        # A port of this run's own: on Locust's default one, workers would join whichever master is there.
+        port = str(_free_port())
+        arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
+        arguments += ["--master-bind-port", port, "--master-port", port]
     environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
     if plan.to is None:
         environment["OPENAI_API_KEY"] = "sk-whocut-mock"  # a real key has no business with a mock
@@ -216,6 +226,12 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         log=run_dir.path / "logs" / "load.log",
         environment=environment,
     )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def on_signals(stop: Callable[[], None]) -> None:

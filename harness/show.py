@@ -107,7 +107,7 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
 def _books(summary: dict[str, Any]) -> str:
     """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
     if summary["ledger"]["by"] == "account":
-        return f"no ledger: cost by the guard's account, at most ${summary['ledger']['billed_usd']:.4f} in this run."
+        return f"no ledger: cost by the guard's account, ${summary['ledger']['billed_usd']:.4f} at most."
     held = summary["agreement"]
     return f"{held['checked']} verdicts held against the ledger, {len(held['disagree'])} disagree."
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -134,7 +135,7 @@ def test_concurrency_cannot_pass_the_budget_and_leaves_nothing_affordable_behind
     summary, said = endpoint.run("--budget-usd", "1", "--new-account", *asked, code=3)
 
     billed_usd = endpoint.billed_usd()
-    assert 1 - BOUND_USD < billed_usd <= 1
+    assert 1 - BOUND_USD < billed_usd <= 1, said
     assert summary["ledger"]["billed_usd"] == pytest.approx(billed_usd, abs=1e-6)
     assert (summary["requests"], summary["outcomes"]) == (4, {"delivered": 4})
     assert "the budget of $1.00 is used up" in said
@@ -331,3 +332,91 @@ def test_a_guard_without_an_endpoint_is_a_mistake(
 
     assert ended.value.code == 2
     assert f"{flag[0]} is about a real endpoint; name one with --to URL" in capsys.readouterr().err
+
+
+@contextmanager
+def tap_before(url: str, folder: Path, name: str, position: int, otlp_port: int) -> Iterator[str]:
+    """`whocut tap` before a URL, its spans sent to a port; its own base URL."""
+    command = [sys.executable, "-m", "harness", "tap", "--listen", "127.0.0.1:0", "--to", url, "--json"]
+    command += ["--name", name, "--position", str(position), "--out", name]
+    tap = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{otlp_port}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert tap.stdout is not None
+    try:
+        yield json.loads(tap.stdout.readline())["base_url"]
+        tap.send_signal(signal.SIGINT)
+        assert json.loads(tap.communicate(timeout=30)[0])["exchanges"] > 0
+    finally:
+        tap.kill()
+        tap.wait()
+        tap.stdout.close()
+
+
+@contextmanager
+def gateway_before(url: str, folder: Path) -> Iterator[str]:
+    """Somebody's nginx that gives up after half a second and answers its page: it reports to nobody."""
+    script = (
+        "import asyncio, sys; from dataclasses import replace\n"
+        "from harness.chain.catalogue import preset; from harness.chain.timers import TimerKind\n"
+        "from harness.clock import Clock; from harness.path import Hop, Target\n"
+        "async def main():\n"
+        "    layer = preset('nginx')\n"
+        "    timer = layer.timers[TimerKind.FIRST_BYTE]\n"
+        "    layer = replace(layer, timers={TimerKind.FIRST_BYTE: replace(timer, limit_s=0.5)})\n"
+        "    hop = Hop(layer, upstream=Target.parse(sys.argv[1]), clock=Clock())\n"
+        "    await hop.listen(); print(hop.port, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    gateway = subprocess.Popen(
+        [sys.executable, "-c", script, url], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    assert gateway.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(gateway.stdout.readline())}/v1"
+    finally:
+        gateway.kill()
+        gateway.wait()
+        gateway.stdout.close()
+
+
+def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endpoint) -> None:
+    """The page says nginx, and the taps on both sides that it came from between them: inferred, and told why."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = endpoint.folder
+    with (
+        tap_before(endpoint.url, folder, "inside", 3, port) as inside,
+        gateway_before(inside, folder) as gateway,
+        tap_before(gateway, folder, "outside", 1, port) as outside,
+    ):
+        flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--mode", "no-retry", "--json"]
+        flags += ["--requests", "2", "--users", "2", "--otlp", str(port), "--out", "run"]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "run", "image_generation", "--to", outside, *flags],
+            cwd=folder,
+            env={**os.environ, "OPENAI_API_KEY": KEY},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+
+    (row,) = json.loads(done.stdout)["verdicts"]
+    assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "inferred", 2)
+    why = subprocess.run(
+        [sys.executable, "-m", "harness", "why", "run"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "outside: passed on 504 from behind it, whole (proven" in why.stdout
+    assert "inside: its caller left first (proven" in why.stdout

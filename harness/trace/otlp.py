@@ -77,6 +77,20 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
+def onto_one_clock(spans: Iterable[Span]) -> None:
+    """Move the instants of hops that counted from a beginning of their own: a tap is no part of the run.
+
+    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
+    """
+    for span in spans:
+        has = span.attributes
+        ended_s = has.get(names.DOWNSTREAM_END_S) if span.kind is SpanKind.HOP else None
+        if ended_s is not None and abs(span.end_s - ended_s) > _SAME_CLOCK_S:
+            for name in _INSTANTS:
+                if name in has:
+                    has[name] += span.end_s - ended_s
+
+
 def _encode_span(span: Span, epoch_unix_s: float) -> dict[str, Any]:
     attributes = {names.KIND: str(span.kind), names.LAYER: span.layer, **span.attributes}
     encoded: dict[str, Any] = {
@@ -110,9 +124,6 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
     if kind is None:
         attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
     status = raw.get("status", {})
-    end_s = int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s
-    if kind == SpanKind.HOP:
-        _onto_this_clock(attributes, end_s)
     return Span(
         trace_id=intern(raw["traceId"]),
         span_id=raw["spanId"],
@@ -121,7 +132,7 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
         kind=SpanKind(kind) if kind else SpanKind.HOP,
         name=raw.get("name", ""),
         start_s=int(raw["startTimeUnixNano"]) / _NS - epoch_unix_s,
-        end_s=end_s,
+        end_s=int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s,
         attributes=attributes,
         events=[
             Event(
@@ -133,19 +144,6 @@ def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
         ],
         error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
     )
-
-
-def _onto_this_clock(attributes: dict[str, Any], end_s: float) -> None:
-    """The instants of a hop that counted from a beginning of its own: a tap is no part of the run.
-
-    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
-    """
-    ended_s = attributes.get(names.DOWNSTREAM_END_S)
-    if ended_s is None or abs(end_s - ended_s) < _SAME_CLOCK_S:
-        return
-    for name in _INSTANTS:
-        if name in attributes:
-            attributes[name] += end_s - ended_s
 
 
 def _nanos(at_s: float, epoch_unix_s: float) -> str:
