@@ -211,6 +211,14 @@ def test_every_shipped_scenario_says_what_it_asks() -> None:
         assert set(told.upstream_in) <= set(told.modes)
 
 
+@pytest.mark.parametrize("annotation", ["", ": dict[str, object]"], ids=["plain", "annotated"])
+def test_literal_of_a_scenario_is_found_however_it_is_written(tmp_path: Path, annotation: str) -> None:
+    """With a type beside it or without: who annotates must not get the defaults in silence."""
+    (tmp_path / "s.py").write_text(f"SCENARIO{annotation} = {{'users': 3}}")
+
+    assert read_scenario(tmp_path / "s.py").users == 3
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
