@@ -95,8 +95,8 @@ class _Hooks:
         assert scenario is not None
         parsed = environment.parsed_options
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
-        # The key of a mock; a real endpoint's stands in the environment before Locust starts.
-        os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
+        if not parsed.whocut_to:
+            os.environ[KEY_VARIABLE] = "sk-whocut-mock"  # a real key has no business with a mock
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments)
         return Session.here(self._standing.run_dir)

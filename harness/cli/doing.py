@@ -131,7 +131,7 @@ def run(
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
         out=out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}",
-        replace=force or out is None,
+        replace=force or (out is None and to is None),  # records that were paid for are not replaced unasked
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,

@@ -7,8 +7,9 @@
                               │    └─ deadlines (which timer fires), vendors (what is answered)
                               └─ account (what is written down)
 
-`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row; `target` is what stands
-behind the last of them where that is none of ours.
+`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row, with `tap`s beside real
+gateways; `target` is what stands behind the last of them where that is none of ours; `fallen` is what becomes of a
+layer that died or failed.
 """
 
 from harness.path.chain import RunningChain, start_chain

@@ -18,6 +18,8 @@ from harness.verdict.agreement import Agreement, hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
+from harness.verdict.gateways import whole_layers
+from harness.verdict.joining import join
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.chain.layers import Topology
+    from harness.trace.logs.records import Account
     from harness.trace.records import Span
 
 
@@ -34,6 +37,7 @@ class Judged:
 
     verdicts: tuple[Verdict, ...]
     figures: dict[str, Any]
+    spans: tuple[Span, ...] = ()  # as they were judged: one a layer and attempt, of real gateways too
 
 
 def judge(
@@ -41,14 +45,19 @@ def judge(
     spans: Iterable[Span],
     ledger: Sequence[dict[str, Any]] | None,
     topology: Topology,
+    accounts: Iterable[Account] = (),
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger; None where the upstream shows none.
 
-    Without a ledger the cost is what the spend guard's account holds for the attempts.
+    `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
     """
-    spans = list(spans)
+    spans = whole_layers(spans, topology)
     spans += never_ended(attempts, spans, topology.client.name)
-    verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
+    gathered = gather(spans)
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
+    told = join(gathered, accounts, positions)[: len(gathered)]
+    verdicts = tuple(attribute(evidence, topology) for evidence in told)
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
@@ -63,7 +72,7 @@ def judge(
             ],
         },
     }
-    return Judged(verdicts, figures)
+    return Judged(verdicts, figures, tuple(spans))
 
 
 def _account(
