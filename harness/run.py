@@ -219,9 +219,7 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
         arguments += ["--master-bind-port", port, "--master-port", port]
     environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
-    if plan.to is None:
-        environment["OPENAI_API_KEY"] = "sk-whocut-mock"  # a real key has no business with a mock
-    elif plan.to.trust is not None:
+    if plan.to is not None and plan.to.trust is not None:
         environment["SSL_CERT_FILE"] = str(plan.to.trust.absolute())
     return await Child.start(
         "load generator",

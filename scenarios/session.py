@@ -1,7 +1,7 @@
 """The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
 
 A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
-which appends them. The key for the endpoint comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
+which appends them. A real endpoint's key comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from harness.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 
@@ -152,10 +153,10 @@ class Session:
         A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
         """
         if self.load.spending is not None:
-            api_key = None
+            api_key = os.environ.get(KEY_VARIABLE)
         return openai_client(
             base_url=self.load.base_url,
-            api_key=api_key or os.environ.get(KEY_VARIABLE, ""),
+            api_key=api_key or _MOCK_KEY,
             clock=self.clock,
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),

@@ -20,6 +20,7 @@ import pytest
 
 from harness.cli import main
 from harness.clock.clock import pause, wall_s
+from harness.scenario import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -228,6 +229,27 @@ def test_a_run_says_what_it_may_cost_and_books_by_the_account(endpoint: Endpoint
     written = [path for path in endpoint.folder.rglob("*") if path.is_file() and path != endpoint.ledger]
     assert len(written) > 5
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+def test_plain_locust_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
+    """Locust's own command: the estimate first, the guard in each attempt's way, the rest not asked."""
+    flags = ["--budget-usd", "0.5", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]
+    flags += ["--requests", "9", "--users", "3", "--mode", "plain", "--out", "run"]
+    scenario = str(SCENARIOS / "image_generation.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", scenario, "--headless", "--to", endpoint.url, *flags],
+        cwd=endpoint.folder,
+        env={**os.environ, "OPENAI_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "and costs money:" in done.stderr
+    assert "7 of 9 requests were not asked" in done.stderr
+    assert 0.5 - BOUND_USD < endpoint.billed_usd() <= 0.5
 
 
 def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> None:
