@@ -60,7 +60,12 @@ class Alone:
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
-        return {"answered": self._desk.answered, **self._session.kept_up()}
+        return {
+            "answered": self._desk.answered,
+            "not_asked": self._desk.not_asked,
+            "kept_back": self._session.kept_back,
+            **self._session.kept_up(),
+        }
 
 
 @dataclass
@@ -70,6 +75,9 @@ class _Hand:
     name: str
     before: int = 0  # answered in earlier stages
     answered: int = 0  # answered in this one
+    passed_over: int = 0  # not asked in this one
+    not_asked: int = 0  # in all
+    kept_back: str | None = None
     share: int = 0
     kept_up: dict[str, Any] = field(default_factory=dict)
     heard_s: float = 0.0
@@ -78,7 +86,7 @@ class _Hand:
 
     @property
     def busy(self) -> bool:
-        return self.answered < self.share
+        return self.answered + self.passed_over < self.share
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -128,7 +136,7 @@ class Master:
         lost = {hand.name for hand in self._hands.values() if hand.lost}
         names = [name for name in self._present() if name not in lost][: stage.at_once]
         for hand in self._hands.values():
-            hand.before, hand.answered, hand.share = hand.before + hand.answered, 0, 0
+            hand.before, hand.answered, hand.passed_over, hand.share = hand.before + hand.answered, 0, 0, 0
         for index, name in enumerate(names):
             share = Share(index, len(names))
             hand = self._hands.setdefault(name, _Hand(name))
@@ -172,8 +180,9 @@ class Master:
         hand.heard_s = self._session.clock.now_s()
         hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
+        hand.not_asked, hand.kept_back = word["not_asked"], word["kept_back"]
         if word["stage"] == self._stage:
-            hand.answered = word["answered"]
+            hand.answered, hand.passed_over = word["answered"], word["passed_over"]
         self._heard.set()
 
     def facts(self) -> dict[str, Any]:
@@ -181,6 +190,8 @@ class Master:
         hands = list(self._hands.values())
         return {
             "answered": sum(hand.before + hand.answered for hand in hands),
+            "not_asked": sum(hand.not_asked for hand in hands),
+            "kept_back": next((hand.kept_back for hand in hands if hand.kept_back), None),
             "worst_stall_real_s": max(
                 (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
             ),
@@ -239,6 +250,9 @@ class Worker:
             {
                 "stage": self._number,
                 "answered": now.answered if now else 0,
+                "passed_over": now.not_asked if now else 0,
+                "not_asked": self._desk.not_asked,
+                "kept_back": session.kept_back,
                 "kept_up": session.kept_up(),
                 "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
                 "last": last,

@@ -61,6 +61,9 @@ class ImageUser(User):
             raise StopUser
         round_, order = taken
         clock = self.session.clock
+        if self.session.kept_back:
+            round_.pass_over()
+            return
         due_s = None if order.due_s is None else round_.began_s + order.due_s
         if due_s is not None:
             DESK.wait_until(due_s, clock)
@@ -77,7 +80,10 @@ class ImageUser(User):
             if DESK.closed.is_set():
                 raise StopUser
             self._ask_and_write_down(order, asking)
-        round_.done()
+        if asking.kept_back and not asking.attempts:
+            round_.pass_over()
+        else:
+            round_.done()
 
     def _ask_and_write_down(self, order: Order, asking: Asking) -> None:
         error: BaseException | None = None
@@ -86,13 +92,16 @@ class ImageUser(User):
         except Exception as raised:
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
-            if not asking.attempts:
+            if asking.kept_back:
+                self.session.kept_back = str(asking.kept_back)
+            elif not asking.attempts:
                 raise  # nothing went out on the wire: a mistake in the scenario
         except BaseException as raised:
             error = raised
             raise
         finally:
-            self._write_down(asking, error)
+            if asking.attempts or not asking.kept_back:
+                self._write_down(asking, error)
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""

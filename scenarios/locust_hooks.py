@@ -26,7 +26,7 @@ from harness.errors import WhocutError
 from scenarios import options
 from scenarios.conductor import Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
-from scenarios.session import KEY_VARIABLE, Session
+from scenarios.session import Session
 from scenarios.standing import Standing
 
 if TYPE_CHECKING:
@@ -95,8 +95,6 @@ class _Hooks:
         assert scenario is not None
         parsed = environment.parsed_options
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
-        # The key of a mock; a real endpoint's stands in the environment before Locust starts.
-        os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments)
         return Session.here(self._standing.run_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ def locust(folder: Path, scenario: Path, *options: str) -> subprocess.CompletedP
     return subprocess.run(
         [sys.executable, "-m", "locust", "-f", str(scenario), "--headless", "--out", "run", *options],
         cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -92,3 +94,19 @@ def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["scenario"] == "my_question"
+
+
+def test_plain_locust_goes_to_an_endpoint_with_a_budget_only(tmp_path: Path) -> None:
+    """The same consent as `whocut run` asks for: without it nothing starts, and the mock's key is not taken."""
+    path = shipped_scenarios()["image_generation"]
+    url = "https://images.invalid/v1"
+
+    unasked = locust(tmp_path, path, "--to", url)
+    keyless = locust(
+        tmp_path, path, "--to", url, "--budget-usd", "1", "--new-account", "--account", "a.jsonl"
+    )
+
+    assert (unasked.returncode, keyless.returncode) == (2, 2)
+    assert "say with --budget-usd how much its account may come to" in unasked.stderr
+    assert "--to needs a key" in keyless.stderr
+    assert not (tmp_path / "a.jsonl").exists()
