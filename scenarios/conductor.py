@@ -52,11 +52,17 @@ class Alone:
         self._desk = desk
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come."""
+        """Go through all stages; returns when the last answer has come.
+
+        Raises:
+            BadInput: there is a mistake in the scenario.
+        """
         for stage in self._session.load.stages:
             self._session.enter(stage)
             round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
             round_.over.wait()
+            if self._desk.failed:
+                raise BadInput(self._desk.failed)
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
@@ -105,6 +111,7 @@ class Master:
         self._runner = runner
         self._hands: dict[str, _Hand] = {}
         self._stage = -1
+        self._failed: str | None = None
         self._heard = gevent.event.Event()
         runner.register_message(WORD, self._hear)
         runner.send_message(OPEN, {})  # before Locust's own word that starts the users
@@ -113,7 +120,7 @@ class Master:
         """Go through all stages; a lost worker's share is left unanswered.
 
         Raises:
-            BadInput: the scenario has a gate, which counts the callers of one process only.
+            BadInput: the scenario has a gate, which counts the callers of one process only; or a mistake.
         """
         if Gate.made and len(self._present()) > 1:
             raise BadInput(
@@ -126,6 +133,8 @@ class Master:
                 self._heard.wait(timeout=_LOOK_EVERY_REAL_S)
                 self._heard.clear()
                 self._miss(stage)
+                if self._failed:
+                    raise BadInput(self._failed)
         self._runner.send_message(LAST, {})
         with gevent.Timeout(_LAST_WORD_REAL_S, exception=False):
             while any(not (hand.said_last or hand.lost) for hand in self._hands.values()):
@@ -173,6 +182,7 @@ class Master:
 
     def _hear(self, *, msg: Any, **_: Any) -> None:
         word = msg.data
+        self._failed = self._failed or word["failed"]
         hand = self._hands.get(msg.node_id)
         self._session.append(word["lines"])
         if hand is None:
@@ -253,6 +263,7 @@ class Worker:
                 "passed_over": now.not_asked if now else 0,
                 "not_asked": self._desk.not_asked,
                 "kept_back": session.kept_back,
+                "failed": self._desk.failed,
                 "kept_up": session.kept_up(),
                 "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
                 "last": last,

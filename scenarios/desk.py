@@ -72,6 +72,7 @@ class Desk:
     def __init__(self) -> None:
         self.round: Round | None = None
         self.closed = gevent.event.Event()
+        self.failed: str | None = None
         self._answered_before = self._not_asked_before = 0
         self._first = gevent.event.Event()
 
@@ -88,7 +89,7 @@ class Desk:
     def open(self) -> None:
         """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
         if self.closed.is_set():
-            self.round, self._answered_before, self._not_asked_before = None, 0, 0
+            self.round, self.failed, self._answered_before, self._not_asked_before = None, None, 0, 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
     def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
@@ -116,3 +117,10 @@ class Desk:
         """Nothing more will be asked; whoever waits for an order goes home."""
         self.closed.set()
         (self.round.next if self.round else self._first).set()
+
+    def fail(self, why: str) -> None:
+        """A mistake in the scenario: nothing more is asked, and whoever conducts the stages hears of it."""
+        self.failed = self.failed or why
+        if self.round:
+            self.round.over.set()
+        self.close()

@@ -7,6 +7,7 @@ are for watching only.
 
 from __future__ import annotations
 
+import traceback
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -89,13 +90,14 @@ class ImageUser(User):
         error: BaseException | None = None
         try:
             self.ask(self._client(order.mode), order)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001  # told to the conductor, or written down; never lost
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
             if asking.kept_back:
                 self.session.kept_back = str(asking.kept_back)
             elif not asking.attempts:
-                raise  # nothing went out on the wire: a mistake in the scenario
+                DESK.fail(_mistake(raised))
+                raise StopUser from None
         except BaseException as raised:
             error = raised
             raise
@@ -159,6 +161,14 @@ class ImageUser(User):
             exception=error or None,
             context={},
         )
+
+
+def _mistake(error: Exception) -> str:
+    """What failed before anything went out on the wire, with the scenario's line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.name == "ask"] or frames
+    place = f"{own[-1].filename}:{own[-1].lineno}"
+    return f"{place}: the scenario failed before its request went out: {type(error).__name__}: {error}"
 
 
 locust_hooks.install(ImageUser)

@@ -110,7 +110,7 @@ class _Hooks:
         except WhocutError as error:
             if self._session is not None:
                 self._session.close({"refused": str(error)})
-            _refuse(environment, error)
+            _refuse(environment, error, say=self._standing is None)  # else the child will say it
             return
         DESK.close()
         if environment.web_ui is None:
@@ -156,9 +156,9 @@ def _watch_the_hub(session: Session) -> None:
         session.stalled(wall_s() - before - _STALL_EVERY_S)
 
 
-def _refuse(environment: Any, error: WhocutError) -> None:
+def _refuse(environment: Any, error: WhocutError, *, say: bool = True) -> None:
     """End Locust with this mistake's sentence and exit code."""
-    if str(error):
+    if say and str(error):
         sys.stderr.write(f"whocut: {error}\n")
     DESK.close()
     environment.process_exit_code = error.exit_code

@@ -67,7 +67,9 @@ def add_options(parser: Any, scenario: type[User] | None) -> None:
 
 
 def as_arguments(parsed: Any) -> Iterator[str]:
-    """What was written, as arguments of `whocut run`."""
+    """What was written, as arguments of `whocut run`. Locust's own `--host` is an endpoint, which needs consent."""
+    if getattr(parsed, "host", None) and not parsed.whocut_to:
+        yield from ("--to", parsed.host)
     for option in OPTIONS:
         written = getattr(parsed, option.dest, None)
         if written is True:
