@@ -67,7 +67,7 @@ class _Hooks:
     def init(self, environment: Any, **_: object) -> None:
         """A worker listens to its master from the beginning."""
         if isinstance(environment.runner, WorkerRunner):
-            self._worker = Worker(DESK, environment, self._open)
+            self._worker = Worker(DESK, environment.runner, self._open)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
