@@ -52,7 +52,8 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     attempts = run_dir.attempts()
     scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
     accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
-    judged = judge(attempts, run_dir.spans(), run_dir.ledger(), topology, accounts)
+    ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
+    judged = judge(attempts, run_dir.spans(), ledger, topology, accounts)
     told = run_dir.manifest.get("sweep")
     if told:
         stages = Load.from_plain(run_dir.manifest["load"]).stages

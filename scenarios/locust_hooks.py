@@ -26,7 +26,7 @@ from harness.errors import WhocutError
 from scenarios import options
 from scenarios.conductor import Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
-from scenarios.session import KEY_VARIABLE, Session
+from scenarios.session import Session
 from scenarios.standing import Standing
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class _Hooks:
     def init(self, environment: Any, **_: object) -> None:
         """A worker listens to its master from the beginning."""
         if isinstance(environment.runner, WorkerRunner):
-            self._worker = Worker(DESK, environment, self._open)
+            self._worker = Worker(DESK, environment.runner, self._open)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
@@ -95,8 +95,6 @@ class _Hooks:
         assert scenario is not None
         parsed = environment.parsed_options
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
-        # The key of a mock; a real endpoint's stands in the environment before Locust starts.
-        os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments)
         return Session.here(self._standing.run_dir)
@@ -112,7 +110,7 @@ class _Hooks:
         except WhocutError as error:
             if self._session is not None:
                 self._session.close({"refused": str(error)})
-            _refuse(environment, error)
+            _refuse(environment, error, say=self._standing is None)  # else the child will say it
             return
         DESK.close()
         if environment.web_ui is None:
@@ -158,9 +156,9 @@ def _watch_the_hub(session: Session) -> None:
         session.stalled(wall_s() - before - _STALL_EVERY_S)
 
 
-def _refuse(environment: Any, error: WhocutError) -> None:
+def _refuse(environment: Any, error: WhocutError, *, say: bool = True) -> None:
     """End Locust with this mistake's sentence and exit code."""
-    if str(error):
+    if say and str(error):
         sys.stderr.write(f"whocut: {error}\n")
     DESK.close()
     environment.process_exit_code = error.exit_code

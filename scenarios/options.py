@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option of `whocut run`; `many` values are written with commas, so that Locust's page can take them."""
+    """One option of `whocut run`.
+
+    `many` values are written with commas, so that Locust's page can take them; one that stands `alone` has none.
+    """
 
     flag: str
     metavar: str
     help: str
     many: bool = False
+    alone: bool = False
 
     @property
     def dest(self) -> str:
@@ -40,6 +44,13 @@ OPTIONS = (
         "--want", "WANT[,WANT]", "Thresholds like delivered>=0.99; exit code 1 when one breaks.", many=True
     ),
     _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN."),
+    _Option("--to", "URL", "A real endpoint instead of the mock. It costs money."),
+    _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account."),
+    _Option(
+        "--max-requests", "N", "With --to: the most attempts on the wire, retries and all runs together."
+    ),
+    _Option("--account", "FILE", "With --to: the file of what was spent. Default: one for the key."),
+    _Option("--new-account", "", "With --to: begin an account; there must be none yet.", alone=True),
 )
 
 
@@ -47,16 +58,23 @@ def add_options(parser: Any, scenario: type[User] | None) -> None:
     """Put our group into Locust's parser, and the scenario's own number of users where Locust would take one."""
     group = parser.add_argument_group("whocut", "The run, as `whocut run` takes it.")
     for option in OPTIONS:
-        group.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=option.help)
+        if option.alone:
+            group.add_argument(option.flag, dest=option.dest, action="store_true", help=option.help)
+        else:
+            group.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=option.help)
     users = (literal_of(scenario) or {}).get("users", 20)
     parser.set_defaults(num_users=users, spawn_rate=max(100, users))
 
 
 def as_arguments(parsed: Any) -> Iterator[str]:
-    """What was written, as arguments of `whocut run`."""
+    """What was written, as arguments of `whocut run`. Locust's own `--host` is an endpoint, which needs consent."""
+    if getattr(parsed, "host", None) and not parsed.whocut_to:
+        yield from ("--to", parsed.host)
     for option in OPTIONS:
         written = getattr(parsed, option.dest, None)
-        if written:
+        if written is True:
+            yield option.flag
+        elif written:
             for value in written.split(",") if option.many else [written]:
                 yield from (option.flag, value.strip())
 

@@ -1,7 +1,7 @@
 """The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
 
 A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
-which appends them. The key for the endpoint comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
+which appends them. A real endpoint's key comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import orjson
 from harness.chain.plain import topology_from_plain
 from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
+from harness.client.spending import Account, Guard, Limits
 from harness.clock import Clock
 from harness.clock.clock import cpu_s, pause
-from harness.errors import WhocutError
+from harness.errors import BadInput, WhocutError
 from harness.trace.load import Load
 from harness.trace.rundir import (
     ATTEMPTS,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from harness.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 _TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
@@ -88,6 +90,8 @@ class Session:
         self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
         self.closed = False
+        self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
@@ -104,14 +108,15 @@ class Session:
         return cls(RunDir.open(path))
 
     @classmethod
-    def told(cls, path: str, manifest: dict[str, Any], master_host: str) -> Self:
-        """As a master tells its worker: here if the directory is this very run's, posted otherwise."""
+    def told(cls, path: str, manifest: dict[str, Any]) -> Self:
+        """As a master tells its worker: here if the directory is this very run's, posted otherwise.
+
+        The chain listens on the master's loopback; a worker elsewhere has a tunnel at the same port.
+        """
         mine = RunDir(Path(path), manifest)
         with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
             if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
                 return cls(mine)
-        load = manifest["load"]
-        load["base_url"] = load["base_url"].replace("//0.0.0.0:", f"//{master_host}:")
         return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()})
 
     @property
@@ -156,14 +161,20 @@ class Session:
         return came
 
     def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
-        """A client of its own for one user; `max_retries` None keeps the SDK's own default."""
+        """A client of its own for one user; `max_retries` None keeps the SDK's own default.
+
+        A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
+        """
+        if self.load.spending is not None:
+            api_key = os.environ.get(KEY_VARIABLE)
         return openai_client(
             base_url=self.load.base_url,
-            api_key=api_key or os.environ.get(KEY_VARIABLE, ""),
+            api_key=api_key or _MOCK_KEY,
             clock=self.clock,
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),
             max_retries=max_retries,
+            guard=self._guard,
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
@@ -197,6 +208,24 @@ class Session:
         self.closed = True
         before = (self.run.generator() if self.load.asked_before else None) or {}
         write_json(self.run.path / GENERATOR, {**facts, **_together(before, facts)})
+
+
+def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
+    """The spend guard of this process.
+
+    Raises:
+        BadInput: this process is on another machine, where the account cannot be shared.
+    """
+    spending = load.spending
+    if spending is None:
+        return None
+    if not here:
+        raise BadInput(
+            "an account is shared by the processes of one machine: run with --to without workers elsewhere"
+        )
+    limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
+    account = Account(Path(spending.account), run=run.manifest["run"])
+    return Guard(account, limits, tries_behind=spending.tries_behind)
 
 
 def _clock(run: RunDir, *, here: bool) -> Clock:

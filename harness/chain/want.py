@@ -29,6 +29,8 @@ NAMES = {
     "max_in_flight": "requests at once that a sweep recommends",
     "delivered_per_min": "images a minute at what a sweep recommends",
 }
+# What only an upstream that keeps books can say.
+LEDGER_ONLY = frozenset({"orphaned", "orphaned_s_per_request", "generations_per_request"})
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.durations import format_duration
 from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
-from harness.verdict.agreement import hold_against_ledger
+from harness.verdict.agreement import Agreement, hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
@@ -43,11 +43,14 @@ class Judged:
 def judge(
     attempts: Sequence[Attempt],
     spans: Iterable[Span],
-    ledger: Sequence[dict[str, Any]],
+    ledger: Sequence[dict[str, Any]] | None,
     topology: Topology,
     accounts: Iterable[Account] = (),
 ) -> Judged:
-    """Attribute every attempt and hold the verdicts against the ledger. `accounts` are what gateways' logs say."""
+    """Attribute every attempt and hold the verdicts against the ledger; None where the upstream shows none.
+
+    `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
+    """
     spans = whole_layers(spans, topology)
     spans += never_ended(attempts, spans, topology.client.name)
     gathered = gather(spans)
@@ -55,7 +58,7 @@ def judge(
     # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
     told = join(gathered, accounts, positions)[: len(gathered)]
     verdicts = tuple(attribute(evidence, topology) for evidence in told)
-    agreement = hold_against_ledger(verdicts, ledger)
+    agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
         **_account(attempts, verdicts, ledger),
@@ -73,7 +76,7 @@ def judge(
 
 
 def _account(
-    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
+    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]] | None
 ) -> dict[str, Any]:
     requests = _by_request(attempts)
     came = [tries for tries in requests.values() if tries[-1].outcome is Outcome.DELIVERED]
@@ -82,7 +85,7 @@ def _account(
         tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
     refused = sum(attempt.status == 429 for attempt in attempts)
-    books = _ledger(ledger, len(requests))
+    books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
     return {
         "requests": len(requests),
         "attempts": len(attempts),
@@ -125,8 +128,8 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
     books, requests = figures["ledger"], figures["requests"]
     return {
         "delivered": figures["delivered_share"],
-        "orphaned": books["orphaned"] / requests if requests else None,
-        "orphaned_s_per_request": books["orphaned_s"] / requests if requests else None,
+        "orphaned": _share(books["orphaned"], requests),
+        "orphaned_s_per_request": _share(books["orphaned_s"], requests),
         "generations_per_request": books["generations_per_request"],
         "p50_s": figures["p50_s"],
         "p95_s": figures["p95_s"],
@@ -137,16 +140,20 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
+def _share(count: float | None, requests: int) -> float | None:
+    return count / requests if requests and count is not None else None
+
+
 def _mode(
     mode: str,
     attempts: Sequence[Attempt],
     verdicts: Sequence[Verdict],
-    ledger: Sequence[dict[str, Any]],
+    ledger: Sequence[dict[str, Any]] | None,
 ) -> dict[str, Any]:
     mine = [attempt for attempt in attempts if attempt.mode == mode]
     judged = [verdict for verdict in verdicts if verdict.mode == mode]
     traces = {attempt.trace_id for attempt in mine}
-    rows = [row for row in ledger if row.get("trace_id") in traces]
+    rows = None if ledger is None else [row for row in ledger if row.get("trace_id") in traces]
     return {**_account(mine, judged, rows), "gap": _gap(judged)}
 
 
@@ -194,6 +201,7 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
     delivered = sum(bool(row.get("delivered")) for row in started)
     billed = sum(float(row.get("billed_usd") or 0) for row in started if row.get("billed"))
     return {
+        "by": "ledger",
         "started": len(started),
         "finished": sum(row.get("finished_s") is not None for row in started),
         "delivered": delivered,
@@ -205,6 +213,16 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
         "generations_per_request": round(len(started) / requests, 4) if requests else None,
         "billed_usd": round(billed, 6),
         "usd_per_delivered": round(billed / delivered, 6) if delivered else None,
+    }
+
+
+def _charges(attempts: Iterable[Attempt], delivered: int) -> dict[str, Any]:
+    """The books where there is no ledger: what is not known is None, the bill is the guard's."""
+    charged = sum(attempt.charged_usd or 0 for attempt in attempts)
+    return dict.fromkeys(_ledger((), 0)) | {
+        "by": "account",
+        "billed_usd": round(charged, 6),
+        "usd_per_delivered": round(charged / delivered, 6) if delivered else None,
     }
 
 
