@@ -57,7 +57,7 @@ class Alone:
         Raises:
             BadInput: there is a mistake in the scenario.
         """
-        for stage in self._session.load.stages:
+        for stage in self._session.load.stages[self._session.load.asked_before :]:
             self._session.enter(stage)
             round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
             round_.over.wait()
@@ -127,6 +127,8 @@ class Master:
                 "this scenario has a gate, and a gate counts the callers of one process: run it without --processes"
             )
         for number, stage in enumerate(self._session.load.stages):
+            if number < self._session.load.asked_before:
+                continue
             self._session.enter(stage)
             self._share_out(number, stage)
             while any(hand.busy and not hand.lost for hand in self._hands.values()):

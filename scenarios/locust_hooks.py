@@ -128,7 +128,7 @@ class _Hooks:
             self._worker.say()
         if self._session is None or self._conductor is None:
             return
-        if not (self._session.run.path / "generator.json").exists():
+        if not self._session.closed:
             self._session.close(self._conductor.facts())
         self._conductor = None
         if self._standing is not None:

@@ -12,6 +12,7 @@ generator.json    how well the load generator kept up
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
+junit.xml         thresholds and validity, for a CI server
 ================  ==================================================================================
 
 Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending,
