@@ -15,6 +15,7 @@ from harness.client.spending.bound import price_of_images
 from harness.clock import Clock, ClockSpec, parse_clock
 from harness.errors import BadInput
 from harness.path.target import Target
+from harness.plan import no_more
 from harness.trace.load import Spending
 
 if TYPE_CHECKING:
@@ -179,7 +180,10 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
             f"{dollars(each * stage.requests * tries)} if the client sends each {tries} times"
         )
     total = each * plan.asked
-    yield f"  in all at most {dollars(total)}, or {dollars(total * tries)} with every retry"
+    more = (
+        "; what it asks again at the end comes on top, within the budget" if plan.then is not no_more else ""
+    )
+    yield f"  in all at most {dollars(total)}, or {dollars(total * tries)} with every retry{more}"
     with account.locked() as tally:
         yield (
             f"account {account.path}: {tally.attempts} attempts, {dollars(tally.settled_nano_usd)} spent, "

@@ -85,7 +85,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
-    progress = Progress(asked=plan.asked)
+    progress = Progress(asked=plan.asked, ledger=plan.to is None)
     interrupted = asyncio.Event()
     on_signals(interrupted.set)
     spans = SpanWriter(run_dir)

@@ -50,10 +50,9 @@ class ShowProgress:
         where = f"{progress.stage}, {progress.label}" if progress.label else progress.stage
         if progress.refused:
             where += f" ({progress.refused} refused by 429)"
-        text = (
-            f"{where}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts, "
-            f"{progress.started} generations started, {progress.settled} settled"
-        )
+        text = f"{where}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts"
+        if progress.ledger:
+            text += f", {progress.started} generations started, {progress.settled} settled"
         if self._live:
             self._live.update(Text(text))
         elif wall_s() >= self._next_line:

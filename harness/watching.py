@@ -31,10 +31,12 @@ _POLL_REAL_S = 0.1
 class Progress:
     """How far a run has come; what a terminal shows of it.
 
-    `label` is the mode (or the stage) whose requests are under way, `refused` how many of them met a 429.
+    `label` is the mode (or the stage) whose requests are under way, `refused` how many of them met a 429. A
+    stranger's upstream shows us no `ledger`, and so no generations.
     """
 
     asked: int
+    ledger: bool = True
     stage: str = "starting"
     label: str = ""
     refused: int = 0

@@ -252,6 +252,34 @@ def test_plain_locust_goes_there_with_the_same_consent(endpoint: Endpoint) -> No
     assert 0.5 - BOUND_USD < endpoint.billed_usd() <= 0.5
 
 
+def test_a_sweep_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
+    """How much this key carries, asked of a stranger; and no more than was agreed to when it is asked again."""
+    command = [sys.executable, "-m", "harness", "sweep", "--levels", "1,2", "--requests", "4", "--force"]
+    command += ["--to", endpoint.url, "--clock", "scaled:100", "--account", "account.jsonl", "--json"]
+    environment = {**os.environ, "OPENAI_API_KEY": KEY}
+
+    def swept(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=endpoint.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    first = swept("--budget-usd", "5", "--new-account")
+    spent_usd = endpoint.billed_usd()
+    again = swept("--budget-usd", f"{spent_usd:.4f}")
+
+    assert first.returncode == 0, first.stderr
+    assert [level["concurrency"] for level in json.loads(first.stdout)["sweep"]["levels"][:2]] == [1, 2]
+    assert "generations started" not in first.stderr
+    assert again.returncode == 3, again.stderr
+    assert endpoint.billed_usd() == spent_usd > 0
+
+
 def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> None:
     """Its settings and keys are the mock's; with one key all its modes are alike."""
     flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]

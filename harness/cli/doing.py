@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
 from harness.cli.app import EXIT_COULD_NOT_RUN, EXIT_FINDING, JsonFlag, app, fail, print_json
+from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.clock import parse_clock
 from harness.errors import BadInput, nearest
 from harness.show import ShowProgress, print_summary
@@ -75,31 +76,12 @@ def run(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
     ] = 1,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            help="A real endpoint instead of the mock, like https://api.openai.com/v1. It costs money."
-        ),
-    ] = None,
-    budget_usd: Annotated[
-        float | None,
-        typer.Option(help="With --to: the most that may ever be spent by the account, all runs together."),
-    ] = None,
-    max_requests: Annotated[
-        int | None,
-        typer.Option(min=1, help="With --to: the most attempts on the wire, retries and all runs together."),
-    ] = None,
-    account: Annotated[
-        Path | None,
-        typer.Option(help="With --to: the file of what was spent. Default: one for the key, for all runs."),
-    ] = None,
-    new_account: Annotated[
-        bool, typer.Option("--new-account", help="With --to: begin an account; there must be none yet.")
-    ] = False,
-    ca: Annotated[
-        Path | None,
-        typer.Option(help="With --to: certificates to trust. Default: SSL_CERT_FILE, the system's."),
-    ] = None,
+    to: To = None,
+    budget_usd: BudgetUsd = None,
+    max_requests: MaxRequests = None,
+    account: AccountFile = None,
+    new_account: NewAccount = False,
+    ca: Ca = None,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -107,7 +89,7 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.endpoint import Consent, agree, estimate  # noqa: PLC0415  # keeps --help quick
+    from harness.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
     from harness.plan import Plan  # noqa: PLC0415
     from harness.run import main_loop, stand_for  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
@@ -140,12 +122,7 @@ def run(
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
-    if to is not None:
-        plan = agree(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
-        for line in estimate(plan, told):
-            typer.echo(line, err=True)
-    elif lonely := consent.lonely:
-        raise BadInput(f"{lonely} is about a real endpoint; name one with --to URL")
+    plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
     if stand:
         report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
         return

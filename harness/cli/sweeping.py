@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
 from harness.cli.app import JsonFlag, app
+from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.cli.doing import pick_modes, report_finished
 from harness.clock import parse_clock
 from harness.errors import BadInput
@@ -60,13 +61,20 @@ def sweep(
         list[str] | None,
         typer.Option(help="A threshold on what is recommended, like 'max_in_flight>=3'; exit code 1."),
     ] = None,
+    to: To = None,
+    budget_usd: BudgetUsd = None,
+    max_requests: MaxRequests = None,
+    account: AccountFile = None,
+    new_account: NewAccount = False,
+    ca: Ca = None,
     as_json: JsonFlag = False,
 ) -> None:
     """How many requests at once before the 429s: the knee, and the semaphore and gap to set.
 
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
-    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
+    from harness.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import Plan  # noqa: PLC0415
     from harness.run import main_loop  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
@@ -96,8 +104,8 @@ def sweep(
         users=max(chosen),
         stages=told_to.stages(sorted({*chosen})),
         seed=seed,
-        out=out or Path("runs") / f"sweep-{path.stem}-{topology.name}",
-        replace=force or out is None,
+        out=out or Path("runs") / f"sweep-{path.stem}-{'to' if to and not chain else topology.name}",
+        replace=force or (out is None and to is None),  # records that were paid for are not replaced unasked
         partial_images=told.partial_images,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
@@ -106,6 +114,8 @@ def sweep(
         sweep=told_to.tolerate,
         then=told_to.then,
     )
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
     with ShowProgress(Console(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
     report_finished(finished, print_sweep, as_json=as_json)
