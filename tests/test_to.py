@@ -274,7 +274,7 @@ def test_a_sweep_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
     again = swept("--budget-usd", f"{spent_usd:.4f}")
 
     assert first.returncode == 0, first.stderr
-    assert [level["concurrency"] for level in json.loads(first.stdout)["sweep"]["levels"][:2]] == [1, 2]
+    assert [level["concurrency"] for level in json.loads(first.stdout)["levels"][:2]] == [1, 2]
     assert "generations started" not in first.stderr
     assert again.returncode == 3, again.stderr
     assert endpoint.billed_usd() == spent_usd > 0

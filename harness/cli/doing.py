@@ -152,11 +152,16 @@ def _say_ready(run_dir: RunDir) -> None:
 
 
 def report_finished(
-    finished: Finished, show: Callable[[Console, dict[str, Any], Path | None], None], *, as_json: bool
+    finished: Finished,
+    show: Callable[[Console, dict[str, Any], Path | None], None],
+    *,
+    as_json: bool,
+    in_front: str | None = None,
 ) -> None:
-    """Print what came of a run, and end with its exit code."""
+    """Print what came of a run, and end with its exit code; of the JSON, one part's fields come out `in_front`."""
     if as_json:
-        print_json(finished.summary)
+        summary = finished.summary
+        print_json({**(summary.pop(in_front) if in_front else {}), **summary})
     else:
         show(Console(), finished.summary, finished.report)
     if finished.ended_early:

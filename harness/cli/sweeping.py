@@ -118,4 +118,4 @@ def sweep(
     plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
     with ShowProgress(Console(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
-    report_finished(finished, print_sweep, as_json=as_json)
+    report_finished(finished, print_sweep, as_json=as_json, in_front="sweep")

@@ -50,7 +50,7 @@ def test_the_articles_budget_is_found(tmp_path: Path) -> None:
     """Three at once with the gap never meet a 429, five now and then, ten nearly always: three is what to set."""
     summary = sweep(tmp_path, "--levels", "2,3,5,10", "--requests", "20")
 
-    found = summary["sweep"]
+    found = summary
     share = {level["concurrency"]: level["share_429"] for level in found["levels"]}
     assert found["knee"] == found["recommend"]["max_in_flight"] == 3
     assert share[2] == 0
@@ -70,8 +70,8 @@ def test_images_a_minute_bind_and_a_broken_threshold_is_a_failed_case(tmp_path: 
 
     summary = sweep(tmp_path, with_quota(tmp_path, '{"tier": "1"}'), *options, *wants, code=1)
 
-    assert summary["sweep"]["knee"] == 1
-    assert summary["sweep"]["recommend"] == {"max_in_flight": 1, "gap_s": 0.0}
+    assert summary["knee"] == 1
+    assert summary["recommend"] == {"max_in_flight": 1, "gap_s": 0.0}
     suite = ET.parse(tmp_path / "run" / "junit.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     (failure,) = suite.findall("testcase/failure")
@@ -84,7 +84,7 @@ def test_a_chain_that_cuts_everything_is_named_instead_of_a_knee(tmp_path: Path)
 
     summary = sweep(tmp_path, "image_generation", *options, "--clock", "scaled:400")
 
-    found = summary["sweep"]
+    found = summary
     assert found["recommend"] == {"max_in_flight": None, "gap_s": None}
     assert {level["p50_s"] for level in found["levels"]} == {None}
     assert "NGINX cut 4 attempts by proxy_read_timeout, 60 s: the chain decides here" in found["says"][0]
@@ -116,7 +116,7 @@ def test_bisection_halves_the_way_to_the_knee(tmp_path: Path) -> None:
     """From one and nine until nothing is left between what keeps and what breaks; not every level is asked."""
     options = ["--bisect", "--max", "9", "--gap", "0", "--requests", "9", "--clock", "scaled:400"]
 
-    found = sweep(tmp_path, with_quota(tmp_path, '{"concurrency": 6}'), *options)["sweep"]
+    found = sweep(tmp_path, with_quota(tmp_path, '{"concurrency": 6}'), *options)
 
     asked = [level["concurrency"] for level in found["levels"]]
     assert {1, 5, 9, found["knee"], found["knee"] + 1} <= set(asked)
