@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from harness.finish import Finished
     from harness.plan import Plan
 
+# How long the live judge may take for what it has not read yet when a run has ended.
+_LAST_LOOK_REAL_S = 20.0
+
 
 @dataclass
 class Standing:
@@ -113,8 +116,11 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
         BadInput: the run directory cannot be used.
         CouldNotRun: a port is taken, or a process could not start.
     """
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         standing = await stand(stack, plan, lambda _: None)
+        if plan.live:
+            live = await _start_live_judge(standing.run_dir)
+            last.push_async_callback(live.stop, _LAST_LOOK_REAL_S)  # when everything has been written
         load = await ForeignLoad.start()
         ready(standing.run_dir)
         await _until_over(standing, load)
@@ -202,6 +208,12 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         log=run_dir.path / "logs" / "load.log",
         environment={"WHOCUT_RUN": str(run_dir.path.resolve()), "OPENAI_API_KEY": "sk-whocut-mock"},
     )
+
+
+async def _start_live_judge(run_dir: RunDir) -> Child:
+    """It looks on; the run goes on without it, should it end."""
+    log = run_dir.path / "logs" / "live.log"
+    return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
 
 
 def on_signals(stop: Callable[[], None]) -> None:

@@ -28,6 +28,8 @@ from scenarios.conductor import Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
 from scenarios.session import KEY_VARIABLE, Session
 from scenarios.standing import Standing
+from scenarios.tab.page import add_tab
+from scenarios.tab.runs import ShownRun, ShownRuns, State
 
 if TYPE_CHECKING:
     from scenarios.image_user import ImageUser
@@ -52,6 +54,9 @@ class _Hooks:
         self._conductor: Conductor | None = None
         self._worker: Worker | None = None
         self._watching: list[gevent.Greenlet] = []
+        self._runs = ShownRuns()
+        self._run: ShownRun | None = None
+        self._page: Any = None  # Locust's environment, where it has a page
 
     def options(self, parser: Any, **_: object) -> None:
         """Our group of options; not where `whocut run` has read its own already."""
@@ -65,20 +70,28 @@ class _Hooks:
         return classes[-1] if classes else None
 
     def init(self, environment: Any, **_: object) -> None:
-        """A worker listens to its master from the beginning."""
+        """A worker listens to its master from the beginning; a page gets our tab."""
         if isinstance(environment.runner, WorkerRunner):
             self._worker = Worker(DESK, environment, self._open)
+        if environment.web_ui is not None:
+            self._page = environment
+            add_tab(environment.web_ui, self._runs, environment.parsed_options.web_base_path)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
         if isinstance(environment.runner, WorkerRunner):
             return
         DESK.open()
+        run = self._run = self._runs.begin()
         try:
             session = self._prepare(environment)
         except WhocutError as error:
-            _refuse(environment, error)
+            self._refuse(environment, error)
             return
+        except gevent.GreenletExit:
+            run.refuse("it was stopped before it had begun")
+            raise
+        run.state, run.run_dir = State.UNDER_LOAD, session.run.path
         self._open(session)
         environment.stop_timeout = environment.stop_timeout or session.clock.real_s(_DRAIN_S)
         runner = environment.runner
@@ -98,7 +111,7 @@ class _Hooks:
         # The key of a mock; a real endpoint's stands in the environment before Locust starts.
         os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
-        self._standing = Standing(options.file_of(scenario), arguments)
+        self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
         return Session.here(self._standing.run_dir)
 
     def _open(self, session: Session) -> None:
@@ -112,7 +125,7 @@ class _Hooks:
         except WhocutError as error:
             if self._session is not None:
                 self._session.close({"refused": str(error)})
-            _refuse(environment, error)
+            self._refuse(environment, error)
             return
         DESK.close()
         if environment.web_ui is None:
@@ -123,6 +136,8 @@ class _Hooks:
     def test_stopping(self, **_: object) -> None:
         """No more orders: who waits for one goes home, and what is in flight is drained."""
         DESK.close()
+        if self._run is not None and self._run.state is State.UNDER_LOAD:
+            self._run.state = State.DRAINING
 
     def test_stop(self, environment: Any, **_: object) -> None:
         """Write how well the load kept up; plain Locust then has the run judged."""
@@ -133,9 +148,12 @@ class _Hooks:
         if not (self._session.run.path / "generator.json").exists():
             self._session.close(self._conductor.facts())
         self._conductor = None
-        if self._standing is not None:
+        if self._standing is not None and self._run is not None:
             standing, self._standing = self._standing, None
+            run = self._run
+            run.state = State.JUDGING
             environment.process_exit_code = standing.end()
+            run.end(environment.process_exit_code, standing.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
         """The same, where nobody stopped the test before."""
@@ -143,11 +161,26 @@ class _Hooks:
         self.test_stop(environment, **more)
 
     def _watch_the_house(self) -> None:
-        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends."""
+        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends.
+
+        A page goes on: it says why, and another test can be started from it.
+        """
         parent = os.getppid()
         while os.getppid() == parent and not (self._standing and self._standing.gone):
             gevent.sleep(_LOOK_EVERY_REAL_S)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if self._page is not None and os.getppid() == parent:
+            self._page.runner.stop()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _refuse(self, environment: Any, error: WhocutError) -> None:
+        """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it."""
+        sys.stderr.write(f"whocut: {error}\n")
+        DESK.close()
+        environment.process_exit_code = error.exit_code
+        if self._run is not None:
+            self._run.refuse(str(error))
+        gevent.spawn(environment.runner.quit if self._page is None else environment.runner.stop)
 
 
 def _watch_the_hub(session: Session) -> None:
@@ -156,15 +189,6 @@ def _watch_the_hub(session: Session) -> None:
         before = wall_s()
         gevent.sleep(_STALL_EVERY_S)
         session.stalled(wall_s() - before - _STALL_EVERY_S)
-
-
-def _refuse(environment: Any, error: WhocutError) -> None:
-    """End Locust with this mistake's sentence and exit code."""
-    if str(error):
-        sys.stderr.write(f"whocut: {error}\n")
-    DESK.close()
-    environment.process_exit_code = error.exit_code
-    gevent.spawn(environment.runner.quit)
 
 
 def install(user: type[ImageUser]) -> None:

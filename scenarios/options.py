@@ -47,7 +47,10 @@ def add_options(parser: Any, scenario: type[User] | None) -> None:
     """Put our group into Locust's parser, and the scenario's own number of users where Locust would take one."""
     group = parser.add_argument_group("whocut", "The run, as `whocut run` takes it.")
     for option in OPTIONS:
-        group.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=option.help)
+        action: Any = group.add_argument(
+            option.flag, dest=option.dest, metavar=option.metavar, help=option.help
+        )
+        action.include_in_web_ui = True  # Locust's parser marks its own options so, and overlooks a group's
     users = (literal_of(scenario) or {}).get("users", 20)
     parser.set_defaults(num_users=users, spawn_rate=max(100, users))
 

@@ -73,6 +73,7 @@ def run(
         int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
     ] = 1,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
+    live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
@@ -83,6 +84,7 @@ def run(
     from harness.run import main_loop, stand_for  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
+    from harness.trace.rundir import free_directory  # noqa: PLC0415
 
     path = find_scenario(scenario)
     told = read_scenario(path)
@@ -96,6 +98,7 @@ def run(
     open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
     if arrivals is not None:
         open_or_closed = parse_arrivals(arrivals)
+    directory = out or Path("runs") / f"{path.stem}-{topology.name}"
     plan = Plan(
         scenario=path,
         topology=topology,
@@ -103,12 +106,13 @@ def run(
         users=users or told.users,
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
-        out=out or Path("runs") / f"{path.stem}-{topology.name}",
-        replace=force or out is None,
+        out=free_directory(directory) if stand else directory,
+        replace=(force or out is None) and not stand,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,
         otlp_port=otlp,
+        live=live,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
         wants=parse_wants([*told.want, *(want or ())]),

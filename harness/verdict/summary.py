@@ -16,6 +16,7 @@ from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.evidence import gather, never_ended
+from harness.verdict.ledger_totals import LedgerTotals
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
 
@@ -160,22 +161,10 @@ def _verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 
 def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
-    started = [row for row in rows if row.get("started_s") is not None]
-    delivered = sum(bool(row.get("delivered")) for row in started)
-    billed = sum(float(row.get("billed_usd") or 0) for row in started if row.get("billed"))
-    return {
-        "started": len(started),
-        "finished": sum(row.get("finished_s") is not None for row in started),
-        "delivered": delivered,
-        "orphaned": sum(bool(row.get("orphaned")) for row in started),
-        "orphaned_s": round(sum(float(row.get("orphaned_s") or 0) for row in started), 3),
-        "orphaned_usd": round(
-            sum(float(row.get("billed_usd") or 0) for row in started if row.get("orphaned")), 6
-        ),
-        "generations_per_request": round(len(started) / requests, 4) if requests else None,
-        "billed_usd": round(billed, 6),
-        "usd_per_delivered": round(billed / delivered, 6) if delivered else None,
-    }
+    totals = LedgerTotals()
+    for row in rows:
+        totals.add(row)
+    return totals.figures(requests)
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
