@@ -63,6 +63,12 @@ class LiveRun:
         self._judge.take(attempts, spans, ledger, wall_s())
         return bool(ledger or spans or attempts)
 
+    @property
+    def behind(self) -> bool:
+        """Whether one look is not enough for all that is new."""
+        files = (self._attempts, self._spans, self._ledger)
+        return any(file.behind_bytes > _AT_MOST_BYTES for file in files)
+
     def _new_spans(self) -> Iterator[Span]:
         for line in self._spans.lines(_AT_MOST_BYTES):
             yield from otlp.decode_line(line, self._run.epoch_unix_s)
@@ -121,7 +127,7 @@ def main(arguments: list[str]) -> int:
     except WhocutError as error:
         sys.stderr.write(f"whocut: {error}\n")
         return error.exit_code
-    while not over.wait(_EVERY_REAL_S):
+    while not over.wait(0.0 if live.behind else _EVERY_REAL_S):
         live.look()
         live.write(ended=False)
     live.finish()

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import events
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from harness.clock.clock import wall_s
 from harness.errors import WhocutError
 from scenarios import options
-from scenarios.conductor import Alone, Conductor, Master, Worker
+from scenarios.conductor import WORD, Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
-from scenarios.session import KEY_VARIABLE, Session
+from scenarios.session import Session
 from scenarios.standing import Standing
 from scenarios.tab.page import add_tab
 from scenarios.tab.runs import ShownRun, ShownRuns, State
@@ -57,6 +57,7 @@ class _Hooks:
         self._runs = ShownRuns()
         self._run: ShownRun | None = None
         self._page: Any = None  # Locust's environment, where it has a page
+        self._stop_timeout_real_s: float | None = None  # the user's own, if any
 
     def options(self, parser: Any, **_: object) -> None:
         """Our group of options; not where `whocut run` has read its own already."""
@@ -71,11 +72,18 @@ class _Hooks:
 
     def init(self, environment: Any, **_: object) -> None:
         """A worker listens to its master from the beginning; a page gets our tab."""
+        self._stop_timeout_real_s = environment.stop_timeout
         if isinstance(environment.runner, WorkerRunner):
             self._worker = Worker(DESK, environment, self._open)
+        if isinstance(environment.runner, MasterRunner):
+            environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
         if environment.web_ui is not None:
             self._page = environment
             add_tab(environment.web_ui, self._runs, environment.parsed_options.web_base_path)
+
+    def _hear(self, *, msg: Any, **_: object) -> None:
+        if isinstance(self._conductor, Master):
+            self._conductor.hear(msg)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
@@ -83,6 +91,10 @@ class _Hooks:
             return
         DESK.open()
         run = self._run = self._runs.begin()
+        if self._page is not None:
+            # What stands around the load takes a second or more to start. A page that meanwhile heard of a test
+            # that is only ready would go back to its start form, and stay there.
+            environment.runner.update_state(STATE_SPAWNING)
         try:
             session = self._prepare(environment)
         except WhocutError as error:
@@ -90,10 +102,11 @@ class _Hooks:
             return
         except gevent.GreenletExit:
             run.refuse("it was stopped before it had begun")
+            environment.runner.update_state(STATE_STOPPED)
             raise
         run.state, run.run_dir = State.UNDER_LOAD, session.run.path
         self._open(session)
-        environment.stop_timeout = environment.stop_timeout or session.clock.real_s(_DRAIN_S)
+        environment.stop_timeout = self._stop_timeout_real_s or session.clock.real_s(_DRAIN_S)
         runner = environment.runner
         self._conductor = (
             Master(session, runner) if isinstance(runner, MasterRunner) else Alone(session, DESK)
@@ -108,8 +121,6 @@ class _Hooks:
         assert scenario is not None
         parsed = environment.parsed_options
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
-        # The key of a mock; a real endpoint's stands in the environment before Locust starts.
-        os.environ.setdefault(KEY_VARIABLE, "sk-whocut-mock")
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
         return Session.here(self._standing.run_dir)
@@ -127,6 +138,8 @@ class _Hooks:
                 self._session.close({"refused": str(error)})
             self._refuse(environment, error)
             return
+        if conductor is not self._conductor or DESK.closed.is_set():
+            return  # somebody has stopped it
         DESK.close()
         if environment.web_ui is None:
             environment.runner.quit()
@@ -136,6 +149,8 @@ class _Hooks:
     def test_stopping(self, **_: object) -> None:
         """No more orders: who waits for one goes home, and what is in flight is drained."""
         DESK.close()
+        if self._conductor is not None:
+            self._conductor.stop()
         if self._run is not None and self._run.state is State.UNDER_LOAD:
             self._run.state = State.DRAINING
 
@@ -143,6 +158,8 @@ class _Hooks:
         """Write how well the load kept up; plain Locust then has the run judged."""
         if self._worker is not None:
             self._worker.say()
+            # A worker that has stopped sleeps that long again before it is ready, and all in flight is drained now.
+            environment.stop_timeout = 0
         if self._session is None or self._conductor is None:
             return
         if not (self._session.run.path / "generator.json").exists():
@@ -156,8 +173,10 @@ class _Hooks:
             run.end(environment.process_exit_code, standing.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
-        """The same, where nobody stopped the test before."""
+        """The same, where nobody stopped the test before: what is in flight is drained, and only then judged."""
         DESK.close()
+        if self._standing is not None:
+            environment.runner.stop()
         self.test_stop(environment, **more)
 
     def _watch_the_house(self) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from harness.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_KEY_OF_A_MOCK = "sk-whocut-mock"  # a mock takes any key, and the SDK insists on one
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 
@@ -110,6 +111,10 @@ class Session:
         """Where spans go."""
         return self._spans
 
+    @property
+    def _is_a_mock(self) -> bool:
+        return self.load.upstream_control is not None
+
     def enter(self, stage: Stage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
 
@@ -117,7 +122,7 @@ class Session:
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
         """
-        if self.load.upstream_control is None:
+        if not self._is_a_mock:
             return
         try:
             until_s = self.clock.now_s() + _PATIENCE_S
@@ -145,7 +150,7 @@ class Session:
         """A client of its own for one user; `max_retries` None keeps the SDK's own default."""
         return openai_client(
             base_url=self.load.base_url,
-            api_key=api_key or os.environ.get(KEY_VARIABLE, ""),
+            api_key=api_key or os.environ.get(KEY_VARIABLE) or (_KEY_OF_A_MOCK if self._is_a_mock else ""),
             clock=self.clock,
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),

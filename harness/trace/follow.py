@@ -18,6 +18,11 @@ class Follower:
         self._path = path
         self._offset = 0
 
+    @property
+    def behind_bytes(self) -> int:
+        """How much has been added that was not yet read."""
+        return self._path.stat().st_size - self._offset if self._path.is_file() else 0
+
     def lines(self, at_most_bytes: int | None = None) -> Iterator[bytes]:
         """The lines that have been added since the last call; one that is not yet whole waits for the next.
 

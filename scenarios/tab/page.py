@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TITLE = "Which layer cut"
 _STATIC = Path(__file__).parent / "static"
 _SCRIPT = b'<script src="./whocut/static/tab.js"></script></body>'
+_STOPPING = frozenset({"stopping", "cleanup"})  # with workers, and without
 # Nothing from outside, nothing inline: what a run has recorded can only ever be text.
 _PANEL_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'self'"
@@ -33,6 +34,7 @@ def add_tab(web_ui: Any, runs: ShownRuns, base_path: str | None) -> None:
         {"title": TITLE, "key": "which-layer-cut"},
     ]
     web_ui.app.after_request(_with_script)
+    web_ui.app.after_request(_running_until_stopped)
     web_ui.app.register_blueprint(_blueprint(web_ui, runs, base_path or ""))
 
 
@@ -41,6 +43,19 @@ def _with_script(response: Response) -> Response:
         head, end, tail = response.get_data().rpartition(b"</body>")
         if end:
             response.set_data(head + _SCRIPT + tail)
+    return response
+
+
+def _running_until_stopped(response: Response) -> Response:
+    """Say `running` of a test that is being stopped.
+
+    Locust's page asks no further once it has heard of stopping, and what is in flight is drained for longer than
+    the two seconds between its questions: it would never hear of the end, nor offer another start.
+    """
+    if request.endpoint == "locust.request_stats":
+        stats = response.get_json(silent=True) or {}
+        if stats.get("state") in _STOPPING:
+            response.set_data(orjson.dumps({**stats, "state": "running"}))
     return response
 
 

@@ -81,10 +81,10 @@ class Tab:
         shown = await self.ask("document.body.innerText")
         raise AssertionError(f"it did not become true within {patience_s:g} s: {script}\n{shown}")
 
-    async def picture(self, path: Path) -> None:
+    async def picture(self) -> bytes:
         """What it looks like, as a PNG."""
         shot = await self.send("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
 
 @asynccontextmanager
@@ -123,6 +123,11 @@ async def browser(profile: Path, *options: str) -> AsyncIterator[Tab]:
 async def _port(file: Path) -> int:
     """The port it chose, which it writes down when it listens."""
     async with asyncio.timeout(_PATIENCE_S):
-        while not (file.is_file() and "\n" in file.read_text()):
+        while (port := _written(file)) is None:  # noqa: ASYNC110  # another process's file tells no event
             await asyncio.sleep(_LOOK_EVERY_S)
-    return int(file.read_text().splitlines()[0])
+    return port
+
+
+def _written(file: Path) -> int | None:
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return int(lines[0]) if lines else None

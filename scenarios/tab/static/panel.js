@@ -24,6 +24,16 @@
   const many = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
   // --- the parts of the panel ---
+  const SILENT_MS = 10 * EVERY_MS;
+  const heard = { model_s: undefined, at_ms: 0 };
+  function silent(run, live) {
+    if (!live) return run.state === "under load" ? " · the first figures come in a moment" : "";
+    if (heard.model_s !== live.model_s) Object.assign(heard, { model_s: live.model_s, at_ms: performance.now() });
+    const silent_ms = performance.now() - heard.at_ms;
+    if (live.ended || silent_ms < SILENT_MS) return "";
+    return ` · the live judge has been silent for ${duration(silent_ms / 1000)}: see ${run.run_dir}/logs/live.log`;
+  }
+
   function stateLine(run, live) {
     const line = [make("b", run.number > 1 ? `Run ${run.number}: ${run.state}` : run.state)];
     if (run.exit_code !== null) line.push(` with exit code ${run.exit_code}`);
@@ -33,6 +43,7 @@
       if (live.under_way) line.push(`, ${live.under_way} under way`);
       line.push(` · ${live.chain}, ${live.clock} · ${duration(live.model_s)} of model time`);
     }
+    if (!run.gone) line.push(silent(run, live));
     if (run.report) line.push(" · ", reportLink(run, "the report"));
     return line;
   }
@@ -135,11 +146,8 @@
     try {
       const answer = await fetch("./state.json");
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-      const text = await answer.text();
-      if (text !== look.before) showState(JSON.parse(text));
-      look.before = text;
+      showState(await answer.json());
     } catch (error) {
-      look.before = undefined;
       fill("state", [`Locust does not answer (${error.message}); what stands below may be old.`]);
     }
     setTimeout(look, EVERY_MS);
