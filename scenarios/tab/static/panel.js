@@ -69,8 +69,9 @@
     const rows = live.verdicts.map((verdict) => {
       const limit = verdict.limit_s === null ? "" : `, ${verdict.limit_s} s`;
       const against = verdict.contradictions ? ` · contradicted in ${verdict.contradictions}` : "";
-      const knob = verdict.directive ? `${verdict.title}: ${verdict.directive}${limit}${against}` : against;
-      return verdictRow("cut", verdict.attempts, all, verdict.phrase, knob);
+      const knob = verdict.directive ? `${verdict.title}: ${verdict.directive}${limit}` : verdict.title || verdict.layer;
+      const which = verdict.attempts > 1 ? " · the words are the last one's" : "";
+      return verdictRow("cut", verdict.attempts, all, verdict.phrase, knob + against + which);
     });
     for (const [code, count] of Object.entries(live.rejected_as)) {
       rows.push(verdictRow("rejected", count, all, "nobody cut: rejected by the API", code));
