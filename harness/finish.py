@@ -60,33 +60,52 @@ def finish(
         clock=str(plan.clock),
         seed=plan.seed,
         wall_s=round(took_s, 2),
+        generator=_generator(plan, run_dir),
         thresholds=[
             {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
             for figures in (measured(judged.figures),)
             for want in plan.wants
         ],
     )
-    warnings = tuple(
-        sentence for sentence in (ended_early, lost, *_doubts(plan, run_dir, judged)) if sentence
-    )
+    warnings = tuple(sentence for sentence in (ended_early, lost, *_doubts(plan, judged)) if sentence)
     finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
     run_dir.write_summary(finished.summary)
     return replace(finished, report=write_report(run_dir, judged, plan.topology))
 
 
-def _doubts(plan: Plan, run_dir: RunDir, judged: Judged) -> Iterator[str]:
+def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:
+    """How well the load kept up; None where it could not say. Model seconds, and real ones beside them."""
+    said = run_dir.generator() or {}
+    real_s = said.get("worst_stall_real_s")
+    return {
+        "worst_stall_s": None if real_s is None else round(real_s * plan.clock.scale, 3),
+        "worst_stall_real_s": real_s,
+        "cpu_s": said.get("cpu_s"),
+        "peak_bytes": said.get("peak_bytes"),
+        "workers": said.get("workers", []),
+    }
+
+
+def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
     """What speaks against trusting the figures, in sentences."""
-    waits = [
+    shortest_s = min(
         timer.limit_s
-        for layer in plan.topology.layers
+        for layer in (plan.topology.client, *plan.topology.layers)
         for timer in layer.timers.values()
         if timer.kind not in {TimerKind.CONNECT, TimerKind.KEEPALIVE}
-    ]
-    stall_s = (run_dir.generator() or {}).get("worst_stall_real_s", 0.0) * plan.clock.scale
-    if waits and stall_s > _TOLERABLE_STALL * min(waits):
+    )
+    tolerable_s = _TOLERABLE_STALL * shortest_s
+    stall_s = judged.figures["generator"]["worst_stall_s"] or 0.0
+    if stall_s > tolerable_s:
         yield (
             f"the load generator's loop stalled for {stall_s:.1f} model seconds, and the shortest limit is "
-            f"{min(waits):g} s: use fewer users or a smaller scale"
+            f"{shortest_s:g} s: use fewer users, more --processes or a smaller scale"
+        )
+    late_s = judged.figures["dispatch"]["max_s"] or 0.0
+    if late_s > tolerable_s:
+        yield (
+            f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
+            "load was not the one that was asked for; use more --users"
         )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:

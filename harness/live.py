@@ -99,10 +99,10 @@ class LiveRun:
 
     def _last(self) -> dict[str, Any] | None:
         """The request judged last, as the terminal draws it: lines of runs of text, each with its style's name."""
-        if self._judge.last is None or self._judge.last_request is None:
+        seen = self._judge.last
+        if seen is None:
             return None
-        verdicts, seen = self._judge.last.verdicts, self._judge.last_request
-        fall = waterfall(verdicts[0].request, seen.spans, verdicts, seen.attempts.values())
+        fall = waterfall(seen.verdicts[0].request, seen.spans, seen.verdicts, seen.attempts.values())
         return {
             "request": fall.request,
             "mode": fall.mode,

@@ -176,9 +176,12 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Chi
     arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
     arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
     arguments += ["--ledger", str(run_dir.path / LEDGER)]
-    if plan.upstream:
+    settings = dict(plan.upstream)
+    if plan.topology.upstream.heartbeat_s is not None:
+        settings["stream"] = {"heartbeat_s": plan.topology.upstream.heartbeat_s, **settings.get("stream", {})}
+    if settings:
         config = run_dir.path / UPSTREAM
-        write_json(config, dict(plan.upstream))  # JSON is YAML
+        write_json(config, settings)  # JSON is YAML
         arguments += ["--config", str(config)]
     log = run_dir.path / "logs" / "upstream.log"
     child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)

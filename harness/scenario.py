@@ -68,7 +68,8 @@ class Scenario(BaseModel):
         """One stage for each mode; or, where the scenario mixes them, one for all."""
         if self.mix:
             mix = {mode: self.mix.get(mode, 1.0) for mode in modes}
-            return (Stage(name="mix", mix=mix, requests=requests, arrivals=arrivals),)
+            name = modes[0] if len(modes) == 1 else "mix"
+            return (Stage(name=name, mix=mix, requests=requests, arrivals=arrivals),)
         return tuple(
             Stage(name=mode, mix={mode: 1.0}, requests=requests, arrivals=arrivals) for mode in modes
         )
@@ -78,7 +79,7 @@ def shipped_scenarios() -> dict[str, Path]:
     """The scenarios that come with the package, by name: the files that hold the literal."""
     found = {}
     for path in sorted(SCENARIOS.glob("*.py")):
-        if _literal(path, ast.parse(path.read_text(encoding="utf-8"))) is not None:
+        if _literal(ast.parse(path.read_text(encoding="utf-8"))) is not None:
             found[path.stem] = path
     return found
 
@@ -115,7 +116,7 @@ def read_scenario(path: Path) -> Scenario:
         raise BadFile(path, f"it cannot be read: {error}") from None
     except SyntaxError as error:
         raise BadFile(path, f"it is not Python: {error.msg}", line=error.lineno) from None
-    node = _literal(path, tree)
+    node = _literal(tree)
     if node is None:
         return Scenario()
     try:
@@ -126,13 +127,12 @@ def read_scenario(path: Path) -> Scenario:
         raise BadFile(path, f"{_NAME} must be a literal: no names, no calls", line=node.lineno) from None
 
 
-def _literal(path: Path, tree: ast.Module) -> ast.expr | None:
-    del path
+def _literal(tree: ast.Module) -> ast.expr | None:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(
-            isinstance(t, ast.Name) and t.id == _NAME for t in node.targets
-        ):
-            return node.value
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == _NAME for target in targets):
+                return node.value
     return None
 
 

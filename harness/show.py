@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.live import Live
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -76,8 +77,14 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             say(f"{figures['unattributed']:>6} of {figures['attempts']} attempts: unattributed")
         if figures["gap"]:
             say(f"       {figures['gap']['sentence']}")
+        if figures["image_time"]["sentence"]:
+            say(f"       {figures['image_time']['sentence']}")
     say("")
-    console.print(_modes(summary["by_mode"]))
+    table = _modes(summary["by_mode"])
+    # A figure cut off by the edge of the terminal is no figure; a long line wraps.
+    wide = Measurement.get(console, console.options.update(max_width=1_000), table).maximum
+    console.width = max(console.width, wide)
+    console.print(table)
     retries = summary["retries"]
     if retries["after_unknown"]:
         say(
@@ -86,6 +93,13 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
         )
     agreement = summary["agreement"]
     say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
+    stall_s = summary["generator"]["worst_stall_s"]
+    if stall_s is not None:
+        late_s = summary["dispatch"]["p99_s"]
+        say(
+            f"The load generator's worst stall was {format_duration(stall_s)} of model time"
+            + (f"; requests went out {format_duration(late_s)} after they were due (p99)." if late_s else ".")
+        )
     for warning in summary["warnings"]:
         say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
@@ -103,7 +117,7 @@ def _modes(modes: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("mode", no_wrap=True)
     for name in ("asked", "delivered", "p50", "429s", "started", "orphaned", "billed", "per image"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for mode, figures in modes.items():
         ledger = figures["ledger"]
         per = ledger["usd_per_delivered"]

@@ -20,7 +20,7 @@ from harness.path.chain import start_chain
 from harness.plan import manifest_of
 from harness.run import on_signals, start_upstream
 from harness.trace.receiver import receive_into
-from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter, attempt_row
+from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
 from harness.watching import Books, Progress
 
 if TYPE_CHECKING:
@@ -82,5 +82,5 @@ def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> Non
     with LineFile(run_dir.path / ATTEMPTS) as attempts:
         for tries in name_requests(seen):
             for sighting in tries:
-                attempts.write_json(attempt_row(sighting.record))
+                attempts.write_json(sighting.record)
                 spans(sighting.span())

@@ -36,6 +36,7 @@ class Row:
     n: int | None = None
     stream: bool | None = None
     partial_images: int | None = None
+    heartbeat_s: float | None = None
     profile: str | None = None
     duration_s: float | None = None
     accepted_s: float | None = None

@@ -173,6 +173,9 @@ class Stream(Part):
     """How a stream is framed beyond the published events."""
 
     done_marker: bool = False  # `data: [DONE]` after the last event, as some gateways send
+    # A comment after each silence of this length, from the moment of asking: the API sends none; a server of one's
+    # own in front of it can.
+    heartbeat_s: PositiveFloat | None = None
 
 
 class Limits(Part):

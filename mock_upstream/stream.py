@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from mock_upstream import errors, moderation, pictures
+from mock_upstream.clock import ModelClock
 from mock_upstream.generation import Generation
 from mock_upstream.moderation import Block
 from mock_upstream.parameters import Order
@@ -11,6 +12,7 @@ from mock_upstream.upstream import Upstream
 
 CONTENT_TYPE = "text/event-stream"
 DONE_MARKER = b"data: [DONE]\n\n"
+HEARTBEAT = b": heartbeat\n\n"
 
 
 async def answer_stream(
@@ -18,14 +20,18 @@ async def answer_stream(
 ) -> web.StreamResponse:
     """Every partial image at its time, then the final one, or what the output filter says of it."""
     row, press, clock = generation.row, upstream.press, upstream.clock
+    row.heartbeat_s = upstream.settings.stream.heartbeat_s
     await reply.work_begun()
+    if row.heartbeat_s:
+        await reply.begin(CONTENT_TYPE)
     for index, planned_s in enumerate(row.partials_s):
-        await clock.sleep_until_s(planned_s)
+        await _beat_until(planned_s, row.heartbeat_s, reply, clock)
         generation.partial_sent(index)
         event = pictures.partial_event(order, index, name=row.generation, created=clock.unix_s(), press=press)
-        if index == 0:
+        if not reply.begun:
             await reply.begin(CONTENT_TYPE)
         await reply.write(event)
+    await _beat_until((row.started_s or 0.0) + (row.duration_s or 0.0), row.heartbeat_s, reply, clock)
     await generation.finished()
     if not reply.begun:
         await reply.begin(CONTENT_TYPE)
@@ -40,3 +46,11 @@ async def answer_stream(
         event.append(DONE_MARKER)
     await reply.last(event)
     return await reply.end()
+
+
+async def _beat_until(at_s: float, every_s: float | None, reply: Reply, clock: ModelClock) -> None:
+    """Let the time pass, with a comment after each silence that becomes too long."""
+    while every_s and clock.now_s() + every_s < at_s:
+        await clock.sleep_until_s(clock.now_s() + every_s)
+        await reply.write([HEARTBEAT])
+    await clock.sleep_until_s(at_s)

@@ -5,16 +5,15 @@ A generation that never finished is censored: it took at least as long as the ru
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from harness.verdict.censored import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
 
     from harness.trace.records import Attempt
 
@@ -27,44 +26,6 @@ _INSTANTS = (
     "delivered_s",
     "caller_gone_s",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Durations seen to their end, and those of which only a lower bound is known."""
-
-    seen_s: tuple[float, ...]
-    censored_s: tuple[float, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.seen_s) + len(self.censored_s)
-
-    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Durations and the share done by then; Kaplan and Meier's estimate where something is censored."""
-        if not self.censored_s:
-            values, counts = np.unique(np.asarray(self.seen_s, dtype=float), return_counts=True)
-            return values, np.cumsum(counts) / max(1, len(self.seen_s))
-        # A second of imports that most runs can save; scipy ships no types.
-        from scipy.stats import CensoredData, ecdf  # type: ignore[import-untyped]  # noqa: PLC0415
-
-        estimate = ecdf(CensoredData(uncensored=self.seen_s, right=self.censored_s)).cdf
-        return np.asarray(estimate.quantiles, dtype=float), np.asarray(estimate.probabilities, dtype=float)
-
-    def beyond(self, limit_s: float) -> float | None:
-        """The share that takes longer than a limit; None where the sample does not reach that far."""
-        if not len(self) or (self.censored_s and not self.seen_s):
-            return None
-        durations_s, done = self.curve()
-        before = int(np.searchsorted(durations_s, limit_s, side="right"))
-        return 1.0 - (float(done[before - 1]) if before else 0.0)
-
-    def quantile(self, share: float) -> float | None:
-        """The duration by which this share is done; None where so many were never seen to finish."""
-        if not self.seen_s:
-            return None
-        durations_s, done = self.curve()
-        at = int(np.searchsorted(done, share - 1e-9))
-        return float(durations_s[at]) if at < len(durations_s) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +67,10 @@ def silences(ledger: Sequence[dict[str, Any]], attempts: Iterable[Attempt]) -> S
         return None
     waits, gaps = [], []
     for row in streamed:
-        emissions = emissions_s(row)
+        emissions, beat_s = emissions_s(row), float(row.get("heartbeat_s") or math.inf)
         waits.append(emissions[0] - float(row["started_s"]))
         if len(emissions) > 1:
-            gaps.append(max(later - earlier for earlier, later in pairwise(emissions)))
+            gaps.append(min(beat_s, max(later - earlier for earlier, later in pairwise(emissions))))
     named = dict.fromkeys(modes.get(str(row.get("trace_id")), "") for row in streamed)
     return Silences(tuple(mode for mode in named if mode), Sample(tuple(waits)), Sample(tuple(gaps)))
 

@@ -195,9 +195,11 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
             if mine["ledger"]["delivered"]
             else "none delivered",
             "per_request": _number(mine["ledger"]["generations_per_request"]),
+            "first_byte": _duration(mine["first_byte_p50_s"]),
             "p50": _duration(mine["p50_s"]),
             "p95": _duration(mine["p95_s"]),
             "gap": mine["gap"]["sentence"] if mine.get("gap") else "",
+            "estimate": mine["image_time"]["sentence"],
             "figures": mine,
         }
         for mode, mine in figures["by_mode"].items()

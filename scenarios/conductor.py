@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
 import gevent.event
-from locust.runners import STATE_MISSING
 
 from harness.errors import BadInput
 from scenarios.gate import Gate
@@ -29,6 +28,7 @@ OPEN = "whocut.open"
 STAGE = "whocut.stage"
 WORD = "whocut.word"
 LAST = "whocut.last"
+_MISSING = "missing"  # locust.runners.STATE_MISSING: importing Locust would patch whoever imports this
 _LOOK_EVERY_REAL_S = 0.2
 _WORD_EVERY_REAL_S = 0.25
 _LAST_WORD_REAL_S = 5.0
@@ -70,7 +70,7 @@ class Alone:
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
-        return {"answered": self._desk.answered, "worst_stall_real_s": round(self._session.worst_stall_s, 4)}
+        return {"answered": self._desk.answered, **self._session.kept_up()}
 
 
 @dataclass
@@ -81,7 +81,7 @@ class _Hand:
     before: int = 0  # answered in earlier stages
     answered: int = 0  # answered in this one
     share: int = 0
-    worst_stall_s: float = 0.0
+    kept_up: dict[str, Any] = field(default_factory=dict)
     heard_s: float = 0.0
     lost: list[dict[str, Any]] = field(default_factory=list)
     said_last: bool = False
@@ -94,7 +94,7 @@ class _Hand:
         return {
             "worker": self.name,
             "answered": self.before + self.answered,
-            "worst_stall_real_s": self.worst_stall_s,
+            **self.kept_up,
             "lost": self.lost,
         }
 
@@ -169,7 +169,7 @@ class Master:
             )
 
     def _present(self) -> list[str]:
-        return sorted(node.id for node in self._runner.clients.all if node.state != STATE_MISSING)
+        return sorted(node.id for node in self._runner.clients.all if node.state != _MISSING)
 
     def _miss(self, stage: Stage) -> None:
         present = set(self._present())
@@ -192,7 +192,7 @@ class Master:
         if hand is None:
             return
         hand.heard_s = self._session.clock.now_s()
-        hand.worst_stall_s = max(hand.worst_stall_s, word["worst_stall_s"])
+        hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
         if word["stage"] == self._stage:
             hand.answered = word["answered"]
@@ -203,9 +203,11 @@ class Master:
         hands = list(self._hands.values())
         return {
             "answered": sum(hand.before + hand.answered for hand in hands),
-            "worst_stall_real_s": round(
-                max([self._session.worst_stall_s, *(hand.worst_stall_s for hand in hands)]), 4
+            "worst_stall_real_s": max(
+                (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
             ),
+            "cpu_s": round(sum(hand.kept_up.get("cpu_s", 0.0) for hand in hands), 2),
+            "peak_bytes": sum(hand.kept_up.get("peak_bytes", 0) for hand in hands),
             "workers": [hand.facts() for hand in hands],
         }
 
@@ -259,7 +261,7 @@ class Worker:
             {
                 "stage": self._number,
                 "answered": now.answered if now else 0,
-                "worst_stall_s": session.worst_stall_s,
+                "kept_up": session.kept_up(),
                 "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
                 "last": last,
             },

@@ -59,11 +59,11 @@ class Desk:
     under way.
     """
 
-    round: Round | None
-    closed: gevent.event.Event
-
     def __init__(self) -> None:
-        self.open()
+        self.round: Round | None = None
+        self.closed = gevent.event.Event()
+        self._answered_before = 0
+        self._first = gevent.event.Event()
 
     @property
     def answered(self) -> int:
@@ -71,11 +71,10 @@ class Desk:
         return self._answered_before + (self.round.answered if self.round else 0)
 
     def open(self) -> None:
-        """A new test begins: nothing has been asked yet."""
-        self.round = None
-        self.closed = gevent.event.Event()
-        self._answered_before = 0
-        self._first = gevent.event.Event()
+        """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
+        if self.closed.is_set():
+            self.round, self._answered_before = None, 0
+            self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
     def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
         """Lay out the orders of the next stage."""

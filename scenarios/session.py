@@ -7,6 +7,8 @@ which appends them. The key for the endpoint comes from ``OPENAI_API_KEY`` and g
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
@@ -19,7 +21,7 @@ from harness.chain.plain import topology_from_plain
 from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
 from harness.clock import Clock
-from harness.clock.clock import pause
+from harness.clock.clock import cpu_s, pause
 from harness.errors import WhocutError
 from harness.trace.load import Load
 from harness.trace.rundir import (
@@ -29,7 +31,6 @@ from harness.trace.rundir import (
     LineFile,
     RunDir,
     SpanWriter,
-    attempt_row,
     write_json,
 )
 
@@ -158,7 +159,7 @@ class Session:
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
-        self._attempts.write_json(attempt_row(attempt))
+        self._attempts.write_json(attempt)
 
     def append(self, lines: Mapping[str, bytes]) -> None:
         """Write down what a process elsewhere has posted, file by file."""
@@ -170,6 +171,15 @@ class Session:
     def stalled(self, real_s: float) -> None:
         """The generator's own loop was late by this much."""
         self.worst_stall_s = max(self.worst_stall_s, real_s)
+
+    def kept_up(self) -> dict[str, Any]:
+        """How well this process kept up, and what it cost: real seconds, and the most memory it has had."""
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "worst_stall_real_s": round(self.worst_stall_s, 4),
+            "cpu_s": round(cpu_s(), 2),
+            "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
+        }
 
     def close(self, facts: Mapping[str, Any]) -> None:
         """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""

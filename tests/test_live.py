@@ -14,7 +14,7 @@ from harness.chain.plain import topology_to_plain
 from harness.clock.clock import pause, wall_s
 from harness.live import LiveRun
 from harness.trace import otlp
-from harness.trace.rundir import ATTEMPTS, LEDGER, LIVE, SPANS, LineFile, RunDir, attempt_row
+from harness.trace.rundir import ATTEMPTS, LEDGER, LIVE, SPANS, LineFile, RunDir
 from tests.verdict.test_as_it_goes import TOPOLOGY, Told, told
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def written(run: RunDir, request: Told) -> None:
     """Append what was written of one request to a run's files."""
     with LineFile(run.path / ATTEMPTS) as attempts, LineFile(run.path / LEDGER) as ledger:
         for attempt in request.attempts:
-            attempts.write_json(attempt_row(attempt))
+            attempts.write_json(attempt)
         for row in request.ledger:
             ledger.write_json(row)
     with LineFile(run.path / SPANS) as spans:

@@ -22,6 +22,7 @@ NAMES = {
     "generations_per_request": "generations started, a request",
     "p50_s": "median time to an image, of the requests that have one",
     "p95_s": "95th percentile of the same",
+    "first_byte_p50_s": "median time to the first byte, of the same",
     "usd_per_delivered": "dollars billed for each image that came",
     "share_429": "share of attempts answered 429",
     "unattributed": "requests whose cut nobody can be named for",

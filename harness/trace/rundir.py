@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -64,7 +64,7 @@ class LineFile:
         os.write(self._fd, lines)
 
     def write_json(self, row: object) -> None:
-        """Append one row."""
+        """Append one row: an object, or plain data like an `Attempt`."""
         self.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
     def close(self) -> None:
@@ -214,11 +214,6 @@ def free_directory(path: Path) -> Path:
 
 
 _ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
-
-
-def attempt_row(attempt: Attempt) -> dict[str, Any]:
-    """An attempt as a line of ``attempts.jsonl`` holds it."""
-    return asdict(attempt)
 
 
 def attempt_from_row(row: Mapping[str, Any]) -> Attempt:

@@ -7,19 +7,22 @@ among the last ones; so memory stays that of what is under way. Pure: records in
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.trace.records import SpanKind
+from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.ledger_totals import LedgerTotals
-from harness.verdict.summary import Judged, judge
+from harness.verdict.retry_audit import audit_retries
+from harness.verdict.summary import counts, verdicts_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from harness.chain.layers import Topology
     from harness.trace.records import Attempt, Span
+    from harness.verdict.verdict import Verdict
 
 # How long nobody may have written of a request before a layer that never will is waited for no longer.
 QUIET_REAL_S: Final = 1.5
@@ -29,14 +32,15 @@ _UNCLAIMED: Final = 10_000
 
 
 @dataclass(slots=True)
-class _Request:
-    """All that was written of one request, and what was last counted of it."""
+class SeenRequest:
+    """All that was written of one request, what was last said of it, and what of that was counted."""
 
     heard_s: float = 0.0
     attempts: dict[str, Attempt] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
-    counted: Judged | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    counted: dict[str, Any] = field(default_factory=dict)
 
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
@@ -52,21 +56,34 @@ class _Request:
             return True
         return None
 
+    def judge(self, topology: Topology) -> None:
+        """Say who cut, by the very functions that judge a whole run."""
+        attempts, ledger = list(self.attempts.values()), list(self.ledger.values())
+        self.verdicts = verdicts_on(attempts, self.spans, topology)
+        audit = audit_retries(attempts, self.verdicts)
+        self.counted = {
+            **counts(attempts, self.verdicts),
+            "disagree": len(hold_against_ledger(self.verdicts, ledger).disagree),
+            "started": sum(row.get("started_s") is not None for row in ledger),
+            "retries": len(audit.retries),
+            "after_unknown": len(audit.blind),
+            "after_unknown_usd": sum(retry.billed_usd for retry in audit.blind),
+        }
+
 
 class AsItGoes:
     """Takes what is written of a run, in any order, and tells how it stands. Instants are real seconds."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._open: OrderedDict[str, _Request] = OrderedDict()
-        self._kept: OrderedDict[str, _Request] = OrderedDict()
+        self._open: OrderedDict[str, SeenRequest] = OrderedDict()
+        self._kept: OrderedDict[str, SeenRequest] = OrderedDict()
         self._begun = 0
         self._tally = _Tally()
         self._ledger = LedgerTotals()
         self._running: dict[str, dict[str, Any]] = {}
         self._late = 0
-        self.last: Judged | None = None
-        self.last_request: _Request | None = None
+        self.last: SeenRequest | None = None
 
     def take(
         self,
@@ -76,7 +93,7 @@ class AsItGoes:
         now_s: float,
     ) -> None:
         """Take in what is new, and judge what has ended."""
-        touched: dict[str, _Request] = {}
+        touched: dict[str, SeenRequest] = {}
         for attempt in attempts:
             request = touched[attempt.trace_id] = self._of(attempt.trace_id, now_s)
             self._begun += not request.attempts
@@ -101,15 +118,15 @@ class AsItGoes:
             if request.attempts:
                 self._judge(trace_id, request)
 
-    def _of(self, trace_id: str, now_s: float) -> _Request:
+    def _of(self, trace_id: str, now_s: float) -> SeenRequest:
         """The request of this trace, moved behind all that were heard of before."""
         request = self._open.pop(trace_id, None) or self._kept.get(trace_id)
         if request is None:
-            request = _Request()
+            request = SeenRequest()
             if len(self._open) >= _UNCLAIMED:
                 self._forget_an_unclaimed()
         request.heard_s = now_s
-        if request.counted is None:
+        if not request.counted:
             self._open[trace_id] = request
         return request
 
@@ -133,18 +150,14 @@ class AsItGoes:
             if request.over(layers) is None:
                 self._judge(trace_id, request)
 
-    def _judge(self, trace_id: str, request: _Request) -> None:
-        if request.counted is not None:
-            self._tally.count(request.counted, request.attempts.values(), -1)
-        judged = judge(
-            list(request.attempts.values()), request.spans, list(request.ledger.values()), self._topology
-        )
-        request.counted = judged
-        self._tally.count(judged, request.attempts.values(), 1)
+    def _judge(self, trace_id: str, request: SeenRequest) -> None:
+        self._tally.count(request.counted, -1)
+        request.judge(self._topology)
+        self._tally.count(request.counted, 1)
         self._open.pop(trace_id, None)
         self._kept[trace_id] = request
         self._kept.move_to_end(trace_id)
-        self.last, self.last_request = judged, request
+        self.last = request
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
 
@@ -155,7 +168,7 @@ class AsItGoes:
             totals.add(row)
         ledger = totals.figures(self._begun)
         judged = self._tally.figures()
-        started, requests = self._tally.counts["started"], judged["requests"]
+        started, requests = self._tally.numbers["started"], judged["requests"]
         # Of requests that are over: one under way may ask again.
         ledger["generations_per_request"] = round(started / requests, 4) if requests else None
         return {
@@ -172,37 +185,24 @@ _OF_A_VERDICT: Final = ("layer", "title", "timer", "directive", "phase", "grade"
 
 
 class _Tally:
-    """Figures of single requests, added up; they can be taken back, where one is judged anew."""
+    """Counts of single requests, added up; they can be taken back, where one is judged anew."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self._sums: dict[str, Counter[str]] = {
-            name: Counter() for name in ("outcomes", "attempt_outcomes", "rejected_as")
-        }
+        self.numbers: defaultdict[str, float] = defaultdict(int)
+        self._by_name: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._verdicts: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self._after_unknown_usd = 0.0
 
-    def count(self, judged: Judged, attempts: Iterable[Attempt], sign: int) -> None:
-        """Add one request's figures, or take them back."""
-        figures, retries = judged.figures, judged.figures["retries"]
-        for name, number in {
-            "requests": figures["requests"],
-            "attempts": figures["attempts"],
-            "censored": figures["censored"],
-            "unattributed": figures["unattributed"],
-            "disagree": len(figures["agreement"]["disagree"]),
-            "429": sum(attempt.status == 429 for attempt in attempts),
-            "started": figures["ledger"]["started"],
-            "retries": retries["retries"],
-            "after_unknown": retries["after_unknown"],
-        }.items():
-            self.counts[name] += sign * number
-        self._after_unknown_usd += sign * retries["after_unknown_usd"]
-        for name, sums in self._sums.items():
-            for key, number in figures[name].items():
-                sums[key] += sign * number
-        for row in figures["verdicts"]:
-            self._count_verdict(row, sign)
+    def count(self, counted: Mapping[str, Any], sign: int) -> None:
+        """Add one request's counts, or take them back."""
+        for name, value in counted.items():
+            if name == "verdicts":
+                for row in value:
+                    self._count_verdict(row, sign)
+            elif isinstance(value, dict):
+                for key, number in value.items():
+                    self._by_name[name][key] += sign * number
+            else:
+                self.numbers[name] += sign * value
 
     def _count_verdict(self, row: Mapping[str, Any], sign: int) -> None:
         key = tuple(tuple(row[name]) if name == "tie" else row[name] for name in _OF_A_VERDICT)
@@ -216,23 +216,22 @@ class _Tally:
 
     def figures(self) -> dict[str, Any]:
         """The sums under the names of ``summary.json``."""
-        counts, requests, attempts = self.counts, self.counts["requests"], self.counts["attempts"]
-        delivered = self._sums["outcomes"]["delivered"]
-        sums = {name: {k: n for k, n in s.most_common() if n} for name, s in self._sums.items()}
+        numbers, requests, attempts = self.numbers, self.numbers["requests"], self.numbers["attempts"]
+        sums = {
+            name: {key: number for key, number in self._by_name[name].most_common() if number}
+            for name in ("outcomes", "attempt_outcomes", "rejected_as")
+        }
         return {
-            "requests": requests,
-            "attempts": attempts,
-            "censored": counts["censored"],
+            **{name: numbers[name] for name in ("requests", "attempts", "censored", "refused_429")},
             **sums,
-            "delivered_share": delivered / requests if requests else None,
-            "refused_429": counts["429"],
-            "share_429": counts["429"] / attempts if attempts else None,
+            "delivered_share": sums["outcomes"].get("delivered", 0) / requests if requests else None,
+            "share_429": numbers["refused_429"] / attempts if attempts else None,
             "verdicts": sorted(self._verdicts.values(), key=lambda row: -row["attempts"]),
-            "unattributed": counts["unattributed"],
+            "unattributed": numbers["unattributed"],
+            "disagree": numbers["disagree"],
             "retries": {
-                "retries": counts["retries"],
-                "after_unknown": counts["after_unknown"],
-                "after_unknown_usd": round(self._after_unknown_usd, 6),
+                "retries": numbers["retries"],
+                "after_unknown": numbers["after_unknown"],
+                "after_unknown_usd": round(numbers["after_unknown_usd"], 6),
             },
-            "disagree": counts["disagree"],
         }

@@ -27,6 +27,9 @@ STORM_RETRIES: Final = 5
 STORM_WITHIN_S: Final = 1.0
 
 
+_EXAMPLES = 20  # of each kind in a summary: a large run has tens of thousands of one and the same
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     """An attempt that followed another one of the same request, and what it followed."""
@@ -105,12 +108,14 @@ class Audit:
             "shortest_wait_s": round(waits[0], 3) if waits else None,
             "longest_wait_s": round(waits[-1], 3) if waits else None,
             "storms": len(self.storms),
-            "sentences": self.sentences(),
+            "findings": len(self.sentences()),
+            "sentences": self.sentences(most=_EXAMPLES),
         }
 
-    def sentences(self) -> list[str]:
-        """Every finding, storms last."""
-        return [found for r in self.retries if (found := r.sentence)] + [s.sentence for s in self.storms]
+    def sentences(self, most: int | None = None) -> list[str]:
+        """The findings, storms last; of each kind at most so many (None: all)."""
+        found = [sentence for retry in self.retries if (sentence := retry.sentence)]
+        return found[:most] + [storm.sentence for storm in self.storms[:most]]
 
 
 def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ()) -> Audit:

@@ -1,6 +1,7 @@
 """A whole run in figures: verdicts by layer and mode, what the ledger says, what decided a streamed request.
 
-Delivered and failed requests are never in one percentile; censored ones are counted apart.
+Delivered and failed requests are never in one percentile; censored ones are counted apart, and estimated apart.
+Latencies count from when a request was due.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
+from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
 from harness.verdict.ledger_totals import LedgerTotals
 from harness.verdict.retry_audit import audit_retries
@@ -42,9 +44,7 @@ def judge(
     topology: Topology,
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger."""
-    spans = list(spans)
-    spans += never_ended(attempts, spans, topology.client.name)
-    verdicts = tuple(attribute(evidence, topology) for evidence in gather(spans))
+    verdicts = verdicts_on(attempts, spans, topology)
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
@@ -62,34 +62,69 @@ def judge(
     return Judged(verdicts, figures)
 
 
-def _account(
-    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
-    requests = _by_request(attempts)
-    took = sorted(
-        tries[-1].ended_s - tries[0].started_s
-        for tries in requests.values()
-        if tries[-1].outcome is Outcome.DELIVERED and tries[-1].ended_s is not None
-    )
-    refused = sum(attempt.status == 429 for attempt in attempts)
-    books = _ledger(ledger, len(requests))
+def verdicts_on(
+    attempts: Sequence[Attempt], spans: Iterable[Span], topology: Topology
+) -> tuple[Verdict, ...]:
+    """One verdict an attempt, in the order of their starts."""
+    spans = list(spans)
+    spans += never_ended(attempts, spans, topology.client.name)
+    return tuple(attribute(evidence, topology) for evidence in gather(spans))
+
+
+def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The figures that add up: those of two halves of a run are together those of the run."""
+    last = [tries[-1].outcome for tries in _by_request(attempts).values()]
     return {
-        "requests": len(requests),
+        "requests": len(last),
         "attempts": len(attempts),
-        "censored": sum(tries[-1].outcome is Outcome.CENSORED for tries in requests.values()),
-        "outcomes": dict(Counter(str(tries[-1].outcome) for tries in requests.values()).most_common()),
+        "censored": sum(outcome is Outcome.CENSORED for outcome in last),
+        "outcomes": dict(Counter(str(outcome) for outcome in last).most_common()),
         "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
         "rejected_as": dict(
             Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
         ),
+        "refused_429": sum(attempt.status == 429 for attempt in attempts),
+        "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
+        "verdicts": _verdict_rows(verdicts),
+    }
+
+
+def _account(
+    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    requests = _by_request(attempts)
+    came = [tries for tries in requests.values() if tries[-1].outcome is Outcome.DELIVERED]
+    took = sorted(tries[-1].ended_s - _due_s(tries[0]) for tries in came if tries[-1].ended_s is not None)
+    began = sorted(
+        tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
+    )
+    sums = counts(attempts, verdicts)
+    return {
+        **sums,
         "delivered_share": len(took) / len(requests) if requests else None,
         "p50_s": percentile(took, 50),
         "p95_s": percentile(took, 95),
-        "share_429": refused / len(attempts) if attempts else None,
-        "verdicts": _verdict_rows(verdicts),
-        "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
-        "ledger": books,
+        "first_byte_p50_s": percentile(began, 50),
+        "image_time": image_time_figures(attempts),
+        "dispatch": _dispatch([tries[0] for tries in requests.values()]),
+        "share_429": sums["refused_429"] / len(attempts) if attempts else None,
+        "ledger": _ledger(ledger, len(requests)),
     }
+
+
+def _due_s(attempt: Attempt) -> float:
+    """When its caller wanted it: waiting for a turn is part of what a caller waits."""
+    return attempt.started_s if attempt.due_s is None else attempt.due_s
+
+
+def _dispatch(first: Sequence[Attempt]) -> dict[str, Any]:
+    """By how much requests were taken up later than they were due: the load's own fault, nobody else's."""
+    late = sorted(
+        max(0.0, attempt.dispatched_s - attempt.due_s)
+        for attempt in first
+        if attempt.dispatched_s is not None and attempt.due_s is not None
+    )
+    return {"p50_s": percentile(late, 50), "p99_s": percentile(late, 99), "max_s": percentile(late, 100)}
 
 
 def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
@@ -102,6 +137,7 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
         "generations_per_request": books["generations_per_request"],
         "p50_s": figures["p50_s"],
         "p95_s": figures["p95_s"],
+        "first_byte_p50_s": figures["first_byte_p50_s"],
         "usd_per_delivered": books["usd_per_delivered"],
         "share_429": figures["share_429"],
         "unattributed": figures["unattributed"],

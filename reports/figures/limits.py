@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from harness.chain.layers import Topology
-    from reports.generations import Sample, Silences
+    from harness.verdict.censored import Sample
+    from reports.generations import Silences
 
 _PLOT_IN, _LABEL_IN, _AXIS_IN, _TITLE_IN = 2.1, 0.235, 0.62, 0.42
 _LEFT, _RIGHT = 0.075, 0.985

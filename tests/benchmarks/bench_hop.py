@@ -345,11 +345,11 @@ def main() -> None:
         ):  # in turn: the machine's speed drifts, and a ratio must not drift with it
             for peer in made:
                 rows[peer.name].append(round_of(peer, direct, asked.seconds))
-            print(f"round {number + 1} measured", file=sys.stderr)  # noqa: T201  # progress
+            print(f"round {number + 1} measured", file=sys.stderr)  # progress
         measured = {
             peer.name: figures(rows[peer.name], asyncio.run(held_kb(peer, asked.held))) for peer in made
         }
-        print(table(measured))  # noqa: T201  # a benchmark prints
+        print(table(measured))  # a benchmark prints
 
 
 if __name__ == "__main__":

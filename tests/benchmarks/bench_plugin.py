@@ -43,7 +43,7 @@ def main() -> None:
     """Measure and tell."""
     empty_s, _ = took_s(EMPTY)
     thirty_s, line = took_s(TESTS)
-    print(f"30 tests of 600 s: {thirty_s:.2f} s in all ({line}); an empty run: {empty_s:.2f} s")  # noqa: T201
+    print(f"30 tests of 600 s: {thirty_s:.2f} s in all ({line}); an empty run: {empty_s:.2f} s")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def main() -> None:
     """Run each on both loops, and print ratios."""
     peer = looptime_loop()
     if peer is None:
-        print("looptime is not installed: pip install looptime")  # noqa: T201  # a benchmark prints
+        print("looptime is not installed: pip install looptime")  # a benchmark prints
     else:
         peer.close()
     for name, work, says in (
@@ -106,7 +106,7 @@ def main() -> None:
             theirs_s, theirs = measured(lambda: looptime_loop() or VirtualLoop(), work)
             line += f"   looptime {theirs_s:7.3f} s" + (f"  {says}: {theirs:.1%}" if says else "")
             line += f"   ratio {ours_s / theirs_s:.2f}"
-        print(line)  # noqa: T201  # as above
+        print(line)  # as above
 
 
 if __name__ == "__main__":

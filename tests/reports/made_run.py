@@ -16,7 +16,7 @@ from harness.chain.timers import Phase, Timer, TimerKind
 from harness.trace import names
 from harness.trace.generations import generation_span
 from harness.trace.records import Attempt, DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
-from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir, SpanWriter, attempt_row
+from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir, SpanWriter
 from harness.verdict.summary import Judged, judge
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class MadeRun:
                 **manifest,
             },
         )
-        (path / ATTEMPTS).write_bytes(_lines(attempt_row(attempt) for attempt in self.attempts))
+        (path / ATTEMPTS).write_bytes(_lines(self.attempts))
         (path / LEDGER).write_bytes(_lines(self.ledger))
         writer = SpanWriter(run)
         for span in self.spans:

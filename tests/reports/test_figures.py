@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.chain.timers import TimerKind
+from harness.verdict.censored import Sample
 from harness.verdict.waterfall import waterfall
 from reports import style
 from reports.figures import limits, verdicts
 from reports.figures import waterfall as waterfall_figure
-from reports.generations import Sample, durations, silences
+from reports.generations import durations, silences
 from tests.reports.made_run import (
     MadeRun,
     article,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reports.generations import Sample, durations, emissions_s, silences
+from harness.verdict.censored import Sample
+from reports.generations import durations, emissions_s, silences
 from tests.reports.made_run import MadeRun, delivered, nginx_cut, stream_cut
 
 

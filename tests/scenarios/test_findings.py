@@ -38,12 +38,60 @@ def found(name: str, folder: Path, *options: str) -> dict[str, Any]:
 
 def test_streaming_more_partial_images_make_shorter_silences(tmp_path: Path) -> None:
     """Each partial image shortens the gap that decides; with none, the wait decides as without streaming."""
-    modes = found("streaming", tmp_path, "--requests", "8", "--users", "8")
+    some = [f"--mode=partials-{count}" for count in range(4)]
+    modes = found("streaming", tmp_path, "--requests", "8", "--users", "8", *some)
 
     gaps = [modes[f"partials-{count}"]["gap"] for count in (1, 2, 3)]
     assert modes["partials-0"]["gap"]["decided_by"] == "wait"
     assert [gap["decided_by"] for gap in gaps] == ["gap", "gap", "gap"]
     assert gaps[0]["median_s"] > gaps[1]["median_s"] > gaps[2]["median_s"] > 60
+
+
+def test_streaming_heartbeats_keep_idle_timers_quiet_where_no_partial_image_does(tmp_path: Path) -> None:
+    """A comment every 15 s carries what a limit of 60 s cuts without it."""
+    modes = found(
+        "streaming", tmp_path, "--requests", "6", "--users", "6", "--mode=partials-0", "--mode=heartbeats"
+    )
+
+    assert modes["partials-0"]["delivered_share"] == 0
+    assert modes["heartbeats"]["delivered_share"] == 1
+    assert modes["heartbeats"]["first_byte_p50_s"] < 20
+    assert modes["heartbeats"]["p50_s"] > 100
+
+
+def test_mixed_day_each_kind_fails_in_its_own_way_and_failures_stay_out_of_percentiles(
+    tmp_path: Path,
+) -> None:
+    """One run, six kinds: cut by the edge, by the caller's own patience, refused by name, blocked, or delivered."""
+    kinds = found("mixed_day", tmp_path, "--requests", "80", "--users", "150")
+
+    assert kinds["draft"]["delivered_share"] == 1
+    assert kinds["wrapper"]["rejected_as"].keys() == {"unknown_parameter"}
+    assert {row["layer"] for row in kinds["final"]["verdicts"]} == {"edge"}
+    assert {row["layer"] for row in kinds["impatient"]["verdicts"]} == {"openai-python"}
+    assert kinds["final"]["p50_s"] is None
+    times = kinds["impatient"]["image_time"]
+    assert times["censored"] > times["seen"] > 0
+    assert times["p50_s"] is None or times["p50_s"] > 55
+
+
+def test_mixed_day_is_invalid_when_too_few_users_take_the_arrivals_up(tmp_path: Path) -> None:
+    """Open arrivals that nobody takes up in time are not the load that was asked for, and the run says so."""
+    options = ["--requests", "30", "--users", "2", "--arrivals", "even:60/min", "--mode", "draft"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", "mixed_day", "--out", "run", "--json", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+
+    summary = json.loads(done.stdout)
+    assert summary["valid"] is False
+    assert summary["dispatch"]["max_s"] > 100
+    assert summary["p95_s"] > summary["dispatch"]["max_s"]  # latency counts from the due time
+    assert "after they were due, all 2 users being busy" in summary["warnings"][0]
 
 
 def test_timeout_chain_carries_the_quick_ones_and_cuts_the_slow_ones(tmp_path: Path) -> None:
@@ -161,6 +209,14 @@ def test_every_shipped_scenario_says_what_it_asks() -> None:
         assert all(told.modes.values())
         assert set(told.default_modes) <= set(told.modes)
         assert set(told.upstream_in) <= set(told.modes)
+
+
+@pytest.mark.parametrize("annotation", ["", ": dict[str, object]"], ids=["plain", "annotated"])
+def test_literal_of_a_scenario_is_found_however_it_is_written(tmp_path: Path, annotation: str) -> None:
+    """With a type beside it or without: who annotates must not get the defaults in silence."""
+    (tmp_path / "s.py").write_text(f"SCENARIO{annotation} = {{'users': 3}}")
+
+    assert read_scenario(tmp_path / "s.py").users == 3
 
 
 @pytest.mark.parametrize(

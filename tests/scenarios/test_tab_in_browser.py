@@ -122,7 +122,9 @@ def test_verdicts_come_in_while_the_test_runs_and_the_report_when_it_is_stopped(
 
             await pressed(tab, "new")
             await started(tab)
-            await tab.until(f"{PANEL}.querySelector('#state').innerText.startsWith('Run 2: under load · the first')")
+            await tab.until(
+                f"{PANEL}.querySelector('#state').innerText.startsWith('Run 2: under load · the first')"
+            )
             shown = await tab.ask(f"{PANEL}.body.innerText")
             assert "Billed" not in shown  # nothing of the first run is taken for the second one's
             await tab.until(f"{PANEL}.querySelector('#runs a.report')")

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import BadFile, BadInput
 from harness.trace.records import Attempt, Outcome
-from harness.trace.rundir import ATTEMPTS, LEDGER, SPANS, LineFile, RunDir, attempt_row, free_directory
+from harness.trace.rundir import ATTEMPTS, LEDGER, SPANS, LineFile, RunDir, free_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,8 @@ def test_last_line_of_an_attempt_wins(tmp_path: Path) -> None:
     """An attempt is written when it starts and when it has ended."""
     run = RunDir.create(tmp_path / "run", MANIFEST)
     with LineFile(run.path / ATTEMPTS) as file:
-        file.write_json(attempt_row(attempt(1)))
-        file.write_json(attempt_row(attempt(1, outcome=Outcome.DELIVERED, ended_s=2.0)))
+        file.write_json(attempt(1))
+        file.write_json(attempt(1, outcome=Outcome.DELIVERED, ended_s=2.0))
 
     (read,) = RunDir.open(run.path).attempts()
 
@@ -46,7 +46,7 @@ def test_attempt_that_never_ended_is_censored(tmp_path: Path) -> None:
     """A run killed in the middle leaves attempts whose end nobody saw; they are counted as that."""
     run = RunDir.create(tmp_path / "run", MANIFEST)
     with LineFile(run.path / ATTEMPTS) as file:
-        file.write_json(attempt_row(attempt(1)))
+        file.write_json(attempt(1))
         file.write(b'{"request": "r-2", "num')
 
     (read,) = run.attempts()

@@ -61,6 +61,19 @@ def test_a_retry_after_a_504_is_a_finding_with_its_price() -> None:
     ]
 
 
+def test_a_summary_holds_examples_of_the_findings_and_their_number() -> None:
+    """A large run repeats one finding tens of thousands of times; a summary that lists them all is unreadable."""
+    tries = [
+        attempt(number, 61 * number, 61 * number + 60, Outcome.GATEWAY_ERROR, status=504)
+        for number in range(1, 101)
+    ]
+
+    figures = audit_retries(tries).figures()
+
+    assert figures["findings"] >= 99
+    assert 20 <= len(figures["sentences"]) <= 40
+
+
 @pytest.mark.parametrize(
     ("waited_s", "short_by_s"), [(12.0, 0.0), (13.0, 0.0), (11.995, 0.0), (2.0, 10.0)], ids=str
 )

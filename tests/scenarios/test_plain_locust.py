@@ -1,0 +1,94 @@
+"""Every scenario by plain `locust -f`, without whocut's own command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.scenario import read_scenario, shipped_scenarios
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+
+
+def locust(folder: Path, scenario: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Locust as its users start it."""
+    return subprocess.run(
+        [sys.executable, "-m", "locust", "-f", str(scenario), "--headless", "--out", "run", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(shipped_scenarios()))
+def test_scenario_runs_by_plain_locust_and_is_judged(name: str, tmp_path: Path) -> None:
+    """Its first mode, two requests: answered, attributed, held against the ledger, reported."""
+    path = shipped_scenarios()[name]
+    mode = read_scenario(path).default_modes[0]
+
+    done = locust(tmp_path, path, "--users", "2", "--requests", "2", "--mode", mode, "--clock", "scaled:300")
+
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["scenario"] == name
+    assert (summary["requests"], summary["censored"]) == (2, 0)
+    assert list(summary["by_mode"]) == [mode]
+    assert summary["agreement"]["checked"] == summary["attempts"] - summary["unattributed"]
+    assert summary["agreement"]["disagree"] == []
+    assert f"{mode}:" in done.stdout
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_broken_threshold_is_locust_s_exit_code_one(tmp_path: Path) -> None:
+    """A pipeline that runs Locust sees it."""
+    path = shipped_scenarios()["timeout_chain"]
+
+    done = locust(tmp_path, path, "--requests", "1", "--mode", "low", "--want", "p50_s<1,delivered>=1")
+
+    assert done.returncode == 1, done.stderr
+    assert "broken thresholds: p50_s<1" in done.stderr
+
+
+def test_mistake_is_one_sentence_and_exit_code_two(tmp_path: Path) -> None:
+    """Locust ends at once, with the sentence whocut itself would say."""
+    done = locust(tmp_path, shipped_scenarios()["image_generation"], "--chain", "artcle")
+
+    assert done.returncode == 2, done.stderr
+    assert "did you mean 'article'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_time_ends_the_load_and_counts_what_was_in_flight(tmp_path: Path) -> None:
+    """Stopped by Locust's own --run-time: drained up to the bound, judged, and said."""
+    path = shipped_scenarios()["image_generation"]
+
+    done = locust(
+        tmp_path, path, "--users", "3", "--requests", "500", "--mode", "no-retry", "--run-time", "4s"
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "of 500 requests were answered, and what was recorded stands in" in done.stderr
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert 0 < summary["requests"] < 500
+    assert summary["censored"] == 0
+
+
+def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
+    """A copy changed in a minute, in a directory of one's own."""
+    text = shipped_scenarios()["timeout_chain"].read_text(encoding="utf-8")
+    mine = tmp_path / "my_question.py"
+    mine.write_text(text.replace('"low": "', '"mine": "').replace('"low"', '"mine"'), encoding="utf-8")
+
+    done = locust(tmp_path, mine, "--requests", "2", "--mode", "mine", "--clock", "scaled:300")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["scenario"] == "my_question"
