@@ -77,6 +77,9 @@ class Standing:
         sys.stdout.flush()
         code = self._child.wait()
         self._hearing.join()
+        if code < 0:
+            self.last_words = f"what stood around the load was ended by signal {-code}; see {self.run_dir}"
+            code = CouldNotRun.exit_code
         if self.last_words:
             sys.stderr.write(f"{_SAYS}{self.last_words}\n")
         return code
