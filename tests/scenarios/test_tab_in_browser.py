@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("browser")]
 PANEL = "document.querySelector('iframe#whocut').contentDocument"
 TABS = "[...document.querySelectorAll('[role=tab]')]"
 BUTTONS = "[...document.querySelectorAll('button')]"
+THEME = f"{PANEL}.documentElement.dataset.theme"
 JUDGED = f"Number({PANEL}.querySelector('#rows .count b').textContent)"
 
 
@@ -112,6 +113,10 @@ def test_verdicts_come_in_while_the_test_runs_and_the_report_when_it_is_stopped(
             assert await tab.ask(
                 f"{PANEL}.querySelector('#drawing').textContent.includes('proxy_read_timeout 60 s')"
             )
+
+            assert await tab.ask(THEME) == "light"
+            await tab.ask(f"{BUTTONS}.findLast(b => !b.innerText).click()")  # Locust's own switch
+            await tab.until(f"{THEME} === 'dark'")
 
             await pressed(tab, "stop")
             await tab.until(f"{PANEL}.querySelector('a.report')")

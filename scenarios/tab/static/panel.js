@@ -144,6 +144,7 @@
   }
 
   async function look() {
+    wearTheme();
     try {
       const answer = await fetch("./state.json");
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
@@ -155,18 +156,21 @@
   }
 
   // --- Locust's theme, and a frame as high as what it holds ---
-  function wearTheme() {
-    const dark = localStorage.theme ? localStorage.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    document.documentElement.dataset.theme = dark ? "dark" : "light";
-  }
   const frame = window.frameElement;
+  function paperIsDark() {
+    if (!frame) return matchMedia("(prefers-color-scheme: dark)").matches;
+    // What Locust's page wears, not what it has remembered: it looks that up only when it is loaded.
+    const paper = parent.getComputedStyle(parent.document.body).backgroundColor;
+    const [red, green, blue, alpha = 1] = (paper.match(/[\d.]+/g) || [255, 255, 255]).map(Number);
+    return alpha > 0 && red + green + blue < 3 * 128;
+  }
+  function wearTheme() {
+    document.documentElement.dataset.theme = paperIsDark() ? "dark" : "light";
+  }
   if (frame) {
     new ResizeObserver(() => { frame.style.height = `${document.body.offsetHeight + 24}px`; }).observe(document.body);
   } else {
     document.body.className = "alone";
   }
-  addEventListener("storage", wearTheme);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", wearTheme);
-  wearTheme();
   look();
 })();
