@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds sdk-matrix sdk-suite score-cards backends bench pins clean
+.PHONY: help demo test lint types walls worlds gateway-worlds sdk-matrix sdk-suite score-cards backends bench pins clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ walls: $(READY)
 
 worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
+
+gateway-worlds: $(READY) ## 400 requests through random worlds with real nginx and HAProxy in them: a minute
+	@$(BIN)/python -m tests.worlds.in_person 400 7
 
 sdk-matrix: $(READY) ## environments for openai 1.x and 2.x, kept under build/sdk
 	@$(BIN)/python -m tests.mock_upstream.sdk.matrix

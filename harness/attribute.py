@@ -23,6 +23,7 @@ from harness.trace.records import Span, SpanKind
 from harness.verdict.attribute import attribute
 from harness.verdict.evidence import AttemptEvidence, gather
 from harness.verdict.foreign import Leg, legs_of
+from harness.verdict.gateways import whole_layers
 from harness.verdict.joining import join
 from harness.verdict.testimony import Statement
 
@@ -177,6 +178,7 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):
         legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
     positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    ours = whole_layers(ours, topology)
     attempts = [*gather(ours), *_attempts_of(legs, positions)] if not ours else gather(ours)
     if ours:
         moved += [leg.account for leg in legs]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.trace.logs.in_run import accounts_of
 from harness.trace.rundir import SUMMARY, RunDir
+from harness.verdict.gateways import fired_early
 from harness.verdict.summary import Judged, judge, measured
 
 if TYPE_CHECKING:
@@ -44,7 +46,9 @@ class Finished:
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     """The verdicts on a run directory, made anew from what it holds."""
-    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology)
+    scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
+    accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
+    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology, accounts)
 
 
 def finish(
@@ -106,6 +110,11 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
         yield (
             f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
             "load was not the one that was asked for; use more --users"
+        )
+    for layer, early_s in fired_early(judged.spans).items():
+        yield (
+            f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
+            f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:

@@ -102,7 +102,7 @@ class LiveRun:
         seen = self._judge.last
         if seen is None:
             return None
-        fall = waterfall(seen.verdicts[0].request, seen.spans, seen.verdicts, seen.attempts.values())
+        fall = waterfall(seen.verdicts[0].request, seen.judged, seen.verdicts, seen.attempts.values())
         return {
             "request": fall.request,
             "mode": fall.mode,

@@ -25,6 +25,7 @@ from harness.processes import Child
 from harness.trace import export
 from harness.trace.export import FileExporter
 from harness.trace.load import Load as LoadOrders
+from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import LEDGER, SPANS, UPSTREAM, RunDir, SpanWriter, write_json
 from harness.watching import DRAIN_S, Books, ForeignLoad, Load, Progress, Watch
@@ -86,11 +87,16 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     upstream, port = await start_upstream(plan, clock, run_dir)
     stack.push_async_callback(upstream.stop)
     chain = await start_chain(
-        plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans, port=plan.port
+        plan.topology,
+        upstream=("127.0.0.1", port),
+        clock=clock,
+        sink=spans,
+        port=plan.port,
+        real_logs=run_dir.path / LOGS,
     )
     stack.push_async_callback(chain.close)
     _tell_the_load(run_dir, plan, chain.base_url, port)
-    watch = Watch(run_dir, upstream, books, progress, show, interrupted)
+    watch = Watch(run_dir, upstream, chain, books, progress, show, interrupted)
     return Standing(plan, clock, run_dir, upstream, watch, progress, began, exporter)
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from harness.chain.catalogue import GROUPS, catalogue, entry_of
 from harness.chain.durations import format_duration
 from harness.chain.layers import Buffering, MidBody
+from harness.chain.products import PRODUCTS
 from harness.chain.timers import Timer, TimerKind
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def print_presets(console: Console) -> None:
         console.print()
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
+        f"In person, by `gateway: NAME` in a chain file: {', '.join(PRODUCTS)}.\n"
         "next:   whocut presets NAME",
         highlight=False,
         markup=False,
@@ -99,6 +101,8 @@ def print_preset(console: Console, name: str) -> None:
             _print_other(console, other)
         console.print()
     _print_manners(console, entry)
+    if name in PRODUCTS:
+        _fact(console, "in person", f"`gateway: {name}` in a chain file: whocut run and whocut up start it")
     for edition, timers in entry.editions.items():
         said = ", ".join(
             f"{kind} {format_duration(timer.limit)} ({timer.note or timer.directive})"
@@ -195,4 +199,4 @@ def _as_json(name: str) -> dict[str, Any]:
         }
         for kind, timer in entry.written(variant=plan).items()
     }
-    return {"name": name, "plan": plan, "plans": list(entry.variants), **said}
+    return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in PRODUCTS, **said}

@@ -19,9 +19,10 @@ from harness.finish import finish
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
 from harness.run import on_signals, start_upstream
+from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
-from harness.watching import Books, Progress
+from harness.watching import Books, Progress, under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +58,13 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
             stack.push_async_callback(receiver.close)
         upstream, port = await start_upstream(plan, clock, run_dir)
         stack.push_async_callback(upstream.stop)
-        chain = await start_chain(plan.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans)
+        chain = await start_chain(
+            plan.topology,
+            upstream=("127.0.0.1", port),
+            clock=clock,
+            sink=spans,
+            real_logs=run_dir.path / LOGS,
+        )
         stack.push_async_callback(chain.close)
         tap = Tap(
             upstream=(chain.host, chain.port),
@@ -69,11 +76,18 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         stack.callback(_write_down, run_dir, spans, tap.seen)
         stack.push_async_callback(tap.close)
         ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
-        while not stopped.is_set() and upstream.returncode is None:
+        while not stopped.is_set() and upstream.returncode is None and chain.look() is None:
             books.read()
             await asyncio.sleep(_LOOK_EVERY_REAL_S)
+        fallen = chain.look()
         if upstream.returncode is not None:
             died = f"{upstream.died()}; what was recorded stands in {run_dir.path}"
+    if fallen is not None:
+        attempts = run_dir.attempts()
+        died = (
+            f"{fallen.sentence}; requests begun: {len({attempt.request for attempt in attempts})}, under way then: "
+            f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
+        )
     return finish(plan, run_dir, took_s=wall_s() - began, ended_early=died)
 
 

@@ -13,11 +13,13 @@ from harness.trace.generations import generation_span
 from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from harness.clock import Clock
+    from harness.path.chain import RunningChain
+    from harness.path.fallen import Fallen
     from harness.processes import Child
-    from harness.trace.records import SpanSink
+    from harness.trace.records import Attempt, SpanSink
 
 # Longest wait, in model seconds, for generations that run on after the last caller has gone: longer than any
 # generation of the article's profiles (p95 280 s), so that the ledger is whole in all but the rarest run.
@@ -89,6 +91,7 @@ class Watch:
 
     run_dir: RunDir
     upstream: Child
+    chain: RunningChain
     books: Books
     progress: Progress
     show: Callable[[Progress], None]
@@ -101,8 +104,9 @@ class Watch:
             BadInput: the load refused what was asked of it.
         """
         self.progress.stage = "under load"
-        while load.returncode is None and self.upstream.returncode is None and not self.interrupted.is_set():
+        while load.returncode is None and self._stands() and not self.interrupted.is_set():
             await self._look()
+        fallen = self.chain.look()
         died = next((part.died() for part in (self.upstream, load) if part.returncode is not None), None)
         if load.returncode is None:
             self.progress.stage = "stopping"
@@ -113,12 +117,17 @@ class Watch:
         if "refused" in generator:
             raise BadInput(generator["refused"])
         answered = generator.get("answered")
-        if answered == self.progress.asked:
+        if answered == self.progress.asked and fallen is None:
             return None
         begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
         how_far = begun if answered is None else f"{answered} of {self.progress.asked} requests were answered"
         lost = [_lost(worker, loss) for worker in generator.get("workers", ()) for loss in worker["lost"]]
-        why = "stopped by a signal" if self.interrupted.is_set() else "; ".join(lost) or str(died)
+        why = "; ".join(lost) or str(died)
+        if fallen is not None:
+            why = fallen.sentence
+            how_far += f", {under_way(self.run_dir.attempts(), fallen)} were under way"
+        if self.interrupted.is_set():
+            why = "stopped by a signal"
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
     async def drain(self, clock: Clock) -> None:
@@ -130,10 +139,26 @@ class Watch:
             if self.progress.settled >= self.progress.started:
                 return
 
+    def _stands(self) -> bool:
+        """Whether there is still something to put load on."""
+        return self.upstream.returncode is None and self.chain.look() is None
+
     async def _look(self) -> None:
         self.books.read()
         self.show(self.progress)
         await asyncio.sleep(_POLL_REAL_S)
+
+
+def under_way(attempts: Iterable[Attempt], fallen: Fallen) -> int:
+    """How many requests had an attempt under way when a layer fell."""
+    return len(
+        {
+            attempt.request
+            for attempt in attempts
+            if attempt.started_s <= fallen.at_s
+            and (attempt.ended_s is None or attempt.ended_s >= fallen.at_s - fallen.noticed_within_s)
+        }
+    )
 
 
 def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:

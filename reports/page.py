@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from harness.chain.layers import Layer, Topology
-    from harness.trace.records import Attempt, Span
+    from harness.trace.records import Attempt
     from harness.verdict.summary import Judged
 
 # What a manifest may tell a reader, by its path; anything else in it stays in the file.
@@ -62,9 +62,9 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     """Write ``figures/`` and ``report.html`` into the run directory; the page's path."""
     folder = run.path / FIGURES
     folder.mkdir(exist_ok=True)
-    attempts, spans, ledger = run.attempts(), run.spans(), run.ledger()
+    attempts, ledger = run.attempts(), run.ledger()
     shown = {
-        "falls": _falls(folder, judged, attempts, spans),
+        "falls": _falls(folder, judged, attempts),
         "verdicts": _verdicts(folder, judged),
         "limits": _limits(folder, topology, ledger, attempts),
     }
@@ -78,7 +78,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(run.manifest),
-        warnings=[str(warning) for warning in run.manifest.get("warnings") or ()],
+        warnings=[str(warning) for warning in (run.summary() or {}).get("warnings", ())],
         **shown,
     )
     path = run.path / REPORT
@@ -89,7 +89,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
 # --- figures --------------------------------------------------------------------------------------
 
 
-def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt], spans: Sequence[Span]) -> list[Shown]:
+def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Shown]:
     """The most typical request of the first mode, and of the mode that streams if that is another one."""
     modes = list(judged.figures["by_mode"])
     wanted = dict.fromkeys([*modes[:1], *(mode for mode in modes if mode == "stream")])
@@ -98,7 +98,7 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt], spans: Seq
         picked = pick_request(judged.verdicts, attempts, pick=Pick.TYPICAL, mode=mode)
         if picked is None:
             continue
-        fall = waterfall(picked.request, spans, judged.verdicts, attempts)
+        fall = waterfall(picked.request, judged.spans, judged.verdicts, attempts)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
         whole = waterfall_figure.draw(fall)
         (folder / f"{name}.png").write_bytes(style.png(whole))

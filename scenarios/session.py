@@ -86,6 +86,7 @@ class Session:
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
         prime()
+        self._cpu_before_s = cpu_s()
 
     @classmethod
     def here(cls, path: Path) -> Self:
@@ -173,11 +174,11 @@ class Session:
         self.worst_stall_s = max(self.worst_stall_s, real_s)
 
     def kept_up(self) -> dict[str, Any]:
-        """How well this process kept up, and what it cost: real seconds, and the most memory it has had."""
+        """How well this process kept up; what the load cost it in real seconds, and the most memory it has had."""
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "worst_stall_real_s": round(self.worst_stall_s, 4),
-            "cpu_s": round(cpu_s(), 2),
+            "cpu_s": round(cpu_s() - self._cpu_before_s, 2),
             "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
         }
 

@@ -8,17 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.clock.clock import pause, wall_s
+from harness.clock.clock import pause
 from harness.trace.rundir import RunDir
+from tests.processes import MARK, processes, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
 pytestmark = pytest.mark.sockets
 
@@ -168,14 +167,14 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+        env={**os.environ, MARK: mark},
     ) as running:
-        _wait_until(
+        wait_until(
             lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
         )
         pause(1)
 
-        (victim,) = _processes(mark, process)
+        (victim,) = processes(mark, process)
         os.kill(victim, number)
         _, words = running.communicate(timeout=60)
 
@@ -187,7 +186,7 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
     assert run.attempts()
     assert (run.summary() or {})["agreement"]["disagree"] == []
     assert (run.path / "report.html").exists()
-    assert _processes(mark) == []
+    assert processes(mark) == []
 
 
 def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
@@ -198,39 +197,17 @@ def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "WHOCUT_TEST_MARK": mark},
+        env={**os.environ, MARK: mark},
     ) as running:
-        _wait_until(
+        wait_until(
             lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
         )
 
         running.kill()
         running.wait(10)
 
-    _wait_until(lambda: _processes(mark) == [])
+    wait_until(lambda: processes(mark) == [])
     assert RunDir.open(tmp_path / "run").ledger()
-
-
-def _wait_until(happened: Callable[[], object]) -> None:
-    until = wall_s() + 60
-    while not happened():
-        assert wall_s() < until, "it did not happen within a minute"
-        pause(0.05)
-
-
-def _processes(mark: str, command: str = "") -> list[int]:
-    """Processes whose environment carries the mark and whose command line holds `command`."""
-    if not Path("/proc").is_dir():
-        pytest.skip("needs /proc to look at processes")
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            with suppress(OSError):
-                marked = f"WHOCUT_TEST_MARK={mark}".encode() in (process / "environ").read_bytes()
-                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if marked and command in line:
-                    found.append(int(process.name))
-    return found
 
 
 def test_port_already_taken_is_one_sentence_and_exit_3(tmp_path: Path) -> None:

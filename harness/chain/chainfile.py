@@ -7,6 +7,8 @@
       - cloudflare                   # a preset
       - preset: nginx
         timers: {idle: 300s}         # a preset, changed
+      - gateway: haproxy             # the real thing, with the preset's limits or these
+        timers: {first_byte: 60s, idle: 60s}
     upstream: gpt-image-2
 """
 
@@ -22,12 +24,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from harness.chain import catalogue
 from harness.chain.catalogue import TODAY, Duration
 from harness.chain.layers import Buffering, Layer, Role, Topology, Upstream
+from harness.chain.products import product
 from harness.chain.timers import TimerKind
 from harness.chain.yamlfile import YamlFile
 from harness.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.chain.products import Product
 
 
 def _timer_kind(written: object) -> object:
@@ -52,9 +57,11 @@ class RetriesEntry(_Strict):
 
 
 class LayerEntry(_Strict):
-    """One layer of the file: a preset's name, or a preset with changes."""
+    """One layer of the file: a preset's name, or a preset with changes, or a real gateway."""
 
-    preset: str
+    preset: str | None = None
+    gateway: str | None = None
+    config: str | None = None
     name: str | None = None
     timers: dict[Annotated[TimerKind, BeforeValidator(_timer_kind)], Duration] = {}
     buffering: Buffering | None = None
@@ -120,16 +127,45 @@ def read_topology(path: Path) -> Topology:
 def _layer(
     file: YamlFile, entry: LayerEntry, edition: str, role: Role, place: tuple[str | int, ...]
 ) -> Layer:
+    called = entry.gateway or entry.preset
+    if called is None or (entry.gateway and entry.preset):
+        raise file.bad("a layer is named by `preset`, or by `gateway`: write one of them", *place)
     try:
-        layer = catalogue.preset(entry.preset, edition)
+        real = product(called) if entry.gateway else None
+        layer = catalogue.preset(called, edition)
     except BadInput as error:
         raise file.bad(str(error), *place) from None
     if layer.role is not role:
-        raise file.bad(f"'{entry.preset}' is a {layer.role} and cannot stand here as a {role}", *place)
+        raise file.bad(f"'{called}' is a {layer.role} and cannot stand here as a {role}", *place)
+    if entry.config is not None:
+        raise file.bad(
+            "a configuration of your own cannot be used yet; leave it out and write the limits as `timers`",
+            *place,
+            "config",
+        )
     if entry.timers:
         where = f"{file.path}:{file.line((*place, 'timers'))}"
         layer = catalogue.overridden(layer, dict(entry.timers), where)
-    return replace(layer, name=entry.name or entry.preset, **_manners(layer, entry))
+    layer = replace(layer, name=entry.name or called, **_manners(layer, entry))
+    return _in_person(file, real, layer, entry, place) if real else layer
+
+
+def _in_person(
+    file: YamlFile, real: Product, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]
+) -> Layer:
+    """The layer as a product that stands there itself: with limits it can have, and with its own manners."""
+    for said in ("buffering", "retries", "notices_abort"):
+        if getattr(entry, said) is not None:
+            raise file.bad(
+                f"a real gateway does this as it does; write `preset: {real.name}` to emulate another",
+                *place,
+                said,
+            )
+    try:
+        real.refuse(layer)
+    except BadInput as error:
+        raise file.bad(str(error), *place) from None
+    return replace(layer, gateway=real.name)
 
 
 def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:

@@ -57,7 +57,8 @@ class Layer:
 
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
-    A layer without timers only watches: a tap. A `silent` one ends the connection without an answer when a
+    A layer without timers only watches: a tap. `gateway` is the product that stands here in person in a run, and
+    empty where the layer is emulated. A `silent` one ends the connection without an answer when a
     timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
@@ -65,6 +66,7 @@ class Layer:
     name: str
     title: str
     preset: str = ""
+    gateway: str = ""
     role: Role = Role.HOP
     timers: Mapping[TimerKind, Timer] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Any
 from harness.chain.catalogue import catalogue, editions
 from harness.chain.chainfile import ChainFile
 from harness.chain.layers import Role
+from harness.chain.products import PRODUCTS
 from harness.chain.timers import TimerKind
 
 ID = "whocut-chain.schema.json"
@@ -31,7 +32,9 @@ def chain_schema() -> dict[str, Any]:
     properties["layers"] = {
         "type": "array",
         "description": "from the caller to the upstream",
-        "items": _short_or_long(hops, "a layer that forwards: a preset, or a preset with changes"),
+        "items": _short_or_long(
+            hops, "a layer that forwards: a preset, or a preset with changes", _gateway(hops)
+        ),
     }
     properties["upstream"] = {
         "description": "the model at the end, and how it is asked",
@@ -59,11 +62,29 @@ def _entry(kinds: dict[str, Any], role: Role) -> dict[str, Any]:
             "additionalProperties": False,
         },
     }
-    return entry
+    for only_real in ("gateway", "config"):
+        del entry["properties"][only_real]
+    return {**entry, "required": ["preset"]}
 
 
-def _short_or_long(entry: dict[str, Any], says: str) -> dict[str, Any]:
-    return {"description": says, "anyOf": [entry["properties"]["preset"], entry]}
+def _gateway(hop: dict[str, Any]) -> dict[str, Any]:
+    """A layer that is the real thing: its limits are its own to change, its manners are not."""
+    known = hop["properties"]
+    return {
+        **hop,
+        "title": "GatewayEntry",
+        "description": "A real gateway, started by `whocut run` and `whocut up`; emulated everywhere else.",
+        "properties": {
+            "gateway": {"enum": list(PRODUCTS), "description": "a product that is installed on this machine"},
+            "name": known["name"],
+            "timers": known["timers"],
+        },
+        "required": ["gateway"],
+    }
+
+
+def _short_or_long(entry: dict[str, Any], says: str, *others: dict[str, Any]) -> dict[str, Any]:
+    return {"description": says, "anyOf": [entry["properties"]["preset"], entry, *others]}
 
 
 def _names(role: Role) -> list[str]:

@@ -83,6 +83,10 @@ class Clock:
         """How long a model duration takes on this clock's reader."""
         return model_s / self.scale
 
+    def model_s(self, real_s: float) -> float:
+        """How much model time passes in a real duration."""
+        return real_s * self.scale
+
     def unix_s(self, at_s: float) -> float:
         """The calendar instant of a model instant."""
         return self.epoch_unix_s + at_s

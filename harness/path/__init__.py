@@ -7,7 +7,8 @@
                               │    └─ deadlines (which timer fires), vendors (what is answered)
                               └─ account (what is written down)
 
-`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row.
+`http1` knows where messages begin and end and no sockets; `chain` puts hops in a row, with `tap`s beside real
+gateways; `fallen` is what becomes of a layer that died or failed.
 """
 
 from harness.path.chain import RunningChain, start_chain

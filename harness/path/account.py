@@ -85,6 +85,8 @@ def span_of(exchange: Exchange, account: Account, at_s: float) -> Span:
     attributes |= {name: value for name, value in known.items() if value is not None}
     if exchange.first_byte_s is not None:
         attributes[names.LARGEST_GAP_S] = exchange.largest_gap_s
+    if hop.tap is not None:
+        attributes |= hop.tap.attributes
     if exchange.tries > 1:
         attributes[names.RESEND_COUNT] = exchange.tries - 1
     cut = exchange.cut

@@ -1,38 +1,56 @@
-"""A topology as running hops: one process, each hop dialling the next, the last one the upstream."""
+"""A topology as running layers: hops in this process, real gateways beside it, each dialling the next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from harness.chain.products import product
+from harness.path.gateways import start_gateway
 from harness.path.hop import Hop
+from harness.path.tap import taps_beside, watching
+from harness.trace.logs.in_run import folder_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
-    from harness.chain.layers import Topology
+    from harness.chain.layers import Layer, Topology
     from harness.clock import Clock
+    from harness.path.fallen import Fallen
+    from harness.path.gateways.process import RunningGateway
+    from harness.path.tap import Tap
     from harness.trace.records import SpanSink
 
 
 @dataclass(frozen=True, slots=True)
 class RunningChain:
-    """Hops that listen, from the caller inward; close it, or use it as a context."""
+    """Layers that listen, from the caller inward; close it, or use it as a context."""
 
     topology: Topology
     host: str
     port: int
-    hops: tuple[Hop, ...]
+    standing: tuple[Hop | RunningGateway, ...]
 
     @property
     def base_url(self) -> str:
         """What a client of the Images API is given."""
         return f"http://{self.host}:{self.port}/v1"
 
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """Those that are ours: the layers that are emulated, and the taps beside real ones."""
+        return tuple(one for one in self.standing if isinstance(one, Hop))
+
+    def look(self) -> Fallen | None:
+        """The layer that has fallen first, or None while all of them serve."""
+        fallen = (one.look() for one in self.standing)
+        return min((one for one in fallen if one), key=lambda one: one.at_s, default=None)
+
     async def close(self) -> None:
-        """Write down what is open and leave nothing behind; the outermost hop goes first."""
-        for hop in self.hops:
-            await hop.close()
+        """Write down what is open and leave nothing behind; the outermost layer goes first."""
+        for one in self.standing:
+            await one.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,24 +69,58 @@ async def start_chain(
     sink: SpanSink | None,
     host: str = "127.0.0.1",
     port: int = 0,
+    real_logs: Path | None = None,
 ) -> RunningChain:
-    """Start every hop of a topology; without any, the caller dials the upstream itself.
+    """Start every layer of a topology; without any, the caller dials the upstream itself.
+
+    Where `real_logs` names a folder, layers that are gateways stand there in person and keep their logs in it;
+    without it every layer is emulated.
 
     Raises:
         PortTaken: somebody else listens on `port`.
+        NotInstalled: a gateway is not on this machine; says what to install.
+        ChildDied: a gateway ended at once.
     """
-    hops: list[Hop] = []
-    address = upstream
+    building = _Building(clock, sink, host, upstream, [])
     try:
         for position in range(len(topology.hops), 0, -1):
-            hop = Hop(
-                topology.hops[position - 1], upstream=address, clock=clock, sink=sink, position=position
-            )
-            await hop.listen(host, port if position == 1 else 0)
-            hops.insert(0, hop)
-            address = (host, hop.port)
+            layer = topology.hops[position - 1]
+            outer_port = port if position == 1 else 0
+            if layer.gateway and real_logs is not None:
+                logs = folder_of(real_logs, position, layer.name)
+                await building.gateway(layer, position, outer_port, logs)
+            else:
+                await building.hop(layer, position, outer_port)
     except BaseException:
-        for hop in hops:
-            await hop.close()
+        for one in building.standing:
+            await one.close()
         raise
-    return RunningChain(topology=topology, host=address[0], port=address[1], hops=tuple(hops))
+    return RunningChain(
+        topology=topology, host=building.next[0], port=building.next[1], standing=tuple(building.standing)
+    )
+
+
+@dataclass(slots=True)
+class _Building:
+    """What stands so far, the outermost first, and where the one before it has to dial."""
+
+    clock: Clock
+    sink: SpanSink | None
+    host: str
+    next: tuple[str, int]
+    standing: list[Hop | RunningGateway]
+
+    async def hop(self, layer: Layer, position: int, port: int, tap: Tap | None = None) -> None:
+        hop = Hop(layer, upstream=self.next, clock=self.clock, sink=self.sink, position=position, tap=tap)
+        await hop.listen(self.host, port)
+        self.standing.insert(0, hop)
+        self.next = (self.host, hop.port)
+
+    async def gateway(self, layer: Layer, position: int, port: int, logs: Path) -> None:
+        outside, inside = taps_beside(product(layer.gateway).lazy_real_s, self.clock)
+        await self.hop(watching(layer), position, 0, inside)
+        running = await start_gateway(layer.gateway, layer, upstream=self.next, clock=self.clock, logs=logs)
+        running.sink = self.sink
+        self.standing.insert(0, running)
+        self.next = ("127.0.0.1", running.port)
+        await self.hop(watching(layer), position, port, outside)

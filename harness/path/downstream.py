@@ -13,6 +13,7 @@ from harness.errors import Malformed
 from harness.path import vendors
 from harness.path.deadlines import NEVER_S, TOLERANCE_S
 from harness.path.exchange import Exchange
+from harness.path.fallen import telling
 from harness.path.http1 import HeadReader, parse_request
 from harness.path.sockets import end_with_reset
 
@@ -79,7 +80,8 @@ class Downstream(asyncio.BufferedProtocol):
                 self._keep(data)
             else:
                 self._body(exchange, data, 0)
-        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+        except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
+            self.hop.fail(error)
             exchange = self.exchange or exchange
             if exchange is not None:
                 exchange.stop("hop.failed")
@@ -149,18 +151,21 @@ class Downstream(asyncio.BufferedProtocol):
         """The caller reads more slowly than the upstream sends."""
         self.writable = False
 
+    @telling
     def resume_writing(self) -> None:
         """All that was sent is in the kernel's hands."""
         self.writable = True
         if self.exchange is not None:
             self.exchange.downstream_drained()
 
+    @telling
     def eof_received(self) -> bool:
         """The caller has closed its side. True keeps ours open: a layer that is blind does not look."""
         if self.exchange is not None:
             return self.exchange.downstream_ended()
         return False
 
+    @telling
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002  # gone is gone, however
         """The caller's connection is no more."""
         self.transport = None
@@ -235,7 +240,8 @@ class Downstream(asyncio.BufferedProtocol):
         if exchange is not None:
             try:
                 next_s = exchange.check(now_s)
-            except BaseException:  # as in `buffer_updated`
+            except BaseException as error:  # as in `buffer_updated`
+                self.hop.fail(error)
                 exchange.stop("hop.failed")
                 raise
         elif self._lingering:

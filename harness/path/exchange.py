@@ -19,6 +19,7 @@ from harness.errors import Malformed
 from harness.path import vendors
 from harness.path.account import Account, Cut, span_of
 from harness.path.deadlines import TOLERANCE_S, Deadline, Instants
+from harness.path.fallen import is_ours
 from harness.path.http1 import LAST_CHUNK, Chunked, chunk, parse_response
 from harness.trace.records import DownstreamEnd, Event, UpstreamEnd
 
@@ -152,13 +153,19 @@ class Exchange:
 
     async def _connect(self) -> None:
         try:
-            upstream = await self.hop.dial()
-        except OSError:
+            try:
+                upstream = await self.hop.dial()
+            except OSError as error:
+                if is_ours(error):
+                    raise
+                self._dialling = None
+                self.upstream_ended(UpstreamEnd.REFUSED)
+                return
             self._dialling = None
-            self.upstream_ended(UpstreamEnd.REFUSED)
-            return
-        self._dialling = None
-        self._connected(upstream, self.hop.now_s())
+            self._connected(upstream, self.hop.now_s())
+        except Exception as error:  # noqa: BLE001  # a fault of ours: told, since nobody awaits this task
+            self.hop.fail(error)
+            self.stop("hop.failed")
 
     def _connected(self, upstream: Upstream, now_s: float) -> None:
         assert upstream.transport is not None
@@ -471,7 +478,7 @@ class Exchange:
         if self._response is None or (self._held is not None and layer.buffering is Buffering.ALL):
             if layer.silent:
                 # It forwards connections, not HTTP, or has nothing to say: the caller's connection just ends.
-                reset = layer.mid_body is MidBody.RST
+                reset = self._resets
                 self._finish(DownstreamEnd.TRUNCATED, now_s, then=caller.reset if reset else caller.close)
             else:
                 self._answer(vendors.answer_for(layer, event), now_s)
@@ -483,13 +490,20 @@ class Exchange:
             self.status = self._response.status
         if not caller.writable:
             self._finish(DownstreamEnd.TRUNCATED, now_s, then=caller.abort)
-        elif layer.mid_body is MidBody.RST:
+        elif self._resets:
             self._finish(DownstreamEnd.TRUNCATED, now_s, then=caller.reset)
         elif layer.mid_body is MidBody.TERMINATED and self._rechunked:
             caller.send(LAST_CHUNK)
             self._finish(DownstreamEnd.TRUNCATED, now_s)
         else:
             self._finish(DownstreamEnd.TRUNCATED, now_s, then=caller.close)
+
+    @property
+    def _resets(self) -> bool:
+        """Whether the caller's connection ends by a reset; a tap hands on what it saw."""
+        if self.hop.tap is not None:
+            return self.upstream_end in {UpstreamEnd.RESET, UpstreamEnd.REFUSED}
+        return self.hop.layer.mid_body is MidBody.RST
 
     def _answer(self, answer: Answer, now_s: float) -> None:
         self._close_after |= vendors.closes(answer) or not self.request_done

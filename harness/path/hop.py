@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from harness.chain.layers import Buffering, MidBody
 from harness.errors import BadInput, CouldNotRun, PortTaken
 from harness.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from harness.path.downstream import Downstream
+from harness.path.fallen import Fallen
 from harness.path.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Layer
     from harness.clock import Clock
+    from harness.path.tap import Tap
     from harness.trace.records import Span, SpanSink
 
 # A burst of callers must not meet a full queue: a lost SYN comes again after a whole real second.
@@ -28,7 +31,7 @@ _MAX_POOLED: Final = 1024
 
 
 class Hop:
-    """One layer that forwards. `position` counts from the client, which is 0."""
+    """One layer that forwards, or a tap beside a real one. `position` counts from the client, which is 0."""
 
     def __init__(
         self,
@@ -38,9 +41,11 @@ class Hop:
         clock: Clock,
         sink: SpanSink | None = None,
         position: int = 1,
+        tap: Tap | None = None,
         dial: Callable[[Hop], Awaitable[Upstream]] | None = None,
     ) -> None:
         self.layer = layer
+        self.tap = tap
         self.clock = clock
         self.sink = sink
         self.position = position
@@ -52,6 +57,7 @@ class Hop:
         self.ends_cleanly = layer.mid_body is MidBody.TERMINATED
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
+        self.fallen: Fallen | None = None
         self.callers: set[Downstream] = set()
         self.upstreams: set[Upstream] = set()
         self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
@@ -114,6 +120,20 @@ class Hop:
         # An aborted transport gives its socket back in the loop's next turn.
         while self.callers or self.upstreams:  # noqa: ASYNC110  # two turns at most; an event would need a setter
             await asyncio.sleep(0)
+
+    def fail(self, error: BaseException) -> None:
+        """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
+        if self.fallen is None:
+            why = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
+            self.fallen = Fallen(self.layer.name, self.now_s(), why)
+            with suppress(Exception):  # what failed may have been the sink
+                self.write_down(self.fallen.span())
+
+    def look(self) -> Fallen | None:
+        """How it ended by itself, or None while it serves."""
+        if self._server is not None and not self.closing and not self._server.is_serving():
+            self.fail(CouldNotRun("it no longer listens"))
+        return self.fallen
 
     def unix_s(self) -> float:
         """The calendar's instant, in model time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from harness.path.fallen import telling
 from harness.path.http1 import HeadReader
 from harness.path.sockets import end_with_reset
 from harness.trace.records import UpstreamEnd
@@ -47,7 +48,8 @@ class Upstream(asyncio.BufferedProtocol):
             return
         try:
             exchange.upstream_bytes(bytes(self.hop.inbox[:count]))
-        except BaseException:  # a fault of ours: what is known of the exchange is still written down
+        except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
+            self.hop.fail(error)
             exchange.stop("hop.failed")
             raise
 
@@ -68,18 +70,21 @@ class Upstream(asyncio.BufferedProtocol):
         """The upstream reads more slowly than the caller sends."""
         self.writable = False
 
+    @telling
     def resume_writing(self) -> None:
         """All that was sent is in the kernel's hands."""
         self.writable = True
         if self.exchange is not None:
             self.exchange.upstream_drained()
 
+    @telling
     def eof_received(self) -> bool:
         """FIN."""
         if self.exchange is not None:
             self.exchange.upstream_ended(UpstreamEnd.CLOSED)
         return False
 
+    @telling
     def connection_lost(self, error: Exception | None) -> None:
         """No more connection; with an error it was reset."""
         self.transport = None

@@ -26,6 +26,7 @@ _OTEL_KIND = {
     SpanKind.ATTEMPT: _CLIENT,
     SpanKind.HOP: _SERVER,
     SpanKind.GENERATION: _SERVER,
+    SpanKind.DEATH: _INTERNAL,
 }
 # Numbers by the specification, names by some exporters.
 _SIDES = {_SERVER: "server", _CLIENT: "client", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client"}

@@ -23,6 +23,14 @@ class SpanKind(StrEnum):
     ATTEMPT = "attempt"  # one try on the wire, as the client saw it
     HOP = "hop"  # the same try, as a layer that forwards saw it
     GENERATION = "generation"  # the work behind it; may outlive its parent, and on purpose
+    DEATH = "death"  # of a layer, in the middle of a run: an instant, and nobody's request
+
+
+class TapSide(StrEnum):
+    """Where a tap stands beside a real gateway, which writes no span of its own."""
+
+    OUTSIDE = "outside"  # towards the caller
+    INSIDE = "inside"  # towards the model
 
 
 class UpstreamEnd(StrEnum):
@@ -31,6 +39,7 @@ class UpstreamEnd(StrEnum):
     COMPLETE = "complete"  # the response came whole
     CUT = "cut"  # we ended it: a timer of ours fired
     ABANDONED = "abandoned"  # we ended it: our caller had gone
+    GONE = "gone"  # we ended it, and neither by a timer nor after our caller: the layer died, or gave up
     CLOSED = "closed"  # they ended it with a close, before the response was whole
     RESET = "reset"  # they ended it with a reset
     REFUSED = "refused"  # nobody took the connection
@@ -40,7 +49,7 @@ class UpstreamEnd(StrEnum):
     @property
     def by_us(self) -> bool:
         """Whether this layer ended it."""
-        return self in {UpstreamEnd.CUT, UpstreamEnd.ABANDONED}
+        return self in {UpstreamEnd.CUT, UpstreamEnd.ABANDONED, UpstreamEnd.GONE}
 
     @property
     def by_them(self) -> bool:

@@ -11,14 +11,15 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.trace.records import SpanKind
+from harness.trace import names
+from harness.trace.records import SpanKind, TapSide
 from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.ledger_totals import LedgerTotals
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.summary import counts, verdicts_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.chain.layers import Topology
     from harness.trace.records import Attempt, Span
@@ -40,11 +41,14 @@ class SeenRequest:
     spans: list[Span] = field(default_factory=list)
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
     verdicts: tuple[Verdict, ...] = ()
+    judged: list[Span] = field(default_factory=list)  # the spans as they were judged
     counted: dict[str, Any] = field(default_factory=dict)
 
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
-        kinds = Counter(span.kind for span in self.spans)
+        # A real gateway is seen by two taps; the outer one stands for it.
+        inner = TapSide.INSIDE
+        kinds = Counter(span.kind for span in self.spans if span.attributes.get(names.TAP) != inner)
         tries = len(self.attempts)
         if not tries or any(attempt.ended_s is None for attempt in self.attempts.values()):
             return False
@@ -56,10 +60,10 @@ class SeenRequest:
             return True
         return None
 
-    def judge(self, topology: Topology) -> None:
-        """Say who cut, by the very functions that judge a whole run."""
+    def judge(self, topology: Topology, deaths: Sequence[Span]) -> None:
+        """Say who cut, by the very functions that judge a whole run; `deaths` are those of layers."""
         attempts, ledger = list(self.attempts.values()), list(self.ledger.values())
-        self.verdicts = verdicts_on(attempts, self.spans, topology)
+        self.verdicts, self.judged = verdicts_on(attempts, [*self.spans, *deaths], topology)
         audit = audit_retries(attempts, self.verdicts)
         self.counted = {
             **counts(attempts, self.verdicts),
@@ -82,6 +86,7 @@ class AsItGoes:
         self._tally = _Tally()
         self._ledger = LedgerTotals()
         self._running: dict[str, dict[str, Any]] = {}
+        self._deaths: list[Span] = []
         self._late = 0
         self.last: SeenRequest | None = None
 
@@ -99,6 +104,10 @@ class AsItGoes:
             self._begun += not request.attempts
             request.attempts[attempt.span_id] = attempt
         for span in spans:
+            if span.kind is SpanKind.DEATH:
+                self._deaths.append(span)
+                touched |= self._kept  # whom it took down may have been judged before it was noticed
+                continue
             request = touched[span.trace_id] = self._of(span.trace_id, now_s)
             request.spans.append(span)
         for row in ledger:
@@ -108,7 +117,7 @@ class AsItGoes:
                 request.ledger[row["generation"]] = dict(row)
         layers = len(self._topology.hops)
         for trace_id, request in touched.items():
-            if request.over(layers):
+            if request.counted or request.over(layers):
                 self._judge(trace_id, request)
         self._judge_the_quiet(now_s - QUIET_REAL_S, layers)
 
@@ -152,7 +161,7 @@ class AsItGoes:
 
     def _judge(self, trace_id: str, request: SeenRequest) -> None:
         self._tally.count(request.counted, -1)
-        request.judge(self._topology)
+        request.judge(self._topology, self._deaths)
         self._tally.count(request.counted, 1)
         self._open.pop(trace_id, None)
         self._kept[trace_id] = request

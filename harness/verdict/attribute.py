@@ -128,6 +128,29 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
     )
 
 
+def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.GONE or _testified_before(evidence, first):
+        return None
+    fallen, at_s = first.ends[0].edges, first.ends[0].at_s
+    layer = topology.layer(fallen.layer)
+    above, below = seen_from_above(evidence, fallen, topology), seen_from_below(evidence, fallen, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        layer=fallen.layer,
+        title=layer.title if layer else fallen.layer,
+        reason=f"without a timer ({fallen.gone})",
+        after_s=at_s - fallen.start_s,
+        at_s=at_s,
+        rests_on=(*above.facts, *below.facts),
+        cascade=_cascade(evidence, fallen),
+        contradictions=(*above.contradictions, *below.contradictions),
+        missing=(*above.missing, *below.missing),
+    )
+
+
 def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
@@ -271,6 +294,11 @@ RULES = (
         _the_caller_went_away,
     ),
     Rule(
+        "a layer fell",
+        "a layer ended its sides by no timer and after nobody: its process had died, its code failed, it gave up",
+        _a_layer_fell,
+    ),
+    Rule(
         "the upstream ended it",
         "the innermost layer saw its upstream side end, and nobody before it had cut",
         _the_upstream_ended_it,
@@ -311,6 +339,8 @@ def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, 
 def _followed(edges: Edges) -> str:
     if edges.cut:
         return f"its timer {edges.cut.directive} fired later, for nobody"
+    if edges.gone:
+        return f"fell later: {edges.gone}"
     if edges.downstream is DownstreamEnd.LEFT:
         return "its caller left"
     if edges.upstream is not UpstreamEnd.COMPLETE:

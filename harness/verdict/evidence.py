@@ -48,6 +48,8 @@ class Edges:
     largest_gap_s: float | None
     caller_left_s: float | None  # seen by the harness even where the layer itself is blind to it
     fault: str | None = None
+    gone: str | None = None  # why it ended a request by no timer: it died, or gave up
+    by_taps: bool = False  # a real gateway, seen by the taps beside it: nothing of this is its own word
 
     @property
     def after_s(self) -> float | None:
@@ -111,7 +113,14 @@ def edges_of(span: Span) -> Edges:
         largest_gap_s=has.get(names.LARGEST_GAP_S),
         caller_left_s=left,
         fault=has.get(names.FAULT),
+        gone=has.get(names.GONE) or _failed(span),
+        by_taps=names.GATEWAY in has,
     )
+
+
+def _failed(span: Span) -> str | None:
+    """A hop of ours whose code raised writes so."""
+    return "it failed" if any(event.name == "hop.failed" for event in span.events) else None
 
 
 def _cut_of(has: dict[str, Any]) -> Cut | None:

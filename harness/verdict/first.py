@@ -1,8 +1,8 @@
 """Which end came first: every way in which an attempt was ended, less those that only followed.
 
-Three things can end an attempt: a layer's own timer, the client's caller, the upstream. Layers that are blind to
-aborts let several of them happen to one attempt; only the first is the cause. What came first is told by order
-on one witness's clock and by durations, which skewed clocks do not change:
+Four things can end an attempt: a layer's own timer, a layer's death, the client's caller, the upstream. Layers
+that are blind to aborts let several of them happen to one attempt; only the first is the cause. What came first is
+told by order on one witness's clock and by durations, which skewed clocks do not change:
 
 - a layer whose caller had left when its timer fired cut for nobody;
 - a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
@@ -35,6 +35,7 @@ class What(Enum):
     TIMER = auto()
     CALLER_LEFT = auto()
     UPSTREAM_ENDED = auto()
+    GONE = auto()  # a layer died, or gave up, by no timer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ def _ends(evidence: AttemptEvidence) -> Iterator[End]:
     for edges in evidence.layers:
         if edges.cut is not None:
             yield End(What.TIMER, edges, edges.cut.at_s)
+        elif edges.gone is not None:
+            yield End(What.GONE, edges, _upstream_s(edges))
         elif edges.position == 0 and edges.upstream is UpstreamEnd.ABANDONED:
             yield End(What.CALLER_LEFT, edges, _upstream_s(edges))
     by_them = [edges for edges in evidence.layers if edges.upstream.by_them]
@@ -111,7 +114,11 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
 
 def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
     """A layer's cut in mid-body looks, from the next layer out, like an upstream that ended."""
-    return any(inner.cut is not None for inner in evidence.layers if inner.position > end.edges.position)
+    return any(
+        inner.cut is not None or inner.gone is not None
+        for inner in evidence.layers
+        if inner.position > end.edges.position
+    )
 
 
 def _upstream_s(edges: Edges) -> float:

@@ -18,6 +18,8 @@ from harness.verdict.agreement import hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
+from harness.verdict.gateways import whole_layers
+from harness.verdict.joining import join
 from harness.verdict.ledger_totals import LedgerTotals
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.chain.layers import Topology
+    from harness.trace.logs.records import Account
     from harness.trace.records import Span
 
 
@@ -35,6 +38,7 @@ class Judged:
 
     verdicts: tuple[Verdict, ...]
     figures: dict[str, Any]
+    spans: tuple[Span, ...] = ()  # as they were judged: one a layer and attempt, of real gateways too
 
 
 def judge(
@@ -42,9 +46,10 @@ def judge(
     spans: Iterable[Span],
     ledger: Sequence[dict[str, Any]],
     topology: Topology,
+    accounts: Iterable[Account] = (),
 ) -> Judged:
-    """Attribute every attempt and hold the verdicts against the ledger."""
-    verdicts = verdicts_on(attempts, spans, topology)
+    """Attribute every attempt and hold the verdicts against the ledger. `accounts` are what gateways' logs say."""
+    verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
     agreement = hold_against_ledger(verdicts, ledger)
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
@@ -59,16 +64,23 @@ def judge(
             ],
         },
     }
-    return Judged(verdicts, figures)
+    return Judged(verdicts, figures, tuple(spans))
 
 
 def verdicts_on(
-    attempts: Sequence[Attempt], spans: Iterable[Span], topology: Topology
-) -> tuple[Verdict, ...]:
-    """One verdict an attempt, in the order of their starts."""
-    spans = list(spans)
-    spans += never_ended(attempts, spans, topology.client.name)
-    return tuple(attribute(evidence, topology) for evidence in gather(spans))
+    attempts: Sequence[Attempt],
+    spans: Iterable[Span],
+    topology: Topology,
+    accounts: Iterable[Account] = (),
+) -> tuple[tuple[Verdict, ...], list[Span]]:
+    """One verdict an attempt, in the order of their starts; and the spans as they were judged."""
+    judged = whole_layers(spans, topology)
+    judged += never_ended(attempts, judged, topology.client.name)
+    gathered = gather(judged)
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
+    told = join(gathered, accounts, positions)[: len(gathered)]
+    return tuple(attribute(evidence, topology) for evidence in told), judged
 
 
 def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:

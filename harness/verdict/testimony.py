@@ -289,7 +289,7 @@ def _from_edges(edges: Edges) -> View:
 def _ended(edges: Edges) -> EndedBy:
     if edges.downstream is DownstreamEnd.LEFT or edges.upstream is UpstreamEnd.ABANDONED:
         return EndedBy.CLIENT
-    if edges.cut is not None:
+    if edges.cut is not None or edges.gone is not None:
         return EndedBy.LAYER
     if edges.upstream.by_them or (edges.status is not None and edges.status >= 500):
         return EndedBy.UPSTREAM

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.chain.durations import format_duration
 from harness.chain.timers import TimerKind
 from harness.trace.records import DownstreamEnd, UpstreamEnd
 from harness.verdict.verdict import Evidence, Grade
@@ -30,9 +31,15 @@ class Seen:
 
 
 def own_word(cutter: Edges) -> Evidence:
-    """What the layer says of itself: testimony, however honest."""
+    """What the layer says of itself: testimony, however honest. Of a real gateway, what the taps saw of it."""
     assert cutter.cut is not None
     cut = cutter.cut
+    if cutter.by_taps:
+        limit = format_duration(cut.limit_s)
+        fact = (
+            f"saw it leave {cut.phase.while_}, when its timer {cut.directive} ({cut.timer}, {limit}) was due"
+        )
+        return Evidence(f"the taps beside {cutter.layer}", fact, Grade.PROVEN, cut.at_s)
     fact = f"its timer {cut.directive} ({cut.timer}) fired {cut.phase.while_}"
     return Evidence(cutter.layer, fact, Grade.TESTIFIED, cut.at_s)
 
@@ -86,6 +93,10 @@ def seen_from_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology
         # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
         fact = "no connection to its upstream was ever made"
         return Seen(confirmed=True, facts=(_fact(cutter, fact, cutter.cut.at_s),))
+    if cutter.gone is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
+        return Seen(
+            confirmed=True
+        )  # behind it nobody was asked, or all had been said: only its caller could see
     if cutter.position < len(topology.hops):
         return _hop_below(evidence, cutter, topology)
     name, generation = topology.upstream.name, evidence.generation

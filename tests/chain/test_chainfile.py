@@ -9,6 +9,7 @@ import pytest
 from harness.chain.catalogue import catalogue, editions, overridden, preset
 from harness.chain.chainfile import find_chain, read_topology, shipped_chains
 from harness.chain.layers import Layer, Role
+from harness.chain.plain import topology_from_plain, topology_to_plain
 from harness.chain.timers import Phase, Timer, TimerKind
 from harness.errors import BadFile, BadInput
 
@@ -110,7 +111,43 @@ MISTAKES = {
     "a client among the layers": ("layers:\n  - openai-python\n", ":2: layers[0]: ", "is a client"),
     "a layer as client": ("client: nginx\n", ":1: client: ", "is a hop"),
     "an unknown edition": ("edition: article-2025\n", ":1: edition: ", "did you mean 'article-2026'"),
-    "no preset": ("layers:\n  - name: x\n", ":2: layers[0]", "it is missing"),
+    "no preset": ("layers:\n  - name: x\n", ":2: layers[0]: ", "`preset`, or by `gateway`"),
+    "a preset and a gateway": (
+        "layers: [{preset: nginx, gateway: nginx}]\n",
+        ":1: layers[0]: ",
+        "write one of them",
+    ),
+    "a gateway nobody knows": (
+        "layers:\n  - gateway: ngnix\n",
+        ":2: layers[0]: ",
+        "there is no gateway 'ngnix' (did you mean 'nginx'?)",
+    ),
+    "a preset that is no gateway": (
+        "layers:\n  - gateway: cloudflare\n",
+        ":2: layers[0]: ",
+        "there is no gateway 'cloudflare'; there are haproxy, nginx",
+    ),
+    "a gateway as client": ("client: {gateway: nginx}\n", ":1: client: ", "is a hop"),
+    "a gateway's own configuration": (
+        "layers:\n  - gateway: nginx\n    config: ./nginx.conf\n",
+        ":3: layers[0].config: ",
+        "cannot be used yet",
+    ),
+    "a gateway with two limits for one knob": (
+        "layers:\n  - gateway: nginx\n    timers: {idle: 300s}\n",
+        ":2: layers[0]: ",
+        "proxy_read_timeout is `first_byte` and `idle` at once",
+    ),
+    "a gateway with a total": (
+        "layers:\n  - gateway: haproxy\n    timers: {total: 300s}\n",
+        ":2: layers[0]: ",
+        "HAProxy has no timer for the whole response",
+    ),
+    "a gateway with other manners": (
+        "layers:\n  - gateway: nginx\n    buffering: none\n",
+        ":3: layers[0].buffering: ",
+        "write `preset: nginx`",
+    ),
     "layers that are no list": ("layers: nginx\n", ":1: layers: ", "list"),
     "a list": ("- nginx\n", ":1: ", "names client, layers and upstream"),
     "nothing": ("", ":1: ", "names client, layers and upstream"),
@@ -234,3 +271,24 @@ def test_a_phase_reads_as_a_sentence() -> None:
         "while waiting",
         "while streaming",
     ]
+
+
+def test_a_gateway_is_the_preset_of_its_name_in_person(tmp_path: Path) -> None:
+    """Its limits are the catalogue's, an edition's or the file's, and plain data carries what it is."""
+    path = written(
+        tmp_path,
+        "edition: article-2026\n"
+        "layers:\n"
+        "  - gateway: nginx\n"
+        "  - gateway: haproxy\n"
+        "    name: inner\n"
+        "    timers: {first_byte: 50s, idle: 50s}\n",
+    )
+
+    chain = read_topology(path)
+
+    nginx, haproxy = chain.hops
+    assert (nginx.name, nginx.gateway, nginx.preset) == ("nginx", "nginx", "nginx")
+    assert nginx.timers[TimerKind.IDLE].source == "the article: NGINX default 60s"
+    assert (haproxy.name, haproxy.gateway, haproxy.limit_s(TimerKind.IDLE)) == ("inner", "haproxy", 50)
+    assert topology_from_plain(topology_to_plain(chain)) == chain

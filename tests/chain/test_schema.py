@@ -48,6 +48,11 @@ def test_every_shipped_chain_is_accepted(path: Path) -> None:
         "layers: [{preset: nginx, buffering: some}]",
         "layers: [{preset: nginx, retries: {tries: 0}}]",
         "edition: article-2025",
+        "layers: [{gateway: ngnix}]",
+        "layers: [{gateway: nginx, preset: nginx}]",
+        "layers: [{gateway: nginx, config: ./nginx.conf}]",
+        "layers: [{gateway: nginx, buffering: none}]",
+        "client: {gateway: nginx}",
         "upstream: {modle: gpt-image-2}",
     ],
 )

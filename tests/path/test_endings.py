@@ -12,7 +12,7 @@ from harness.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody
 from harness.clock import run_virtual
 from harness.path import Hop
 from harness.trace import names
-from harness.trace.records import DownstreamEnd, Span, UpstreamEnd, parse_traceparent
+from harness.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd, parse_traceparent
 from tests.path.fakes import (
     BODY,
     CHUNKED_HEAD,
@@ -696,6 +696,8 @@ def test_a_fault_of_the_hop_itself_is_written_down_too() -> None:
     assert ended
     assert len(faults) == 1
     assert [event.name for event in rig.span.events] == ["hop.failed"]
+    assert rig.hop.fallen is not None
+    assert [span.error for span in rig.spans if span.kind is SpanKind.DEATH] == [rig.hop.fallen.why]
 
 
 def test_without_a_sink_nothing_is_written_and_the_trace_passes_untouched() -> None:

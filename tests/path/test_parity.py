@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import catalogue, overridden, preset
-from harness.chain.layers import Answer, Layer
+from harness.chain.catalogue import overridden, preset
 from harness.chain.timers import TimerKind
 from harness.clock import Clock, run_real
 from harness.errors import BadInput, ChildDied, NotInstalled
 from harness.path import Hop
 from harness.path.gateways import GATEWAYS, start_gateway
+from harness.path.gateways.nginx import Nginx
 from harness.path.gateways.process import start
+from harness.trace.logs.formats import FORMATS
 from tests.path.fakes import (
     BODY,
     CHUNKED_HEAD,
@@ -34,59 +34,23 @@ from tests.path.fakes import (
     send,
     wait,
 )
+from tests.path.gateways import needed
+
+if TYPE_CHECKING:
+    from harness.chain.layers import Layer
 
 SCALE = 100.0
 LIMIT_S = 45.0  # model seconds: 450 ms of real time
-REAL_LIMIT_S = LIMIT_S / SCALE
 
 pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 
 
-def haproxy() -> Layer:
-    """The catalogue's HAProxy, or as it was measured where the catalogue has none yet."""
-    if "haproxy" in catalogue():
-        return preset("haproxy")
-    fields = (("cache-control", "no-cache"), ("content-type", "text/html"))
-    return replace(
-        layer("haproxy"),
-        answers={
-            "expiry": Answer(
-                status=504,
-                reason="Gateway Time-out",
-                headers=fields,
-                body="<html><body><h1>504 Gateway Time-out</h1>\nThe server didn't respond in time.\n"
-                "</body></html>\n",
-            ),
-            "bad_gateway": Answer(
-                status=502,
-                reason="Bad Gateway",
-                headers=fields,
-                body="<html><body><h1>502 Bad Gateway</h1>\n"
-                "The server returned an invalid or incomplete response.\n</body></html>\n",
-            ),
-        },
-        closes_upstream_with_reset=True,
-        notices_abort=False,
-    )
-
-
 def emulated(name: str) -> Layer:
     """The layer with the limits of this test."""
-    found = preset("nginx") if name == "nginx" else haproxy()
     limits = {TimerKind.CONNECT: LIMIT_S, TimerKind.FIRST_BYTE: LIMIT_S, TimerKind.IDLE: LIMIT_S}
     return overridden(
-        found, {**limits, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: 10 * LIMIT_S}, "this test"
+        preset(name), {**limits, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: 10 * LIMIT_S}, "this test"
     )
-
-
-def needed(name: str) -> None:
-    """Skip where the gateway is missing; on a CI machine nothing may be missing."""
-    gateway = GATEWAYS[name]
-    if shutil.which(gateway.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") is None:
-        why = f"{gateway.program} is not installed; on Debian: sudo apt-get install {gateway.package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
 
 
 @dataclass(frozen=True)
@@ -206,25 +170,27 @@ def test_the_hop_sees_a_caller_leave_as_the_real_one_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(GATEWAYS))
 def test_a_real_gateway_carries_the_trace_and_logs_it(name: str) -> None:
-    """It mints a span id of its own under the caller's trace, hands it on, and logs all three."""
+    """It hands the caller's `traceparent` on as it came, as any proxy does, and its log names the caller's span."""
     needed(name)
-    came = b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01\r\n"
+    came = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 
     async def main() -> tuple[bytes, str]:
         async with FakeUpstream((send(ok()),)) as upstream:
             gateway = await start_gateway(name, emulated(name), upstream=upstream.address, clock=Clock())
             async with gateway:
-                caller: Caller = await call(gateway.port, request(extra=came))
+                caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
                 await caller.response()
                 caller.transport.abort()
                 await asyncio.sleep(0.05)
-                return upstream.connections[0].received, gateway.log("access.log") + gateway.log("out.log")
+                return upstream.connections[0].received, gateway.log("access.log") + gateway.log(
+                    "haproxy.log"
+                )
 
     received, log = run_real(main())
-    found = re.search(rb"traceparent: 00-a{32}-([0-9a-f]{16})-01", received)
 
-    assert found is not None
-    assert f'"trace":"{"a" * 32}","parent":"{"b" * 16}","span":"{found[1].decode()}"' in log
+    assert f"traceparent: {came}\r\n".encode() in received
+    (account,) = [account for line in log.splitlines() if (account := FORMATS[name].read(line))]
+    assert (account.trace_id, account.parent_id, account.status) == ("a" * 32, "b" * 16, 200)
 
 
 @pytest.mark.parametrize("name", sorted(GATEWAYS))
@@ -235,7 +201,7 @@ def test_a_gateway_leaves_nothing_behind(name: str) -> None:
     async def main() -> tuple[int | None, bool]:
         gateway = await start_gateway(name, emulated(name), upstream=("127.0.0.1", 9), clock=Clock())
         await gateway.close()
-        return gateway.process.poll(), gateway.folder.exists()
+        return gateway.returncode, gateway.folder.exists()
 
     code, folder = run_real(main())
 
@@ -265,7 +231,7 @@ def test_an_unknown_gateway_is_named_with_the_nearest() -> None:
 
 def test_a_gateway_that_is_not_installed_says_how_to() -> None:
     """The package is named."""
-    missing = type("Missing", (type(GATEWAYS["nginx"]),), {"program": "whocut-no-such-program"})()
+    missing = type("Missing", (Nginx,), {"program": "whocut-no-such-program"})()
 
     with pytest.raises(NotInstalled, match="apt-get install nginx-light"):
         run_real(start(missing, layer(), upstream=("127.0.0.1", 9), clock=Clock()))
@@ -274,7 +240,7 @@ def test_a_gateway_that_is_not_installed_says_how_to() -> None:
 def test_a_gateway_that_dies_at_once_says_why() -> None:
     """Its last words are in the message."""
     needed("nginx")
-    broken = type("Broken", (type(GATEWAYS["nginx"]),), {"config": lambda *_, **__: "nonsense;"})()
+    broken = type("Broken", (Nginx,), {"config": lambda *_, **__: "nonsense;"})()
 
     with pytest.raises(ChildDied, match="nonsense"):
         run_real(start(broken, layer(), upstream=("127.0.0.1", 9), clock=Clock()))

@@ -12,6 +12,7 @@ from reports import write_report
 from tests.reports.made_run import MadeRun, article_run, censored, delivered, nginx_cut
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -62,9 +63,10 @@ class Reader(HTMLParser):
         return " ".join(self.words)
 
 
-def page_of(made: MadeRun, path: Path, **manifest: object) -> str:
+def page_of(made: MadeRun, path: Path, *, warnings: Sequence[str] = (), **manifest: object) -> str:
     """The page of a made-up run."""
     run = made.write(path / "run", **manifest)
+    run.write_summary({"warnings": list(warnings)})
     return write_report(run, made.judged(), made.topology).read_text(encoding="utf-8")
 
 

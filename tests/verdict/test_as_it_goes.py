@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.path.fallen import Fallen
 from harness.trace import names
 from harness.trace.records import Attempt, Outcome, Span, SpanKind
 from harness.verdict.as_it_goes import QUIET_REAL_S, AsItGoes
@@ -234,6 +235,33 @@ def test_late_span_corrects_the_verdict_and_counts_nothing_twice() -> None:
     (row,) = figures["verdicts"]
     assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "proven", 1)
     assert (figures["requests"], figures["attempts"], figures["unattributed"]) == (1, 1, 0)
+
+
+def test_one_of_two_late_spans_is_taken_in_as_well() -> None:
+    """What is still missing keeps nothing back."""
+    request = told(1, "cut")
+    goes = AsItGoes(TOPOLOGY)
+    nginx = next(span for span in request.spans if span.layer == "nginx")
+    whole = next(span for span in request.spans if span.kind is SpanKind.REQUEST)
+
+    give(goes, [piece for piece in request.pieces() if piece not in (nginx, whole)], 0.0)
+    give(goes, [], QUIET_REAL_S + 0.1)
+    give(goes, [nginx], QUIET_REAL_S + 1)
+
+    assert [row["grade"] for row in goes.figures()["verdicts"]] == ["proven"]
+
+
+def test_death_of_a_layer_has_the_last_requests_judged_anew_and_counted_once() -> None:
+    """It may be noticed after the attempts that it took down."""
+    goes = AsItGoes(TOPOLOGY)
+    give(goes, [piece for number in (1, 2, 3) for piece in told(number, "cut").pieces()])
+    before = goes.figures()
+
+    death = Fallen("nginx", at_s=500.0, why="killed").span()
+    give(goes, [death], 1.0)
+
+    assert goes.figures() == before
+    assert all(death in request.judged for request in goes._kept.values())
 
 
 def test_attempt_never_seen_to_its_end_is_censored_when_nothing_more_comes() -> None:

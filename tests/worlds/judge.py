@@ -83,7 +83,7 @@ def _look(look: Look, world: World, dice: random.Random, where: str) -> None:
             truth = truths[verdict.request]
             if not truth.delivered:
                 counts[verdict.grade] += 1
-            if _accuses_wrongly(verdict, truth):
+            if accuses_wrongly(verdict, truth):
                 what = f"{where} {verdict.request} ({way}): {verdict.phrase}; truth: {sorted(truth.culprits)}"
                 (look.wrong if len(given) == len(spans) else look.misled).append(what)
                 if verdict.grade is Grade.PROVEN:
@@ -104,7 +104,8 @@ def _count(look: Look, verdicts: list[Verdict], truths: dict[str, Truth]) -> Non
             look.ties += bool(verdict.tie)
 
 
-def _accuses_wrongly(verdict: Verdict, truth: Truth) -> bool:
+def accuses_wrongly(verdict: Verdict, truth: Truth) -> bool:
+    """Whether a verdict names another layer or timer than the truth, or calls a delivery what was none."""
     if verdict.kind is Kind.UNATTRIBUTED:
         return False
     if verdict.kind is Kind.NONE:

@@ -1,4 +1,7 @@
-"""Playing a world: real sockets, real hops, a real HTTP client, virtual time; out come spans and the books."""
+"""Playing a world: real sockets, real hops, a real HTTP client; out come spans and the books.
+
+In virtual time every layer is emulated; on a scaled clock those that are gateways stand there in person.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +14,54 @@ from harness.chain.timers import TimerKind
 from harness.client.asking import Asking, asking_for
 from harness.client.attempts import Sinks
 from harness.client.transports import AsyncWatchedTransport, wire
-from harness.clock import VirtualLoop, run_virtual
+from harness.clock import Clock, VirtualLoop, run_real, run_virtual
 from harness.path.chain import start_chain
 from harness.trace.generations import generation_span
 from tests.worlds.upstream import PLAN_HEADER, WorldUpstream
 
 if TYPE_CHECKING:
-    from harness.clock import Clock
+    from pathlib import Path
+
     from harness.trace.records import Span
     from tests.worlds.world import Ask, World
 
 
 def play(world: World) -> tuple[list[Span], list[dict[str, Any]]]:
     """Every span that was written, the generations' among them, and the ledger."""
-    return run_virtual(_play(world))
+    return run_virtual(_play_in_virtual_time(world))
 
 
-async def _play(world: World) -> tuple[list[Span], list[dict[str, Any]]]:
+def play_in_person(
+    world: World, *, scale: float, logs: Path
+) -> tuple[list[Span], list[dict[str, Any]], Clock]:
+    """The same with real gateways, on a scaled clock, and that clock; their logs lie in a folder afterwards."""
+
+    async def main() -> tuple[list[Span], list[dict[str, Any]], Clock]:
+        clock = Clock(scale)
+        return *(await _play(world, clock, logs)), clock
+
+    return run_real(main())
+
+
+async def _play_in_virtual_time(world: World) -> tuple[list[Span], list[dict[str, Any]]]:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
-    clock = loop.clock()
+    return await _play(world, loop.clock(), None)
+
+
+async def _play(world: World, clock: Clock, logs: Path | None) -> tuple[list[Span], list[dict[str, Any]]]:
+    loop = asyncio.get_running_loop()
     spans: list[Span] = []
     ledger: list[dict[str, Any]] = []
     server = await loop.create_server(lambda: WorldUpstream(clock, ledger), "127.0.0.1", 0, backlog=4096)
     port = server.sockets[0].getsockname()[1]
-    chain = await start_chain(world.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans.append)
+    chain = await start_chain(
+        world.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans.append, real_logs=logs
+    )
     client = _client(world, clock, spans)
     async with client:
-        await asyncio.gather(*(_ask(client, ask, world, f"{chain.base_url}/images") for ask in world.asks))
-    await asyncio.sleep(5000)  # the last orphan has been settled, the last blind layer has fired
+        await asyncio.gather(*(_ask(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks))
+    await asyncio.sleep(clock.real_s(world.settles_s))
     await chain.close()
     server.close()
     await server.wait_closed()
@@ -58,9 +80,8 @@ def _client(world: World, clock: Clock, spans: list[Span]) -> wire.AsyncClient:
     )
 
 
-async def _ask(client: wire.AsyncClient, ask: Ask, world: World, url: str) -> None:
-    del world
-    await asyncio.sleep(ask.starts_s)
+async def _ask(client: wire.AsyncClient, ask: Ask, clock: Clock, url: str) -> None:
+    await asyncio.sleep(clock.real_s(ask.starts_s))
     plan = {
         "emissions_s": ask.emissions_s,
         "stream": ask.stream,
@@ -68,5 +89,6 @@ async def _ask(client: wire.AsyncClient, ask: Ask, world: World, url: str) -> No
         "fault_s": ask.fault_s,
     }
     with suppress(wire.HTTPError, TimeoutError), asking_for(Asking(request=ask.name)):
-        async with asyncio.timeout(ask.patience_s):
+        patience_real_s = clock.real_s(ask.patience_s) if ask.patience_s is not None else None
+        async with asyncio.timeout(patience_real_s):
             await client.post(url, json={"prompt": "a cat"}, headers={PLAN_HEADER: json.dumps(plan)})

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from harness.trace.records import new_span_id, parse_traceparent
 
@@ -33,8 +33,7 @@ class WorldUpstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
 
     def data_received(self, data: bytes) -> None:
         """Begin a generation when its request is whole."""
@@ -75,15 +74,15 @@ class WorldUpstream(asyncio.Protocol):
         }
         self._row = row
         self._ledger.append(row)
-        loop = asyncio.get_running_loop()
+        loop, real_s = asyncio.get_running_loop(), self._clock.real_s
         for number, at_s in enumerate(emissions[:-1]):
-            self._timers.append(loop.call_later(at_s, self._partial, first := number == 0))
+            self._timers.append(loop.call_later(real_s(at_s), self._partial, first := number == 0))
             del first
         self._finishing = loop.call_later(
-            emissions[-1], self._finish, row, plan["stream"], len(emissions) == 1
+            real_s(emissions[-1]), self._finish, row, plan["stream"], len(emissions) == 1
         )
         if plan["fault"]:
-            self._timers.append(loop.call_later(plan["fault_s"], self._fail, row, plan["fault"]))
+            self._timers.append(loop.call_later(real_s(plan["fault_s"]), self._fail, row, plan["fault"]))
 
     def _partial(self, first: bool) -> None:  # noqa: FBT001  # call_later takes no keywords
         head = _HEAD % b"text/event-stream" + b"Transfer-Encoding: chunked\r\n\r\n" if first else b""

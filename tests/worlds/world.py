@@ -57,10 +57,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A chain and what is asked of it."""
+    """A chain and what is asked of it.
+
+    After `settles_s` the last orphan has been settled, and the last blind layer has fired.
+    """
 
     topology: Topology
     asks: tuple[Ask, ...]
+    settles_s: float = 5000.0
 
 
 def random_world(dice: random.Random, requests: int) -> World:
@@ -120,13 +124,19 @@ def _random_ask(dice: random.Random, topology: Topology, number: int) -> Ask:
         fault=fault,
         fault_s=fault_s,
         patience_s=patience_s,
-        truth=_truth(topology, emissions, fault_s if fault else None, patience_s),
+        truth=truth_of(topology, emissions, fault_s if fault else None, patience_s),
     )
 
 
-def _truth(
-    topology: Topology, emissions: tuple[float, ...], fault_s: float | None, patience_s: float | None
+def truth_of(
+    topology: Topology,
+    emissions: tuple[float, ...],
+    fault_s: float | None,
+    patience_s: float | None,
+    *,
+    same_instant_s: float = SAME_INSTANT_S,
 ) -> Truth:
+    """Who ends a request whose upstream sends at these instants, if all else takes no time."""
     ends: list[tuple[float, str, TimerKind | None]] = []
     if fault_s is not None:
         ends.append((fault_s, "upstream", None))
@@ -141,7 +151,7 @@ def _truth(
     if not ends:
         return Truth(frozenset())
     first_s = min(ends)[0]
-    return Truth(frozenset((name, kind) for at_s, name, kind in ends if at_s - first_s <= SAME_INSTANT_S))
+    return Truth(frozenset((name, kind) for at_s, name, kind in ends if at_s - first_s <= same_instant_s))
 
 
 def _fires(layer: Layer, arrivals: tuple[float, ...]) -> list[tuple[TimerKind, float]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from harness.errors import BadInput, nearest
+from harness.chain.products import product
 from harness.path.gateways import process
 from harness.path.gateways.haproxy import Haproxy
 from harness.path.gateways.nginx import Nginx
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.chain.layers import Layer
     from harness.clock import Clock
     from harness.path.gateways.process import Gateway, RunningGateway
@@ -18,18 +20,20 @@ GATEWAYS: Final[dict[str, Gateway]] = {"haproxy": Haproxy(), "nginx": Nginx()}
 
 
 async def start_gateway(
-    name: str, layer: Layer, *, upstream: tuple[str, int], clock: Clock, port: int = 0
+    name: str,
+    layer: Layer,
+    *,
+    upstream: tuple[str, int],
+    clock: Clock,
+    port: int = 0,
+    logs: Path | None = None,
 ) -> RunningGateway:
-    """Start a real gateway with a layer's limits.
+    """Start a real gateway with a layer's limits; its logs stay in the folder `logs`, or go with it.
 
     Raises:
         BadInput: there is no such gateway, or it cannot have these limits.
         NotInstalled: it is not on this machine; says what to install.
         ChildDied: it ended at once.
     """
-    gateway = GATEWAYS.get(name)
-    if gateway is None:
-        raise BadInput(
-            f"there is no gateway '{name}'{nearest(name, GATEWAYS)}; there are {', '.join(GATEWAYS)}"
-        )
-    return await process.start(gateway, layer, upstream=upstream, clock=clock, port=port)
+    product(name).refuse(layer)
+    return await process.start(GATEWAYS[name], layer, upstream=upstream, clock=clock, port=port, logs=logs)

@@ -1,0 +1,208 @@
+"""One chain, emulated in virtual time and with the real gateway in it: one verdict on every request."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.chain.catalogue import overridden, preset
+from harness.chain.layers import Topology
+from harness.chain.products import PRODUCTS
+from harness.chain.timers import TimerKind
+from harness.clock import Clock, run_real
+from harness.errors import NotInstalled
+from harness.path import start_chain
+from harness.path.gateways import GATEWAYS
+from harness.path.gateways.nginx import Nginx
+from harness.trace.logs.in_run import accounts_of
+from harness.verdict.summary import judge
+from tests.path.gateways import needed
+from tests.worlds.play import play, play_in_person
+from tests.worlds.world import Ask, Truth, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.chain.layers import Layer
+    from harness.verdict.verdict import Verdict
+
+pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
+
+SCALE = 50.0  # 100 s are 2 s of real time: far from the 300 ms within which nginx is lazy
+LIMIT_S = 100.0
+SILENT_S = 150.0
+NOBODY = Truth(frozenset())
+
+
+def gateway(name: str, **changes: object) -> Layer:
+    """The product in person, with one limit for every silence."""
+    limits = {TimerKind.CONNECT: LIMIT_S, TimerKind.FIRST_BYTE: LIMIT_S, TimerKind.IDLE: LIMIT_S}
+    layer = overridden(preset(name), {**limits, TimerKind.KEEPALIVE: None}, "this test")
+    return replace(layer, gateway=name, **changes)  # type: ignore[arg-type]  # the layer's own fields
+
+
+def hop(name: str, limit_s: float) -> Layer:
+    """An emulated layer whose limit is another."""
+    layer = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: limit_s, TimerKind.IDLE: limit_s}, "this test")
+    return replace(layer, name=name)
+
+
+def topology(*hops: Layer) -> Topology:
+    """A client that waits longer than anybody, and these layers."""
+    limits: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: 400.0, TimerKind.IDLE: 400.0}
+    client = overridden(preset("openai-python"), limits, "this test")
+    return Topology(name="in-person", client=replace(client, name="client"), hops=hops)
+
+
+def ask(
+    name: str,
+    *emissions_s: float,
+    fault: str | None = None,
+    fault_s: float = 0.0,
+    patience_s: float | None = None,
+) -> Ask:
+    """One request; several emissions make it a stream."""
+    return Ask(
+        name=name,
+        starts_s=0.0,
+        stream=len(emissions_s) > 1,
+        emissions_s=emissions_s,
+        fault=fault,
+        fault_s=fault_s,
+        patience_s=patience_s,
+        truth=NOBODY,
+    )
+
+
+ASKS = (
+    ask("delivered", 40),
+    ask("delivered as a stream", 25, 60, 120, 190),
+    ask("silent before the first byte", SILENT_S),
+    ask("silent in mid-stream", 25, 25 + SILENT_S),
+    ask("silent after two events", 20, 60, 60 + SILENT_S),
+    ask("reset before the first byte", 90, fault="reset", fault_s=40),
+    ask("reset in mid-stream", 25, 90, fault="reset", fault_s=60),
+    ask("closed before the first byte", 90, fault="close", fault_s=40),
+    ask("closed in mid-stream", 25, 90, fault="close", fault_s=60),
+    ask("caller left while waiting", SILENT_S, patience_s=50),
+    ask("caller left in mid-stream", 25, 90, 160, patience_s=50),
+)
+CHAINS: dict[str, Callable[[str], tuple[Layer, ...]]] = {
+    "alone": lambda name: (gateway(name),),
+    "behind a longer limit": lambda name: (hop("edge", 250), gateway(name)),
+    "behind a shorter limit": lambda name: (hop("edge", 60), gateway(name)),
+    "before a shorter limit": lambda name: (gateway(name), hop("inner", 60)),
+    "between two hops": lambda name: (hop("edge", 250), gateway(name), hop("inner", 200)),
+    "behind another gateway": lambda name: (
+        replace(gateway("nginx"), name="outer", timers=hop("", 250).timers),
+        gateway(name),
+    ),
+}
+
+
+def judged(world: World, tmp_path: Path | None = None) -> dict[str, Verdict]:
+    """The verdict on each request; with a folder, through the real gateways and with their logs heard."""
+    if tmp_path is None:
+        spans, ledger = play(world)
+        verdicts = judge((), spans, ledger, world.topology)
+    else:
+        spans, ledger, clock = play_in_person(world, scale=SCALE, logs=tmp_path / "logs")
+        accounts = accounts_of(tmp_path, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=SCALE)
+        verdicts = judge((), spans, ledger, world.topology, accounts)
+    assert verdicts.figures["agreement"]["disagree"] == []
+    return {verdict.request: verdict for verdict in verdicts.verdicts}
+
+
+def said(verdict: Verdict) -> tuple[object, ...]:
+    """What must be the same whoever stood there."""
+    return (
+        verdict.kind,
+        verdict.layer,
+        verdict.timer,
+        verdict.phase,
+        verdict.limit_s,
+        verdict.grade,
+        verdict.tie,
+    )
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> None:
+    """Layer, timer, phase and grade are those of the emulated chain, and the ledger agrees with both."""
+    needed(name)
+    world = World(topology(*CHAINS[chain](name)), ASKS, settles_s=60)
+
+    emulated, real = judged(world), judged(world, tmp_path)
+
+    assert {request: said(verdict) for request, verdict in real.items()} == {
+        request: said(verdict) for request, verdict in emulated.items()
+    }
+
+
+LIES = {
+    "nginx": (
+        (gateway("nginx"),),
+        ask("cut in mid-stream", 25, 25 + SILENT_S),
+        "nginx's status 200, completion OK",
+        "says that it went through whole; the edges show that it cut",
+    ),
+    "haproxy": (
+        (hop("edge", 60), gateway("haproxy")),
+        ask("its caller was cut before", SILENT_S),
+        "haproxy's sH-- 504",
+        "says it cut; its caller had left before, as the edges show",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LIES))
+def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Path) -> None:
+    """A stream that nginx cut is a 200 in its log; to HAProxy a caller that had left is a timeout of its own."""
+    needed(name)
+    layers, asked, says, against = LIES[name]
+
+    (verdict,) = judged(World(topology(*layers), (asked,), settles_s=120), tmp_path).values()
+
+    (contradiction,) = verdict.contradictions
+    assert says in contradiction
+    assert against in contradiction
+    assert verdict.grade == "proven"
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Path) -> None:
+    """Its access log lies under its place in the chain; a second run does not add to the first one's."""
+    needed(name)
+    world = World(topology(gateway(name)), (ask("delivered", 20),), settles_s=1)
+
+    for _ in range(2):
+        play_in_person(world, scale=SCALE, logs=tmp_path)
+
+    lines = (tmp_path / f"1-{name}" / "access.log").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if '"path":"/v1/images"' in line]) == 1
+
+
+def test_a_chain_whose_gateway_is_missing_says_what_to_install_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hops that had been started are closed again."""
+    missing = type("Missing", (Nginx,), {"program": "whocut-no-such-program"})()
+    monkeypatch.setitem(GATEWAYS, "nginx", missing)
+
+    async def main() -> int:
+        with pytest.raises(NotInstalled, match="sudo apt-get install nginx-light"):
+            await start_chain(
+                topology(gateway("nginx"), hop("inner", 60)),
+                upstream=("127.0.0.1", 9),
+                clock=Clock(),
+                sink=None,
+                real_logs=tmp_path,
+            )
+        return len(asyncio.all_tasks())
+
+    assert run_real(main()) == 1

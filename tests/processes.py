@@ -1,0 +1,40 @@
+"""Looking at other processes in tests: by a mark in their environment, and waiting for what they do."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.clock.clock import pause, wall_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARK = "WHOCUT_TEST_MARK"
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    """Look until it is so; a minute is too long."""
+    until = wall_s() + 60
+    while not happened():
+        assert wall_s() < until, "it did not happen within a minute"
+        pause(0.05)
+
+
+def processes(mark: str, command: str = "") -> list[int]:
+    """Processes whose environment carries the mark and whose command line holds `command`."""
+    if not Path("/proc").is_dir():
+        pytest.skip("needs /proc to look at processes")
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with suppress(OSError):
+                marked = f"{MARK}={mark}".encode() in (process / "environ").read_bytes()
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if marked and command in line:
+                    found.append(int(process.name))
+    return found
