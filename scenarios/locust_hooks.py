@@ -22,7 +22,7 @@ from locust import events
 from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from harness.clock.clock import wall_s
-from harness.errors import WhocutError
+from harness.errors import CouldNotRun, WhocutError
 from scenarios import options
 from scenarios.conductor import WORD, Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
@@ -178,6 +178,11 @@ class _Hooks:
         if self._standing is not None:
             environment.runner.stop()
         self.test_stop(environment, **more)
+        if self._run is not None and self._run.state is State.STARTING:
+            sys.stderr.write(
+                "whocut: the test was ended before what stands around it was ready; nothing was asked\n"
+            )
+            environment.process_exit_code = CouldNotRun.exit_code
 
     def _watch_the_house(self) -> None:
         """Nobody is left to listen when the harness that stands around the load has gone: then the load ends.
