@@ -160,6 +160,7 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
         span.end_s -= epoch_unix_s
         for event in span.events:
             event.at_s -= epoch_unix_s
+    otlp.onto_one_clock(ours)
     legs = legs_of(foreign)
     read = Read()
     accounts: list[Account] = []

@@ -48,7 +48,8 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     """The verdicts on a run directory, made anew from what it holds."""
     scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
     accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
-    return judge(run_dir.attempts(), run_dir.spans(), run_dir.ledger(), topology, accounts)
+    ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
+    return judge(run_dir.attempts(), run_dir.spans(), ledger, topology, accounts)
 
 
 def finish(

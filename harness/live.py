@@ -46,7 +46,9 @@ class LiveRun:
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
-        self._judge = AsItGoes(topology_from_plain(run.manifest["topology"]))
+        self._judge = AsItGoes(
+            topology_from_plain(run.manifest["topology"]), has_ledger=not run.manifest.get("to")
+        )
         self._attempts = Follower(run.path / ATTEMPTS)
         self._spans = Follower(run.path / SPANS)
         self._ledger = Follower(run.path / LEDGER)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from harness.chain.layers import Topology
     from harness.chain.want import Want
     from harness.clock import Clock, ClockSpec
-    from harness.trace.load import Stage
+    from harness.path.target import Target
+    from harness.trace.load import Spending, Stage
 
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
@@ -41,6 +42,8 @@ class Plan:
     live: bool = False
     upstream: Mapping[str, Any] = field(default_factory=dict)
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    to: Target | None = None
+    spending: Spending | None = None
     wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
 
@@ -62,6 +65,7 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "epoch_unix_s": clock.epoch_unix_s,
         "seed": plan.seed,
         "upstream": dict(plan.upstream),
+        "to": plan.to.url if plan.to else None,
         "want": [str(want) for want in plan.wants],
         "command": list(plan.command),
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""The main job: mock upstream + chain + load → run directory, verdicts, report.
+"""The main job: mock upstream (or, with `--to`, a real endpoint) + chain + load → run directory, verdicts, report.
 
 This file puts the parts together; it decides nothing. The mock upstream and the load generator
 are processes of their own (a stranger, and the only home of gevent); the hops run here, on this loop.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -34,10 +35,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from harness.finish import Finished
+    from harness.path.target import Target
     from harness.plan import Plan
 
 # How long the live judge may take for what it has not read yet when a run has ended.
 _LAST_LOOK_REAL_S = 20.0
+
+
+# Taps export what they saw four times a second; their last spans are on the way when the load has ended.
+_LAST_SPANS_REAL_S = 1.0
 
 
 @dataclass
@@ -47,7 +53,6 @@ class Standing:
     plan: Plan
     clock: Clock
     run_dir: RunDir
-    upstream: Child
     watch: Watch
     progress: Progress
     began_s: float
@@ -58,7 +63,7 @@ class Standing:
         """Judge and report, when everything has ended."""
         self.progress.stage = "judging"
         self.watch.show(self.progress)
-        lost = _end_export(self.exporter)
+        lost = end_export(self.exporter)
         took_s = wall_s() - self.began_s
         return finish(self.plan, self.run_dir, took_s=took_s, ended_early=self.ended_early, lost=lost)
 
@@ -83,21 +88,23 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     if plan.otlp_port is not None:
         receiver = await receive_into(run_dir, port=plan.otlp_port)
         stack.push_async_callback(receiver.close)
-    exporter = _start_export(run_dir)
-    upstream, port = await start_upstream(plan, clock, run_dir)
-    stack.push_async_callback(upstream.stop)
+    exporter = start_export(run_dir)
+    upstream, control = None, None
+    behind: Target | tuple[str, int]
+    if plan.to is None:
+        upstream, port = await start_upstream(plan, clock, run_dir)
+        stack.push_async_callback(upstream.stop)
+        behind, control = ("127.0.0.1", port), f"http://127.0.0.1:{port}/_mock"
+    else:
+        await plan.to.knock()
+        behind = plan.to
     chain = await start_chain(
-        plan.topology,
-        upstream=("127.0.0.1", port),
-        clock=clock,
-        sink=spans,
-        port=plan.port,
-        real_logs=run_dir.path / LOGS,
+        plan.topology, upstream=behind, clock=clock, sink=spans, port=plan.port, real_logs=run_dir.path / LOGS
     )
     stack.push_async_callback(chain.close)
-    _tell_the_load(run_dir, plan, chain.base_url, port)
+    _tell_the_load(run_dir, plan, chain.base_url, control)
     watch = Watch(run_dir, upstream, chain, books, progress, show, interrupted)
-    return Standing(plan, clock, run_dir, upstream, watch, progress, began, exporter)
+    return Standing(plan, clock, run_dir, watch, progress, began, exporter)
 
 
 async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
@@ -136,9 +143,11 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
 async def _until_over(standing: Standing, load: Load) -> None:
     standing.ended_early = await standing.watch.load(load)
     await standing.watch.drain(standing.clock)
+    if standing.plan.to is not None and standing.plan.otlp_port is not None:
+        await asyncio.sleep(_LAST_SPANS_REAL_S)
 
 
-def _start_export(run_dir: RunDir) -> FileExporter | None:
+def start_export(run_dir: RunDir) -> FileExporter | None:
     """Send the spans on where the environment names a backend (``OTEL_EXPORTER_OTLP_ENDPOINT``)."""
     if not export.wanted():
         return None
@@ -147,7 +156,7 @@ def _start_export(run_dir: RunDir) -> FileExporter | None:
     return exporter
 
 
-def _end_export(exporter: FileExporter | None) -> str | None:
+def end_export(exporter: FileExporter | None) -> str | None:
     """What a backend did not take, in a sentence; None where it took everything."""
     counts = exporter.close() if exporter else None
     if counts is None or not (counts.failed or counts.dropped_bytes):
@@ -158,15 +167,16 @@ def _end_export(exporter: FileExporter | None) -> str | None:
     )
 
 
-def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, upstream_port: int) -> None:
+def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | None) -> None:
     load = LoadOrders(
         base_url=base_url,
         stages=plan.stages,
         users=plan.users,
         seed=plan.seed,
         partial_images=plan.partial_images,
-        upstream_control=f"http://127.0.0.1:{upstream_port}/_mock",
+        upstream_control=control,
         upstream_in={mode: dict(changes) for mode, changes in plan.upstream_in.items()},
+        spending=plan.spending,
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()
@@ -210,12 +220,18 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         "0",
     ]
     if plan.processes > 1:
-        arguments += ["--processes", str(plan.processes)]
+        # A port of this run's own: on Locust's default one, workers would join whichever master is there.
+        port = str(_free_port())
+        arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
+        arguments += ["--master-bind-port", port, "--master-port", port]
+    environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
+    if plan.to is not None and plan.to.trust is not None:
+        environment["SSL_CERT_FILE"] = str(plan.to.trust.absolute())
     return await Child.start(
         "load generator",
         arguments,
         log=run_dir.path / "logs" / "load.log",
-        environment={"WHOCUT_RUN": str(run_dir.path.resolve()), "OPENAI_API_KEY": "sk-whocut-mock"},
+        environment=environment,
     )
 
 
@@ -223,6 +239,12 @@ async def _start_live_judge(run_dir: RunDir) -> Child:
     """It looks on; the run goes on without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
     return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def on_signals(stop: Callable[[], None]) -> None:

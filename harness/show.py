@@ -91,8 +91,7 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             f"\n{retries['after_unknown']} of {retries['retries']} retries came after an unknown outcome; the "
             f"generations they gave up on cost ${retries['after_unknown_usd']:.2f}."
         )
-    agreement = summary["agreement"]
-    say(f"\n{agreement['checked']} verdicts held against the ledger, {len(agreement['disagree'])} disagree.")
+    say(f"\n{_books(summary)}")
     stall_s = summary["generator"]["worst_stall_s"]
     if stall_s is not None:
         late_s = summary["dispatch"]["p99_s"]
@@ -103,6 +102,14 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     for warning in summary["warnings"]:
         say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
+
+
+def _books(summary: dict[str, Any]) -> str:
+    """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
+    if summary["ledger"]["by"] == "account":
+        return f"no ledger: cost by the guard's account, ${summary['ledger']['billed_usd']:.4f} at most."
+    held = summary["agreement"]
+    return f"{held['checked']} verdicts held against the ledger, {len(held['disagree'])} disagree."
 
 
 def _verdict(row: dict[str, Any]) -> str:
@@ -127,8 +134,8 @@ def _modes(modes: dict[str, Any]) -> Table:
             str(figures["outcomes"].get("delivered", 0)),
             "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
             f"{figures['share_429'] or 0:.0%}",
-            str(ledger["started"]),
-            str(ledger["orphaned"]),
+            "–" if ledger["started"] is None else str(ledger["started"]),
+            "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
             f"${ledger['billed_usd']:.2f}",
             "–" if per is None else f"${per:.2f}",
         )

@@ -90,7 +90,7 @@ class Watch:
     """Looks at everything ten times a second until it is over, however it ends."""
 
     run_dir: RunDir
-    upstream: Child
+    upstream: Child | None  # None: it is none of ours
     chain: RunningChain
     books: Books
     progress: Progress
@@ -107,7 +107,8 @@ class Watch:
         while load.returncode is None and self._stands() and not self.interrupted.is_set():
             await self._look()
         fallen = self.chain.look()
-        died = next((part.died() for part in (self.upstream, load) if part.returncode is not None), None)
+        parts = (part for part in (self.upstream, load) if part is not None)
+        died = next((part.died() for part in parts if part.returncode is not None), None)
         if load.returncode is None:
             self.progress.stage = "stopping"
             self.show(self.progress)
@@ -117,6 +118,11 @@ class Watch:
         if "refused" in generator:
             raise BadInput(generator["refused"])
         answered = generator.get("answered")
+        if generator.get("kept_back") and fallen is None:
+            return (
+                f"{generator['kept_back']}; {generator['not_asked']} of {self.progress.asked} requests were not "
+                f"asked, and what was recorded stands in {self.run_dir.path}"
+            )
         if answered == self.progress.asked and fallen is None:
             return None
         begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
@@ -132,6 +138,8 @@ class Watch:
 
     async def drain(self, clock: Clock) -> None:
         """Until every generation is settled, or it has been long enough."""
+        if self.upstream is None:
+            return
         self.progress.stage = "waiting for generations nobody waits for"
         until_s = clock.now_s() + DRAIN_S
         while clock.now_s() < until_s and self.upstream.returncode is None and not self.interrupted.is_set():
@@ -141,7 +149,7 @@ class Watch:
 
     def _stands(self) -> bool:
         """Whether there is still something to put load on."""
-        return self.upstream.returncode is None and self.chain.look() is None
+        return (self.upstream is None or self.upstream.returncode is None) and self.chain.look() is None
 
     async def _look(self) -> None:
         self.books.read()

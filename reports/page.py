@@ -192,7 +192,7 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
             "orphans": orphans.get(mode, none),
             "delivered": story.share(mine["delivered_share"]),
             "per_delivered": story.dollars(mine["ledger"]["usd_per_delivered"])
-            if mine["ledger"]["delivered"]
+            if mine["ledger"]["usd_per_delivered"] is not None
             else "none delivered",
             "per_request": _number(mine["ledger"]["generations_per_request"]),
             "first_byte": _duration(mine["first_byte_p50_s"]),

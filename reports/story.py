@@ -117,6 +117,11 @@ def _how(row: Mapping[str, Any]) -> str:
 def agreement(figures: Mapping[str, Any]) -> str:
     """How verdicts and ledger agree, in a sentence."""
     held = figures["agreement"]
+    if figures["ledger"]["by"] == "account":
+        return (
+            "There is no ledger to hold these verdicts against: it is not our endpoint, and cost is by the guard’s"
+            f" account, at most {dollars(figures['ledger']['billed_usd'])} in this run."
+        )
     count = len(held["disagree"])
     verb = "disagrees" if count == 1 else "disagree"
     return f"{plural(held['checked'], 'attempt')} held against the upstream’s ledger, {count} {verb}."

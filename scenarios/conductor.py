@@ -56,13 +56,19 @@ class Alone:
         self._stopped = gevent.event.Event()
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come, or somebody has stopped the test."""
+        """Go through all stages; returns when the last answer has come, or somebody has stopped the test.
+
+        Raises:
+            BadInput: there is a mistake in the scenario.
+        """
         for stage in self._session.load.stages:
             self._session.enter(stage)
             if self._stopped.is_set():
                 return
             round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
             gevent.wait((round_.over, self._stopped), count=1)
+            if self._desk.failed:
+                raise BadInput(self._desk.failed)
 
     def stop(self) -> None:
         """Somebody stops the test: no further stage."""
@@ -70,7 +76,12 @@ class Alone:
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
-        return {"answered": self._desk.answered, **self._session.kept_up()}
+        return {
+            "answered": self._desk.answered,
+            "not_asked": self._desk.not_asked,
+            "kept_back": self._session.kept_back,
+            **self._session.kept_up(),
+        }
 
 
 @dataclass
@@ -80,6 +91,9 @@ class _Hand:
     name: str
     before: int = 0  # answered in earlier stages
     answered: int = 0  # answered in this one
+    passed_over: int = 0  # not asked in this one
+    not_asked: int = 0  # in all
+    kept_back: str | None = None
     share: int = 0
     kept_up: dict[str, Any] = field(default_factory=dict)
     heard_s: float = 0.0
@@ -88,7 +102,7 @@ class _Hand:
 
     @property
     def busy(self) -> bool:
-        return self.answered < self.share
+        return self.answered + self.passed_over < self.share
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -107,6 +121,7 @@ class Master:
         self._runner = runner
         self._hands: dict[str, _Hand] = {}
         self._stage = -1
+        self._failed: str | None = None
         self._heard = gevent.event.Event()
         self._stopped = gevent.event.Event()
         runner.send_message(OPEN, {})  # before Locust's own word that starts the users
@@ -115,7 +130,7 @@ class Master:
         """Go through all stages, until somebody stops the test; a lost worker's share is left unanswered.
 
         Raises:
-            BadInput: the scenario has a gate, which counts the callers of one process only.
+            BadInput: the scenario has a gate, which counts the callers of one process only; or a mistake.
         """
         if Gate.made and len(self._present()) > 1:
             raise BadInput(
@@ -132,6 +147,8 @@ class Master:
                 if self._stopped.is_set():
                     return
                 self._miss(stage)
+                if self._failed:
+                    raise BadInput(self._failed)
         self._runner.send_message(LAST, {})
         with gevent.Timeout(_LAST_WORD_REAL_S, exception=False):
             while any(not (hand.said_last or hand.lost) for hand in self._hands.values()):
@@ -149,7 +166,7 @@ class Master:
         lost = {hand.name for hand in self._hands.values() if hand.lost}
         names = [name for name in self._present() if name not in lost][: stage.at_once]
         for hand in self._hands.values():
-            hand.before, hand.answered, hand.share = hand.before + hand.answered, 0, 0
+            hand.before, hand.answered, hand.passed_over, hand.share = hand.before + hand.answered, 0, 0, 0
         for index, name in enumerate(names):
             share = Share(index, len(names))
             hand = self._hands.setdefault(name, _Hand(name))
@@ -187,6 +204,7 @@ class Master:
     def hear(self, msg: Any) -> None:
         """A worker's word."""
         word = msg.data
+        self._failed = self._failed or word["failed"]
         hand = self._hands.get(msg.node_id)
         self._session.append(word["lines"])
         if hand is None:
@@ -194,8 +212,9 @@ class Master:
         hand.heard_s = self._session.clock.now_s()
         hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
+        hand.not_asked, hand.kept_back = word["not_asked"], word["kept_back"]
         if word["stage"] == self._stage:
-            hand.answered = word["answered"]
+            hand.answered, hand.passed_over = word["answered"], word["passed_over"]
         self._heard.set()
 
     def facts(self) -> dict[str, Any]:
@@ -203,6 +222,8 @@ class Master:
         hands = list(self._hands.values())
         return {
             "answered": sum(hand.before + hand.answered for hand in hands),
+            "not_asked": sum(hand.not_asked for hand in hands),
+            "kept_back": next((hand.kept_back for hand in hands if hand.kept_back), None),
             "worst_stall_real_s": max(
                 (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
             ),
@@ -261,6 +282,10 @@ class Worker:
             {
                 "stage": self._number,
                 "answered": now.answered if now else 0,
+                "passed_over": now.not_asked if now else 0,
+                "not_asked": self._desk.not_asked,
+                "kept_back": session.kept_back,
+                "failed": self._desk.failed,
                 "kept_up": session.kept_up(),
                 "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
                 "last": last,

@@ -24,6 +24,7 @@ class Round:
         self.stage = stage
         self.began_s = began_s
         self.answered = 0
+        self.not_asked = 0
         self.over = gevent.event.Event()
         self.next = gevent.event.Event()
         self._clock = session.clock
@@ -45,11 +46,20 @@ class Round:
     def done(self) -> None:
         """One order has been answered, one way or the other; its place is free after the gap."""
         self.answered += 1
-        if self.answered == self._all:
-            self.over.set()
+        self._count()
         if self.stage.gap_s:
             self._clock.sleep(self.stage.gap_s)
         self._places.release()
+
+    def pass_over(self) -> None:
+        """One order is not asked, because nothing may be spent on it any more."""
+        self.not_asked += 1
+        self._count()
+        self._places.release()
+
+    def _count(self) -> None:
+        if self.answered + self.not_asked == self._all:
+            self.over.set()
 
 
 class Desk:
@@ -62,7 +72,8 @@ class Desk:
     def __init__(self) -> None:
         self.round: Round | None = None
         self.closed = gevent.event.Event()
-        self._answered_before = 0
+        self.failed: str | None = None
+        self._answered_before = self._not_asked_before = 0
         self._first = gevent.event.Event()
 
     @property
@@ -70,15 +81,20 @@ class Desk:
         """Orders answered in all rounds."""
         return self._answered_before + (self.round.answered if self.round else 0)
 
+    @property
+    def not_asked(self) -> int:
+        """Orders passed over in all rounds."""
+        return self._not_asked_before + (self.round.not_asked if self.round else 0)
+
     def open(self) -> None:
         """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
         if self.closed.is_set():
-            self.round, self._answered_before = None, 0
+            self.round, self.failed, self._answered_before, self._not_asked_before = None, None, 0, 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
     def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
         """Lay out the orders of the next stage."""
-        self._answered_before = self.answered
+        self._answered_before, self._not_asked_before = self.answered, self.not_asked
         before, self.round = self.round, Round(session, stage, share, began_s)
         (before.next if before else self._first).set()
         return self.round
@@ -101,3 +117,10 @@ class Desk:
         """Nothing more will be asked; whoever waits for an order goes home."""
         self.closed.set()
         (self.round.next if self.round else self._first).set()
+
+    def fail(self, why: str) -> None:
+        """A mistake in the scenario: nothing more is asked, and whoever conducts the stages hears of it."""
+        self.failed = self.failed or why
+        if self.round:
+            self.round.over.set()
+        self.close()

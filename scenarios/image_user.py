@@ -7,6 +7,7 @@ are for watching only.
 
 from __future__ import annotations
 
+import traceback
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,9 @@ class ImageUser(User):
             raise StopUser
         round_, order = taken
         clock = self.session.clock
+        if self.session.kept_back:
+            round_.pass_over()
+            return
         due_s = None if order.due_s is None else round_.began_s + order.due_s
         if due_s is not None:
             DESK.wait_until(due_s, clock)
@@ -77,22 +81,29 @@ class ImageUser(User):
             if DESK.closed.is_set():
                 raise StopUser
             self._ask_and_write_down(order, asking)
-        round_.done()
+        if asking.kept_back and not asking.attempts:
+            round_.pass_over()
+        else:
+            round_.done()
 
     def _ask_and_write_down(self, order: Order, asking: Asking) -> None:
         error: BaseException | None = None
         try:
             self.ask(self._client(order.mode), order)
-        except Exception as raised:
+        except Exception as raised:  # noqa: BLE001  # told to the conductor, or written down; never lost
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
-            if not asking.attempts:
-                raise  # nothing went out on the wire: a mistake in the scenario
+            if asking.kept_back:
+                self.session.kept_back = str(asking.kept_back)
+            elif not asking.attempts:
+                DESK.fail(_mistake(raised))
+                raise StopUser from None
         except BaseException as raised:
             error = raised
             raise
         finally:
-            self._write_down(asking, error)
+            if asking.attempts or not asking.kept_back:
+                self._write_down(asking, error)
 
     def ask(self, client: openai.OpenAI, order: Order) -> None:
         """What one order means: the scenario says it."""
@@ -150,6 +161,14 @@ class ImageUser(User):
             exception=error or None,
             context={},
         )
+
+
+def _mistake(error: Exception) -> str:
+    """What failed before anything went out on the wire, with the scenario's line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.name == "ask"] or frames
+    place = f"{own[-1].filename}:{own[-1].lineno}"
+    return f"{place}: the scenario failed before its request went out: {type(error).__name__}: {error}"
 
 
 locust_hooks.install(ImageUser)

@@ -57,6 +57,7 @@ class _Hooks:
         self._runs = ShownRuns()
         self._run: ShownRun | None = None
         self._page: Any = None  # Locust's environment, where it has a page
+        self._consent: dict[str, Any] = {}
         self._stop_timeout_real_s: float | None = None  # the user's own, if any
 
     def options(self, parser: Any, **_: object) -> None:
@@ -73,6 +74,7 @@ class _Hooks:
     def init(self, environment: Any, **_: object) -> None:
         """A worker listens to its master from the beginning; a page gets our tab."""
         self._stop_timeout_real_s = environment.stop_timeout
+        self._consent = options.consent_in(environment.parsed_options)
         if isinstance(environment.runner, WorkerRunner):
             self._worker = Worker(DESK, environment, self._open)
         if isinstance(environment.runner, MasterRunner):
@@ -120,6 +122,7 @@ class _Hooks:
         scenario = self._scenario
         assert scenario is not None
         parsed = environment.parsed_options
+        options.hold_to(self._consent, parsed)
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
@@ -136,7 +139,7 @@ class _Hooks:
         except WhocutError as error:
             if self._session is not None:
                 self._session.close({"refused": str(error)})
-            self._refuse(environment, error)
+            self._refuse(environment, error, say=self._standing is None)  # else the child will say it
             return
         if conductor is not self._conductor or DESK.closed.is_set():
             return  # somebody has stopped it
@@ -197,9 +200,10 @@ class _Hooks:
         else:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _refuse(self, environment: Any, error: WhocutError) -> None:
+    def _refuse(self, environment: Any, error: WhocutError, *, say: bool = True) -> None:
         """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it."""
-        sys.stderr.write(f"whocut: {error}\n")
+        if say:
+            sys.stderr.write(f"whocut: {error}\n")
         DESK.close()
         environment.process_exit_code = error.exit_code
         if self._run is not None:

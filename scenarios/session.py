@@ -1,7 +1,7 @@
 """The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
 
 A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
-which appends them. The key for the endpoint comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
+which appends them. A real endpoint's key comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import orjson
 from harness.chain.plain import topology_from_plain
 from harness.client.attempts import Sinks
 from harness.client.openai_client import openai_client, prime
+from harness.client.spending import Account, Guard, Limits
 from harness.clock import Clock
 from harness.clock.clock import cpu_s, pause
-from harness.errors import WhocutError
+from harness.errors import BadInput, WhocutError
 from harness.trace.load import Load
 from harness.trace.rundir import (
     ATTEMPTS,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from harness.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-_KEY_OF_A_MOCK = "sk-whocut-mock"  # a mock takes any key, and the SDK insists on one
+_MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 
@@ -82,6 +83,8 @@ class Session:
         self.posted = posted or {}
         self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
+        self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
@@ -113,10 +116,6 @@ class Session:
         """Where spans go."""
         return self._spans
 
-    @property
-    def _is_a_mock(self) -> bool:
-        return self.load.upstream_control is not None
-
     def enter(self, stage: Stage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
 
@@ -124,7 +123,7 @@ class Session:
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
         """
-        if not self._is_a_mock:
+        if self.load.upstream_control is None:
             return
         try:
             until_s = self.clock.now_s() + _PATIENCE_S
@@ -149,14 +148,20 @@ class Session:
         return came
 
     def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
-        """A client of its own for one user; `max_retries` None keeps the SDK's own default."""
+        """A client of its own for one user; `max_retries` None keeps the SDK's own default.
+
+        A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
+        """
+        if self.load.spending is not None:
+            api_key = os.environ.get(KEY_VARIABLE)
         return openai_client(
             base_url=self.load.base_url,
-            api_key=api_key or os.environ.get(KEY_VARIABLE) or (_KEY_OF_A_MOCK if self._is_a_mock else ""),
+            api_key=api_key or _MOCK_KEY,
             clock=self.clock,
             layer=self.topology.client,
             sinks=Sinks(self._write_attempt, self._spans),
             max_retries=max_retries,
+            guard=self._guard,
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
@@ -185,6 +190,24 @@ class Session:
     def close(self, facts: Mapping[str, Any]) -> None:
         """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""
         write_json(self.run.path / GENERATOR, dict(facts))
+
+
+def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
+    """The spend guard of this process.
+
+    Raises:
+        BadInput: this process is on another machine, where the account cannot be shared.
+    """
+    spending = load.spending
+    if spending is None:
+        return None
+    if not here:
+        raise BadInput(
+            "an account is shared by the processes of one machine: run with --to without workers elsewhere"
+        )
+    limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
+    account = Account(Path(spending.account), run=run.manifest["run"])
+    return Guard(account, limits, tries_behind=spending.tries_behind)
 
 
 def _clock(run: RunDir, *, here: bool) -> Clock:

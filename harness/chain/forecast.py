@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from harness.chain.layers import Answer, Buffering, MidBody
 from harness.chain.modes import POLL_S, seen_in
-from harness.chain.profiles import Floats, usd
+from harness.chain.prices import usd
+from harness.chain.profiles import Floats
 from harness.chain.timers import Phase, TimerKind
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How long generations take, when their partial images come, and what an image costs: small tables of data.
+"""How long generations take, and when their partial images come: small tables of data.
 
 The upstream of this project draws from the same figures, and it is a stranger that imports nothing of ours. So
 they stand there once more, on purpose, and a parity test holds the two together.
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.chain.durations import format_duration, parse_duration
+from harness.chain.prices import family_of, output_tokens
 from harness.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ OBSERVED = (
     32 / 35,
     33.5 / 35,
 )  # the one published observation; the third is put half way to the end
+
+_PACE = {"gpt-image-2.5-flare": 0.7, "gpt-image-2.6-flare": 0.7}
+_MEDIUM_TOKENS, _MEDIUM_S = 1756, 80.0
+_HIGH_TOKENS, _HIGH_S = 7024, 195.0
+_EXPONENT = math.log(_HIGH_S / _MEDIUM_S) / math.log(_HIGH_TOKENS / _MEDIUM_TOKENS)
 
 Partials = Literal["article", "observed-2026"]
 
@@ -199,14 +205,14 @@ def profile_of(upstream: Upstream) -> Profile:
         if (profile.size, profile.quality) == (upstream.size, upstream.quality)
         and "reference" not in profile.name
     ]
-    if found and _family(upstream.model) == "gpt-image-2":
+    if found and family_of(upstream.model) == "gpt-image-2":
         return found[0]
     median_s = round(_by_tokens_s(output_tokens(upstream.model, upstream.size, upstream.quality)), 6)
     return Profile(
         name=f"{upstream.model} {upstream.size} {upstream.quality}",
         size=upstream.size,
         quality=upstream.quality,
-        median_s=median_s * _PACE.get(_family(upstream.model), 1.0),
+        median_s=median_s * _PACE.get(family_of(upstream.model), 1.0),
     )
 
 
@@ -238,69 +244,5 @@ def read_timings(path: Path) -> tuple[float, ...]:
     return tuple(sorted(timings_s))
 
 
-# --- tokens and prices ----------------------------------------------------------------------------
-
-_BASE = {
-    "gpt-image-2": {"low": 16, "medium": 48, "high": 96},
-    "gpt-image-2.5": {"low": 16, "medium": 24, "high": 48, "xhigh": 64, "max": 96},
-}
-_FIXED = {
-    ("low", "1024x1024"): 272,
-    ("low", "1024x1536"): 408,
-    ("low", "1536x1024"): 400,
-    ("medium", "1024x1024"): 1056,
-    ("medium", "1024x1536"): 1584,
-    ("medium", "1536x1024"): 1568,
-    ("high", "1024x1024"): 4160,
-    ("high", "1024x1536"): 6240,
-    ("high", "1536x1024"): 6208,
-}
-PARTIAL_TOKENS = 100
-_TEXT_NANO_USD, _OUT_NANO_USD = 5_000, 30_000  # a token, of every model from gpt-image-2 on
-_OLDER_NANO_USD = {"gpt-image-1.5": (5_000, 32_000), "gpt-image-1-mini": (2_000, 8_000)}
-_MINI_IMAGE_NANO_USD = {"low": 5_000_000, "medium": 11_000_000, "high": 36_000_000}
-_PACE = {"gpt-image-2.5-flare": 0.7, "gpt-image-2.6-flare": 0.7}
-
-_MEDIUM_TOKENS, _MEDIUM_S = 1756, 80.0
-_HIGH_TOKENS, _HIGH_S = 7024, 195.0
-_EXPONENT = math.log(_HIGH_S / _MEDIUM_S) / math.log(_HIGH_TOKENS / _MEDIUM_TOKENS)
-
-
-def _family(model: str) -> str:
-    name = model.rpartition("/")[2]
-    head, _, day = name.rpartition("-20")
-    return head if head and day[:2].isdigit() else name
-
-
 def _by_tokens_s(tokens: int) -> float:
     return _HIGH_S * math.pow(tokens / _HIGH_TOKENS, _EXPONENT)
-
-
-def output_tokens(model: str, size: str, quality: str) -> int:
-    """Image output tokens of one image, by the published table or formula.
-
-    Raises:
-        BadInput: no such size or quality is published for this model.
-    """
-    family = _family(model)
-    try:
-        if family in _OLDER_NANO_USD:
-            return _FIXED[quality, size]
-        base = _BASE["gpt-image-2" if family == "gpt-image-2" else "gpt-image-2.5"][quality]
-        width, height = (int(edge) for edge in size.split("x"))
-        units = round(base / (max(width, height) / min(width, height)))  # half to even, as theirs does
-        return math.ceil(base * units * (2_000_000 + width * height) / 4_000_000)
-    except (KeyError, ValueError, ZeroDivisionError):
-        raise BadInput(f"upstream: no tokens are published for {model} at {size}, {quality}") from None
-
-
-def usd(model: str, size: str, quality: str, *, partials: int = 0, text_tokens: int = 10) -> float:
-    """The bill of one image, input images apart."""
-    family = _family(model)
-    tokens = output_tokens(model, size, quality) + PARTIAL_TOKENS * partials
-    text, out = _OLDER_NANO_USD.get(family, (_TEXT_NANO_USD, _OUT_NANO_USD))
-    image = tokens * out
-    if family == "gpt-image-1-mini":
-        # The list price does not give the published price per image; the latter is what people pay.
-        image = _MINI_IMAGE_NANO_USD[quality] * tokens // output_tokens(model, "1024x1024", quality)
-    return (text_tokens * text + image) / 1e9

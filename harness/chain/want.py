@@ -27,6 +27,8 @@ NAMES = {
     "share_429": "share of attempts answered 429",
     "unattributed": "requests whose cut nobody can be named for",
 }
+# What only an upstream that keeps books can say.
+LEDGER_ONLY = frozenset({"orphaned", "orphaned_s_per_request", "generations_per_request"})
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

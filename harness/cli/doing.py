@@ -72,6 +72,31 @@ def run(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
     ] = 1,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="A real endpoint instead of the mock, like https://api.openai.com/v1. It costs money."
+        ),
+    ] = None,
+    budget_usd: Annotated[
+        float | None,
+        typer.Option(help="With --to: the most that may ever be spent by the account, all runs together."),
+    ] = None,
+    max_requests: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --to: the most attempts on the wire, retries and all runs together."),
+    ] = None,
+    account: Annotated[
+        Path | None,
+        typer.Option(help="With --to: the file of what was spent. Default: one for the key, for all runs."),
+    ] = None,
+    new_account: Annotated[
+        bool, typer.Option("--new-account", help="With --to: begin an account; there must be none yet.")
+    ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="With --to: certificates to trust. Default: SSL_CERT_FILE, the system's."),
+    ] = None,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
     as_json: JsonFlag = False,
@@ -80,7 +105,8 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.plan import Plan  # noqa: PLC0415  # keeps --help quick
+    from harness.endpoint import Consent, agree, estimate  # noqa: PLC0415  # keeps --help quick
+    from harness.plan import Plan  # noqa: PLC0415
     from harness.run import main_loop, stand_for  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
@@ -98,7 +124,8 @@ def run(
     open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
     if arrivals is not None:
         open_or_closed = parse_arrivals(arrivals)
-    directory = out or Path("runs") / f"{path.stem}-{topology.name}"
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    directory = out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}"
     plan = Plan(
         scenario=path,
         topology=topology,
@@ -107,7 +134,8 @@ def run(
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
         out=free_directory(directory) if stand else directory,
-        replace=(force or out is None) and not stand,
+        # Records that were paid for are not replaced unasked.
+        replace=(force or (out is None and to is None)) and not stand,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,
@@ -118,6 +146,12 @@ def run(
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
+    if to is not None:
+        plan = agree(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
+        for line in estimate(plan, told):
+            typer.echo(line, err=True)
+    elif lonely := consent.lonely:
+        raise BadInput(f"{lonely} is about a real endpoint; name one with --to URL")
     if stand:
         _report(main_loop(stand_for(plan, _say_ready)), as_json=as_json)
         return
@@ -128,10 +162,7 @@ def run(
 
 def _say_ready(run_dir: RunDir) -> None:
     """One line for whoever makes the load: where the manifest says what to do."""
-    sys.stdout.buffer.write(
-        orjson.dumps({"run_dir": str(run_dir.path.resolve())}, option=orjson.OPT_APPEND_NEWLINE)
-    )
-    sys.stdout.buffer.flush()
+    _print_line({"run_dir": str(run_dir.path.resolve())})
 
 
 def _report(finished: Finished, *, as_json: bool) -> None:
@@ -202,14 +233,67 @@ def up(
 
     def ready(base_url: str, endpoint: str | None) -> None:
         if as_json:
-            sys.stdout.buffer.write(
-                orjson.dumps(
-                    {"ready": True, "base_url": base_url, "otlp": endpoint}, option=orjson.OPT_APPEND_NEWLINE
-                )
-            )
-            sys.stdout.buffer.flush()
+            _print_line({"ready": True, "base_url": base_url, "otlp": endpoint})
         else:
             typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
             typer.echo("Ctrl-C stops, judges and reports")
 
     _report(asyncio.run(keep_up(plan, ready)), as_json=as_json)
+
+
+@app.command()
+def tap(
+    to: Annotated[str, typer.Option(help="What stands behind it, like https://api.openai.com/v1.")],
+    listen: Annotated[str, typer.Option(help="Where it listens, on this machine.")] = "127.0.0.1:8080",
+    name: Annotated[str, typer.Option(help="Its name in the records, when there are several.")] = "tap",
+    position: Annotated[
+        int, typer.Option(min=1, help="How many layers it stands behind the client; 1 is right behind it.")
+    ] = 1,
+    out: Annotated[Path | None, typer.Option(help="The run directory to make. Default: runs/NAME.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    ca: Annotated[
+        Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Watch a connection from where it stands: pass every byte on, write down when it came and how it ended.
+
+    Example: whocut tap --listen 127.0.0.1:8080 --to https://api.openai.com/v1 --out runs/tap
+    """
+    from harness.clock import run_real  # noqa: PLC0415  # keeps --help quick
+    from harness.path import Target  # noqa: PLC0415  # as above
+    from harness.tap import TapPlan, parse_listen  # noqa: PLC0415  # as above
+    from harness.tap import tap as stand_there  # noqa: PLC0415  # as above
+
+    host, port = parse_listen(listen)
+    plan = TapPlan(
+        name=name,
+        position=position,
+        host=host,
+        port=port,
+        to=Target.parse(to, trust=ca),
+        out=out or Path("runs") / name,
+        replace=force or out is None,
+        command=tuple(sys.argv[1:]),
+    )
+
+    def ready(base_url: str) -> None:
+        if as_json:
+            _print_line({"ready": True, "base_url": base_url})
+        else:
+            typer.echo(f"watching: OPENAI_BASE_URL={base_url}\nCtrl-C takes the tap away")
+
+    tapped = run_real(stand_there(plan, ready))
+    if as_json:
+        print_json(tapped.as_json())
+        return
+    typer.echo(f"{tapped.exchanges} exchanges in {tapped.run_dir}")
+    if tapped.lost:
+        typer.echo(f"warning: {tapped.lost}", err=True)
+    typer.echo(f"next: whocut attribute --spans {tapped.run_dir / 'spans.jsonl'}")
+
+
+def _print_line(value: dict[str, object]) -> None:
+    """One object on one line, for whoever waits for it."""
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()

@@ -31,6 +31,7 @@ class Asking:
     trace_id: str = field(default_factory=new_trace_id)
     span_id: str = field(default_factory=new_span_id)
     attempts: list[Attempt] = field(default_factory=list)
+    kept_back: Exception | None = None  # why the spend guard let an attempt for it not go out
 
 
 _asking: ContextVar[Asking | None] = ContextVar("whocut_asking", default=None)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Layer
     from harness.client.asking import Asking
+    from harness.client.spending import Permit
     from harness.clock import Clock
     from harness.trace.records import SpanSink
 
@@ -58,6 +59,7 @@ class AttemptWatch:
     method: str
     path: str
     limits_s: Mapping[str, float | None] = field(default_factory=dict)
+    permit: Permit | None = None
     record: Attempt = field(init=False)
     _body: JsonBody | EventBody | None = None
     _readable: bool = True
@@ -77,6 +79,8 @@ class AttemptWatch:
             dispatched_s=self.asking.dispatched_s,
             started_s=self.clock.now_s(),
         )
+        if self.permit is not None:
+            self.record.charged_usd = self.permit.nano_usd / 1e9  # until its end says better
         self.asking.attempts.append(self.record)
         self.sinks.attempts(self.record)
 
@@ -147,6 +151,10 @@ class AttemptWatch:
         if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
             record.headers = self._headers
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
+        if self.permit is not None:
+            body = self._body
+            charged = self.permit.settle(record, body.usage if body else None, body.error if body else None)
+            record.charged_usd = charged / 1e9
         self.sinks.attempts(record)
         self.sinks.spans(self._span(upstream))
 

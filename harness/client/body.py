@@ -6,6 +6,8 @@ the way in which the bytes end proves nothing. Valid JSON does, and the stream's
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,9 @@ import orjson
 LAST_EVENTS = frozenset({"image_generation.completed", "image_edit.completed", "response.completed"})
 ERROR_EVENTS = frozenset({"error", "response.failed"})
 _KEEP_ERROR_BYTES = 65_536  # an error event is a line; an image never ends up in here
+# The end of an event's line, where its `usage` stands, behind an image of any size.
+_KEEP_TAIL_BYTES = 4096
+_USAGE = re.compile(r'(?<!\\)"usage"\s*:\s*')
 
 
 @dataclass(slots=True)
@@ -45,6 +50,11 @@ class JsonBody:
         """The API's error envelope, if that is what came."""
         return envelope(self.parse())
 
+    @property
+    def usage(self) -> object:
+        """What the API says was used; None where it does not."""
+        return (self.parse() or {}).get("usage")
+
 
 @dataclass(slots=True)
 class EventBody:
@@ -52,8 +62,10 @@ class EventBody:
 
     seen: list[str] = field(default_factory=list)
     error: dict[str, Any] | None = None
+    usage: object = None  # what the last event says was used
     _name: str | None = None
     _line: bytearray = field(default_factory=bytearray)
+    _tail: bytes = b""
     _long: bool = False
 
     def feed(self, data: bytes) -> list[str]:
@@ -71,11 +83,13 @@ class EventBody:
         room = _KEEP_ERROR_BYTES - len(self._line)
         self._line += piece[:room]
         self._long = self._long or len(piece) > room
+        self._tail = (self._tail + piece[-_KEEP_TAIL_BYTES:])[-_KEEP_TAIL_BYTES:]
 
     def _line_done(self, complete: list[str]) -> None:
         line = bytes(self._line).rstrip(b"\r")
         self._line.clear()
         whole, self._long = not self._long, False
+        tail, self._tail = self._tail, b""
         if line.startswith(b"event:"):
             self._name = line[6:].strip().decode("utf-8", "replace")
         elif line.startswith(b"data:") and self._name in ERROR_EVENTS and whole:
@@ -85,6 +99,8 @@ class EventBody:
                 }
             except orjson.JSONDecodeError:
                 self.error = {"message": line[5:].decode("utf-8", "replace")}
+        elif line.startswith(b"data:") and self._name in LAST_EVENTS:
+            self.usage = _usage_at_the_end(tail)
         elif not line and self._name is not None:
             complete.append(self._name)
             self.seen.append(self._name)
@@ -101,3 +117,16 @@ def envelope(value: object) -> dict[str, Any] | None:
     if isinstance(value, dict) and isinstance(value.get("error"), dict) and "message" in value["error"]:
         return dict(value["error"])
     return None
+
+
+def _usage_at_the_end(line: bytes) -> object:
+    """The last `usage` of a line of JSON whose beginning may be missing."""
+    text = line.decode("utf-8", "replace")
+    found = list(_USAGE.finditer(text))
+    if not found:
+        return None
+    try:
+        usage: object = json.JSONDecoder().raw_decode(text, found[-1].end())[0]
+    except json.JSONDecodeError:
+        return None
+    return usage

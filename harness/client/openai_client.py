@@ -19,6 +19,7 @@ from harness.client.transports import AsyncWatchedTransport, WatchedTransport, w
 if TYPE_CHECKING:
     from harness.chain.layers import Layer
     from harness.client.attempts import Sinks
+    from harness.client.spending import Guard
     from harness.clock import Clock
 
 # As many as a user could ever hold open at once; the SDK's 1,000 belong to a client shared by many.
@@ -50,11 +51,20 @@ class ScaledAsyncOpenAI(openai.AsyncOpenAI):
 
 
 def openai_client(
-    *, base_url: str, api_key: str, clock: Clock, layer: Layer, sinks: Sinks, max_retries: int | None = None
+    *,
+    base_url: str,
+    api_key: str,
+    clock: Clock,
+    layer: Layer,
+    sinks: Sinks,
+    max_retries: int | None = None,
+    guard: Guard | None = None,
 ) -> openai.OpenAI:
-    """A sync client for one user. `max_retries` None keeps the SDK's own default."""
+    """A sync client for one user. `max_retries` None keeps the SDK's own default, `guard` None spends freely."""
     inner = wire.HTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
-    http_client = wire.Client(transport=WatchedTransport(inner, clock, layer, sinks), **_http_options(layer))
+    http_client = wire.Client(
+        transport=WatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer)
+    )
     client = ScaledOpenAI(
         base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)
     )
@@ -63,12 +73,19 @@ def openai_client(
 
 
 def async_openai_client(
-    *, base_url: str, api_key: str, clock: Clock, layer: Layer, sinks: Sinks, max_retries: int | None = None
+    *,
+    base_url: str,
+    api_key: str,
+    clock: Clock,
+    layer: Layer,
+    sinks: Sinks,
+    max_retries: int | None = None,
+    guard: Guard | None = None,
 ) -> openai.AsyncOpenAI:
-    """An async client. `max_retries` None keeps the SDK's own default."""
+    """An async client. `max_retries` None keeps the SDK's own default, `guard` None spends freely."""
     inner = wire.AsyncHTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
     http_client = wire.AsyncClient(
-        transport=AsyncWatchedTransport(inner, clock, layer, sinks), **_http_options(layer)
+        transport=AsyncWatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer)
     )
     client = ScaledAsyncOpenAI(
         base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)

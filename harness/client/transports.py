@@ -3,15 +3,23 @@
 They stand where the SDK hands its request to the HTTP library, so that the SDK itself stays as its users have
 it: its timers, its retries, its headers. openai-python 3.x stands on httpx2, 1.x and 2.x on httpx; both are
 served by whichever of them the installed SDK uses.
+
+Here, too, stands the spend guard, where there is one: whatever goes on the wire passes it, retries and redirects
+included.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.client import asking
 from harness.client.attempts import AttemptWatch
+from harness.client.spending.bound import price_of
+from harness.client.spending.guard import LOOK_AGAIN_REAL_S
+from harness.clock.clock import pause
+from harness.errors import WhocutError
 
 try:
     import httpx2 as wire
@@ -23,18 +31,33 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Layer
     from harness.client.attempts import Sinks
+    from harness.client.spending import Guard, Permit
     from harness.clock import Clock
 
 
 class _Watching:
     """What the sync and the async transport share: making a watch, and scaling the timers of one request."""
 
-    def __init__(self, clock: Clock, layer: Layer, sinks: Sinks) -> None:
+    def __init__(self, clock: Clock, layer: Layer, sinks: Sinks, guard: Guard | None = None) -> None:
         self._clock = clock
         self._layer = layer
         self._sinks = sinks
+        self._guard = guard
 
-    def _watch(self, request: wire.Request) -> AttemptWatch:
+    def _ask_the_guard(self, guard: Guard, request: wire.Request) -> Permit | None:
+        """Whether this request may go out; None: not yet. Its body has been read.
+
+        Raises:
+            WhocutError: it does not. The asking says so as well: the SDK before 3.0 wraps what is raised here.
+        """
+        try:
+            kind = request.headers.get("content-type", "")
+            return guard.admit(price_of(request.method, request.url.path, kind, request.content))
+        except WhocutError as error:
+            asking.current().kept_back = error
+            raise
+
+    def _watch(self, request: wire.Request, permit: Permit | None) -> AttemptWatch:
         limits: dict[str, float | None] = dict(request.extensions.get("timeout", {}))
         who = asking.current()
         # The SDK counts its own retries; a program that calls it again for the same request counts on.
@@ -48,6 +71,7 @@ class _Watching:
             method=request.method,
             path=request.url.path,
             limits_s=limits,
+            permit=permit,
         )
         request.headers["traceparent"] = watch.traceparent
         request.extensions["timeout"] = {
@@ -59,13 +83,19 @@ class _Watching:
 class WatchedTransport(_Watching, wire.BaseTransport):
     """A transport for `Client`."""
 
-    def __init__(self, inner: wire.BaseTransport, clock: Clock, layer: Layer, sinks: Sinks) -> None:
-        super().__init__(clock, layer, sinks)
+    def __init__(
+        self, inner: wire.BaseTransport, clock: Clock, layer: Layer, sinks: Sinks, guard: Guard | None = None
+    ) -> None:
+        super().__init__(clock, layer, sinks, guard)
         self._inner = inner
 
     def handle_request(self, request: wire.Request) -> wire.Response:
-        """Send one attempt and watch it to its last byte."""
-        watch = self._watch(request)
+        """Send one attempt and watch it to its last byte.
+
+        Raises:
+            WhocutError: the spend guard keeps it back.
+        """
+        watch = self._watch(request, self._permit(request))
         try:
             response = self._inner.handle_request(request)
         except BaseException as error:
@@ -74,6 +104,14 @@ class WatchedTransport(_Watching, wire.BaseTransport):
         watch.answered(response.status_code, response.headers)
         response.stream = _WatchedStream(response.stream, watch)  # type: ignore[arg-type]
         return response
+
+    def _permit(self, request: wire.Request) -> Permit | None:
+        if self._guard is None:
+            return None
+        request.read()
+        while (permit := self._ask_the_guard(self._guard, request)) is None:
+            pause(LOOK_AGAIN_REAL_S)
+        return permit
 
     def close(self) -> None:
         """Close the connections."""
@@ -108,13 +146,24 @@ class _WatchedStream(wire.SyncByteStream):
 class AsyncWatchedTransport(_Watching, wire.AsyncBaseTransport):
     """A transport for `AsyncClient`."""
 
-    def __init__(self, inner: wire.AsyncBaseTransport, clock: Clock, layer: Layer, sinks: Sinks) -> None:
-        super().__init__(clock, layer, sinks)
+    def __init__(
+        self,
+        inner: wire.AsyncBaseTransport,
+        clock: Clock,
+        layer: Layer,
+        sinks: Sinks,
+        guard: Guard | None = None,
+    ) -> None:
+        super().__init__(clock, layer, sinks, guard)
         self._inner = inner
 
     async def handle_async_request(self, request: wire.Request) -> wire.Response:
-        """Send one attempt and watch it to its last byte."""
-        watch = self._watch(request)
+        """Send one attempt and watch it to its last byte.
+
+        Raises:
+            WhocutError: the spend guard keeps it back.
+        """
+        watch = self._watch(request, await self._permit(request))
         try:
             response = await self._inner.handle_async_request(request)
         except BaseException as error:
@@ -123,6 +172,14 @@ class AsyncWatchedTransport(_Watching, wire.AsyncBaseTransport):
         watch.answered(response.status_code, response.headers)
         response.stream = _AsyncWatchedStream(response.stream, watch)  # type: ignore[arg-type]
         return response
+
+    async def _permit(self, request: wire.Request) -> Permit | None:
+        if self._guard is None:
+            return None
+        await request.aread()
+        while (permit := self._ask_the_guard(self._guard, request)) is None:  # noqa: ASYNC110  # it may end
+            await asyncio.sleep(LOOK_AGAIN_REAL_S)  # in another thread
+        return permit
 
     async def aclose(self) -> None:
         """Close the connections."""

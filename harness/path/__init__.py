@@ -8,10 +8,12 @@
                               └─ account (what is written down)
 
 `http1` knows where messages begin and end and no sockets; `chain` puts hops in a row, with `tap`s beside real
-gateways; `fallen` is what becomes of a layer that died or failed.
+gateways; `target` is what stands behind the last of them where that is none of ours; `fallen` is what becomes of a
+layer that died or failed.
 """
 
 from harness.path.chain import RunningChain, start_chain
 from harness.path.hop import Hop
+from harness.path.target import Target
 
-__all__ = ["Hop", "RunningChain", "start_chain"]
+__all__ = ["Hop", "RunningChain", "Target", "start_chain"]

@@ -9,6 +9,7 @@ from harness.chain.products import product
 from harness.path.gateways import start_gateway
 from harness.path.hop import Hop
 from harness.path.tap import taps_beside, watching
+from harness.path.target import Target
 from harness.trace.logs.in_run import folder_of
 
 if TYPE_CHECKING:
@@ -31,11 +32,14 @@ class RunningChain:
     host: str
     port: int
     standing: tuple[Hop | RunningGateway, ...]
+    target: Target | None = None
 
     @property
     def base_url(self) -> str:
         """What a client of the Images API is given."""
-        return f"http://{self.host}:{self.port}/v1"
+        if self.target is None:
+            return f"http://{self.host}:{self.port}/v1"
+        return f"http://{self.host}:{self.port}{self.target.path}" if self.standing else self.target.url
 
     @property
     def hops(self) -> tuple[Hop, ...]:
@@ -64,7 +68,7 @@ class RunningChain:
 async def start_chain(
     topology: Topology,
     *,
-    upstream: tuple[str, int],
+    upstream: tuple[str, int] | Target,
     clock: Clock,
     sink: SpanSink | None,
     host: str = "127.0.0.1",
@@ -78,6 +82,7 @@ async def start_chain(
 
     Raises:
         PortTaken: somebody else listens on `port`.
+        BadFile: the target's certificates cannot be read.
         NotInstalled: a gateway is not on this machine; says what to install.
         ChildDied: a gateway ended at once.
     """
@@ -95,8 +100,10 @@ async def start_chain(
         for one in building.standing:
             await one.close()
         raise
+    host, port = building.address
+    target = upstream if isinstance(upstream, Target) else None
     return RunningChain(
-        topology=topology, host=building.next[0], port=building.next[1], standing=tuple(building.standing)
+        topology=topology, host=host, port=port, standing=tuple(building.standing), target=target
     )
 
 
@@ -107,8 +114,13 @@ class _Building:
     clock: Clock
     sink: SpanSink | None
     host: str
-    next: tuple[str, int]
+    next: tuple[str, int] | Target
     standing: list[Hop | RunningGateway]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the one that stands furthest out listens; without any, the upstream."""
+        return self.next.address if isinstance(self.next, Target) else self.next
 
     async def hop(self, layer: Layer, position: int, port: int, tap: Tap | None = None) -> None:
         hop = Hop(layer, upstream=self.next, clock=self.clock, sink=self.sink, position=position, tap=tap)
@@ -119,7 +131,9 @@ class _Building:
     async def gateway(self, layer: Layer, position: int, port: int, logs: Path) -> None:
         outside, inside = taps_beside(product(layer.gateway).lazy_real_s, self.clock)
         await self.hop(watching(layer), position, 0, inside)
-        running = await start_gateway(layer.gateway, layer, upstream=self.next, clock=self.clock, logs=logs)
+        running = await start_gateway(
+            layer.gateway, layer, upstream=self.address, clock=self.clock, logs=logs
+        )
         running.sink = self.sink
         self.standing.insert(0, running)
         self.next = ("127.0.0.1", running.port)

@@ -11,6 +11,7 @@ an assertion, not a second row.
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, Final
 
 from harness.chain.layers import Buffering, MidBody
@@ -120,7 +121,7 @@ class Exchange:
         self._dialling: asyncio.Task[None] | None = None
         self._replayable = self.idempotent or hop.replays_posts
         # All of the request that waits for a connection or may have to be sent once more.
-        self._upward = head.forwarded(self.account.traceparent if self.account else None)
+        self._upward = head.forwarded(self.account.traceparent if self.account else None, hop.authority)
         self._response: ResponseHead | None = None
         self._framing: Framing | None = None
         self._response_done = False
@@ -159,6 +160,10 @@ class Exchange:
                 if is_ours(error):
                     raise
                 self._dialling = None
+                if isinstance(
+                    error, ssl.SSLError
+                ):  # somebody is there, and it is not they, or not by our lights
+                    self._note("tls.failed", self.hop.now_s(), because=error.reason or str(error))
                 self.upstream_ended(UpstreamEnd.REFUSED)
                 return
             self._dialling = None

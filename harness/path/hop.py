@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.layers import Buffering, MidBody
 from harness.errors import BadInput, CouldNotRun, PortTaken
 from harness.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from harness.path.downstream import Downstream
 from harness.path.fallen import Fallen
+from harness.path.target import Target, is_loopback
 from harness.path.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -31,13 +31,16 @@ _MAX_POOLED: Final = 1024
 
 
 class Hop:
-    """One layer that forwards, or a tap beside a real one. `position` counts from the client, which is 0."""
+    """One layer that forwards, or a tap beside a real one. `position` counts from the client, which is 0.
+
+    `upstream` is a host and port, or a `Target` with a name of its own and perhaps TLS.
+    """
 
     def __init__(
         self,
         layer: Layer,
         *,
-        upstream: tuple[str, int],
+        upstream: tuple[str, int] | Target,
         clock: Clock,
         sink: SpanSink | None = None,
         position: int = 1,
@@ -64,6 +67,13 @@ class Hop:
         # One buffer for all connections, read into and copied from in the same turn. A plain `recv` makes and
         # shrinks 256 KiB for each read, which the allocator may map and unmap: 17 µs were seen instead of 2.
         self.inbox = memoryview(bytearray(_READ_BYTES))
+        self.authority: bytes | None = None  # the `Host` to send; None: as it came
+        self._tls: dict[str, Any] = {}
+        if isinstance(upstream, Target):
+            self.authority = upstream.authority.encode()
+            if (context := upstream.context()) is not None:
+                self._tls = {"ssl": context, "server_hostname": upstream.host}
+            upstream = upstream.address
         self._address = upstream
         self._dial = dial
         self._server: asyncio.Server | None = None
@@ -89,7 +99,7 @@ class Hop:
             PortTaken: somebody else listens there.
             BadInput: `host` is not this machine's loopback.
         """
-        if not _is_loopback(host):
+        if not is_loopback(host):
             raise BadInput(f"a hop listens on the loopback only, not on {host}; use 127.0.0.1")
         self._loop = asyncio.get_running_loop()
         try:
@@ -152,8 +162,10 @@ class Hop:
 
     async def dial_now(self) -> Upstream:
         """Connect; what `dial` does when nothing was put in its place."""
-        _, upstream = await self.loop.create_connection(lambda: Upstream(self), *self._address)
-        return upstream
+        connected: tuple[object, Upstream] = await self.loop.create_connection(
+            lambda: Upstream(self), *self._address, **self._tls
+        )
+        return connected[1]
 
     def take_pooled(self) -> Upstream | None:
         """The connection that was used last, so that the others may grow old and go."""
@@ -188,12 +200,3 @@ class Hop:
                 self._sweep_in(left_s)
                 return
             upstream.leave()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

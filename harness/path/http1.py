@@ -49,6 +49,7 @@ _USUAL_RESPONSE = re.compile(
     rb"HTTP/1\.1 ([1-9][0-9][0-9])(?: [\t -~\x80-\xff]*+)?\r\n%b"
     rb"(?:(?i:content-length):[\t ]*+([0-9]{1,15})[\t ]*+\r\n%b)?+\r\n" % (_PASSING, _PASSING)
 )
+_HOST = re.compile(rb"\r\nhost:[^\r]*+", re.IGNORECASE)
 _TRACEPARENT = re.compile(rb"\r\ntraceparent:[^\r]*+", re.IGNORECASE)
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"upgrade"})
 # A `Connection` field may name others that end here too; framing and routing are not its to take away.
@@ -291,13 +292,9 @@ def _ending_here(raw: bytes) -> list[tuple[int, int]]:
     return lines
 
 
-def _spliced(
-    raw: bytes, lines: list[tuple[int, int]], instead: tuple[int, int, bytes] | None = None
-) -> bytes:
-    """The head without these lines, and with other bytes in the place of one."""
-    edits = [(start, end, b"") for start, end in lines]
-    if instead is not None:
-        edits.append(instead)
+def _spliced(raw: bytes, lines: list[tuple[int, int]], *instead: tuple[int, int, bytes]) -> bytes:
+    """The head without these lines, and with other bytes in the place of some."""
+    edits = [*((start, end, b"") for start, end in lines), *instead]
     pieces: list[bytes] = []
     at = 0
     for start, end, put in sorted(edits):
@@ -337,9 +334,16 @@ class RequestHead:
         """Whether sending it twice means the same as sending it once (RFC 9110 §9.2.2)."""
         return self.method in _IDEMPOTENT
 
-    def forwarded(self, traceparent: bytes | None) -> bytes:
-        """The head for the next layer; with None the traceparent goes on as it came."""
+    def forwarded(self, traceparent: bytes | None, host: bytes | None = None) -> bytes:
+        """The head for the next layer; with None, traceparent and host go on as they came."""
         raw = self._raw
+        if host is not None:
+            came = _HOST.search(raw)
+            raw = (
+                raw[:-2] + b"Host: %b\r\n\r\n" % host  # HTTP/1.0 may come without
+                if came is None
+                else _spliced(raw, [], (came.start() + 2, came.end(), b"Host: %b" % host))
+            )
         lines = _ending_here(raw) if self._edited else []
         if traceparent is None:
             return _spliced(raw, lines) if lines else raw

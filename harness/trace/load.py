@@ -74,8 +74,24 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a run may spend, and the account it is written into; None is no limit. Holds no key.
+
+    `tries_behind` is how often the layers behind the client may send one attempt on.
+    """
+
+    account: str
+    budget_nano_usd: int
+    max_attempts: int | None = None
+    tries_behind: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Everything a load process is told; `upstream_control` is None where the upstream is nobody of ours."""
+    """Everything a load process is told; `upstream_control` is None where the upstream is nobody of ours.
+
+    `spending` is None where nothing costs money.
+    """
 
     base_url: str
     stages: tuple[Stage, ...]
@@ -84,6 +100,7 @@ class Load:
     partial_images: int
     upstream_control: str | None
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spending: Spending | None = None
 
     @property
     def asked(self) -> int:
@@ -101,4 +118,5 @@ class Load:
             Stage(**{**stage, "arrivals": Arrivals(**stage["arrivals"]) if stage["arrivals"] else None})
             for stage in plain["stages"]
         )
-        return cls(**{**plain, "stages": stages})
+        spending = Spending(**plain["spending"]) if plain.get("spending") else None
+        return cls(**{**plain, "stages": stages, "spending": spending})

@@ -149,6 +149,7 @@ class Attempt:
     phase: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body_head: str | None = None
+    charged_usd: float | None = None  # what the spend guard's account holds for it; None: nothing costs money
 
 
 _random = random.Random(os.urandom(16))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.trace import names
 from harness.trace.records import SpanKind, TapSide
 from harness.verdict.agreement import hold_against_ledger
-from harness.verdict.ledger_totals import LedgerTotals
+from harness.verdict.ledger_totals import LedgerTotals, charged
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.summary import counts, verdicts_on
 
@@ -60,14 +60,15 @@ class SeenRequest:
             return True
         return None
 
-    def judge(self, topology: Topology, deaths: Sequence[Span]) -> None:
+    def judge(self, topology: Topology, deaths: Sequence[Span], *, has_ledger: bool) -> None:
         """Say who cut, by the very functions that judge a whole run; `deaths` are those of layers."""
         attempts, ledger = list(self.attempts.values()), list(self.ledger.values())
         self.verdicts, self.judged = verdicts_on(attempts, [*self.spans, *deaths], topology)
         audit = audit_retries(attempts, self.verdicts)
         self.counted = {
             **counts(attempts, self.verdicts),
-            "disagree": len(hold_against_ledger(self.verdicts, ledger).disagree),
+            "disagree": len(hold_against_ledger(self.verdicts, ledger).disagree) if has_ledger else 0,
+            "charged_usd": sum(attempt.charged_usd or 0 for attempt in attempts),
             "started": sum(row.get("started_s") is not None for row in ledger),
             "retries": len(audit.retries),
             "after_unknown": len(audit.blind),
@@ -78,8 +79,9 @@ class SeenRequest:
 class AsItGoes:
     """Takes what is written of a run, in any order, and tells how it stands. Instants are real seconds."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, *, has_ledger: bool = True) -> None:
         self._topology = topology
+        self._has_ledger = has_ledger
         self._open: OrderedDict[str, SeenRequest] = OrderedDict()
         self._kept: OrderedDict[str, SeenRequest] = OrderedDict()
         self._begun = 0
@@ -161,7 +163,7 @@ class AsItGoes:
 
     def _judge(self, trace_id: str, request: SeenRequest) -> None:
         self._tally.count(request.counted, -1)
-        request.judge(self._topology, self._deaths)
+        request.judge(self._topology, self._deaths, has_ledger=self._has_ledger)
         self._tally.count(request.counted, 1)
         self._open.pop(trace_id, None)
         self._kept[trace_id] = request
@@ -171,23 +173,31 @@ class AsItGoes:
             self._kept.popitem(last=False)
 
     def figures(self) -> dict[str, Any]:
-        """How it stands: what was judged, under the names of ``summary.json``, and what is still under way."""
-        totals = replace(self._ledger)
-        for row in self._running.values():
-            totals.add(row)
-        ledger = totals.figures(self._begun)
+        """How it stands: what was judged, under the names of ``summary.json``, and what is still under way.
+
+        Without a ledger the bill is the spend guard's.
+        """
         judged = self._tally.figures()
-        started, requests = self._tally.numbers["started"], judged["requests"]
-        # Of requests that are over: one under way may ask again.
-        ledger["generations_per_request"] = round(started / requests, 4) if requests else None
         return {
             "begun": self._begun,
-            "under_way": self._begun - requests,
+            "under_way": self._begun - judged["requests"],
             "generations_running": len(self._running),
             "late": self._late,
             **judged,
-            "ledger": ledger,
+            "ledger": self._books(judged) if self._has_ledger else self._charges(judged),
         }
+
+    def _books(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+        totals = replace(self._ledger)
+        for row in self._running.values():
+            totals.add(row)
+        started, requests = self._tally.numbers["started"], judged["requests"]
+        # Of requests that are over: one under way may ask again.
+        share = round(started / requests, 4) if requests else None
+        return totals.figures(requests) | {"generations_per_request": share}
+
+    def _charges(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+        return charged(self._tally.numbers["charged_usd"], judged["outcomes"].get("delivered", 0))
 
 
 _OF_A_VERDICT: Final = ("layer", "title", "timer", "directive", "phase", "grade", "limit_s", "tie", "reason")

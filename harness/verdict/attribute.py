@@ -10,6 +10,7 @@ The rules are a table, read from the top; the first that applies decides.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from harness.trace.logs.records import EndedBy
@@ -158,6 +159,8 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     innermost = first.ends[0].edges
     if innermost.position < len(topology.hops) or _testified_before(evidence, first):
         return None
+    if any(edges.position > innermost.position for edges in evidence.layers):
+        return None  # a tap further in saw nothing of the kind: somebody stands between
     fault = evidence.generation.fault if evidence.generation else None
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
@@ -217,7 +220,11 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 
 def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
-    if evidence.seen is None or evidence.testimony or any(edges.position for edges in evidence.layers):
+    if evidence.seen is None or evidence.testimony:
+        return None
+    # In a known chain the layers speak for themselves; taps stand among layers that nobody knows.
+    watching = [edges for edges in evidence.layers if edges.position]
+    if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
     inference = infer(evidence.seen, topology.layers[1:])
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
@@ -241,7 +248,10 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
         limit_s=inference.limit_s,
         after_s=evidence.seen.elapsed_s,
         reason="without a timer" if by_upstream else "",
-        rests_on=tuple(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
+        rests_on=(
+            *(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
+            *(Evidence(edges.layer, _watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
+        ),
         missing=tuple(f"a span or a log of {layer.name}" for layer in topology.hops),
     )
 
@@ -272,11 +282,31 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     silent = [
         layer.name for position, layer in enumerate(topology.layers) if position not in evidence.reported
     ]
+    place = _between(evidence)
     return _unattributed(
         evidence,
-        f"the client saw {evidence.outcome}, and no layer says it cut",
+        f"the client saw {evidence.outcome}, and no layer says it cut" + (f"; {place}" if place else ""),
         *(f"a span of {name}" for name in silent),
     )
+
+
+def _watched(edges: Edges) -> str:
+    """What a layer that did not cut saw, in half a sentence."""
+    if edges.caller_went_first:
+        return "its caller left first"
+    if edges.upstream is UpstreamEnd.COMPLETE:
+        return f"passed on {edges.status or 'an answer'} from behind it, whole"
+    return f"saw its upstream end: {edges.upstream}"
+
+
+def _between(evidence: AttemptEvidence) -> str:
+    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
+    for outer, inner in pairwise(evidence.layers):
+        if inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first):
+            return (
+                f"it was ended between {outer.layer} ({_watched(outer)}) and {inner.layer} (its caller left)"
+            )
+    return ""
 
 
 RULES = (

@@ -39,6 +39,7 @@ class LedgerTotals:
     def figures(self, requests: int) -> dict[str, Any]:
         """The sums for machines, beside the number of requests they were made for."""
         return {
+            "by": "ledger",
             "started": self.started,
             "finished": self.finished,
             "delivered": self.delivered,
@@ -49,3 +50,12 @@ class LedgerTotals:
             "billed_usd": round(self.billed_usd, 6),
             "usd_per_delivered": round(self.billed_usd / self.delivered, 6) if self.delivered else None,
         }
+
+
+def charged(usd: float, delivered: int) -> dict[str, Any]:
+    """The same figures where there is no ledger: what is not known is None, the bill is the spend guard's."""
+    return dict.fromkeys(LedgerTotals().figures(0)) | {
+        "by": "account",
+        "billed_usd": round(usd, 6),
+        "usd_per_delivered": round(usd / delivered, 6) if delivered else None,
+    }

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.durations import format_duration
 from harness.chain.timers import Phase
 from harness.trace.records import Attempt, Outcome
-from harness.verdict.agreement import hold_against_ledger
+from harness.verdict.agreement import Agreement, hold_against_ledger
 from harness.verdict.attribute import attribute
 from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
 from harness.verdict.gateways import whole_layers
 from harness.verdict.joining import join
-from harness.verdict.ledger_totals import LedgerTotals
+from harness.verdict.ledger_totals import LedgerTotals, charged
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
 
@@ -44,13 +44,16 @@ class Judged:
 def judge(
     attempts: Sequence[Attempt],
     spans: Iterable[Span],
-    ledger: Sequence[dict[str, Any]],
+    ledger: Sequence[dict[str, Any]] | None,
     topology: Topology,
     accounts: Iterable[Account] = (),
 ) -> Judged:
-    """Attribute every attempt and hold the verdicts against the ledger. `accounts` are what gateways' logs say."""
+    """Attribute every attempt and hold the verdicts against the ledger; None where the upstream shows none.
+
+    `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
+    """
     verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
-    agreement = hold_against_ledger(verdicts, ledger)
+    agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
         **_account(attempts, verdicts, ledger),
@@ -102,7 +105,7 @@ def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str
 
 
 def _account(
-    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]]
+    attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]] | None
 ) -> dict[str, Any]:
     requests = _by_request(attempts)
     came = [tries for tries in requests.values() if tries[-1].outcome is Outcome.DELIVERED]
@@ -111,6 +114,7 @@ def _account(
         tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
     sums = counts(attempts, verdicts)
+    books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
     return {
         **sums,
         "delivered_share": len(took) / len(requests) if requests else None,
@@ -120,7 +124,7 @@ def _account(
         "image_time": image_time_figures(attempts),
         "dispatch": _dispatch([tries[0] for tries in requests.values()]),
         "share_429": sums["refused_429"] / len(attempts) if attempts else None,
-        "ledger": _ledger(ledger, len(requests)),
+        "ledger": books,
     }
 
 
@@ -144,8 +148,8 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
     books, requests = figures["ledger"], figures["requests"]
     return {
         "delivered": figures["delivered_share"],
-        "orphaned": books["orphaned"] / requests if requests else None,
-        "orphaned_s_per_request": books["orphaned_s"] / requests if requests else None,
+        "orphaned": _share(books["orphaned"], requests),
+        "orphaned_s_per_request": _share(books["orphaned_s"], requests),
         "generations_per_request": books["generations_per_request"],
         "p50_s": figures["p50_s"],
         "p95_s": figures["p95_s"],
@@ -156,16 +160,20 @@ def measured(figures: Mapping[str, Any]) -> dict[str, float | None]:
     }
 
 
+def _share(count: float | None, requests: int) -> float | None:
+    return count / requests if requests and count is not None else None
+
+
 def _mode(
     mode: str,
     attempts: Sequence[Attempt],
     verdicts: Sequence[Verdict],
-    ledger: Sequence[dict[str, Any]],
+    ledger: Sequence[dict[str, Any]] | None,
 ) -> dict[str, Any]:
     mine = [attempt for attempt in attempts if attempt.mode == mode]
     judged = [verdict for verdict in verdicts if verdict.mode == mode]
     traces = {attempt.trace_id for attempt in mine}
-    rows = [row for row in ledger if row.get("trace_id") in traces]
+    rows = None if ledger is None else [row for row in ledger if row.get("trace_id") in traces]
     return {**_account(mine, judged, rows), "gap": _gap(judged)}
 
 
@@ -213,6 +221,11 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
     for row in rows:
         totals.add(row)
     return totals.figures(requests)
+
+
+def _charges(attempts: Iterable[Attempt], delivered: int) -> dict[str, Any]:
+    """The books where there is no ledger."""
+    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), delivered)
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ def locust(folder: Path, scenario: Path, *options: str) -> subprocess.CompletedP
     return subprocess.run(
         [sys.executable, "-m", "locust", "-f", str(scenario), "--headless", "--out", "run", *options],
         cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"},
         capture_output=True,
         text=True,
         timeout=120,
@@ -92,3 +94,58 @@ def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["scenario"] == "my_question"
+
+
+def test_plain_locust_goes_to_an_endpoint_with_a_budget_only(tmp_path: Path) -> None:
+    """The same consent as `whocut run` asks for: without it nothing starts, and the mock's key is not taken."""
+    path = shipped_scenarios()["image_generation"]
+    url = "https://images.invalid/v1"
+
+    unasked = locust(tmp_path, path, "--to", url)
+    keyless = locust(
+        tmp_path, path, "--to", url, "--budget-usd", "1", "--new-account", "--account", "a.jsonl"
+    )
+
+    assert (unasked.returncode, keyless.returncode) == (2, 2)
+    assert "say with --budget-usd how much its account may come to" in unasked.stderr
+    assert "--to needs a key" in keyless.stderr
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+MISTAKEN = """
+from scenarios.image_user import ImageUser
+
+SCENARIO = {"chain": "direct", "modes": {"plain": "none"}, "users": 2, "requests": 3}
+
+
+class Mistaken(ImageUser):
+    def ask(self, client, order):
+        client.images.genrate(prompt=order.prompt)
+"""
+
+
+@pytest.mark.parametrize("way", ["locust", "whocut", "workers"])
+def test_mistake_in_a_scenario_s_code_ends_the_run_with_its_line(tmp_path: Path, way: str) -> None:
+    """Not a timeout, not an endless run: exit 2, one sentence, the file and the line."""
+    mine = tmp_path / "mine.py"
+    mine.write_text(MISTAKEN)
+
+    if way == "locust":
+        done = locust(tmp_path, mine)
+    else:
+        words = [sys.executable, "-m", "harness", "run", "mine.py", "--out", "run"]
+        words += ["--processes", "2"] if way == "workers" else []
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2, done.stderr
+    assert (
+        done.stderr.count("mine.py:9: the scenario failed before its request went out: AttributeError") == 1
+    )
+
+
+def test_locust_s_host_is_an_endpoint_and_needs_consent(tmp_path: Path) -> None:
+    """Whoever is used to --host must not spend money by it: exit 2, and how to consent."""
+    done = locust(tmp_path, shipped_scenarios()["image_generation"], "--host", "http://127.0.0.1:9/v1")
+
+    assert done.returncode == 2, done.stderr
+    assert "--budget-usd" in done.stderr

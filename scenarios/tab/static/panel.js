@@ -16,7 +16,9 @@
   // --- numbers in words ---
   const dollars = (usd) => (usd === null ? "–" : `$${usd.toFixed(2)}`);
   const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
+  const shown = (value) => (value === null ? "–" : value);
   function duration(seconds) {
+    if (seconds === null) return "–";
     if (seconds < 60) return `${Math.round(seconds)} s`;
     const minutes = Math.round(seconds / 60);
     return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
@@ -92,8 +94,8 @@
     return [
       ["Delivered", percent(live.delivered_share), `${delivered} of ${many(live.requests, "request")}`],
       ["429s", live.refused_429, `${percent(live.share_429)} of attempts`],
-      ["Generations a request", per === null ? "–" : per.toFixed(2), [`${books.started} started`, running].filter(Boolean).join(", ")],
-      ["Orphaned", books.orphaned, `${duration(books.orphaned_s)}, ${dollars(books.orphaned_usd)}`],
+      ["Generations a request", per === null ? "–" : per.toFixed(2), [books.started === null ? "" : `${books.started} started`, running].filter(Boolean).join(", ")],
+      ["Orphaned", shown(books.orphaned), books.orphaned === null ? "the endpoint does not say" : `${duration(books.orphaned_s)}, ${dollars(books.orphaned_usd)}`],
       ["Billed", dollars(books.billed_usd), `${dollars(live.retries.after_unknown_usd)} given up by blind retries`],
       ["Per delivered image", dollars(books.usd_per_delivered), ""],
       ["Censored", live.censored, "never seen to an end"],

@@ -1,0 +1,444 @@
+"""A real endpoint, played by the mock: the guard's account against the mock's own ledger, which it never sees.
+
+Real processes, real sockets, a scaled clock; nothing here dials anything but the loopback.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import pytest
+
+from harness.cli import main
+from harness.clock.clock import pause, wall_s
+from harness.scenario import SCENARIOS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+
+KEY = "sk-made-up-for-this-test"
+PRICE_USD = 0.2108  # the mock's bill for one image as the chains ask: gpt-image-2, 1024x1024, high
+BOUND_USD = 0.2114  # and the guard's bound for it
+AN_EDGE_OF_60_S = "client: openai-python\nlayers:\n  - preset: nginx\nupstream: gpt-image-2\n"
+TRIES_POSTS_AGAIN = (
+    "client: openai-python\n"
+    "layers:\n"
+    "  - preset: nginx\n"
+    "    retries: {tries: 2, post: true, on_timeout: true}\n"
+    "upstream: gpt-image-2\n"
+)
+
+
+@dataclass
+class Endpoint:
+    """The mock as a stranger's endpoint, and what it billed."""
+
+    url: str
+    ledger: Path
+    folder: Path
+
+    def billed_usd(self) -> float:
+        """Everything billed, when nothing runs any more."""
+        until_s = wall_s() + 30
+        while json.loads(urlopen(f"{self.url.removesuffix('/v1')}/_mock/health").read())["running"]:
+            assert wall_s() < until_s
+            pause(0.05)
+        return sum(float(row.get("billed_usd") or 0) for row in self._rows() if row.get("billed"))
+
+    def started(self) -> int:
+        """Generations begun."""
+        return len(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows = {}
+        for line in self.ledger.read_text().splitlines():
+            row = json.loads(line)
+            rows[row["generation"]] = row
+        return list(rows.values())
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """`whocut run --to` as a user starts it."""
+        command = [sys.executable, "-m", "harness", "run", "image_generation", "--to", self.url]
+        command += ["--clock", "scaled:100", "--account", "account.jsonl", "--force", *arguments]
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "OPENAI_API_KEY": KEY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, code: int = 0) -> tuple[dict[str, Any], str]:
+        """The same, to its end: the summary, and what was said on the way."""
+        process = self.start("--json", "--out", "run", *arguments)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == code, err
+        assert "Traceback" not in err
+        return json.loads(out) if out else {}, err
+
+    def chain(self, written: str) -> str:
+        """A chain file of ours to stand before the endpoint."""
+        (self.folder / "mine.yaml").write_text(written)
+        return "mine.yaml"
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Endpoint]:
+    """The mock alone, as `whocut upstream` serves it."""
+    ledger = folder / "ledger.jsonl"
+    command = [sys.executable, "-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
+    command += ["--clock", "scaled:100", "--seed", "7", "--ledger", str(ledger)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        port = json.loads(process.stdout.readline())["port"]
+        yield Endpoint(f"http://127.0.0.1:{port}/v1", ledger, folder)
+    finally:
+        process.kill()
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    """A stranger's endpoint on the loopback."""
+    with serving(tmp_path) as found:
+        yield found
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that one has started."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_concurrency_cannot_pass_the_budget_and_leaves_nothing_affordable_behind(
+    endpoint: Endpoint, processes: str
+) -> None:
+    """Fifty users, in one process or two, and money for four images: four are made, 46 requests are not asked."""
+    asked = ["--users", "50", "--requests", "50", "--mode", "plain", "--processes", processes]
+    summary, said = endpoint.run("--budget-usd", "1", "--new-account", *asked, code=3)
+
+    billed_usd = endpoint.billed_usd()
+    assert 1 - BOUND_USD < billed_usd <= 1, said
+    assert summary["ledger"]["billed_usd"] == pytest.approx(billed_usd, abs=1e-6)
+    assert (summary["requests"], summary["outcomes"]) == (4, {"delivered": 4})
+    assert "the budget of $1.00 is used up" in said
+    assert "46 of 50 requests were not asked" in said
+
+
+def test_the_sdk_s_retries_cannot_pass_the_budget(endpoint: Endpoint) -> None:
+    """Behind a layer that cuts, each retry is one more generation that is billed: each passes the guard first."""
+    asked = ["--users", "10", "--requests", "20", "--mode", "plain"]
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    summary, said = endpoint.run("--budget-usd", "1.5", "--new-account", "--chain", chain, *asked, code=3)
+
+    billed_usd = endpoint.billed_usd()
+    assert endpoint.started() == summary["attempts"] == 7
+    assert 1.5 - BOUND_USD < billed_usd <= 1.5
+    assert summary["ledger"]["billed_usd"] == pytest.approx(7 * BOUND_USD, rel=0.01)
+    assert "requests were not asked" in said
+
+
+def test_a_layer_that_sends_again_by_itself_cannot_pass_the_budget(endpoint: Endpoint) -> None:
+    """One attempt of the client may be two on the wire behind a hop of ours: both are reserved for."""
+    asked = ["--users", "4", "--requests", "8", "--mode", "no-retry"]
+    chain = endpoint.chain(TRIES_POSTS_AGAIN)
+    summary, _ = endpoint.run("--budget-usd", "1.5", "--new-account", "--chain", chain, *asked, code=3)
+
+    assert summary["attempts"] == 3
+    assert endpoint.started() == 6
+    assert endpoint.billed_usd() <= 1.5
+
+
+def test_killed_runs_and_restarts_cannot_pass_the_budget(endpoint: Endpoint) -> None:
+    """Load and harness die at once with attempts in flight; they are billed in the end, and the account knew."""
+    asked = ["--users", "3", "--requests", "30", "--mode", "plain", "--budget-usd", "2"]
+    for number in range(2):
+        process = endpoint.start("--out", f"run-{number}", *asked, *([] if number else ["--new-account"]))
+        until_s = wall_s() + 60
+        while endpoint.started() < 2 + 3 * number:
+            assert wall_s() < until_s
+            pause(0.02)
+        for pid in (*children_of(process.pid), process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+    summary, said = endpoint.run(*asked, code=3)
+
+    billed_usd = endpoint.billed_usd()
+    assert 2 - BOUND_USD < billed_usd <= 2
+    assert endpoint.started() == 9
+    assert 0 < summary["outcomes"]["delivered"] <= 9 - 5
+    assert "nobody saw end" in said
+
+
+def test_the_number_of_attempts_holds_over_runs(endpoint: Endpoint) -> None:
+    """Three attempts, retries included; the next run is told so before it begins."""
+    asked = ["--users", "2", "--requests", "4", "--mode", "plain", "--max-requests", "3", "--budget-usd", "9"]
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+
+    first, _ = endpoint.run("--new-account", "--chain", chain, *asked, code=3)
+    again, said = endpoint.run("--chain", chain, *asked, code=3)
+
+    assert (first["attempts"], again) == (3, {})
+    assert "--max-requests 3 is reached: 3 attempts have gone out" in said
+    assert endpoint.started() == 3
+
+
+def test_failures_stop_the_run_before_the_money_is_gone(endpoint: Endpoint) -> None:
+    """Every attempt is cut: when ten have failed, nothing more goes out, whatever the budget."""
+    asked = ["--users", "2", "--requests", "30", "--mode", "no-retry", "--budget-usd", "90"]
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    summary, said = endpoint.run("--new-account", "--chain", chain, *asked, code=3)
+
+    assert 10 <= summary["attempts"] <= 11
+    assert "more than 50% of the last 20 attempts fail" in said
+
+
+def test_a_run_says_what_it_may_cost_and_books_by_the_account(endpoint: Endpoint) -> None:
+    """The estimate comes first; page and summary claim no ledger; the key is in no file."""
+    summary, said = endpoint.run(
+        "--budget-usd", "5", "--new-account", "--users", "2", "--requests", "2", "--mode", "stream"
+    )
+
+    assert said.startswith(
+        f"this goes to {endpoint.url} and costs money:\n  stream: 2 requests, each at most $0.2"
+    )
+    assert "the guard stops at $5.00 in that account" in said
+    books = summary["ledger"]
+    assert (books["by"], books["started"], books["orphaned"]) == ("account", None, None)
+    assert books["billed_usd"] == pytest.approx(endpoint.billed_usd(), abs=1e-6)
+    assert "There is no ledger" in (endpoint.folder / "run" / "report.html").read_text()
+    written = [path for path in endpoint.folder.rglob("*") if path.is_file() and path != endpoint.ledger]
+    assert len(written) > 5
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+def test_plain_locust_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
+    """Locust's own command: the estimate first, the guard in each attempt's way, the rest not asked."""
+    flags = ["--budget-usd", "0.5", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]
+    flags += ["--requests", "9", "--users", "3", "--mode", "plain", "--out", "run"]
+    scenario = str(SCENARIOS / "image_generation.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "locust", "-f", scenario, "--headless", "--to", endpoint.url, *flags],
+        cwd=endpoint.folder,
+        env={**os.environ, "OPENAI_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "and costs money:" in done.stderr
+    assert "7 of 9 requests were not asked" in done.stderr
+    assert 0.5 - BOUND_USD < endpoint.billed_usd() <= 0.5
+
+
+def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> None:
+    """Its settings and keys are the mock's; with one key all its modes are alike."""
+    flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]
+    flags += ["--requests", "1", "--json"]
+    process = subprocess.run(
+        [sys.executable, "-m", "harness", "run", "org_verification", "--to", endpoint.url, *flags],
+        cwd=endpoint.folder,
+        env={**os.environ, "OPENAI_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+
+    assert process.stderr.count("warning: this scenario sets up the mock") == 1
+    assert json.loads(process.stdout)["outcomes"] == {"delivered": 6}
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ([], "say with --budget-usd how much its account may come to"),
+        (["--budget-usd", "0"], "write an amount in dollars above zero"),
+        (["--budget-usd", "1"], "add --new-account to begin one"),
+        (["--budget-usd", "1", "--clock", "scaled:100"], "only --clock real can be true there"),
+        (["--budget-usd", "1", "--want", "orphaned<=0"], "orphaned is for an upstream's ledger to say"),
+    ],
+)
+def test_what_was_not_agreed_to_is_not_sent(
+    flags: list[str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Bad input, with the way out, and no account is made and nobody is dialled."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "https://images.invalid/v1", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://images.invalid/v1", "in the clear"),
+        ("images.invalid/v1", "is no URL"),
+        ("https://sk-secret@images.invalid/v1", "may hold a secret"),
+        ("https://images.invalid/v1?key=sk-secret", "may hold a secret"),
+        ("https://images.invalid:port/v1", "is no URL"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_named(
+    url: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And a secret in it is not repeated."""
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", url, "--budget-usd", "1"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert says in said
+    assert "sk-secret" not in said
+
+
+def test_no_key_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It comes from the environment, and from nowhere else."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    flags = ["--budget-usd", "1", "--new-account"]
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "https://images.invalid/v1", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "--to needs a key" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"]])
+def test_a_guard_without_an_endpoint_is_a_mistake(
+    flag: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mock costs nothing, and somebody forgot the address."""
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", *flag])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert f"{flag[0]} is about a real endpoint; name one with --to URL" in capsys.readouterr().err
+
+
+@contextmanager
+def tap_before(url: str, folder: Path, name: str, position: int, otlp_port: int) -> Iterator[str]:
+    """`whocut tap` before a URL, its spans sent to a port; its own base URL."""
+    command = [sys.executable, "-m", "harness", "tap", "--listen", "127.0.0.1:0", "--to", url, "--json"]
+    command += ["--name", name, "--position", str(position), "--out", name]
+    tap = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{otlp_port}"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert tap.stdout is not None
+    try:
+        yield json.loads(tap.stdout.readline())["base_url"]
+        tap.send_signal(signal.SIGINT)
+        assert json.loads(tap.communicate(timeout=30)[0])["exchanges"] > 0
+    finally:
+        tap.kill()
+        tap.wait()
+        tap.stdout.close()
+
+
+@contextmanager
+def gateway_before(url: str, folder: Path) -> Iterator[str]:
+    """Somebody's nginx that gives up after half a second and answers its page: it reports to nobody."""
+    script = (
+        "import asyncio, sys; from dataclasses import replace\n"
+        "from harness.chain.catalogue import preset; from harness.chain.timers import TimerKind\n"
+        "from harness.clock import Clock; from harness.path import Hop, Target\n"
+        "async def main():\n"
+        "    layer = preset('nginx')\n"
+        "    timer = layer.timers[TimerKind.FIRST_BYTE]\n"
+        "    layer = replace(layer, timers={TimerKind.FIRST_BYTE: replace(timer, limit_s=0.5)})\n"
+        "    hop = Hop(layer, upstream=Target.parse(sys.argv[1]), clock=Clock())\n"
+        "    await hop.listen(); print(hop.port, flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+        "asyncio.run(main())\n"
+    )
+    gateway = subprocess.Popen(
+        [sys.executable, "-c", script, url], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    assert gateway.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(gateway.stdout.readline())}/v1"
+    finally:
+        gateway.kill()
+        gateway.wait()
+        gateway.stdout.close()
+
+
+def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endpoint) -> None:
+    """The page says nginx, and the taps on both sides that it came from between them: inferred, and told why."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = endpoint.folder
+    with (
+        tap_before(endpoint.url, folder, "inside", 3, port) as inside,
+        gateway_before(inside, folder) as gateway,
+        tap_before(gateway, folder, "outside", 1, port) as outside,
+    ):
+        flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--mode", "no-retry", "--json"]
+        flags += ["--requests", "2", "--users", "2", "--otlp", str(port), "--out", "run"]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "run", "image_generation", "--to", outside, *flags],
+            cwd=folder,
+            env={**os.environ, "OPENAI_API_KEY": KEY},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=True,
+        )
+
+    (row,) = json.loads(done.stdout)["verdicts"]
+    assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "inferred", 2)
+    why = subprocess.run(
+        [sys.executable, "-m", "harness", "why", "run"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "outside: passed on 504 from behind it, whole (proven" in why.stdout
+    assert "inside: its caller left first (proven" in why.stdout
