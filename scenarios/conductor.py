@@ -236,10 +236,9 @@ class Master:
 class Worker:
     """A process that answers its share of each stage, and tells its master how far it is."""
 
-    def __init__(self, desk: Desk, environment: Any, joined: Callable[[Session], None]) -> None:
+    def __init__(self, desk: Desk, runner: Any, joined: Callable[[Session], None]) -> None:
         self._desk = desk
-        self._runner = environment.runner
-        self._host = environment.parsed_options.master_host
+        self._runner = runner
         self._joined = joined
         self._session: Session | None = None
         self._run: str | None = None
@@ -256,7 +255,7 @@ class Worker:
         told = msg.data
         if self._session is None or self._run != told["manifest"]["run"]:
             self._run = told["manifest"]["run"]
-            self._session = Session.told(told["run_dir"], told["manifest"], self._host)
+            self._session = Session.told(told["run_dir"], told["manifest"])
             self._joined(self._session)
         self._number = told["stage"]
         stage = self._session.load.stages[self._number]

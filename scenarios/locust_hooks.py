@@ -76,7 +76,7 @@ class _Hooks:
         self._stop_timeout_real_s = environment.stop_timeout
         self._consent = options.consent_in(environment.parsed_options)
         if isinstance(environment.runner, WorkerRunner):
-            self._worker = Worker(DESK, environment, self._open)
+            self._worker = Worker(DESK, environment.runner, self._open)
         if isinstance(environment.runner, MasterRunner):
             environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
         if environment.web_ui is not None:

@@ -101,14 +101,15 @@ class Session:
         return cls(RunDir.open(path))
 
     @classmethod
-    def told(cls, path: str, manifest: dict[str, Any], master_host: str) -> Self:
-        """As a master tells its worker: here if the directory is this very run's, posted otherwise."""
+    def told(cls, path: str, manifest: dict[str, Any]) -> Self:
+        """As a master tells its worker: here if the directory is this very run's, posted otherwise.
+
+        The chain listens on the master's loopback; a worker elsewhere has a tunnel at the same port.
+        """
         mine = RunDir(Path(path), manifest)
         with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
             if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
                 return cls(mine)
-        load = manifest["load"]
-        load["base_url"] = load["base_url"].replace("//0.0.0.0:", f"//{master_host}:")
         return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()})
 
     @property
