@@ -6,10 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.junit import Case, junit
+from harness.trace.load import Load
 from harness.trace.logs.in_run import accounts_of
-from harness.trace.rundir import SUMMARY, RunDir
+from harness.trace.rundir import JUNIT, SUMMARY, RunDir
 from harness.verdict.gateways import fired_early
 from harness.verdict.summary import Judged, judge, measured
+from harness.verdict.sweep import levels_of, recommended, sweep_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +48,49 @@ class Finished:
 
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
-    """The verdicts on a run directory, made anew from what it holds."""
+    """The verdicts on a run directory, made anew from what it holds; of a sweep, its answer too."""
+    attempts = run_dir.attempts()
     scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
     accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
     ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
-    return judge(run_dir.attempts(), run_dir.spans(), ledger, topology, accounts)
+    judged = judge(attempts, run_dir.spans(), ledger, topology, accounts)
+    told = run_dir.manifest.get("sweep")
+    if told:
+        stages = Load.from_plain(run_dir.manifest["load"]).stages
+        levels = levels_of(stages, attempts, judged.figures["by_mode"])
+        judged.figures["sweep"] = sweep_figures(levels, told["tolerate"], judged.figures["verdicts"])
+    return judged
+
+
+def as_junit(summary: dict[str, Any]) -> bytes:
+    """The run for a CI server: a case for each threshold, and one for whether the figures can be trusted."""
+    cases = [
+        Case(
+            row["want"],
+            failure=None if row["holds"] else f"{row['want']} is wanted, measured: {row['measured']}",
+        )
+        for row in summary["thresholds"]
+    ]
+    valid = Case("valid", failure="; ".join(summary["warnings"]) or None, details=(summary["run_dir"],))
+    return junit(f"whocut {summary['scenario']} {summary['chain']}", "whocut.run", [*cases, valid])
+
+
+def check_wants(plan: Plan) -> None:
+    """Say before an hour of work, not after it, that a wanted figure is not measured.
+
+    Raises:
+        BadInput: it is one of a sweep and the run is none, or the other way round.
+    """
+    nothing = judge((), (), (), plan.topology).figures
+    if plan.sweep is not None:
+        nothing["sweep"] = sweep_figures((), plan.sweep)
+    for want in plan.wants:
+        want.holds(wanted_of(nothing))
+
+
+def wanted_of(figures: dict[str, Any]) -> dict[str, float | None]:
+    """What thresholds are set on: the whole run; of a sweep, the level it recommends."""
+    return recommended(figures["sweep"]) if "sweep" in figures else measured(figures)
 
 
 def finish(
@@ -68,13 +109,14 @@ def finish(
         generator=_generator(plan, run_dir),
         thresholds=[
             {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
-            for figures in (measured(judged.figures),)
+            for figures in (wanted_of(judged.figures),)
             for want in plan.wants
         ],
     )
     warnings = tuple(sentence for sentence in (ended_early, lost, *_doubts(plan, judged)) if sentence)
     finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
     run_dir.write_summary(finished.summary)
+    (run_dir.path / JUNIT).write_bytes(as_junit(finished.summary))
     return replace(finished, report=write_report(run_dir, judged, plan.topology))
 
 

@@ -11,7 +11,7 @@ from harness.chain.plain import topology_to_plain
 from harness.trace.records import new_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from harness.chain.layers import Topology
@@ -19,13 +19,25 @@ if TYPE_CHECKING:
     from harness.clock import Clock, ClockSpec
     from harness.path.target import Target
     from harness.trace.load import Spending, Stage
+    from harness.trace.rundir import RunDir
 
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
 
+def no_more(run_dir: RunDir) -> tuple[Stage, ...]:
+    """What else to ask: nothing."""
+    del run_dir
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for on the command line."""
+    """What was asked for on the command line.
+
+    `then` says what else to ask, seeing what the stages so far have come to: nothing, when it is enough. `sweep`
+    is the share of 429s that a sweep tolerates; None where the run is none. `steps` describes the modes of a
+    ladder, each of which keeps what the one before it changed; empty where modes stand side by side.
+    """
 
     scenario: Path
     topology: Topology
@@ -46,10 +58,13 @@ class Plan:
     spending: Spending | None = None
     wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
+    then: Callable[[RunDir], tuple[Stage, ...]] = no_more
+    sweep: float | None = None
+    steps: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def asked(self) -> int:
-        """Requests of all stages."""
+        """Requests of all stages that are known from the beginning."""
         return sum(stage.requests for stage in self.stages)
 
 
@@ -67,6 +82,8 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "upstream": dict(plan.upstream),
         "to": plan.to.url if plan.to else None,
         "want": [str(want) for want in plan.wants],
+        "sweep": None if plan.sweep is None else {"tolerate": plan.sweep},
+        "steps": dict(plan.steps),
         "command": list(plan.command),
         "python": platform.python_version(),
         "platform": platform.platform(),

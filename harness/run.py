@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +19,7 @@ import orjson
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
-from harness.finish import finish
+from harness.finish import check_wants, finish
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
 from harness.processes import Child
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from harness.finish import Finished
     from harness.path.target import Target
     from harness.plan import Plan
+    from harness.trace.load import Stage
 
 # How long the live judge may take for what it has not read yet when a run has ended.
 _LAST_LOOK_REAL_S = 20.0
@@ -59,6 +60,14 @@ class Standing:
     exporter: FileExporter | None
     ended_early: str | None = field(default=None)
 
+    def ask_more(self, stages: tuple[Stage, ...]) -> None:
+        """Put stages behind those that have been asked, for another load."""
+        load = LoadOrders.from_plain(self.run_dir.manifest["load"])
+        load = replace(load, stages=load.stages + stages, asked_before=len(load.stages))
+        self.run_dir.manifest["load"] = load.to_plain()
+        self.run_dir.write_manifest()
+        self.watch.expect(load.asked)
+
     def finish(self) -> Finished:
         """Judge and report, when everything has ended."""
         self.progress.stage = "judging"
@@ -72,9 +81,10 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     """Start what stands around a load; the stack ends it.
 
     Raises:
-        BadInput: the run directory cannot be used.
+        BadInput: the run directory cannot be used, or a figure is wanted that is not measured.
         CouldNotRun: a port is taken, or a process could not start.
     """
+    check_wants(plan)
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
@@ -116,10 +126,18 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
     """
     async with AsyncExitStack() as stack:
         standing = await stand(stack, plan, show)
-        load = await _start_load(plan, standing.run_dir)
+        await _one_load(standing)
+        while standing.ended_early is None and (more := plan.then(standing.run_dir)):
+            standing.ask_more(more)
+            await _one_load(standing)
+    return standing.finish()
+
+
+async def _one_load(standing: Standing) -> None:
+    async with AsyncExitStack() as stack:
+        load = await _start_load(standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
-    return standing.finish()
 
 
 async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:

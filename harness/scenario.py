@@ -9,6 +9,7 @@ it starts stands in one literal at the top of the file::
         "run": ["plain"],                           # the modes to run unless --mode says otherwise; default: all
         "users": 20, "requests": 60,                # at the same time; images asked for, in each mode
         "arrivals": "30/min",                       # open arrivals; default: closed, each user one after the other
+        "steps": True,                              # each mode keeps what the one before changed: drawn as a ladder
         "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, in proportion, not one after another
         "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
         "upstream_in": {"stream": {…}},             # changes to them while one mode runs
@@ -50,6 +51,7 @@ class Scenario(BaseModel):
     modes: dict[str, str] = PLAIN_MODES
     run: list[str] = []
     clock: str = "scaled:100"
+    steps: bool = False
     arrivals: str = "closed"
     mix: dict[str, Annotated[float, Field(gt=0)]] = {}
     users: int = Field(default=20, ge=1)

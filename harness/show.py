@@ -47,8 +47,11 @@ class ShowProgress:
 
     def show(self, progress: Progress) -> None:
         """Show how far it has come."""
+        where = f"{progress.stage}, {progress.label}" if progress.label else progress.stage
+        if progress.refused:
+            where += f" ({progress.refused} refused by 429)"
         text = (
-            f"{progress.stage}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts, "
+            f"{where}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts, "
             f"{progress.started} generations started, {progress.settled} settled"
         )
         if self._live:

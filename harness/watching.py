@@ -29,10 +29,15 @@ _POLL_REAL_S = 0.1
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run has come; what a terminal shows of it."""
+    """How far a run has come; what a terminal shows of it.
+
+    `label` is the mode (or the stage) whose requests are under way, `refused` how many of them met a 429.
+    """
 
     asked: int
     stage: str = "starting"
+    label: str = ""
+    refused: int = 0
     requests: int = 0
     attempts: int = 0
     started: int = 0
@@ -96,6 +101,10 @@ class Watch:
     progress: Progress
     show: Callable[[Progress], None]
     interrupted: asyncio.Event
+
+    def expect(self, requests: int) -> None:
+        """So many requests more will be asked."""
+        self.progress.asked += requests
 
     async def load(self, load: Load) -> str | None:
         """Until the load has ended; why it ended before its work was done, or None.
@@ -193,6 +202,9 @@ class Books:
         for row in self._attempts.rows():
             self._requests.add(row["request"])
             progress.attempts += row["ended_s"] is not None
+            if row["mode"] != progress.label:
+                progress.label, progress.refused = row["mode"], 0
+            progress.refused += row["status"] == 429
         progress.requests = len(self._requests)
         for row in self._ledger.rows():
             if row["state"] == "running":

@@ -18,6 +18,8 @@ from harness.verdict.pick import Pick, Picked, pick_request
 from harness.verdict.waterfall import waterfall
 from reports import generations, story, style
 from reports.figures import limits as limits_figure
+from reports.figures import steps as steps_figure
+from reports.figures import sweep as sweep_figure
 from reports.figures import verdicts as verdicts_figure
 from reports.figures import waterfall as waterfall_figure
 
@@ -67,6 +69,8 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         "falls": _falls(folder, judged, attempts),
         "verdicts": _verdicts(folder, judged),
         "limits": _limits(folder, topology, ledger, attempts),
+        "sweep": _sweep(folder, judged.figures.get("sweep")),
+        "steps": _steps(folder, steps_figure.steps_of(run.manifest, judged.figures["by_mode"]), judged),
     }
     orphans = story.orphans_by_mode(ledger, attempts)
     page = _page().render(
@@ -167,6 +171,22 @@ def _limits(
         for panel in panels
     )
     return _shown(folder, "limits", limits_figure.draw(panels), alt, caption)
+
+
+def _sweep(folder: Path, found: Mapping[str, Any] | None) -> Shown | None:
+    if not found or not found["levels"]:
+        return None
+    drawn = sweep_figure.draw(found)
+    shown = _shown(folder, "sweep", drawn, sweep_figure.alt(found), sweep_figure.caption(found))
+    return replace(shown, phrases=tuple(found["says"]))
+
+
+def _steps(folder: Path, steps: Mapping[str, str], judged: Judged) -> Shown | None:
+    if not steps:
+        return None
+    by_mode = judged.figures["by_mode"]
+    alt, caption = steps_figure.alt(steps, by_mode), steps_figure.caption(steps, by_mode)
+    return _shown(folder, "steps", steps_figure.draw(steps, by_mode), alt, caption)
 
 
 def _shown(folder: Path, name: str, drawn: Figure, alt: str, caption: str) -> Shown:

@@ -40,6 +40,7 @@ WAITING: Final = "#a9d6f2"
 STREAMING: Final = "#0072b2"
 WORKING: Final = "#bfe5d8"
 REJECTED: Final = "#f0e442"
+REJECTED_PAPER: Final = "#f6efb0"  # the same as an area: how far the share of them may lie
 UNATTRIBUTED: Final = "#3b3b3b"
 CENSORED: Final = "#ffffff"
 # Several layers can cut in one run; each gets a shade of its own, none of them a colour used above.

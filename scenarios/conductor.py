@@ -61,7 +61,7 @@ class Alone:
         Raises:
             BadInput: there is a mistake in the scenario.
         """
-        for stage in self._session.load.stages:
+        for stage in self._session.load.stages[self._session.load.asked_before :]:
             self._session.enter(stage)
             if self._stopped.is_set():
                 return
@@ -137,6 +137,8 @@ class Master:
                 "this scenario has a gate, and a gate counts the callers of one process: run it without --processes"
             )
         for number, stage in enumerate(self._session.load.stages):
+            if number < self._session.load.asked_before:
+                continue
             self._session.enter(stage)
             if self._stopped.is_set():
                 return

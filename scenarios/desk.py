@@ -43,12 +43,16 @@ class Round:
             self._places.release()
         return order
 
-    def done(self) -> None:
-        """One order has been answered, one way or the other; its place is free after the gap."""
+    def done(self, told_to_wait_s: float = 0.0) -> None:
+        """One order has been answered, one way or the other; its place is free after the gap.
+
+        `told_to_wait_s` is the answer's Retry-After: whoever takes the place earlier is refused again.
+        """
         self.answered += 1
         self._count()
-        if self.stage.gap_s:
-            self._clock.sleep(self.stage.gap_s)
+        rest_s = max(self.stage.gap_s, told_to_wait_s if self.stage.heeds_retry_after else 0.0)
+        if rest_s:
+            self.over.wait(timeout=self._clock.real_s(rest_s))  # the next round needs everybody
         self._places.release()
 
     def pass_over(self) -> None:

@@ -25,6 +25,7 @@ SCENARIO = {
         "5-no-retry": "and no retry after a timeout",
         "6-steady-path": "and over a steady path",
     },
+    "steps": True,
     "users": 10,
     "requests": 20,
     "upstream": {

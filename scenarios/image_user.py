@@ -84,7 +84,8 @@ class ImageUser(User):
         if asking.kept_back and not asking.attempts:
             round_.pass_over()
         else:
-            round_.done()
+            last = asking.attempts[-1] if asking.attempts else None
+            round_.done(last.retry_after_s or 0.0 if last and last.status == 429 else 0.0)
 
     def _ask_and_write_down(self, order: Order, asking: Asking) -> None:
         error: BaseException | None = None

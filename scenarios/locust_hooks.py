@@ -165,7 +165,7 @@ class _Hooks:
             environment.stop_timeout = 0
         if self._session is None or self._conductor is None:
             return
-        if not (self._session.run.path / "generator.json").exists():
+        if not self._session.closed:
             self._session.close(self._conductor.facts())
         self._conductor = None
         if self._standing is not None and self._run is not None:

@@ -36,7 +36,7 @@ from harness.trace.rundir import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import openai
 
@@ -48,6 +48,12 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 _MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
+_TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
+    "answered": sum,
+    "worst_stall_real_s": max,
+    "cpu_s": sum,
+    "peak_bytes": max,
+}
 
 
 class Posted:
@@ -83,6 +89,7 @@ class Session:
         self.posted = posted or {}
         self.clock = _clock(run, here=posted is None)
         self.worst_stall_s = 0.0
+        self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
         self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
@@ -124,6 +131,11 @@ class Session:
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
         """
+        self._prepare_upstream(stage)
+        if stage.quiet_s:
+            self.clock.sleep(stage.quiet_s)
+
+    def _prepare_upstream(self, stage: Stage) -> None:
         if self.load.upstream_control is None:
             return
         try:
@@ -189,8 +201,13 @@ class Session:
         }
 
     def close(self, facts: Mapping[str, Any]) -> None:
-        """Write how well the load kept up. Its files stay open: killed greenlets may still have a word."""
-        write_json(self.run.path / GENERATOR, dict(facts))
+        """Write how well the load kept up, with the loads before it.
+
+        Its files stay open: killed greenlets may still have a word.
+        """
+        self.closed = True
+        before = (self.run.generator() if self.load.asked_before else None) or {}
+        write_json(self.run.path / GENERATOR, {**facts, **_together(before, facts)})
 
 
 def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
@@ -216,6 +233,12 @@ def _clock(run: RunDir, *, here: bool) -> Clock:
     if here:
         return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
     return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
+
+
+def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What two loads of one run have done together: answers are summed, the worst stall is the worse one."""
+    both = {name: [loads[name] for loads in (before, facts) if name in loads] for name in _TOGETHER}
+    return {name: _TOGETHER[name](values) for name, values in both.items() if values}
 
 
 def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ NAMES = {
     "usd_per_delivered": "dollars billed for each image that came",
     "share_429": "share of attempts answered 429",
     "unattributed": "requests whose cut nobody can be named for",
+    "max_in_flight": "requests at once that a sweep recommends",
+    "delivered_per_min": "images a minute at what a sweep recommends",
 }
 # What only an upstream that keeps books can say.
 LEDGER_ONLY = frozenset({"orphaned", "orphaned_s_per_request", "generations_per_request"})

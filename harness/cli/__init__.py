@@ -10,11 +10,11 @@ import sys
 
 import typer
 
-from harness.cli import doing, judging, reading
+from harness.cli import doing, judging, reading, sweeping
 from harness.cli.app import EXIT_COULD_NOT_RUN, app
 from harness.errors import WhocutError
 
-__all__ = ["app", "doing", "judging", "main", "reading"]
+__all__ = ["app", "doing", "judging", "main", "reading", "sweeping"]
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -19,7 +19,10 @@ from harness.show import ShowProgress, print_summary
 from harness.trace.load import parse_arrivals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from harness.finish import Finished
+    from harness.scenario import Scenario
     from harness.trace.rundir import RunDir
 
 
@@ -114,12 +117,7 @@ def run(
 
     path = find_scenario(scenario)
     told = read_scenario(path)
-    modes = tuple(dict.fromkeys(mode or told.default_modes))
-    for name in modes:
-        if name not in told.modes:
-            raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
-            )
+    modes = pick_modes(told, mode)
     topology = read_topology(find_chain(chain or told.chain, CHAINS))
     open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
     if arrivals is not None:
@@ -143,6 +141,7 @@ def run(
         live=live,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
+        steps={name: told.modes[name] for name in modes} if told.steps else {},
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
@@ -153,11 +152,26 @@ def run(
     elif lonely := consent.lonely:
         raise BadInput(f"{lonely} is about a real endpoint; name one with --to URL")
     if stand:
-        _report(main_loop(stand_for(plan, _say_ready)), as_json=as_json)
+        report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
         return
     with ShowProgress(Console(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
-    _report(finished, as_json=as_json)
+    report_finished(finished, print_summary, as_json=as_json)
+
+
+def pick_modes(told: Scenario, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The modes to run: those asked for, or the scenario's own choice.
+
+    Raises:
+        BadInput: the scenario has no such mode; names the nearest one.
+    """
+    modes = tuple(dict.fromkeys(wanted or told.default_modes))
+    for name in modes:
+        if name not in told.modes:
+            raise BadInput(
+                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+            )
+    return modes
 
 
 def _say_ready(run_dir: RunDir) -> None:
@@ -165,11 +179,14 @@ def _say_ready(run_dir: RunDir) -> None:
     _print_line({"run_dir": str(run_dir.path.resolve())})
 
 
-def _report(finished: Finished, *, as_json: bool) -> None:
+def report_finished(
+    finished: Finished, show: Callable[[Console, dict[str, Any], Path | None], None], *, as_json: bool
+) -> None:
+    """Print what came of a run, and end with its exit code."""
     if as_json:
         print_json(finished.summary)
     else:
-        print_summary(Console(), finished.summary, finished.report)
+        show(Console(), finished.summary, finished.report)
     if finished.ended_early:
         fail(finished.ended_early, EXIT_COULD_NOT_RUN)
     broken = [row["want"] for row in finished.summary["thresholds"] if not row["holds"]]
@@ -238,7 +255,7 @@ def up(
             typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
             typer.echo("Ctrl-C stops, judges and reports")
 
-    _report(asyncio.run(keep_up(plan, ready)), as_json=as_json)
+    report_finished(asyncio.run(keep_up(plan, ready)), print_summary, as_json=as_json)
 
 
 @app.command()

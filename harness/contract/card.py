@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.text import Text
+
+from harness.junit import Case, junit
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,25 +122,20 @@ class Card:
 
     def junit(self) -> bytes:
         """For a CI server: a broken check of advice is skipped there, with its reason."""
-        skipped = [result for result in self.results if not result.counts and result.passed is not True]
-        suite = ET.Element(
-            "testsuite",
-            name=f"whocut policy {self.target}",
-            tests=str(len(self.results)),
-            failures=str(len(self.broken)),
-            errors="0",
-            skipped=str(len(skipped)),
+        return junit(
+            f"whocut policy {self.target}", "whocut.policy", [_case(result) for result in self.results]
         )
-        for result in self.results:
-            case = ET.SubElement(suite, "testcase", classname="whocut.policy", name=result.id)
-            if result.counts:
-                failure = ET.SubElement(case, "failure", message=f"{result.sentence}: {result.why}")
-                failure.text = "\n".join(
-                    [*result.evidence, f"because {result.reason}", f"source: {result.source}"]
-                )
-            elif result.passed is not True:
-                ET.SubElement(case, "skipped", message=f"{result.mark}: {result.allowed or result.why}")
-        return bytes(ET.tostring(suite, encoding="utf-8", xml_declaration=True))
+
+
+def _case(result: Result) -> Case:
+    if result.counts:
+        return Case(
+            result.id,
+            failure=f"{result.sentence}: {result.why}",
+            details=(*result.evidence, f"because {result.reason}", f"source: {result.source}"),
+        )
+    skipped = None if result.passed is True else f"{result.mark}: {result.allowed or result.why}"
+    return Case(result.id, skipped=skipped)
 
 
 def print_result(console: Console, result: Result) -> None:

@@ -52,7 +52,9 @@ class Stage:
     """Some requests of one mode, or of several: `mix` holds each mode's share.
 
     `at_once` bounds how many users take part (None: all of them), each resting `gap_s` model seconds after a
-    request. With one mode, records carry the stage's name as their mode; with several, each its own.
+    request; one that was refused rests as long as its Retry-After says, where the stage `heeds_retry_after`.
+    Nothing is asked in the `quiet_s` before. With one mode, records carry the stage's name as their mode; with
+    several, each its own.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Stage:
     requests: int
     at_once: int | None = None
     gap_s: float = 0.0
+    heeds_retry_after: bool = False
+    quiet_s: float = 0.0
     arrivals: Arrivals | None = None
 
     @property
@@ -90,6 +94,7 @@ class Spending:
 class Load:
     """Everything a load process is told; `upstream_control` is None where the upstream is nobody of ours.
 
+    The first `asked_before` stages are another load's, which has ended: what came of them decided the rest.
     `spending` is None where nothing costs money.
     """
 
@@ -100,12 +105,13 @@ class Load:
     partial_images: int
     upstream_control: str | None
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked_before: int = 0
     spending: Spending | None = None
 
     @property
     def asked(self) -> int:
-        """Requests of all stages."""
-        return sum(stage.requests for stage in self.stages)
+        """Requests of the stages that are this load's to ask."""
+        return sum(stage.requests for stage in self.stages[self.asked_before :])
 
     def to_plain(self) -> dict[str, Any]:
         """As the manifest holds it."""

@@ -13,6 +13,7 @@ live.json         verdicts and figures so far, while somebody watches; written a
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
+junit.xml         thresholds and validity, for a CI server
 ================  ==================================================================================
 
 Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending,

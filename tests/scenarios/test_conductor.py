@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -170,6 +171,76 @@ def test_at_once_holds_the_others_back(run_dir: RunDir) -> None:
     gevent.sleep(0.05)
 
     assert [name for name in seen if name.startswith("stream")] == ["stream-0001", "stream-0002"]
+
+
+def told(run_dir: RunDir, **changes: Any) -> RunDir:
+    """The same run, its load changed."""
+    load = replace(Load.from_plain(run_dir.manifest["load"]), **changes)
+    run_dir.manifest["load"] = load.to_plain()
+    return run_dir
+
+
+LONG_S = 1e6
+
+
+def refused_user(desk: Desk, seen: list[str]) -> None:
+    """A user whose every request is refused, with a Retry-After of days."""
+    while taken := desk.take():
+        round_, order = taken
+        seen.append(order.request)
+        round_.done(LONG_S)
+
+
+@pytest.mark.parametrize(("heeds", "asked"), [(True, 2), (False, 5)])
+def test_a_refused_caller_keeps_its_place_for_its_retry_after(
+    run_dir: RunDir, *, heeds: bool, asked: int
+) -> None:
+    """Or it would come again at once, and a sweep would count its haste; other runs leave that to the client."""
+    level = Stage(name="2-at-once", mix={"plain": 1.0}, requests=5, at_once=2, heeds_retry_after=heeds)
+    desk, seen = Desk(), list[str]()
+    conductor = Alone(Session(told(run_dir, stages=(level,))), desk)
+    for _ in range(4):
+        gevent.spawn(refused_user, desk, seen)
+
+    gevent.spawn(conductor.conduct)
+    gevent.sleep(0.05)
+
+    assert len(seen) == asked
+
+
+def test_nobody_rests_beyond_the_end_of_a_stage(run_dir: RunDir) -> None:
+    """The next level needs everybody at once."""
+    levels = [
+        Stage(name=name, mix={"plain": 1.0}, requests=2, at_once=2, heeds_retry_after=True)
+        for name in ("a", "b")
+    ]
+    desk, seen = Desk(), list[str]()
+    conductor = Alone(Session(told(run_dir, stages=tuple(levels))), desk)
+    for _ in range(2):
+        gevent.spawn(refused_user, desk, seen)
+
+    conductor.conduct()
+
+    assert sorted(seen) == ["a-0001", "a-0002", "b-0001", "b-0002"]
+
+
+def test_a_second_load_asks_what_the_first_has_not_and_accounts_for_both(run_dir: RunDir) -> None:
+    """A sweep sees its levels and then asks more: in one run, by another load."""
+    first = Session(run_dir)
+    first.close({"answered": 7, "worst_stall_real_s": 9.5, "cpu_s": 1000.0, "peak_bytes": 1})
+    desk, seen = Desk(), list[str]()
+    session = Session(told(run_dir, asked_before=1))
+    conductor = Alone(session, desk)
+    users(desk, seen)
+
+    conductor.conduct()
+    session.close(conductor.facts())
+
+    assert sorted(seen) == [f"stream-{n:04d}" for n in range(1, 6)]
+    both = run_dir.generator() or {}
+    assert (both["answered"], both["worst_stall_real_s"]) == (12, 9.5)
+    assert both["cpu_s"] >= 1000.0
+    assert both["peak_bytes"] > 1
 
 
 def test_closed_desk_sends_everybody_home(run_dir: RunDir) -> None:

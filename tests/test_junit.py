@@ -1,0 +1,52 @@
+"""JUnit XML: what a CI server reads of it."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from harness.junit import Case, junit
+
+CASES = (
+    Case("delivered>=0.99", failure="delivered>=0.99 is wanted, measured: 0.5", details=("runs/x",)),
+    Case("p95_s<300"),
+    Case("advice", skipped="missing: it is only advice"),
+)
+
+
+def test_the_counts_are_those_of_the_cases() -> None:
+    """Jenkins refuses a suite without them; a case has a name and a class, or GitLab folds all into one."""
+    suite = ET.fromstring(junit("whocut a b", "whocut.run", CASES))
+
+    assert suite.tag == "testsuite"
+    assert suite.attrib == {
+        "name": "whocut a b",
+        "tests": "3",
+        "failures": "1",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert [(case.get("classname"), case.get("name")) for case in suite] == [
+        ("whocut.run", "delivered>=0.99"),
+        ("whocut.run", "p95_s<300"),
+        ("whocut.run", "advice"),
+    ]
+    assert [[child.tag for child in case] for case in suite] == [["failure"], [], ["skipped"]]
+
+
+def test_a_failure_says_its_sentence_twice() -> None:
+    """Jenkins shows the attribute, GitLab the text alone."""
+    failure = ET.fromstring(junit("s", "c", CASES)).find("testcase/failure")
+
+    assert failure is not None
+    assert failure.get("message") == "delivered>=0.99 is wanted, measured: 0.5"
+    assert failure.text == "delivered>=0.99 is wanted, measured: 0.5\nruns/x"
+
+
+def test_what_xml_cannot_hold_is_left_out() -> None:
+    """A program's last words may be coloured, hold a NUL or half a character: the file stays readable."""
+    case = Case("valid", failure="\x1b[31mdied\x1b[0m: \x00<oops> & \ud800 “fin”")
+
+    failure = ET.fromstring(junit("s", "c", [case])).find("testcase/failure")
+
+    assert failure is not None
+    assert failure.text == "died: <oops> &  “fin”"
