@@ -51,6 +51,7 @@ class Plan:
     partial_images: int = 2
     processes: int = 1
     otlp_port: int | None = None
+    live: bool = False
     upstream: Mapping[str, Any] = field(default_factory=dict)
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     to: Target | None = None

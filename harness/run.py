@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.trace.load import Stage
 
+# How long the live judge may take for what it has not read yet when a run has ended.
+_LAST_LOOK_REAL_S = 20.0
+
 
 # Taps export what they saw four times a second; their last spans are on the way when the load has ended.
 _LAST_SPANS_REAL_S = 1.0
@@ -144,8 +147,11 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
         BadInput: the run directory cannot be used.
         CouldNotRun: a port is taken, or a process could not start.
     """
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as last, AsyncExitStack() as stack:
         standing = await stand(stack, plan, lambda _: None)
+        if plan.live:
+            live = await _start_live_judge(standing.run_dir)
+            last.push_async_callback(live.stop, _LAST_LOOK_REAL_S)  # when everything has been written
         load = await ForeignLoad.start()
         ready(standing.run_dir)
         await _until_over(standing, load)
@@ -245,6 +251,12 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
         log=run_dir.path / "logs" / "load.log",
         environment=environment,
     )
+
+
+async def _start_live_judge(run_dir: RunDir) -> Child:
+    """It looks on; the run goes on without it, should it end."""
+    log = run_dir.path / "logs" / "live.log"
+    return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
 
 
 def _free_port() -> int:

@@ -38,7 +38,10 @@ class Conductor(Protocol):
     """Whoever takes the load through its stages."""
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come."""
+        """Go through all stages; returns when the last answer has come, or somebody has stopped the test."""
+
+    def stop(self) -> None:
+        """Somebody stops the test: no further stage."""
 
     def facts(self) -> dict[str, Any]:
         """How well the load kept up, for ``generator.json``."""
@@ -50,19 +53,26 @@ class Alone:
     def __init__(self, session: Session, desk: Desk) -> None:
         self._session = session
         self._desk = desk
+        self._stopped = gevent.event.Event()
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come.
+        """Go through all stages; returns when the last answer has come, or somebody has stopped the test.
 
         Raises:
             BadInput: there is a mistake in the scenario.
         """
         for stage in self._session.load.stages[self._session.load.asked_before :]:
             self._session.enter(stage)
+            if self._stopped.is_set():
+                return
             round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
-            round_.over.wait()
+            gevent.wait((round_.over, self._stopped), count=1)
             if self._desk.failed:
                 raise BadInput(self._desk.failed)
+
+    def stop(self) -> None:
+        """Somebody stops the test: no further stage."""
+        self._stopped.set()
 
     def facts(self) -> dict[str, Any]:
         """How well this process kept up."""
@@ -113,11 +123,11 @@ class Master:
         self._stage = -1
         self._failed: str | None = None
         self._heard = gevent.event.Event()
-        runner.register_message(WORD, self._hear)
+        self._stopped = gevent.event.Event()
         runner.send_message(OPEN, {})  # before Locust's own word that starts the users
 
     def conduct(self) -> None:
-        """Go through all stages; a lost worker's share is left unanswered.
+        """Go through all stages, until somebody stops the test; a lost worker's share is left unanswered.
 
         Raises:
             BadInput: the scenario has a gate, which counts the callers of one process only; or a mistake.
@@ -130,10 +140,14 @@ class Master:
             if number < self._session.load.asked_before:
                 continue
             self._session.enter(stage)
+            if self._stopped.is_set():
+                return
             self._share_out(number, stage)
             while any(hand.busy and not hand.lost for hand in self._hands.values()):
                 self._heard.wait(timeout=_LOOK_EVERY_REAL_S)
                 self._heard.clear()
+                if self._stopped.is_set():
+                    return
                 self._miss(stage)
                 if self._failed:
                     raise BadInput(self._failed)
@@ -141,6 +155,13 @@ class Master:
         with gevent.Timeout(_LAST_WORD_REAL_S, exception=False):
             while any(not (hand.said_last or hand.lost) for hand in self._hands.values()):
                 gevent.sleep(_LOOK_EVERY_REAL_S)
+
+    def stop(self) -> None:
+        """Somebody stops the test, or no worker is left: whoever is gone by now is lost, who goes later is not."""
+        if self._stage >= 0 and not self._stopped.is_set():
+            self._miss(self._session.load.stages[self._stage])
+        self._stopped.set()
+        self._heard.set()
 
     def _share_out(self, number: int, stage: Stage) -> None:
         self._stage = number
@@ -182,7 +203,8 @@ class Master:
                     }
                 )
 
-    def _hear(self, *, msg: Any, **_: Any) -> None:
+    def hear(self, msg: Any) -> None:
+        """A worker's word."""
         word = msg.data
         self._failed = self._failed or word["failed"]
         hand = self._hands.get(msg.node_id)

@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust import events
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from harness.clock.clock import wall_s
-from harness.errors import WhocutError
+from harness.errors import CouldNotRun, WhocutError
 from scenarios import options
-from scenarios.conductor import Alone, Conductor, Master, Worker
+from scenarios.conductor import WORD, Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
 from scenarios.session import Session
 from scenarios.standing import Standing
+from scenarios.tab.page import add_tab
+from scenarios.tab.runs import ShownRun, ShownRuns, State
 
 if TYPE_CHECKING:
     from scenarios.image_user import ImageUser
@@ -52,6 +54,11 @@ class _Hooks:
         self._conductor: Conductor | None = None
         self._worker: Worker | None = None
         self._watching: list[gevent.Greenlet] = []
+        self._runs = ShownRuns()
+        self._run: ShownRun | None = None
+        self._page: Any = None  # Locust's environment, where it has a page
+        self._consent: dict[str, Any] = {}
+        self._stop_timeout_real_s: float | None = None  # the user's own, if any
 
     def options(self, parser: Any, **_: object) -> None:
         """Our group of options; not where `whocut run` has read its own already."""
@@ -65,22 +72,43 @@ class _Hooks:
         return classes[-1] if classes else None
 
     def init(self, environment: Any, **_: object) -> None:
-        """A worker listens to its master from the beginning."""
+        """A worker listens to its master from the beginning; a page gets our tab."""
+        self._stop_timeout_real_s = environment.stop_timeout
+        self._consent = options.consent_in(environment.parsed_options)
         if isinstance(environment.runner, WorkerRunner):
             self._worker = Worker(DESK, environment.runner, self._open)
+        if isinstance(environment.runner, MasterRunner):
+            environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
+        if environment.web_ui is not None:
+            self._page = environment
+            add_tab(environment.web_ui, self._runs, environment.parsed_options.web_base_path)
+
+    def _hear(self, *, msg: Any, **_: object) -> None:
+        if isinstance(self._conductor, Master):
+            self._conductor.hear(msg)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
         if isinstance(environment.runner, WorkerRunner):
             return
         DESK.open()
+        run = self._run = self._runs.begin()
+        if self._page is not None:
+            # What stands around the load takes a second or more to start. A page that meanwhile heard of a test
+            # that is only ready would go back to its start form, and stay there.
+            environment.runner.update_state(STATE_SPAWNING)
         try:
             session = self._prepare(environment)
         except WhocutError as error:
-            _refuse(environment, error)
+            self._refuse(environment, error)
             return
+        except gevent.GreenletExit:
+            run.refuse("it was stopped before it had begun")
+            environment.runner.update_state(STATE_STOPPED)
+            raise
+        run.state, run.run_dir = State.UNDER_LOAD, session.run.path
         self._open(session)
-        environment.stop_timeout = environment.stop_timeout or session.clock.real_s(_DRAIN_S)
+        environment.stop_timeout = self._stop_timeout_real_s or session.clock.real_s(_DRAIN_S)
         runner = environment.runner
         self._conductor = (
             Master(session, runner) if isinstance(runner, MasterRunner) else Alone(session, DESK)
@@ -94,9 +122,10 @@ class _Hooks:
         scenario = self._scenario
         assert scenario is not None
         parsed = environment.parsed_options
+        options.hold_to(self._consent, parsed)
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
-        self._standing = Standing(options.file_of(scenario), arguments)
+        self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
         return Session.here(self._standing.run_dir)
 
     def _open(self, session: Session) -> None:
@@ -110,8 +139,10 @@ class _Hooks:
         except WhocutError as error:
             if self._session is not None:
                 self._session.close({"refused": str(error)})
-            _refuse(environment, error, say=self._standing is None)  # else the child will say it
+            self._refuse(environment, error, say=self._standing is None)  # else the child will say it
             return
+        if conductor is not self._conductor or DESK.closed.is_set():
+            return  # somebody has stopped it
         DESK.close()
         if environment.web_ui is None:
             environment.runner.quit()
@@ -121,31 +152,63 @@ class _Hooks:
     def test_stopping(self, **_: object) -> None:
         """No more orders: who waits for one goes home, and what is in flight is drained."""
         DESK.close()
+        if self._conductor is not None:
+            self._conductor.stop()
+        if self._run is not None and self._run.state is State.UNDER_LOAD:
+            self._run.state = State.DRAINING
 
     def test_stop(self, environment: Any, **_: object) -> None:
         """Write how well the load kept up; plain Locust then has the run judged."""
         if self._worker is not None:
             self._worker.say()
+            # A worker that has stopped sleeps that long again before it is ready, and all in flight is drained now.
+            environment.stop_timeout = 0
         if self._session is None or self._conductor is None:
             return
         if not self._session.closed:
             self._session.close(self._conductor.facts())
         self._conductor = None
-        if self._standing is not None:
+        if self._standing is not None and self._run is not None:
             standing, self._standing = self._standing, None
+            run = self._run
+            run.state = State.JUDGING
             environment.process_exit_code = standing.end()
+            run.end(environment.process_exit_code, standing.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
-        """The same, where nobody stopped the test before."""
+        """The same, where nobody stopped the test before: what is in flight is drained, and only then judged."""
         DESK.close()
+        if self._standing is not None:
+            environment.runner.stop()
         self.test_stop(environment, **more)
+        if self._run is not None and self._run.state is State.STARTING:
+            sys.stderr.write(
+                "whocut: the test was ended before what stands around it was ready; nothing was asked\n"
+            )
+            environment.process_exit_code = CouldNotRun.exit_code
 
     def _watch_the_house(self) -> None:
-        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends."""
+        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends.
+
+        A page goes on: it says why, and another test can be started from it.
+        """
         parent = os.getppid()
         while os.getppid() == parent and not (self._standing and self._standing.gone):
             gevent.sleep(_LOOK_EVERY_REAL_S)
-        os.kill(os.getpid(), signal.SIGTERM)
+        if self._page is not None and os.getppid() == parent:
+            self._page.runner.stop()
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _refuse(self, environment: Any, error: WhocutError, *, say: bool = True) -> None:
+        """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it."""
+        if say:
+            sys.stderr.write(f"whocut: {error}\n")
+        DESK.close()
+        environment.process_exit_code = error.exit_code
+        if self._run is not None:
+            self._run.refuse(str(error))
+        gevent.spawn(environment.runner.quit if self._page is None else environment.runner.stop)
 
 
 def _watch_the_hub(session: Session) -> None:
@@ -154,15 +217,6 @@ def _watch_the_hub(session: Session) -> None:
         before = wall_s()
         gevent.sleep(_STALL_EVERY_S)
         session.stalled(wall_s() - before - _STALL_EVERY_S)
-
-
-def _refuse(environment: Any, error: WhocutError, *, say: bool = True) -> None:
-    """End Locust with this mistake's sentence and exit code."""
-    if say and str(error):
-        sys.stderr.write(f"whocut: {error}\n")
-    DESK.close()
-    environment.process_exit_code = error.exit_code
-    gevent.spawn(environment.runner.quit)
 
 
 def install(user: type[ImageUser]) -> None:

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -18,6 +20,7 @@ class _Option:
     """One option of `whocut run`.
 
     `many` values are written with commas, so that Locust's page can take them; one that stands `alone` has none.
+    What `spends` money is said on the command line alone: whoever reaches the page is not who pays.
     """
 
     flag: str
@@ -25,6 +28,7 @@ class _Option:
     help: str
     many: bool = False
     alone: bool = False
+    spends: bool = False
 
     @property
     def dest(self) -> str:
@@ -44,13 +48,20 @@ OPTIONS = (
         "--want", "WANT[,WANT]", "Thresholds like delivered>=0.99; exit code 1 when one breaks.", many=True
     ),
     _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN."),
-    _Option("--to", "URL", "A real endpoint instead of the mock. It costs money."),
-    _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account."),
+    _Option("--to", "URL", "A real endpoint instead of the mock. It costs money.", spends=True),
+    _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account.", spends=True),
     _Option(
-        "--max-requests", "N", "With --to: the most attempts on the wire, retries and all runs together."
+        "--max-requests",
+        "N",
+        "With --to: the most attempts on the wire, retries and all runs together.",
+        spends=True,
     ),
-    _Option("--account", "FILE", "With --to: the file of what was spent. Default: one for the key."),
-    _Option("--new-account", "", "With --to: begin an account; there must be none yet.", alone=True),
+    _Option(
+        "--account", "FILE", "With --to: the file of what was spent. Default: one for the key.", spends=True
+    ),
+    _Option(
+        "--new-account", "", "With --to: begin an account; there must be none yet.", alone=True, spends=True
+    ),
 )
 
 
@@ -58,10 +69,10 @@ def add_options(parser: Any, scenario: type[User] | None) -> None:
     """Put our group into Locust's parser, and the scenario's own number of users where Locust would take one."""
     group = parser.add_argument_group("whocut", "The run, as `whocut run` takes it.")
     for option in OPTIONS:
-        if option.alone:
-            group.add_argument(option.flag, dest=option.dest, action="store_true", help=option.help)
-        else:
-            group.add_argument(option.flag, dest=option.dest, metavar=option.metavar, help=option.help)
+        how = {"action": "store_true"} if option.alone else {"metavar": option.metavar}
+        action: Any = group.add_argument(option.flag, dest=option.dest, help=option.help, **how)
+        # Locust's parser marks its own options so, and overlooks a group's. What spends money is not in the form.
+        action.include_in_web_ui = not option.spends
     users = (literal_of(scenario) or {}).get("users", 20)
     parser.set_defaults(num_users=users, spawn_rate=max(100, users))
 
@@ -77,6 +88,28 @@ def as_arguments(parsed: Any) -> Iterator[str]:
         elif written:
             for value in written.split(",") if option.many else [written]:
                 yield from (option.flag, value.strip())
+
+
+def consent_in(parsed: Any) -> dict[str, Any]:
+    """What was written of a real endpoint and of money, Locust's own ``--host`` among it."""
+    written = {"--host": getattr(parsed, "host", None)}
+    written |= {option.flag: getattr(parsed, option.dest, None) for option in OPTIONS if option.spends}
+    return {flag: value for flag, value in written.items() if value}
+
+
+def hold_to(consent: dict[str, Any], parsed: Any) -> None:
+    """See that nobody has changed it since Locust was started.
+
+    Raises:
+        BadInput: somebody has, by the page.
+    """
+    now = consent_in(parsed)
+    changed = [flag for flag in {**consent, **now} if consent.get(flag) != now.get(flag)]
+    if changed:
+        raise BadInput(
+            f"{changed[0]} is not taken from Locust's page: which real endpoint is asked, and what it may cost, is "
+            "said on the command line that starts Locust"
+        )
 
 
 def file_of(scenario: type[User]) -> str:

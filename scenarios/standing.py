@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gevent
 import orjson
 
 from harness.errors import BadInput, CouldNotRun
@@ -14,28 +15,51 @@ from harness.errors import BadInput, CouldNotRun
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_SAYS = "whocut: "
+
 
 class Standing:
     """The child; its words go where Locust's go. It judges and reports when it is told that the load has ended.
+
+    With `live` it keeps ``live.json`` while the load goes on.
 
     Raises:
         BadInput: what was written cannot be used; the child has said why.
         CouldNotRun: it could not start; it has said why.
     """
 
-    def __init__(self, scenario: str, arguments: Sequence[str]) -> None:
+    def __init__(self, scenario: str, arguments: Sequence[str], *, live: bool = False) -> None:
+        self.last_words = ""
         self._child = subprocess.Popen(  # noqa: S603  # our own command line
-            [sys.executable, "-m", "harness", "run", scenario, "--stand", *arguments],
+            [sys.executable, "-m", "harness", "run", scenario, "--stand", *(["--live"] * live), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C reaches Locust alone, which ends the load and then says so
         )
+        self._hearing = gevent.spawn(self._hear)
         assert self._child.stdout is not None
-        line = self._child.stdout.readline()
+        try:
+            line = self._child.stdout.readline()
+        except gevent.GreenletExit:  # the test was stopped before it had begun
+            self._child.kill()
+            raise
         if not line:
             code = self._child.wait()
-            raise BadInput("") if code == BadInput.exit_code else CouldNotRun("")
+            self._hearing.join()
+            raise BadInput(self.last_words) if code == BadInput.exit_code else CouldNotRun(self.last_words)
         self.run_dir = Path(orjson.loads(line)["run_dir"])
+
+    def _hear(self) -> None:
+        """Pass its complaints on, and remember the last."""
+        assert self._child.stderr is not None
+        for line in self._child.stderr:
+            words = line.decode(errors="replace")
+            if words.startswith(_SAYS):
+                self.last_words = words.removeprefix(_SAYS).strip()
+            else:
+                sys.stderr.write(words)
+                sys.stderr.flush()
 
     @property
     def gone(self) -> bool:
@@ -51,4 +75,11 @@ class Standing:
         for line in self._child.stdout:
             sys.stdout.buffer.write(line)
         sys.stdout.flush()
-        return self._child.wait()
+        code = self._child.wait()
+        self._hearing.join()
+        if code < 0:
+            self.last_words = f"what stood around the load was ended by signal {-code}; see {self.run_dir}"
+            code = CouldNotRun.exit_code
+        if self.last_words:
+            sys.stderr.write(f"{_SAYS}{self.last_words}\n")
+        return code

@@ -83,6 +83,7 @@ def run(
     new_account: NewAccount = False,
     ca: Ca = None,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
+    live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
@@ -94,6 +95,7 @@ def run(
     from harness.run import main_loop, stand_for  # noqa: PLC0415
     from harness.run import run as do_run  # noqa: PLC0415
     from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
+    from harness.trace.rundir import free_directory  # noqa: PLC0415
 
     path = find_scenario(scenario)
     told = read_scenario(path)
@@ -103,6 +105,7 @@ def run(
     if arrivals is not None:
         open_or_closed = parse_arrivals(arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    directory = out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}"
     plan = Plan(
         scenario=path,
         topology=topology,
@@ -110,12 +113,14 @@ def run(
         users=users or told.users,
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
-        out=out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}",
-        replace=force or (out is None and to is None),  # records that were paid for are not replaced unasked
+        out=free_directory(directory) if stand else directory,
+        # Records that were paid for are not replaced unasked.
+        replace=(force or (out is None and to is None)) and not stand,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,
         otlp_port=otlp,
+        live=live,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
         steps={name: told.modes[name] for name in modes} if told.steps else {},

@@ -9,6 +9,7 @@ spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
 upstream.yaml     the settings the mock upstream was given
 generator.json    how well the load generator kept up
+live.json         verdicts and figures so far, while somebody watches; written anew every second
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
@@ -21,8 +22,10 @@ so that lines never mix, and a run killed at any instant can be read up to its l
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
@@ -32,8 +35,7 @@ from harness.trace import otlp
 from harness.trace.records import Attempt, Outcome, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
 MANIFEST = "manifest.json"
@@ -45,9 +47,10 @@ REPORT = "report.html"
 GENERATOR = "generator.json"
 UPSTREAM = "upstream.yaml"
 JUNIT = "junit.xml"
+LIVE = "live.json"
 FIGURES = "figures"
 _OURS = frozenset(
-    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, FIGURES, "logs"}
+    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, LIVE, FIGURES, "logs"}
 )
 
 
@@ -133,7 +136,7 @@ class RunDir:
             raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT):
+            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, LIVE):
                 (path / name).unlink(missing_ok=True)
             write_json(path / MANIFEST, manifest)
         except OSError as error:
@@ -177,8 +180,7 @@ class RunDir:
         last: dict[str, Attempt] = {}
         for place, row in _rows(self.path / ATTEMPTS):
             try:
-                attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
-                attempt.outcome = Outcome(attempt.outcome)
+                attempt = attempt_from_row(row)
             except (TypeError, ValueError) as error:
                 raise BadFile(place, f"it is not an attempt: {error}") from None
             last[attempt.span_id] = attempt
@@ -205,7 +207,26 @@ class RunDir:
         return list(last.values())
 
 
+def free_directory(path: Path) -> Path:
+    """This path, or the first of ``path-2``, ``path-3`` … in which nothing lies yet."""
+    candidates = itertools.chain([path], (Path(f"{path}-{number}") for number in itertools.count(2)))
+    return next(
+        free for free in candidates if not free.exists() or (free.is_dir() and not any(free.iterdir()))
+    )
+
+
 _ATTEMPT_FIELDS = tuple(field.name for field in fields(Attempt))
+
+
+def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
+    """An attempt from a line of ``attempts.jsonl``.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
+    attempt.outcome = Outcome(attempt.outcome)
+    return attempt
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:

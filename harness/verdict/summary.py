@@ -20,6 +20,7 @@ from harness.verdict.censored import image_time_figures
 from harness.verdict.evidence import gather, never_ended
 from harness.verdict.gateways import whole_layers
 from harness.verdict.joining import join
+from harness.verdict.ledger_totals import LedgerTotals, charged
 from harness.verdict.retry_audit import audit_retries
 from harness.verdict.verdict import Kind, Verdict
 
@@ -51,13 +52,7 @@ def judge(
 
     `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
     """
-    spans = whole_layers(spans, topology)
-    spans += never_ended(attempts, spans, topology.client.name)
-    gathered = gather(spans)
-    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
-    told = join(gathered, accounts, positions)[: len(gathered)]
-    verdicts = tuple(attribute(evidence, topology) for evidence in told)
+    verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
     figures = {
@@ -75,6 +70,40 @@ def judge(
     return Judged(verdicts, figures, tuple(spans))
 
 
+def verdicts_on(
+    attempts: Sequence[Attempt],
+    spans: Iterable[Span],
+    topology: Topology,
+    accounts: Iterable[Account] = (),
+) -> tuple[tuple[Verdict, ...], list[Span]]:
+    """One verdict an attempt, in the order of their starts; and the spans as they were judged."""
+    judged = whole_layers(spans, topology)
+    judged += never_ended(attempts, judged, topology.client.name)
+    gathered = gather(judged)
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
+    told = join(gathered, accounts, positions)[: len(gathered)]
+    return tuple(attribute(evidence, topology) for evidence in told), judged
+
+
+def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The figures that add up: those of two halves of a run are together those of the run."""
+    last = [tries[-1].outcome for tries in _by_request(attempts).values()]
+    return {
+        "requests": len(last),
+        "attempts": len(attempts),
+        "censored": sum(outcome is Outcome.CENSORED for outcome in last),
+        "outcomes": dict(Counter(str(outcome) for outcome in last).most_common()),
+        "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
+        "rejected_as": dict(
+            Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
+        ),
+        "refused_429": sum(attempt.status == 429 for attempt in attempts),
+        "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
+        "verdicts": _verdict_rows(verdicts),
+    }
+
+
 def _account(
     attempts: Sequence[Attempt], verdicts: Sequence[Verdict], ledger: Sequence[dict[str, Any]] | None
 ) -> dict[str, Any]:
@@ -84,26 +113,17 @@ def _account(
     began = sorted(
         tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
-    refused = sum(attempt.status == 429 for attempt in attempts)
+    sums = counts(attempts, verdicts)
     books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
     return {
-        "requests": len(requests),
-        "attempts": len(attempts),
-        "censored": sum(tries[-1].outcome is Outcome.CENSORED for tries in requests.values()),
-        "outcomes": dict(Counter(str(tries[-1].outcome) for tries in requests.values()).most_common()),
-        "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
-        "rejected_as": dict(
-            Counter(str(a.error) for a in attempts if a.outcome is Outcome.REJECTED).most_common(12)
-        ),
+        **sums,
         "delivered_share": len(took) / len(requests) if requests else None,
         "p50_s": percentile(took, 50),
         "p95_s": percentile(took, 95),
         "first_byte_p50_s": percentile(began, 50),
         "image_time": image_time_figures(attempts),
         "dispatch": _dispatch([tries[0] for tries in requests.values()]),
-        "share_429": refused / len(attempts) if attempts else None,
-        "verdicts": _verdict_rows(verdicts),
-        "unattributed": sum(verdict.kind is Kind.UNATTRIBUTED for verdict in verdicts),
+        "share_429": sums["refused_429"] / len(attempts) if attempts else None,
         "ledger": books,
     }
 
@@ -197,33 +217,15 @@ def _verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 
 def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
-    started = [row for row in rows if row.get("started_s") is not None]
-    delivered = sum(bool(row.get("delivered")) for row in started)
-    billed = sum(float(row.get("billed_usd") or 0) for row in started if row.get("billed"))
-    return {
-        "by": "ledger",
-        "started": len(started),
-        "finished": sum(row.get("finished_s") is not None for row in started),
-        "delivered": delivered,
-        "orphaned": sum(bool(row.get("orphaned")) for row in started),
-        "orphaned_s": round(sum(float(row.get("orphaned_s") or 0) for row in started), 3),
-        "orphaned_usd": round(
-            sum(float(row.get("billed_usd") or 0) for row in started if row.get("orphaned")), 6
-        ),
-        "generations_per_request": round(len(started) / requests, 4) if requests else None,
-        "billed_usd": round(billed, 6),
-        "usd_per_delivered": round(billed / delivered, 6) if delivered else None,
-    }
+    totals = LedgerTotals()
+    for row in rows:
+        totals.add(row)
+    return totals.figures(requests)
 
 
 def _charges(attempts: Iterable[Attempt], delivered: int) -> dict[str, Any]:
-    """The books where there is no ledger: what is not known is None, the bill is the guard's."""
-    charged = sum(attempt.charged_usd or 0 for attempt in attempts)
-    return dict.fromkeys(_ledger((), 0)) | {
-        "by": "account",
-        "billed_usd": round(charged, 6),
-        "usd_per_delivered": round(charged / delivered, 6) if delivered else None,
-    }
+    """The books where there is no ledger."""
+    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), delivered)
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:

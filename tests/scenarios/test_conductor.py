@@ -17,7 +17,7 @@ from harness.scenario import CHAINS
 from harness.trace.load import Load, Stage
 from harness.trace.records import Attempt
 from harness.trace.rundir import RunDir
-from scenarios.conductor import Alone, Master, Worker
+from scenarios.conductor import WORD, Alone, Master, Worker
 from scenarios.desk import Desk
 from scenarios.gate import Gate
 from scenarios.session import Session
@@ -259,6 +259,13 @@ def _from_the_fourth_on(name: str) -> bool:
     return name >= "plain-0004"
 
 
+def master_of(session: Session, wire: Wire) -> Master:
+    """A master that hears its workers' words."""
+    master = Master(session, wire.master)
+    wire.master.register_message(WORD, lambda msg, **_: master.hear(msg))
+    return master
+
+
 def crew(
     run_dir: RunDir, names: tuple[str, ...], **more: Any
 ) -> tuple[Wire, Master, dict[str, list[str]], dict[str, Session]]:
@@ -271,7 +278,7 @@ def crew(
         seen[name] = []
         Worker(desk, wire.worker(name), partial(sessions.__setitem__, name))
         users(desk, seen[name], many=3, **more.get(name, {}))
-    return wire, Master(Session(run_dir), wire.master), seen, sessions
+    return wire, master_of(Session(run_dir), wire), seen, sessions
 
 
 def test_workers_share_a_stage_out_and_leave_nothing(run_dir: RunDir) -> None:
@@ -308,6 +315,49 @@ def test_lost_worker_costs_its_share_and_is_named_with_the_instant(run_dir: RunD
     ]
 
 
+def test_stop_is_no_loss_of_the_workers_that_leave_after_it(run_dir: RunDir) -> None:
+    """Locust takes stopped workers off its list until they are ready again: nobody has been lost."""
+    wire, master, _, _ = crew(run_dir, ("a", "b"), b={"stuck": _from_the_fourth_on})
+    conducting = gevent.spawn(master.conduct)
+    gevent.sleep(0.6)
+
+    master.stop()
+    wire.lose("a")
+    wire.lose("b")
+    conducting.get()
+
+    assert [worker["lost"] for worker in master.facts()["workers"]] == [[], []]
+
+
+def test_worker_lost_before_the_stop_is_named_all_the_same(run_dir: RunDir) -> None:
+    """Where the last worker goes, Locust itself stops the test."""
+    wire, master, _, _ = crew(run_dir, ("b",), b={"stuck": _from_the_fourth_on})
+    conducting = gevent.spawn(master.conduct)
+    gevent.sleep(0.6)
+
+    wire.lose("b")
+    master.stop()
+    conducting.get()
+
+    (worker,) = master.facts()["workers"]
+    assert [loss["stage"] for loss in worker["lost"]] == ["plain"]
+
+
+def test_stop_ends_a_stage_that_nobody_answers_any_more(run_dir: RunDir) -> None:
+    """Alone: the users have gone home, and no further stage begins."""
+    session, desk = Session(run_dir), Desk()
+    alone = Alone(session, desk)
+    seen: list[str] = []
+    users(desk, seen, stuck=_from_the_fourth_on)
+    conducting = gevent.spawn(alone.conduct)
+    gevent.sleep(0.1)
+
+    alone.stop()
+    conducting.get()
+
+    assert {name.partition("-")[0] for name in seen} == {"plain"}
+
+
 def test_worker_on_the_machine_of_the_run_writes_into_its_directory(run_dir: RunDir) -> None:
     """Nothing has to travel."""
     _, master, _, sessions = crew(run_dir, ("a",))
@@ -325,7 +375,7 @@ def test_worker_elsewhere_posts_its_records_to_the_master(run_dir: RunDir) -> No
     runner = wire.worker("far")
     Worker(desk, runner, sessions.append)
     session = Session(run_dir)
-    master = Master(session, wire.master)
+    master = master_of(session, wire)
     other = {**run_dir.manifest, "run": "another"}
     (run_dir.path / "manifest.json").write_bytes(orjson.dumps(other))
     seen: list[str] = []

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import BadFile, BadInput
 from harness.trace.records import Attempt, Outcome
-from harness.trace.rundir import ATTEMPTS, LEDGER, SPANS, LineFile, RunDir
+from harness.trace.rundir import ATTEMPTS, LEDGER, SPANS, LineFile, RunDir, free_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,3 +106,18 @@ def test_directory_without_manifest_is_no_run(tmp_path: Path) -> None:
     """The way out is named."""
     with pytest.raises(BadInput, match=r"has no manifest\.json"):
         RunDir.open(tmp_path)
+
+
+def test_directory_in_which_nothing_lies_is_free(tmp_path: Path) -> None:
+    """An empty one is as good as none."""
+    (tmp_path / "run").mkdir()
+
+    assert free_directory(tmp_path / "run") == tmp_path / "run"
+
+
+def test_directory_beside_runs_gets_the_first_number_that_is_free(tmp_path: Path) -> None:
+    """No run is ever taken for another one's place."""
+    for name in ("run", "run-2"):
+        RunDir.create(tmp_path / name, {"epoch_unix_s": 0.0})
+
+    assert free_directory(tmp_path / "run") == tmp_path / "run-3"
