@@ -24,6 +24,7 @@ async def answer_stream(
     await reply.work_begun()
     if row.heartbeat_s:
         await reply.begin(CONTENT_TYPE)
+        await reply.write([HEARTBEAT])  # without a body the headers would wait for one
     for index, planned_s in enumerate(row.partials_s):
         await _beat_until(planned_s, row.heartbeat_s, reply, clock)
         generation.partial_sent(index)

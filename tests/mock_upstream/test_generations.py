@@ -1,6 +1,7 @@
 """POST /v1/images/generations, as a caller meets it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,44 @@ def test_done_marker_only_on_demand() -> None:
         answer = await stage.post({**MINIMAL, "stream": True})
 
         assert answer.body.endswith(b"\n\ndata: [DONE]\n\n")
+
+    on_stage(play, settings)
+
+
+def test_heartbeats_fill_every_silence_and_begin_at_once() -> None:
+    """A comment as soon as it is asked, and after each 20 s in which nothing was said; the events stay whole."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "stream": {"heartbeat_s": 20.0}})
+
+    async def play(stage: Stage) -> None:
+        begun_s = stage.now_s()
+        body = json.dumps({**MINIMAL, "stream": True, "partial_images": 0}).encode()
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        url = stage.url("/v1/images/generations")
+        async with stage.session.post(url, data=body, headers=headers) as response:
+            answered_s = stage.now_s() - begun_s
+            beats = []
+            async for line in response.content:
+                if line.startswith(b": heartbeat"):
+                    beats.append(stage.now_s() - begun_s)
+                elif line.startswith(b"event:"):
+                    break
+
+        assert answered_s == pytest.approx(0, abs=0.01)
+        assert beats == pytest.approx([20.0 * beat for beat in range(10)], abs=0.01)
+        assert stage.now_s() - begun_s == pytest.approx(195, abs=0.01)
+
+    on_stage(play, settings)
+
+
+def test_heartbeats_leave_plain_answers_alone() -> None:
+    """JSON knows no comments: a plain answer is silent until it comes."""
+    settings = Settings.model_validate({**CONSTANT.model_dump(), "stream": {"heartbeat_s": 20.0}})
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(MINIMAL)
+
+        assert answer.headers["content-type"] == "application/json"
+        assert b"heartbeat" not in answer.body
 
     on_stage(play, settings)
 

@@ -31,6 +31,7 @@ FIELDS = [
     "n",
     "stream",
     "partial_images",
+    "heartbeat_s",
     "profile",
     "duration_s",
     "accepted_s",
