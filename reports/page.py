@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from harness.chain.durations import format_duration
 from harness.trace.rundir import FIGURES, REPORT, RunDir
+from harness.verdict.censored import image_times
 from harness.verdict.pick import Pick, Picked, pick_request
 from harness.verdict.waterfall import waterfall
 from reports import generations, story, style
@@ -142,18 +143,21 @@ def _verdicts(folder: Path, judged: Judged) -> Shown:
 def _limits(
     folder: Path, topology: Topology, ledger: Sequence[dict[str, Any]], attempts: Sequence[Attempt]
 ) -> Shown:
-    took = generations.durations(ledger, generations.last_instant_s(ledger, attempts))
+    if ledger:
+        took = generations.durations(ledger, generations.last_instant_s(ledger, attempts))
+        caption = (
+            f"One step is one generation of the upstream’s ledger, orphaned ones as well: n = {len(took)}. "
+        )
+        unfinished = "had not finished when the run ended"
+    else:
+        took = image_times(attempts)
+        caption = f"There is no ledger: one step is one attempt, as the client saw it: n = {len(took)}. "
+        unfinished = "were ended before their image came"
     silences = generations.silences(ledger, attempts)
     panels = limits_figure.panels(topology, took, silences)
-    caption = (
-        f"One step is one generation of the upstream’s ledger, orphaned ones as well: n = {len(took)}. "
-        "“Beyond” is the share that takes longer than the limit. "
-    )
+    caption += "“Beyond” is the share that takes longer than the limit. "
     if took.censored_s:
-        caption += (
-            f"{len(took.censored_s)} had not finished when the run ended; they are censored "
-            "(Kaplan–Meier estimate). "
-        )
+        caption += f"{len(took.censored_s)} {unfinished}; they are censored (Kaplan–Meier estimate). "
     if silences:
         caption += (
             "A stream’s silences are its wait for the first event and its longest gap between two events, "

@@ -260,3 +260,16 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     first = write_report(run, made.judged(), made.topology).read_bytes()
 
     assert write_report(run, made.judged(), made.topology).read_bytes() == first
+
+
+def test_without_a_ledger_the_client_s_own_times_are_drawn(tmp_path: Path) -> None:
+    """A real endpoint shows no ledger: what the client saw stands there, cut ones censored, and the caption says so."""
+    made = MadeRun()
+    made.request("plain", delivered(44.0))
+    made.request("plain", nginx_cut())
+    made.ledger.clear()
+
+    text = Reader(page_of(made, tmp_path)).text
+
+    assert "There is no ledger: one step is one attempt, as the client saw it: n = 2." in text
+    assert "1 were ended before their image came; they are censored" in text
