@@ -263,7 +263,7 @@ def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
 
 
 def test_without_a_ledger_the_client_s_own_times_are_drawn(tmp_path: Path) -> None:
-    """A real endpoint shows no ledger: what the client saw stands there, cut ones censored, and the caption says so."""
+    """A real endpoint shows no ledger: what the client saw stands there, cut ones censored."""
     made = MadeRun()
     made.request("plain", delivered(44.0))
     made.request("plain", nginx_cut())
