@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from harness.chain.durations import format_duration
 from harness.trace.records import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from harness.trace.records import Attempt
@@ -35,6 +34,8 @@ class Sample:
 
     def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Durations and the share done by then; Kaplan and Meier's estimate where something is censored."""
+        import numpy as np  # noqa: PLC0415  # a tenth of a second that a mistake on the command line can save
+
         if not self.censored_s:
             values, counts = np.unique(np.asarray(self.seen_s, dtype=float), return_counts=True)
             return values, np.cumsum(counts) / max(1, len(self.seen_s))
@@ -49,7 +50,7 @@ class Sample:
         if not len(self) or (self.censored_s and not self.seen_s):
             return None
         durations_s, done = self.curve()
-        before = int(np.searchsorted(durations_s, limit_s, side="right"))
+        before = int(durations_s.searchsorted(limit_s, side="right"))
         return 1.0 - (float(done[before - 1]) if before else 0.0)
 
     def quantile(self, share: float) -> float | None:
@@ -57,7 +58,7 @@ class Sample:
         if not self.seen_s:
             return None
         durations_s, done = self.curve()
-        at = int(np.searchsorted(done, share - 1e-9))
+        at = int(done.searchsorted(share - 1e-9))
         return float(durations_s[at]) if at < len(durations_s) else None
 
 

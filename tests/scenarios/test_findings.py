@@ -193,7 +193,8 @@ def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_pat
 
     So the article's second step does not end the 429s on this chain, and no step makes it carry these images.
     """
-    modes = found("fix_ladder", tmp_path, "--requests", "10")
+    steps = [f"--mode={step}" for step in ("2-streaming", "3-three-at-once", "5-no-retry")]
+    modes = found("fix_ladder", tmp_path, "--requests", "10", *steps)
 
     assert modes["3-three-at-once"]["share_429"] > 0
     assert all(figures["delivered_share"] < 0.5 for figures in modes.values())
