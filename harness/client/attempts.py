@@ -151,12 +151,16 @@ class AttemptWatch:
         if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
             record.headers = self._headers
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
-        if self.permit is not None:
-            body = self._body
-            charged = self.permit.settle(record, body.usage if body else None, body.error if body else None)
-            record.charged_usd = charged / 1e9
-        self.sinks.attempts(record)
-        self.sinks.spans(self._span(upstream))
+        try:
+            if self.permit is not None:
+                body = self._body
+                charged = self.permit.settle(
+                    record, body.usage if body else None, body.error if body else None
+                )
+                record.charged_usd = charged / 1e9
+        finally:  # an account that cannot be written loses no record
+            self.sinks.attempts(record)
+            self.sinks.spans(self._span(upstream))
 
     def _page(self) -> str | None:
         """The beginning of an error page: whose it is can be told by it."""

@@ -127,6 +127,6 @@ def _usage_at_the_end(line: bytes) -> object:
         return None
     try:
         usage: object = json.JSONDecoder().raw_decode(text, found[-1].end())[0]
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return usage
