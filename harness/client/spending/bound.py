@@ -60,8 +60,8 @@ class NotPriced(BadInput):
 class Price:
     """The most one attempt costs, and what is needed to price what the API says it used.
 
-    `least_in` and `least_out` are tokens that a delivered answer cannot have stayed below. `by_usage` is False where
-    an answer's `usage` may be that of one image among several.
+    `least_in` and `least_out` are tokens that a delivered answer cannot have stayed below. `by_usage` is False
+    where an answer's `usage` may be that of one image among several.
     """
 
     nano_usd: int
