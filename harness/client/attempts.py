@@ -116,7 +116,12 @@ class AttemptWatch:
         if self._done:
             return
         assert self._body is not None
-        outcome, error = outcome_of(self._body, self.record.status or 0, readable=self._readable)
+        outcome, error = outcome_of(
+            self._body,
+            self.record.status or 0,
+            readable=self._readable,
+            images=self.path.endswith(("/images/generations", "/images/edits")),
+        )
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
         self._end(outcome, end, error)
 
@@ -232,6 +237,7 @@ _DOWNSTREAM = {
     UpstreamEnd.CLOSED: DownstreamEnd.TRUNCATED,
     UpstreamEnd.RESET: DownstreamEnd.TRUNCATED,
     UpstreamEnd.REFUSED: DownstreamEnd.OWN_ANSWER,
+    UpstreamEnd.NONE: DownstreamEnd.OWN_ANSWER,
 }
 
 
