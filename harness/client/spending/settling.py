@@ -47,7 +47,9 @@ def charge(attempt: Attempt, price: Price, usage: object, error: Mapping[str, An
     outcome = attempt.outcome
     if outcome is Outcome.DELIVERED:
         cost = cost_of(usage, price)
-        return Charge(cost, "usage" if cost is not None else "delivered without its usage", failed=False)
+        return Charge(
+            cost, "usage" if cost is not None else "delivered without a usage to go by", failed=False
+        )
     if outcome is Outcome.REFUSED or attempt.phase == Phase.CONNECT:
         return Charge(0, "nothing was sent", failed=True)
     if outcome is Outcome.REJECTED:
