@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 
     from harness.chain.layers import Topology
     from harness.chain.want import Want
+    from harness.client.spending.bound import Price
     from harness.plan import Plan
     from harness.scenario import Scenario
 
 _KEY = "OPENAI_API_KEY"
+_NO_KEY = re.compile(r"[^\x21-\x7e]")  # what a header cannot carry, or would carry wrongly
 _A_PROMPT = "x" * 200  # longer than the shipped scenarios' own
 
 
@@ -89,12 +92,19 @@ def agree(
         wants=(*_measurable(told.want, asked=False), *_measurable(want, asked=True)),
         to=target,
     )
+    tries = tries_behind(topology)
+    least = price_of(changed).nano_usd * tries
+    if consent.new_account and least > budget:  # an account that is there has its own say
+        raise BadInput(
+            f"--budget-usd {consent.budget_usd:g}: not even one attempt fits, for it may cost {dollars(least)}; "
+            "write a higher amount, or ask for smaller images of a lower quality"
+        )
     account = _open(consent)
     spending = Spending(
         account=str(account),
         budget_nano_usd=budget,
         max_attempts=consent.max_requests,
-        tries_behind=tries_behind(topology),
+        tries_behind=tries,
     )
     return replace(changed, spending=spending)
 
@@ -103,6 +113,11 @@ def _open(consent: Consent) -> Path:
     key = os.environ.get(_KEY)
     if not key:
         raise BadInput(f"--to needs a key: put it into the environment as {_KEY}; it is never written down")
+    if strange := _NO_KEY.search(key):
+        raise BadInput(
+            f"{_KEY}: character {strange.start() + 1} of it is a blank, a line's end or no ASCII, and no key has "
+            "one; set it again, as it was issued"
+        )
     path = (consent.account or account_path(key)).expanduser().absolute()
     there = path.exists()
     if consent.new_account and there:
@@ -117,7 +132,20 @@ def _open(consent: Consent) -> Path:
         )
     if consent.new_account:
         Account.create(path, {"key": fingerprint(key), "opened_unix_s": round(Clock().epoch_unix_s)})
+    elif consent.account is not None:  # the other's name is its key's
+        _same_key(path, key)
     return path
+
+
+def _same_key(path: Path, key: str) -> None:
+    account = Account(path)
+    opened_by = account.opened_by
+    account.close()
+    if opened_by is not None and opened_by != fingerprint(key):
+        raise BadInput(
+            f"--account {path} was opened for another key than the one in {_KEY}, and what one key spends is not "
+            "the other's; name that key's own account, or begin one with --new-account"
+        )
 
 
 def _clock(target: Target, written: str | None) -> ClockSpec:
@@ -148,6 +176,20 @@ def tries_behind(topology: Topology) -> int:
     return prod(hop.retries.tries for hop in topology.hops if hop.retries.post)
 
 
+def price_of(plan: Plan) -> Price:
+    """The most that one attempt of a plan costs, as its chain asks."""
+    asked = plan.topology.upstream
+    return price_of_images(
+        {
+            "model": asked.model,
+            "size": asked.size,
+            "quality": asked.quality,
+            "prompt": _A_PROMPT,
+            "partial_images": plan.partial_images,
+        }
+    )
+
+
 def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     """What a run can cost, in lines for people; printed before the first request.
 
@@ -157,15 +199,7 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     assert plan.to is not None
     assert plan.spending is not None
     spending, asked, tries = plan.spending, plan.topology.upstream, plan.topology.client.retries.tries
-    price = price_of_images(
-        {
-            "model": asked.model,
-            "size": asked.size,
-            "quality": asked.quality,
-            "prompt": _A_PROMPT,
-            "partial_images": plan.partial_images,
-        }
-    )
+    price = price_of(plan)
     each = price.nano_usd * spending.tries_behind
     account = Account(Path(spending.account))
     guard = Guard(

@@ -19,6 +19,8 @@ from urllib.request import urlopen
 import pytest
 
 from harness.cli import main
+from harness.client.spending import Account
+from harness.client.spending.account import fingerprint
 from harness.clock.clock import pause, wall_s
 from harness.scenario import SCENARIOS
 
@@ -303,6 +305,8 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
     [
         ([], "say with --budget-usd how much its account may come to"),
         (["--budget-usd", "0"], "write an amount in dollars above zero"),
+        (["--budget-usd", "1e30", "--new-account"], "is more than 1,000,000 dollars"),
+        (["--budget-usd", "0.001", "--new-account"], "not even one attempt fits, for it may cost $0."),
         (["--budget-usd", "1"], "add --new-account to begin one"),
         (["--budget-usd", "1", "--clock", "scaled:100"], "only --clock real can be true there"),
         (["--budget-usd", "1", "--want", "orphaned<=0"], "orphaned is for an upstream's ledger to say"),
@@ -368,6 +372,43 @@ def test_no_key_is_bad_input(
     assert ended.value.code == 2
     assert "--to needs a key" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("key", ["sk-a\r\nX-Evil: 1", "sk-a b", "sk-a\n", "sk-ä", "sk-a\x7f", "sk-…"])
+def test_a_key_that_no_header_carries_is_bad_input(
+    key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its place in the environment is named, the key is not shown, and no account is made."""
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    flags = ["--budget-usd", "1", "--new-account"]
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "https://images.invalid/v1", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "OPENAI_API_KEY: character" in said
+    assert "sk-" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_key_s_account_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """What one key has spent says nothing of the other."""
+    account = tmp_path / "account.jsonl"
+    Account.create(account, {"key": fingerprint("sk-another")})
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    flags = ["--budget-usd", "1", "--account", str(account)]
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "https://images.invalid/v1", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "was opened for another key than the one in OPENAI_API_KEY" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("flag", [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"]])

@@ -116,7 +116,12 @@ class AttemptWatch:
         if self._done:
             return
         assert self._body is not None
-        outcome, error = outcome_of(self._body, self.record.status or 0, readable=self._readable)
+        outcome, error = outcome_of(
+            self._body,
+            self.record.status or 0,
+            readable=self._readable,
+            images=self.path.endswith(("/images/generations", "/images/edits")),
+        )
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
         self._end(outcome, end, error)
 
@@ -151,12 +156,16 @@ class AttemptWatch:
         if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
             record.headers = self._headers
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
-        if self.permit is not None:
-            body = self._body
-            charged = self.permit.settle(record, body.usage if body else None, body.error if body else None)
-            record.charged_usd = charged / 1e9
-        self.sinks.attempts(record)
-        self.sinks.spans(self._span(upstream))
+        try:
+            if self.permit is not None:
+                body = self._body
+                charged = self.permit.settle(
+                    record, body.usage if body else None, body.error if body else None
+                )
+                record.charged_usd = charged / 1e9
+        finally:  # an account that cannot be written loses no record
+            self.sinks.attempts(record)
+            self.sinks.spans(self._span(upstream))
 
     def _page(self) -> str | None:
         """The beginning of an error page: whose it is can be told by it."""
@@ -228,6 +237,7 @@ _DOWNSTREAM = {
     UpstreamEnd.CLOSED: DownstreamEnd.TRUNCATED,
     UpstreamEnd.RESET: DownstreamEnd.TRUNCATED,
     UpstreamEnd.REFUSED: DownstreamEnd.OWN_ANSWER,
+    UpstreamEnd.NONE: DownstreamEnd.OWN_ANSWER,
 }
 
 

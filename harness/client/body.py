@@ -46,6 +46,14 @@ class JsonBody:
         return self.parse() is not None
 
     @property
+    def has_image(self) -> bool:
+        """Whether there is an image in it, or the address of one."""
+        data = (self.parse() or {}).get("data")
+        return isinstance(data, list) and any(
+            isinstance(each, dict) and (each.get("b64_json") or each.get("url")) for each in data
+        )
+
+    @property
     def error(self) -> dict[str, Any] | None:
         """The API's error envelope, if that is what came."""
         return envelope(self.parse())
@@ -127,6 +135,6 @@ def _usage_at_the_end(line: bytes) -> object:
         return None
     try:
         usage: object = json.JSONDecoder().raw_decode(text, found[-1].end())[0]
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return None
     return usage

@@ -29,6 +29,9 @@ BEFORE_THE_ANSWER = {
     "ReadError": Ending(Outcome.RESET, UpstreamEnd.RESET),
     "WriteError": Ending(Outcome.RESET, UpstreamEnd.RESET, phase=Phase.SEND),
     "RemoteProtocolError": Ending(Outcome.RESET, UpstreamEnd.CLOSED),
+    # The library would not send what it was given: a header that is none, an address it does not speak.
+    "LocalProtocolError": Ending(Outcome.REFUSED, UpstreamEnd.NONE, phase=Phase.CONNECT),
+    "UnsupportedProtocol": Ending(Outcome.REFUSED, UpstreamEnd.NONE, phase=Phase.CONNECT),
 }
 IN_THE_BODY = {
     "ReadTimeout": Ending(Outcome.TIMEOUT, UpstreamEnd.CUT, TimerKind.IDLE, Phase.STREAM),

@@ -85,6 +85,10 @@ class Outcome(StrEnum):
         return self in {Outcome.TIMEOUT, Outcome.GATEWAY_ERROR, Outcome.RESET, Outcome.TRUNCATED}
 
 
+NO_IMAGE = "no image in the answer"
+"""The error of an attempt whose answer was whole and good, and had no image in it."""
+
+
 @dataclass(slots=True)
 class Event:
     """An instant inside a span."""
@@ -150,6 +154,11 @@ class Attempt:
     headers: dict[str, str] = field(default_factory=dict)
     body_head: str | None = None
     charged_usd: float | None = None  # what the spend guard's account holds for it; None: nothing costs money
+
+    @property
+    def redirected(self) -> bool:
+        """Whether the answer sent the attempt elsewhere: what follows it is no retry."""
+        return self.outcome is Outcome.REJECTED and 300 <= (self.status or 0) < 400
 
 
 _random = random.Random(os.urandom(16))

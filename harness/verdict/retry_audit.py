@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.durations import format_duration
 from harness.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
-from harness.trace.records import Attempt, Outcome
+from harness.trace.records import NO_IMAGE, Attempt, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,6 +133,8 @@ def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ())
     for tries in by_request.values():
         tries.sort(key=lambda attempt: (attempt.number, attempt.started_s))
         for former, again in itertools.pairwise(tries):
+            if former.redirected:
+                continue
             retries.append(_retry(former, again, cost.get((former.request, former.number), 0.0)))
             starts.append((again.started_s, again.request))
     return Audit(tuple(retries), tuple(_storms(sorted(starts))))
@@ -160,6 +162,8 @@ def useless(attempt: Attempt) -> bool:
 def ending(attempt: Attempt) -> str:
     """How an attempt ended, in words."""
     if attempt.outcome is Outcome.REJECTED:
+        if attempt.error == NO_IMAGE:
+            return "an answer without an image"
         return (
             f"{attempt.status} {attempt.error}" if attempt.status != 200 else f"{attempt.error} in its stream"
         )

@@ -9,16 +9,20 @@ import openai
 import pytest
 
 from harness.chain.catalogue import preset
+from harness.chain.layers import Topology
 from harness.client.asking import Asking, asking_for
 from harness.client.attempts import Sinks
 from harness.client.openai_client import async_openai_client
 from harness.clock import VirtualLoop, run_virtual
 from harness.trace import names
 from harness.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
+from harness.verdict.attribute import attribute
+from harness.verdict.evidence import gather
+from harness.verdict.verdict import Kind
 from tests.servers import Step, chunk, head, scripted, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 IMAGE = b'{"created": 1, "data": [{"b64_json": "aGVsbG8="}]}'
 PARTIAL = b'event: image_generation.partial_image\ndata: {"type": "x"}\n\n'
@@ -47,6 +51,7 @@ def ask(
     stream: bool = False,
     max_retries: int | None = 0,
     patience_s: float = 1e6,
+    api_key: str = "sk-test-secret",
 ) -> Account:
     """Ask a scripted upstream for one image through the real SDK, in virtual time."""
     account = Account()
@@ -57,7 +62,7 @@ def ask(
         async with scripted(script) as server:
             client = async_openai_client(
                 base_url=server.base_url,
-                api_key="sk-test-secret",
+                api_key=api_key,
                 clock=loop.clock(),
                 layer=preset("openai-python"),
                 sinks=Sinks(account.lines.append, account.spans.append),
@@ -158,6 +163,53 @@ def test_html_504_is_a_gateway_error_and_the_sdk_makes_it_three_attempts(*, stre
     assert [attempt.outcome for attempt in account.attempts] == [Outcome.GATEWAY_ERROR] * 3
     assert [attempt.number for attempt in account.attempts] == [1, 2, 3]
     assert 181.1 < (account.attempts[-1].ended_s or 0) < 181.6
+
+
+@pytest.mark.parametrize("answer", [b'{"data": []}', b'{"data": [{}]}', b'{"created": 1}'])
+def test_an_answer_without_an_image_is_not_delivered(answer: bytes) -> None:
+    """It is whole and says 200, and nobody cut it; what became of the work is not known."""
+    account = ask(lambda: [whole(answer)])
+
+    (attempt,) = account.attempts
+    assert (attempt.outcome, attempt.error) == (Outcome.REJECTED, "no image in the answer")
+    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+
+
+def test_a_redirect_is_no_cut_and_what_follows_it_is_delivered() -> None:
+    """A 307 is whole without an end marker."""
+    away = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /v1/images/generations\r\nContent-Length: 0\r\n"
+    scripts: Iterator[list[Step]] = iter([[away + b"Connection: close\r\n\r\n", "fin"], [whole(IMAGE)]])
+
+    account = ask(lambda: next(scripts))
+
+    first, second = account.attempts
+    assert (first.outcome, first.error, first.redirected) == (Outcome.REJECTED, "redirect 307", True)
+    assert (second.outcome, second.redirected) == (Outcome.DELIVERED, False)
+    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+
+
+def test_what_the_library_would_not_send_is_nobodys_cut() -> None:
+    """A header that is none: nothing went on the wire, and nobody's caller went away."""
+    account = ask(lambda: [whole(IMAGE)], api_key="sk-a\r\nX-Other: 1")
+
+    (attempt,) = account.attempts
+    (span,) = account.spans
+    assert account.requests == []
+    assert (attempt.outcome, attempt.error) == (Outcome.REFUSED, "LocalProtocolError")
+    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.NONE
+    topology = Topology(name="direct", client=preset("openai-python"), hops=())
+    verdict = attribute(gather([span])[0], topology)
+    assert verdict.kind is Kind.UNATTRIBUTED
+
+
+def test_a_secret_in_an_error_s_code_is_not_written_down() -> None:
+    """Whoever echoes the key in its envelope does not bring it into the record."""
+    envelope = b'{"error": {"message": "no", "type": "t", "code": "bad key sk-test-secret"}}'
+
+    account = ask(lambda: [whole(envelope, "401 Unauthorized")])
+
+    assert account.attempts[0].error == "bad key [redacted]"
+    assert "sk-test-secret" not in repr(account.spans) + repr(account.lines)
 
 
 def test_reset_before_headers_is_a_reset_while_waiting() -> None:

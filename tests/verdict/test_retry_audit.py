@@ -61,6 +61,18 @@ def test_a_retry_after_a_504_is_a_finding_with_its_price() -> None:
     ]
 
 
+def test_what_follows_a_redirect_is_no_retry() -> None:
+    """One request that was sent elsewhere once, and answered there."""
+    tries = [
+        attempt(1, 0, 1, Outcome.REJECTED, status=307),
+        attempt(2, 1, 60, Outcome.DELIVERED, status=200),
+    ]
+
+    audit = audit_retries(tries)
+
+    assert audit.retries == ()
+
+
 def test_a_summary_holds_examples_of_the_findings_and_their_number() -> None:
     """A large run repeats one finding tens of thousands of times; a summary that lists them all is unreadable."""
     tries = [

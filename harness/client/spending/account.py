@@ -68,6 +68,7 @@ class Account:
         self._read_to = 0
         self._lines = 0
         self._tally = Tally(run=self.run)
+        self._opened_by: str | None = None
 
     @staticmethod
     def create(path: Path, facts: Mapping[str, Any]) -> None:
@@ -89,6 +90,16 @@ class Account:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    @property
+    def opened_by(self) -> str | None:
+        """The fingerprint of the key it was opened for; None where it does not say.
+
+        Raises:
+            BadFile, CouldNotRun: as `locked`.
+        """
+        with self.locked():
+            return self._opened_by
 
     @contextmanager
     def locked(self) -> Iterator[Tally]:
@@ -160,6 +171,7 @@ class Account:
                 row = orjson.loads(line)
                 if self._lines == 1:
                     _check_format(row["account"])
+                    self._opened_by = row.get("key")
                 self._tally.take(row)
             except (KeyError, TypeError, ValueError) as error:
                 raise BadFile(

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from email.parser import BytesParser
 from email.policy import HTTP
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _MOST_IMAGES: Final = 10
 _MOST_PARTIALS: Final = 3
 _LARGEST: Final = "2880x2880"
+_SMALLEST: Final = "467x1401"  # just below the least pixels, at the ratio with the fewest tokens
 _LEAST_PX, _MOST_PX, _MOST_EDGE, _MOST_RATIO = 655_360, 8_294_400, 3840, 3
 # A tokenizer that works on bytes makes no more tokens than bytes. Ours: room for what the API puts around a prompt.
 _AROUND_THE_PROMPT: Final = 64
@@ -45,6 +46,9 @@ _IMAGE_BASE, _IMAGE_TILE, _TILE_PX, _FIDELITY = 65, 129, 512, 6240
 # Parameters whose price is not published: animations and vector graphics.
 _UNPRICED: Final = ("frame_count", "frame_duration_ms", "svg")
 _UNPRICED_FORMATS: Final = frozenset({"gif", "svg"})
+# No answer uses so many: what says more is a lie or an error, and counts as so many, that sums stay in bounds.
+_MOST_TOKENS: Final = 1_000_000_000
+_NO_STREAM: Final = frozenset({"none", "false"})  # of JSON and of a form
 _FREE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -54,11 +58,18 @@ class NotPriced(BadInput):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """The most one attempt costs, and what is needed to price what the API says it used."""
+    """The most one attempt costs, and what is needed to price what the API says it used.
+
+    `least_in` and `least_out` are tokens that a delivered answer cannot have stayed below. `by_usage` is False
+    where an answer's `usage` may be that of one image among several.
+    """
 
     nano_usd: int
     model: str = ""
     quality: str | None = None
+    least_in: int = 0
+    least_out: int = 0
+    by_usage: bool = True
 
 
 FREE: Final = Price(nano_usd=0)
@@ -92,9 +103,10 @@ def price_of_images(asked: Mapping[str, Any], images: Sequence[bytes] = ()) -> P
     for name in _UNPRICED:
         if asked.get(name) is not None:
             raise NotPriced(f"'{name}' has no published price, so the spend guard keeps the request back")
-    if asked.get("output_format") in _UNPRICED_FORMATS:
+    form = asked.get("output_format")
+    if form is not None and (not isinstance(form, str) or form in _UNPRICED_FORMATS):
         raise NotPriced(
-            f"output_format '{asked['output_format']}' has no published price, so the spend guard keeps the "
+            f"output_format '{form}' has no published price, so the spend guard keeps the "
             "request back; ask for png, jpeg or webp"
         )
     model = str(asked.get("model") or "")
@@ -102,31 +114,46 @@ def price_of_images(asked: Mapping[str, Any], images: Sequence[bytes] = ()) -> P
     prices = PRICES.get(family, DEAREST)
     count = max(1, _whole(asked.get("n"), nothing=1, otherwise=_MOST_IMAGES))
     partials = max(0, _whole(asked.get("partial_images"), nothing=0, otherwise=_MOST_PARTIALS))
-    quality = str(asked["quality"]) if asked.get("quality") in qualities_of(family) else None
-    tokens = _most_tokens(family, str(asked.get("size")), quality) * count + PARTIAL_TOKENS * partials * count
+    size, written = str(asked.get("size")), str(asked.get("quality"))
+    quality = written if written in qualities_of(family) else None
+    tokens = _most_tokens(family, size, quality) * count + PARTIAL_TOKENS * partials * count
     text = len(str(asked.get("prompt") or "").encode("utf-8", "surrogatepass")) + _AROUND_THE_PROMPT
     image_in = sum(_tokens_of_upload(image) for image in images)
     nano_usd = text * prices.text_in + image_in * prices.image_in + output_nano_usd(model, quality, tokens)
-    return Price(nano_usd=nano_usd, model=model, quality=quality)
+    return Price(
+        nano_usd=nano_usd,
+        model=model,
+        quality=quality,
+        least_in=1 + len(images),
+        least_out=_least_tokens(family, size, quality) * count,
+        by_usage=count == 1 or str(asked.get("stream")).lower() in _NO_STREAM,
+    )
 
 
 def cost_of(usage: object, price: Price) -> int | None:
-    """What an answer's `usage` costs in nano-dollars; None where it is not understood."""
+    """What a delivered answer's `usage` costs in nano-dollars; None where it is not understood.
+
+    One below what the images must have used is not understood either: a gateway that fills in zeros is no witness.
+    """
     if not isinstance(usage, dict):
         return None
     prices = PRICES.get(family_of(price.model), DEAREST)
-    came_in, went_out = usage.get("input_tokens"), usage.get("output_tokens")
+    came_in, went_out = _count(usage.get("input_tokens")), _count(usage.get("output_tokens"))
     details = usage.get("input_tokens_details")
-    text = details.get("text_tokens") if isinstance(details, dict) else None
-    if not (_is_count(came_in) and _is_count(went_out)):
+    text = _count(details.get("text_tokens")) if isinstance(details, dict) else None
+    if came_in is None or went_out is None:
         return None
-    if not _is_count(text) or text > came_in:
+    if text is None or text > came_in:
         text = 0  # then all of it at the dearer price
-    return (
+    cost = (
         text * prices.text_in
         + (came_in - text) * max(prices.text_in, prices.image_in)
         + output_nano_usd(price.model, price.quality, went_out)
     )
+    if cost > price.nano_usd:
+        return cost  # whatever else it says: no bound holds any more
+    possible = price.by_usage and came_in >= price.least_in and went_out >= price.least_out
+    return cost if possible else None
 
 
 def _most_tokens(family: str, size: str, quality: str | None) -> int:
@@ -140,6 +167,17 @@ def _most_tokens(family: str, size: str, quality: str | None) -> int:
         qualities = (quality,) if quality else qualities_of(family)
         return max(output_tokens(family, each, of) for each in sizes for of in qualities)
     return max(_most_tokens("gpt-image-2", size, "high"), _most_tokens("gpt-image-1.5", size, "high"))
+
+
+def _least_tokens(family: str, size: str, quality: str | None) -> int:
+    """The fewest output tokens of one image; what is not named is the smallest and lowest there is."""
+    if family not in PRICES or family.startswith(UNPUBLISHED_TOKENS):
+        return output_tokens("gpt-image-2", _SMALLEST, "low")  # no published figure of any model is lower
+    if fixed_sizes(family):
+        size = size if size in FIXED_SIZES else FIXED_SIZES[0]
+    else:
+        size = size if _is_a_free_size(size) else _SMALLEST
+    return output_tokens(family, size, quality or "low")
 
 
 def _is_a_free_size(size: str) -> bool:
@@ -201,5 +239,10 @@ def _whole(value: object, *, nothing: int, otherwise: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else otherwise
 
 
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _count(value: object) -> int | None:
+    """A number of tokens, at most `_MOST_TOKENS`; JSON readers make floats of what passes 64 bits."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        return None
+    if value > _MOST_TOKENS:
+        return _MOST_TOKENS
+    return value if isinstance(value, int) else None

@@ -122,9 +122,11 @@ class Guard:
             "request": attempt.request,
             "attempt": attempt.number,
         }
-        with self.account.locked():
-            self.account.add(row, durable=False)
-        del self._ours[permit.name]
+        try:
+            with self.account.locked():
+                self.account.add(row, durable=False)
+        finally:
+            del self._ours[permit.name]  # written or not: nobody waits for it any more
         return cost
 
     def _sentence(self, why: Why, tally: Tally, amount: int) -> str:

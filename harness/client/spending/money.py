@@ -7,6 +7,9 @@ from decimal import ROUND_FLOOR, Decimal
 from harness.errors import BadInput
 
 _NANO = 1_000_000_000
+_MOST_USD = (
+    1_000_000  # what is more is a slip of the finger, and sums of it would not fit a line of the account
+)
 
 
 def dollars(nano_usd: int) -> str:
@@ -25,6 +28,8 @@ def nano_usd(written: float, flag: str = "--budget-usd") -> int:
     amount = Decimal(str(written))
     if not amount.is_finite() or amount <= 0:
         raise BadInput(f"{flag}: {written:g} is no budget; write an amount in dollars above zero, like 2.50")
+    if amount > _MOST_USD:
+        raise BadInput(f"{flag}: {written:g} is more than {_MOST_USD:,} dollars; write an amount like 2.50")
     nano = int((amount * _NANO).to_integral_value(rounding=ROUND_FLOOR))
     if not nano:
         raise BadInput(f"{flag}: {written:g} is less than anything costs; write an amount like 2.50")

@@ -47,9 +47,11 @@ def charge(attempt: Attempt, price: Price, usage: object, error: Mapping[str, An
     outcome = attempt.outcome
     if outcome is Outcome.DELIVERED:
         cost = cost_of(usage, price)
-        return Charge(cost, "usage" if cost is not None else "delivered without its usage", failed=False)
+        return Charge(
+            cost, "usage" if cost is not None else "delivered without a usage to go by", failed=False
+        )
     if outcome is Outcome.REFUSED or attempt.phase == Phase.CONNECT:
-        return Charge(0, "never connected", failed=True)
+        return Charge(0, "nothing was sent", failed=True)
     if outcome is Outcome.REJECTED:
         return _rejected(attempt, error or {})
     if outcome is Outcome.CENSORED:
@@ -58,6 +60,8 @@ def charge(attempt: Attempt, price: Price, usage: object, error: Mapping[str, An
 
 
 def _rejected(attempt: Attempt, error: Mapping[str, Any]) -> Charge:
+    if attempt.redirected:
+        return Charge(0, "sent elsewhere", failed=None)
     code = str(error.get("code"))
     details = error.get("moderation_details")
     stage = details.get("moderation_stage") if isinstance(details, dict) else None

@@ -37,11 +37,63 @@ def test_no_bill_is_above_the_bound(
     asked = {"model": model.name, "size": f"{width}x{height}", "quality": quality, "prompt": prompt, "n": n}
     bill = usage_of(model, prompt=prompt, quality=quality, size=(width, height), n=n, partial_images=partials)
 
-    price = price_of_images(asked | {"stream": True, "partial_images": partials})
+    price = price_of_images(asked | {"stream": n == 1, "partial_images": partials})
     cost = cost_of(bill.json, price)
 
     assert cost is not None
     assert bill.nano_usd <= cost <= price.nano_usd
+
+
+def used(came_in: object, went_out: object) -> dict[str, object]:
+    """An answer's account of itself."""
+    return {"input_tokens": came_in, "output_tokens": went_out}
+
+
+AUTO = {"prompt": "a cat", "n": 2}  # two images of whatever size and quality
+
+
+@pytest.mark.parametrize(
+    ("asked", "usage"),
+    [
+        ({"model": "gpt-image-2", "size": "1024x1024", "quality": "high"}, used(0, 0)),
+        ({"model": "gpt-image-2", "size": "1024x1024", "quality": "high"}, used(10, 7023)),
+        ({"model": "gpt-image-2", "size": "1024x1024", "quality": "high"}, used(0, 7024)),
+        ({"model": "gpt-image-2", "size": "1024x1024", "quality": "high"}, used(10.0, 7024.5)),
+        ({"model": "gpt-image-2", **AUTO}, used(10, 107)),
+        ({"model": "gpt-image-1.5", **AUTO}, used(10, 543)),
+        ({"model": "gpt-image-2.6-flare", **AUTO}, used(10, 107)),
+        ({"model": "gpt-image-7", **AUTO}, used(10, 0)),
+        ({"model": "gpt-image-2", "stream": True, **AUTO}, used(10, 7024)),
+    ],
+    ids=str,
+)
+def test_a_usage_below_what_was_delivered_is_not_understood(asked: dict[str, Any], usage: object) -> None:
+    """Zeros, a token too few, one image's of several: nothing is given back on such a word."""
+    assert cost_of(usage, price_of_images({"prompt": "a cat"} | asked)) is None
+
+
+@pytest.mark.parametrize("model", ["gpt-image-2", "gpt-image-2.5-flare", "gpt-image-1.5", "gpt-image-1-mini"])
+def test_the_least_there_is_is_believed(model: str) -> None:
+    """What nothing is said of may have come out at the smallest size and the lowest quality, and costs that."""
+    price = price_of_images({"model": model, **AUTO})
+
+    cost = cost_of(used(price.least_in, price.least_out), price)
+
+    assert price.least_out > 0
+    assert cost is not None
+    assert 0 < cost < price.nano_usd
+
+
+@pytest.mark.parametrize("tokens", [10**9, 10**15, 10**30, 1e30, 10**400, float("inf")])
+@pytest.mark.parametrize("model", ["gpt-image-2", "gpt-image-1-mini", "gpt-image-7"])
+def test_a_usage_beyond_all_measure_is_above_the_bound_and_can_be_written(model: str, tokens: float) -> None:
+    """No sum overflows a line of the account, and the guard sees that the bound does not hold."""
+    price = price_of_images({"model": model, "prompt": "a cat"})
+
+    for usage in (used(10, tokens), used(tokens, 7024)):
+        cost = cost_of(usage, price)
+        assert cost is not None
+        assert price.nano_usd < cost < 2**63
 
 
 @pytest.mark.parametrize(
@@ -78,7 +130,8 @@ def test_what_is_not_said_is_the_dearest(changed: dict[str, Any]) -> None:
 
     assert price_of_images(said | changed).nano_usd > price_of_images(said).nano_usd
     if "size" in changed:
-        assert price_of_images(said | changed) == price_of_images(said | {"size": "2880x2880"})
+        largest = price_of_images(said | {"size": "2880x2880"})
+        assert price_of_images(said | changed).nano_usd == largest.nano_usd
     if "quality" in changed:
         assert (
             price_of_images(said | changed).nano_usd == price_of_images(said | {"quality": "high"}).nano_usd
@@ -98,6 +151,7 @@ def test_a_model_without_published_tokens_is_the_dearest_at_a_known_price() -> N
     "asked",
     [
         {"output_format": "svg"},
+        {"output_format": ["gif"]},
         {"output_format": "gif", "frame_count": 16},
         {"frame_count": 16},
         {"svg": {"model": "gpt-5"}},

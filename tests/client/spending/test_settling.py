@@ -67,6 +67,7 @@ def moderated(stage: str | None) -> dict[str, Any]:
         (ended(Outcome.REJECTED, 429), None, {"code": "rate_limit_exceeded"}, 0, None),
         (ended(Outcome.REJECTED, 429), None, {"code": "insufficient_quota"}, 0, True),
         (ended(Outcome.REJECTED, 400), None, {"code": "billing_hard_limit_reached"}, 0, True),
+        (ended(Outcome.REJECTED, 307), None, None, 0, None),
         (ended(Outcome.REJECTED, 500), None, {"code": "server_error"}, KEPT, True),
         (ended(Outcome.REJECTED, 503), None, {"code": "server_is_overloaded"}, KEPT, True),
         (ended(Outcome.REJECTED, 200), None, {"code": "server_error"}, KEPT, True),

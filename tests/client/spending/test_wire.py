@@ -13,14 +13,16 @@ from harness.client.asking import Asking, asking_for
 from harness.client.attempts import Sinks
 from harness.client.openai_client import async_openai_client
 from harness.client.spending import Account, Guard, Limits
+from harness.client.spending.bound import Price
 from harness.client.spending.guard import Withheld
+from harness.client.spending.tally import Why
 from harness.clock import VirtualLoop, run_virtual
-from harness.errors import BadInput
+from harness.errors import BadInput, CouldNotRun
 from harness.trace.records import Attempt, Outcome
 from tests.servers import Step, chunk, head, scripted, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 BOUND_NANO = 211_065_000  # 7,024 output tokens, and a prompt of five bytes with the room around it
@@ -138,3 +140,56 @@ def test_three_attempts_with_unknown_outcomes_are_charged_three_times(tmp_path: 
     assert isinstance(error, openai.InternalServerError)
     assert len(attempts_of(lines)) == 3
     assert held == 3 * BOUND_NANO
+
+
+@pytest.mark.parametrize("tokens", [b"1000000000000000", b"1" + b"0" * 30])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_beyond_all_measure_is_delivered_and_stops_everything(
+    tmp_path: Path, tokens: bytes, stream: object
+) -> None:
+    """The image came and is on record as such; nothing is sent after it."""
+    path = tmp_path / "a.jsonl"
+    events = [head(kind="text/event-stream"), chunk(COMPLETED.replace(b"7024", tokens)), chunk(b"")]
+
+    lines, _, error, _ = asked(
+        path,
+        lambda: events if stream else [whole(IMAGE.replace(b"7024", tokens))],
+        budget_nano=100 * BOUND_NANO,
+        stream=bool(stream),
+    )
+
+    assert error is None
+    assert [attempt.outcome for attempt in attempts_of(lines)] == [Outcome.DELIVERED]
+    with pytest.raises(Withheld) as refused:
+        Guard(Account(path), Limits(budget_nano_usd=10**18)).admit(Price(nano_usd=1))
+    assert refused.value.why is Why.UNDERPRICED
+
+
+def test_an_account_that_cannot_be_written_loses_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when an answer is to be settled: its record says delivered, its reservation stays."""
+    add = Account.add
+
+    def full(account: Account, row: Mapping[str, object], *, durable: bool) -> None:
+        if "settled" in row:
+            raise CouldNotRun("the disk is full")
+        add(account, row, durable=durable)
+
+    monkeypatch.setattr(Account, "add", full)
+
+    lines, _, _, held = asked(tmp_path / "a.jsonl", lambda: [whole(IMAGE)], budget_nano=BOUND_NANO)
+
+    assert [attempt.outcome for attempt in attempts_of(lines)] == [Outcome.DELIVERED]
+    assert len(lines) == 2  # when it started, and when it had ended
+    assert held == BOUND_NANO
+
+
+def test_zeros_in_place_of_a_usage_give_nothing_back(tmp_path: Path) -> None:
+    """A gateway that fills in the usage it did not get cannot open the budget."""
+    lies = IMAGE.replace(b"7024", b"0").replace(b'"input_tokens": 10', b'"input_tokens": 0')
+
+    _, _, error, held = asked(tmp_path / "a.jsonl", lambda: [whole(lies)], budget_nano=BOUND_NANO)
+
+    assert error is None
+    assert held == BOUND_NANO
