@@ -357,7 +357,7 @@ def _interrupted(levels: Sequence[Level]) -> Iterable[str]:
         return
     missing = ", ".join(f"{_at(level)} {level.ended} of {level.planned or level.requests}" for level in part)
     yield (
-        f"The sweep was interrupted, so nothing here is confirmed: of the requests planned, there ended {missing}."
+        f"The sweep was interrupted, so nothing here is confirmed: of the requests planned, these ended: {missing}."
     )
 
 
