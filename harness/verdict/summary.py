@@ -47,17 +47,20 @@ def judge(
     ledger: Sequence[dict[str, Any]] | None,
     topology: Topology,
     accounts: Iterable[Account] = (),
+    modes: Iterable[str] = (),
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger; None where the upstream shows none.
 
     `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
+    Modes come in the order of `modes`, any others after them by their first attempt.
     """
     verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
-    modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
+    met = dict.fromkeys(attempt.mode for attempt in attempts)
+    in_order = dict.fromkeys([*(mode for mode in modes if mode in met), *met])
     figures = {
         **_account(attempts, verdicts, ledger),
-        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in modes},
+        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in in_order},
         "retries": audit_retries(attempts, verdicts).figures(),
         "agreement": {
             "checked": agreement.checked,
