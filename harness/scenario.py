@@ -10,7 +10,7 @@ it starts stands in one literal at the top of the file::
         "users": 20, "requests": 60,                # at the same time; images asked for, in each mode
         "arrivals": "30/min",                       # open arrivals; default: closed, each user one after the other
         "steps": True,                              # each mode keeps what the one before changed: drawn as a ladder
-        "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, in proportion, not one after another
+        "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, not one after another; adds up to 1
         "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
         "upstream_in": {"stream": {…}},             # changes to them while one mode runs
         "want": ["delivered>=0.99"],                # thresholds; --want adds to them
@@ -122,11 +122,25 @@ def read_scenario(path: Path) -> Scenario:
     if node is None:
         return Scenario()
     try:
-        return Scenario.model_validate(ast.literal_eval(node))
+        told = Scenario.model_validate(ast.literal_eval(node))
     except ValueError as error:
         if isinstance(error, ValidationError):
             raise _first(path, node, error) from None
         raise BadFile(path, f"{_NAME} must be a literal: no names, no calls", line=node.lineno) from None
+    whole = sum(told.mix.values())
+    if told.mix and round(whole, 2) != 1:  # to the percent: three thirds may be 0.333 each
+        problem = f"the shares add up to {whole:g}, and must add up to 1"
+        raise BadFile(path, problem, line=_line_of(node, "mix"), field=f"{_NAME}.mix")
+    return told
+
+
+def _line_of(node: ast.expr, field: object) -> int:
+    """Where a field of the literal stands; its first line where it has no such field."""
+    if isinstance(node, ast.Dict):
+        for key in node.keys:
+            if isinstance(key, ast.Constant) and key.value == field:
+                return key.lineno
+    return node.lineno
 
 
 def _literal(tree: ast.Module) -> ast.expr | None:
@@ -141,11 +155,7 @@ def _literal(tree: ast.Module) -> ast.expr | None:
 def _first(path: Path, node: ast.expr, error: ValidationError) -> BadFile:
     first = error.errors()[0]
     field = ".".join(str(step) for step in first["loc"])
-    line = node.lineno
-    if isinstance(node, ast.Dict):
-        for key in node.keys:
-            if isinstance(key, ast.Constant) and first["loc"] and key.value == first["loc"][0]:
-                line = key.lineno
+    line = _line_of(node, first["loc"][0] if first["loc"] else None)
     if first["type"] == "extra_forbidden":
         known = list(Scenario.model_fields)
         hint = f"there is no such field{nearest(field, known)}; there are {', '.join(known)}"

@@ -117,7 +117,7 @@ def _account(
         tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
     sums = counts(attempts, verdicts)
-    books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
+    books = _charges(attempts) if ledger is None else _ledger(ledger, len(requests))
     return {
         **sums,
         "delivered_share": len(took) / len(requests) if requests else None,
@@ -226,9 +226,10 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
     return totals.figures(requests)
 
 
-def _charges(attempts: Iterable[Attempt], delivered: int) -> dict[str, Any]:
-    """The books where there is no ledger."""
-    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), delivered)
+def _charges(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """The books where there is no ledger: as there, what was delivered counts images, not requests."""
+    images = sum(attempt.outcome is Outcome.DELIVERED for attempt in attempts)
+    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), images)
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:

@@ -46,10 +46,11 @@ def wilson(hits: int, of: int) -> tuple[float, float] | None:
 class Level:
     """What came of so many at once, each place resting `gap_s` after a request.
 
-    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait; `billed_usd` None:
-    the ledger was not read. Throughput rests on the requests after the first of each place, which all come at once:
-    `came` of them brought an image, and `taken_s` is how long they took their places, rests included. Of the
-    `planned` requests an interrupted sweep asks some, or none; 0 where nobody said how many.
+    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. `billed_usd` is for
+    `images`, of which one request may ask for several; None: the ledger was not read. Of the `planned` requests an
+    interrupted sweep asks some, or none; 0 where nobody said how many. Throughput rests on the requests after the
+    first of each place, which all come at once: `came` of them brought an image, and `taken_s` is how long they
+    took their places, rests included.
     """
 
     concurrency: int
@@ -61,6 +62,7 @@ class Level:
     refused: int = 0
     no_money: int = 0
     censored: int = 0
+    images: int = 0
     came: int = 0
     taken_s: float = 0.0
     took_s: list[float] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Level:
         """For ``summary.json``."""
         interval = wilson(self.refused, self.seen)
         delivered = len(self.took_s)
-        usd = None if self.billed_usd is None or not delivered else self.billed_usd / delivered
+        usd = None if self.billed_usd is None or not self.images else self.billed_usd / self.images
         return {
             "concurrency": self.concurrency,
             "gap_s": self.gap_s,
@@ -145,6 +147,7 @@ def levels_of(
 def _count(level: Level, tries: Sequence[Attempt], *, in_stride: bool) -> None:
     first, last = tries[0], tries[-1]
     level.requests += 1
+    level.images += sum(attempt.outcome is Outcome.DELIVERED for attempt in tries)
     level.censored += last.outcome is Outcome.CENSORED
     level.seen += first.outcome is not Outcome.CENSORED
     level.refused += first.status == 429

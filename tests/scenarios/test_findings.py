@@ -223,12 +223,26 @@ def test_literal_of_a_scenario_is_found_however_it_is_written(tmp_path: Path, an
     assert read_scenario(tmp_path / "s.py").users == 3
 
 
+def test_mix_is_held_to_one_before_some_of_it_is_picked(tmp_path: Path) -> None:
+    """Three thirds are one, to the percent; `--mode` may take some of them, in proportion."""
+    text = "SCENARIO = {'modes': {'a': '', 'b': '', 'c': ''}, 'mix': {'a': .333, 'b': .333, 'c': .333}}"
+    (tmp_path / "s.py").write_text(text)
+
+    (stage,) = read_scenario(tmp_path / "s.py").stages(("a", "c"), 10, None)
+
+    assert stage.mix == {"a": 0.333, "c": 0.333}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("SCENARIO = {'chian': 'article'}", r"s\.py:1: SCENARIO\.chian: .*did you mean 'chain'"),
         ("SCENARIO = {\n'users': 0}", r"s\.py:2: SCENARIO\.users: "),
         ("SCENARIO = {'chain': name}", "must be a literal"),
+        (
+            "SCENARIO = {\n'users': 1,\n'mix': {'plain': .5, 'stream': .2}}",
+            r"s\.py:3: SCENARIO\.mix: the shares add up to 0\.7, and must add up to 1",
+        ),
         ("def", r"s\.py:1: it is not Python"),
     ],
 )

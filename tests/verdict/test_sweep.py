@@ -345,6 +345,17 @@ def measured(*attempts: Attempt, gap_s: float = 0.0) -> Level:
     return one
 
 
+def test_a_request_that_asks_twice_brings_two_images_for_its_bill() -> None:
+    """What an image costs is by images, as in a run's own account; the level still counts requests."""
+    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=1, at_once=2)
+    tries = [attempt("a"), attempt("a", 2, started_s=80.0)]
+
+    (one,) = levels_of([stage], tries, {stage.name: {"ledger": {"billed_usd": 0.4}}})
+
+    assert one.figures()["delivered"] == 1
+    assert one.figures()["usd_per_delivered"] == pytest.approx(0.2)
+
+
 def test_a_level_of_which_some_was_never_asked_is_not_whole() -> None:
     """What was planned is in the stage, what was asked is in the attempts."""
     stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=3, at_once=2)
