@@ -131,6 +131,7 @@ def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:
         "worst_stall_real_s": real_s,
         "cpu_s": said.get("cpu_s"),
         "peak_bytes": said.get("peak_bytes"),
+        "silent": said.get("silent", 0),
         "workers": said.get("workers", []),
     }
 
@@ -161,6 +162,9 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
             f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
             f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
+    silent = judged.figures["generator"]["silent"]
+    if silent:
+        yield f"for {silent} of {plan.asked} orders the scenario sent no request at all; see its ask()"
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:
         yield f"{disagree} verdicts and the ledger disagree; see agreement in {SUMMARY}"
