@@ -19,7 +19,8 @@ $(READY): $(VENV)/.packages pyproject.toml
 
 demo: $(READY)   ## the main job: load through the article's chain, verdicts, a report
 	@$(BIN)/whocut run image_generation --chain article --clock scaled:100 \
-	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force
+	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force \
+	    || [ $$? -eq 1 ]  # a busy machine makes the run invalid: a finding, and it says so; the demo was shown
 
 test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
 	@$(BIN)/coverage erase

@@ -53,10 +53,12 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     scale = float(run_dir.manifest.get("clock", {}).get("scale", 1.0))
     accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=scale)
     ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
-    judged = judge(attempts, run_dir.spans(), ledger, topology, accounts)
+    load = run_dir.manifest.get("load")
+    stages = Load.from_plain(load).stages if load else ()
+    modes = [label for stage in stages for label in stage.labels]
+    judged = judge(attempts, run_dir.spans(), ledger, topology, accounts, modes)
     told = run_dir.manifest.get("sweep")
     if told:
-        stages = Load.from_plain(run_dir.manifest["load"]).stages
         levels = levels_of(stages, attempts, judged.figures["by_mode"])
         judged.figures["sweep"] = sweep_figures(levels, told["tolerate"], judged.figures["verdicts"])
     return judged

@@ -10,7 +10,7 @@ it starts stands in one literal at the top of the file::
         "users": 20, "requests": 60,                # at the same time; images asked for, in each mode
         "arrivals": "30/min",                       # open arrivals; default: closed, each user one after the other
         "steps": True,                              # each mode keeps what the one before changed: drawn as a ladder
-        "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, in proportion, not one after another
+        "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, not one after another; adds up to 1
         "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
         "upstream_in": {"stream": {…}},             # changes to them while one mode runs
         "want": ["delivered>=0.99"],                # thresholds; --want adds to them
@@ -134,6 +134,10 @@ def read_scenario(path: Path) -> Scenario:
                     f"there is no mode '{mode}'{nearest(mode, told.modes)}; there are {', '.join(told.modes)}"
                 )
                 raise BadFile(path, hint, line=_line(node, field), field=f"{_NAME}.{field}")
+    whole = sum(told.mix.values())
+    if told.mix and round(whole, 2) != 1:  # to the percent: three thirds may be 0.333 each
+        problem = f"the shares add up to {whole:g}, and must add up to 1"
+        raise BadFile(path, problem, line=_line(node, "mix"), field=f"{_NAME}.mix")
     return told
 
 

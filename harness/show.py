@@ -87,6 +87,13 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     wide = Measurement.get(console, console.options.update(max_width=1_000), table).maximum
     console.width = max(console.width, wide)
     console.print(table)
+    images = sum(figures["attempt_outcomes"].get("delivered", 0) for figures in summary["by_mode"].values())
+    served = sum(figures["outcomes"].get("delivered", 0) for figures in summary["by_mode"].values())
+    if images > served:
+        say(
+            f"\nImages: {images}; requests delivered: {served}. A request is one order of the scenario, "
+            "which may ask several times; “per image” counts images."
+        )
     retries = summary["retries"]
     if retries["after_unknown"]:
         say(

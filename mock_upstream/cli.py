@@ -268,6 +268,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
+_MAX_SCALE = 10_000  # a minute in six real milliseconds
+
+
 def _clock(text: str) -> float:
     """The scale: `real` is 1, `scaled:100` is 100."""
     kind, _, number = text.partition(":")
@@ -277,6 +280,10 @@ def _clock(text: str) -> float:
         scale = float(number)
     except ValueError:
         scale = 0.0
+    if kind == "scaled" and scale > _MAX_SCALE:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is faster than this can answer; at most scaled:{_MAX_SCALE}"
+        )
     if kind != "scaled" or not 0 < scale < float("inf"):
         near = get_close_matches(kind, ["real", "scaled"], n=1)
         hint = f"; did you mean '{near[0]}'?" if near and near[0] != kind else ""

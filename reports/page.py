@@ -74,11 +74,13 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         "steps": _steps(folder, steps_figure.steps_of(run.manifest, judged.figures["by_mode"]), judged),
     }
     orphans = story.orphans_by_mode(ledger, attempts)
+    modes = _modes(judged.figures, orphans)
     page = _page().render(
         title=f"{run.manifest.get('scenario', 'a run')} through {topology.name}",
         run_name=run.path.name if run.path.is_absolute() else run.path,
         figures=judged.figures,
-        modes=_modes(judged.figures, orphans),
+        headline=_headline(run.manifest, judged.figures, orphans, modes),
+        modes=modes,
         agreement=story.agreement(judged.figures),
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
@@ -228,6 +230,25 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
         }
         for mode, mine in figures["by_mode"].items()
     ]
+
+
+def _headline(
+    manifest: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    orphans: Mapping[str, story.Orphans],
+    modes: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page's first words: the whole run's where its modes were one load, or the first mode's with its name.
+
+    Modes that ran one after another are different questions: a sum over them would depend on which were asked.
+    """
+    if not modes:
+        return "No attempt was made."
+    stages = (manifest.get("load") or {}).get("stages", ())
+    if any(len(stage["mix"]) > 1 for stage in stages):
+        return story.headline(figures, story.together(orphans.values()))
+    first = str(modes[0]["headline"])
+    return first if len(modes) == 1 else f"Mode {modes[0]['name']}: {first}"
 
 
 def _box(layer: Layer, figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,6 +45,12 @@ def orphans_by_mode(ledger: Iterable[Mapping[str, Any]], attempts: Iterable[Atte
     return found
 
 
+def together(orphans: Iterable[Orphans]) -> Orphans:
+    """Those of several modes as one."""
+    parts = tuple(orphans)
+    return Orphans(sum(part.generations for part in parts), sum(part.usd for part in parts))
+
+
 def headline(figures: Mapping[str, Any], orphans: Orphans) -> str:
     """One mode (or one run) in a sentence or two: who cut how many, and what ran on."""
     return " ".join(part for part in (_who_cut(figures), orphans.sentence) if part)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+import pytest
+
+from harness.cli.doing import finding_of
+from harness.finish import as_junit
 from harness.junit import Case, junit
 
 CASES = (
@@ -50,3 +54,23 @@ def test_what_xml_cannot_hold_is_left_out() -> None:
 
     assert failure is not None
     assert failure.text == "died: <oops> &  “fin”"
+
+
+@pytest.mark.parametrize("holds", [True, False], ids=["kept", "broken"])
+@pytest.mark.parametrize("warnings", [[], ["the loop stalled"]], ids=["valid", "invalid"])
+def test_a_script_and_a_ci_server_hear_the_same(holds: bool, warnings: list[str]) -> None:  # noqa: FBT001
+    """A run has a finding, and so exit code 1, exactly where its file has a failed case, and says why."""
+    summary = {
+        "scenario": "a",
+        "chain": "b",
+        "run_dir": "runs/x",
+        "thresholds": [{"want": "p95_s<300", "holds": holds, "measured": 301.0}],
+        "valid": not warnings,
+        "warnings": warnings,
+    }
+
+    finding, suite = finding_of(summary), ET.fromstring(as_junit(summary))
+
+    assert (finding is None) == (suite.get("failures") == "0")
+    assert ("broken thresholds: p95_s<300" in (finding or "")) is not holds
+    assert ("not valid: the loop stalled" in (finding or "")) is bool(warnings)

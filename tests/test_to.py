@@ -87,9 +87,11 @@ class Endpoint:
         """The same, to its end: the summary, and what was said on the way."""
         process = self.start("--json", "--out", "run", *arguments)
         out, err = process.communicate(timeout=100)
-        assert process.returncode == code, err
         assert "Traceback" not in err
-        return json.loads(out) if out else {}, err
+        summary = json.loads(out) if out else {}
+        # A machine that stalls makes the run invalid, and it says so.
+        assert process.returncode == (code or not summary.get("valid", True)), err
+        return summary, err
 
     def chain(self, written: str) -> str:
         """A chain file of ours to stand before the endpoint."""
@@ -275,7 +277,7 @@ def test_a_sweep_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
     spent_usd = endpoint.billed_usd()
     again = swept("--budget-usd", f"{spent_usd:.4f}")
 
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == (not json.loads(first.stdout)["valid"]), first.stderr
     assert [level["concurrency"] for level in json.loads(first.stdout)["levels"][:2]] == [1, 2]
     assert "generations started" not in first.stderr
     assert again.returncode == 3, again.stderr

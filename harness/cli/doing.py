@@ -20,7 +20,7 @@ from harness.show import ShowProgress, print_summary
 from harness.trace.load import parse_arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.finish import Finished
     from harness.scenario import Scenario
@@ -171,9 +171,18 @@ def report_finished(
         show(Console(), finished.summary, finished.report)
     if finished.ended_early:
         fail(finished.ended_early, EXIT_COULD_NOT_RUN)
-    broken = [row["want"] for row in finished.summary["thresholds"] if not row["holds"]]
-    if broken:
-        fail(f"broken thresholds: {', '.join(broken)}", EXIT_FINDING)
+    finding = finding_of(finished.summary)
+    if finding:
+        fail(finding, EXIT_FINDING)
+
+
+def finding_of(summary: Mapping[str, Any]) -> str | None:
+    """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``."""
+    broken = [row["want"] for row in summary["thresholds"] if not row["holds"]]
+    parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
+    if not summary["valid"]:
+        parts.append(f"the run is not valid: {'; '.join(summary['warnings'])}")
+    return "; ".join(parts) or None
 
 
 @app.command(

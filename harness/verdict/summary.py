@@ -47,17 +47,20 @@ def judge(
     ledger: Sequence[dict[str, Any]] | None,
     topology: Topology,
     accounts: Iterable[Account] = (),
+    modes: Iterable[str] = (),
 ) -> Judged:
     """Attribute every attempt and hold the verdicts against the ledger; None where the upstream shows none.
 
     `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
+    Modes come in the order of `modes`, any others after them by their first attempt.
     """
     verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
-    modes = sorted({attempt.mode for attempt in attempts}, key=[a.mode for a in attempts].index)
+    met = dict.fromkeys(attempt.mode for attempt in attempts)
+    in_order = dict.fromkeys([*(mode for mode in modes if mode in met), *met])
     figures = {
         **_account(attempts, verdicts, ledger),
-        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in modes},
+        "by_mode": {mode: _mode(mode, attempts, verdicts, ledger) for mode in in_order},
         "retries": audit_retries(attempts, verdicts).figures(),
         "agreement": {
             "checked": agreement.checked,
@@ -114,7 +117,7 @@ def _account(
         tries[-1].first_byte_s - _due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
     )
     sums = counts(attempts, verdicts)
-    books = _charges(attempts, len(took)) if ledger is None else _ledger(ledger, len(requests))
+    books = _charges(attempts) if ledger is None else _ledger(ledger, len(requests))
     return {
         **sums,
         "delivered_share": len(took) / len(requests) if requests else None,
@@ -223,9 +226,10 @@ def _ledger(rows: Iterable[dict[str, Any]], requests: int) -> dict[str, Any]:
     return totals.figures(requests)
 
 
-def _charges(attempts: Iterable[Attempt], delivered: int) -> dict[str, Any]:
-    """The books where there is no ledger."""
-    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), delivered)
+def _charges(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """The books where there is no ledger: as there, what was delivered counts images, not requests."""
+    images = sum(attempt.outcome is Outcome.DELIVERED for attempt in attempts)
+    return charged(sum(attempt.charged_usd or 0 for attempt in attempts), images)
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:

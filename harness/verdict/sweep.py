@@ -46,19 +46,23 @@ def wilson(hits: int, of: int) -> tuple[float, float] | None:
 class Level:
     """What came of so many at once, each place resting `gap_s` after a request.
 
-    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait; `billed_usd` None:
-    the ledger was not read. Throughput rests on the requests after the first of each place, which all come at once:
-    `came` of them brought an image, and `taken_s` is how long they took their places, rests included.
+    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. `billed_usd` is for
+    `images`, of which one request may ask for several; None: the ledger was not read. Of the `planned` requests an
+    interrupted sweep asks some, or none; 0 where nobody said how many. Throughput rests on the requests after the
+    first of each place, which all come at once: `came` of them brought an image, and `taken_s` is how long they
+    took their places, rests included.
     """
 
     concurrency: int
     gap_s: float
     stages: int = 0
+    planned: int = 0
     requests: int = 0
     seen: int = 0
     refused: int = 0
     no_money: int = 0
     censored: int = 0
+    images: int = 0
     came: int = 0
     taken_s: float = 0.0
     took_s: list[float] = field(default_factory=list)
@@ -75,6 +79,16 @@ class Level:
         """Images a minute while all places are taken, so that neither its beginning nor its running out counts."""
         return 60 * self.concurrency * self.came / self.taken_s if self.taken_s else None
 
+    @property
+    def whole(self) -> bool:
+        """Whether every request that was planned was asked and ended by itself."""
+        return self.requests >= self.planned and not self.censored
+
+    @property
+    def ended(self) -> int:
+        """Requests that ended by themselves."""
+        return self.requests - self.censored
+
     def keeps(self, tolerate: float) -> bool:
         """Whether no more than this share was refused."""
         return self.share_429 is not None and self.share_429 <= tolerate
@@ -83,10 +97,11 @@ class Level:
         """For ``summary.json``."""
         interval = wilson(self.refused, self.seen)
         delivered = len(self.took_s)
-        usd = None if self.billed_usd is None or not delivered else self.billed_usd / delivered
+        usd = None if self.billed_usd is None or not self.images else self.billed_usd / self.images
         return {
             "concurrency": self.concurrency,
             "gap_s": self.gap_s,
+            "planned": self.planned or self.requests,
             "requests": self.requests,
             "refused": self.refused,
             "censored": self.censored,
@@ -117,6 +132,7 @@ def levels_of(
         at_once = stage.at_once or 1
         level = levels.setdefault((at_once, stage.gap_s), Level(at_once, stage.gap_s))
         level.stages += 1
+        level.planned += stage.requests
         requests = [
             sorted(tries, key=lambda attempt: attempt.number) for tries in of_label[stage.name].values()
         ]
@@ -131,6 +147,7 @@ def levels_of(
 def _count(level: Level, tries: Sequence[Attempt], *, in_stride: bool) -> None:
     first, last = tries[0], tries[-1]
     level.requests += 1
+    level.images += sum(attempt.outcome is Outcome.DELIVERED for attempt in tries)
     level.censored += last.outcome is Outcome.CENSORED
     level.seen += first.outcome is not Outcome.CENSORED
     level.refused += first.status == 429
@@ -175,9 +192,14 @@ def _kept(levels: Iterable[Level], tolerate: float) -> list[list[Level]]:
 def plateau_of(levels: Iterable[Level]) -> int | None:
     """The lowest level from which throughput stops growing: half as many again at once, not a fifth more images.
 
-    None where it grows to the end, or where no level is wide enough to tell.
+    None where it grows to the end, or where no level is wide enough to tell. A level that was interrupted or never
+    asked tells nothing of throughput.
     """
-    rates = {level.concurrency: level.delivered_per_min or 0.0 for level in levels if not level.gap_s}
+    rates = {
+        level.concurrency: level.delivered_per_min
+        for level in levels
+        if not level.gap_s and level.whole and level.delivered_per_min is not None
+    }
     for concurrency in sorted(rates):
         above = [other for other in rates if other > concurrency]
         wide_enough = any(other >= _WIDER * concurrency for other in above)
@@ -233,10 +255,14 @@ def to_confirm(levels: Sequence[Level], tolerate: float) -> tuple[tuple[int, flo
 def sweep_figures(
     levels: Sequence[Level], tolerate: float, verdicts: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
-    """The whole answer; `verdicts` are the run's rows of cuts, commonest first."""
-    knee, plateau = knee_of(levels, tolerate), plateau_of(levels)
+    """The whole answer; `verdicts` are the run's rows of cuts, commonest first.
+
+    A level of which no request was seen to its end is shown, and nothing is concluded from it.
+    """
+    seen = [level for level in levels if level.seen]
+    knee, plateau = knee_of(seen, tolerate), plateau_of(seen)
     at_most = min(knee, plateau or knee) if knee else None
-    chosen = _chosen(levels, tolerate, at_most)
+    chosen = _chosen(seen, tolerate, at_most)
     first_gap_s = min((level.gap_s for level in levels), default=0.0)
     return {
         "levels": [level.figures() for level in levels if level.gap_s == first_gap_s],
@@ -249,7 +275,10 @@ def sweep_figures(
             "gap_s": chosen.gap_s if chosen else None,
         },
         "rule": rule(tolerate),
-        "says": list(_sentences(levels, chosen, knee, plateau, verdicts)),
+        "says": [
+            *_sentences(seen, chosen, _chosen(seen, tolerate, knee), plateau, verdicts),
+            *_interrupted(levels),
+        ],
     }
 
 
@@ -271,8 +300,8 @@ def rule(tolerate: float) -> str:
     """How the knee is found, in a sentence."""
     some = f"no more than {tolerate * 100:g} %" if tolerate else "none"
     return (
-        f"The knee is the highest level at which, and at every level below which, {some} of the requests met a "
-        "429; a gap counts where it was tried."
+        f"The knee is the highest level asked at which, and at every level asked below it, {some} of the requests "
+        "met a 429; a gap counts where it was tried."
     )
 
 
@@ -285,39 +314,54 @@ def _chosen(levels: Sequence[Level], tolerate: float, at_most: int | None) -> Le
 
 
 def _sentences(
-    levels: Sequence[Level],
+    seen: Sequence[Level],
     chosen: Level | None,
-    knee: int | None,
+    at_knee: Level | None,
     plateau: int | None,
     verdicts: Sequence[Mapping[str, Any]],
 ) -> Iterable[str]:
-    if not any(level.took_s for level in levels):
-        yield from _nothing_came(levels, verdicts)
+    """What the levels that were seen say; below the knee is chosen where throughput stops growing before it."""
+    if not seen:
         return
-    if chosen is None:
-        yield _not_even_one(levels[0])
+    if not any(level.took_s for level in seen):
+        yield from _nothing_came(seen, verdicts)
+        return
+    if chosen is None or at_knee is None:
+        yield _not_even_one(seen[0])
         return
     yield _set(chosen)
-    beyond = [level for level in levels if level.concurrency > (knee or 0)]
+    beyond = [level for level in seen if level.concurrency > at_knee.concurrency]
     if beyond:
         alike = next((level for level in beyond if level.gap_s == chosen.gap_s), beyond[0])
         yield f"Beyond it, {_at(alike)}, {_refused(alike)}."
-    else:
+    elif all(level.whole for level in seen):
+        with_it = f"With a gap of {format_duration(at_knee.gap_s)}, no" if at_knee.gap_s else "No"
         yield (
-            f"No limit was seen up to {levels[-1].concurrency} at once: the knee may lie further up, "
-            "so sweep on with a higher --max."
+            f"{with_it} limit was seen up to {at_knee.concurrency} at once: the knee may lie further up, so ask "
+            "higher levels (--max, --levels)."
         )
-    without = [level for level in levels if level.concurrency == chosen.concurrency and not level.gap_s]
+    without = [level for level in seen if level.concurrency == chosen.concurrency and not level.gap_s]
     if chosen.gap_s and without:
         yield f"The gap is needed: without it, {_refused(without[0])}."
-    elif any(level.gap_s for level in levels):
+    elif any(level.gap_s for level in seen) and not at_knee.gap_s:
         yield "A gap as long as the Retry-After carried no level further."
     if plateau is not None:
-        rate = next(level.delivered_per_min or 0.0 for level in levels if level.concurrency == plateau)
+        rate = next(level.delivered_per_min or 0.0 for level in seen if level.concurrency == plateau)
         yield f"From {plateau} at once on, more at once bring hardly more images a minute than {rate:.1f}."
-    cut = _cuts(levels, verdicts)
+    cut = _cuts(seen, verdicts)
     if cut:
         yield cut
+
+
+def _interrupted(levels: Sequence[Level]) -> Iterable[str]:
+    """That the sweep ended before its levels did, and what is missing; nothing of one that came to its end."""
+    part = [level for level in levels if not level.whole]
+    if not part:
+        return
+    missing = ", ".join(f"{_at(level)} {level.ended} of {level.planned or level.requests}" for level in part)
+    yield (
+        f"The sweep was interrupted, so nothing here is confirmed: of the requests planned, these ended: {missing}."
+    )
 
 
 def _set(chosen: Level) -> str:
@@ -348,8 +392,10 @@ def _nothing_came(levels: Sequence[Level], verdicts: Sequence[Mapping[str, Any]]
             f"No image came at any level. {_cutter(verdicts[0])}: the chain decides here, not the quota. Make it "
             "right first (`whocut check`), then sweep again."
         )
-    else:
+    elif refused:
         yield f"No image came at any level: {refused} of {seen} requests met a 429. No concurrency helps this key."
+    else:
+        yield f"No image came at any level, and none of {seen} requests met a 429: it is not the concurrency."
 
 
 def _cuts(levels: Sequence[Level], verdicts: Sequence[Mapping[str, Any]]) -> str | None:

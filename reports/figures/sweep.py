@@ -165,11 +165,14 @@ def caption(found: Mapping[str, Any]) -> str:
     censored = sum(level["censored"] for level in levels)
     fewest, most = (f(level["requests"] for level in levels) for f in (min, max))
     each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    missing = (
-        f"{plural(censored, 'request')} the run’s end stopped are in no time and no rate."
+    unasked = sum(level["planned"] for level in levels) - requests
+    gone = (
+        [f"{plural(censored, 'request')} the run’s end stopped are in no time and no rate."]
         if censored
-        else "None is missing."
+        else []
     )
+    gone += [f"{plural(unasked, 'request')} of those planned were never asked."] if unasked else []
+    missing = " ".join(gone) or "None is missing."
     return (
         f"One point is one level, {each} requests each; {plural(requests, 'request')} in all. A request counts as "
         "refused when its first attempt met a 429; the band is Wilson’s 95 % interval. Images a minute are "

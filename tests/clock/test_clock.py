@@ -74,7 +74,12 @@ def test_sleeping_takes_the_real_part() -> None:
 
 @pytest.mark.parametrize(
     ("written", "spec"),
-    [("real", ClockSpec()), ("scaled:100", ClockSpec(100)), ("scaled:0.5", ClockSpec(0.5))],
+    [
+        ("real", ClockSpec()),
+        ("scaled:100", ClockSpec(100)),
+        ("scaled:0.5", ClockSpec(0.5)),
+        ("scaled:10000", ClockSpec(10_000)),
+    ],
 )
 def test_a_clock_is_written_as_it_is_read(written: str, spec: ClockSpec) -> None:
     """Reading and writing are inverse."""
@@ -89,6 +94,13 @@ def test_a_clock_is_written_as_it_is_read(written: str, spec: ClockSpec) -> None
 def test_what_is_no_clock_is_refused(written: str) -> None:
     """The message says what to write."""
     with pytest.raises(BadInput, match="scaled:100"):
+        parse_clock(written)
+
+
+@pytest.mark.parametrize("written", ["scaled:1e9", "scaled:10001", "scaled:inf"])
+def test_a_clock_too_fast_to_measure_anything_is_refused(written: str) -> None:
+    """A billion seconds a second is no run: one sentence, with the most that goes."""
+    with pytest.raises(BadInput, match=f"'{written}' is faster than timers can follow; .* scaled:10000"):
         parse_clock(written)
 
 

@@ -100,6 +100,38 @@ def test_the_verdict_comes_first(article_page: str) -> None:
     assert "NGINX cut 33 of 34 attempts by idle (proxy_read_timeout, 60 s). 1 was delivered." in text
 
 
+def test_modes_of_one_load_are_one_sentence_first(tmp_path: Path) -> None:
+    """A mixed day whose first kind nobody cut: the page opens with the run; each kind has its line."""
+    made = MadeRun()
+    made.request("draft", delivered())
+    for _ in range(2):
+        made.request("final", nginx_cut())
+    stage = {
+        "name": "mix",
+        "mix": {"draft": 0.5, "final": 0.5},
+        "requests": 3,
+        "at_once": None,
+        "arrivals": None,
+    }
+
+    text = Reader(page_of(made, tmp_path, load={"stages": [stage]})).text
+
+    whole = (
+        "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
+        "2 generations ran on for nobody"
+    )
+    assert text.index(whole) < text.index("draft Nobody cut: the only attempt was delivered.")
+    assert "final NGINX cut 2 of 2 attempts" in text
+
+
+def test_modes_one_after_another_open_with_the_first_by_its_name(article_page: str) -> None:
+    """They are different questions, and the sentence says which one it answers."""
+    text = Reader(article_page).text
+
+    assert "Mode plain: NGINX cut 36 of 36 attempts" in text
+    assert "plain the sentence above" in text
+
+
 def test_the_page_holds_its_parts(article_page: str) -> None:
     """One h1, then sections in the order of questions."""
     headings = Reader(article_page).headings

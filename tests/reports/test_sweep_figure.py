@@ -58,7 +58,7 @@ def test_the_words_for_who_cannot_see_it_name_every_level() -> None:
     assert "5 at once with a gap of 2 s: 10 % met a 429" in alt
     assert "30 requests each; 180 requests in all" in caption
     assert "None is missing." in caption
-    assert "The knee is the highest level at which" in caption
+    assert "The knee is the highest level asked at which" in caption
 
 
 def test_a_sweep_without_an_image_draws_no_mark() -> None:

@@ -37,8 +37,8 @@ def test_scenario_runs_by_plain_locust_and_is_judged(name: str, tmp_path: Path) 
 
     done = locust(tmp_path, path, "--users", "2", "--requests", "2", "--mode", mode, "--clock", "scaled:300")
 
-    assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert done.returncode == (not summary["valid"]), done.stderr  # a machine that stalls says so
     assert summary["scenario"] == name
     assert (summary["requests"], summary["censored"]) == (2, 0)
     assert list(summary["by_mode"]) == [mode]
@@ -90,8 +90,9 @@ def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
 
     done = locust(tmp_path, mine, "--requests", "2", "--mode", "mine", "--clock", "scaled:300")
 
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["scenario"] == "my_question"
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert done.returncode == (not summary["valid"]), done.stderr
+    assert summary["scenario"] == "my_question"
 
 
 def test_plain_locust_goes_to_an_endpoint_with_a_budget_only(tmp_path: Path) -> None:

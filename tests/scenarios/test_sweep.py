@@ -24,7 +24,7 @@ pytestmark = pytest.mark.sockets
 
 
 def sweep(folder: Path, *options: str, code: int = 0) -> dict[str, Any]:
-    """The summary of one sweep."""
+    """The summary of one sweep; a machine that stalls makes it invalid, and it says so by exit code 1."""
     done = subprocess.run(
         [sys.executable, "-m", "harness", "sweep", *options, "--out", "run", "--json"],
         cwd=folder,
@@ -33,9 +33,9 @@ def sweep(folder: Path, *options: str, code: int = 0) -> dict[str, Any]:
         timeout=170,
         check=False,
     )
-    assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     summary: dict[str, Any] = json.loads(done.stdout) if code < 2 else {"stderr": done.stderr}
+    assert done.returncode == (code or not summary.get("valid", True)), done.stderr
     return summary
 
 

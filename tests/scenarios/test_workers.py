@@ -58,8 +58,8 @@ def test_records_of_all_workers_merge_into_one_run(tmp_path: Path) -> None:
 
     out, error = running.communicate(timeout=120)
 
-    assert running.returncode == 0, error
     summary = json.loads(out)
+    assert running.returncode == (not summary["valid"]), error  # a machine that stalls says so
     attempts = RunDir.open(tmp_path / "run").attempts()
     assert (summary["requests"], summary["attempts"]) == (18, 9 * 3 + 9)
     assert summary["agreement"] == {"checked": 36, "disagree": []}

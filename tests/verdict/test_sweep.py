@@ -246,6 +246,66 @@ def test_what_a_layer_cut_beside_the_429s_is_said() -> None:
     assert found["says"][-1].startswith("10 requests brought neither an image nor a 429: NGINX cut")
 
 
+def test_an_interrupted_sweep_concludes_nothing_from_levels_never_asked() -> None:
+    """Ctrl-C in level 1 of four: no 429 of nobody, no plateau, no "no limit seen"; it says what is missing."""
+    first = level(1, seen=2, planned=3)
+    never = [level(concurrency, seen=0, planned=3 * concurrency) for concurrency in (2, 3, 4)]
+
+    found = sweep_figures([first, *never], ONE_PERCENT)
+
+    said = " ".join(found["says"])
+    assert found["plateau"] is None
+    assert "0 of 0" not in said
+    assert "No limit was seen" not in said
+    assert "at 1 at once 2 of 3, at 2 at once 0 of 6" in found["says"][-1]
+    assert "nothing here is confirmed" in found["says"][-1]
+
+
+def test_a_level_cut_short_has_no_throughput_to_compare() -> None:
+    """The last level was stopped after two of thirty requests: that few came of it says nothing of a plateau."""
+    levels = [level(1, rate=1.0), level(2, seen=2, rate=0.5, planned=30)]
+
+    assert plateau_of(levels) is None
+
+
+def test_an_interrupted_sweep_that_saw_nothing_says_only_that() -> None:
+    """No request ended: neither "no image came" nor "no concurrency helps"."""
+    found = sweep_figures([level(1, seen=0, planned=3)], ONE_PERCENT)
+
+    assert len(found["says"]) == 1
+    assert "nothing here is confirmed" in found["says"][0]
+
+
+def test_no_limit_is_claimed_only_for_the_gap_with_which_none_was_seen() -> None:
+    """Three at once broke without a gap and kept with it: the two sentences must not contradict each other."""
+    levels = [level(1, stages=2), level(3, 1, seen=6), level(3, gap_s=2.0)]
+
+    said = " ".join(sweep_figures(levels, ONE_PERCENT)["says"])
+
+    assert "With a gap of 2 s, no limit was seen up to 3 at once" in said
+    assert "without it, 1 of 6 requests met a 429" in said
+    assert "No limit was seen" not in said
+
+
+def test_a_gap_that_carried_further_is_not_said_to_be_useless() -> None:
+    """All levels were asked with a gap that was told: whether it carries further was not tried."""
+    said = " ".join(sweep_figures([level(1, gap_s=2.0), level(3, gap_s=2.0)], ONE_PERCENT)["says"])
+
+    assert "carried no level further" not in said
+
+
+def test_nothing_came_and_no_429_was_met_does_not_blame_the_key() -> None:
+    """Every request was rejected for another reason: the answer does not speak of concurrency helping."""
+    found = sweep_figures([level(1, took_s=[], came=0)], ONE_PERCENT)
+
+    assert "none of 40 requests met a 429: it is not the concurrency" in found["says"][0]
+
+
+def test_the_rule_speaks_of_levels_that_were_asked() -> None:
+    """A bisection asks one and four only, and claims nothing of two and three."""
+    assert "at every level asked below it" in sweep_figures([level(1), level(4)], ONE_PERCENT)["rule"]
+
+
 def test_thresholds_are_set_on_what_is_recommended() -> None:
     """Not on the levels that break on purpose; and where nothing is recommended nothing holds."""
     chosen = recommended(sweep_figures(ARTICLE, ONE_PERCENT))
@@ -283,6 +343,26 @@ def measured(*attempts: Attempt, gap_s: float = 0.0) -> Level:
     stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=len(attempts), at_once=2, gap_s=gap_s)
     (one,) = levels_of([stage], attempts)
     return one
+
+
+def test_a_request_that_asks_twice_brings_two_images_for_its_bill() -> None:
+    """What an image costs is by images, as in a run's own account; the level still counts requests."""
+    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=1, at_once=2)
+    tries = [attempt("a"), attempt("a", 2, started_s=80.0)]
+
+    (one,) = levels_of([stage], tries, {stage.name: {"ledger": {"billed_usd": 0.4}}})
+
+    assert one.figures()["delivered"] == 1
+    assert one.figures()["usd_per_delivered"] == pytest.approx(0.2)
+
+
+def test_a_level_of_which_some_was_never_asked_is_not_whole() -> None:
+    """What was planned is in the stage, what was asked is in the attempts."""
+    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=3, at_once=2)
+
+    (one,) = levels_of([stage], [attempt("a"), attempt("b")])
+
+    assert (one.planned, one.requests, one.whole) == (3, 2, False)
 
 
 def test_a_request_has_one_vote_however_often_its_client_retried() -> None:

@@ -1,0 +1,89 @@
+"""A run in figures: the order of its modes, and what is counted by requests and what by images."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from harness.finish import judge_run
+from harness.show import print_summary
+from harness.trace.load import Load, Stage
+from harness.verdict.summary import judge
+from tests.reports.made_run import MadeRun, delivered, nginx_cut
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_modes_come_as_the_run_lists_them_and_others_after_them(tmp_path: Path) -> None:
+    """Open arrivals let any kind come first; a mode that nobody asked for in time has no row."""
+    made = MadeRun()
+    for mode in ("stray", "risky", "final"):
+        made.request(mode, delivered())
+    stage = Stage(name="mix", mix={"final": 0.5, "draft": 0.3, "risky": 0.2}, requests=3)
+    load = Load(
+        base_url="",
+        stages=(stage,),
+        users=1,
+        seed=7,
+        partial_images=0,
+        upstream_control=None,
+    )
+    run = made.write(tmp_path / "run", load=load.to_plain(), clock={"scale": 100.0})
+
+    by_mode = judge_run(run, made.topology).figures["by_mode"]
+
+    assert list(by_mode) == ["final", "risky", "stray"]
+
+
+def test_modes_of_a_run_without_a_plan_come_by_their_first_attempt(tmp_path: Path) -> None:
+    """What was kept up for any client was told no modes."""
+    made = MadeRun()
+    for mode in ("b", "a", "b"):
+        made.request(mode, delivered())
+    run = made.write(tmp_path / "run", clock={"scale": 100.0})
+
+    assert list(judge_run(run, made.topology).figures["by_mode"]) == ["b", "a"]
+
+
+def said_of(made: MadeRun) -> str:
+    """What the terminal shows of it."""
+    console = Console(file=io.StringIO(), width=200)
+    summary = made.judged().figures | {
+        "generator": {"worst_stall_s": None},
+        "warnings": (),
+        "run_dir": "runs/x",
+    }
+    print_summary(console, summary, None)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_more_images_than_requests_are_explained() -> None:
+    """One order asked for two images: the lines count attempts, the table requests, and it says so."""
+    made = MadeRun()
+    made.request("plain", delivered(), delivered())
+
+    assert "Images: 2; requests delivered: 1. A request is one order" in said_of(made)
+
+
+def test_one_image_a_request_needs_no_explanation() -> None:
+    """A retry after a cut is no second image."""
+    made = MadeRun()
+    made.request("plain", nginx_cut(), delivered())
+
+    assert "requests delivered:" not in said_of(made)
+
+
+def test_without_a_ledger_an_image_costs_what_it_costs_with_one() -> None:
+    """Two images of one request at $0.20 each are not one at $0.40."""
+    made = MadeRun()
+    made.request("plain", delivered(), delivered())
+    for attempt in made.attempts:
+        attempt.charged_usd = 0.2
+
+    books = judge(made.attempts, made.spans, None, made.topology).figures["ledger"]
+
+    assert books["usd_per_delivered"] == 0.2
