@@ -130,6 +130,7 @@ def _modes(modes: dict[str, Any]) -> Table:
     for mode, figures in modes.items():
         ledger = figures["ledger"]
         per = ledger["usd_per_delivered"]
+        least = "≥ " if ledger["unsettled"] else ""  # what had not ended has no price yet
         table.add_row(
             mode,
             str(figures["requests"]),
@@ -138,7 +139,7 @@ def _modes(modes: dict[str, Any]) -> Table:
             f"{figures['share_429'] or 0:.0%}",
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
-            f"${ledger['billed_usd']:.2f}",
-            "–" if per is None else f"${per:.2f}",
+            f"{least}${ledger['billed_usd']:.2f}",
+            "–" if per is None else f"{least}${per:.2f}",
         )
     return table
