@@ -70,9 +70,10 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
         say(f"{mode}:")
         for row in figures["verdicts"]:
             say(f"{row['attempts']:>6} of {figures['attempts']} attempts: {_verdict(row)}")
-        for outcome in ("delivered", "censored"):
-            if outcome in figures["attempt_outcomes"]:
-                say(f"{figures['attempt_outcomes'][outcome]:>6} of {figures['attempts']} attempts: {outcome}")
+        delivered = figures["attempt_outcomes"].get("delivered", 0)
+        for count, how in ((delivered, "delivered"), (figures["never_ended"], "still under way at the end")):
+            if count:
+                say(f"{count:>6} of {figures['attempts']} attempts: {how}")
         for code, count in figures["rejected_as"].items():
             say(f"{count:>6} of {figures['attempts']} attempts: rejected by the API ({code})")
         if figures["unattributed"]:

@@ -59,7 +59,7 @@ def headline(figures: Mapping[str, Any], orphans: Orphans) -> str:
 
 def _who_cut(figures: Mapping[str, Any]) -> str:
     attempts, outcomes = int(figures["attempts"]), figures["attempt_outcomes"]
-    delivered, censored = int(outcomes.get("delivered", 0)), int(outcomes.get("censored", 0))
+    delivered, censored = int(outcomes.get("delivered", 0)), int(figures["never_ended"])
     if not attempts:
         return "No attempt was made."
     if delivered == attempts:

@@ -257,6 +257,11 @@ def test_bad_chain_file_is_one_sentence_and_exit_2(tmp_path: Path, text: str, sa
         (["why", "nowhere"], "there is no run directory nowhere"),
         (["run", "--users", "0"], "--users"),
         (["run", "--requests", "many"], "--requests"),
+        (["run", "--requests", "9223372036854775808"], "--requests"),
+        (["run", "--seed", "-1"], "--seed"),
+        (["sweep", "--seed", "9223372036854775808"], "--seed"),
+        (["up", "--seed", "9223372036854775808"], "--seed"),
+        (["check", "article", "--seed", "-1"], "--seed"),
     ],
 )
 def test_bad_argument_is_named_and_exits_2(tmp_path: Path, arguments: list[str], says: str) -> None:
