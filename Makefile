@@ -23,7 +23,7 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 
 test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 2 --dist loadgroup
+	@$(BIN)/coverage run -m pytest -n 3 --dist loadgroup
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total > .coverage-total \
 	    && echo "coverage: $$(cat .coverage-total) %" || { $(BIN)/coverage report | tail -60; exit 1; }
 
@@ -57,6 +57,7 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 	@$(BIN)/python -m tests.benchmarks.bench_virtual
 	@$(BIN)/python -m tests.benchmarks.bench_check
 	@$(BIN)/python -m tests.benchmarks.bench_plugin
+	@$(BIN)/python -m tests.benchmarks.bench_load
 
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
 	@$(BIN)/python -m tests.policy.cards

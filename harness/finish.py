@@ -129,6 +129,7 @@ def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:
         "worst_stall_real_s": real_s,
         "cpu_s": said.get("cpu_s"),
         "peak_bytes": said.get("peak_bytes"),
+        "silent": said.get("silent", 0),
         "workers": said.get("workers", []),
     }
 
@@ -166,6 +167,9 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
             f"{generations} still running when the run ended; what {'it costs' if unsettled == 1 else 'they cost'} "
             "is not in these figures"
         )
+    silent = judged.figures["generator"]["silent"]
+    if silent:
+        yield f"for {silent} of {plan.asked} orders the scenario sent no request at all; see its ask()"
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:
         yield f"{disagree} verdicts and the ledger disagree; see agreement in {SUMMARY}"

@@ -42,11 +42,15 @@ class Child:
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
     ) -> Child:
-        """Start a Python module or script with this interpreter; its words go into `log`."""
+        """Start a Python module or script with this interpreter; its words go into `log`.
+
+        `-P`: a file of the working directory that is called like a module must not take its place.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=file if stdout is None else stdout,

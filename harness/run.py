@@ -201,7 +201,7 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
 
 
 async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
-    arguments = ["-m", "locust", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
+    arguments = ["-m", "scenarios", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
     arguments += ["--users", str(plan.users), "--spawn-rate", str(max(100, plan.users))]
     # Work in flight when the load stops is drained up to a bound, then counted as censored.
     arguments += [

@@ -122,11 +122,19 @@ def read_scenario(path: Path) -> Scenario:
     if node is None:
         return Scenario()
     try:
-        return Scenario.model_validate(ast.literal_eval(node))
+        told = Scenario.model_validate(ast.literal_eval(node))
     except ValueError as error:
         if isinstance(error, ValidationError):
             raise _first(path, node, error) from None
         raise BadFile(path, f"{_NAME} must be a literal: no names, no calls", line=node.lineno) from None
+    for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
+        for mode in named:
+            if mode not in told.modes:
+                hint = (
+                    f"there is no mode '{mode}'{nearest(mode, told.modes)}; there are {', '.join(told.modes)}"
+                )
+                raise BadFile(path, hint, line=_line(node, field), field=f"{_NAME}.{field}")
+    return told
 
 
 def _literal(tree: ast.Module) -> ast.expr | None:
@@ -138,16 +146,23 @@ def _literal(tree: ast.Module) -> ast.expr | None:
     return None
 
 
+def _line(node: ast.expr, field: object) -> int:
+    """The line on which a field of the literal stands."""
+    if isinstance(node, ast.Dict):
+        for key in node.keys:
+            if isinstance(key, ast.Constant) and key.value == field:
+                return key.lineno
+    return node.lineno
+
+
 def _first(path: Path, node: ast.expr, error: ValidationError) -> BadFile:
     first = error.errors()[0]
     field = ".".join(str(step) for step in first["loc"])
-    line = node.lineno
-    if isinstance(node, ast.Dict):
-        for key in node.keys:
-            if isinstance(key, ast.Constant) and first["loc"] and key.value == first["loc"][0]:
-                line = key.lineno
+    line = _line(node, first["loc"][0] if first["loc"] else None)
     if first["type"] == "extra_forbidden":
         known = list(Scenario.model_fields)
         hint = f"there is no such field{nearest(field, known)}; there are {', '.join(known)}"
-        return BadFile(path, hint, line=line, field=f"{_NAME}.{field}")
-    return BadFile(path, first["msg"][0].lower() + first["msg"][1:], line=line, field=f"{_NAME}.{field}")
+        return BadFile(path, hint, line=line, field=f"{_NAME}.{field}".rstrip("."))
+    return BadFile(
+        path, first["msg"][0].lower() + first["msg"][1:], line=line, field=f"{_NAME}.{field}".rstrip(".")
+    )

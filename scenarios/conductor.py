@@ -79,6 +79,7 @@ class Alone:
         return {
             "answered": self._desk.answered,
             "not_asked": self._desk.not_asked,
+            "silent": self._desk.silent,
             "kept_back": self._session.kept_back,
             **self._session.kept_up(),
         }
@@ -93,6 +94,7 @@ class _Hand:
     answered: int = 0  # answered in this one
     passed_over: int = 0  # not asked in this one
     not_asked: int = 0  # in all
+    silent: int = 0
     kept_back: str | None = None
     share: int = 0
     kept_up: dict[str, Any] = field(default_factory=dict)
@@ -214,7 +216,7 @@ class Master:
         hand.heard_s = self._session.clock.now_s()
         hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
-        hand.not_asked, hand.kept_back = word["not_asked"], word["kept_back"]
+        hand.not_asked, hand.silent, hand.kept_back = word["not_asked"], word["silent"], word["kept_back"]
         if word["stage"] == self._stage:
             hand.answered, hand.passed_over = word["answered"], word["passed_over"]
         self._heard.set()
@@ -225,6 +227,7 @@ class Master:
         return {
             "answered": sum(hand.before + hand.answered for hand in hands),
             "not_asked": sum(hand.not_asked for hand in hands),
+            "silent": sum(hand.silent for hand in hands),
             "kept_back": next((hand.kept_back for hand in hands if hand.kept_back), None),
             "worst_stall_real_s": max(
                 (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
@@ -285,6 +288,7 @@ class Worker:
                 "answered": now.answered if now else 0,
                 "passed_over": now.not_asked if now else 0,
                 "not_asked": self._desk.not_asked,
+                "silent": self._desk.silent,
                 "kept_back": session.kept_back,
                 "failed": self._desk.failed,
                 "kept_up": session.kept_up(),

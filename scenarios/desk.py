@@ -77,6 +77,7 @@ class Desk:
         self.round: Round | None = None
         self.closed = gevent.event.Event()
         self.failed: str | None = None
+        self.silent = 0  # orders for which the scenario sent nothing
         self._answered_before = self._not_asked_before = 0
         self._first = gevent.event.Event()
 
@@ -93,7 +94,8 @@ class Desk:
     def open(self) -> None:
         """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
         if self.closed.is_set():
-            self.round, self.failed, self._answered_before, self._not_asked_before = None, None, 0, 0
+            self.round, self.failed = None, None
+            self.silent = self._answered_before = self._not_asked_before = 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
     def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
@@ -101,6 +103,8 @@ class Desk:
         self._answered_before, self._not_asked_before = self.answered, self.not_asked
         before, self.round = self.round, Round(session, stage, share, began_s)
         (before.next if before else self._first).set()
+        if self.failed:
+            self.round.over.set()
         return self.round
 
     def take(self) -> tuple[Round, Order] | None:

@@ -7,7 +7,6 @@ are for watching only.
 
 from __future__ import annotations
 
-import traceback
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +47,8 @@ class ImageUser(User):
     session: Session
     _serial = 0
 
-    def on_start(self) -> None:
-        """Give this user a number and its own clients."""
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
         ImageUser._serial += 1
         self.number = ImageUser._serial
         self.clients: dict[str, openai.OpenAI] = {}
@@ -81,24 +80,24 @@ class ImageUser(User):
             if DESK.closed.is_set():
                 raise StopUser
             self._ask_and_write_down(order, asking)
-        if asking.kept_back and not asking.attempts:
+        last = asking.attempts[-1] if asking.attempts else None
+        if asking.kept_back and not last:
             round_.pass_over()
-        else:
-            last = asking.attempts[-1] if asking.attempts else None
-            round_.done(last.retry_after_s or 0.0 if last and last.status == 429 else 0.0)
+            return
+        DESK.silent += last is None
+        round_.done(last.retry_after_s or 0.0 if last and last.status == 429 else 0.0)
 
     def _ask_and_write_down(self, order: Order, asking: Asking) -> None:
         error: BaseException | None = None
         try:
             self.ask(self._client(order.mode), order)
-        except Exception as raised:  # noqa: BLE001  # told to the conductor, or written down; never lost
+        except Exception as raised:
             # The SDK lets other errors through as well: a JSON body cut short is a plain ValueError.
             error = raised
             if asking.kept_back:
                 self.session.kept_back = str(asking.kept_back)
             elif not asking.attempts:
-                DESK.fail(_mistake(raised))
-                raise StopUser from None
+                raise  # nothing went out on the wire: a mistake in the scenario, of which the desk will hear
         except BaseException as raised:
             error = raised
             raise
@@ -164,12 +163,4 @@ class ImageUser(User):
         )
 
 
-def _mistake(error: Exception) -> str:
-    """What failed before anything went out on the wire, with the scenario's line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.name == "ask"] or frames
-    place = f"{own[-1].filename}:{own[-1].lineno}"
-    return f"{place}: the scenario failed before its request went out: {type(error).__name__}: {error}"
-
-
-locust_hooks.install(ImageUser)
+HOOKS = locust_hooks.install(ImageUser)

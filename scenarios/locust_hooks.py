@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,8 @@ from locust import events
 from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from harness.clock.clock import wall_s
-from harness.errors import CouldNotRun, WhocutError
+from harness.errors import BadInput, CouldNotRun, WhocutError
+from harness.trace.rundir import GENERATOR, write_json
 from scenarios import options
 from scenarios.conductor import WORD, Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
@@ -48,6 +51,7 @@ class _Hooks:
     """What is going on in this process: one test after the other, each with its session."""
 
     def __init__(self, user: type[ImageUser]) -> None:
+        self.began = False
         self._user = user
         self._session: Session | None = None
         self._standing: Standing | None = None
@@ -89,6 +93,7 @@ class _Hooks:
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
+        self.began = True
         if isinstance(environment.runner, WorkerRunner):
             return
         DESK.open()
@@ -98,6 +103,7 @@ class _Hooks:
             # that is only ready would go back to its start form, and stay there.
             environment.runner.update_state(STATE_SPAWNING)
         try:
+            self._check(environment.user_classes)
             session = self._prepare(environment)
         except WhocutError as error:
             self._refuse(environment, error)
@@ -106,6 +112,11 @@ class _Hooks:
             run.refuse("it was stopped before it had begun")
             environment.runner.update_state(STATE_STOPPED)
             raise
+        except Exception as error:  # noqa: BLE001  # Locust would log it and wait for ever
+            self._refuse(
+                environment, CouldNotRun(f"the load could not begin: {type(error).__name__}: {error}")
+            )
+            return
         run.state, run.run_dir = State.UNDER_LOAD, session.run.path
         self._open(session)
         environment.stop_timeout = self._stop_timeout_real_s or session.clock.real_s(_DRAIN_S)
@@ -114,6 +125,33 @@ class _Hooks:
             Master(session, runner) if isinstance(runner, MasterRunner) else Alone(session, DESK)
         )
         gevent.spawn(self._conduct, environment, self._conductor)
+
+    def _check(self, classes: list[type]) -> None:
+        """Whether this is a scenario of ours: one user class, and it says what it asks.
+
+        Raises:
+            BadInput: it is not; names the file.
+        """
+        ours = [found for found in classes if issubclass(found, self._user)]
+        place = options.file_of((ours or classes)[0])
+        names = ", ".join(found.__name__ for found in classes)
+        if len(ours) != 1 or len(classes) != 1:
+            raise BadInput(
+                f"{place}: a scenario has one user class, made from scenarios.image_user.ImageUser; this one has "
+                f"{names}"
+            )
+        if ours[0].ask is self._user.ask:
+            raise BadInput(
+                f"{place}: {names} has no ask(self, client, order), which says what one order means"
+            )
+
+    def user_error(self, exception: Exception, tb: Any, **_: object) -> None:
+        """Something was raised in a user and nobody took it: a mistake in the scenario, with its place."""
+        file = options.file_of(self._scenario or self._user)
+        lines = [frame.lineno for frame in traceback.extract_tb(tb) if frame.filename == file]
+        place = f"{file}:{lines[-1]}" if lines else file
+        what = f"{type(exception).__name__}: {exception}".rstrip(": ")
+        DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
 
     def _prepare(self, environment: Any) -> Session:
         path = os.environ.get(RUN_VARIABLE)
@@ -126,6 +164,7 @@ class _Hooks:
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
+        options.account_begun(self._consent, parsed)
         return Session.here(self._standing.run_dir)
 
     def _open(self, session: Session) -> None:
@@ -137,9 +176,7 @@ class _Hooks:
         try:
             conductor.conduct()
         except WhocutError as error:
-            if self._session is not None:
-                self._session.close({"refused": str(error)})
-            self._refuse(environment, error, say=self._standing is None)  # else the child will say it
+            self._refuse(environment, error)
             return
         if conductor is not self._conductor or DESK.closed.is_set():
             return  # somebody has stopped it
@@ -166,7 +203,8 @@ class _Hooks:
         if self._session is None or self._conductor is None:
             return
         if not self._session.closed:
-            self._session.close(self._conductor.facts())
+            with suppress(FileNotFoundError):  # somebody has removed the run directory: the child will say so
+                self._session.close(self._conductor.facts())
         self._conductor = None
         if self._standing is not None and self._run is not None:
             standing, self._standing = self._standing, None
@@ -200,9 +238,17 @@ class _Hooks:
         else:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _refuse(self, environment: Any, error: WhocutError, *, say: bool = True) -> None:
-        """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it."""
-        if say:
+    def _refuse(self, environment: Any, error: WhocutError) -> None:
+        """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it.
+
+        Where there is a run directory, whoever stands around the load reads the sentence in it, and says it.
+        """
+        path = os.environ.get(RUN_VARIABLE) or (self._standing and self._standing.run_dir)
+        if path:
+            write_json(Path(path) / GENERATOR, {"refused": str(error)})
+            if self._session is not None:
+                self._session.closed = True
+        else:
             sys.stderr.write(f"whocut: {error}\n")
         DESK.close()
         environment.process_exit_code = error.exit_code
@@ -219,8 +265,8 @@ def _watch_the_hub(session: Session) -> None:
         session.stalled(wall_s() - before - _STALL_EVERY_S)
 
 
-def install(user: type[ImageUser]) -> None:
-    """Listen to Locust's events on behalf of all users of this class."""
+def install(user: type[ImageUser]) -> _Hooks:
+    """Listen to Locust's events on behalf of all users of this class; what has come of it so far."""
     hooks = _Hooks(user)
     listeners: list[tuple[Any, Any]] = [  # Locust's hooks carry no types
         (events.init_command_line_parser, hooks.options),
@@ -229,6 +275,8 @@ def install(user: type[ImageUser]) -> None:
         (events.test_stopping, hooks.test_stopping),
         (events.test_stop, hooks.test_stop),
         (events.quitting, hooks.quitting),
+        (events.user_error, hooks.user_error),
     ]
     for event, listener in listeners:
         event.add_listener(listener)
+    return hooks

@@ -105,11 +105,22 @@ def hold_to(consent: dict[str, Any], parsed: Any) -> None:
     """
     now = consent_in(parsed)
     changed = [flag for flag in {**consent, **now} if consent.get(flag) != now.get(flag)]
+    # Locust keeps what a form has said: the next start must not be refused for it as well.
+    parsed.host = consent.get("--host")
+    for option in OPTIONS:
+        if option.spends:
+            setattr(parsed, option.dest, consent.get(option.flag))
     if changed:
         raise BadInput(
             f"{changed[0]} is not taken from Locust's page: which real endpoint is asked, and what it may cost, is "
             "said on the command line that starts Locust"
         )
+
+
+def account_begun(consent: dict[str, Any], parsed: Any) -> None:
+    """The user's word that an account may begin holds for one start."""
+    consent.pop("--new-account", None)
+    parsed.whocut_new_account = False
 
 
 def file_of(scenario: type[User]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _SAYS = "whocut: "
+_COMPLAINTS = (_SAYS, "Error: ")  # ours, and those of the library that reads the flags
 
 
 class Standing:
@@ -31,7 +32,17 @@ class Standing:
     def __init__(self, scenario: str, arguments: Sequence[str], *, live: bool = False) -> None:
         self.last_words = ""
         self._child = subprocess.Popen(  # noqa: S603  # our own command line
-            [sys.executable, "-m", "harness", "run", scenario, "--stand", *(["--live"] * live), *arguments],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "harness",
+                "run",
+                scenario,
+                "--stand",
+                *(["--live"] * live),
+                *arguments,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -55,8 +66,9 @@ class Standing:
         assert self._child.stderr is not None
         for line in self._child.stderr:
             words = line.decode(errors="replace")
-            if words.startswith(_SAYS):
-                self.last_words = words.removeprefix(_SAYS).strip()
+            said = next((words.removeprefix(how) for how in _COMPLAINTS if words.startswith(how)), None)
+            if said is not None:
+                self.last_words = said.strip()
             else:
                 sys.stderr.write(words)
                 sys.stderr.flush()
@@ -77,6 +89,8 @@ class Standing:
         sys.stdout.flush()
         code = self._child.wait()
         self._hearing.join()
+        if code and not self.run_dir.is_dir():
+            self.last_words = f"the run directory {self.run_dir} has gone, and what was recorded with it"
         if code < 0:
             self.last_words = f"what stood around the load was ended by signal {-code}; see {self.run_dir}"
             code = CouldNotRun.exit_code

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from harness.scenario import read_scenario, shipped_scenarios
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.sockets
 
@@ -149,3 +147,63 @@ def test_locust_s_host_is_an_endpoint_and_needs_consent(tmp_path: Path) -> None:
 
     assert done.returncode == 2, done.stderr
     assert "--budget-usd" in done.stderr
+
+
+NO_SCENARIOS = {
+    "no class": ("x = 1", r"mine\.py: Locust found no scenario in it"),
+    "not importable": (
+        "\nimport nothing_of_that_name",
+        r"mine\.py:2: it cannot be imported: ModuleNotFoundError",
+    ),
+    "somebody else's user": (
+        "from locust import HttpUser, task\nclass A(HttpUser):\n    @task\n    def t(self): pass",
+        r"mine\.py: a scenario has one user class, .* this one has A",
+    ),
+    "no ask": (
+        "from scenarios.image_user import ImageUser\nclass A(ImageUser): pass",
+        r"mine\.py: A has no ask\(self, client, order\)",
+    ),
+    "on_start fails": (
+        """from scenarios.image_user import ImageUser
+class A(ImageUser):
+    def ask(self, *_): pass
+    def on_start(self): raise ValueError('boom')""",
+        r"mine\.py:4: the scenario failed before its request went out: ValueError: boom",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_SCENARIOS)
+def test_file_that_is_no_scenario_is_refused_and_nothing_hangs(tmp_path: Path, name: str) -> None:
+    """Exit 2, one sentence with the file; and files called like modules beside it take nobody's place."""
+    text, says = NO_SCENARIOS[name]
+    (tmp_path / "mine.py").write_text(text)
+    (tmp_path / "http.py").write_text("raise RuntimeError")
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "__init__.py").write_text("")
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("whocut"), "run", "mine.py", "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert re.search(says, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_scenario_that_sends_nothing_says_so(tmp_path: Path) -> None:
+    """Orders without a request are no success: the run is marked invalid, with their number."""
+    (tmp_path / "mine.py").write_text(
+        "from scenarios.image_user import ImageUser\nclass A(ImageUser):\n    def ask(self, *_): pass"
+    )
+
+    locust(tmp_path, tmp_path / "mine.py", "--requests", "3", "--mode", "plain")
+
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["valid"] is False
+    assert summary["warnings"] == ["for 3 of 3 orders the scenario sent no request at all; see its ask()"]
