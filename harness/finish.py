@@ -162,6 +162,13 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
             f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
             f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
+    unsettled = judged.figures["ledger"]["unsettled"]
+    if unsettled:
+        generations = "1 generation was" if unsettled == 1 else f"{unsettled} generations were"
+        yield (
+            f"{generations} still running when the run ended; what {'it costs' if unsettled == 1 else 'they cost'} "
+            "is not in these figures"
+        )
     silent = judged.figures["generator"]["silent"]
     if silent:
         yield f"for {silent} of {plan.asked} orders the scenario sent no request at all; see its ask()"

@@ -14,8 +14,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
@@ -28,7 +26,8 @@ from harness.trace.export import FileExporter
 from harness.trace.load import Load as LoadOrders
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
-from harness.trace.rundir import LEDGER, SPANS, UPSTREAM, RunDir, SpanWriter, write_json
+from harness.trace.rundir import SPANS, RunDir, SpanWriter
+from harness.upstream import start_upstream
 from harness.watching import DRAIN_S, Books, ForeignLoad, Load, Progress, Watch
 
 if TYPE_CHECKING:
@@ -102,9 +101,9 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     upstream, control = None, None
     behind: Target | tuple[str, int]
     if plan.to is None:
-        upstream, port = await start_upstream(plan, clock, run_dir)
+        upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
-        behind, control = ("127.0.0.1", port), f"http://127.0.0.1:{port}/_mock"
+        behind, control = ("127.0.0.1", upstream.port), f"http://127.0.0.1:{upstream.port}/_mock"
     else:
         await plan.to.knock()
         behind = plan.to
@@ -159,8 +158,9 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
 
 
 async def _until_over(standing: Standing, load: Load) -> None:
-    standing.ended_early = await standing.watch.load(load)
-    await standing.watch.drain(standing.clock)
+    cut_short = await standing.watch.load(load)
+    drained_not = await standing.watch.drain(standing.clock)
+    standing.ended_early = cut_short or drained_not
     if standing.plan.to is not None and standing.plan.otlp_port is not None:
         await asyncio.sleep(_LAST_SPANS_REAL_S)
 
@@ -198,33 +198,6 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()
-
-
-async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir) -> tuple[Child, int]:
-    """The mock upstream as a process of its own, and its port.
-
-    Raises:
-        ChildDied: it ended before it was ready; says its last words.
-    """
-    arguments = ["-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
-    arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
-    arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
-    arguments += ["--ledger", str(run_dir.path / LEDGER)]
-    settings = dict(plan.upstream)
-    if plan.topology.upstream.heartbeat_s is not None:
-        settings["stream"] = {"heartbeat_s": plan.topology.upstream.heartbeat_s, **settings.get("stream", {})}
-    if settings:
-        config = run_dir.path / UPSTREAM
-        write_json(config, settings)  # JSON is YAML
-        arguments += ["--config", str(config)]
-    log = run_dir.path / "logs" / "upstream.log"
-    child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)
-    line = await child.line()
-    try:
-        return child, int(orjson.loads(line)["port"])
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        await child.stop()
-        raise child.died() from None
 
 
 async def _start_load(plan: Plan, run_dir: RunDir) -> Child:

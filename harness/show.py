@@ -70,9 +70,10 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
         say(f"{mode}:")
         for row in figures["verdicts"]:
             say(f"{row['attempts']:>6} of {figures['attempts']} attempts: {_verdict(row)}")
-        for outcome in ("delivered", "censored"):
-            if outcome in figures["attempt_outcomes"]:
-                say(f"{figures['attempt_outcomes'][outcome]:>6} of {figures['attempts']} attempts: {outcome}")
+        delivered = figures["attempt_outcomes"].get("delivered", 0)
+        for count, how in ((delivered, "delivered"), (figures["never_ended"], "still under way at the end")):
+            if count:
+                say(f"{count:>6} of {figures['attempts']} attempts: {how}")
         for code, count in figures["rejected_as"].items():
             say(f"{count:>6} of {figures['attempts']} attempts: rejected by the API ({code})")
         if figures["unattributed"]:
@@ -137,6 +138,7 @@ def _modes(modes: dict[str, Any]) -> Table:
     for mode, figures in modes.items():
         ledger = figures["ledger"]
         per = ledger["usd_per_delivered"]
+        least = "≥ " if ledger["unsettled"] else ""  # what had not ended has no price yet
         table.add_row(
             mode,
             str(figures["requests"]),
@@ -145,7 +147,7 @@ def _modes(modes: dict[str, Any]) -> Table:
             f"{figures['share_429'] or 0:.0%}",
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
-            f"${ledger['billed_usd']:.2f}",
-            "–" if per is None else f"${per:.2f}",
+            f"{least}${ledger['billed_usd']:.2f}",
+            "–" if per is None else f"{least}${per:.2f}",
         )
     return table

@@ -18,10 +18,11 @@ from harness.contract.tap import Tap
 from harness.finish import finish
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
-from harness.run import on_signals, start_upstream
+from harness.run import on_signals
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
+from harness.upstream import start_upstream
 from harness.watching import Books, Progress, under_way
 
 if TYPE_CHECKING:
@@ -56,11 +57,11 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         if plan.otlp_port is not None:
             receiver = await receive_into(run_dir, port=plan.otlp_port)
             stack.push_async_callback(receiver.close)
-        upstream, port = await start_upstream(plan, clock, run_dir)
+        upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
         chain = await start_chain(
             plan.topology,
-            upstream=("127.0.0.1", port),
+            upstream=("127.0.0.1", upstream.port),
             clock=clock,
             sink=spans,
             real_logs=run_dir.path / LOGS,
@@ -76,12 +77,12 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         stack.callback(_write_down, run_dir, spans, tap.seen)
         stack.push_async_callback(tap.close)
         ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
-        while not stopped.is_set() and upstream.returncode is None and chain.look() is None:
+        while not stopped.is_set() and upstream.look() is None and chain.look() is None:
             books.read()
             await asyncio.sleep(_LOOK_EVERY_REAL_S)
-        fallen = chain.look()
-        if upstream.returncode is not None:
-            died = f"{upstream.died()}; what was recorded stands in {run_dir.path}"
+        fallen = chain.look() or upstream.look()
+        if upstream.fallen is not None:
+            books.upstream_fell = upstream.fallen.why
     if fallen is not None:
         attempts = run_dir.attempts()
         died = (

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.path.chain import RunningChain
     from harness.path.fallen import Fallen
-    from harness.processes import Child
     from harness.trace.records import Attempt, SpanSink
 
 # Longest wait, in model seconds, for generations that run on after the last caller has gone: longer than any
 # generation of the article's profiles (p95 280 s), so that the ledger is whole in all but the rarest run.
 DRAIN_S = 600.0
 _POLL_REAL_S = 0.1
+_STOPPED = "stopped by a signal"
 
 
 @dataclass(slots=True)
@@ -58,6 +58,13 @@ class Load(Protocol):
 
     def died(self) -> ChildDied:
         """The error for an end that came before all was answered."""
+
+
+class Upstream(Protocol):
+    """The model's side, where it is a process of ours."""
+
+    def look(self) -> Fallen | None:
+        """How it ended by itself, or None while it serves."""
 
 
 class ForeignLoad:
@@ -97,7 +104,7 @@ class Watch:
     """Looks at everything ten times a second until it is over, however it ends."""
 
     run_dir: RunDir
-    upstream: Child | None  # None: it is none of ours
+    upstream: Upstream | None  # None: it is none of ours
     chain: RunningChain
     books: Books
     progress: Progress
@@ -115,16 +122,15 @@ class Watch:
             BadInput: the load refused what was asked of it.
         """
         self.progress.stage = "under load"
-        while load.returncode is None and self._stands() and not self.interrupted.is_set():
+        while load.returncode is None and self.fallen() is None and not self.interrupted.is_set():
             await self._look()
-        fallen = self.chain.look()
-        parts = (part for part in (self.upstream, load) if part is not None)
-        died = next((part.died() for part in parts if part.returncode is not None), None)
+        died = load.died() if load.returncode is not None else None
         if load.returncode is None:
             self.progress.stage = "stopping"
             self.show(self.progress)
             await load.stop()
         self.books.read()
+        fallen = self.fallen()
         generator = self.run_dir.generator() or {}
         if "refused" in generator:
             raise BadInput(generator["refused"])
@@ -136,31 +142,46 @@ class Watch:
             )
         if answered == self.progress.asked and fallen is None:
             return None
-        begun = f"{self.progress.requests} of {self.progress.asked} requests had begun"
-        how_far = begun if answered is None else f"{answered} of {self.progress.asked} requests were answered"
+        how_far = f"{self.progress.requests} of {self.progress.asked} requests had begun"
+        if answered is not None:
+            how_far = f"{answered} of {self.progress.asked} orders were answered"
         lost = [_lost(worker, loss) for worker in generator.get("workers", ()) for loss in worker["lost"]]
         why = "; ".join(lost) or str(died)
         if fallen is not None:
             why = fallen.sentence
             how_far += f", {under_way(self.run_dir.attempts(), fallen)} were under way"
         if self.interrupted.is_set():
-            why = "stopped by a signal"
+            why = _STOPPED
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
-    async def drain(self, clock: Clock) -> None:
-        """Until every generation is settled, or it has been long enough."""
+    async def drain(self, clock: Clock) -> str | None:
+        """Until every generation is settled, or it has been long enough; why it ended before, or None."""
         if self.upstream is None:
-            return
+            return None
         self.progress.stage = "waiting for generations nobody waits for"
         until_s = clock.now_s() + DRAIN_S
-        while clock.now_s() < until_s and self.upstream.returncode is None and not self.interrupted.is_set():
+        while clock.now_s() < until_s:
             await self._look()
             if self.progress.settled >= self.progress.started:
-                return
+                return None
+            fallen = self.fallen()
+            if fallen is None and not self.interrupted.is_set():
+                continue
+            return (
+                f"{fallen.sentence if fallen else _STOPPED}; the load was over, "
+                f"{_generations(self.progress.started - self.progress.settled)} still running, and what was "
+                f"recorded stands in {self.run_dir.path}"
+            )
+        return None  # what still runs is counted, and warned of, where the run is judged
 
-    def _stands(self) -> bool:
-        """Whether there is still something to put load on."""
-        return (self.upstream is None or self.upstream.returncode is None) and self.chain.look() is None
+    def fallen(self) -> Fallen | None:
+        """The first that has fallen, of all that the load stands on; the books know of the upstream's end."""
+        upstream = self.upstream.look() if self.upstream is not None else None
+        if upstream is not None:
+            self.books.upstream_fell = upstream.why
+        return min(
+            (one for one in (self.chain.look(), upstream) if one), key=lambda one: one.at_s, default=None
+        )
 
     async def _look(self) -> None:
         self.books.read()
@@ -180,6 +201,10 @@ def under_way(attempts: Iterable[Attempt], fallen: Fallen) -> int:
     )
 
 
+def _generations(count: int) -> str:
+    return "1 generation was" if count == 1 else f"{count} generations were"
+
+
 def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:
     return (
         f"worker {worker['worker']} was last heard of at {loss['last_heard_s']:g} s, with "
@@ -197,6 +222,7 @@ class Books:
         self._ledger = Follower(run_dir.path / LEDGER)
         self._requests: set[str] = set()
         self._open: dict[str, dict[str, Any]] = {}
+        self.upstream_fell: str | None = None  # why, if it did: what it was at work on then ended by that
 
     def read(self) -> None:
         """Take in what is new."""
@@ -220,4 +246,4 @@ class Books:
         """Write down what the upstream never settled: it was killed with work in its hands."""
         self.read()
         for row in self._open.values():
-            self._spans(generation_span(row))
+            self._spans(generation_span({**row, "fault": row.get("fault") or self.upstream_fell}))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.durations import format_duration
+from harness.verdict.ledger_totals import is_unsettled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,17 +19,23 @@ _READABLE = 36
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Generations that ran on for nobody, and their bill."""
+    """Generations that ran on for nobody, and the bill of those that ended; `unsettled` had not, and have none."""
 
     generations: int
     usd: float
+    unsettled: int = 0
 
     @property
     def sentence(self) -> str:
         """Empty where there were none."""
         if not self.generations:
             return ""
-        return f"{plural(self.generations, 'generation')} ran on for nobody and cost {dollars(self.usd)}."
+        ran_on = f"{plural(self.generations, 'generation')} ran on for nobody"
+        if self.unsettled == self.generations:
+            return f"{ran_on} and still did when the run ended; what that costs is not known."
+        cost = f"{ran_on} and cost {dollars(self.usd)}"
+        rest = f", without the {self.unsettled} that still did when the run ended" if self.unsettled else ""
+        return f"{cost}{rest}."
 
 
 def orphans_by_mode(ledger: Iterable[Mapping[str, Any]], attempts: Iterable[Attempt]) -> dict[str, Orphans]:
@@ -41,7 +48,7 @@ def orphans_by_mode(ledger: Iterable[Mapping[str, Any]], attempts: Iterable[Atte
             continue
         known = found.get(mode, Orphans(0, 0.0))
         usd = float(row.get("billed_usd") or 0) if row.get("billed") else 0.0
-        found[mode] = Orphans(known.generations + 1, known.usd + usd)
+        found[mode] = Orphans(known.generations + 1, known.usd + usd, known.unsettled + is_unsettled(row))
     return found
 
 
@@ -58,7 +65,7 @@ def headline(figures: Mapping[str, Any], orphans: Orphans) -> str:
 
 def _who_cut(figures: Mapping[str, Any]) -> str:
     attempts, outcomes = int(figures["attempts"]), figures["attempt_outcomes"]
-    delivered, censored = int(outcomes.get("delivered", 0)), int(outcomes.get("censored", 0))
+    delivered, censored = int(outcomes.get("delivered", 0)), int(figures["never_ended"])
     if not attempts:
         return "No attempt was made."
     if delivered == attempts:

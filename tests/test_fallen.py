@@ -94,7 +94,7 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     assert running.returncode == 3
     assert re.search(
         rf"whocut: {name} died [\d.]+ model seconds into the run: its process was ended by signal 9 \(SIGKILL\); "
-        r"\d+ of 500 requests were answered, 5 were under way, and what was recorded stands in run",
+        r"\d+ of 500 orders were answered, 5 were under way, and what was recorded stands in run",
         complaints,
     ), complaints
     assert "Traceback" not in complaints
@@ -152,7 +152,7 @@ def test_hop_whose_code_fails_ends_the_run_and_is_named(tmp_path: Path) -> None:
     assert running.returncode == 3, complaints
     assert re.search(
         r"whocut: [a-z-]+ died [\d.]+ model seconds into the run: a fault of whocut's own, "
-        r"RuntimeError: planted by a test; \d+ of 500 requests were answered",
+        r"RuntimeError: planted by a test; \d+ of 500 orders were answered",
         complaints,
     ), complaints
     assert [row["attempts"] for row in summary["verdicts"] if row["timer"] is None] == [1]

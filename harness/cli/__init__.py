@@ -11,22 +11,31 @@ import sys
 import typer
 
 from harness.cli import doing, judging, reading, sweeping
-from harness.cli.app import EXIT_COULD_NOT_RUN, app
+from harness.cli.app import app
 from harness.errors import WhocutError
 
 __all__ = ["app", "doing", "judging", "main", "reading", "sweeping"]
 
 
+# What typer makes of a KeyboardInterrupt, without a word; no command of ours ends so.
+_INTERRUPTED = 130
+
+
 def main() -> None:
-    """Run the command line; every mistake ends in one sentence and its exit code."""
+    """Run the command line; every mistake ends in one sentence and its exit code.
+
+    Raises:
+        KeyboardInterrupt: it was stopped before anything stood that could end in good order.
+    """
     try:
         app(standalone_mode=True)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
     except WhocutError as error:
         typer.echo(f"whocut: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("whocut: stopped", err=True)
-        sys.exit(EXIT_COULD_NOT_RUN)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
         sys.exit(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import orjson
@@ -20,12 +21,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+# Beyond 64 bits no record can hold them, and more requests than this no run directory.
+HIGHEST_SEED = 2**63 - 1
+MOST_REQUESTS = 1_000_000
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 
 @app.callback()
 def _all_commands() -> None:
     """Which layer cut the request? Load, traces and verdicts for slow AI image calls."""
+
+
+def directory_of(out: Path | None, name: str, *, force: bool) -> Path:
+    """Where a run goes: as told, or beside earlier ones of its name; only `force` takes the place of one."""
+    from harness.trace.rundir import free_directory  # noqa: PLC0415  # keeps --help quick
+
+    default = Path("runs") / name
+    return out or (default if force else free_directory(default))
 
 
 def print_json(value: dict[str, Any]) -> None:

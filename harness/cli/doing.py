@@ -12,7 +12,17 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
-from harness.cli.app import EXIT_COULD_NOT_RUN, EXIT_FINDING, JsonFlag, app, fail, print_json
+from harness.cli.app import (
+    EXIT_COULD_NOT_RUN,
+    EXIT_FINDING,
+    HIGHEST_SEED,
+    MOST_REQUESTS,
+    JsonFlag,
+    app,
+    directory_of,
+    fail,
+    print_json,
+)
 from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.clock import parse_clock
 from harness.errors import BadInput, nearest
@@ -43,17 +53,21 @@ def run(
         int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
     ] = None,
     requests: Annotated[
-        int | None, typer.Option(min=1, help="How many images are asked for, in each mode.")
+        int | None,
+        typer.Option(min=1, max=MOST_REQUESTS, help="How many images are asked for, in each mode."),
     ] = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed asks the same and takes the same time.")] = 7,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=HIGHEST_SEED, help="The same seed asks the same and takes the same time."),
+    ] = 7,
     out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/SCENARIO-CHAIN.")
+        Path | None, typer.Option(help="The run directory to make. Default: runs/SCENARIO-CHAIN, numbered.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where the chain listens; 0 is any free port.")
     ] = 0,
@@ -105,7 +119,8 @@ def run(
     if arrivals is not None:
         open_or_closed = parse_arrivals(arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
-    directory = out or Path("runs") / f"{path.stem}-{'to' if to and not chain else topology.name}"
+    name = f"{path.stem}-{'to' if to and not chain else topology.name}"
+    directory = directory_of(out, name, force=force and not stand)
     plan = Plan(
         scenario=path,
         topology=topology,
@@ -114,8 +129,7 @@ def run(
         stages=told.stages(modes, requests or told.requests, open_or_closed),
         seed=seed,
         out=free_directory(directory) if stand else directory,
-        # Records that were paid for are not replaced unasked.
-        replace=(force or (out is None and to is None)) and not stand,
+        replace=force and not stand,
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,
@@ -207,11 +221,13 @@ def up(
         int | None,
         typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed and requests take the same time.")] = 7,
+    seed: Annotated[
+        int, typer.Option(min=0, max=HIGHEST_SEED, help="The same seed and requests take the same time.")
+    ] = 7,
     out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/up-CHAIN.")
+        Path | None, typer.Option(help="The run directory to make. Default: runs/up-CHAIN, numbered.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
@@ -232,8 +248,8 @@ def up(
         users=1,
         stages=(),
         seed=seed,
-        out=out or Path("runs") / f"up-{topology.name}",
-        replace=force or out is None,
+        out=directory_of(out, f"up-{topology.name}", force=force),
+        replace=force,
         port=port,
         otlp_port=otlp,
         command=tuple(sys.argv[1:]),
@@ -257,8 +273,10 @@ def tap(
     position: Annotated[
         int, typer.Option(min=1, help="How many layers it stands behind the client; 1 is right behind it.")
     ] = 1,
-    out: Annotated[Path | None, typer.Option(help="The run directory to make. Default: runs/NAME.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The run directory to make. Default: runs/NAME, numbered.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
     ca: Annotated[
         Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
     ] = None,
@@ -280,8 +298,8 @@ def tap(
         host=host,
         port=port,
         to=Target.parse(to, trust=ca),
-        out=out or Path("runs") / name,
-        replace=force or out is None,
+        out=directory_of(out, name, force=force),
+        replace=force,
         command=tuple(sys.argv[1:]),
     )
 

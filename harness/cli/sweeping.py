@@ -11,7 +11,7 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
-from harness.cli.app import JsonFlag, app
+from harness.cli.app import HIGHEST_SEED, MOST_REQUESTS, JsonFlag, app, directory_of
 from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.cli.doing import pick_modes, report_finished
 from harness.clock import parse_clock
@@ -39,6 +39,7 @@ def sweep(
         int | None,
         typer.Option(
             min=1,
+            max=MOST_REQUESTS,
             help="How many images are asked for, at each level. Default: the scenario's, or three a place.",
         ),
     ] = None,
@@ -52,11 +53,15 @@ def sweep(
         str | None,
         typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed asks the same and takes the same time.")] = 7,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=HIGHEST_SEED, help="The same seed asks the same and takes the same time."),
+    ] = 7,
     out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/sweep-SCENARIO-CHAIN.")
+        Path | None,
+        typer.Option(help="The run directory to make. Default: runs/sweep-SCENARIO-CHAIN, numbered."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is in --out.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
     want: Annotated[
         list[str] | None,
         typer.Option(help="A threshold on what is recommended, like 'max_in_flight>=3'; exit code 1."),
@@ -104,8 +109,10 @@ def sweep(
         users=max(chosen),
         stages=told_to.stages(sorted({*chosen})),
         seed=seed,
-        out=out or Path("runs") / f"sweep-{path.stem}-{'to' if to and not chain else topology.name}",
-        replace=force or (out is None and to is None),  # records that were paid for are not replaced unasked
+        out=directory_of(
+            out, f"sweep-{path.stem}-{'to' if to and not chain else topology.name}", force=force
+        ),
+        replace=force,
         partial_images=told.partial_images,
         upstream=told.upstream,
         upstream_in=told.upstream_in,

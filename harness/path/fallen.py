@@ -6,6 +6,7 @@ That is never a cut: it is told to whoever runs the chain, and written down so t
 from __future__ import annotations
 
 import errno
+import signal
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
@@ -24,18 +25,19 @@ _OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOME
 class Fallen:
     """Which layer, when (model seconds), and why, as half a sentence.
 
-    It may have fallen up to `noticed_within_s` before it was noticed.
+    It may have fallen up to `noticed_within_s` before it was noticed. `title` is its name for people, if another.
     """
 
     layer: str
     at_s: float
     why: str
     noticed_within_s: float = 0.0
+    title: str = ""
 
     @property
     def sentence(self) -> str:
         """For whoever ran it."""
-        return f"{self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
+        return f"{self.title or self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
 
     def span(self) -> Span:
         """For whoever judges it."""
@@ -51,6 +53,13 @@ class Fallen:
             attributes={names.GONE: self.why},
             error=self.why,
         )
+
+
+def ended_how(code: int) -> str:
+    """A process's end, as the end of a sentence that it begins."""
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
 
 
 def is_ours(error: OSError) -> bool:

@@ -22,15 +22,18 @@ so that lines never mix, and a run killed at any instant can be read up to its l
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
-from dataclasses import dataclass, fields
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
-from harness.errors import BadFile, BadInput
+from harness.errors import BadFile, BadInput, CouldNotRun
 from harness.trace import otlp
 from harness.trace.records import Attempt, Outcome, Span
 
@@ -107,12 +110,32 @@ class SpanWriter:
         self._file.close()
 
 
+class _Hold:
+    """A directory held for one run, as long as this object lives; a killed process lets go as well."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CouldNotRun(
+                f"--out: another run is being written into {path} right now; name a new directory"
+            ) from None
+        except OSError:
+            pass  # a file system without locks: then nobody can tell
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # it could not be opened
+            os.close(self._fd)
+
+
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """One run's directory and its manifest."""
+    """One run's directory and its manifest; whoever made it holds it, and no second run can."""
 
     path: Path
     manifest: dict[str, Any]
+    _hold: _Hold | None = field(default=None, repr=False, compare=False)
 
     @property
     def epoch_unix_s(self) -> float:
@@ -125,6 +148,7 @@ class RunDir:
 
         Raises:
             BadInput: it holds a run already (unless `replace`), or files that are not a run's.
+            CouldNotRun: another run is being written into it.
         """
         present = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
         if path.exists() and not path.is_dir():
@@ -132,16 +156,19 @@ class RunDir:
         if present - _OURS:
             strange = ", ".join(sorted(present - _OURS)[:3])
             raise BadInput(f"--out: {path} holds other files ({strange}); name a new directory")
-        if present and not replace:
-            raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
+        if present and MANIFEST not in present:
+            raise BadInput(f"--out: {path} holds files and no run ({min(present)}); name a new directory")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            for name in (ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, LIVE):
-                (path / name).unlink(missing_ok=True)
+            hold = _Hold(path)
+            if (path / MANIFEST).exists() and not replace:
+                raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
+            for name in _OURS - {MANIFEST}:
+                _remove(path / name)
             write_json(path / MANIFEST, manifest)
         except OSError as error:
             raise BadInput(f"--out: {path} cannot be written: {error.strerror or error}") from None
-        return cls(path, manifest)
+        return cls(path, manifest, hold)
 
     @classmethod
     def open(cls, path: Path) -> RunDir:
@@ -205,6 +232,14 @@ class RunDir:
                 raise BadFile(place, "it is not a generation: it has no field 'generation'")
             last[str(row["generation"])] = row
         return list(last.values())
+
+
+def _remove(path: Path) -> None:
+    """What the run before left here; a link goes, and not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def free_directory(path: Path) -> Path:

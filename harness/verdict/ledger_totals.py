@@ -19,6 +19,7 @@ class LedgerTotals:
     orphaned: int = 0
     orphaned_s: float = 0.0
     orphaned_usd: float = 0.0
+    unsettled: int = 0  # still running when the run, or the upstream, ended: what they cost is not known
     billed_usd: float = 0.0
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -27,6 +28,7 @@ class LedgerTotals:
             return
         usd = float(row.get("billed_usd") or 0)
         self.started += 1
+        self.unsettled += is_unsettled(row)
         self.finished += row.get("finished_s") is not None
         self.delivered += bool(row.get("delivered"))
         self.orphaned_s += float(row.get("orphaned_s") or 0)
@@ -45,11 +47,17 @@ class LedgerTotals:
             "delivered": self.delivered,
             "orphaned": self.orphaned,
             "orphaned_s": round(self.orphaned_s, 3),
+            "unsettled": self.unsettled,
             "orphaned_usd": round(self.orphaned_usd, 6),
             "generations_per_request": round(self.started / requests, 4) if requests else None,
             "billed_usd": round(self.billed_usd, 6),
             "usd_per_delivered": round(self.billed_usd / self.delivered, 6) if self.delivered else None,
         }
+
+
+def is_unsettled(row: Mapping[str, Any]) -> bool:
+    """Whether a generation's last word is that it runs, or that its server was stopped before it ended."""
+    return row.get("started_s") is not None and row.get("state") in {"running", "stopped"}
 
 
 def charged(usd: float, delivered: int) -> dict[str, Any]:

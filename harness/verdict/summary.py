@@ -96,6 +96,8 @@ def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str
         "requests": len(last),
         "attempts": len(attempts),
         "censored": sum(outcome is Outcome.CENSORED for outcome in last),
+        # Of attempts: one that its caller gave up was cut, and is counted there.
+        "never_ended": sum(v.kind is Kind.NONE and v.outcome == Outcome.CENSORED for v in verdicts),
         "outcomes": dict(Counter(str(outcome) for outcome in last).most_common()),
         "attempt_outcomes": dict(Counter(str(attempt.outcome) for attempt in attempts).most_common()),
         "rejected_as": dict(

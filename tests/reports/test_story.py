@@ -80,6 +80,7 @@ def test_a_tie_names_both() -> None:
         "attempts": 1,
         "attempt_outcomes": {},
         "unattributed": 0,
+        "never_ended": 0,
         "verdicts": [
             {
                 "layer": "edge",

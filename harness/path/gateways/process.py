@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from harness.errors import ChildDied, CouldNotRun, NotInstalled
-from harness.path.fallen import Fallen
+from harness.path.fallen import Fallen, ended_how
 from harness.trace.logs.in_run import ACCESS, ERROR
 
 if TYPE_CHECKING:
@@ -107,15 +106,10 @@ class RunningGateway:
         code = await self._process.wait()
         if self._closing:
             return
-        how = (
-            f"was ended by signal {-code} ({signal.Signals(-code).name})"
-            if code < 0
-            else f"ended with exit code {code}"
-        )
         self.fallen = Fallen(
             self.layer.name,
             at_s,
-            f"its process {how}",
+            f"its process {ended_how(code)}",
             noticed_within_s=self._clock.model_s(_NOTICED_REAL_S),
         )
         if self.sink is not None:

@@ -1,0 +1,98 @@
+"""The mock upstream as a process of the run's own: told its settings, and watched for an end nobody asked for.
+
+Such an end is nobody's timer: it is written down as a span, like that of any fallen layer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import orjson
+
+from harness.path.fallen import Fallen, ended_how
+from harness.processes import Child
+from harness.trace.generations import UPSTREAM as LAYER
+from harness.trace.rundir import LEDGER, UPSTREAM, RunDir, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.clock import Clock
+    from harness.plan import Plan
+    from harness.trace.records import SpanSink
+
+# From a process's end to our knowing of it: its sockets close before its parent is told.
+_NOTICED_REAL_S = 0.1
+_GREETING = "mock upstream: serving on"
+
+
+class RunningUpstream:
+    """A mock upstream that serves on `port`; `fallen` once it has ended by itself."""
+
+    def __init__(self, child: Child, port: int, clock: Clock, sink: SpanSink) -> None:
+        self.port = port
+        self.fallen: Fallen | None = None
+        self._child = child
+        self._clock = clock
+        self._sink = sink
+        self._stopping = False
+        self._ended = asyncio.get_running_loop().create_task(self._await_end())
+
+    def look(self) -> Fallen | None:
+        """How it ended by itself, or None while it serves."""
+        return self.fallen
+
+    async def stop(self) -> None:
+        """Ask it to end, wait, insist."""
+        self._stopping = True
+        await self._child.stop()
+        await self._ended
+
+    async def _await_end(self) -> None:
+        code = await self._child.wait()
+        if self._stopping:
+            return
+        self.fallen = Fallen(
+            LAYER,
+            self._clock.now_s(),
+            f"its process {ended_how(code)}{'' if code < 0 else last_words(self._child.log)}",
+            noticed_within_s=self._clock.model_s(_NOTICED_REAL_S),
+            title="the mock upstream",
+        )
+        self._sink(self.fallen.span())
+
+
+def last_words(log: Path) -> str:
+    """What a process said at its end, for the end of a sentence; its greeting is not that."""
+    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+    said = lines[-1].strip() if lines else ""
+    return f", saying '{said}'" if said and not said.startswith(_GREETING) else ""
+
+
+async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSink) -> RunningUpstream:
+    """Start it, and wait until it takes requests.
+
+    Raises:
+        ChildDied: it ended before it was ready; says its last words.
+    """
+    arguments = ["-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
+    arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
+    arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
+    arguments += ["--ledger", str(run_dir.path / LEDGER)]
+    settings = dict(plan.upstream)
+    if plan.topology.upstream.heartbeat_s is not None:
+        settings["stream"] = {"heartbeat_s": plan.topology.upstream.heartbeat_s, **settings.get("stream", {})}
+    if settings:
+        config = run_dir.path / UPSTREAM
+        write_json(config, settings)  # JSON is YAML
+        arguments += ["--config", str(config)]
+    log = run_dir.path / "logs" / "upstream.log"
+    child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)
+    line = await child.line()
+    try:
+        port = int(orjson.loads(line)["port"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        await child.stop()
+        raise child.died() from None
+    return RunningUpstream(child, port, clock, sink)

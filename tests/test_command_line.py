@@ -1,0 +1,59 @@
+"""The command line before anything runs: stopped early, and where it puts a run that was given no place."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn
+
+import pytest
+
+from harness.__main__ import main
+from harness.cli.app import directory_of
+from harness.trace.rundir import RunDir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Importing(ModuleType):
+    """A module in whose import somebody presses Ctrl-C."""
+
+    @property
+    def main(self) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def _stopped(_: str) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("during", ["imports", "a command"])
+def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
+    during: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback, and not typer's silent 130."""
+    monkeypatch.setattr(sys, "argv", ["whocut", "run"])
+    if during == "imports":
+        monkeypatch.setitem(sys.modules, "harness.cli", _Importing("harness.cli"))
+    else:
+        monkeypatch.setattr("harness.scenario.find_scenario", _stopped)
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 3
+    assert capsys.readouterr().err == "whocut: stopped by a signal before anything had begun to run\n"
+
+
+def test_run_without_a_place_stands_beside_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has the plain name; no second one takes it unasked."""
+    monkeypatch.chdir(tmp_path)
+    first = RunDir.create(directory_of(None, "x", force=False), {"epoch_unix_s": 0.0})
+
+    assert str(first.path) == "runs/x"
+    assert str(directory_of(None, "x", force=False)) == "runs/x-2"
+    assert str(directory_of(None, "x", force=True)) == "runs/x"
+    assert directory_of(tmp_path, "x", force=False) == tmp_path

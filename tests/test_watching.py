@@ -1,0 +1,137 @@
+"""The end of a run, however it comes: named while there is load, named while the last generations run on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from harness.clock import Clock
+from harness.clock.virtual import run_virtual
+from harness.errors import ChildDied
+from harness.path.fallen import Fallen
+from harness.trace.records import Attempt
+from harness.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
+from harness.watching import DRAIN_S, Books, Progress, Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.path.chain import RunningChain
+    from harness.trace.records import Span
+
+KILLED = Fallen("upstream", 42.0, "its process was killed", title="the mock upstream")
+
+
+@dataclass
+class Stands:
+    """A chain, or an upstream, that stands until it has fallen."""
+
+    fallen: Fallen | None = None
+
+    def look(self) -> Fallen | None:
+        """What is to be seen of it."""
+        return self.fallen
+
+
+class Done:
+    """A load that has done its work."""
+
+    returncode = 0
+
+    async def stop(self) -> None:
+        """It has ended."""
+
+    def died(self) -> ChildDied:
+        """Never asked for."""
+        return ChildDied("it ended")
+
+
+@dataclass
+class Scene:
+    """Two orders answered, one generation that nobody waits for, still running."""
+
+    run_dir: RunDir
+    upstream: Stands = field(default_factory=Stands)
+    spans: list[Span] = field(default_factory=list)
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        progress = Progress(asked=2)
+        self.books = Books(self.run_dir, progress, self.spans.append)
+        chain = cast("RunningChain", Stands())
+        self.watch = Watch(
+            self.run_dir, self.upstream, chain, self.books, progress, lambda _: None, self.interrupted
+        )
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    """A run whose load is over, and whose last generation is not."""
+    run = RunDir.create(tmp_path / "run", {"epoch_unix_s": 1.8e9})
+    write_json(run.path / GENERATOR, {"answered": 2})
+    with LineFile(run.path / ATTEMPTS) as file:
+        file.write_json(
+            Attempt(
+                request="r-1", number=1, mode="plain", trace_id="1" * 32, span_id="1" * 16, user=1,
+                started_s=1.0, ended_s=50.0,
+            )
+        )  # fmt: skip
+    with LineFile(run.path / LEDGER) as file:
+        file.write_json({"generation": "g1", "state": "running", "accepted_s": 1.0, "started_s": 1.0})
+    return Scene(run)
+
+
+def test_upstream_that_falls_under_load_is_named_although_every_order_was_answered(scene: Scene) -> None:
+    """An answer of 'refused' is an answer: the run measured nothing from then on."""
+    scene.upstream.fallen = KILLED
+
+    said = run_virtual(scene.watch.load(Done()))
+
+    assert said is not None
+    assert said.startswith("the mock upstream died 42.0 model seconds into the run: its process was killed; ")
+    assert "2 of 2 orders were answered, 1 were under way" in said
+
+
+def test_generation_in_the_hands_of_a_fallen_upstream_ended_by_that(scene: Scene) -> None:
+    """Not by a reset that nobody can explain."""
+    scene.upstream.fallen = KILLED
+    run_virtual(scene.watch.load(Done()))
+
+    scene.books.close()
+
+    assert [span.attributes["whocut.fault"] for span in scene.spans] == ["its process was killed"]
+
+
+def test_upstream_that_falls_in_the_drain_is_named(scene: Scene) -> None:
+    """What the orphans cost will never be known."""
+    scene.upstream.fallen = KILLED
+
+    said = run_virtual(_drained(scene))[0] or ""
+
+    assert said.startswith("the mock upstream died 42.0 model seconds into the run")
+    assert "1 generation was still running" in said
+
+
+def test_signal_in_the_drain_is_said(scene: Scene) -> None:
+    """It is an end before the end like any other."""
+    scene.interrupted.set()
+
+    said = run_virtual(_drained(scene))[0] or ""
+
+    assert said.startswith("stopped by a signal; the load was over, 1 generation was still running")
+
+
+def test_drain_ends_in_good_order_when_it_has_been_long_enough(scene: Scene) -> None:
+    """The run is whole but for what still runs; the judgement warns of that."""
+    said, took_s = run_virtual(_drained(scene))
+
+    assert said is None
+    assert took_s == pytest.approx(DRAIN_S, abs=1)
+
+
+async def _drained(scene: Scene) -> tuple[str | None, float]:
+    clock = Clock(reader=asyncio.get_running_loop().time)
+    return await scene.watch.drain(clock), clock.now_s()
