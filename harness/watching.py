@@ -149,7 +149,8 @@ class Watch:
         why = "; ".join(lost) or str(died)
         if fallen is not None:
             why = fallen.sentence
-            how_far += f", {under_way(self.run_dir.attempts(), fallen)} were under way"
+            lost_with_it = under_way(self.run_dir.attempts(), fallen)
+            how_far += f", {lost_with_it} {'was' if lost_with_it == 1 else 'were'} under way"
         if self.interrupted.is_set():
             why = _STOPPED
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"

@@ -47,6 +47,7 @@ OPTIONS = (
     _Option(
         "--want", "WANT[,WANT]", "Thresholds like delivered>=0.99; exit code 1 when one breaks.", many=True
     ),
+    _Option("--port", "N", "Where the chain listens; default: any free port."),
     _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN."),
     _Option("--to", "URL", "A real endpoint instead of the mock. It costs money.", spends=True),
     _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account.", spends=True),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.clock.clock import pause, wall_s
 from harness.trace.otlp import encode_line
 from harness.trace.records import Span, SpanKind
 from harness.trace.rundir import RunDir
@@ -54,6 +55,11 @@ def test_stranger_s_request_is_judged_and_its_spans_are_taken(tmp_path: Path) ->
         )
         with urllib.request.urlopen(export) as answer:
             taken = answer.status
+        until_s = (
+            wall_s() + 30
+        )  # the generation behind the cut runs on; stopped before, its cost is not known
+        while b'"settled"' not in (tmp_path / "run" / "ledger.jsonl").read_bytes() and wall_s() < until_s:
+            pause(0.05)
         serving.send_signal(signal.SIGINT)
         words, complaints = serving.communicate(timeout=60)
 

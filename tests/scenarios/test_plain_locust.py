@@ -207,4 +207,4 @@ def test_scenario_that_sends_nothing_says_so(tmp_path: Path) -> None:
 
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["valid"] is False
-    assert summary["warnings"] == ["for 3 of 3 orders the scenario sent no request at all; see its ask()"]
+    assert "for 3 of 3 orders the scenario sent no request at all; see its ask()" in summary["warnings"]
