@@ -5,6 +5,7 @@ Python 3.x is the one of this environment. 1.x and 2.x run when `python -m tests
 kept.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -113,19 +114,14 @@ def node_seen(base_url: str) -> Seen:
     if node is None or npm is None:
         needed("Node with npm", "apt-get install nodejs npm")
     place = kept() / "node"
-    if not (place / "node_modules" / "openai").exists():
-        place.mkdir(parents=True, exist_ok=True)
-        command = [
-            str(npm),
-            "install",
-            "--no-save",
-            "--no-audit",
-            "--no-fund",
-            "--prefix",
-            str(place),
-            NODE_SDK,
-        ]
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
+    place.mkdir(parents=True, exist_ok=True)
+    flags = ["--no-save", "--no-audit", "--no-fund", "--prefix", str(place)]
+    with (place / "lock").open("w") as lock:  # two npm in one folder break each other
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "node_modules" / "openai").exists():
+            subprocess.run(
+                [str(npm), "install", *flags, NODE_SDK], check=True, capture_output=True, timeout=300
+            )
     script = shutil.copy(HERE / "talk.mjs", place)
     return run(str(node), str(script), base_url)
 
