@@ -47,19 +47,21 @@ def with_quota(folder: Path, quota: str) -> str:
 
 
 def test_the_articles_budget_is_found(tmp_path: Path) -> None:
-    """Three at once with the gap never meet a 429, five now and then, ten nearly always: three is what to set."""
+    """Three at once with the gap never meet a 429, ten more than anybody would tolerate: three is what to set.
+
+    How many more depends on how quickly this machine sends ten: a place that is asked for late may be free again.
+    """
     summary = sweep(tmp_path, "--levels", "2,3,5,10", "--requests", "20")
 
-    found = summary
-    share = {level["concurrency"]: level["share_429"] for level in found["levels"]}
-    assert found["knee"] == found["recommend"]["max_in_flight"] == 3
-    assert share[2] == 0
-    assert share[10] > 0.25
-    assert [level["share_429"] for level in found["with_gap"] if level["concurrency"] == 3] in ([0], [])
+    level = {level["concurrency"]: level for level in summary["levels"]}
+    assert summary["knee"] == summary["recommend"]["max_in_flight"] == 3
+    assert level[2]["share_429"] == 0
+    assert level[10]["ci95"][0] > summary["tolerate"]
+    assert [level["share_429"] for level in summary["with_gap"] if level["concurrency"] == 3] in ([0], [])
     assert summary["agreement"]["disagree"] == []
     assert summary["generator"]["worst_stall_real_s"] is not None
     fields = {"requests", "share_429", "ci95", "delivered_per_min", "p50_s", "p95_s", "usd_per_delivered"}
-    assert all(fields <= level.keys() for level in found["levels"])
+    assert all(fields <= level.keys() for level in summary["levels"])
     assert (tmp_path / "run" / "figures" / "sweep.svg").is_file()
 
 

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("browser")]
 PANEL = "document.querySelector('iframe#whocut').contentDocument"
 TABS = "[...document.querySelectorAll('[role=tab]')]"
 BUTTONS = "[...document.querySelectorAll('button')]"
+ANSWERED = "performance.getEntriesByType('resource')"
 THEME = f"{PANEL}.documentElement.dataset.theme"
 JUDGED = f"Number({PANEL}.querySelector('#rows .count b').textContent)"
 
@@ -49,7 +50,10 @@ def plain_locust(folder: Path, *options: str) -> Iterator[str]:
 
 
 async def opened(tab: Tab, url: str) -> None:
-    """Locust's page, as soon as it listens, with its start form."""
+    """Locust's page, as soon as it listens, with its start form, and having heard how the test stands.
+
+    An answer `ready` that was asked for before Start and comes after it sends the page back to its form, for good.
+    """
     async with asyncio.timeout(30):
         while True:
             try:
@@ -61,6 +65,7 @@ async def opened(tab: Tab, url: str) -> None:
             break
     await tab.go(url)
     await tab.until("document.querySelector('button[type=submit]')")
+    await tab.until(f"{ANSWERED}.some(answer => answer.name.endsWith('/stats/requests'))")
 
 
 async def started(tab: Tab) -> None:
