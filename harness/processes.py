@@ -25,11 +25,14 @@ _PATIENCE_REAL_S = 5.0
 
 
 class Child:
-    """One process, its name and its log file."""
+    """One process, its name and its log file; `greeting` is how the line begins that it logs at its start."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, log: Path, greeting: str | None = None
+    ) -> None:
         self.name = name
-        self.log = log
+        self._log = log
+        self._greeting = greeting
         self._process = process
 
     @classmethod
@@ -41,6 +44,7 @@ class Child:
         log: Path,
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        greeting: str | None = None,
     ) -> Child:
         """Start a Python module or script with this interpreter; its words go into `log`.
 
@@ -58,7 +62,7 @@ class Child:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
-        return cls(name, process, log)
+        return cls(name, process, log, greeting)
 
     async def line(self) -> bytes:
         """The next line of its standard output; empty when it has ended."""
@@ -92,8 +96,16 @@ class Child:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
+    def last_words(self) -> str:
+        """The last thing it said, for the end of a sentence; its greeting is not that."""
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.is_file() else []
+        said = lines[-1].strip() if lines else ""
+        return (
+            "" if not said or (self._greeting and said.startswith(self._greeting)) else f", saying '{said}'"
+        )
+
     def died(self) -> ChildDied:
         """The error for an end nobody asked for, with the last thing it said."""
-        words = self.log.read_text(errors="replace").strip().splitlines() if self.log.is_file() else []
-        said = f", saying '{words[-1].strip()}'" if words else ""
-        return ChildDied(f"the {self.name} ended by itself with exit code {self.returncode}{said}")
+        return ChildDied(
+            f"the {self.name} ended by itself with exit code {self.returncode}{self.last_words()}"
+        )

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.books import Books, Progress
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
 from harness.finish import check_wants, finish
+from harness.loads import ForeignLoad, start_load
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
 from harness.processes import Child
@@ -28,20 +29,19 @@ from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import SPANS, RunDir, SpanWriter
 from harness.upstream import start_upstream
-from harness.watching import DRAIN_S, Books, ForeignLoad, Load, Progress, Watch
+from harness.watching import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from harness.finish import Finished
+    from harness.loads import Load
     from harness.path.target import Target
     from harness.plan import Plan
     from harness.trace.load import Stage
 
 # How long the live judge may take for what it has not read yet when a run has ended.
 _LAST_LOOK_REAL_S = 20.0
-
-
 # Taps export what they saw four times a second; their last spans are on the way when the load has ended.
 _LAST_SPANS_REAL_S = 1.0
 
@@ -134,7 +134,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
 
 async def _one_load(standing: Standing) -> None:
     async with AsyncExitStack() as stack:
-        load = await _start_load(standing.plan, standing.run_dir)
+        load = await start_load(standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
 
@@ -200,42 +200,10 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
     run_dir.write_manifest()
 
 
-async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
-    arguments = ["-m", "scenarios", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
-    arguments += ["--users", str(plan.users), "--spawn-rate", str(max(100, plan.users))]
-    # Work in flight when the load stops is drained up to a bound, then counted as censored.
-    arguments += [
-        "--stop-timeout",
-        f"{max(1, round(DRAIN_S / plan.clock.scale))}",
-        "--exit-code-on-error",
-        "0",
-    ]
-    if plan.processes > 1:
-        # A port of this run's own: on Locust's default one, workers would join whichever master is there.
-        port = str(_free_port())
-        arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
-        arguments += ["--master-bind-port", port, "--master-port", port]
-    environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
-    if plan.to is not None and plan.to.trust is not None:
-        environment["SSL_CERT_FILE"] = str(plan.to.trust.absolute())
-    return await Child.start(
-        "load generator",
-        arguments,
-        log=run_dir.path / "logs" / "load.log",
-        environment=environment,
-    )
-
-
 async def _start_live_judge(run_dir: RunDir) -> Child:
     """It looks on; the run goes on without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
     return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def on_signals(stop: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.watching import Progress
+    from harness.books import Progress
 
 _LINE_EVERY_REAL_S = 2.0
 

@@ -11,6 +11,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from harness.books import Books, Progress
 from harness.clock import Clock
 from harness.clock.clock import wall_s
 from harness.contract.grouping import name_requests
@@ -23,7 +24,7 @@ from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
 from harness.upstream import start_upstream
-from harness.watching import Books, Progress, under_way
+from harness.watching import under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,6 @@ from harness.trace.generations import UPSTREAM as LAYER
 from harness.trace.rundir import LEDGER, UPSTREAM, RunDir, write_json
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.clock import Clock
     from harness.plan import Plan
     from harness.trace.records import SpanSink
@@ -56,18 +54,11 @@ class RunningUpstream:
         self.fallen = Fallen(
             LAYER,
             self._clock.now_s(),
-            f"its process {ended_how(code)}{'' if code < 0 else last_words(self._child.log)}",
+            f"its process {ended_how(code)}{'' if code < 0 else self._child.last_words()}",
             noticed_within_s=self._clock.model_s(_NOTICED_REAL_S),
             title="the mock upstream",
         )
         self._sink(self.fallen.span())
-
-
-def last_words(log: Path) -> str:
-    """What a process said at its end, for the end of a sentence; its greeting is not that."""
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    said = lines[-1].strip() if lines else ""
-    return f", saying '{said}'" if said and not said.startswith(_GREETING) else ""
 
 
 async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSink) -> RunningUpstream:
@@ -88,7 +79,9 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
         write_json(config, settings)  # JSON is YAML
         arguments += ["--config", str(config)]
     log = run_dir.path / "logs" / "upstream.log"
-    child = await Child.start("mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE)
+    child = await Child.start(
+        "mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE, greeting=_GREETING
+    )
     line = await child.line()
     try:
         port = int(orjson.loads(line)["port"])

@@ -1,63 +1,27 @@
-"""Looking at a run until it is over, however it ends: what load and upstream write is followed and counted."""
+"""Looking at a run until it is over, however it ends: which end it was, and what was lost with it."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from harness.errors import BadInput, ChildDied
-from harness.trace.follow import Follower
-from harness.trace.generations import generation_span
-from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir
+from harness.errors import BadInput
+from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from harness.books import Books, Progress
     from harness.clock import Clock
+    from harness.loads import Load
     from harness.path.chain import RunningChain
     from harness.path.fallen import Fallen
-    from harness.trace.records import Attempt, SpanSink
+    from harness.trace.records import Attempt
+    from harness.trace.rundir import RunDir
 
-# Longest wait, in model seconds, for generations that run on after the last caller has gone: longer than any
-# generation of the article's profiles (p95 280 s), so that the ledger is whole in all but the rarest run.
-DRAIN_S = 600.0
 _POLL_REAL_S = 0.1
 _STOPPED = "stopped by a signal"
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run has come; what a terminal shows of it.
-
-    `label` is the mode (or the stage) whose requests are under way, `refused` how many of them met a 429. A
-    stranger's upstream shows us no `ledger`, and so no generations.
-    """
-
-    asked: int
-    ledger: bool = True
-    stage: str = "starting"
-    label: str = ""
-    refused: int = 0
-    requests: int = 0
-    attempts: int = 0
-    started: int = 0
-    settled: int = 0
-
-
-class Load(Protocol):
-    """Whoever makes the load: a process of ours, or somebody else's."""
-
-    @property
-    def returncode(self) -> int | None:
-        """How it ended; None while it goes on."""
-
-    async def stop(self) -> None:
-        """End it."""
-
-    def died(self) -> ChildDied:
-        """The error for an end that came before all was answered."""
 
 
 class Upstream(Protocol):
@@ -65,38 +29,6 @@ class Upstream(Protocol):
 
     def look(self) -> Fallen | None:
         """How it ended by itself, or None while it serves."""
-
-
-class ForeignLoad:
-    """A load that is not ours: it lives as long as our standard input."""
-
-    def __init__(self) -> None:
-        self.returncode: int | None = None
-        self._listening: asyncio.Task[None] | None = None
-
-    @classmethod
-    async def start(cls) -> ForeignLoad:
-        """Listen for the end of the standard input; what is written there means nothing."""
-        load = cls()
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        load._listening = loop.create_task(load._until_the_end(reader))
-        return load
-
-    async def _until_the_end(self, reader: asyncio.StreamReader) -> None:
-        while await reader.read(4096):
-            pass
-        self.returncode = 0
-
-    async def stop(self) -> None:
-        """It ends when its maker says so; here nobody listens any more."""
-        if self._listening is not None:
-            self._listening.cancel()
-
-    def died(self) -> ChildDied:
-        """Its maker ended it before all was answered."""
-        return ChildDied("the load ended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,40 +143,3 @@ def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:
         f"worker {worker['worker']} was last heard of at {loss['last_heard_s']:g} s, with "
         f"{loss['share'] - loss['answered']} of its {loss['share']} requests of {loss['stage']} unanswered"
     )
-
-
-class Books:
-    """Follows what the load and the upstream write: counts it, and makes a span of each settled generation."""
-
-    def __init__(self, run_dir: RunDir, progress: Progress, spans: SpanSink) -> None:
-        self._progress = progress
-        self._spans = spans
-        self._attempts = Follower(run_dir.path / ATTEMPTS)
-        self._ledger = Follower(run_dir.path / LEDGER)
-        self._requests: set[str] = set()
-        self._open: dict[str, dict[str, Any]] = {}
-        self.upstream_fell: str | None = None  # why, if it did: what it was at work on then ended by that
-
-    def read(self) -> None:
-        """Take in what is new."""
-        progress = self._progress
-        for row in self._attempts.rows():
-            self._requests.add(row["request"])
-            progress.attempts += row["ended_s"] is not None
-            if row["mode"] != progress.label:
-                progress.label, progress.refused = row["mode"], 0
-            progress.refused += row["status"] == 429
-        progress.requests = len(self._requests)
-        for row in self._ledger.rows():
-            if row["state"] == "running":
-                self._open[row["generation"]] = row
-                progress.started += 1
-                continue
-            progress.settled += self._open.pop(row["generation"], None) is not None
-            self._spans(generation_span(row))
-
-    def close(self) -> None:
-        """Write down what the upstream never settled: it was killed with work in its hands."""
-        self.read()
-        for row in self._open.values():
-            self._spans(generation_span({**row, "fault": row.get("fault") or self.upstream_fell}))

@@ -25,7 +25,8 @@ from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRu
 
 from harness.clock.clock import wall_s
 from harness.errors import BadInput, CouldNotRun, WhocutError
-from harness.trace.rundir import GENERATOR, write_json
+from harness.trace.load import DRAIN_S
+from harness.trace.rundir import write_refusal
 from scenarios import options
 from scenarios.conductor import WORD, Alone, Conductor, Master, Worker
 from scenarios.desk import Desk
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 RUN_VARIABLE = "WHOCUT_RUN"
 _STALL_EVERY_S = 0.02
 _LOOK_EVERY_REAL_S = 0.25
-_DRAIN_S = (
-    600.0  # model seconds for work in flight when the load stops; longer than any of the article's profiles
-)
 
 DESK = Desk()
 
@@ -119,7 +117,7 @@ class _Hooks:
             return
         run.state, run.run_dir = State.UNDER_LOAD, session.run.path
         self._open(session)
-        environment.stop_timeout = self._stop_timeout_real_s or session.clock.real_s(_DRAIN_S)
+        environment.stop_timeout = self._stop_timeout_real_s or session.clock.real_s(DRAIN_S)
         runner = environment.runner
         self._conductor = (
             Master(session, runner) if isinstance(runner, MasterRunner) else Alone(session, DESK)
@@ -245,7 +243,7 @@ class _Hooks:
         """
         path = os.environ.get(RUN_VARIABLE) or (self._standing and self._standing.run_dir)
         if path:
-            write_json(Path(path) / GENERATOR, {"refused": str(error)})
+            write_refusal(Path(path), str(error))
             if self._session is not None:
                 self._session.closed = True
         else:

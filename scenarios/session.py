@@ -24,7 +24,7 @@ from harness.client.spending import Account, Guard, Limits
 from harness.clock import Clock
 from harness.clock.clock import cpu_s, pause
 from harness.errors import BadInput, WhocutError
-from harness.trace.load import Load
+from harness.trace.load import DRAIN_S, Load
 from harness.trace.rundir import (
     ATTEMPTS,
     GENERATOR,
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
-_PATIENCE_S = 600.0  # longer than any generation of the article's profiles
 _LOOK_EVERY_REAL_S = 0.05
 _TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
     "answered": sum,
@@ -139,7 +138,7 @@ class Session:
         if self.load.upstream_control is None:
             return
         try:
-            until_s = self.clock.now_s() + _PATIENCE_S
+            until_s = self.clock.now_s() + DRAIN_S
             while orjson.loads(self._control("health"))["running"] and self.clock.now_s() < until_s:
                 pause(_LOOK_EVERY_REAL_S)
             if not self.load.upstream_in:

@@ -1,10 +1,10 @@
-"""The application itself, and what its commands share: the flags, the ways to print and to fail."""
+"""The application itself, and what its commands share: the ways to print and to fail."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
 import orjson
 import typer
@@ -20,12 +20,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-# Beyond 64 bits no record can hold them, and more requests than this no run directory.
-HIGHEST_SEED = 2**63 - 1
-MOST_REQUESTS = 1_000_000
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
 
 
 @app.callback()

@@ -15,15 +15,27 @@ from harness.chain.want import parse_wants
 from harness.cli.app import (
     EXIT_COULD_NOT_RUN,
     EXIT_FINDING,
-    HIGHEST_SEED,
-    MOST_REQUESTS,
-    JsonFlag,
     app,
     directory_of,
     fail,
     print_json,
 )
 from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
+from harness.cli.options import (
+    ChainArgument,
+    ChainOfScenario,
+    ClockOfScenario,
+    ClockOption,
+    Force,
+    JsonFlag,
+    OtlpPort,
+    ScenarioArgument,
+    SeedOfLoad,
+    out_option,
+    port_option,
+    requests_option,
+    seed_option,
+)
 from harness.clock import parse_clock
 from harness.errors import BadInput, nearest
 from harness.show import ShowProgress, print_summary
@@ -39,45 +51,27 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
-    scenario: Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")] = (
-        "image_generation"
-    ),
-    chain: Annotated[
-        str | None, typer.Option(help="A chain by name, or a path to a chain file. Default: the scenario's.")
-    ] = None,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
-    ] = None,
+    scenario: ScenarioArgument = "image_generation",
+    chain: ChainOfScenario = None,
+    clock: ClockOfScenario = None,
     users: Annotated[
         int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
     ] = None,
     requests: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_REQUESTS, help="How many images are asked for, in each mode."),
+        int | None, requests_option(help="How many images are asked for, in each mode.")
     ] = None,
     mode: Annotated[
         list[str] | None,
         typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=HIGHEST_SEED, help="The same seed asks the same and takes the same time."),
-    ] = 7,
-    out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/SCENARIO-CHAIN, numbered.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Where the chain listens; 0 is any free port.")
-    ] = 0,
+    seed: SeedOfLoad = 7,
+    out: Annotated[Path | None, out_option("runs/SCENARIO-CHAIN")] = None,
+    force: Force = False,
+    port: Annotated[int, port_option(help="Where the chain listens; 0 is any free port.")] = 0,
     partial_images: Annotated[
         int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
     ] = None,
-    otlp: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
-    ] = None,
+    otlp: OtlpPort = None,
     want: Annotated[
         list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
     ] = None,
@@ -214,20 +208,13 @@ def upstream(context: typer.Context) -> None:
 
 @app.command()
 def up(
-    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")] = "article",
-    clock: Annotated[str, typer.Option(help="real, or scaled:100 for 100 model seconds a second.")] = "real",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where clients dial; 0 is any free port.")] = 0,
-    otlp: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=HIGHEST_SEED, help="The same seed and requests take the same time.")
-    ] = 7,
-    out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/up-CHAIN, numbered.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
+    chain: ChainArgument = "article",
+    clock: ClockOption = "real",
+    port: Annotated[int, port_option(help="Where clients dial; 0 is any free port.")] = 0,
+    otlp: OtlpPort = None,
+    seed: Annotated[int, seed_option(help="The same seed and requests take the same time.")] = 7,
+    out: Annotated[Path | None, out_option("runs/up-CHAIN")] = None,
+    force: Force = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
@@ -273,10 +260,8 @@ def tap(
     position: Annotated[
         int, typer.Option(min=1, help="How many layers it stands behind the client; 1 is right behind it.")
     ] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="The run directory to make. Default: runs/NAME, numbered.")
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
+    out: Annotated[Path | None, out_option("runs/NAME")] = None,
+    force: Force = False,
     ca: Annotated[
         Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
     ] = None,

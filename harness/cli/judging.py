@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
-from harness.cli.app import EXIT_FINDING, HIGHEST_SEED, JsonFlag, app, print_json
+from harness.cli.app import EXIT_FINDING, app, print_json
+from harness.cli.options import ChainArgument, JsonFlag, seed_option
 from harness.errors import CouldNotRun
 
 
 @app.command()
 def check(
-    chain: Annotated[str, typer.Argument(help="A chain by name, or a path to a chain file.")],
+    chain: ChainArgument,
     profile: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,9 +39,7 @@ def check(
     caller: Annotated[
         str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
     ] = "auto",
-    seed: Annotated[
-        int, typer.Option(min=0, max=HIGHEST_SEED, help="The same seed takes the same time.")
-    ] = 0,
+    seed: Annotated[int, seed_option(help="The same seed takes the same time.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
-from harness.cli.app import EXIT_FINDING, JsonFlag, app, print_json
+from harness.cli.app import EXIT_FINDING, app, print_json
+from harness.cli.options import JsonFlag, RunArgument
 
 
 @app.command()
 def why(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run_dir: RunArgument,
     request: Annotated[
         str | None, typer.Argument(help="A request by name; default: one that was cut.")
     ] = None,
@@ -39,7 +40,7 @@ def why(
 
 @app.command()
 def report(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    run_dir: RunArgument,
     as_json: JsonFlag = False,
 ) -> None:
     """Make the page and the pictures of a run anew from what it holds.

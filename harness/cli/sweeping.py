@@ -11,9 +11,19 @@ from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
-from harness.cli.app import HIGHEST_SEED, MOST_REQUESTS, JsonFlag, app, directory_of
+from harness.cli.app import app, directory_of
 from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.cli.doing import pick_modes, report_finished
+from harness.cli.options import (
+    ChainOfScenario,
+    ClockOfScenario,
+    Force,
+    JsonFlag,
+    ScenarioArgument,
+    SeedOfLoad,
+    out_option,
+    requests_option,
+)
 from harness.clock import parse_clock
 from harness.errors import BadInput
 from harness.show import ShowProgress
@@ -22,12 +32,8 @@ from harness.show_sweep import print_sweep
 
 @app.command()
 def sweep(
-    scenario: Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")] = (
-        "concurrency"
-    ),
-    chain: Annotated[
-        str | None, typer.Option(help="A chain by name, or a path to a chain file. Default: the scenario's.")
-    ] = None,
+    scenario: ScenarioArgument = "concurrency",
+    chain: ChainOfScenario = None,
     highest: Annotated[
         int | None, typer.Option("--max", min=1, max=1000, help="Up to so many at once. Default: 10.")
     ] = None,
@@ -37,10 +43,8 @@ def sweep(
     ] = False,
     requests: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            max=MOST_REQUESTS,
-            help="How many images are asked for, at each level. Default: the scenario's, or three a place.",
+        requests_option(
+            help="How many images are asked for, at each level. Default: the scenario's, or three a place."
         ),
     ] = None,
     gap: Annotated[
@@ -49,19 +53,10 @@ def sweep(
     ] = None,
     tolerate: Annotated[str, typer.Option(help="The share of 429s that is still all right.")] = "1%",
     mode: Annotated[str | None, typer.Option(help="A mode of the scenario. Default: its first one.")] = None,
-    clock: Annotated[
-        str | None,
-        typer.Option(help="real, or scaled:100 for 100 model seconds a second. Default: the scenario's."),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, max=HIGHEST_SEED, help="The same seed asks the same and takes the same time."),
-    ] = 7,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="The run directory to make. Default: runs/sweep-SCENARIO-CHAIN, numbered."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the run that is there.")] = False,
+    clock: ClockOfScenario = None,
+    seed: SeedOfLoad = 7,
+    out: Annotated[Path | None, out_option("runs/sweep-SCENARIO-CHAIN")] = None,
+    force: Force = False,
     want: Annotated[
         list[str] | None,
         typer.Option(help="A threshold on what is recommended, like 'max_in_flight>=3'; exit code 1."),

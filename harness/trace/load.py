@@ -15,6 +15,10 @@ from harness.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Longest wait, in model seconds, for work in flight when nothing more is asked, and for generations that run on
+# after the last caller has gone: longer than any of the article's profiles (p95 280 s), so that the ledger is whole
+# in all but the rarest run.
+DRAIN_S = 600.0
 _PER_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _ARRIVALS = re.compile(r"(?:(poisson|even):)?(\d+(?:\.\d+)?)/(s|min|h)")
 

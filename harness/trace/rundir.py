@@ -295,6 +295,11 @@ def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
     return value
 
 
+def write_refusal(run: Path, sentence: str) -> None:
+    """Write down that the load refused what was asked of it, for whoever stands around it."""
+    write_json(run / GENERATOR, {"refused": sentence})
+
+
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write one object into a file of its own, whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
