@@ -7,7 +7,9 @@ from becoming a hidden layer. The platform headers are primed once, because thei
 
 from __future__ import annotations
 
+import socket
 import ssl
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -104,11 +106,21 @@ def _sdk_options(layer: Layer, max_retries: int | None) -> dict[str, Any]:
 
 
 def prime() -> None:
-    """Do once what the SDK would do once for each of the first users at the same time."""
-    shared_ssl_context()
-    assert openai.OpenAI(
-        api_key="sk-prime", http_client=wire.Client(verify=shared_ssl_context())
-    ).default_headers
+    """Do once what the SDK would do once for each of the first users at the same time.
+
+    One image is asked for at a port where nobody listens: the SDK imports its resources at their first use, 60 ms
+    in which no other user is served.
+    """
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        client = openai.OpenAI(
+            base_url=f"http://127.0.0.1:{nobody.getsockname()[1]}/v1",
+            api_key="sk-prime",
+            max_retries=0,
+            http_client=wire.Client(verify=shared_ssl_context(), trust_env=False),
+        )
+        with suppress(openai.APIConnectionError):
+            client.images.generate(model="gpt-image-1", prompt="nobody hears this")
 
 
 def _timeout(layer: Layer) -> wire.Timeout:
