@@ -34,9 +34,9 @@ def number(value: object) -> float | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number, or None."""
+    """A count or a status: a whole number, or None; a negative one means "none"."""
     found = number(value)
-    return int(found) if found is not None else None
+    return None if found is None or found < 0 else int(found)
 
 
 def present(value: object) -> str | None:

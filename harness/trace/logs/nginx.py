@@ -10,7 +10,16 @@ import re
 from typing import Any, Final
 
 from harness.chain.timers import Phase, TimerKind
-from harness.trace.logs.fields import MONTHS, clf_instant, json_object, number, present, trace_of, whole
+from harness.trace.logs.fields import (
+    MONTHS,
+    clf_instant,
+    json_object,
+    number,
+    present,
+    scaled,
+    trace_of,
+    whole,
+)
 from harness.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'
@@ -207,7 +216,7 @@ def _access(row: dict[str, Any]) -> Account:
         status=status,
         bytes=whole(row.get("bytes")),
         end_s=number(row.get("time")),
-        duration_s=number(row.get("duration")),
+        duration_s=scaled(row.get("duration"), 1.0),
         trace_id=trace_id,
         parent_id=parent_id,
         request_id=present(row.get("request_id")),

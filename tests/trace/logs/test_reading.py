@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import isfinite
 from pathlib import Path
 
 import pytest
@@ -22,9 +23,13 @@ REAL = [line for path in sorted(DATA.glob("*.log")) for line in path.read_bytes(
 
 
 def read_or_refuse(line: bytes, name: str) -> None:
-    """Read a line; only the error that says "not of this format" may come of it."""
+    """Read a line; what comes of it is an account that can be reckoned with, or "not of this format"."""
     with suppress(Unreadable):
-        read_line(line, FORMATS[name])
+        account = read_line(line, FORMATS[name])
+        if account is not None:
+            assert all(figure is None or figure >= 0 for figure in (account.status, account.bytes))
+            assert all(isfinite(instant or 0) for instant in (account.end_s, account.duration_s))
+            assert (account.duration_s or 0) >= 0
 
 
 @given(st.binary(max_size=400), st.sampled_from(sorted(FORMATS)))
