@@ -32,7 +32,19 @@ def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) 
 
 def _table(found: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("", "at once", "gap", "asked", "429s", "95 %", "a minute", "p50", "p95", "per image"):
+    for name in (
+        "",
+        "at once",
+        "gap",
+        "asked",
+        "429s",
+        "95 %",
+        "batches",
+        "a minute",
+        "p50",
+        "p95",
+        "per image",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     recommended = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
     for level in [*found["levels"], *found["with_gap"]]:
@@ -45,6 +57,7 @@ def _table(found: dict[str, Any]) -> Table:
             str(level["requests"]),
             _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
             f"{low:.0%}–{high:.0%}",
+            f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
             _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),
             _or_dash(level["p95_s"], lambda took_s: f"{took_s:.0f} s"),
