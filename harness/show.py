@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.measure import Measurement
 from rich.table import Table
 
+from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.chain.timers import Phase
 from harness.show_progress import ProgressLine
@@ -72,7 +73,7 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     if retries["after_unknown"]:
         say(
             f"\n{retries['after_unknown']} of {retries['retries']} retries came after an unknown outcome; the "
-            f"generations they gave up on cost ${retries['after_unknown_usd']:.2f}."
+            f"generations they gave up on cost {format_dollars(retries['after_unknown_usd'])}."
         )
     say(f"\n{_books(summary)}")
     stall_s = summary["generator"]["worst_stall_s"]
@@ -120,7 +121,7 @@ def _modes(modes: dict[str, Any]) -> Table:
             f"{figures['share_429'] or 0:.0%}",
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
-            f"{least}${ledger['billed_usd']:.2f}",
-            "–" if per is None else f"{least}${per:.2f}",
+            f"{least}{format_dollars(ledger['billed_usd'])}",
+            "–" if per is None else f"{least}{format_dollars(per)}",
         )
     return table

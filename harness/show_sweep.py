@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from harness.chain.dollars import format_dollars
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -61,7 +63,7 @@ def _table(found: dict[str, Any]) -> Table:
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
             _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),
             _or_dash(level["p95_s"], lambda took_s: f"{took_s:.0f} s"),
-            _or_dash(level["usd_per_delivered"], lambda usd: f"${usd:.2f}"),
+            format_dollars(level["usd_per_delivered"]),
         )
     return table
 
