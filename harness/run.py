@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from harness.clock.clock import wall_s
 from harness.errors import CouldNotRun
 from harness.finish import check_wants, finish
 from harness.path.chain import start_chain
+from harness.path.ports import held_port
 from harness.plan import manifest_of
 from harness.processes import Child
 from harness.trace import export
@@ -134,7 +134,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
 
 async def _one_load(standing: Standing) -> None:
     async with AsyncExitStack() as stack:
-        load = await _start_load(standing.plan, standing.run_dir)
+        load = await _start_load(stack, standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
 
@@ -200,7 +200,7 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
     run_dir.write_manifest()
 
 
-async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
+async def _start_load(stack: AsyncExitStack, plan: Plan, run_dir: RunDir) -> Child:
     arguments = ["-m", "scenarios", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
     arguments += ["--users", str(plan.users), "--spawn-rate", str(max(100, plan.users))]
     # Work in flight when the load stops is drained up to a bound, then counted as censored.
@@ -212,7 +212,7 @@ async def _start_load(plan: Plan, run_dir: RunDir) -> Child:
     ]
     if plan.processes > 1:
         # A port of this run's own: on Locust's default one, workers would join whichever master is there.
-        port = str(_free_port())
+        port = str(stack.enter_context(held_port()))
         arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
         arguments += ["--master-bind-port", port, "--master-port", port]
     environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
@@ -230,12 +230,6 @@ async def _start_live_judge(run_dir: RunDir) -> Child:
     """It looks on; the run goes on without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
     return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def on_signals(stop: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock import run_real
+from harness.path.ports import held_port
 from harness.scenario import SCENARIOS
 from tests.scenarios.browser import Tab, browser, chromium
 
@@ -34,11 +34,9 @@ JUDGED = f"Number({PANEL}.querySelector('#rows .count b').textContent)"
 @contextmanager
 def plain_locust(folder: Path, *options: str) -> Iterator[str]:
     """`locust -f` with its page, and the page's address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     command = [sys.executable, "-m", "locust", "-f", str(SCENARIOS / "image_generation.py")]
-    command += ["--web-host", "127.0.0.1", "--web-port", str(port), *options]
-    with (folder / "locust.log").open("wb") as log:
+    with held_port() as port, (folder / "locust.log").open("wb") as log:
+        command += ["--web-host", "127.0.0.1", "--web-port", str(port), *options]
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ)
         )
