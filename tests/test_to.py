@@ -295,11 +295,13 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
         capture_output=True,
         text=True,
         timeout=100,
-        check=True,
+        check=False,
     )
 
+    summary = json.loads(process.stdout)
+    assert process.returncode == (not summary["valid"]), process.stderr  # a machine that stalls says so
     assert process.stderr.count("warning: this scenario sets up the mock") == 1
-    assert json.loads(process.stdout)["outcomes"] == {"delivered": 6}
+    assert summary["outcomes"] == {"delivered": 6}
 
 
 @pytest.mark.parametrize(
@@ -497,10 +499,12 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
             capture_output=True,
             text=True,
             timeout=100,
-            check=True,
+            check=False,
         )
 
-    (row,) = json.loads(done.stdout)["verdicts"]
+    summary = json.loads(done.stdout)
+    assert done.returncode == (not summary["valid"]), done.stderr  # a machine that stalls says so
+    (row,) = summary["verdicts"]
     assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "inferred", 2)
     why = subprocess.run(
         [sys.executable, "-m", "harness", "why", "run"],
