@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.chain.layers import Topology
     from harness.plan import Plan
 
-# A generator that is late by more than this share of the shortest limit blurs who was first.
+# A load or a chain that is late by more than this share of the shortest limit blurs who was first.
 _TOLERABLE_STALL = 0.2
 
 
@@ -96,9 +96,15 @@ def wanted_of(figures: dict[str, Any]) -> dict[str, float | None]:
 
 
 def finish(
-    plan: Plan, run_dir: RunDir, *, took_s: float, ended_early: str | None = None, lost: str | None = None
+    plan: Plan,
+    run_dir: RunDir,
+    *,
+    took_s: float,
+    stalled_real_s: float,
+    ended_early: str | None = None,
+    lost: str | None = None,
 ) -> Finished:
-    """Judge what a run directory holds, and write its summary and its report."""
+    """Judge what a run directory holds, and write its summary and its report; the layers stood still so long."""
     from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
 
     judged = judge_run(run_dir, plan.topology)
@@ -109,6 +115,10 @@ def finish(
         seed=plan.seed,
         wall_s=round(took_s, 2),
         generator=_generator(plan, run_dir),
+        hops={
+            "worst_stall_s": round(stalled_real_s * plan.clock.scale, 3),
+            "worst_stall_real_s": round(stalled_real_s, 4),
+        },
         thresholds=[
             {"want": str(want), "holds": want.holds(figures), "measured": figures[want.name]}
             for figures in (wanted_of(judged.figures),)
@@ -150,6 +160,12 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
         yield (
             f"the load generator's loop stalled for {stall_s:.1f} model seconds, and the shortest limit is "
             f"{shortest_s:g} s: use fewer users, more --processes or a smaller scale"
+        )
+    stall_s = judged.figures["hops"]["worst_stall_s"]
+    if stall_s > tolerable_s:
+        yield (
+            f"the layers' loop stalled for {stall_s:.1f} model seconds, and the shortest limit is {shortest_s:g} "
+            "s: that blurs who was first; use a smaller scale or an idler machine"
         )
     late_s = judged.figures["dispatch"]["max_s"] or 0.0
     if late_s > tolerable_s:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ChildDied
+from harness.path.ports import held_port
 from harness.processes import Child
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
     from harness.plan import Plan
     from harness.trace.rundir import RunDir
 
@@ -62,8 +64,8 @@ class ForeignLoad:
         return ChildDied("the load ended")
 
 
-async def start_load(plan: Plan, run_dir: RunDir) -> Child:
-    """Start Locust for a plan; it ends by itself when all is answered."""
+async def start_load(stack: AsyncExitStack, plan: Plan, run_dir: RunDir) -> Child:
+    """Start Locust for a plan; it ends by itself when all is answered. The stack gives back what it holds."""
     arguments = ["-m", "scenarios", "--locustfile", str(plan.scenario), "--headless", "--skip-log-setup"]
     arguments += ["--users", str(plan.users), "--spawn-rate", str(max(100, plan.users))]
     # Work in flight when the load stops is drained up to a bound, then counted as censored.
@@ -75,7 +77,7 @@ async def start_load(plan: Plan, run_dir: RunDir) -> Child:
     ]
     if plan.processes > 1:
         # A port of this run's own: on Locust's default one, workers would join whichever master is there.
-        port = str(_free_port())
+        port = str(stack.enter_context(held_port()))
         arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
         arguments += ["--master-bind-port", port, "--master-port", port]
     environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
@@ -87,9 +89,3 @@ async def start_load(plan: Plan, run_dir: RunDir) -> Child:
         log=run_dir.path / "logs" / "load.log",
         environment=environment,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

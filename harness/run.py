@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from harness.books import Books, Progress
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
+from harness.clock.pulse import Pulse
 from harness.errors import CouldNotRun
 from harness.finish import check_wants, finish
 from harness.loads import ForeignLoad, start_load
@@ -57,6 +58,7 @@ class Standing:
     progress: Progress
     began_s: float
     exporter: FileExporter | None
+    pulse: Pulse
     ended_early: str | None = field(default=None)
 
     def ask_more(self, stages: tuple[Stage, ...]) -> None:
@@ -73,7 +75,14 @@ class Standing:
         self.watch.show(self.progress)
         lost = end_export(self.exporter)
         took_s = wall_s() - self.began_s
-        return finish(self.plan, self.run_dir, took_s=took_s, ended_early=self.ended_early, lost=lost)
+        return finish(
+            self.plan,
+            self.run_dir,
+            took_s=took_s,
+            stalled_real_s=self.pulse.worst_stall_real_s,
+            ended_early=self.ended_early,
+            lost=lost,
+        )
 
 
 async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], None]) -> Standing:
@@ -111,9 +120,11 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
         plan.topology, upstream=behind, clock=clock, sink=spans, port=plan.port, real_logs=run_dir.path / LOGS
     )
     stack.push_async_callback(chain.close)
+    pulse = Pulse()
+    await stack.enter_async_context(pulse.felt())
     _tell_the_load(run_dir, plan, chain.base_url, control)
     watch = Watch(run_dir, upstream, chain, books, progress, show, interrupted)
-    return Standing(plan, clock, run_dir, watch, progress, began, exporter)
+    return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse)
 
 
 async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
@@ -134,7 +145,7 @@ async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> 
 
 async def _one_load(standing: Standing) -> None:
     async with AsyncExitStack() as stack:
-        load = await start_load(standing.plan, standing.run_dir)
+        load = await start_load(stack, standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.books import Books, Progress
 from harness.clock import Clock
 from harness.clock.clock import wall_s
+from harness.clock.pulse import Pulse
 from harness.contract.grouping import name_requests
 from harness.contract.tap import Tap
 from harness.finish import finish
@@ -77,6 +78,8 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         await tap.listen(plan.port)
         stack.callback(_write_down, run_dir, spans, tap.seen)
         stack.push_async_callback(tap.close)
+        pulse = Pulse()
+        await stack.enter_async_context(pulse.felt())
         ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
         while not stopped.is_set() and upstream.look() is None and chain.look() is None:
             books.read()
@@ -90,7 +93,8 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
             f"{fallen.sentence}; requests begun: {len({attempt.request for attempt in attempts})}, under way then: "
             f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
         )
-    return finish(plan, run_dir, took_s=wall_s() - began, ended_early=died)
+    stalled_real_s = pulse.worst_stall_real_s
+    return finish(plan, run_dir, took_s=wall_s() - began, stalled_real_s=stalled_real_s, ended_early=died)
 
 
 def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.clock import Clock, run_real
-from harness.clock.clock import pause
 from harness.path import Hop
 from harness.trace.records import Span, SpanKind
 from harness.trace.rundir import RunDir
@@ -72,6 +71,20 @@ def killed(tmp_path: Path, name: str) -> None:
     os.kill(victim, signal.SIGKILL)
 
 
+def requests_at_the_death(run: RunDir) -> int:
+    """How many requests had an attempt under way while a layer died, from its last sign of life to the notice."""
+    ((last_s, noticed_s),) = {
+        (span.start_s, span.end_s) for span in run.spans() if span.kind is SpanKind.DEATH
+    }
+    return len(
+        {
+            attempt.request
+            for attempt in run.attempts()
+            if attempt.started_s <= noticed_s and (attempt.ended_s is None or attempt.ended_s >= last_s)
+        }
+    )
+
+
 @pytest.mark.gateway
 @pytest.mark.parametrize("name", sorted(CHAINS))
 def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: Path, name: str) -> None:
@@ -81,9 +94,11 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     options = ["--chain", "c.yaml", "--requests", "500", "--users", "5", "--out", "run", "--json"]
     with started(tmp_path, "-m", "harness", "run", *options) as running:
         wait_until(
-            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+            lambda: (
+                (tmp_path / "run" / "ledger.jsonl").exists()
+                and len(RunDir.open(tmp_path / "run").ledger()) >= 5  # all users are under way
+            )
         )
-        pause(1.0)
 
         killed(tmp_path, name)
         words, complaints = running.communicate(timeout=60)
@@ -91,16 +106,22 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     summary = json.loads(words)
     rows = {(row["layer"], row["timer"]): row for row in summary["verdicts"]}
     fallen = rows[name, None]
-    assert running.returncode == 3
-    assert re.search(
+    assert running.returncode == 3, complaints
+    said = re.search(
         rf"whocut: {name} died [\d.]+ model seconds into the run: its process was ended by signal 9 \(SIGKILL\); "
-        r"\d+ of 500 orders were answered, 5 were under way, and what was recorded stands in run",
+        r"\d+ of 500 orders were answered, (\d) w(?:as|ere) under way, and what was recorded stands in run",
         complaints,
-    ), complaints
+    )
+    assert said, complaints
+    taken_down = requests_at_the_death(RunDir.open(tmp_path / "run"))
+    assert 1 <= taken_down == int(said[1]) <= 5  # all five, unless one was between two attempts just then
     assert "Traceback" not in complaints
     assert fallen["reason"] == "without a timer (its process was ended by signal 9 (SIGKILL))"
-    assert (fallen["grade"], summary["unattributed"]) == ("proven", 0)
-    assert fallen["attempts"] >= 5
+    assert summary["unattributed"] == 0
+    # Where the machine stood still between the look at the ledger and the kill, a limit may have fired just then.
+    stalled = max(summary[who]["worst_stall_s"] or 60 for who in ("hops", "generator")) > 12
+    assert fallen["grade"] == "proven" or (stalled and fallen["grade"] == "testified")
+    assert fallen["attempts"] >= 1
     assert summary["agreement"]["disagree"] == []
     assert f"{name} died" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert processes(str(tmp_path)) == []

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from harness.cli import main
 from harness.client.spending import Account
 from harness.client.spending.account import fingerprint
 from harness.clock.clock import pause, wall_s
+from harness.path.ports import held_port
 from harness.scenario import SCENARIOS
 
 if TYPE_CHECKING:
@@ -295,11 +295,13 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
         capture_output=True,
         text=True,
         timeout=100,
-        check=True,
+        check=False,
     )
 
+    summary = json.loads(process.stdout)
+    assert process.returncode == (not summary["valid"]), process.stderr  # a machine that stalls says so
     assert process.stderr.count("warning: this scenario sets up the mock") == 1
-    assert json.loads(process.stdout)["outcomes"] == {"delivered": 6}
+    assert summary["outcomes"] == {"delivered": 6}
 
 
 @pytest.mark.parametrize(
@@ -481,11 +483,9 @@ def gateway_before(url: str, folder: Path) -> Iterator[str]:
 
 def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endpoint) -> None:
     """The page says nginx, and the taps on both sides that it came from between them: inferred, and told why."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     folder = endpoint.folder
     with (
+        held_port() as port,
         tap_before(endpoint.url, folder, "inside", 3, port) as inside,
         gateway_before(inside, folder) as gateway,
         tap_before(gateway, folder, "outside", 1, port) as outside,
@@ -499,10 +499,12 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
             capture_output=True,
             text=True,
             timeout=100,
-            check=True,
+            check=False,
         )
 
-    (row,) = json.loads(done.stdout)["verdicts"]
+    summary = json.loads(done.stdout)
+    assert done.returncode == (not summary["valid"]), done.stderr  # a machine that stalls says so
+    (row,) = summary["verdicts"]
     assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "inferred", 2)
     why = subprocess.run(
         [sys.executable, "-m", "harness", "why", "run"],

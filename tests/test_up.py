@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.clock.clock import pause, wall_s
 from harness.trace.otlp import encode_line
 from harness.trace.records import Span, SpanKind
 from harness.trace.rundir import RunDir
+from tests.excused import unless_it_says_so
+from tests.processes import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,18 +56,22 @@ def test_stranger_s_request_is_judged_and_its_spans_are_taken(tmp_path: Path) ->
         )
         with urllib.request.urlopen(export) as answer:
             taken = answer.status
-        until_s = (
-            wall_s() + 30
-        )  # the generation behind the cut runs on; stopped before, its cost is not known
-        while b'"settled"' not in (tmp_path / "run" / "ledger.jsonl").read_bytes() and wall_s() < until_s:
-            pause(0.05)
+        # The generation behind the cut runs on; stopped before, its cost is not known.
+        wait_until(lambda: b'"settled"' in (tmp_path / "run" / "ledger.jsonl").read_bytes())
         serving.send_signal(signal.SIGINT)
         words, complaints = serving.communicate(timeout=60)
 
     summary = json.loads(words)
-    (row,) = summary["verdicts"]
-    assert (refused.value.code, taken, serving.returncode) == (524, 200, 0), complaints
-    assert (row["layer"], row["timer"], row["grade"], row["attempts"]) == ("edge", "first_byte", "proven", 1)
-    assert summary["agreement"]["disagree"] == []
+    assert (refused.value.code, taken) == (524, 200), complaints
+    assert serving.returncode == (not summary["valid"]), complaints  # a machine that stalls says so
     assert "elsewhere" in {span.layer for span in RunDir.open(tmp_path / "run").spans()}
     assert (tmp_path / "run" / "report.html").exists()
+    with unless_it_says_so(summary):
+        (row,) = summary["verdicts"]
+        assert (row["layer"], row["timer"], row["grade"], row["attempts"]) == (
+            "edge",
+            "first_byte",
+            "proven",
+            1,
+        )
+        assert summary["agreement"]["disagree"] == []

@@ -403,6 +403,11 @@ class Exchange:
 
     # --- ends
 
+    def overdue(self, now_s: float) -> bool:
+        """Whether a timer should have fired before now; one that is punctual, as in virtual time, is not."""
+        deadline = self._first_deadline(now_s)
+        return deadline is not None and deadline.at_s < now_s - TOLERANCE_S
+
     def check(self, now_s: float) -> float | None:
         """Let the timer fire that is due; otherwise say when to look again."""
         deadline = self._first_deadline(now_s)

@@ -34,7 +34,7 @@ def port() -> Iterator[int]:
     with process("--clock", "scaled:100000") as (started, ready):
         yield ready["port"]
         started.terminate()
-        _, words = started.communicate(timeout=10)
+        _, words = started.communicate(timeout=60)
     assert "Traceback" not in words
     assert "error of" not in words
     assert started.returncode == 0
@@ -52,7 +52,7 @@ def test_the_documented_api(case: schemathesis.Case[Any], port: int) -> None:
     case.validate_response(response, checks=CHECKS)
 
 
-def exchange(port: int, sent: bytes, patience_s: float = 10) -> bytes:
+def exchange(port: int, sent: bytes, patience_s: float = 60) -> bytes:
     """Everything that comes back for these bytes, until the end or until patience does."""
     got = b""
     with socket.create_connection(("127.0.0.1", port), timeout=patience_s) as sock:

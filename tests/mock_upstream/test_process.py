@@ -7,13 +7,16 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from mock_upstream import ledger
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.sockets
 
@@ -42,7 +45,7 @@ def refused(*flags: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -50,27 +53,47 @@ def refused(*flags: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def ask(port: int, timeout_s: float) -> None:
-    """Ask for an image and give up after a while."""
-    request = urllib.request.Request(
+def one_made_and_one_under_way(port: int, file: Path) -> None:
+    """Ask for an image and take it, then for one that takes hours, until the books show both."""
+    urllib.request.urlopen(asked(port, "low"), timeout=60).read()
+    Thread(target=_given_up, args=(asked(port, "high"),), daemon=True).start()
+    wait_until(lambda: [row["state"] for row in ledger.read(file)] == ["settled", "running"])
+
+
+def asked(port: int, quality: str) -> urllib.request.Request:
+    """A request for an image."""
+    return urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/images/generations",
-        data=b'{"prompt": "cat"}',
+        data=json.dumps({"prompt": "cat", "quality": quality}).encode(),
         headers={"Authorization": "Bearer k"},
     )
-    urllib.request.urlopen(request, timeout=timeout_s).read()
+
+
+def _given_up(request: urllib.request.Request) -> None:
+    with suppress(OSError, HTTPException):
+        urllib.request.urlopen(request)
+
+
+@pytest.fixture
+def quick_and_slow(tmp_path: Path) -> str:
+    """A configuration in which low quality takes a second, and high quality eleven days."""
+    rows = [{"quality": "low", "constant_s": 1.0}, {"quality": "high", "constant_s": 1e6}]
+    (tmp_path / "mock.yaml").write_text(json.dumps({"latency": {"rows": rows}}))
+    return str(tmp_path / "mock.yaml")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_stops_and_books_are_whole(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_stops_and_books_are_whole(
+    number: signal.Signals, tmp_path: Path, quick_and_slow: str
+) -> None:
     """A signal marks what still runs as stopped, keeps what was finished, and exits with 0."""
     file = tmp_path / "ledger.jsonl"
-    with process("--clock", "scaled:1000", "--ledger", str(file), "--epoch", "0") as (started, ready):
-        ask(ready["port"], 10)
-        with pytest.raises(TimeoutError):
-            ask(ready["port"], 0.01)
+    flags = ("--clock", "scaled:1000", "--config", quick_and_slow, "--ledger", str(file))
+    with process(*flags, "--epoch", "0") as (started, ready):
+        one_made_and_one_under_way(ready["port"], file)
 
         started.send_signal(number)
-        _, words = started.communicate(timeout=10)
+        _, words = started.communicate(timeout=60)
 
     assert started.returncode == 0
     assert ready["ready"] is True
@@ -88,7 +111,7 @@ def test_ends_with_its_parent(processes: str) -> None:
         assert started.stdin is not None
         started.stdin.close()
 
-        assert started.wait(timeout=10) == 0
+        assert started.wait(timeout=60) == 0
 
 
 def test_many_open_streams_end_with_the_server(tmp_path: Path) -> None:
@@ -100,10 +123,9 @@ def test_many_open_streams_end_with_the_server(tmp_path: Path) -> None:
         callers = [socket.create_connection(("127.0.0.1", ready["port"])) for _ in range(300)]
         for caller in callers:
             caller.sendall(head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
-        while len(ledger.read(file)) < 300:
-            assert started.poll() is None
+        wait_until(lambda: len(ledger.read(file)) == 300)
         started.terminate()
-        _, words = started.communicate(timeout=10)
+        _, words = started.communicate(timeout=60)
         for caller in callers:
             caller.close()
 
@@ -113,15 +135,14 @@ def test_many_open_streams_end_with_the_server(tmp_path: Path) -> None:
     assert {row["state"] for row in ledger.read(file)} == {"stopped"}
 
 
-def test_killed_books_are_readable(tmp_path: Path) -> None:
+def test_killed_books_are_readable(tmp_path: Path, quick_and_slow: str) -> None:
     """A mock that is killed leaves whole lines."""
     file = tmp_path / "ledger.jsonl"
-    with process("--clock", "scaled:1000", "--ledger", str(file)) as (started, ready):
-        ask(ready["port"], 10)
-        with pytest.raises(TimeoutError):
-            ask(ready["port"], 0.01)
+    flags = ("--clock", "scaled:1000", "--config", quick_and_slow, "--ledger", str(file))
+    with process(*flags) as (started, ready):
+        one_made_and_one_under_way(ready["port"], file)
         started.kill()
-        started.communicate(timeout=10)
+        started.communicate(timeout=60)
 
     assert [row["state"] for row in ledger.read(file)] == ["settled", "running"]
 

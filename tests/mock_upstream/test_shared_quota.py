@@ -4,29 +4,22 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from harness.path.ports import held_port
 from mock_upstream.buckets import Draw, MemoryStore, StoreGone
 from mock_upstream.redis_store import RedisStore
 from tests.mock_upstream.test_process import process
+from tests.processes import wait_until
 
 pytestmark = pytest.mark.sockets
-
-
-def free_port() -> int:
-    """A port nobody has at the moment."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +30,15 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         if os.environ.get("CI") == "true":
             pytest.fail("redis-server is not installed, and on a CI machine nothing may be missing")
         pytest.skip("redis-server is not installed: apt-get install redis-server")
-    port = free_port()
-    flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(
-        [binary, *flags], cwd=tmp_path_factory.mktemp("redis"), stdout=subprocess.PIPE, text=True
-    ) as server:
+    with (
+        held_port() as port,
+        subprocess.Popen(
+            [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+            cwd=tmp_path_factory.mktemp("redis"),
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as server,
+    ):
         try:
             assert server.stdout is not None
             while "Ready to accept connections" not in server.stdout.readline():
@@ -49,7 +46,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
-            server.communicate(timeout=10)
+            server.communicate(timeout=60)
 
 
 def test_redis_and_memory_agree(redis: str) -> None:
@@ -126,15 +123,16 @@ def test_processes_started_minutes_apart_fill_no_bucket_twice(redis: str) -> Non
 def test_store_that_is_gone() -> None:
     """A shared quota that cannot be reached is said so, and lets nobody in."""
 
-    async def play() -> None:
-        store = RedisStore(f"redis://127.0.0.1:{free_port()}/0", "gone:")
+    async def play(port: int) -> None:
+        store = RedisStore(f"redis://127.0.0.1:{port}/0", "gone:")
         try:
             with pytest.raises(StoreGone, match="cannot be reached"):
                 await store.draw([Draw("images", 5, 1, 1)], 0.0)
         finally:
             await store.close()
 
-    asyncio.run(play())
+    with held_port() as port:  # held, and nobody listens
+        asyncio.run(play(port))
 
 
 def test_several_processes_on_one_port(tmp_path: Path) -> None:
@@ -159,14 +157,20 @@ def test_several_processes_on_one_port(tmp_path: Path) -> None:
             return list(await asyncio.gather(*(ask(number % 8) for number in range(24))))
 
         answers = asyncio.run(ask_all())
-        health = [
-            json.load(urllib.request.urlopen(f"http://127.0.0.1:{ready['port']}/_mock/health"))
-            for _ in range(8)
-        ]
-        totals = [{name: one["totals"][name] for name in ("started", "delivered")} for one in health]
-        pids = {one["pid"] for one in health}
+        said: dict[int, list[int]] = {}
+
+        def all_say_so() -> bool:
+            with urllib.request.urlopen(f"http://127.0.0.1:{ready['port']}/_mock/health") as health:
+                one = json.load(health)
+            said[one["pid"]] = [one["totals"][name] for name in ("started", "delivered")]
+            # The kernel draws lots for who is given a caller; elsewhere one may be given them all.
+            return len(said) >= (sys.platform == "linux") + 1 and list(said.values()) == [[24, 24]] * len(
+                said
+            )
+
+        wait_until(all_say_so)  # an image is booked as delivered a moment after its caller has it
         started.terminate()
-        _, words = started.communicate(timeout=10)
+        _, words = started.communicate(timeout=60)
 
     assert started.returncode == 0, words
     assert [status for status, _ in answers] == [200] * 24
@@ -175,5 +179,3 @@ def test_several_processes_on_one_port(tmp_path: Path) -> None:
     assert len({row["generation"] for row in rows}) == 24
     assert sum(row["state"] == "settled" for row in rows) == 24
     assert "Traceback" not in words
-    assert totals == [{"started": 24, "delivered": 24}] * 8
-    assert sys.platform != "linux" or len(pids) == 2

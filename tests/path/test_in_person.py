@@ -19,6 +19,7 @@ from harness.path.gateways import GATEWAYS
 from harness.path.gateways.nginx import Nginx
 from harness.trace.logs.in_run import accounts_of
 from harness.verdict.summary import judge
+from tests.excused import unless_it_stood_still
 from tests.path.gateways import needed
 from tests.worlds.play import play, play_in_person
 from tests.worlds.world import Ask, Truth, World
@@ -35,6 +36,8 @@ pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 SCALE = 50.0  # 100 s are 2 s of real time: far from the 300 ms within which nginx is lazy
 LIMIT_S = 100.0
 SILENT_S = 150.0
+# No two instants of the requests and of the chains' limits, whose order matters, lie nearer than 17 s: 340 ms.
+MARGIN_REAL_S = 0.25
 NOBODY = Truth(frozenset())
 
 
@@ -80,7 +83,7 @@ def ask(
 
 ASKS = (
     ask("delivered", 40),
-    ask("delivered as a stream", 25, 60, 120, 190),
+    ask("delivered as a stream", 25, 60, 100, 180),
     ask("silent before the first byte", SILENT_S),
     ask("silent in mid-stream", 25, 25 + SILENT_S),
     ask("silent after two events", 20, 60, 60 + SILENT_S),
@@ -88,8 +91,8 @@ ASKS = (
     ask("reset in mid-stream", 25, 90, fault="reset", fault_s=60),
     ask("closed before the first byte", 90, fault="close", fault_s=40),
     ask("closed in mid-stream", 25, 90, fault="close", fault_s=60),
-    ask("caller left while waiting", SILENT_S, patience_s=50),
-    ask("caller left in mid-stream", 25, 90, 160, patience_s=50),
+    ask("caller left while waiting", SILENT_S, patience_s=42),
+    ask("caller left in mid-stream", 25, 90, 160, patience_s=42),
 )
 CHAINS: dict[str, Callable[[str], tuple[Layer, ...]]] = {
     "alone": lambda name: (gateway(name),),
@@ -137,8 +140,14 @@ def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> 
     needed(name)
     world = World(topology(*CHAINS[chain](name)), ASKS, settles_s=60)
 
-    emulated, real = judged(world), judged(world, tmp_path)
+    emulated = judged(world)
+    with unless_it_stood_still(MARGIN_REAL_S):
+        real = judged(world, tmp_path)
+        same_verdicts(emulated, real)
 
+
+def same_verdicts(emulated: dict[str, Verdict], real: dict[str, Verdict]) -> None:
+    """Whoever stood there."""
     assert {request: said(verdict) for request, verdict in real.items()} == {
         request: said(verdict) for request, verdict in emulated.items()
     }
@@ -166,12 +175,13 @@ def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Pat
     needed(name)
     layers, asked, says, against = LIES[name]
 
-    (verdict,) = judged(World(topology(*layers), (asked,), settles_s=120), tmp_path).values()
+    with unless_it_stood_still(MARGIN_REAL_S):
+        (verdict,) = judged(World(topology(*layers), (asked,), settles_s=120), tmp_path).values()
 
-    (contradiction,) = verdict.contradictions
-    assert says in contradiction
-    assert against in contradiction
-    assert verdict.grade == "proven"
+        assert len(verdict.contradictions) == 1
+        assert says in verdict.contradictions[0]
+        assert against in verdict.contradictions[0]
+        assert verdict.grade == "proven"
 
 
 @pytest.mark.parametrize("name", sorted(PRODUCTS))

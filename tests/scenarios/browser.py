@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 90.0
 _LOOK_EVERY_S = 0.1
 
 

@@ -32,9 +32,12 @@ STAGES = (
 )
 
 
+LONG_S = 1e6
+
+
 @pytest.fixture(autouse=True)
 def _bounded() -> Iterator[None]:
-    with gevent.Timeout(20):
+    with gevent.Timeout(60):
         yield
 
 
@@ -134,9 +137,15 @@ def user(desk: Desk, seen: list[str], stuck: Callable[[str], bool] = lambda _: F
         round_, order = taken
         seen.append(order.request)
         if stuck(order.request):
-            gevent.sleep(60)
+            gevent.sleep(LONG_S)
         gevent.sleep(0)
         round_.done()
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Let the others go on until it is so; the test's own bound is the patience."""
+    while not happened():
+        gevent.sleep(0.01)
 
 
 def users(desk: Desk, seen: list[str], many: int = 4, **more: Any) -> None:
@@ -168,7 +177,8 @@ def test_at_once_holds_the_others_back(run_dir: RunDir) -> None:
     users(desk, seen, many=4, stuck=lambda name: name.startswith("stream"))
 
     gevent.spawn(conductor.conduct)
-    gevent.sleep(0.05)
+    until(lambda: sum(name.startswith("stream") for name in seen) >= 2)
+    gevent.sleep(0.05)  # in which a third would come
 
     assert [name for name in seen if name.startswith("stream")] == ["stream-0001", "stream-0002"]
 
@@ -178,9 +188,6 @@ def told(run_dir: RunDir, **changes: Any) -> RunDir:
     load = replace(Load.from_plain(run_dir.manifest["load"]), **changes)
     run_dir.manifest["load"] = load.to_plain()
     return run_dir
-
-
-LONG_S = 1e6
 
 
 def refused_user(desk: Desk, seen: list[str]) -> None:
@@ -203,7 +210,8 @@ def test_a_refused_caller_keeps_its_place_for_its_retry_after(
         gevent.spawn(refused_user, desk, seen)
 
     gevent.spawn(conductor.conduct)
-    gevent.sleep(0.05)
+    until(lambda: len(seen) >= asked)
+    gevent.sleep(0.05)  # in which one more would come
 
     assert len(seen) == asked
 
@@ -266,6 +274,12 @@ def master_of(session: Session, wire: Wire) -> Master:
     return master
 
 
+def heard_of(master: Master, worker: str) -> int:
+    """How many answers of the stage the master knows of by a worker's word."""
+    hand = master._hands.get(worker)
+    return hand.answered if hand else 0
+
+
 def crew(
     run_dir: RunDir, names: tuple[str, ...], **more: Any
 ) -> tuple[Wire, Master, dict[str, list[str]], dict[str, Session]]:
@@ -300,7 +314,7 @@ def test_lost_worker_costs_its_share_and_is_named_with_the_instant(run_dir: RunD
     """The others go on; what the lost one had not answered is counted, and the next stage is shared without it."""
     wire, master, seen, _ = crew(run_dir, ("a", "b"), b={"stuck": _from_the_fourth_on})
     conducting = gevent.spawn(master.conduct)
-    gevent.sleep(0.6)
+    until(lambda: heard_of(master, "b") == 1)
 
     wire.lose("b")
     conducting.get()
@@ -319,7 +333,7 @@ def test_stop_is_no_loss_of_the_workers_that_leave_after_it(run_dir: RunDir) -> 
     """Locust takes stopped workers off its list until they are ready again: nobody has been lost."""
     wire, master, _, _ = crew(run_dir, ("a", "b"), b={"stuck": _from_the_fourth_on})
     conducting = gevent.spawn(master.conduct)
-    gevent.sleep(0.6)
+    until(lambda: heard_of(master, "b") == 1)
 
     master.stop()
     wire.lose("a")
@@ -333,7 +347,7 @@ def test_worker_lost_before_the_stop_is_named_all_the_same(run_dir: RunDir) -> N
     """Where the last worker goes, Locust itself stops the test."""
     wire, master, _, _ = crew(run_dir, ("b",), b={"stuck": _from_the_fourth_on})
     conducting = gevent.spawn(master.conduct)
-    gevent.sleep(0.6)
+    until(lambda: heard_of(master, "b") == 3)
 
     wire.lose("b")
     master.stop()
@@ -350,7 +364,7 @@ def test_stop_ends_a_stage_that_nobody_answers_any_more(run_dir: RunDir) -> None
     seen: list[str] = []
     users(desk, seen, stuck=_from_the_fourth_on)
     conducting = gevent.spawn(alone.conduct)
-    gevent.sleep(0.1)
+    until(lambda: len(seen) == 7)
 
     alone.stop()
     conducting.get()
@@ -381,7 +395,7 @@ def test_worker_elsewhere_posts_its_records_to_the_master(run_dir: RunDir) -> No
     seen: list[str] = []
     users(desk, seen)
     conducting = gevent.spawn(master.conduct)
-    gevent.sleep(0.1)
+    until(lambda: sessions)
     (far,) = sessions
     far._write_attempt(
         Attempt(

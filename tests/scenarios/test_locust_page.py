@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock.clock import pause, wall_s
+from harness.path.ports import held_port
 from tests.scenarios.test_tab_in_browser import agree, plain_locust
 
 if TYPE_CHECKING:
@@ -70,19 +70,9 @@ class Page:
             pause(0.1)
 
 
-def free_port() -> int:
-    """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
 def test_workers_are_ready_for_a_second_test_and_no_run_is_lost(tmp_path: Path) -> None:
     """Start, stop, start: each a run of its own, judged live as in the end; nobody calls a stop a lost worker."""
-    port = str(free_port())
-    workers = ("--processes", "2", "--master-port", port, "--master-bind-port", port)
-
-    with plain_locust(tmp_path, *workers) as url:
+    with held_port() as port, plain_locust(tmp_path, *_workers(port)) as url:
         page = Page(url)
         assert '"whocut_chain"' in page.get("/")  # our options stand in the start form
         for number in (1, 2):
@@ -116,6 +106,11 @@ def test_page_says_what_became_of_a_killed_harness_and_starts_another_test(tmp_p
 
     assert "ended by signal 9" in said["sentence"]
     assert said["exit_code"] == 3
+
+
+def _workers(port: int) -> tuple[str, ...]:
+    """Two of them, whose master listens there."""
+    return ("--processes", "2", "--master-port", str(port), "--master-bind-port", str(port))
 
 
 def _standing(run_dir: str) -> int:

@@ -13,6 +13,7 @@ import pytest
 
 from harness.clock.clock import pause, wall_s
 from harness.trace.rundir import RunDir
+from tests.excused import unless_it_says_so
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,11 +62,12 @@ def test_records_of_all_workers_merge_into_one_run(tmp_path: Path) -> None:
     summary = json.loads(out)
     assert running.returncode == (not summary["valid"]), error  # a machine that stalls says so
     attempts = RunDir.open(tmp_path / "run").attempts()
-    assert (summary["requests"], summary["attempts"]) == (18, 9 * 3 + 9)
-    assert summary["agreement"] == {"checked": 36, "disagree": []}
-    assert len({attempt.span_id for attempt in attempts}) == 36
-    assert len({attempt.trace_id for attempt in attempts}) == 18
+    assert summary["requests"] == len({attempt.trace_id for attempt in attempts}) == 18
+    assert len({attempt.span_id for attempt in attempts}) == len(attempts) == summary["attempts"]
     assert sum(worker["answered"] for worker in summary["generator"]["workers"]) == 18
+    with unless_it_says_so(summary):
+        assert summary["attempts"] == 9 * 3 + 9
+        assert summary["agreement"] == {"checked": 36, "disagree": []}
 
 
 def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path: Path) -> None:
@@ -88,8 +90,11 @@ def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path
     assert f"was last heard of at {loss['last_heard_s']:g} s" in error
     assert "what was recorded stands in run" in error
     assert summary["censored"] > 0
-    assert summary["outcomes"]["gateway_error"] >= 8  # the other worker's share, whole
-    assert summary["agreement"]["disagree"] == []
+    (whole,) = [worker for worker in summary["generator"]["workers"] if not worker["lost"]]
+    assert whole["answered"] == 8
+    with unless_it_says_so(summary):
+        assert summary["outcomes"]["gateway_error"] >= 8
+        assert summary["agreement"]["disagree"] == []
 
 
 def test_scenario_with_a_gate_is_refused_with_several_processes(tmp_path: Path) -> None:

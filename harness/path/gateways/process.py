@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import shutil
-import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from harness.errors import ChildDied, CouldNotRun, NotInstalled
 from harness.path.fallen import Fallen, ended_how
+from harness.path.ports import held_port
 from harness.trace.logs.in_run import ACCESS, ERROR
 
 if TYPE_CHECKING:
@@ -140,7 +140,21 @@ async def start(
         ChildDied: it ended at once; says its last words.
     """
     program = _program(gateway)
-    port = port or _free_port()
+    with contextlib.ExitStack() as until_it_listens:
+        port = port or until_it_listens.enter_context(held_port())
+        return await _started(gateway, program, layer, upstream=upstream, clock=clock, port=port, logs=logs)
+
+
+async def _started(
+    gateway: Gateway,
+    program: str,
+    layer: Layer,
+    *,
+    upstream: tuple[str, int],
+    clock: Clock,
+    port: int,
+    logs: Path | None,
+) -> RunningGateway:
     holder = tempfile.TemporaryDirectory(prefix=f"whocut-{gateway.program}-")
     folder = Path(holder.name)
     try:
@@ -214,12 +228,6 @@ def _dying_with_us() -> list[str]:
     """Linux can end a child when its parent is killed; elsewhere it would stay behind."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def _listening(running: RunningGateway, program: str) -> None:
