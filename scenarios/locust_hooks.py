@@ -212,9 +212,13 @@ class _Hooks:
             run.end(environment.process_exit_code, standing.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
-        """The same, where nobody stopped the test before: what is in flight is drained, and only then judged."""
+        """The same, where nobody stopped the test before: what is in flight is drained, and only then counted."""
         DESK.close()
-        if self._standing is not None:
+        if self._session is not None and self._conductor is not None and not self._session.closed:
+            with suppress(FileNotFoundError):
+                # Whoever waits for us may not have the patience for the whole drain.
+                self._session.say({**self._conductor.facts(), "draining": True})
+        if self._standing is not None or self._conductor is not None:
             environment.runner.stop()
         self.test_stop(environment, **more)
         if self._run is not None and self._run.state is State.STARTING:

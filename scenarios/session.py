@@ -90,6 +90,7 @@ class Session:
         self.worst_stall_s = 0.0
         self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._loads_before: Mapping[str, Any] | None = None
         self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
@@ -199,14 +200,16 @@ class Session:
             "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
         }
 
-    def close(self, facts: Mapping[str, Any]) -> None:
-        """Write how well the load kept up, with the loads before it.
+    def say(self, facts: Mapping[str, Any]) -> None:
+        """Write how well the load has kept up so far, with the loads before it."""
+        if self._loads_before is None:
+            self._loads_before = (self.run.generator() if self.load.asked_before else None) or {}
+        write_json(self.run.path / GENERATOR, {**facts, **_together(self._loads_before, facts)})
 
-        Its files stay open: killed greenlets may still have a word.
-        """
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write it for the last time. Its files stay open: killed greenlets may still have a word."""
         self.closed = True
-        before = (self.run.generator() if self.load.asked_before else None) or {}
-        write_json(self.run.path / GENERATOR, {**facts, **_together(before, facts)})
+        self.say(facts)
 
 
 def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:

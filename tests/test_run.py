@@ -202,6 +202,27 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
     assert processes(mark) == []
 
 
+def test_what_is_answered_after_a_ctrl_c_is_counted_as_answered(tmp_path: Path) -> None:
+    """Images that were in flight are drained; the sentence at the end counts them as the table does."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "harness", "run", "--chain", "direct", "--out", "run"]
+    with subprocess.Popen(
+        [*command, "--requests", "500", "--users", "5"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        wait_until(lambda: (out / "ledger.jsonl").exists() and RunDir.open(out).ledger())
+
+        running.send_signal(signal.SIGINT)
+        _, words = running.communicate(timeout=60)
+
+    summary = RunDir.open(out).summary() or {}
+    assert summary["outcomes"] == {"delivered": summary["requests"]}
+    assert f"stopped by a signal; {summary['requests']} of 500 orders were answered, and" in words
+
+
 def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
     mark = str(tmp_path)
