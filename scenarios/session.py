@@ -130,6 +130,9 @@ class Session:
         First the generations that nobody waits for any more must have ended: they would take their places in the
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
+
+        Raises:
+            BadInput: the upstream refuses what the scenario's `upstream_in` says.
         """
         self._prepare_upstream(stage)
         if stage.quiet_s:
@@ -148,6 +151,9 @@ class Session:
                 self._behaviour = orjson.loads(self._control("behaviour"))
             changed = _merged(self._behaviour, self.load.upstream_in.get(stage.mode or "", {}))
             self._control("behaviour", orjson.dumps(changed))
+        except urllib.error.HTTPError as refusal:
+            said = orjson.loads(refusal.read())["error"]["message"]
+            raise BadInput(f"SCENARIO.upstream_in.{stage.mode}.{said}") from None
         except urllib.error.URLError:
             return
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock.clock import pause
+from harness.scenario import shipped_scenarios
 from harness.trace.rundir import RunDir
 from tests.processes import MARK, processes, wait_until
 
@@ -275,6 +276,32 @@ def test_bad_chain_file_is_one_sentence_and_exit_2(tmp_path: Path, text: str, sa
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            '"upstream": {"quotta": {}}',
+            "mine.py: SCENARIO.upstream.quotta: there is no such setting; did you mean 'quota'?\n",
+        ),
+        (
+            '"upstream_in": {"plain": {"quotta": {}}}',
+            "SCENARIO.upstream_in.plain.quotta: there is no such setting; did you mean 'quota'?\n",
+        ),
+    ],
+    ids=["upstream", "upstream_in"],
+)
+def test_setting_that_the_mock_does_not_know_is_the_scenario_s_mistake(
+    tmp_path: Path, settings: str, says: str
+) -> None:
+    """Not a failure of the mock, and not passed over: what was asked to be measured would not have been."""
+    text = shipped_scenarios()["image_generation"].read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(text.replace('"chain": "article"', f'"chain": "article", {settings}'))
+
+    done = whocut("run", "mine.py", "--requests", "1", "--users", "1", cwd=tmp_path, check=2)
+
+    assert done.stderr.endswith(says)
 
 
 @pytest.mark.parametrize(
