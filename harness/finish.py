@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.chain.want import in_words
 from harness.junit import Case, junit
 from harness.trace.load import Load
 from harness.trace.logs.in_run import accounts_of
@@ -69,7 +70,7 @@ def as_junit(summary: dict[str, Any]) -> bytes:
     cases = [
         Case(
             row["want"],
-            failure=None if row["holds"] else f"{row['want']} is wanted, measured: {row['measured']}",
+            failure=None if row["holds"] else f"{row['want']} is wanted, {in_words(row['measured'])}",
         )
         for row in summary["thresholds"]
     ]

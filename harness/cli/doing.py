@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
-from harness.chain.want import parse_wants
+from harness.chain.want import in_words, parse_wants
 from harness.cli.app import (
     EXIT_COULD_NOT_RUN,
     EXIT_FINDING,
@@ -186,7 +186,9 @@ def report_finished(
 
 def finding_of(summary: Mapping[str, Any]) -> str | None:
     """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``."""
-    broken = [row["want"] for row in summary["thresholds"] if not row["holds"]]
+    broken = [
+        f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
+    ]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
     if not summary["valid"]:
         parts.append(f"the run is not valid: {'; '.join(summary['warnings'])}")
