@@ -145,11 +145,14 @@ class _Hooks:
 
     def user_error(self, exception: Exception, tb: Any, **_: object) -> None:
         """Something was raised in a user and nobody took it: a mistake in the scenario, with its place."""
+        place, what = self.place_of(exception, tb)
+        DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
+
+    def place_of(self, error: Exception, tb: Any) -> tuple[str, str]:
+        """Where in the scenario's own file an error came from, and which it is."""
         file = options.file_of(self._scenario or self._user)
         lines = [frame.lineno for frame in traceback.extract_tb(tb) if frame.filename == file]
-        place = f"{file}:{lines[-1]}" if lines else file
-        what = f"{type(exception).__name__}: {exception}".rstrip(": ")
-        DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
+        return f"{file}:{lines[-1]}" if lines else file, f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _prepare(self, environment: Any) -> Session:
         path = os.environ.get(RUN_VARIABLE)

@@ -49,6 +49,9 @@ _MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _LOOK_EVERY_REAL_S = 0.05
 _TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
     "answered": sum,
+    "silent": sum,
+    "raised": sum,
+    "raised_first": lambda values: next((value for value in values if value), None),
     "worst_stall_real_s": max,
     "cpu_s": sum,
     "peak_bytes": max,
@@ -244,7 +247,7 @@ def _clock(run: RunDir, *, here: bool) -> Clock:
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What two loads of one run have done together: answers are summed, the worst stall is the worse one."""
+    """What two loads of one run have done together: counts are summed, the worst stall is the worse one."""
     both = {name: [loads[name] for loads in (before, facts) if name in loads] for name in _TOGETHER}
     return {name: _TOGETHER[name](values) for name, values in both.items() if values}
 
