@@ -224,6 +224,31 @@ def test_what_is_answered_after_a_ctrl_c_is_counted_as_answered(tmp_path: Path) 
     assert f"stopped by a signal; {summary['requests']} of 500 orders were answered, and" in words
 
 
+def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:
+    """`whocut run … 2>&1 | head -1`: nobody reads the rest, but it is judged, and the exit code is its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        "--out",
+        "run",
+        "--requests",
+        "2",
+        "--want",
+        "delivered>=1",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+
+        code = running.wait(timeout=60)
+
+    summary = RunDir.open(tmp_path / "run").summary() or {}
+    assert (code, summary.get("requests")) == (1, 2)
+
+
 def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
     mark = str(tmp_path)

@@ -100,7 +100,7 @@ def test_a_tie_names_both() -> None:
 
 def test_two_reasons_without_a_timer_are_two() -> None:
     """An upstream that was killed, and refused from then on, did not refuse everybody."""
-    row = {
+    row: dict[str, object] = {
         "layer": "upstream",
         "title": "upstream",
         "timer": None,
