@@ -249,6 +249,27 @@ def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:
     assert (code, summary.get("requests")) == (1, 2)
 
 
+def test_run_whose_terminal_is_closed_is_judged(tmp_path: Path) -> None:
+    """A connection that breaks at night costs the rest of the load, and not the verdicts on what was asked."""
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "harness", "run", "--out", "run", "--requests", "500", "--users", "5"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=its, stdout=its, stderr=its, start_new_session=True
+    ) as running:
+        os.close(its)
+        wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+
+        os.close(ours)
+        running.send_signal(signal.SIGHUP)  # what the kernel sends to the session that the terminal leads
+        code = running.wait(timeout=60)
+
+    summary = RunDir.open(tmp_path / "run").summary() or {}
+    assert code == 3
+    assert "stopped by a signal" in summary["warnings"][0]
+
+
 def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
     mark = str(tmp_path)
