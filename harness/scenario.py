@@ -26,11 +26,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import scenarios
+from harness.chain.chainfile import find_chain
+from harness.chain.want import parse_wants
+from harness.clock import parse_clock
 from harness.errors import BadFile, BadInput, nearest
-from harness.trace.load import Arrivals, Stage
+from harness.trace.load import Arrivals, Stage, parse_arrivals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 SCENARIOS = Path(scenarios.__file__).parent
 CHAINS = SCENARIOS / "chains"
@@ -39,6 +42,15 @@ PLAIN_MODES = {
     "plain": "one answer at the end, the SDK's default retries",
     "stream": "server-sent events with partial images, the SDK's default retries",
     "no-retry": "one answer at the end, max_retries=0",
+}
+
+
+# What reads the flag of the same name; the scenario's own word is held to it, whether a flag overrides it or not.
+_READ_BY: Mapping[str, Callable[[Any], object]] = {
+    "chain": lambda written: find_chain(written, CHAINS),
+    "clock": parse_clock,
+    "arrivals": parse_arrivals,
+    "want": parse_wants,
 }
 
 
@@ -127,6 +139,12 @@ def read_scenario(path: Path) -> Scenario:
         if isinstance(error, ValidationError):
             raise _first(path, node, error) from None
         raise BadFile(path, f"{_NAME} must be a literal: no names, no calls", line=node.lineno) from None
+    for field, read in _READ_BY.items():
+        try:
+            read(getattr(told, field))
+        except BadInput as error:
+            problem = str(error).removeprefix(f"--{field}: ")
+            raise BadFile(path, problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
     for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
         for mode in named:
             if mode not in told.modes:

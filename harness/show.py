@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from rich.live import Live
 from rich.measure import Measurement
 from rich.table import Table
-from rich.text import Text
 
+from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.chain.timers import Phase
-from harness.clock.clock import wall_s
+from harness.show_progress import ProgressLine
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from rich.console import Console
 
     from harness.books import Progress
 
-_LINE_EVERY_REAL_S = 2.0
 
-
-class ShowProgress:
-    """One line that changes in a terminal; a line every two seconds anywhere else."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = (
-            Live(console=console, transient=True, refresh_per_second=8) if console.is_terminal else None
-        )
-        self._next_line = 0.0
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
+class ShowProgress(ProgressLine):
+    """How far a run is."""
 
     def show(self, progress: Progress) -> None:
         """Show how far it has come."""
@@ -53,11 +31,7 @@ class ShowProgress:
         text = f"{where}: {progress.requests} of {progress.asked} requests, {progress.attempts} attempts"
         if progress.ledger:
             text += f", {progress.started} generations started, {progress.settled} settled"
-        if self._live:
-            self._live.update(Text(text))
-        elif wall_s() >= self._next_line:
-            self._next_line = wall_s() + _LINE_EVERY_REAL_S
-            self._console.print(text, highlight=False, soft_wrap=True)
+        self.say(text)
 
 
 def print_summary(console: Console, summary: dict[str, Any], report: Path | None) -> None:
@@ -100,7 +74,7 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
         say(
             f"\n{retries['after_unknown']} of {retries['retries']} retries came after an unknown outcome; the "
             f"generations they gave up on cost {'at least ' if summary['ledger']['unsettled'] else ''}"
-            f"${retries['after_unknown_usd']:.2f}."
+            f"{format_dollars(retries['after_unknown_usd'])}."
         )
     say(f"\n{_books(summary)}")
     stall_s = summary["generator"]["worst_stall_s"]
@@ -148,7 +122,7 @@ def _modes(modes: dict[str, Any]) -> Table:
             f"{figures['share_429'] or 0:.0%}",
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
-            f"{least}${ledger['billed_usd']:.2f}",
-            "–" if per is None else f"{least}${per:.2f}",
+            f"{least}{format_dollars(ledger['billed_usd'])}",
+            "–" if per is None else f"{least}{format_dollars(per)}",
         )
     return table

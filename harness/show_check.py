@@ -2,62 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from harness.chain.durations import format_duration
-from harness.clock.clock import wall_s
+from harness.show_progress import ProgressLine
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from rich.console import Console
 
     from harness.chain.audit import Finding
     from harness.chain.forecast import CutShare
     from harness.check import Checked, Fixed, Progress, Report
 
-_LINE_EVERY_REAL_S = 2.0
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
 _WIDE = 100
 
 
-class ShowCheck:
-    """One line that changes in a terminal; a line every two seconds anywhere else."""
+class ShowCheck(ProgressLine):
+    """How far a check is; a quick one says nothing of it."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live = (
-            Live(console=console, transient=True, refresh_per_second=8) if console.is_terminal else None
-        )
-        self._next_line = wall_s() + _LINE_EVERY_REAL_S
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live:
-            self._live.stop()
+        super().__init__(console, after_real_s=2.0)
 
     def show(self, progress: Progress) -> None:
         """Show how far it has come."""
-        if not self._live and wall_s() < self._next_line:
-            return
-        text = f"{progress.what}: {progress.done} of {progress.asked} requests"
-        if self._live:
-            self._live.update(Text(text))
-        else:
-            self._next_line = wall_s() + _LINE_EVERY_REAL_S
-            self._console.print(text, highlight=False, markup=False)
+        self.say(f"{progress.what}: {progress.done} of {progress.asked} requests")
 
 
 def print_report(console: Console, report: Report, chain: str) -> None:

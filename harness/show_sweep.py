@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from harness.chain.dollars import format_dollars
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -33,7 +35,19 @@ def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) 
 
 def _table(found: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("", "at once", "gap", "asked", "429s", "95 %", "a minute", "p50", "p95", "per image"):
+    for name in (
+        "",
+        "at once",
+        "gap",
+        "asked",
+        "429s",
+        "95 %",
+        "batches",
+        "a minute",
+        "p50",
+        "p95",
+        "per image",
+    ):
         table.add_column(name, justify="right", no_wrap=True)
     recommended = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
     for level in [*found["levels"], *found["with_gap"]]:
@@ -46,10 +60,11 @@ def _table(found: dict[str, Any]) -> Table:
             str(level["requests"]),
             _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
             f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
+            f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
             _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),
             _or_dash(level["p95_s"], lambda took_s: f"{took_s:.0f} s"),
-            _or_dash(level["usd_per_delivered"], lambda usd: f"${usd:.2f}"),
+            format_dollars(level["usd_per_delivered"]),
         )
     return table
 

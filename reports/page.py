@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.trace.rundir import FIGURES, REPORT, RunDir
 from harness.verdict.censored import image_times
@@ -81,6 +82,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         figures=judged.figures,
         headline=_headline(run.manifest, judged.figures, orphans, modes),
         modes=modes,
+        levels=_levels(judged.figures.get("sweep")),
         agreement=story.agreement(judged.figures),
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
@@ -217,7 +219,7 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
             "headline": story.headline(mine, orphans.get(mode, none)),
             "orphans": orphans.get(mode, none),
             "delivered": story.share(mine["delivered_share"]),
-            "per_delivered": story.dollars(mine["ledger"]["usd_per_delivered"])
+            "per_delivered": format_dollars(mine["ledger"]["usd_per_delivered"])
             if mine["ledger"]["usd_per_delivered"] is not None
             else "none delivered",
             "per_request": _number(mine["ledger"]["generations_per_request"]),
@@ -229,6 +231,28 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
             "figures": mine,
         }
         for mode, mine in figures["by_mode"].items()
+    ]
+
+
+def _levels(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    if not found:
+        return []
+    advice = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
+    return [
+        {
+            "concurrency": level["concurrency"],
+            "chosen": (level["concurrency"], level["gap_s"]) == advice,
+            "gap": format_duration(level["gap_s"]) if level["gap_s"] else "–",
+            "requests": level["requests"],
+            "share": story.share(level["share_429"]),
+            "interval": "–" if level["ci95"] is None else " to ".join(map(story.share, level["ci95"])),
+            "batches": f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
+            "rate": _number(level["delivered_per_min"]),
+            "p50": _duration(level["p50_s"]),
+            "p95": _duration(level["p95_s"]),
+            "per_image": format_dollars(level["usd_per_delivered"]),
+        }
+        for level in (*found["levels"], *found["with_gap"])
     ]
 
 
@@ -315,5 +339,5 @@ def _page() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=format_duration, dollars=story.dollars)
+    environment.filters.update(duration=format_duration, dollars=format_dollars)
     return environment.get_template("report.html.j2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.verdict.ledger_totals import is_unsettled
 
@@ -33,7 +34,7 @@ class Orphans:
         ran_on = f"{plural(self.generations, 'generation')} ran on for nobody"
         if self.unsettled == self.generations:
             return f"{ran_on} and still did when the run ended; what that costs is not known."
-        cost = f"{ran_on} and cost {dollars(self.usd)}"
+        cost = f"{ran_on} and cost {format_dollars(self.usd)}"
         rest = f", without the {self.unsettled} that still did when the run ended" if self.unsettled else ""
         return f"{cost}{rest}."
 
@@ -138,18 +139,11 @@ def agreement(figures: Mapping[str, Any]) -> str:
     if figures["ledger"]["by"] == "account":
         return (
             "There is no ledger to hold these verdicts against: it is not our endpoint, and cost is by the guard’s"
-            f" account, at most {dollars(figures['ledger']['billed_usd'])} in this run."
+            f" account, at most {format_dollars(figures['ledger']['billed_usd'])} in this run."
         )
     count = len(held["disagree"])
     verb = "disagrees" if count == 1 else "disagree"
     return f"{plural(held['checked'], 'attempt')} held against the upstream’s ledger, {count} {verb}."
-
-
-def dollars(usd: float | None) -> str:
-    """``$37.98``, ``$0.0042``; None is a dash."""
-    if usd is None:
-        return "–"
-    return f"${usd:,.2f}" if usd >= 0.1 or usd == 0 else f"${usd:.2g}"
 
 
 def plural(count: int, noun: str) -> str:

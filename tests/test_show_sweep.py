@@ -23,6 +23,8 @@ def level(concurrency: int, refused: int, gap_s: float = 0.0) -> Level:
         came=came,
         taken_s=80.0,
         took_s=[80.0] * came,
+        batches=40 // concurrency,
+        batches_refused=min(refused, 40 // concurrency),
     )
 
 
@@ -59,5 +61,5 @@ def test_what_was_not_measured_is_a_dash_and_warnings_are_said() -> None:
     """No image came: no time, no price; a run that was stopped says so."""
     said = shown(Level(1, 0.0, requests=4), warnings=("stopped by a signal",))
 
-    assert next(line for line in said.splitlines() if "0%–100%" in line).count("–") == 7
+    assert next(line for line in said.splitlines() if "0%–100%" in line).count("–") == 8
     assert "warning: stopped by a signal" in said

@@ -109,9 +109,7 @@ def run(
     told = read_scenario(path)
     modes = pick_modes(told, mode)
     topology = read_topology(find_chain(chain or told.chain, CHAINS))
-    open_or_closed = parse_arrivals(told.arrivals, f"{path}: SCENARIO.arrivals")
-    if arrivals is not None:
-        open_or_closed = parse_arrivals(arrivals)
+    open_or_closed = parse_arrivals(arrivals or told.arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
     directory = directory_of(out, name, force=force and not stand)

@@ -18,7 +18,7 @@ from harness.client import asking
 from harness.client.attempts import AttemptWatch
 from harness.client.spending.bound import price_of
 from harness.client.spending.guard import LOOK_AGAIN_REAL_S
-from harness.clock.clock import pause
+from harness.clock.clock import give_way, pause
 from harness.errors import WhocutError
 
 try:
@@ -119,6 +119,12 @@ class WatchedTransport(_Watching, wire.BaseTransport):
 
 
 class _WatchedStream(wire.SyncByteStream):
+    """The bytes of one response; each chunk gives way to other users.
+
+    Under gevent a read that finds bytes waiting lets nobody else go on: twenty pictures that come at once would
+    hold up everybody until the last of them is read.
+    """
+
     def __init__(self, inner: wire.SyncByteStream, watch: AttemptWatch) -> None:
         self._inner = inner
         self._watch = watch
@@ -127,6 +133,7 @@ class _WatchedStream(wire.SyncByteStream):
         try:
             for data in self._inner:
                 self._watch.received(data)
+                give_way()
                 yield data
         except BaseException as error:
             self._watch.failed(error)

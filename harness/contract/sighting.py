@@ -10,17 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.timers import Phase, TimerKind
-from harness.client.body import EventBody, JsonBody
+from harness.client.attempt_span import attempt_span
+from harness.client.incoming import Incoming
 from harness.client.outcomes import outcome_of
 from harness.client.waits import asked_to_wait_s
-from harness.trace import names
 from harness.trace.records import (
     Attempt,
-    DownstreamEnd,
-    Event,
     Outcome,
     Span,
-    SpanKind,
     UpstreamEnd,
     new_span_id,
     new_trace_id,
@@ -59,8 +56,7 @@ class Sighting:
     over: bool = False
     left: bool = False
     _upstream_end: UpstreamEnd = UpstreamEnd.NONE
-    _read: JsonBody | EventBody | None = None
-    _last_byte_s: float | None = None
+    _incoming: Incoming = field(init=False)
 
     def __post_init__(self) -> None:
         self.started_s = self.clock.now_s()
@@ -74,6 +70,7 @@ class Sighting:
             user=0,
             started_s=self.started_s,
         )
+        self._incoming = Incoming(self.record)
 
     @property
     def traceparent(self) -> str:
@@ -83,28 +80,18 @@ class Sighting:
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """The response's head has come."""
         self.headers = headers
-        self.record.status = status
-        self.record.first_byte_s = self._last_byte_s = self.clock.now_s()
+        self._incoming.head(self.clock.now_s(), status, headers)
         self.record.retry_after_s = asked_to_wait_s(headers, self.clock.unix_s(self.clock.now_s()))
-        streamed = headers.get("content-type", "").startswith("text/event-stream")
-        self._read = EventBody() if streamed else JsonBody()
 
     def received(self, data: bytes) -> None:
         """Bytes of the body have come."""
-        assert self._read is not None
-        assert self._last_byte_s is not None
-        now_s = self.clock.now_s()
-        if self.record.bytes:
-            self.record.largest_gap_s = max(now_s - self._last_byte_s, self.record.largest_gap_s or 0.0)
-        self._last_byte_s = now_s
-        self.record.bytes += len(data)
-        self.record.arrivals_s += [now_s] * len(self._read.feed(data))
+        self._incoming.data(self.clock.now_s(), data)
 
     def finished(self) -> None:
         """The response has ended in good order."""
-        assert self._read is not None
-        self.error_body = self._read.error
-        outcome, error = outcome_of(self._read, self.record.status or 0)
+        assert self._incoming.body is not None
+        self.error_body = self._incoming.body.error
+        outcome, error = outcome_of(self._incoming.body, self.record.status or 0)
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
         self._end(outcome, end, error)
 
@@ -112,7 +99,7 @@ class Sighting:
         """The other side ended it before the response was whole."""
         if self._said_its_last_word():
             return
-        in_body = self._read is not None
+        in_body = self._incoming.body is not None
         self.record.phase = str(Phase.STREAM if in_body else Phase.WAIT)
         outcome = Outcome.TRUNCATED if in_body else Outcome.RESET
         if end is UpstreamEnd.REFUSED:
@@ -125,20 +112,21 @@ class Sighting:
             return
         record = self.record
         self.left = True
-        phase = Phase.STREAM if self._read is not None else Phase.WAIT
-        record.phase = str(phase)
+        in_body = self._incoming.body is not None
+        record.phase = str(Phase.STREAM if in_body else Phase.WAIT)
         limit_s = self.read_timeout_s
-        since_s = self._last_byte_s if self._last_byte_s is not None else record.started_s
+        last_byte_s = self._incoming.last_byte_s
+        since_s = last_byte_s if last_byte_s is not None else record.started_s
         if limit_s and abs(self.clock.now_s() - since_s - limit_s) <= _CLOSE_TO * limit_s:
-            record.timer = str(TimerKind.IDLE if self._read is not None else TimerKind.FIRST_BYTE)
+            record.timer = str(TimerKind.IDLE if in_body else TimerKind.FIRST_BYTE)
             record.directive = "timeout.read"
             self._end(Outcome.TIMEOUT, UpstreamEnd.CUT, "ReadTimeout")
         else:
             self._end(Outcome.CENSORED, UpstreamEnd.ABANDONED, None)
 
     def _said_its_last_word(self) -> bool:
-        """Whether the stream's last event had come: how its connection ends after it is nobody's loss."""
-        if not self.over and isinstance(self._read, EventBody) and (self._read.whole or self._read.error):
+        """Whether it was over already, or is now: a stream whose last event had come is whole."""
+        if not self.over and self._incoming.said_its_last_word:
             self.finished()
         return self.over
 
@@ -152,62 +140,13 @@ class Sighting:
     def span(self) -> Span:
         """The sighting as the client's own span would be; an attempt still under way ends now."""
         record = self.record
-        end_s = record.ended_s if record.ended_s is not None else self.clock.now_s()
-        attributes: dict[str, Any] = {
-            names.POSITION: 0,
-            names.REQUEST: record.request,
-            names.ATTEMPT: record.number,
-            names.RESEND_COUNT: record.number - 1,
-            names.MODE: record.mode,
-            names.OUTCOME: str(record.outcome),
-            names.METHOD: self.method,
-            names.PATH: self.path,
-            names.STATUS: record.status,
-            names.ERROR_TYPE: record.error,
-            names.FIRST_BYTE_S: record.first_byte_s,
-            names.LARGEST_GAP_S: record.largest_gap_s,
-            names.BYTES_DOWN: record.bytes,
-        }
-        events = [Event("image event", at_s) for at_s in record.arrivals_s]
-        if self.over:
-            attributes |= {
-                names.UPSTREAM_END: str(self._upstream_end),
-                names.UPSTREAM_END_S: end_s,
-                names.DOWNSTREAM_END: str(_DOWNSTREAM[self._upstream_end]),
-                names.DOWNSTREAM_END_S: end_s,
-            }
-        if record.timer is not None:
-            attributes |= {
-                names.CUT_TIMER: record.timer,
-                names.CUT_DIRECTIVE: record.directive,
-                names.CUT_PHASE: record.phase,
-                names.CUT_LIMIT_S: self.read_timeout_s,
-                names.CUT_AT_S: end_s,
-            }
-            events.append(Event("cut", end_s, {names.CUT_TIMER: record.timer}))
-        return Span(
-            trace_id=self.trace_id,
-            span_id=self.span_id,
-            parent_id=None,
+        return attempt_span(
+            record,
             layer=self.client,
-            kind=SpanKind.ATTEMPT,
-            name=f"{self.method} {self.path}",
-            start_s=record.started_s,
-            end_s=end_s,
-            attributes={key: value for key, value in attributes.items() if value is not None},
-            events=events,
-            error=None if record.outcome in _FINE else record.error or str(record.outcome),
+            asked=(self.method, self.path),
+            parent_id=None,
+            end_s=record.ended_s if record.ended_s is not None else self.clock.now_s(),
+            upstream=self._upstream_end if self.over else None,
+            last_byte_s=self._incoming.last_byte_s,
+            limit_s=self.read_timeout_s,
         )
-
-
-_FINE = frozenset({Outcome.DELIVERED, Outcome.CENSORED})
-_DOWNSTREAM = {
-    UpstreamEnd.NONE: DownstreamEnd.NONE,
-    UpstreamEnd.COMPLETE: DownstreamEnd.ANSWERED,
-    UpstreamEnd.ABANDONED: DownstreamEnd.LEFT,
-    UpstreamEnd.CUT: DownstreamEnd.OWN_ANSWER,
-    UpstreamEnd.CLOSED: DownstreamEnd.TRUNCATED,
-    UpstreamEnd.RESET: DownstreamEnd.TRUNCATED,
-    UpstreamEnd.REFUSED: DownstreamEnd.OWN_ANSWER,
-    UpstreamEnd.MALFORMED: DownstreamEnd.TRUNCATED,
-}

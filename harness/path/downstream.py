@@ -6,11 +6,11 @@ because bytes came meanwhile it is set again. In a held request it is the only t
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import Malformed
 from harness.path import vendors
+from harness.path.connection import Connection
 from harness.path.deadlines import NEVER_S, TOLERANCE_S
 from harness.path.exchange import Exchange
 from harness.path.fallen import telling
@@ -18,6 +18,8 @@ from harness.path.http1 import HeadReader, parse_request
 from harness.path.sockets import end_with_reset
 
 if TYPE_CHECKING:
+    import asyncio
+
     from harness.path.hop import Hop
 
 # Requests that come before the last one is answered wait here, so that a caller's leaving is still seen.
@@ -26,7 +28,7 @@ _MAX_AHEAD_BYTES: Final = 64 * 1024
 _LINGER_S: Final = 5.0
 
 
-class Downstream(asyncio.BufferedProtocol):
+class Downstream(Connection):
     """A caller's connection."""
 
     __slots__ = (
@@ -36,20 +38,11 @@ class Downstream(asyncio.BufferedProtocol):
         "_heads",
         "_idle_since_s",
         "_lingering",
-        "_paused",
-        "exchange",
-        "hop",
-        "transport",
-        "writable",
     )
 
     def __init__(self, hop: Hop) -> None:
-        self.hop = hop
-        self.transport: asyncio.Transport | None = None
-        self.exchange: Exchange | None = None
-        self.writable = True
+        super().__init__(hop)
         self._ahead = b""
-        self._paused = False
         self._lingering = False
         self._heads = HeadReader(status=400)
         self._alarm: asyncio.TimerHandle | None = None
@@ -58,15 +51,10 @@ class Downstream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
-        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
+        super().connection_made(transport)
         self.hop.callers.add(self)
         if self.hop.closing:
-            self.transport.abort()
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
-        """Where the next bytes are read into: see `Hop.inbox`."""
-        return self.hop.inbox
+            self.abort()
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a request, of its body, or of the one after it."""
@@ -134,29 +122,9 @@ class Downstream(asyncio.BufferedProtocol):
         if self.transport is not None:
             self.transport.write(data)
 
-    def pause_reading(self) -> None:
-        """Take no more from the caller for now."""
-        if not self._paused and self.transport is not None:
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take bytes again."""
-        if self._paused:
-            self._paused = False
-            if self.transport is not None and not self.transport.is_closing():
-                self.transport.resume_reading()
-
-    def pause_writing(self) -> None:
-        """The caller reads more slowly than the upstream sends."""
-        self.writable = False
-
-    @telling
-    def resume_writing(self) -> None:
-        """All that was sent is in the kernel's hands."""
-        self.writable = True
-        if self.exchange is not None:
-            self.exchange.downstream_drained()
+    def drained(self, exchange: Exchange) -> None:
+        """The caller keeps up again."""
+        exchange.downstream_drained()
 
     @telling
     def eof_received(self) -> bool:

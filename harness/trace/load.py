@@ -34,7 +34,7 @@ class Arrivals:
         return f"{self.kind}:{self.per_s * 60:g}/min"
 
 
-def parse_arrivals(written: str, place: str = "--arrivals") -> Arrivals | None:
+def parse_arrivals(written: str) -> Arrivals | None:
     """Read ``closed`` (None), ``30/min``, ``even:2/s``, ``poisson:600/h``.
 
     Raises:
@@ -45,7 +45,8 @@ def parse_arrivals(written: str, place: str = "--arrivals") -> Arrivals | None:
     match = _ARRIVALS.fullmatch(written)
     if match is None or float(match[2]) == 0:
         raise BadInput(
-            f"{place}: '{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, poisson:600/h"
+            f"--arrivals: '{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, "
+            "poisson:600/h"
         )
     kind, number, unit = match.groups()
     return Arrivals(float(number) / _PER_S[unit], kind or "poisson")

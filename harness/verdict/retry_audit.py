@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
 from harness.trace.records import NO_IMAGE, Attempt, Outcome
@@ -54,7 +55,7 @@ class Retry:
         """The finding in one sentence; empty where there is nothing to be found fault with."""
         who = f"{self.request} was asked again (attempt {self.attempt}) {_time(self.waited_s)} after {self.after}"
         if self.unknown:
-            price = f" and costs ${self.billed_usd:.2f}" if self.billed_usd else ""
+            price = f" and costs {format_dollars(self.billed_usd)}" if self.billed_usd else ""
             return f"{who}: the generation behind it may still be running{price}"
         if self.useless:
             return f"{who}: the same request gets the same answer"

@@ -3,6 +3,9 @@
 A level is so many requests under way at once. Its `share_429` counts requests, one vote each: of those whose first
 attempt was seen to its end, how many met a 429 there. A client's retries do not count, and a refused caller keeps
 its place for as long as its Retry-After says, or it would come again at once and the share would count its haste.
+
+A batch is as many requests in a row as may be under way at once: who sends ten together wants to know how often one
+of them is missing, and that is far more often than each of them is refused.
 """
 
 from __future__ import annotations
@@ -46,11 +49,11 @@ def wilson(hits: int, of: int) -> tuple[float, float] | None:
 class Level:
     """What came of so many at once, each place resting `gap_s` after a request.
 
-    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. `billed_usd` is for
-    `images`, of which one request may ask for several; None: the ledger was not read. Of the `planned` requests an
-    interrupted sweep asks some, or none; 0 where nobody said how many. Throughput rests on the requests after the
-    first of each place, which all come at once: `came` of them brought an image, and `taken_s` is how long they
-    took their places, rests included.
+    `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. Of the `batches`
+    that ended, `batches_refused` met a 429. `billed_usd` is for `images`, of which one request may ask for several;
+    None: the ledger was not read. Of the `planned` requests an interrupted sweep asks some, or none; 0 where nobody
+    said how many. Throughput rests on the requests after the first of each place, which all come at once: `came` of
+    them brought an image, and `taken_s` is how long they took their places, rests included.
     """
 
     concurrency: int
@@ -67,6 +70,8 @@ class Level:
     taken_s: float = 0.0
     took_s: list[float] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
+    batches: int = 0
+    batches_refused: int = 0
     billed_usd: float | None = None
 
     @property
@@ -107,6 +112,8 @@ class Level:
             "censored": self.censored,
             "delivered": delivered,
             "share_429": _rounded(self.share_429, 4),
+            "batches": self.batches,
+            "batches_refused": self.batches_refused,
             "ci95": [round(end, 4) for end in interval] if interval else None,
             "delivered_per_min": _rounded(self.delivered_per_min, 3),
             "p50_s": percentile(sorted(self.took_s), 50),
@@ -139,6 +146,7 @@ def levels_of(
         requests.sort(key=lambda tries: tries[0].started_s)
         for number, tries in enumerate(requests):
             _count(level, tries, in_stride=number >= at_once or len(requests) < 2 * at_once)
+        _count_batches(level, [tries[0] for tries in requests])
         if by_mode is not None and stage.name in by_mode:
             level.billed_usd = (level.billed_usd or 0.0) + by_mode[stage.name]["ledger"]["billed_usd"]
     return [levels[key] for key in sorted(levels)]
@@ -163,6 +171,15 @@ def _count(level: Level, tries: Sequence[Attempt], *, in_stride: bool) -> None:
         told_to_wait_s = (last.retry_after_s or 0.0) if last.status == 429 else 0.0
         level.came += last.outcome is Outcome.DELIVERED
         level.taken_s += took_s + max(level.gap_s, told_to_wait_s)
+
+
+def _count_batches(level: Level, firsts: Sequence[Attempt]) -> None:
+    size = level.concurrency
+    for start in range(0, len(firsts) - size + 1, size):
+        batch = firsts[start : start + size]
+        if all(attempt.outcome is not Outcome.CENSORED for attempt in batch):
+            level.batches += 1
+            level.batches_refused += any(attempt.status == 429 for attempt in batch)
 
 
 # --- the knee ---------------------------------------------------------------------------------------------
@@ -301,7 +318,8 @@ def rule(tolerate: float) -> str:
     some = f"no more than {tolerate * 100:g} %" if tolerate else "none"
     return (
         f"The knee is the highest level asked at which, and at every level asked below it, {some} of the requests "
-        "met a 429; a gap counts where it was tried."
+        "met a 429; a gap counts where it was tried. A batch is as many requests in a row as go at once; it counts "
+        "when one of them met a 429."
     )
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from harness.chain.dollars import format_dollars
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
 from harness.verdict.evidence import never_ended
@@ -339,7 +340,11 @@ def _generation_note(span: Span, verdict: Verdict | None) -> str:
     has = span.attributes
     if has.get(names.REFUSED):
         return f"refused ({has.get(names.STATUS, has.get(names.ERROR_TYPE, 'no status'))})"
-    money = f"billed ${float(has.get(names.BILLED_USD) or 0):.2f}" if has.get(names.BILLED) else "not billed"
+    money = (
+        f"billed {format_dollars(float(has.get(names.BILLED_USD) or 0))}"
+        if has.get(names.BILLED)
+        else "not billed"
+    )
     if verdict is not None and verdict.behind and not verdict.behind.settled:
         return "still running when the run ended"
     if has.get(names.ORPHANED):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.chain.dollars import format_dollars
 from reports import style
-from reports.story import dollars, plural, share
+from reports.story import plural, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +56,7 @@ MEASURES = (
     Measure(
         "dollars per\ndelivered image",
         lambda mode: mode["ledger"]["usd_per_delivered"],
-        dollars,
+        format_dollars,
         {"facecolor": style.QUIET},
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.chain.dollars import format_dollars
 from reports import story
 from tests.reports.made_run import (
     MadeRun,
@@ -130,7 +131,7 @@ def test_two_reasons_without_a_timer_are_two() -> None:
 )
 def test_dollars(usd: float | None, written: str) -> None:
     """Cents where there are dollars, two digits where there are fractions of a cent."""
-    assert story.dollars(usd) == written
+    assert format_dollars(usd) == written
 
 
 @pytest.mark.parametrize(

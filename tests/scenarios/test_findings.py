@@ -243,6 +243,16 @@ def test_mix_is_held_to_one_before_some_of_it_is_picked(tmp_path: Path) -> None:
             "SCENARIO = {\n'users': 1,\n'mix': {'plain': .5, 'stream': .2}}",
             r"s\.py:3: SCENARIO\.mix: the shares add up to 0\.7, and must add up to 1",
         ),
+        (
+            "SCENARIO = {\n'chain': 'artcle'}",
+            r"s\.py:2: SCENARIO\.chain: there is no chain 'artcle' \(did you mean 'article'",
+        ),
+        ("SCENARIO = {\n'clock': 'fast'}", r"s\.py:2: SCENARIO\.clock: 'fast' is not a clock"),
+        ("SCENARIO = {\n'arrivals': '30'}", r"s\.py:2: SCENARIO\.arrivals: '30' are no arrivals"),
+        (
+            "SCENARIO = {\n'want': ['delivred>1']}",
+            r"s\.py:2: SCENARIO\.want: there is no figure 'delivred' \(did you mean 'delivered'",
+        ),
         ("def", r"s\.py:1: it is not Python"),
     ],
 )

@@ -380,6 +380,28 @@ def test_a_censored_request_is_counted_and_votes_for_nothing() -> None:
     assert (one.requests, one.seen, one.censored, one.share_429) == (2, 1, 1, 0.0)
 
 
+def test_a_batch_is_refused_when_one_of_its_requests_is() -> None:
+    """Four requests, two at once: one refusal is a quarter of the requests and half of the batches."""
+    one = measured(
+        attempt("a"),
+        attempt("b", started_s=0.1),
+        attempt("c", started_s=82.0),
+        attempt("d", started_s=83.0, status=429, retry_after_s=2.0),
+    )
+
+    assert one.share_429 == 0.25
+    assert (one.figures()["batches_refused"], one.figures()["batches"]) == (1, 2)
+
+
+def test_a_batch_that_is_not_whole_or_not_seen_to_its_end_is_none() -> None:
+    """Three requests are one batch of two; one that nobody answered makes its batch say nothing."""
+    half = measured(attempt("a"), attempt("b", started_s=0.1), attempt("c", started_s=82.0, status=429))
+    unseen = measured(attempt("a", status=429), attempt("b", started_s=0.1, status=None))
+
+    assert (half.batches_refused, half.batches) == (0, 1)
+    assert (unseen.batches_refused, unseen.batches) == (0, 0)
+
+
 def test_throughput_leaves_out_the_first_of_each_place_and_counts_rests() -> None:
     """Two come at once; after them one image in 80 s + 2 s, and one refusal that was told to wait for 20 s."""
     one = measured(

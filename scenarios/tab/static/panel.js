@@ -14,7 +14,7 @@
   const show = (id, shown) => { by(id).hidden = !shown; };
 
   // --- numbers in words ---
-  const dollars = (usd) => (usd === null ? "–" : `$${usd.toFixed(2)}`);
+  const dollars = (usd) => (usd === null ? "–" : `$${usd >= 0.1 || usd === 0 ? usd.toFixed(2) : Number(usd.toPrecision(2))}`);
   const percent = (share) => (share === null ? "–" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
   const shown = (value) => (value === null ? "–" : value);
   function duration(seconds) {
