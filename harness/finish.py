@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.chain.timers import TimerKind
+from harness.chain.want import in_words
 from harness.junit import Case, junit
 from harness.trace.load import Load
 from harness.trace.logs.in_run import accounts_of
@@ -69,7 +70,7 @@ def as_junit(summary: dict[str, Any]) -> bytes:
     cases = [
         Case(
             row["want"],
-            failure=None if row["holds"] else f"{row['want']} is wanted, measured: {row['measured']}",
+            failure=None if row["holds"] else f"{row['want']} is wanted, {in_words(row['measured'])}",
         )
         for row in summary["thresholds"]
     ]
@@ -142,6 +143,8 @@ def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:
         "cpu_s": said.get("cpu_s"),
         "peak_bytes": said.get("peak_bytes"),
         "silent": said.get("silent", 0),
+        "raised": said.get("raised", 0),
+        "raised_first": said.get("raised_first"),
         "workers": said.get("workers", []),
     }
 
@@ -188,6 +191,12 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
     silent = judged.figures["generator"]["silent"]
     if silent:
         yield f"for {silent} of {plan.asked} orders the scenario sent no request at all; see its ask()"
+    raised = judged.figures["generator"]["raised"]
+    if raised:
+        yield (
+            f"for {raised} of {plan.asked} orders ask() raised an error after its image had come; the first: "
+            f"{judged.figures['generator']['raised_first']}"
+        )
     disagree = len(judged.figures["agreement"]["disagree"])
     if disagree:
         yield f"{disagree} verdicts and the ledger disagree; see agreement in {SUMMARY}"

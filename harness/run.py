@@ -7,7 +7,9 @@ are processes of their own (a stranger, and the only home of gevent); the hops r
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import stat
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -218,11 +220,23 @@ async def _start_live_judge(run_dir: RunDir) -> Child:
 
 
 def on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on Ctrl-C and on a polite kill."""
+    """Call `stop` on Ctrl-C, on a polite kill, and when the terminal is closed (not where ``nohup`` forbade it)."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError, RuntimeError):
+    with suppress(NotImplementedError, RuntimeError):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, _without_a_terminal, stop)
+
+
+def _without_a_terminal(stop: Callable[[], None]) -> None:
+    """A terminal that has gone answers each word with an error, which would be the end of the judging as well."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (sys.stdout.fileno(), sys.stderr.fileno()):
+        if stat.S_ISCHR(os.fstat(output).st_mode):
+            os.dup2(nowhere, output)
+    os.close(nowhere)
+    stop()
 
 
 def main_loop(job: Coroutine[Any, Any, Finished]) -> Finished:

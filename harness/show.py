@@ -73,7 +73,8 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     if retries["after_unknown"]:
         say(
             f"\n{retries['after_unknown']} of {retries['retries']} retries came after an unknown outcome; the "
-            f"generations they gave up on cost {format_dollars(retries['after_unknown_usd'])}."
+            f"generations they gave up on cost {'at least ' if summary['ledger']['unsettled'] else ''}"
+            f"{format_dollars(retries['after_unknown_usd'])}."
         )
     say(f"\n{_books(summary)}")
     stall_s = summary["generator"]["worst_stall_s"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -58,7 +59,7 @@ def _table(found: dict[str, Any]) -> Table:
             f"{level['gap_s']:g} s" if level["gap_s"] else "–",
             str(level["requests"]),
             _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
-            f"{low:.0%}–{high:.0%}",
+            f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
             f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
             _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from harness.errors import BadInput
 from harness.path.fallen import Fallen, ended_how
 from harness.processes import Child
 from harness.trace.generations import UPSTREAM as LAYER
@@ -65,8 +66,10 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
     """Start it, and wait until it takes requests.
 
     Raises:
+        BadInput: it refuses what the scenario's `upstream` says.
         ChildDied: it ended before it was ready; says its last words.
     """
+    config = run_dir.path / UPSTREAM
     arguments = ["-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
     arguments += ["--clock", str(plan.clock), "--clock-origin", repr(clock.origin)]
     arguments += ["--epoch", repr(clock.epoch_unix_s), "--seed", str(plan.seed)]
@@ -75,7 +78,6 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
     if plan.topology.upstream.heartbeat_s is not None:
         settings["stream"] = {"heartbeat_s": plan.topology.upstream.heartbeat_s, **settings.get("stream", {})}
     if settings:
-        config = run_dir.path / UPSTREAM
         write_json(config, settings)  # JSON is YAML
         arguments += ["--config", str(config)]
     log = run_dir.path / "logs" / "upstream.log"
@@ -87,5 +89,9 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
         port = int(orjson.loads(line)["port"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         await child.stop()
+        _, of_the_settings, problem = child.last_words().partition(f"{config}: ")
+        if of_the_settings:
+            said = problem.removesuffix("'")
+            raise BadInput(f"{plan.scenario}: SCENARIO.upstream.{said}") from None
         raise child.died() from None
     return RunningUpstream(child, port, clock, sink)

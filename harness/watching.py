@@ -76,13 +76,14 @@ class Watch:
             return None
         how_far = f"{self.progress.requests} of {self.progress.asked} requests had begun"
         if answered is not None:
-            how_far = f"{answered} of {self.progress.asked} orders were answered"
+            by_then = " by then" if generator.get("draining") else ""  # it was killed while it still drained
+            how_far = f"{answered} of {self.progress.asked} orders were answered{by_then}"
         lost = [_lost(worker, loss) for worker in generator.get("workers", ()) for loss in worker["lost"]]
         why = "; ".join(lost) or str(died)
         if fallen is not None:
             why = fallen.sentence
             lost_with_it = under_way(self.run_dir.attempts(), fallen)
-            how_far += f", {lost_with_it} {'was' if lost_with_it == 1 else 'were'} under way"
+            how_far += f", {lost_with_it} {'was' if lost_with_it == 1 else 'were'} under way then"
         if self.interrupted.is_set():
             why = _STOPPED
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"

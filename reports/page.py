@@ -87,12 +87,20 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(run.manifest),
-        warnings=[str(warning) for warning in (run.summary() or {}).get("warnings", ())],
+        warnings=_warnings(run),
         **shown,
     )
     path = run.path / REPORT
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _warnings(run: RunDir) -> list[str]:
+    """What speaks against trusting the figures; a run that came to no end of its own cannot have said it itself."""
+    summary = run.summary()
+    if summary is None and "load" in run.manifest:  # a tap's directory has none, and is not judged
+        return ["This run has no summary: it was killed before it was judged, or is still under way."]
+    return [str(warning) for warning in (summary or {}).get("warnings", ())]
 
 
 # --- figures --------------------------------------------------------------------------------------

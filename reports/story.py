@@ -96,15 +96,20 @@ def _cuts(rows: list[dict[str, Any]], attempts: int, *, known: bool) -> list[str
     if len(others) == 1:
         sentences.append(f"{_cutter(others[0])} cut {others[0]['attempts']}{_how(others[0])}.")
     elif others:
-        sentences.append(f"{len(others)} other limits cut {sum(row['attempts'] for row in others)}.")
+        more = sum(row["attempts"] for row in others)
+        sentences.append(f"{more} more were cut in {len(others)} other ways.")
     return sentences
 
 
 def _merged(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that differ only in phase or grade, as one: a headline counts, a table tells apart."""
+    """Rows that differ only in phase or grade, as one: a headline counts, a table tells apart.
+
+    Where no timer fired, the reason stands in its place.
+    """
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        key = (row["layer"], row["timer"], row["directive"], tuple(row["tie"]))
+        how = row["timer"] or row.get("reason")
+        key = (row["layer"], how, row["directive"], tuple(row["tie"]))
         if key in merged:
             merged[key]["attempts"] += row["attempts"]
         else:

@@ -80,6 +80,8 @@ class Alone:
             "answered": self._desk.answered,
             "not_asked": self._desk.not_asked,
             "silent": self._desk.silent,
+            "raised": self._desk.raised,
+            "raised_first": self._desk.raised_first,
             "kept_back": self._session.kept_back,
             **self._session.kept_up(),
         }
@@ -95,6 +97,8 @@ class _Hand:
     passed_over: int = 0  # not asked in this one
     not_asked: int = 0  # in all
     silent: int = 0
+    raised: int = 0
+    raised_first: str | None = None
     kept_back: str | None = None
     share: int = 0
     kept_up: dict[str, Any] = field(default_factory=dict)
@@ -217,6 +221,7 @@ class Master:
         hand.kept_up = word["kept_up"]
         hand.said_last = hand.said_last or word["last"]
         hand.not_asked, hand.silent, hand.kept_back = word["not_asked"], word["silent"], word["kept_back"]
+        hand.raised, hand.raised_first = word["raised"], word["raised_first"]
         if word["stage"] == self._stage:
             hand.answered, hand.passed_over = word["answered"], word["passed_over"]
         self._heard.set()
@@ -228,6 +233,8 @@ class Master:
             "answered": sum(hand.before + hand.answered for hand in hands),
             "not_asked": sum(hand.not_asked for hand in hands),
             "silent": sum(hand.silent for hand in hands),
+            "raised": sum(hand.raised for hand in hands),
+            "raised_first": next((hand.raised_first for hand in hands if hand.raised_first), None),
             "kept_back": next((hand.kept_back for hand in hands if hand.kept_back), None),
             "worst_stall_real_s": max(
                 (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
@@ -289,6 +296,8 @@ class Worker:
                 "passed_over": now.not_asked if now else 0,
                 "not_asked": self._desk.not_asked,
                 "silent": self._desk.silent,
+                "raised": self._desk.raised,
+                "raised_first": self._desk.raised_first,
                 "kept_back": session.kept_back,
                 "failed": self._desk.failed,
                 "kept_up": session.kept_up(),

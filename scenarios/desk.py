@@ -78,6 +78,8 @@ class Desk:
         self.closed = gevent.event.Event()
         self.failed: str | None = None
         self.silent = 0  # orders for which the scenario sent nothing
+        self.raised = 0  # orders whose image came, and whose ask() then raised an error
+        self.raised_first: str | None = None  # the first of these errors, with its place
         self._answered_before = self._not_asked_before = 0
         self._first = gevent.event.Event()
 
@@ -94,8 +96,8 @@ class Desk:
     def open(self) -> None:
         """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
         if self.closed.is_set():
-            self.round, self.failed = None, None
-            self.silent = self._answered_before = self._not_asked_before = 0
+            self.round, self.failed, self.raised_first = None, None, None
+            self.silent = self.raised = self._answered_before = self._not_asked_before = 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
     def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:

@@ -98,6 +98,11 @@ class ImageUser(User):
                 self.session.kept_back = str(asking.kept_back)
             elif not asking.attempts:
                 raise  # nothing went out on the wire: a mistake in the scenario, of which the desk will hear
+            elif asking.attempts[-1].outcome is Outcome.DELIVERED:
+                DESK.raised += 1
+                DESK.raised_first = DESK.raised_first or ": ".join(
+                    HOOKS.place_of(raised, raised.__traceback__)
+                )
         except BaseException as raised:
             error = raised
             raise

@@ -145,11 +145,14 @@ class _Hooks:
 
     def user_error(self, exception: Exception, tb: Any, **_: object) -> None:
         """Something was raised in a user and nobody took it: a mistake in the scenario, with its place."""
+        place, what = self.place_of(exception, tb)
+        DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
+
+    def place_of(self, error: Exception, tb: Any) -> tuple[str, str]:
+        """Where in the scenario's own file an error came from, and which it is."""
         file = options.file_of(self._scenario or self._user)
         lines = [frame.lineno for frame in traceback.extract_tb(tb) if frame.filename == file]
-        place = f"{file}:{lines[-1]}" if lines else file
-        what = f"{type(exception).__name__}: {exception}".rstrip(": ")
-        DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
+        return f"{file}:{lines[-1]}" if lines else file, f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _prepare(self, environment: Any) -> Session:
         path = os.environ.get(RUN_VARIABLE)
@@ -212,9 +215,13 @@ class _Hooks:
             run.end(environment.process_exit_code, standing.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
-        """The same, where nobody stopped the test before: what is in flight is drained, and only then judged."""
+        """The same, where nobody stopped the test before: what is in flight is drained, and only then counted."""
         DESK.close()
-        if self._standing is not None:
+        if self._session is not None and self._conductor is not None and not self._session.closed:
+            with suppress(FileNotFoundError):
+                # Whoever waits for us may not have the patience for the whole drain.
+                self._session.say({**self._conductor.facts(), "draining": True})
+        if self._standing is not None or self._conductor is not None:
             environment.runner.stop()
         self.test_stop(environment, **more)
         if self._run is not None and self._run.state is State.STARTING:

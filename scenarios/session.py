@@ -49,6 +49,9 @@ _MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
 _LOOK_EVERY_REAL_S = 0.05
 _TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
     "answered": sum,
+    "silent": sum,
+    "raised": sum,
+    "raised_first": lambda values: next((value for value in values if value), None),
     "worst_stall_real_s": max,
     "cpu_s": sum,
     "peak_bytes": max,
@@ -90,6 +93,7 @@ class Session:
         self.worst_stall_s = 0.0
         self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._loads_before: Mapping[str, Any] | None = None
         self._guard = _guard(run, self.load, here=posted is None)
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
@@ -129,6 +133,9 @@ class Session:
         First the generations that nobody waits for any more must have ended: they would take their places in the
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
         that has gone is no matter here: whoever watches the run says so.
+
+        Raises:
+            BadInput: the upstream refuses what the scenario's `upstream_in` says.
         """
         self._prepare_upstream(stage)
         if stage.quiet_s:
@@ -147,6 +154,9 @@ class Session:
                 self._behaviour = orjson.loads(self._control("behaviour"))
             changed = _merged(self._behaviour, self.load.upstream_in.get(stage.mode or "", {}))
             self._control("behaviour", orjson.dumps(changed))
+        except urllib.error.HTTPError as refusal:
+            said = orjson.loads(refusal.read())["error"]["message"]
+            raise BadInput(f"SCENARIO.upstream_in.{stage.mode}.{said}") from None
         except urllib.error.URLError:
             return
 
@@ -199,14 +209,16 @@ class Session:
             "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
         }
 
-    def close(self, facts: Mapping[str, Any]) -> None:
-        """Write how well the load kept up, with the loads before it.
+    def say(self, facts: Mapping[str, Any]) -> None:
+        """Write how well the load has kept up so far, with the loads before it."""
+        if self._loads_before is None:
+            self._loads_before = (self.run.generator() if self.load.asked_before else None) or {}
+        write_json(self.run.path / GENERATOR, {**facts, **_together(self._loads_before, facts)})
 
-        Its files stay open: killed greenlets may still have a word.
-        """
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write it for the last time. Its files stay open: killed greenlets may still have a word."""
         self.closed = True
-        before = (self.run.generator() if self.load.asked_before else None) or {}
-        write_json(self.run.path / GENERATOR, {**facts, **_together(before, facts)})
+        self.say(facts)
 
 
 def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
@@ -235,7 +247,7 @@ def _clock(run: RunDir, *, here: bool) -> Clock:
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What two loads of one run have done together: answers are summed, the worst stall is the worse one."""
+    """What two loads of one run have done together: counts are summed, the worst stall is the worse one."""
     both = {name: [loads[name] for loads in (before, facts) if name in loads] for name in _TOGETHER}
     return {name: _TOGETHER[name](values) for name, values in both.items() if values}
 

@@ -72,5 +72,22 @@ def test_a_script_and_a_ci_server_hear_the_same(holds: bool, warnings: list[str]
     finding, suite = finding_of(summary), ET.fromstring(as_junit(summary))
 
     assert (finding is None) == (suite.get("failures") == "0")
-    assert ("broken thresholds: p95_s<300" in (finding or "")) is not holds
+    assert ("broken thresholds: p95_s<300 (measured: 301)" in (finding or "")) is not holds
     assert ("not valid: the loop stalled" in (finding or "")) is bool(warnings)
+
+
+def test_a_time_that_nothing_took_is_said_in_words() -> None:
+    """No image came: a script and a CI server read that, and not the word None."""
+    summary = {
+        "scenario": "a",
+        "chain": "b",
+        "run_dir": "runs/x",
+        "thresholds": [{"want": "p95_s<300", "holds": False, "measured": None}],
+        "valid": True,
+        "warnings": [],
+    }
+
+    finding, (case, _) = finding_of(summary), ET.fromstring(as_junit(summary))
+
+    assert finding == "broken thresholds: p95_s<300 (nothing was measured)"
+    assert [failure.get("message") for failure in case] == ["p95_s<300 is wanted, nothing was measured"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock.clock import pause
+from harness.scenario import shipped_scenarios
 from harness.trace.rundir import RunDir
 from tests.excused import unless_it_says_so
 from tests.processes import MARK, processes, wait_until
@@ -223,6 +224,73 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
     assert processes(mark) == []
 
 
+def test_what_is_answered_after_a_ctrl_c_is_counted_as_answered(tmp_path: Path) -> None:
+    """Images that were in flight are drained; the sentence at the end counts them as the table does."""
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "harness", "run", "--chain", "direct", "--out", "run"]
+    with subprocess.Popen(
+        [*command, "--requests", "500", "--users", "5"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        wait_until(lambda: (out / "ledger.jsonl").exists() and RunDir.open(out).ledger())
+
+        running.send_signal(signal.SIGINT)
+        _, words = running.communicate(timeout=60)
+
+    summary = RunDir.open(out).summary() or {}
+    assert summary["outcomes"] == {"delivered": summary["requests"]}
+    assert f"stopped by a signal; {summary['requests']} of 500 orders were answered, and" in words
+
+
+def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:
+    """`whocut run … 2>&1 | head -1`: nobody reads the rest, but it is judged, and the exit code is its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "run",
+        "--out",
+        "run",
+        "--requests",
+        "2",
+        "--want",
+        "delivered>=1",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+
+        code = running.wait(timeout=60)
+
+    summary = RunDir.open(tmp_path / "run").summary() or {}
+    assert (code, summary.get("requests")) == (1, 2)
+
+
+def test_run_whose_terminal_is_closed_is_judged(tmp_path: Path) -> None:
+    """A connection that breaks at night costs the rest of the load, and not the verdicts on what was asked."""
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "harness", "run", "--out", "run", "--requests", "500", "--users", "5"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdin=its, stdout=its, stderr=its, start_new_session=True
+    ) as running:
+        os.close(its)
+        wait_until(
+            lambda: (tmp_path / "run" / "ledger.jsonl").exists() and RunDir.open(tmp_path / "run").ledger()
+        )
+
+        os.close(ours)
+        running.send_signal(signal.SIGHUP)  # what the kernel sends to the session that the terminal leads
+        code = running.wait(timeout=60)
+
+    summary = RunDir.open(tmp_path / "run").summary() or {}
+    assert code == 3
+    assert "stopped by a signal" in summary["warnings"][0]
+
+
 def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
     mark = str(tmp_path)
@@ -275,6 +343,32 @@ def test_bad_chain_file_is_one_sentence_and_exit_2(tmp_path: Path, text: str, sa
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            '"upstream": {"quotta": {}}',
+            "mine.py: SCENARIO.upstream.quotta: there is no such setting; did you mean 'quota'?\n",
+        ),
+        (
+            '"upstream_in": {"plain": {"quotta": {}}}',
+            "SCENARIO.upstream_in.plain.quotta: there is no such setting; did you mean 'quota'?\n",
+        ),
+    ],
+    ids=["upstream", "upstream_in"],
+)
+def test_setting_that_the_mock_does_not_know_is_the_scenario_s_mistake(
+    tmp_path: Path, settings: str, says: str
+) -> None:
+    """Not a failure of the mock, and not passed over: what was asked to be measured would not have been."""
+    text = shipped_scenarios()["image_generation"].read_text(encoding="utf-8")
+    (tmp_path / "mine.py").write_text(text.replace('"chain": "article"', f'"chain": "article", {settings}'))
+
+    done = whocut("run", "mine.py", "--requests", "1", "--users", "1", cwd=tmp_path, check=2)
+
+    assert done.stderr.endswith(says)
 
 
 @pytest.mark.parametrize(

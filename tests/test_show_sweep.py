@@ -49,6 +49,14 @@ def test_the_answer_comes_first_and_its_level_is_marked() -> None:
     assert any(line.startswith("The knee is the highest level") for line in said)
 
 
+def test_an_interval_is_rounded_outward() -> None:
+    """None of 120 refused leaves up to 3.1 %: the row must not promise less than the sentence above it."""
+    said = shown(Level(3, 0.0, requests=120, seen=120, came=120, taken_s=80.0, took_s=[80.0] * 120))
+
+    assert "most likely below 4 %" in said
+    assert "0%–4%" in said
+
+
 def test_what_was_not_measured_is_a_dash_and_warnings_are_said() -> None:
     """No image came: no time, no price; a run that was stopped says so."""
     said = shown(Level(1, 0.0, requests=4), warnings=("stopped by a signal",))

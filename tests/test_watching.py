@@ -94,7 +94,7 @@ def test_upstream_that_falls_under_load_is_named_although_every_order_was_answer
 
     assert said is not None
     assert said.startswith("the mock upstream died 42.0 model seconds into the run: its process was killed; ")
-    assert "2 of 2 orders were answered, 1 was under way" in said
+    assert "2 of 2 orders were answered, 1 was under way then" in said
 
 
 def test_generation_in_the_hands_of_a_fallen_upstream_ended_by_that(scene: Scene) -> None:

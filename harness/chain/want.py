@@ -98,3 +98,8 @@ def parse_wants(written: Iterable[str]) -> tuple[Want, ...]:
         BadInput: one of them is none.
     """
     return tuple(parse_want(expression) for expression in written)
+
+
+def in_words(measured: float | None) -> str:
+    """What a threshold was held against; where no image came, there is no time and no price."""
+    return "nothing was measured" if measured is None else f"measured: {measured:g}"

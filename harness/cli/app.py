@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 import orjson
 import typer
+from rich.console import Console
 
 EXIT_FINDING = 1
 EXIT_COULD_NOT_RUN = 3
@@ -20,6 +23,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+class Terminal(Console):
+    """Where words for people go. Its reader may go first (``| head``): the rest goes nowhere, the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        """Not the end of the process, and of whatever it is in the middle of, as rich has it."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 @app.callback()
@@ -43,5 +57,6 @@ def print_json(value: dict[str, Any]) -> None:
 
 def fail(sentence: str, code: int) -> NoReturn:
     """Say why, and end with this exit code."""
-    typer.echo(f"whocut: {sentence}", err=True)
+    with suppress(BrokenPipeError):  # nobody reads it; the exit code still says it
+        typer.echo(f"whocut: {sentence}", err=True)
     raise typer.Exit(code)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
-from harness.chain.want import parse_wants
+from harness.chain.want import in_words, parse_wants
 from harness.cli.app import (
     EXIT_COULD_NOT_RUN,
     EXIT_FINDING,
+    Terminal,
     app,
     directory_of,
     fail,
@@ -137,7 +137,7 @@ def run(
     if stand:
         report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
         return
-    with ShowProgress(Console(stderr=True)) as progress:
+    with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
     report_finished(finished, print_summary, as_json=as_json)
 
@@ -164,7 +164,7 @@ def _say_ready(run_dir: RunDir) -> None:
 
 def report_finished(
     finished: Finished,
-    show: Callable[[Console, dict[str, Any], Path | None], None],
+    show: Callable[[Terminal, dict[str, Any], Path | None], None],
     *,
     as_json: bool,
     in_front: str | None = None,
@@ -174,7 +174,7 @@ def report_finished(
         summary = finished.summary
         print_json({**(summary.pop(in_front) if in_front else {}), **summary})
     else:
-        show(Console(), finished.summary, finished.report)
+        show(Terminal(), finished.summary, finished.report)
     if finished.ended_early:
         fail(finished.ended_early, EXIT_COULD_NOT_RUN)
     finding = finding_of(finished.summary)
@@ -184,7 +184,9 @@ def report_finished(
 
 def finding_of(summary: Mapping[str, Any]) -> str | None:
     """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``."""
-    broken = [row["want"] for row in summary["thresholds"] if not row["holds"]]
+    broken = [
+        f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
+    ]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
     if not summary["valid"]:
         parts.append(f"the run is not valid: {'; '.join(summary['warnings'])}")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
-from harness.cli.app import EXIT_FINDING, app, print_json
+from harness.cli.app import EXIT_FINDING, Terminal, app, print_json
 from harness.cli.options import ChainArgument, JsonFlag, seed_option
 from harness.errors import CouldNotRun
 
@@ -54,14 +53,14 @@ def check(
     topology = read_topology(find_chain(chain, CHAINS))
     plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
     try:
-        with ShowCheck(Console(stderr=True)) as progress:
+        with ShowCheck(Terminal(stderr=True)) as progress:
             checked = check_chain(plan, progress.show)
     except KeyboardInterrupt:
         raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
     if as_json:
         print_json(checked.as_json())
     else:
-        print_report(Console(), checked, chain)
+        print_report(Terminal(), checked, chain)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
 
@@ -87,9 +86,9 @@ def presets(
     elif as_json:
         print_json(show_presets.presets_as_json(name))
     elif name is None:
-        show_presets.print_presets(Console())
+        show_presets.print_presets(Terminal())
     else:
-        show_presets.print_preset(Console(), name)
+        show_presets.print_preset(Terminal(), name)
 
 
 @app.command()
@@ -120,7 +119,7 @@ def policy(
     from harness.policy import hold_to_contract, write_card  # noqa: PLC0415  # keeps --help quick
 
     card = hold_to_contract(
-        target, command, allow or [], check or [], None if as_json else Console(highlight=False)
+        target, command, allow or [], check or [], None if as_json else Terminal(highlight=False)
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:

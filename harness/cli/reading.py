@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_from_plain
-from harness.cli.app import EXIT_FINDING, app, print_json
+from harness.cli.app import EXIT_FINDING, Terminal, app, print_json
 from harness.cli.options import JsonFlag, RunArgument
 
 
@@ -35,7 +34,7 @@ def why(
     if as_json:
         print_json(explained.as_json())
     else:
-        show_why(explained, Console())
+        show_why(explained, Terminal())
 
 
 @app.command()

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.want import parse_wants
-from harness.cli.app import app, directory_of
+from harness.cli.app import Terminal, app, directory_of
 from harness.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from harness.cli.doing import pick_modes, report_finished
 from harness.cli.options import (
@@ -118,6 +117,6 @@ def sweep(
     )
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
     plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
-    with ShowProgress(Console(stderr=True)) as progress:
+    with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
     report_finished(finished, print_sweep, as_json=as_json, in_front="sweep")

@@ -101,11 +101,14 @@ def _sentence(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
     if not times.censored_s or not times.seen_s:
         return ""
     known = (
-        f"the median is {'at least ' if streamed else ''}{format_duration(round(p50_s, 1))}"
+        f"{'at least ' if streamed else ''}{format_duration(round(p50_s, 1))}"
         if p50_s is not None
-        else f"the median is beyond {format_duration(round(max(times.censored_s), 1))}"
+        else f"more than {format_duration(round(max(times.censored_s), 1))}"
+    )
+    seen = (
+        "1 attempt seen to its" if len(times.seen_s) == 1 else f"{len(times.seen_s)} attempts seen to their"
     )
     return (
-        f"Had nobody cut, an image would take longer: {known} (Kaplan–Meier, {len(times.seen_s)} attempts seen to "
-        f"their image, {len(times.censored_s)} cut before)."
+        f"Had nobody cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
+        f"{len(times.censored_s)} cut before)."
     )

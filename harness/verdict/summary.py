@@ -259,7 +259,8 @@ def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
         "directive": example.directive,
         "sentence": (
             f"The {what} would have been {format_duration(round(statistics.median(silences), 1))} (median of "
-            f"{len(same)} cuts); {example.title}'s {example.directive} allows {limit}."
+            f"{len(same)} cut{'' if len(same) == 1 else 's'}); "
+            f"{example.title}'s {example.directive} allows {limit}."
         ),
     }
 

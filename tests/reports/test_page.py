@@ -305,3 +305,17 @@ def test_without_a_ledger_the_client_s_own_times_are_drawn(tmp_path: Path) -> No
 
     assert "There is no ledger: one step is one attempt, as the client saw it: n = 2." in text
     assert "1 were ended before their image came; they are censored" in text
+
+
+def test_run_that_was_killed_before_it_was_judged_says_so(tmp_path: Path) -> None:
+    """Its page is made from what it had written; whoever reads it must know that there was to be more."""
+    made = MadeRun()
+    made.request("plain", nginx_cut())
+    run = made.write(tmp_path / "run", load={})
+    tap = made.write(tmp_path / "tap")  # it has no load of its own, and nothing to be judged by
+
+    page = write_report(run, made.judged(), made.topology).read_text(encoding="utf-8")
+    other = write_report(tap, made.judged(), made.topology).read_text(encoding="utf-8")
+
+    assert "has no summary" not in other
+    assert "This run has no summary: it was killed before it was judged, or is still under way." in page

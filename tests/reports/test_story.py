@@ -99,6 +99,32 @@ def test_a_tie_names_both() -> None:
     assert story.headline(figures, story.Orphans(0, 0.0)) == ("Edge and nginx (a tie) cut 1 of 1 attempt.")
 
 
+def test_two_reasons_without_a_timer_are_two() -> None:
+    """An upstream that was killed, and refused from then on, did not refuse everybody."""
+    row: dict[str, object] = {
+        "layer": "upstream",
+        "title": "upstream",
+        "timer": None,
+        "directive": None,
+        "limit_s": None,
+        "tie": [],
+    }
+    figures = {
+        "attempts": 60,
+        "attempt_outcomes": {},
+        "unattributed": 0,
+        "never_ended": 0,
+        "verdicts": [
+            {**row, "attempts": 40, "reason": "without a timer (refused)"},
+            {**row, "attempts": 20, "reason": "without a timer (killed)"},
+        ],
+    }
+
+    assert story.headline(figures, story.Orphans(0, 0.0)) == (
+        "Upstream cut 40 of 60 attempts without a timer (refused). Upstream cut 20 without a timer (killed)."
+    )
+
+
 @pytest.mark.parametrize(
     ("usd", "written"),
     [(None, "–"), (0.0, "$0.00"), (0.0042, "$0.0042"), (0.211, "$0.21"), (1234.5, "$1,234.50")],

@@ -210,3 +210,26 @@ def test_scenario_that_sends_nothing_says_so(tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["valid"] is False
     assert "for 3 of 3 orders the scenario sent no request at all; see its ask()" in summary["warnings"]
+
+
+def test_error_after_the_image_came_is_said_with_its_place(tmp_path: Path) -> None:
+    """What a scenario does with its image is its own; that it failed there must not be lost among the delivered."""
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from scenarios.image_user import ImageUser, wanted\n"
+        "SCENARIO = {'chain': 'direct', 'run': ['plain']}\n"
+        "class Mine(ImageUser):\n"
+        "    def ask(self, client, order):\n"
+        "        client.images.generate(**wanted(self.session.topology.upstream, order))\n"
+        "        raise KeyError('after')\n"
+    )
+
+    done = locust(tmp_path, path, "--requests", "3", "--users", "2")
+
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (done.returncode, summary["outcomes"]) == (1, {"delivered": 3})
+    assert any(
+        warning.startswith("for 3 of 3 orders ask() raised an error after its image had come; the first: ")
+        and warning.endswith("mine.py:6: KeyError: 'after'")
+        for warning in summary["warnings"]
+    )

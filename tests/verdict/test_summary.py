@@ -77,6 +77,30 @@ def test_one_image_a_request_needs_no_explanation() -> None:
     assert "requests delivered:" not in said_of(made)
 
 
+def test_an_estimate_counts_in_the_right_number_and_claims_no_more_than_it_is() -> None:
+    """One attempt came, one was cut: the median attempt, not an image that takes longer than those that came."""
+    made = MadeRun()
+    made.request("plain", nginx_cut(), delivered())
+
+    said = said_of(made)
+
+    assert "(median of 1 cut)" in said
+    assert "Had nobody cut, the median attempt would take" in said
+    assert "(Kaplan–Meier, 1 attempt seen to its image, 1 cut before)." in said
+
+
+def test_a_cost_that_is_not_known_to_its_end_is_a_lower_bound_wherever_it_stands() -> None:
+    """The table says so of what was billed; so does the sentence about the retries."""
+    made = MadeRun()
+    made.request("plain", nginx_cut(), delivered())
+    made.ledger[0].update(state="running", billed=None, billed_usd=None, finished_s=None)
+
+    said = said_of(made)
+
+    assert "≥ $" in said
+    assert "the generations they gave up on cost at least $" in said
+
+
 def test_without_a_ledger_an_image_costs_what_it_costs_with_one() -> None:
     """Two images of one request at $0.20 each are not one at $0.40."""
     made = MadeRun()
