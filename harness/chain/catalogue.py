@@ -229,9 +229,15 @@ def preset(name: str, edition: str = TODAY) -> Layer:
 
 
 def overridden(layer: Layer, limits: dict[TimerKind, float | None], source: str) -> Layer:
-    """The same layer with some limits changed by hand; None takes a timer away."""
+    """The same layer with some limits changed by hand; None takes a timer away.
+
+    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`): who changes one of them
+    has turned the knob, and the other moves with it, unless it is written as well.
+    """
     timers: dict[TimerKind, Any] = dict(layer.timers)
-    for kind, limit_s in limits.items():
+    knobs = {timers[kind].directive: limit_s for kind, limit_s in limits.items() if kind in timers}
+    moved = {kind: knobs[timer.directive] for kind, timer in timers.items() if timer.directive in knobs}
+    for kind, limit_s in {**moved, **limits}.items():
         known = timers.pop(kind, None) or _dormant(layer, kind)
         if limit_s is None:
             continue

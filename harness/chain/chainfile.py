@@ -6,9 +6,9 @@
     layers:                          # from the caller to the upstream
       - cloudflare                   # a preset
       - preset: nginx
-        timers: {idle: 300s}         # a preset, changed
+        timers: {idle: 300s}         # a preset, changed: its knob, so `first_byte` too
       - gateway: haproxy             # the real thing, with the preset's limits or these
-        timers: {first_byte: 60s, idle: 60s}
+        timers: {first_byte: 60s}
     upstream: gpt-image-2
 """
 

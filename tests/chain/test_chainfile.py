@@ -42,7 +42,7 @@ def test_the_file_of_the_design_is_read(tmp_path: Path) -> None:
     nginx = chain.layer("nginx")
     assert nginx is not None
     assert nginx.limit_s(TimerKind.IDLE) == 300
-    assert nginx.limit_s(TimerKind.FIRST_BYTE) == 60
+    assert nginx.limit_s(TimerKind.FIRST_BYTE) == 300  # the same knob
     assert nginx.limit_s(TimerKind.KEEPALIVE) is None
     assert nginx.timers[TimerKind.IDLE].directive == "proxy_read_timeout"
     assert nginx.timers[TimerKind.IDLE].source == f"{path}:5"
@@ -134,7 +134,7 @@ MISTAKES = {
         "cannot be used yet",
     ),
     "a gateway with two limits for one knob": (
-        "layers:\n  - gateway: nginx\n    timers: {idle: 300s}\n",
+        "layers:\n  - gateway: nginx\n    timers: {first_byte: 60s, idle: 300s}\n",
         ":2: layers[0]: ",
         "proxy_read_timeout is `first_byte` and `idle` at once",
     ),
@@ -254,6 +254,21 @@ def test_an_override_keeps_the_directive_and_takes_timers_away() -> None:
     assert changed.timers[TimerKind.IDLE].named_in(Phase.SEND) == "proxy_send_timeout"
     assert changed.timers[TimerKind.TOTAL].directive == "total of NGINX"
     assert TimerKind.CONNECT not in changed.timers
+
+
+def test_a_knob_that_is_two_timers_is_turned_as_one() -> None:
+    """Who writes one of them means the knob; who writes both means both."""
+    both: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: 9.0, TimerKind.IDLE: 5.0}
+
+    turned = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
+    taken = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: None}, "here")
+    apart = overridden(preset("nginx"), both, "here")
+
+    assert [turned.limit_s(kind) for kind in both] == [5, 5]
+    assert turned.timers[TimerKind.FIRST_BYTE].source == "here"
+    assert [taken.limit_s(kind) for kind in both] == [None, None]
+    assert [apart.limit_s(kind) for kind in both] == [9, 5]
+    assert turned.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
 
 
 def test_a_limit_of_zero_is_refused() -> None:
