@@ -45,6 +45,7 @@ class Finished:
             **self.judged.figures,
             "valid": not self.warnings,
             "warnings": list(self.warnings),
+            "ended_early": self.ended_early,
         }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ChildDied
 from harness.path.ports import held_port
-from harness.processes import Child
+from harness.processes import PATIENCE_REAL_S, Child
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class Load(Protocol):
     def returncode(self) -> int | None:
         """How it ended; None while it goes on."""
 
-    async def stop(self) -> None:
-        """End it."""
+    async def stop(self, patience_real_s: float = PATIENCE_REAL_S) -> None:
+        """Ask it to end, wait so long, insist."""
 
     def died(self) -> ChildDied:
         """The error for an end that came before all was answered."""
@@ -54,8 +54,9 @@ class ForeignLoad:
             pass
         self.returncode = 0
 
-    async def stop(self) -> None:
+    async def stop(self, patience_real_s: float = PATIENCE_REAL_S) -> None:
         """It ends when its maker says so; here nobody listens any more."""
+        del patience_real_s
         if self._listening is not None:
             self._listening.cancel()
 

@@ -15,13 +15,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.errors import ChildDied
+from harness.path.fallen import ended_how
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 # How long, in real seconds, a child may take to end when asked politely before it is killed.
-_PATIENCE_REAL_S = 5.0
+PATIENCE_REAL_S = 5.0
 
 
 class Child:
@@ -83,7 +84,7 @@ class Child:
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
-    async def stop(self, patience_real_s: float = _PATIENCE_REAL_S) -> None:
+    async def stop(self, patience_real_s: float = PATIENCE_REAL_S) -> None:
         """Ask it to end, wait, and kill its whole session if it does not."""
         if self._process.returncode is None:
             self.ask_to_stop()
@@ -106,6 +107,6 @@ class Child:
 
     def died(self) -> ChildDied:
         """The error for an end nobody asked for, with the last thing it said."""
-        return ChildDied(
-            f"the {self.name} ended by itself with exit code {self.returncode}{self.last_words()}"
-        )
+        code = self.returncode
+        how = ended_how(code) if code and code < 0 else f"ended by itself with exit code {code}"
+        return ChildDied(f"the {self.name} {how}{self.last_words()}")

@@ -24,15 +24,16 @@ from harness.finish import check_wants, finish
 from harness.loads import ForeignLoad, start_load
 from harness.path.chain import start_chain
 from harness.plan import manifest_of
-from harness.processes import Child
+from harness.processes import PATIENCE_REAL_S, Child
 from harness.trace import export
 from harness.trace.export import FileExporter
+from harness.trace.load import DRAIN_S
 from harness.trace.load import Load as LoadOrders
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import SPANS, RunDir, SpanWriter
 from harness.upstream import start_upstream
-from harness.watching import Watch
+from harness.watching import Stop, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -99,8 +100,8 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
     progress = Progress(asked=plan.asked, ledger=plan.to is None)
-    interrupted = asyncio.Event()
-    on_signals(interrupted.set)
+    stop = Stop()
+    on_signals(stop.ask, stop.ask_at_once)
     spans = SpanWriter(run_dir)
     stack.callback(spans.close)
     books = Books(run_dir, progress, spans)
@@ -125,7 +126,9 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     pulse = Pulse()
     await stack.enter_async_context(pulse.felt())
     _tell_the_load(run_dir, plan, chain.base_url, control)
-    watch = Watch(run_dir, upstream, chain, books, progress, show, interrupted)
+    watch = Watch(
+        run_dir, upstream, chain, books, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
+    )
     return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse)
 
 
@@ -219,14 +222,18 @@ async def _start_live_judge(run_dir: RunDir) -> Child:
     return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
 
 
-def on_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` on Ctrl-C, on a polite kill, and when the terminal is closed (not where ``nohup`` forbade it)."""
+def on_signals(stop: Callable[[], None], at_once: Callable[[], None] | None = None) -> None:
+    """Call `stop` on Ctrl-C, and `at_once` (if other) on a polite kill and when the terminal is closed.
+
+    A service manager that asks politely kills a few seconds later. Where ``nohup`` forbade it, a terminal may go.
+    """
     loop = asyncio.get_running_loop()
+    at_once = at_once or stop
     with suppress(NotImplementedError, RuntimeError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGINT, stop)
+        loop.add_signal_handler(signal.SIGTERM, at_once)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            loop.add_signal_handler(signal.SIGHUP, _without_a_terminal, stop)
+            loop.add_signal_handler(signal.SIGHUP, _without_a_terminal, at_once)
 
 
 def _without_a_terminal(stop: Callable[[], None]) -> None:

@@ -84,7 +84,8 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             f"The load generator's worst stall was {format_duration(stall_s)} of model time"
             + (f"; requests went out {format_duration(late_s)} after they were due (p99)." if late_s else ".")
         )
-    for warning in summary["warnings"]:
+    # Why it ended early is said last, as the reason of the exit code.
+    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
         say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
 

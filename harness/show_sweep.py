@@ -28,7 +28,8 @@ def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) 
     say("")
     console.print(_table(found))
     say(f"\n{found['rule']}")
-    for warning in summary["warnings"]:
+    # Why it ended early is said last, as the reason of the exit code.
+    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
         say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report}")
 

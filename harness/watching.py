@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import BadInput
+from harness.processes import PATIENCE_REAL_S
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
@@ -31,6 +32,25 @@ class Upstream(Protocol):
         """How it ended by itself, or None while it serves."""
 
 
+class Stop:
+    """Somebody wants the run to end: asked once, what is in flight is waited for; asked again, not even that."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+
+    def ask(self) -> None:
+        """By a Ctrl-C, say."""
+        if self.asked.is_set():
+            self.at_once.set()
+        self.asked.set()
+
+    def ask_at_once(self) -> None:
+        """By somebody who will not wait: a service that is shut down, a terminal that is closed."""
+        self.asked.set()
+        self.at_once.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Looks at everything ten times a second until it is over, however it ends."""
@@ -41,7 +61,8 @@ class Watch:
     books: Books
     progress: Progress
     show: Callable[[Progress], None]
-    interrupted: asyncio.Event
+    stop: Stop
+    drain_real_s: float  # how long what is in flight may take when somebody has asked for the end
 
     def expect(self, requests: int) -> None:
         """So many requests more will be asked."""
@@ -54,13 +75,11 @@ class Watch:
             BadInput: the load refused what was asked of it.
         """
         self.progress.stage = "under load"
-        while load.returncode is None and self.fallen() is None and not self.interrupted.is_set():
+        while load.returncode is None and self.fallen() is None and not self.stop.asked.is_set():
             await self._look()
         died = load.died() if load.returncode is not None else None
         if load.returncode is None:
-            self.progress.stage = "stopping"
-            self.show(self.progress)
-            await load.stop()
+            await self._stop(load)
         self.books.read()
         fallen = self.fallen()
         generator = self.run_dir.generator() or {}
@@ -84,22 +103,37 @@ class Watch:
             why = fallen.sentence
             lost_with_it = under_way(self.run_dir.attempts(), fallen)
             how_far += f", {lost_with_it} {'was' if lost_with_it == 1 else 'were'} under way then"
-        if self.interrupted.is_set():
+        if self.stop.asked.is_set():
             why = _STOPPED
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
+
+    async def _stop(self, load: Load) -> None:
+        """End the load; while nothing has fallen, and nobody asks again, what is in flight is drained first."""
+        drained = self.fallen() is None and not self.stop.at_once.is_set()
+        self.progress.stage = "stopping"
+        if drained:
+            self.progress.stage = "stopping, in-flight work is drained (Ctrl-C again ends it)"
+        stopping = asyncio.ensure_future(load.stop(self.drain_real_s if drained else PATIENCE_REAL_S))
+        while not stopping.done():
+            await self._look()
+            if drained and (self.stop.at_once.is_set() or self.fallen()):
+                drained = False
+                await load.stop(PATIENCE_REAL_S)
+        await stopping
 
     async def drain(self, clock: Clock) -> str | None:
         """Until every generation is settled, or it has been long enough; why it ended before, or None."""
         if self.upstream is None:
             return None
-        self.progress.stage = "waiting for generations nobody waits for"
+        self.progress.stage = "ending"
         until_s = clock.now_s() + DRAIN_S
         while clock.now_s() < until_s:
             await self._look()
             if self.progress.settled >= self.progress.started:
                 return None
+            self.progress.stage = "waiting for generations nobody waits for"
             fallen = self.fallen()
-            if fallen is None and not self.interrupted.is_set():
+            if fallen is None and not self.stop.asked.is_set():
                 continue
             return (
                 f"{fallen.sentence if fallen else _STOPPED}; the load was over, "

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 
 from harness.__main__ import main
 from harness.cli.app import directory_of
 from harness.trace.rundir import RunDir
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class _Importing(ModuleType):
@@ -44,6 +43,21 @@ def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
 
     assert ended.value.code == 3
     assert capsys.readouterr().err == "whocut: stopped by a signal before anything had begun to run\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full device: Linux has one")
+@pytest.mark.parametrize("form", ["words", "json"])
+def test_output_that_cannot_be_written_is_one_sentence_and_exit_3(form: str) -> None:
+    """A full disk is no finding and no traceback."""
+    command = [sys.executable, "-m", "harness", "presets", *(["--json"] if form == "json" else [])]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 3
+    assert done.stderr == (
+        "whocut: a file or the output could not be written: No space left on device; make room, and run again. "
+        "What was recorded before stands\n"
+    )
 
 
 def test_run_without_a_place_stands_beside_the_one_before(

@@ -175,7 +175,7 @@ def test_why_says_the_phrase(article: dict[str, Any]) -> None:
 ENDS = {
     "ctrl-c": ("harness run", signal.SIGINT, "stopped by a signal"),
     "mock killed": ("mock_upstream", signal.SIGKILL, "the mock upstream died "),
-    "load killed": ("locust", signal.SIGKILL, "the load generator ended by itself with exit code -9"),
+    "load killed": ("locust", signal.SIGKILL, "the load generator was ended by signal 9 (SIGKILL)"),
 }
 
 

@@ -31,7 +31,12 @@ def level(concurrency: int, refused: int, gap_s: float = 0.0) -> Level:
 def shown(*levels: Level, warnings: tuple[str, ...] = ()) -> str:
     """The words and the table, in a terminal of eighty columns."""
     console = Console(file=io.StringIO(), width=80)
-    summary = {"sweep": sweep_figures(levels, 0.01), "warnings": warnings, "run_dir": "runs/x"}
+    summary = {
+        "sweep": sweep_figures(levels, 0.01),
+        "warnings": warnings,
+        "ended_early": None,
+        "run_dir": "runs/x",
+    }
     print_sweep(console, summary, Path("runs/x/report.html"))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -23,6 +23,7 @@ from harness.client.spending.account import fingerprint
 from harness.clock.clock import pause, wall_s
 from harness.path.ports import held_port
 from harness.scenario import SCENARIOS
+from tests.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,11 +101,11 @@ class Endpoint:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Endpoint]:
+def serving(folder: Path, clock: str = "scaled:100") -> Iterator[Endpoint]:
     """The mock alone, as `whocut upstream` serves it."""
     ledger = folder / "ledger.jsonl"
     command = [sys.executable, "-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
-    command += ["--clock", "scaled:100", "--seed", "7", "--ledger", str(ledger)]
+    command += ["--clock", clock, "--seed", "7", "--ledger", str(ledger)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdin is not None
@@ -129,6 +130,33 @@ def children_of(pid: int) -> list[int]:
     """The processes that one has started."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
+
+
+def test_ctrl_c_waits_for_the_images_that_are_paid_already(tmp_path: Path) -> None:
+    """They take longer than a process is otherwise given to end; all of them come, and nothing stays held."""
+    with serving(tmp_path, "scaled:20") as endpoint:
+        flags = [
+            "--clock",
+            "scaled:20",
+            "--budget-usd",
+            "9",
+            "--new-account",
+            "--users",
+            "2",
+            "--requests",
+            "20",
+        ]
+        running = endpoint.start(*flags, "--mode", "plain", "--json", "--out", "run")
+        wait_until(lambda: endpoint.ledger.exists() and endpoint.started() == 2)
+
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=100)
+
+        summary = json.loads(out)
+        assert running.returncode == 3
+        assert "stopped by a signal; 2 of 20 orders were answered" in err
+        assert summary["outcomes"] == {"delivered": 2}
+        assert summary["ledger"]["billed_usd"] == pytest.approx(endpoint.billed_usd())
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])

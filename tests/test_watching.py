@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -13,10 +14,11 @@ from harness.clock import Clock
 from harness.clock.virtual import run_virtual
 from harness.errors import ChildDied
 from harness.path.fallen import Fallen
+from harness.processes import PATIENCE_REAL_S
 from harness.trace.load import DRAIN_S
 from harness.trace.records import Attempt
 from harness.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
-from harness.watching import Watch
+from harness.watching import Stop, Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,14 +43,35 @@ class Stands:
 class Done:
     """A load that has done its work."""
 
-    returncode = 0
+    returncode: int | None = 0
 
-    async def stop(self) -> None:
+    async def stop(self, patience_real_s: float = 0.0) -> None:
         """It has ended."""
 
     def died(self) -> ChildDied:
         """Never asked for."""
         return ChildDied("it ended")
+
+
+class Busy(Done):
+    """A load with images in flight, which come 200 s after it was asked to end; `ended_s` is how long it had."""
+
+    returncode = None
+
+    def __init__(self) -> None:
+        self.asked_s: float | None = None
+        self.ended_s = 0.0
+        self._ended = asyncio.Event()
+
+    async def stop(self, patience_real_s: float = 0.0) -> None:
+        """It drains, or is killed."""
+        loop = asyncio.get_running_loop()
+        self.asked_s = loop.time() if self.asked_s is None else self.asked_s
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), min(200.0, patience_real_s))
+        if not self._ended.is_set():
+            self.ended_s = loop.time() - self.asked_s
+            self._ended.set()
 
 
 @dataclass
@@ -58,14 +81,14 @@ class Scene:
     run_dir: RunDir
     upstream: Stands = field(default_factory=Stands)
     spans: list[Span] = field(default_factory=list)
-    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: Stop = field(default_factory=Stop)
 
     def __post_init__(self) -> None:
         progress = Progress(asked=2)
         self.books = Books(self.run_dir, progress, self.spans.append)
         chain = cast("RunningChain", Stands())
         self.watch = Watch(
-            self.run_dir, self.upstream, chain, self.books, progress, lambda _: None, self.interrupted
+            self.run_dir, self.upstream, chain, self.books, progress, lambda _: None, self.stop, DRAIN_S
         )
 
 
@@ -97,6 +120,58 @@ def test_upstream_that_falls_under_load_is_named_although_every_order_was_answer
     assert "2 of 2 orders were answered, 1 was under way then" in said
 
 
+def test_who_asks_once_gets_what_is_in_flight(scene: Scene) -> None:
+    """It may be paid already; the load is given the time it needs."""
+    load = Busy()
+    scene.stop.ask()
+
+    said = run_virtual(scene.watch.load(load))
+
+    assert load.ended_s == pytest.approx(200)
+    assert said is None  # so in the end every order was answered
+
+
+@pytest.mark.parametrize("way", ["ask", "ask_at_once"])
+def test_who_asks_again_waits_no_longer(scene: Scene, way: str) -> None:
+    """A second Ctrl-C, or a service manager that will kill in a moment."""
+    load = Busy()
+
+    async def main() -> None:
+        scene.stop.ask()
+        asyncio.get_running_loop().call_later(20.0, getattr(scene.stop, way))
+        await scene.watch.load(load)
+
+    run_virtual(main())
+
+    assert load.ended_s == pytest.approx(20 + PATIENCE_REAL_S, abs=0.3)
+
+
+def test_who_will_not_wait_does_not(scene: Scene) -> None:
+    """A polite kill is followed by another one."""
+    load = Busy()
+    scene.stop.ask_at_once()
+
+    run_virtual(scene.watch.load(load))
+
+    assert load.ended_s == pytest.approx(PATIENCE_REAL_S)
+
+
+def test_nothing_is_drained_behind_what_has_fallen(scene: Scene) -> None:
+    """Nobody will answer what is in flight, whether it fell before the end was asked for or after."""
+    before, after = Busy(), Busy()
+
+    async def main() -> None:
+        scene.stop.ask()
+        asyncio.get_running_loop().call_later(20.0, setattr, scene.upstream, "fallen", KILLED)
+        await scene.watch.load(after)
+        await scene.watch.load(before)
+
+    run_virtual(main())
+
+    assert after.ended_s == pytest.approx(20 + PATIENCE_REAL_S, abs=0.3)
+    assert before.ended_s == pytest.approx(PATIENCE_REAL_S)
+
+
 def test_generation_in_the_hands_of_a_fallen_upstream_ended_by_that(scene: Scene) -> None:
     """Not by a reset that nobody can explain."""
     scene.upstream.fallen = KILLED
@@ -119,7 +194,7 @@ def test_upstream_that_falls_in_the_drain_is_named(scene: Scene) -> None:
 
 def test_signal_in_the_drain_is_said(scene: Scene) -> None:
     """It is an end before the end like any other."""
-    scene.interrupted.set()
+    scene.stop.ask()
 
     said = run_virtual(_drained(scene))[0] or ""
 

@@ -177,19 +177,23 @@ def report_finished(
         show(Terminal(), finished.summary, finished.report)
     if finished.ended_early:
         fail(finished.ended_early, EXIT_COULD_NOT_RUN)
-    finding = finding_of(finished.summary)
+    finding = finding_of(finished.summary, warned=not as_json)
     if finding:
         fail(finding, EXIT_FINDING)
 
 
-def finding_of(summary: Mapping[str, Any]) -> str | None:
-    """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``."""
+def finding_of(summary: Mapping[str, Any], *, warned: bool = False) -> str | None:
+    """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``.
+
+    Where whoever reads it was `warned` already, the warnings are not said once more.
+    """
     broken = [
         f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
     ]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
     if not summary["valid"]:
-        parts.append(f"the run is not valid: {'; '.join(summary['warnings'])}")
+        why = "see the warning above" if warned else "; ".join(summary["warnings"])
+        parts.append(f"the run is not valid: {why}")
     return "; ".join(parts) or None
 
 

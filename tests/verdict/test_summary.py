@@ -54,6 +54,7 @@ def said_of(made: MadeRun) -> str:
     summary = made.judged().figures | {
         "generator": {"worst_stall_s": None},
         "warnings": (),
+        "ended_early": None,
         "run_dir": "runs/x",
     }
     print_summary(console, summary, None)
