@@ -8,7 +8,8 @@
     ├── CouldNotRun       the world around is not ready                                exit 3
     │   ├── PortTaken     somebody else listens there
     │   ├── NotInstalled  a gateway, a browser, a package is missing
-    │   └── ChildDied     a process that was needed has ended
+    │   ├── ChildDied     a process that was needed has ended
+    │   └── NoRoom        a disk is full, or may not be written further
     └── RemoteFailure     what a peer did on the wire; never the user's mistake
         └── Malformed     bytes that are not HTTP/1.1, with the status to answer them by
 
@@ -19,6 +20,7 @@ A cut is not an error: it is what we came to see, and it is written down as data
 from __future__ import annotations
 
 import difflib
+import errno
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -74,6 +76,15 @@ class ChildDied(CouldNotRun):
     """A process the run needs has ended by itself."""
 
 
+class NoRoom(CouldNotRun):
+    """A file, or the output, takes no more bytes."""
+
+    def __init__(self, where: Path | str, why: str) -> None:
+        super().__init__(
+            f"{where} could not be written: {why}; make room, and run again. What was recorded before stands"
+        )
+
+
 class RemoteFailure(WhocutError):  # noqa: N818  # as above
     """A peer on the wire did something; never the user's mistake."""
 
@@ -84,6 +95,10 @@ class Malformed(RemoteFailure):
     def __init__(self, problem: str, *, status: int = 400) -> None:
         super().__init__(problem)
         self.status = status
+
+
+# What an OSError says where there is no room: NoRoom is for these.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str:

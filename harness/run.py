@@ -19,7 +19,7 @@ from harness.books import Books, Progress
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.clock.pulse import Pulse
-from harness.errors import CouldNotRun
+from harness.errors import CouldNotRun, NoRoom
 from harness.finish import check_wants, finish
 from harness.loads import ForeignLoad, start_load
 from harness.path.chain import start_chain
@@ -100,6 +100,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
     progress = Progress(asked=plan.asked, ledger=plan.to is None)
+    asyncio.get_running_loop().set_exception_handler(_unless_told)
     stop = Stop()
     on_signals(stop.ask, stop.ask_at_once)
     spans = SpanWriter(run_dir)
@@ -214,6 +215,12 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()
+
+
+def _unless_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A full disk is said once, at the end: the layers know of it, and every callback would say it again."""
+    if not isinstance(context.get("exception"), NoRoom):
+        loop.default_exception_handler(context)
 
 
 async def _start_live_judge(run_dir: RunDir) -> Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -243,6 +244,33 @@ def test_what_is_answered_after_a_ctrl_c_is_counted_as_answered(tmp_path: Path) 
     summary = RunDir.open(out).summary() or {}
     assert summary["outcomes"] == {"delivered": summary["requests"]}
     assert f"stopped by a signal; {summary['requests']} of 500 orders were answered, and" in words
+
+
+def test_full_disk_is_one_sentence_and_what_was_recorded_can_be_read(tmp_path: Path) -> None:
+    """No traceback from any layer, nobody left behind, and a report of what fitted."""
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    command = [sys.executable, "-m", "harness", "run", "--requests", "60", "--out", "run"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, MARK: str(tmp_path)},
+        preexec_fn=small_files,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "whocut: run/spans.jsonl could not be written: File too large; make room, and run again. What was recorded "
+        "before stands"
+    )
+    assert processes(str(tmp_path)) == []
+    assert whocut("report", "run", cwd=tmp_path).returncode == 0
 
 
 def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ nearest right spelling · 3 could not run (a port is taken, something is not ins
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 
@@ -14,14 +13,13 @@ import typer
 
 from harness.cli import doing, judging, reading, sweeping
 from harness.cli.app import app
-from harness.errors import CouldNotRun, WhocutError
+from harness.errors import FULL, NoRoom, WhocutError
 
 __all__ = ["app", "doing", "judging", "main", "reading", "sweeping"]
 
 
 # What typer makes of a KeyboardInterrupt, without a word; no command of ours ends so.
 _INTERRUPTED = 130
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def main() -> None:
@@ -43,12 +41,9 @@ def main() -> None:
         sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
         sys.exit(0)
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or its last words would fail as well
-        typer.echo(
-            f"whocut: a file or the output could not be written: {error.strerror}; make room, and run again. What "
-            "was recorded before stands",
-            err=True,
-        )
-        sys.exit(CouldNotRun.exit_code)
+        full = NoRoom(error.filename or "a file or the output", os.strerror(error.errno))
+        typer.echo(f"whocut: {full}", err=True)
+        sys.exit(full.exit_code)

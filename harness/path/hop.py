@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.chain.layers import Buffering, MidBody
-from harness.errors import BadInput, CouldNotRun, PortTaken
+from harness.errors import BadInput, CouldNotRun, NoRoom, PortTaken
 from harness.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from harness.path.downstream import Downstream
 from harness.path.fallen import Fallen
@@ -134,7 +134,8 @@ class Hop:
     def fail(self, error: BaseException) -> None:
         """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
         if self.fallen is None:
-            why = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
+            ours = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
+            why = str(error) if isinstance(error, NoRoom) else ours
             self.fallen = Fallen(self.layer.name, self.now_s(), why)
             with suppress(Exception):  # what failed may have been the sink
                 self.write_down(self.fallen.span())

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 
-from harness.errors import BadFile, BadInput, CouldNotRun
+from harness.errors import FULL, BadFile, BadInput, CouldNotRun, NoRoom
 from harness.trace import otlp
 from harness.trace.records import Attempt, Outcome, Span
 
@@ -61,11 +61,23 @@ class LineFile:
     """A file that only grows, line by whole line."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def write(self, lines: bytes) -> None:
-        """Append bytes that end in a newline, in one system call."""
-        os.write(self._fd, lines)
+        """Append bytes that end in a newline, in one system call.
+
+        Raises:
+            NoRoom: the disk is full.
+        """
+        try:
+            written = os.write(self._fd, lines)
+        except OSError as error:
+            if error.errno in FULL:
+                raise NoRoom(self._path, os.strerror(error.errno)) from None
+            raise
+        if written < len(lines):
+            raise NoRoom(self._path, "the disk is full")
 
     def write_json(self, row: object) -> None:
         """Append one row: an object, or plain data like an `Attempt`."""
