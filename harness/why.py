@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.chain.plain import topology_from_plain
 from harness.errors import BadInput, nearest
-from harness.finish import judge_run
+from harness.job.finish import judge_run
 from harness.trace.rundir import RunDir
 from harness.verdict.pick import RULES, Pick, pick_request
 from harness.verdict.terminal import render

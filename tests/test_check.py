@@ -19,9 +19,9 @@ from harness.chain.chainfile import read_topology
 from harness.chain.layers import Buffering, MidBody
 from harness.chain.modes import MODES
 from harness.chain.profiles import ARTICLE, Profile, parse_profile
-from harness.check import Plan, check, surprises
+from harness.check.check import Plan, check, surprises
+from harness.check.proof import Case, prove
 from harness.cli import app
-from harness.proof import Case, prove
 from harness.trace.records import Outcome
 from harness.verdict.verdict import Grade
 from tests.chain.fixtures import chain, layer

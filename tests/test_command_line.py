@@ -36,7 +36,7 @@ def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
     if during == "imports":
         monkeypatch.setitem(sys.modules, "harness.cli", _Importing("harness.cli"))
     else:
-        monkeypatch.setattr("harness.scenario.find_scenario", _stopped)
+        monkeypatch.setattr("harness.job.scenario.find_scenario", _stopped)
 
     with pytest.raises(SystemExit) as ended:
         main()

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.cli.doing import finding_of
-from harness.finish import as_junit
+from harness.job.finish import as_junit
 from harness.junit import Case, junit
 
 CASES = (

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock.clock import pause
-from harness.scenario import shipped_scenarios
+from harness.job.scenario import shipped_scenarios
 from harness.trace.rundir import RunDir
 from tests.excused import unless_it_says_so
 from tests.processes import MARK, processes, wait_until

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.show_sweep import print_sweep
+from harness.show.sweep import print_sweep
 from harness.verdict.sweep import Level, sweep_figures
 
 

@@ -21,8 +21,8 @@ from harness.cli import main
 from harness.client.spending import Account
 from harness.client.spending.account import fingerprint
 from harness.clock.clock import pause, wall_s
+from harness.job.scenario import SCENARIOS
 from harness.path.ports import held_port
-from harness.scenario import SCENARIOS
 from tests.processes import wait_until
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from harness.books import Books, Progress
 from harness.clock import Clock
 from harness.clock.virtual import run_virtual
 from harness.errors import ChildDied
+from harness.job.books import Books, Progress
+from harness.job.processes import PATIENCE_REAL_S
+from harness.job.watching import Stop, Watch
 from harness.path.fallen import Fallen
-from harness.processes import PATIENCE_REAL_S
 from harness.trace.load import DRAIN_S
 from harness.trace.records import Attempt
 from harness.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
-from harness.watching import Stop, Watch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from harness.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.endpoint import Consent
-    from harness.plan import Plan
-    from harness.scenario import Scenario
+    from harness.job.endpoint import Consent
+    from harness.job.plan import Plan
+    from harness.job.scenario import Scenario
 
 To = Annotated[
     str | None,
@@ -50,7 +50,7 @@ def with_consent(
         BadInput: a flag of a real endpoint without one, or without what it needs.
         Withheld: not even one attempt may go out.
     """
-    from harness.endpoint import agree, estimate  # noqa: PLC0415  # keeps --help quick
+    from harness.job.endpoint import agree, estimate  # noqa: PLC0415  # keeps --help quick
 
     if consent.to is None:
         if lonely := consent.lonely:

@@ -38,14 +38,14 @@ from harness.cli.options import (
 )
 from harness.clock import parse_clock
 from harness.errors import BadInput, nearest
-from harness.show import ShowProgress, print_summary
+from harness.show.run import ShowProgress, print_summary
 from harness.trace.load import parse_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.finish import Finished
-    from harness.scenario import Scenario
+    from harness.job.finish import Finished
+    from harness.job.scenario import Scenario
     from harness.trace.rundir import RunDir
 
 
@@ -98,11 +98,11 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
-    from harness.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
-    from harness.plan import Plan  # noqa: PLC0415
-    from harness.run import main_loop, stand_for  # noqa: PLC0415
-    from harness.run import run as do_run  # noqa: PLC0415
-    from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
+    from harness.job.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
+    from harness.job.plan import Plan  # noqa: PLC0415
+    from harness.job.run import main_loop, stand_for  # noqa: PLC0415
+    from harness.job.run import run as do_run  # noqa: PLC0415
+    from harness.job.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
     from harness.trace.rundir import free_directory  # noqa: PLC0415
 
     path = find_scenario(scenario)
@@ -227,9 +227,9 @@ def up(
     """
     import asyncio  # noqa: PLC0415  # keeps --help quick
 
-    from harness.plan import Plan  # noqa: PLC0415  # as above
-    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
-    from harness.up import up as keep_up  # noqa: PLC0415  # as above
+    from harness.job.plan import Plan  # noqa: PLC0415  # as above
+    from harness.job.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.job.up import up as keep_up  # noqa: PLC0415  # as above
 
     topology = read_topology(find_chain(chain, CHAINS))
     plan = Plan(
@@ -276,9 +276,9 @@ def tap(
     Example: whocut tap --listen 127.0.0.1:8080 --to https://api.openai.com/v1 --out runs/tap
     """
     from harness.clock import run_real  # noqa: PLC0415  # keeps --help quick
+    from harness.job.tap import TapPlan, parse_listen  # noqa: PLC0415  # as above
+    from harness.job.tap import tap as stand_there  # noqa: PLC0415  # as above
     from harness.path import Target  # noqa: PLC0415  # as above
-    from harness.tap import TapPlan, parse_listen  # noqa: PLC0415  # as above
-    from harness.tap import tap as stand_there  # noqa: PLC0415  # as above
 
     host, port = parse_listen(listen)
     plan = TapPlan(

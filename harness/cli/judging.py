@@ -45,10 +45,10 @@ def check(
 
     Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
     """
-    from harness.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
-    from harness.check import plan_of  # noqa: PLC0415
-    from harness.scenario import CHAINS  # noqa: PLC0415
-    from harness.show_check import ShowCheck, print_report  # noqa: PLC0415
+    from harness.check.check import check as check_chain  # noqa: PLC0415  # keeps --help quick
+    from harness.check.check import plan_of  # noqa: PLC0415
+    from harness.job.scenario import CHAINS  # noqa: PLC0415
+    from harness.show.check import ShowCheck, print_report  # noqa: PLC0415
 
     topology = read_topology(find_chain(chain, CHAINS))
     plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
@@ -77,7 +77,7 @@ def presets(
 
     Example: whocut presets nginx
     """
-    from harness import show_presets  # noqa: PLC0415  # keeps --help quick
+    from harness.show import presets as show_presets  # noqa: PLC0415  # keeps --help quick
 
     if schema:
         from harness.chain.schema import chain_schema  # noqa: PLC0415

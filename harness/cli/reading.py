@@ -46,7 +46,7 @@ def report(
 
     Example: whocut report runs/first
     """
-    from harness.finish import judge_run  # noqa: PLC0415
+    from harness.job.finish import judge_run  # noqa: PLC0415
     from harness.trace.rundir import RunDir  # noqa: PLC0415
     from reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
 
@@ -75,8 +75,8 @@ def triage(
 
     Example: curl -sv https://… 2>&1 | whocut triage
     """
+    from harness.job.scenario import CHAINS  # noqa: PLC0415  # as above
     from harness.pasted import pasted_text  # noqa: PLC0415  # keeps --help quick
-    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
     from harness.verdict.advice import Cause  # noqa: PLC0415  # as above
     from harness.verdict.triage import triage as triage_text  # noqa: PLC0415  # as above
 
@@ -114,7 +114,7 @@ def attribute_command(
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
     """
     from harness.attribute import attribute_files, parse_logs  # noqa: PLC0415  # keeps --help quick
-    from harness.scenario import CHAINS  # noqa: PLC0415  # as above
+    from harness.job.scenario import CHAINS  # noqa: PLC0415  # as above
 
     topology = read_topology(find_chain(chain, CHAINS)) if chain else None
     attributed = attribute_files(spans or [], parse_logs(logs or []), topology)

@@ -25,8 +25,8 @@ from harness.cli.options import (
 )
 from harness.clock import parse_clock
 from harness.errors import BadInput
-from harness.show import ShowProgress
-from harness.show_sweep import print_sweep
+from harness.show.run import ShowProgress
+from harness.show.sweep import print_sweep
 
 
 @app.command()
@@ -72,12 +72,12 @@ def sweep(
 
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
-    from harness.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
-    from harness.plan import Plan  # noqa: PLC0415
-    from harness.run import main_loop  # noqa: PLC0415
-    from harness.run import run as do_run  # noqa: PLC0415
-    from harness.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
-    from harness.sweep import Sweep, levels_to, parse_levels, parse_tolerate  # noqa: PLC0415
+    from harness.job.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
+    from harness.job.plan import Plan  # noqa: PLC0415
+    from harness.job.run import main_loop  # noqa: PLC0415
+    from harness.job.run import run as do_run  # noqa: PLC0415
+    from harness.job.scenario import CHAINS, find_scenario, read_scenario  # noqa: PLC0415
+    from harness.job.sweep import Sweep, levels_to, parse_levels, parse_tolerate  # noqa: PLC0415
 
     path = find_scenario(scenario)
     told = read_scenario(path)

@@ -18,8 +18,8 @@ from harness.chain.chainfile import read_topology
 from harness.chain.forecast import forecast
 from harness.chain.modes import MODES
 from harness.chain.profiles import ARTICLE, Profile
+from harness.check.proof import Case, prove
 from harness.clock.clock import cpu_s, wall_s
-from harness.proof import Case, prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable

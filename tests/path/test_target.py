@@ -17,9 +17,9 @@ import pytest
 from harness.chain.layers import Layer
 from harness.clock import Clock, run_real
 from harness.errors import BadFile, BadInput, CouldNotRun
+from harness.job.tap import parse_listen
 from harness.path import Hop, Target
 from harness.path.http1 import parse_request
-from harness.tap import parse_listen
 from harness.trace import names
 from harness.trace.records import DownstreamEnd, Span, UpstreamEnd
 from harness.trace.rundir import RunDir

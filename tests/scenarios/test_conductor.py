@@ -13,7 +13,7 @@ import pytest
 from harness.chain.chainfile import find_chain, read_topology
 from harness.chain.plain import topology_to_plain
 from harness.errors import BadInput
-from harness.scenario import CHAINS
+from harness.job.scenario import CHAINS
 from harness.trace.load import Load, Stage
 from harness.trace.records import Attempt
 from harness.trace.rundir import RunDir

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import BadFile
-from harness.scenario import read_scenario, shipped_scenarios
+from harness.job.scenario import read_scenario, shipped_scenarios
 from harness.verdict.sweep import wilson
 from tests.excused import unless_it_says_so
 

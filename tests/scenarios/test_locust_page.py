@@ -119,5 +119,5 @@ def _standing(run_dir: str) -> int:
         ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     )
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
-    (parent,) = {int(row[1]) for row in rows if "harness.live" in row[2] and row[2].endswith(run_dir)}
+    (parent,) = {int(row[1]) for row in rows if "harness.job.live" in row[2] and row[2].endswith(run_dir)}
     return parent

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.scenario import read_scenario, shipped_scenarios
+from harness.job.scenario import read_scenario, shipped_scenarios
 from tests.excused import unless_it_says_so
 
 pytestmark = pytest.mark.sockets

@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.errors import BadInput
-from harness.scenario import SCENARIOS
-from harness.sweep import Sweep, levels_to, parse_levels, parse_tolerate
+from harness.job.scenario import SCENARIOS
+from harness.job.sweep import Sweep, levels_to, parse_levels, parse_tolerate
 from harness.trace.load import Load
 from harness.trace.records import Attempt, Outcome
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.clock import run_real
+from harness.job.scenario import SCENARIOS
 from harness.path.ports import held_port
-from harness.scenario import SCENARIOS
 from tests.scenarios.browser import Tab, browser, chromium
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.finish import judge_run
-from harness.show import print_summary
+from harness.job.finish import judge_run
+from harness.show.run import print_summary
 from harness.trace.load import Load, Stage
 from harness.verdict.summary import judge
 from tests.reports.made_run import MadeRun, delivered, nginx_cut

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import ChildDied
+from harness.job.processes import PATIENCE_REAL_S, Child
 from harness.path.ports import held_port
-from harness.processes import PATIENCE_REAL_S, Child
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
-    from harness.plan import Plan
+    from harness.job.plan import Plan
     from harness.trace.rundir import RunDir
 
 

@@ -1,4 +1,4 @@
-"""The live judge, a process of its own: ``python -m harness.live RUN`` follows a run and keeps ``live.json``.
+"""The live judge, a process of its own: ``python -m harness.job.live RUN`` follows a run and keeps ``live.json``.
 
 The hops run in the harness's loop and the users in Locust's; judging beside either would stall what is measured.
 So this process is niced, reads files only, and writes one, whole, about once a second. It ends with its parent, or

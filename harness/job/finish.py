@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.chain.layers import Topology
-    from harness.plan import Plan
+    from harness.job.plan import Plan
 
 # A load or a chain that is late by more than this share of the shortest limit blurs who was first.
 _TOLERABLE_STALL = 0.2

@@ -19,8 +19,8 @@ from harness.chain.profiles import Floats, parse_profile, profile_of
 from harness.chain.remedy import Remedy, Situation, numbers_of, remedy
 from harness.chain.timers import TimerKind
 from harness.chain.want import Want, parse_want, parse_wants
+from harness.check.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
 from harness.errors import BadInput, nearest
-from harness.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
 from harness.trace.records import Outcome
 from harness.verdict.verdict import Kind
 

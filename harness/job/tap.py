@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from harness.chain.layers import Layer, Topology
 from harness.clock import Clock, ClockSpec
 from harness.errors import BadInput, nearest
+from harness.job.plan import Plan, manifest_of
+from harness.job.run import end_export, on_signals, start_export
 from harness.path.hop import Hop
-from harness.plan import Plan, manifest_of
-from harness.run import end_export, on_signals, start_export
 from harness.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:

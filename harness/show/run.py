@@ -10,14 +10,14 @@ from rich.table import Table
 from harness.chain.dollars import format_dollars
 from harness.chain.durations import format_duration
 from harness.chain.timers import Phase
-from harness.show_progress import ProgressLine
+from harness.show.progress import ProgressLine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from harness.books import Progress
+    from harness.job.books import Progress
 
 
 class ShowProgress(ProgressLine):

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import BadInput
-from harness.processes import PATIENCE_REAL_S
+from harness.job.processes import PATIENCE_REAL_S
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from harness.books import Books, Progress
     from harness.clock import Clock
-    from harness.loads import Load
+    from harness.job.books import Books, Progress
+    from harness.job.loads import Load
     from harness.path.chain import RunningChain
     from harness.path.fallen import Fallen
     from harness.trace.records import Attempt

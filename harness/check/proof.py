@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from harness import stand_ins
-from harness.callers import Caller, Desk, LightCaller, SdkCaller, fetch
 from harness.chain.forecast import CutShare, Figures, percentile
 from harness.chain.modes import POLL_S, seen_in
+from harness.check import stand_ins
+from harness.check.callers import Caller, Desk, LightCaller, SdkCaller, fetch
 from harness.client.asking import Asking
 from harness.client.attempts import Sinks
 from harness.clock import VirtualLoop, run_virtual

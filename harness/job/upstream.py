@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import orjson
 
 from harness.errors import BadInput
+from harness.job.processes import Child
 from harness.path.fallen import Fallen, ended_how
-from harness.processes import Child
 from harness.trace.generations import UPSTREAM as LAYER
 from harness.trace.rundir import LEDGER, UPSTREAM, RunDir, write_json
 
 if TYPE_CHECKING:
     from harness.clock import Clock
-    from harness.plan import Plan
+    from harness.job.plan import Plan
     from harness.trace.records import SpanSink
 
 # From a process's end to our knowing of it: its sockets close before its parent is told.

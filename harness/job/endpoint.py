@@ -15,8 +15,8 @@ from harness.client.spending.account import fingerprint
 from harness.client.spending.bound import price_of_images
 from harness.clock import Clock, ClockSpec, parse_clock
 from harness.errors import BadInput
+from harness.job.plan import no_more
 from harness.path.target import Target
-from harness.plan import no_more
 from harness.trace.load import Spending
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from harness.chain.layers import Topology
     from harness.chain.want import Want
     from harness.client.spending.bound import Price
-    from harness.plan import Plan
-    from harness.scenario import Scenario
+    from harness.job.plan import Plan
+    from harness.job.scenario import Scenario
 
 _KEY = "OPENAI_API_KEY"
 _NO_KEY = re.compile(r"[^\x21-\x7e]")  # what a header cannot carry, or would carry wrongly

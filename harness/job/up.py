@@ -11,28 +11,28 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from harness.books import Books, Progress
 from harness.clock import Clock
 from harness.clock.clock import wall_s
 from harness.clock.pulse import Pulse
 from harness.contract.grouping import name_requests
 from harness.contract.tap import Tap
-from harness.finish import finish
+from harness.job.books import Books, Progress
+from harness.job.finish import finish
+from harness.job.plan import manifest_of
+from harness.job.run import on_signals
+from harness.job.upstream import start_upstream
+from harness.job.watching import under_way
 from harness.path.chain import start_chain
-from harness.plan import manifest_of
-from harness.run import on_signals
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
-from harness.upstream import start_upstream
-from harness.watching import under_way
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.contract.sighting import Sighting
-    from harness.finish import Finished
-    from harness.plan import Plan
+    from harness.job.finish import Finished
+    from harness.job.plan import Plan
 
 _LOOK_EVERY_REAL_S = 0.1
 

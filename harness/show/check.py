@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.chain.durations import format_duration
-from harness.show_progress import ProgressLine
+from harness.show.progress import ProgressLine
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.chain.audit import Finding
     from harness.chain.forecast import CutShare
-    from harness.check import Checked, Fixed, Progress, Report
+    from harness.check.check import Checked, Fixed, Progress, Report
 
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}

@@ -15,16 +15,18 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.books import Books, Progress
 from harness.clock import Clock, run_real
 from harness.clock.clock import wall_s
 from harness.clock.pulse import Pulse
 from harness.errors import CouldNotRun, NoRoom
-from harness.finish import check_wants, finish
-from harness.loads import ForeignLoad, start_load
+from harness.job.books import Books, Progress
+from harness.job.finish import check_wants, finish
+from harness.job.loads import ForeignLoad, start_load
+from harness.job.plan import manifest_of
+from harness.job.processes import PATIENCE_REAL_S, Child
+from harness.job.upstream import start_upstream
+from harness.job.watching import Stop, Watch
 from harness.path.chain import start_chain
-from harness.plan import manifest_of
-from harness.processes import PATIENCE_REAL_S, Child
 from harness.trace import export
 from harness.trace.export import FileExporter
 from harness.trace.load import DRAIN_S
@@ -32,16 +34,14 @@ from harness.trace.load import Load as LoadOrders
 from harness.trace.logs.in_run import LOGS
 from harness.trace.receiver import receive_into
 from harness.trace.rundir import SPANS, RunDir, SpanWriter
-from harness.upstream import start_upstream
-from harness.watching import Stop, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from harness.finish import Finished
-    from harness.loads import Load
+    from harness.job.finish import Finished
+    from harness.job.loads import Load
+    from harness.job.plan import Plan
     from harness.path.target import Target
-    from harness.plan import Plan
     from harness.trace.load import Stage
 
 # How long the live judge may take for what it has not read yet when a run has ended.
@@ -226,7 +226,7 @@ def _unless_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 async def _start_live_judge(run_dir: RunDir) -> Child:
     """It looks on; the run goes on without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
-    return await Child.start("live judge", ["-m", "harness.live", str(run_dir.path.resolve())], log=log)
+    return await Child.start("live judge", ["-m", "harness.job.live", str(run_dir.path.resolve())], log=log)
 
 
 def on_signals(stop: Callable[[], None], at_once: Callable[[], None] | None = None) -> None:

@@ -1,0 +1,1 @@
+"""Is this chain right? Audit, forecast, and the proof in virtual time, with callers that stand in for a load."""
