@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import dataclass, replace
@@ -253,7 +254,7 @@ def _levels(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "gap": format_duration(level["gap_s"]) if level["gap_s"] else "–",
             "requests": level["requests"],
             "share": story.share(level["share_429"]),
-            "interval": "–" if level["ci95"] is None else " to ".join(map(story.share, level["ci95"])),
+            "interval": "–" if level["ci95"] is None else _outward(*level["ci95"]),
             "batches": f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             "rate": _number(level["delivered_per_min"]),
             "p50": _duration(level["p50_s"]),
@@ -328,6 +329,11 @@ def _stage(stage: Mapping[str, Any]) -> str:
 
 def _duration(seconds: float | None) -> str:
     return "–" if seconds is None else format_duration(round(seconds, 1))
+
+
+def _outward(low: float, high: float) -> str:
+    """An interval of shares that promises no more than it holds."""
+    return f"{math.floor(low * 100)} % to {math.ceil(high * 100)} %"
 
 
 def _number(value: float | None) -> str:

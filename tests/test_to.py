@@ -23,6 +23,7 @@ from harness.client.spending.account import fingerprint
 from harness.clock.clock import pause, wall_s
 from harness.job.scenario import SCENARIOS
 from harness.path.ports import held_port
+from tests.commands import python, whocut
 from tests.processes import wait_until
 
 if TYPE_CHECKING:
@@ -268,15 +269,8 @@ def test_plain_locust_goes_there_with_the_same_consent(endpoint: Endpoint) -> No
     flags = ["--budget-usd", "0.5", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]
     flags += ["--requests", "9", "--users", "3", "--mode", "plain", "--out", "run"]
     scenario = str(SCENARIOS / "image_generation.py")
-    done = subprocess.run(
-        [sys.executable, "-m", "locust", "-f", scenario, "--headless", "--to", endpoint.url, *flags],
-        cwd=endpoint.folder,
-        env={**os.environ, "OPENAI_API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    command = ["locust", "-f", scenario, "--headless", "--to", endpoint.url]
+    done = python(*command, *flags, cwd=endpoint.folder, key=KEY)
 
     assert done.returncode == 3, done.stderr
     assert "and costs money:" in done.stderr
@@ -286,20 +280,11 @@ def test_plain_locust_goes_there_with_the_same_consent(endpoint: Endpoint) -> No
 
 def test_a_sweep_goes_there_with_the_same_consent(endpoint: Endpoint) -> None:
     """How much this key carries, asked of a stranger; and no more than was agreed to when it is asked again."""
-    command = [sys.executable, "-m", "harness", "sweep", "--levels", "1,2", "--requests", "4", "--force"]
-    command += ["--to", endpoint.url, "--clock", "scaled:100", "--account", "account.jsonl", "--json"]
-    environment = {**os.environ, "OPENAI_API_KEY": KEY}
+    command = ["sweep", "--levels", "1,2", "--requests", "4", "--force", "--to", endpoint.url]
+    command += ["--clock", "scaled:100", "--account", "account.jsonl", "--json"]
 
     def swept(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*command, *arguments],
-            cwd=endpoint.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        return whocut(*command, *arguments, cwd=endpoint.folder, check=None, key=KEY)
 
     first = swept("--budget-usd", "5", "--new-account")
     spent_usd = endpoint.billed_usd()
@@ -316,15 +301,8 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
     """Its settings and keys are the mock's; with one key all its modes are alike."""
     flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--clock", "scaled:100"]
     flags += ["--requests", "1", "--json"]
-    process = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "org_verification", "--to", endpoint.url, *flags],
-        cwd=endpoint.folder,
-        env={**os.environ, "OPENAI_API_KEY": KEY},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    command = ["run", "org_verification", "--to", endpoint.url]
+    process = whocut(*command, *flags, cwd=endpoint.folder, check=None, key=KEY)
 
     summary = json.loads(process.stdout)
     assert process.returncode == (not summary["valid"]), process.stderr  # a machine that stalls says so
@@ -520,26 +498,12 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
     ):
         flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--mode", "no-retry", "--json"]
         flags += ["--requests", "2", "--users", "2", "--otlp", str(port), "--out", "run"]
-        done = subprocess.run(
-            [sys.executable, "-m", "harness", "run", "image_generation", "--to", outside, *flags],
-            cwd=folder,
-            env={**os.environ, "OPENAI_API_KEY": KEY},
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        done = whocut("run", "image_generation", "--to", outside, *flags, cwd=folder, check=None, key=KEY)
 
     summary = json.loads(done.stdout)
     assert done.returncode == (not summary["valid"]), done.stderr  # a machine that stalls says so
     (row,) = summary["verdicts"]
     assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "inferred", 2)
-    why = subprocess.run(
-        [sys.executable, "-m", "harness", "why", "run"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    why = whocut("why", "run", cwd=folder)
     assert "outside: passed on 504 from behind it, whole (proven" in why.stdout
     assert "inside: its caller left first (proven" in why.stdout

@@ -107,7 +107,7 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
         read.text.index("Keep at most 2") < read.text.index("How many at once") < read.text.index("The chain")
     )
     (row,) = (line for line in page.splitlines() if line.startswith('<tr><th scope="row">2 ←'))
-    assert re.findall(r'class="n">([^<]*)<', row)[:5] == ["–", "3", "0 %", "0 % to 56 %", "0 of 1"]
+    assert re.findall(r'class="n">([^<]*)<', row)[:5] == ["–", "3", "0 %", "0 % to 57 %", "0 of 1"]
     assert (run.path / "figures" / "sweep.svg").is_file()
     assert len(read.ids) == len(set(read.ids))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import pytest
 from harness.errors import BadFile
 from harness.job.scenario import read_scenario, shipped_scenarios
 from harness.verdict.sweep import wilson
+from tests.commands import whocut
 from tests.excused import unless_it_says_so
 
 if TYPE_CHECKING:
@@ -27,14 +26,7 @@ TOLERATED = 0.01  # what a sweep tolerates where nobody says how much
 @contextmanager
 def found(name: str, folder: Path, *options: str) -> Iterator[dict[str, Any]]:
     """A scenario's account, mode by mode, for claims about it; and all runs' claim, that the ledger agrees."""
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "run", name, "--out", "run", "--json", *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
+    done = whocut("run", name, "--out", "run", "--json", *options, cwd=folder, check=None)
     assert done.returncode in {0, 1}, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == (not summary["valid"]), done.stderr
@@ -83,17 +75,9 @@ def test_mixed_day_each_kind_fails_in_its_own_way_and_failures_stay_out_of_perce
 def test_mixed_day_is_invalid_when_too_few_users_take_the_arrivals_up(tmp_path: Path) -> None:
     """Open arrivals that nobody takes up in time are not the load that was asked for, and the run says so."""
     options = ["--requests", "30", "--users", "2", "--arrivals", "even:60/min", "--mode", "draft"]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "mixed_day", "--out", "run", "--json", *options],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
+    done = whocut("run", "mixed_day", "--out", "run", "--json", *options, cwd=tmp_path, check=1)
 
     summary = json.loads(done.stdout)
-    assert done.returncode == 1
     assert "the run is not valid: " in done.stderr
     assert summary["valid"] is False
     assert summary["dispatch"]["max_s"] > 100

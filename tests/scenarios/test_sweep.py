@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -16,6 +14,7 @@ from harness.job.sweep import Sweep, levels_to, parse_levels, parse_tolerate
 from harness.trace.load import Load
 from harness.trace.records import Attempt, Outcome
 from harness.trace.rundir import ATTEMPTS, LineFile, RunDir
+from tests.commands import whocut
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +24,7 @@ pytestmark = pytest.mark.sockets
 
 def sweep(folder: Path, *options: str, code: int = 0) -> dict[str, Any]:
     """The summary of one sweep; a machine that stalls makes it invalid, and it says so by exit code 1."""
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "sweep", *options, "--out", "run", "--json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr
+    done = whocut("sweep", *options, "--out", "run", "--json", cwd=folder, check=None)
     summary: dict[str, Any] = json.loads(done.stdout) if code < 2 else {"stderr": done.stderr}
     assert done.returncode == (code or not summary.get("valid", True)), done.stderr
     return summary

@@ -13,6 +13,7 @@ import pytest
 
 from harness.clock.clock import pause, wall_s
 from harness.trace.rundir import RunDir
+from tests.commands import whocut
 from tests.excused import unless_it_says_so
 
 if TYPE_CHECKING:
@@ -99,14 +100,7 @@ def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path
 
 def test_scenario_with_a_gate_is_refused_with_several_processes(tmp_path: Path) -> None:
     """Exit 2, one sentence, and no request goes out."""
-    done = subprocess.run(
-        [*WHOCUT, "rate_limits", "--processes", "2", "--out", "run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = whocut("run", "rate_limits", "--processes", "2", "--out", "run", cwd=tmp_path, check=None)
 
     assert done.returncode == 2, done.stderr
     assert "run it without --processes" in done.stderr
