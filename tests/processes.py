@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,3 +39,9 @@ def processes(mark: str, command: str = "") -> list[int]:
                 if marked and command in line:
                     found.append(int(process.name))
     return found
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that one has started."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return sorted(int(line) for line in found.stdout.split())

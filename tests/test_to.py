@@ -24,7 +24,7 @@ from harness.clock.clock import pause, wall_s
 from harness.job.scenario import SCENARIOS
 from harness.path.ports import held_port
 from tests.commands import python, whocut
-from tests.processes import wait_until
+from tests.processes import children_of, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,12 +125,6 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
     """A stranger's endpoint on the loopback."""
     with serving(tmp_path) as found:
         yield found
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that one has started."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line) for line in found.stdout.split()]
 
 
 def test_ctrl_c_waits_for_the_images_that_are_paid_already(tmp_path: Path) -> None:

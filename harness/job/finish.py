@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.chain.timers import TimerKind
 from harness.chain.want import in_words
 from harness.junit import Case, junit
+from harness.trace.generations import generations_were
 from harness.trace.load import Load
 from harness.trace.logs.in_run import accounts_of
 from harness.trace.rundir import JUNIT, SUMMARY, RunDir
@@ -184,10 +185,9 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
         )
     unsettled = judged.figures["ledger"]["unsettled"]
     if unsettled:
-        generations = "1 generation was" if unsettled == 1 else f"{unsettled} generations were"
         yield (
-            f"{generations} still running when the run ended; what {'it costs' if unsettled == 1 else 'they cost'} "
-            "is not in these figures"
+            f"{generations_were(unsettled)} still running when the run ended; what "
+            f"{'it costs' if unsettled == 1 else 'they cost'} is not in these figures"
         )
     silent = judged.figures["generator"]["silent"]
     if silent:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import BadInput
 from harness.job.processes import PATIENCE_REAL_S
+from harness.trace.generations import generations_were
 from harness.trace.load import DRAIN_S
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Watch:
                 continue
             return (
                 f"{fallen.sentence if fallen else _STOPPED}; the load was over, "
-                f"{_generations(self.progress.started - self.progress.settled)} still running, and what was "
+                f"{generations_were(self.progress.started - self.progress.settled)} still running, and what was "
                 f"recorded stands in {self.run_dir.path}"
             )
         return None  # what still runs is counted, and warned of, where the run is judged
@@ -167,10 +168,6 @@ def under_way(attempts: Iterable[Attempt], fallen: Fallen) -> int:
             and (attempt.ended_s is None or attempt.ended_s >= fallen.at_s - fallen.noticed_within_s)
         }
     )
-
-
-def _generations(count: int) -> str:
-    return "1 generation was" if count == 1 else f"{count} generations were"
 
 
 def _lost(worker: dict[str, Any], loss: dict[str, Any]) -> str:

@@ -64,3 +64,8 @@ def _emissions(row: Mapping[str, Any]) -> list[float]:
     partials = [float(at_s) for at_s in row.get("partials_s") or ()]
     finished = row.get("finished_s")
     return [*partials, float(finished)] if finished is not None else partials
+
+
+def generations_were(count: int) -> str:
+    """So many of them, for the beginning of a sentence."""
+    return "1 generation was" if count == 1 else f"{count} generations were"

@@ -15,6 +15,7 @@ from harness.clock.clock import pause, wall_s
 from harness.trace.rundir import RunDir
 from tests.commands import whocut
 from tests.excused import unless_it_says_so
+from tests.processes import children_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,17 +36,9 @@ def start(folder: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def children(pid: int) -> list[int]:
-    """The processes this one has forked, oldest first."""
-    text = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return sorted(int(line) for line in text.stdout.split())
-
-
 def load_of(pid: int) -> int:
     """The load generator among a run's processes."""
-    for child in children(pid):
+    for child in children_of(pid):
         words = subprocess.run(
             ["ps", "-o", "args=", "-p", str(child)], capture_output=True, text=True, check=False
         )
@@ -78,7 +71,7 @@ def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path
     until_s = wall_s() + 60
     while (not ledger.is_file() or ledger.read_bytes().count(b"\n") < 8) and wall_s() < until_s:
         pause(0.05)
-    workers = children(load_of(running.pid))
+    workers = children_of(load_of(running.pid))
     assert len(workers) == 2
 
     os.kill(workers[-1], signal.SIGKILL)
