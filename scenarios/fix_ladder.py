@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from scenarios.gate import Gate
-from scenarios.image_user import ImageUser, wanted
+from whocut.load.gate import Gate
+from whocut.load.image_user import ImageUser, wanted
 
 SCENARIO = {
     "chain": "article",
@@ -39,7 +39,7 @@ SCENARIO = {
 if TYPE_CHECKING:
     import openai
 
-    from scenarios.plan import Order
+    from whocut.load.plan import Order
 
 AT_ONCE = Gate(3, gap_s=2.0)
 RISKY = "taylor swift and elon musk"

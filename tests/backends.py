@@ -17,8 +17,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from harness.clock.clock import pause, wall_s
-from harness.trace.rundir import RunDir
+from whocut.clock.clock import pause, wall_s
+from whocut.trace.rundir import RunDir
 
 HERE = Path("build/backends")
 PORT = 6306
@@ -77,7 +77,7 @@ def _compare(folder: Path) -> int:
         [
             sys.executable,
             "-m",
-            "harness",
+            "whocut",
             "run",
             "--requests",
             "8",

@@ -31,6 +31,6 @@ def whocut(
     *arguments: str, cwd: Path, check: int | None = 0, key: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of whocut, and hold it to its exit code; None takes any."""
-    done = python("harness", *arguments, cwd=cwd, key=key)
+    done = python("whocut", *arguments, cwd=cwd, key=key)
     assert check is None or done.returncode == check, done.stderr
     return done

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.clock.clock import pause, wall_s
+from whocut.clock.clock import pause, wall_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

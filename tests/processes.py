@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.clock.clock import pause, wall_s
+from whocut.clock.clock import pause, wall_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from harness.attribute import Attributed, attribute_files, parse_logs
-from harness.cli import app
-from harness.errors import BadFile, BadInput
-from harness.trace import otlp
-from harness.verdict.verdict import Grade, Kind, Verdict
 from tests.verdict.drawn import drawn
+from whocut.cli import app
+from whocut.errors import BadFile, BadInput
+from whocut.foreign.files import Attributed, attribute_files, parse_logs
+from whocut.trace import otlp
+from whocut.verdict.verdict import Grade, Kind, Verdict
 
 LOGS = Path(__file__).parent / "data" / "logs"
 EPOCH_UNIX_S = 1_795_345_500

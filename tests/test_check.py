@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-import scenarios
-from harness.chain.chainfile import read_topology
-from harness.chain.layers import Buffering, MidBody
-from harness.chain.modes import MODES
-from harness.chain.profiles import ARTICLE, Profile, parse_profile
-from harness.check.check import Plan, check, surprises
-from harness.check.proof import Case, prove
-from harness.cli import app
-from harness.trace.records import Outcome
-from harness.verdict.verdict import Grade
 from tests.chain.fixtures import chain, layer
+from whocut.chain.chainfile import read_topology
+from whocut.chain.layers import Buffering, MidBody
+from whocut.chain.modes import MODES
+from whocut.chain.profiles import ARTICLE, Profile, parse_profile
+from whocut.chain.shipped import CHAINS as CHAIN_FILES
+from whocut.cli import app
+from whocut.proof.check import Plan, check, surprises
+from whocut.proof.proof import Case, prove
+from whocut.trace.records import Outcome
+from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
-    from harness.chain.layers import Topology
+    from whocut.chain.layers import Topology
 
-CHAINS = {path.stem: path for path in sorted((Path(scenarios.__file__).parent / "chains").glob("*.yaml"))}
+CHAINS = {path.stem: path for path in sorted(CHAIN_FILES.glob("*.yaml"))}
 PROFILES = [*ARTICLE, "1024-high@observed-2026"]
 SLOW = Profile(name="195 s", median_s=195, constant=True)
 
@@ -357,7 +356,7 @@ def test_bad_input_is_one_sentence(arguments: list[str], says: str) -> None:
 def test_ctrl_c_ends_a_long_check_in_one_sentence() -> None:
     """Progress on stderr meanwhile; exit code 3, no traceback, nothing on stdout."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness", "check", "four-layers", "--n", "20000", "--mode", "plain"],
+        [sys.executable, "-m", "whocut", "check", "four-layers", "--n", "20000", "--mode", "plain"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 import pytest
 
-from harness.__main__ import main
-from harness.cli.app import directory_of
-from harness.trace.rundir import RunDir
+from whocut.__main__ import main
+from whocut.cli.app import directory_of
+from whocut.trace.rundir import RunDir
 
 
 class _Importing(ModuleType):
@@ -34,9 +34,9 @@ def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
     """No traceback, and not typer's silent 130."""
     monkeypatch.setattr(sys, "argv", ["whocut", "run"])
     if during == "imports":
-        monkeypatch.setitem(sys.modules, "harness.cli", _Importing("harness.cli"))
+        monkeypatch.setitem(sys.modules, "whocut.cli", _Importing("whocut.cli"))
     else:
-        monkeypatch.setattr("harness.job.scenario.find_scenario", _stopped)
+        monkeypatch.setattr("whocut.run.scenario.find_scenario", _stopped)
 
     with pytest.raises(SystemExit) as ended:
         main()
@@ -49,7 +49,7 @@ def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
 @pytest.mark.parametrize("form", ["words", "json"])
 def test_output_that_cannot_be_written_is_one_sentence_and_exit_3(form: str) -> None:
     """A full disk is no finding and no traceback."""
-    command = [sys.executable, "-m", "harness", "presets", *(["--json"] if form == "json" else [])]
+    command = [sys.executable, "-m", "whocut", "presets", *(["--json"] if form == "json" else [])]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
 

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.clock import Clock, run_real
-from harness.path import Hop
-from harness.trace.records import Span, SpanKind
-from harness.trace.rundir import RunDir
 from tests.path.fakes import FakeUpstream, call, layer, ok, request, send, wait
 from tests.path.gateways import needed
 from tests.processes import MARK, processes, wait_until
+from whocut.clock import Clock, run_real
+from whocut.path import Hop
+from whocut.trace.records import Span, SpanKind
+from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ CHAINS = {
 FAULTY = """
 import runpy, sys
 from itertools import count
-from harness.path.exchange import Exchange
+from whocut.path.exchange import Exchange
 begin, seen = Exchange.begin, count(1)
 def broken(self):
     if next(seen) == 20:
@@ -47,7 +47,7 @@ def broken(self):
     begin(self)
 Exchange.begin = broken
 sys.argv[0] = "whocut"
-runpy.run_module("harness", run_name="__main__")
+runpy.run_module("whocut", run_name="__main__")
 """
 
 
@@ -92,7 +92,7 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     needed(name)
     (tmp_path / "c.yaml").write_text(CHAINS[name])
     options = ["--chain", "c.yaml", "--requests", "500", "--users", "5", "--out", "run", "--json"]
-    with started(tmp_path, "-m", "harness", "run", *options) as running:
+    with started(tmp_path, "-m", "whocut", "run", *options) as running:
         wait_until(
             lambda: (
                 (tmp_path / "run" / "ledger.jsonl").exists()
@@ -134,7 +134,7 @@ def test_gateway_killed_under_up_ends_it_too(tmp_path: Path) -> None:
     needed("nginx")
     (tmp_path / "c.yaml").write_text(CHAINS["nginx"])
     with started(
-        tmp_path, "-m", "harness", "up", "c.yaml", "--clock", "scaled:20", "--out", "run", "--json"
+        tmp_path, "-m", "whocut", "up", "c.yaml", "--clock", "scaled:20", "--out", "run", "--json"
     ) as serving:
         assert serving.stdout is not None
         told = json.loads(serving.stdout.readline())

@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from harness.cli.doing import finding_of
-from harness.job.finish import as_junit
-from harness.junit import Case, junit
+from whocut.cli.doing import finding_of
+from whocut.junit import Case, junit
+from whocut.run.finish import as_junit
 
 CASES = (
     Case("delivered>=0.99", failure="delivered>=0.99 is wanted, measured: 0.5", details=("runs/x",)),

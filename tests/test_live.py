@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.chain.plain import topology_to_plain
-from harness.clock.clock import pause, wall_s
-from harness.job.live import LiveRun
-from harness.trace import otlp
-from harness.trace.rundir import ATTEMPTS, LEDGER, LIVE, SPANS, LineFile, RunDir
 from tests.verdict.test_as_it_goes import TOPOLOGY, Told, told
+from whocut.chain.plain import topology_to_plain
+from whocut.clock.clock import pause, wall_s
+from whocut.run.live import LiveRun
+from whocut.trace import otlp
+from whocut.trace.rundir import ATTEMPTS, LEDGER, LIVE, SPANS, LineFile, RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def test_judge_ends_with_the_last_word_when(tmp_path: Path, how: str) -> None:
     """It takes in what is left, says that the run has ended, and leaves with 0."""
     run = RunDir.create(tmp_path / "run", MANIFEST)
     written(run, told(1, "cut"))
-    command = [sys.executable, "-m", "harness.job.live", str(run.path)]
+    command = [sys.executable, "-m", "whocut.run.live", str(run.path)]
 
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as judge:
         _wait_for(run.path / LIVE)
@@ -113,7 +113,7 @@ def test_judge_ends_with_the_last_word_when(tmp_path: Path, how: str) -> None:
 def test_directory_that_holds_no_run_is_one_sentence_and_exit_2(tmp_path: Path) -> None:
     """Named, with the way out."""
     done = subprocess.run(
-        [sys.executable, "-m", "harness.job.live", str(tmp_path)],
+        [sys.executable, "-m", "whocut.run.live", str(tmp_path)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.clock.clock import pause
-from harness.job.scenario import shipped_scenarios
-from harness.trace.rundir import RunDir
 from tests.commands import whocut
 from tests.excused import unless_it_says_so
 from tests.processes import MARK, processes, wait_until
+from whocut.clock.clock import pause
+from whocut.run.scenario import shipped_scenarios
+from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,8 +159,8 @@ def test_why_says_the_phrase(article: dict[str, Any]) -> None:
 
 
 ENDS = {
-    "ctrl-c": ("harness run", signal.SIGINT, "stopped by a signal"),
-    "mock killed": ("mock_upstream", signal.SIGKILL, "the mock upstream died "),
+    "ctrl-c": ("whocut run", signal.SIGINT, "stopped by a signal"),
+    "mock killed": ("whocut_mock", signal.SIGKILL, "the mock upstream died "),
     "load killed": ("locust", signal.SIGKILL, "the load generator was ended by signal 9 (SIGKILL)"),
 }
 
@@ -174,7 +174,7 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
     Of what the mock had in hand it says that its price is not known; how much that was, its ledger says.
     """
     mark = str(tmp_path)
-    command = [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"]
+    command = [sys.executable, "-m", "whocut", "run", "--requests", "500", "--users", "5", "--out", "run"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -205,7 +205,7 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
     assert any("still running when the run ended" in warning for warning in summary["warnings"]) == (
         unsettled > 0
     )
-    assert unsettled or process != "mock_upstream"
+    assert unsettled or process != "whocut_mock"
     assert (run.path / "report.html").exists()
     assert processes(mark) == []
 
@@ -213,7 +213,7 @@ def test_run_that_ends_early_keeps_what_was_recorded_and_leaves_no_process(
 def test_what_is_answered_after_a_ctrl_c_is_counted_as_answered(tmp_path: Path) -> None:
     """Images that were in flight are drained; the sentence at the end counts them as the table does."""
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "harness", "run", "--chain", "direct", "--out", "run"]
+    command = [sys.executable, "-m", "whocut", "run", "--chain", "direct", "--out", "run"]
     with subprocess.Popen(
         [*command, "--requests", "500", "--users", "5"],
         cwd=tmp_path,
@@ -240,7 +240,7 @@ def test_full_disk_is_one_sentence_and_what_was_recorded_can_be_read(tmp_path: P
     # Coverage writes a file of its own at the end, which would not fit either.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "--requests", "60", "--out", "run"],
+        [sys.executable, "-m", "whocut", "run", "--requests", "60", "--out", "run"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -264,7 +264,7 @@ def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "harness",
+        "whocut",
         "run",
         "--out",
         "run",
@@ -287,7 +287,7 @@ def test_run_whose_reader_has_gone_goes_on(tmp_path: Path) -> None:
 def test_run_whose_terminal_is_closed_is_judged(tmp_path: Path) -> None:
     """A connection that breaks at night costs the rest of the load, and not the verdicts on what was asked."""
     ours, its = os.openpty()
-    command = [sys.executable, "-m", "harness", "run", "--out", "run", "--requests", "500", "--users", "5"]
+    command = [sys.executable, "-m", "whocut", "run", "--out", "run", "--requests", "500", "--users", "5"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdin=its, stdout=its, stderr=its, start_new_session=True
     ) as running:
@@ -309,7 +309,7 @@ def test_killed_harness_takes_its_processes_with_it(tmp_path: Path) -> None:
     """Even a harness that had no chance to say goodbye leaves nobody behind, and a readable run."""
     mark = str(tmp_path)
     with subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", "--requests", "500", "--users", "5", "--out", "run"],
+        [sys.executable, "-m", "whocut", "run", "--requests", "500", "--users", "5", "--out", "run"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

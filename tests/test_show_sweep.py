@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.show.sweep import print_sweep
-from harness.verdict.sweep import Level, sweep_figures
+from whocut.show.sweep import print_sweep
+from whocut.verdict.sweep import Level, sweep_figures
 
 
 def level(concurrency: int, refused: int, gap_s: float = 0.0) -> Level:

@@ -17,14 +17,14 @@ from urllib.request import urlopen
 
 import pytest
 
-from harness.cli import main
-from harness.client.spending import Account
-from harness.client.spending.account import fingerprint
-from harness.clock.clock import pause, wall_s
-from harness.job.scenario import SCENARIOS
-from harness.path.ports import held_port
 from tests.commands import python, whocut
 from tests.processes import children_of, wait_until
+from whocut.chain.shipped import SCENARIOS
+from whocut.cli import main
+from whocut.client.spending import Account
+from whocut.client.spending.account import fingerprint
+from whocut.clock.clock import pause, wall_s
+from whocut.path.ports import held_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Endpoint:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """`whocut run --to` as a user starts it."""
-        command = [sys.executable, "-m", "harness", "run", "image_generation", "--to", self.url]
+        command = [sys.executable, "-m", "whocut", "run", "image_generation", "--to", self.url]
         command += ["--clock", "scaled:100", "--account", "account.jsonl", "--force", *arguments]
         return subprocess.Popen(
             command,
@@ -105,7 +105,7 @@ class Endpoint:
 def serving(folder: Path, clock: str = "scaled:100") -> Iterator[Endpoint]:
     """The mock alone, as `whocut upstream` serves it."""
     ledger = folder / "ledger.jsonl"
-    command = [sys.executable, "-m", "mock_upstream", "--port", "0", "--exit-with-parent"]
+    command = [sys.executable, "-m", "whocut_mock", "--port", "0", "--exit-with-parent"]
     command += ["--clock", clock, "--seed", "7", "--ledger", str(ledger)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -432,7 +432,7 @@ def test_a_guard_without_an_endpoint_is_a_mistake(
 @contextmanager
 def tap_before(url: str, folder: Path, name: str, position: int, otlp_port: int) -> Iterator[str]:
     """`whocut tap` before a URL, its spans sent to a port; its own base URL."""
-    command = [sys.executable, "-m", "harness", "tap", "--listen", "127.0.0.1:0", "--to", url, "--json"]
+    command = [sys.executable, "-m", "whocut", "tap", "--listen", "127.0.0.1:0", "--to", url, "--json"]
     command += ["--name", name, "--position", str(position), "--out", name]
     tap = subprocess.Popen(
         command,
@@ -458,8 +458,8 @@ def gateway_before(url: str, folder: Path) -> Iterator[str]:
     """Somebody's nginx that gives up after half a second and answers its page: it reports to nobody."""
     script = (
         "import asyncio, sys; from dataclasses import replace\n"
-        "from harness.chain.catalogue import preset; from harness.chain.timers import TimerKind\n"
-        "from harness.clock import Clock; from harness.path import Hop, Target\n"
+        "from whocut.chain.catalogue import preset; from whocut.chain.timers import TimerKind\n"
+        "from whocut.clock import Clock; from whocut.path import Hop, Target\n"
         "async def main():\n"
         "    layer = preset('nginx')\n"
         "    timer = layer.timers[TimerKind.FIRST_BYTE]\n"

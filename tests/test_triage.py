@@ -12,22 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from harness.chain.layers import Layer, Role
-from harness.chain.timers import Timer, TimerKind
-from harness.cli import app
-from harness.errors import BadInput
-from harness.trace.secrets import KEPT_HEADERS, redact
-from harness.verdict.advice import Cause
-from harness.verdict.fingerprints import (
+from whocut.chain.layers import Layer, Role
+from whocut.chain.timers import Timer, TimerKind
+from whocut.cli import app
+from whocut.errors import BadInput
+from whocut.redact import KEPT_HEADERS, redact
+from whocut.verdict.advice import Cause
+from whocut.verdict.fingerprints import (
     Ended,
     Fingerprint,
     fingerprints,
     fingerprints_as_markdown,
 )
-from harness.verdict.inference import Seen, infer
-from harness.verdict.paste import read_paste
-from harness.verdict.triage import triage
-from harness.verdict.verdict import Grade
+from whocut.verdict.inference import Seen, infer
+from whocut.verdict.paste import read_paste
+from whocut.verdict.triage import triage
+from whocut.verdict.verdict import Grade
 
 SAFETY = (
     "Your request was rejected by the safety system. If you believe this is an error, contact us at "

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.trace.otlp import encode_line
-from harness.trace.records import Span, SpanKind
-from harness.trace.rundir import RunDir
 from tests.excused import unless_it_says_so
 from tests.processes import wait_until
+from whocut.trace.otlp import encode_line
+from whocut.trace.records import Span, SpanKind
+from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.sockets
 def test_stranger_s_request_is_judged_and_its_spans_are_taken(tmp_path: Path) -> None:
     """A client that knows nothing of us asks once: edge, 100 s, proven; a foreign span lies beside ours."""
     with subprocess.Popen(
-        [sys.executable, "-m", "harness", "up", "edge-100", "--clock", "scaled:100", "--otlp", "0", "--out", "run",
+        [sys.executable, "-m", "whocut", "up", "edge-100", "--clock", "scaled:100", "--otlp", "0", "--out", "run",
          "--json"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,

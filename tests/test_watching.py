@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from harness.clock import Clock
-from harness.clock.virtual import run_virtual
-from harness.errors import ChildDied
-from harness.job.books import Books, Progress
-from harness.job.processes import PATIENCE_REAL_S
-from harness.job.watching import Stop, Watch
-from harness.path.fallen import Fallen
-from harness.trace.load import DRAIN_S
-from harness.trace.records import Attempt
-from harness.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
+from whocut.chain.load import DRAIN_S
+from whocut.clock import Clock
+from whocut.clock.virtual import run_virtual
+from whocut.errors import ChildDied
+from whocut.path.fallen import Fallen
+from whocut.run.books import Books, Progress
+from whocut.run.processes import PATIENCE_REAL_S
+from whocut.run.watching import Stop, Watch
+from whocut.trace.records import Attempt
+from whocut.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.path.chain import RunningChain
-    from harness.trace.records import Span
+    from whocut.path.chain import RunningChain
+    from whocut.trace.records import Span
 
 KILLED = Fallen("upstream", 42.0, "its process was killed", title="the mock upstream")
 

@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, ASYNC220, ASYNC240, S108, S603  # a tool run by hand, one gateway after the other
+# ruff: noqa: ASYNC220, ASYNC240, S108, S603  # a tool run by hand, one gateway after the other
 """Real log lines and error pages of real gateways, captured on loopback into ``tests/data``.
 
 Usage: python tools/capture_logs.py [GATEWAY…]
@@ -26,7 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(HERE))
 
-from harness.trace.logs import apache, envoy, haproxy, nginx  # noqa: E402
+from whocut.trace.logs import apache, envoy, haproxy, nginx  # noqa: E402
 
 OUT = HERE / "tests" / "data" / "logs"
 PAGES = HERE / "tests" / "data" / "pages"  # the 5xx pages that came with them

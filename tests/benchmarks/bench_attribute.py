@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.attribute import attribute_files, parse_logs
-from harness.clock.clock import cpu_s, wall_s
+from whocut.clock.clock import cpu_s, wall_s
+from whocut.foreign.files import attribute_files, parse_logs
 
 EPOCH_UNIX_S = 1_795_345_500
 LIMIT_S, LIMIT_MB = 10.0, 500.0
@@ -150,8 +150,8 @@ def _span(
 
 def own_line(number: int) -> bytes:
     """The same five, as our own hops write them: attempt, three hops, generation."""
-    from harness.trace import names, otlp  # noqa: PLC0415
-    from harness.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd  # noqa: PLC0415
+    from whocut.trace import names, otlp  # noqa: PLC0415
+    from whocut.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd  # noqa: PLC0415
 
     start_s = number * 0.01
     cut = number % 2 == 0

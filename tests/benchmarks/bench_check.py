@@ -9,22 +9,21 @@ import os
 import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import scenarios
-from harness.chain import catalogue
-from harness.chain.chainfile import read_topology
-from harness.chain.forecast import forecast
-from harness.chain.modes import MODES
-from harness.chain.profiles import ARTICLE, Profile
-from harness.check.proof import Case, prove
-from harness.clock.clock import cpu_s, wall_s
+from whocut.chain import catalogue
+from whocut.chain.chainfile import read_topology
+from whocut.chain.forecast import forecast
+from whocut.chain.modes import MODES
+from whocut.chain.profiles import ARTICLE, Profile
+from whocut.chain.shipped import CHAINS
+from whocut.clock.clock import cpu_s, wall_s
+from whocut.proof.proof import Case, prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.chain.layers import Topology
+    from whocut.chain.layers import Topology
 
 MILLION = 1_000_000
 MANY = 10_000
@@ -34,7 +33,7 @@ HIGH = ARTICLE["1024-high"]
 
 def shipped(name: str) -> Topology:
     """A chain that comes with the package."""
-    return read_topology(Path(scenarios.__file__).parent / "chains" / f"{name}.yaml")
+    return read_topology(CHAINS / f"{name}.yaml")
 
 
 def best_s(work: Callable[[], object], times: int = 5) -> float:

@@ -25,15 +25,15 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.chain.catalogue import preset
-from harness.chain.layers import Topology
-from harness.clock import Clock, run_real
-from harness.clock.clock import pause
-from harness.path import start_chain
 from tests.path.fakes import layer
+from whocut.chain.catalogue import preset
+from whocut.chain.layers import Topology
+from whocut.clock import Clock, run_real
+from whocut.clock.clock import pause
+from whocut.path import start_chain
 
 if TYPE_CHECKING:
-    from harness.trace.records import Span
+    from whocut.trace.records import Span
 
 ROUNDS = 3
 CHAINED = 4

@@ -72,7 +72,7 @@ def ours(
     settings = {"latency": {"constant_s": latency_s}}
     scenario.write_text(text.replace('"users": 1,', f'"users": 1, "upstream": {settings!r},'))
     out = place / "run"
-    command = [sys.executable, "-m", "harness", "run", str(scenario), "--out", str(out), "--force", "--json"]
+    command = [sys.executable, "-m", "whocut", "run", str(scenario), "--out", str(out), "--force", "--json"]
     command += ["--users", str(users), "--requests", str(requests), "--arrivals", arrivals]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
@@ -110,7 +110,7 @@ def mock(place: Path, latency_s: float) -> Iterator[int]:
     config = place / "mock.json"
     config.write_text(json.dumps({"latency": {"constant_s": latency_s}, "lenient": True}))
     port = free_port()
-    command = [sys.executable, "-m", "mock_upstream", "--port", str(port), "--config", str(config)]
+    command = [sys.executable, "-m", "whocut_mock", "--port", str(port), "--config", str(config)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as started:
         try:
             assert started.stdout is not None

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness.clock.clock import wall_s
+from whocut.clock.clock import wall_s
 
 TESTS = """
 import openai, pytest

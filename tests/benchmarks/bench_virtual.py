@@ -13,10 +13,10 @@ import importlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from harness.clock import Clock, VirtualLoop
-from harness.clock.clock import pause, wall_s
-from harness.path import start_chain
 from tests.path.fakes import FakeUpstream, call, layer, ok, request, send, topology, wait
+from whocut.clock import Clock, VirtualLoop
+from whocut.clock.clock import pause, wall_s
+from whocut.path import start_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

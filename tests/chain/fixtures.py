@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.chain.catalogue import preset
-from harness.chain.layers import Layer, LayerRetries, Topology, Upstream
-from harness.chain.timers import Timer, TimerKind
+from whocut.chain.catalogue import preset
+from whocut.chain.layers import Layer, LayerRetries, Topology, Upstream
+from whocut.chain.timers import Timer, TimerKind
 
 
 def layer(name: str = "hop", *, tries: int = 1, **facts: Any) -> Layer:

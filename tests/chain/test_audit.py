@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.chain.audit import RULES, audit, enough_s, largest_gap_s
-from harness.chain.catalogue import overridden, preset
-from harness.chain.layers import Buffering, Layer, Topology
-from harness.chain.profiles import ARTICLE, OBSERVED, Profile, parse_profile
-from harness.chain.timers import TimerKind
 from tests.chain.fixtures import chain, layer
+from whocut.chain.audit import RULES, audit, enough_s, largest_gap_s
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.layers import Buffering, Layer, Topology
+from whocut.chain.profiles import ARTICLE, OBSERVED, Profile, parse_profile
+from whocut.chain.timers import TimerKind
 
 HIGH = ARTICLE["1024-high"]
 PATIENT = {TimerKind.FIRST_BYTE: 900.0, TimerKind.IDLE: 900.0}

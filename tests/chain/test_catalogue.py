@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from harness.chain import catalogue
-from harness.chain.layers import Role
-from harness.chain.timers import TimerKind
-from harness.errors import BadInput
+from whocut.chain import catalogue
+from whocut.chain.layers import Role
+from whocut.chain.timers import TimerKind
+from whocut.errors import BadInput
 
 if TYPE_CHECKING:
-    from harness.chain.catalogue import OtherTimer, PresetEntry, TimerEntry
+    from whocut.chain.catalogue import OtherTimer, PresetEntry, TimerEntry
 
 # What is known of 138 timers, with the place in the catalogue where each stands or the reason why it does not.
 KNOWN = Path(__file__).with_name("known_timers.csv")
@@ -163,8 +163,8 @@ def test_a_misspelt_preset_is_answered_with_the_nearest() -> None:
 def test_help_does_not_read_the_catalogue() -> None:
     """`whocut --help` is quick because it reads no file."""
     code = (
-        "from harness.chain import catalogue; import harness.cli, typer.testing as t;"
-        "r = t.CliRunner().invoke(harness.cli.app, ['--help']); assert r.exit_code == 0;"
+        "from whocut.chain import catalogue; import whocut.cli, typer.testing as t;"
+        "r = t.CliRunner().invoke(whocut.cli.app, ['--help']); assert r.exit_code == 0;"
         "print(catalogue.catalogue.cache_info().misses)"
     )
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.chain.catalogue import catalogue, editions, overridden, preset
-from harness.chain.chainfile import find_chain, read_topology, shipped_chains
-from harness.chain.layers import Layer, Role
-from harness.chain.plain import topology_from_plain, topology_to_plain
-from harness.chain.timers import Phase, Timer, TimerKind
-from harness.errors import BadFile, BadInput
+from whocut.chain.catalogue import catalogue, editions, overridden, preset
+from whocut.chain.chainfile import find_chain, read_topology, shipped_chains
+from whocut.chain.layers import Layer, Role
+from whocut.chain.plain import topology_from_plain, topology_to_plain
+from whocut.chain.timers import Phase, Timer, TimerKind
+from whocut.errors import BadFile, BadInput
 
 SHIPPED = Path(__file__).parents[2] / "scenarios" / "chains"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.chain.catalogue import preset
-from harness.chain.forecast import Figures, forecast
-from harness.chain.layers import Answer, Buffering, MidBody, Topology
-from harness.chain.modes import MODES
-from harness.chain.profiles import ARTICLE, Profile
 from tests.chain.fixtures import chain, layer
+from whocut.chain.catalogue import preset
+from whocut.chain.forecast import Figures, forecast
+from whocut.chain.layers import Answer, Buffering, MidBody, Topology
+from whocut.chain.modes import MODES
+from whocut.chain.profiles import ARTICLE, Profile
 
 if TYPE_CHECKING:
-    from harness.chain.layers import Layer
+    from whocut.chain.layers import Layer
 
 
 def constant(seconds: float, **facts: Any) -> Profile:

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from harness.chain.catalogue import GROUPS, catalogue
-from harness.cli import app
+from whocut.chain.catalogue import GROUPS, catalogue
+from whocut.cli import app
 
 
 def presets(*arguments: str, columns: int = 100) -> str:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import catalogue, preset
-from harness.chain.layers import Buffering, Layer, MidBody, Role
-from harness.chain.timers import TimerKind
-from harness.clock import VirtualLoop, run_virtual
-from harness.trace import names
 from tests.path.fakes import CHUNKED_HEAD, FakeUpstream, Part, Rig, ok, request, send, wait
+from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.layers import Buffering, Layer, MidBody, Role
+from whocut.chain.timers import TimerKind
+from whocut.clock import VirtualLoop, run_virtual
+from whocut.trace import names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from harness.path import Hop
-    from harness.path.upstream import Upstream
-    from harness.trace.records import Span
+    from whocut.path import Hop
+    from whocut.path.upstream import Upstream
+    from whocut.trace.records import Span
 
 MS = 0.001
 FIRST = b"1\r\nx\r\n"

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from harness.chain import profiles
-from harness.chain.layers import Upstream
-from harness.chain.prices import usd
-from harness.chain.profiles import ARTICLE, OBSERVED, SIGMA, parse_profile, profile_of
-from harness.errors import BadFile, BadInput
-from mock_upstream import latency, usage
-from mock_upstream.dice import Dice
-from mock_upstream.models import MODELS
-from mock_upstream.parameters import GENERATIONS, Order
-from mock_upstream.settings import Latency
+from whocut.chain import profiles
+from whocut.chain.layers import Upstream
+from whocut.chain.prices import usd
+from whocut.chain.profiles import ARTICLE, OBSERVED, SIGMA, parse_profile, profile_of
+from whocut.errors import BadFile, BadInput
+from whocut_mock import latency, usage
+from whocut_mock.dice import Dice
+from whocut_mock.models import MODELS
+from whocut_mock.parameters import GENERATIONS, Order
+from whocut_mock.settings import Latency
 
 if TYPE_CHECKING:
     from pathlib import Path

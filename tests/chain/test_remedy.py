@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from harness.chain.catalogue import preset
-from harness.chain.layers import Buffering, Topology
-from harness.chain.modes import MODES
-from harness.chain.profiles import ARTICLE, Profile
-from harness.chain.remedy import Remedy, Situation, remedy
-from harness.chain.want import parse_wants
 from tests.chain.fixtures import chain, layer
+from whocut.chain.catalogue import preset
+from whocut.chain.layers import Buffering, Topology
+from whocut.chain.modes import MODES
+from whocut.chain.profiles import ARTICLE, Profile
+from whocut.chain.remedy import Remedy, Situation, remedy
+from whocut.chain.want import parse_wants
 
 
 def mended(

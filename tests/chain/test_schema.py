@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 import yaml
 
-import scenarios
-from harness.chain.chainfile import read_topology
-from harness.chain.schema import chain_schema
-from harness.errors import BadInput
+from whocut.chain import shipped
+from whocut.chain.chainfile import read_topology
+from whocut.chain.schema import chain_schema
+from whocut.errors import BadInput
 
-CHAINS = sorted((Path(scenarios.__file__).parent / "chains").glob("*.yaml"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHAINS = sorted(shipped.CHAINS.glob("*.yaml"))
 
 
 def complaints(written: Any) -> list[str]:

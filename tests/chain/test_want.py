@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.chain.want import Want, parse_want, parse_wants
-from harness.errors import BadInput
+from whocut.chain.want import Want, parse_want, parse_wants
+from whocut.errors import BadInput
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from harness.chain.catalogue import preset
-from harness.chain.layers import Topology
-from harness.client.asking import Asking, asking_for
-from harness.client.attempts import Sinks
-from harness.client.openai_client import async_openai_client
-from harness.clock import VirtualLoop, run_virtual
-from harness.trace import names
-from harness.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
-from harness.verdict.verdict import Kind
 from tests.servers import Step, chunk, head, scripted, whole
+from whocut.chain.catalogue import preset
+from whocut.chain.layers import Topology
+from whocut.client.asking import Asking, asking_for
+from whocut.client.attempts import Sinks
+from whocut.client.openai_client import async_openai_client
+from whocut.clock import VirtualLoop, run_virtual
+from whocut.trace import names
+from whocut.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import gather
+from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from harness.client.limiter import AsyncLimiter, Limiter, Places
-from harness.clock import Clock, run_virtual
+from whocut.client.limiter import AsyncLimiter, Limiter, Places
+from whocut.clock import Clock, run_virtual
 
 
 def test_a_place_rests_before_it_is_free() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.client.parameters import prepare
+from whocut.client.parameters import prepare
 
 ASKED: dict[str, Any] = {"model": "gpt-image-2", "prompt": "a cat", "quality": "low", "output_format": "jpeg"}
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.client.policy import RULES, Failure, Policy, Retry, Stop, decide
-from harness.trace.records import Outcome
+from whocut.client.policy import RULES, Failure, Policy, Retry, Stop, decide
+from whocut.trace.records import Outcome
 
 
 def decided(

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.client.prompt_check import PromptRefused, check_prompt, read_rules
-from harness.errors import BadFile
+from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
+from whocut.errors import BadFile
 
 if TYPE_CHECKING:
     from pathlib import Path

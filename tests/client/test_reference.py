@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from harness.client import async_reference, reference
-from harness.client.policy import Policy
-from harness.client.prompt_check import PromptRefused
+from whocut.client import async_reference, reference
+from whocut.client.policy import Policy
+from whocut.client.prompt_check import PromptRefused
 
 if TYPE_CHECKING:
-    from harness.plugin.chain import WhocutChain
+    from whocut.plugin.chain import WhocutChain
 
 WANTED: dict[str, Any] = {"model": "gpt-image-2", "prompt": "a cat", "quality": "medium"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.clock import Clock, ClockSpec, parse_clock
-from harness.clock.clock import cpu_s, pause, wall_s
-from harness.errors import BadInput
+from whocut.clock import Clock, ClockSpec, parse_clock
+from whocut.clock.clock import cpu_s, pause, wall_s
+from whocut.errors import BadInput
 
 
 class Reader:

@@ -6,7 +6,7 @@ import sys
 import pytest
 import uvloop
 
-from harness.clock import run_real
+from whocut.clock import run_real
 
 
 async def _whose() -> type[asyncio.AbstractEventLoop]:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
-from harness.clock import run_real
-from harness.clock.clock import pause
-from harness.clock.pulse import Pulse
+from whocut.clock import run_real
+from whocut.clock.clock import pause
+from whocut.clock.pulse import Pulse
 
 
 def test_what_holds_the_loop_up_is_felt() -> None:

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from harness.clock import VirtualLoop, run_virtual
-from harness.clock.clock import pause, wall_s
+from whocut.clock import VirtualLoop, run_virtual
+from whocut.clock.clock import pause, wall_s
 
 
 def now() -> float:

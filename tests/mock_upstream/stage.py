@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 from PIL import Image
 
-from mock_upstream import Ledger, ModelClock, Running, Settings, serve
 from tests.mock_upstream.virtual_time import run_virtual
+from whocut_mock import Ledger, ModelClock, Running, Settings, serve
 
 KEY = "sk-made-up-for-the-tests"
 Body = dict[str, Any]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.access import state_at, verified_anew
-from mock_upstream.settings import Key
 from tests.mock_upstream.stage import MINIMAL, Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.access import state_at, verified_anew
+from whocut_mock.settings import Key
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 

@@ -6,9 +6,9 @@ import json
 import aiohttp
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.faults import FAULTS
 from tests.mock_upstream.stage import KEY, MINIMAL, Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.faults import FAULTS
 
 HUNDRED_S = Settings.model_validate({"latency": {"constant_s": 100.0}})
 STREAM = {**MINIMAL, "stream": True, "partial_images": 1}

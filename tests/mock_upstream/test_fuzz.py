@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from mock_upstream.openapi import document
 from tests.mock_upstream.test_process import process
+from whocut_mock.openapi import document
 
 pytestmark = pytest.mark.sockets
 

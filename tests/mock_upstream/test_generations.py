@@ -9,8 +9,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from mock_upstream import Settings
 from tests.mock_upstream.stage import KEY, MINIMAL, Stage, on_stage, picture
+from whocut_mock import Settings
 
 CONSTANT = Settings.model_validate({"latency": {"constant_s": 195.0}})
 

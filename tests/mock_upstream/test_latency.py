@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.dice import Dice
-from mock_upstream.latency import Plan, interpolated_median_s, plan
-from mock_upstream.parameters import EDITS, Order, Reading, read_order, with_references
-from mock_upstream.settings import Latency
-from mock_upstream.uploads import Reference
 from tests.mock_upstream.stage import MINIMAL, Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.dice import Dice
+from whocut_mock.latency import Plan, interpolated_median_s, plan
+from whocut_mock.parameters import EDITS, Order, Reading, read_order, with_references
+from whocut_mock.settings import Latency
+from whocut_mock.uploads import Reference
 
 TOLERANT = Reading(EDITS, tolerated=frozenset({"input_fidelity"}))
 IMAGE = Reference(1024, 1024, alpha=False)

@@ -8,8 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mock_upstream import Settings, ledger
 from tests.mock_upstream.stage import MINIMAL, Answer, Stage, on_stage
+from whocut_mock import Settings, ledger
 
 CONSTANT = Settings.model_validate({"latency": {"constant_s": 100.0}})
 

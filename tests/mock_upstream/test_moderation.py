@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.moderation import SHIPPED_RULES, judge, read_rules
-from mock_upstream.parameters import Reading, read_order
 from tests.mock_upstream.stage import Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.moderation import SHIPPED_RULES, judge, read_rules
+from whocut_mock.parameters import Reading, read_order
 
 MILD_BUT_BLOCKED = {"prompt": "mickey mouse on a bike"}
 OUTPUT: dict[str, Any] = {

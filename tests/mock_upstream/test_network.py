@@ -6,11 +6,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.dice import Dice
-from mock_upstream.network import Path
-from mock_upstream.settings import Network
 from tests.mock_upstream.stage import MINIMAL, Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.dice import Dice
+from whocut_mock.network import Path
+from whocut_mock.settings import Network
 
 STREAM = {**MINIMAL, "stream": True, "partial_images": 2}
 

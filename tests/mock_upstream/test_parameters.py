@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.errors import ApiError
-from mock_upstream.models import MODELS
-from mock_upstream.parameters import EDITS, Order, Reading, read_order
 from tests.mock_upstream.stage import MINIMAL, Stage, on_stage
+from whocut_mock import Settings
+from whocut_mock.errors import ApiError
+from whocut_mock.models import MODELS
+from whocut_mock.parameters import EDITS, Order, Reading, read_order
 
 QUICK = Settings.model_validate({"latency": {"constant_s": 1.0}})
 USER, INVALID = "image_generation_user_error", "invalid_request_error"

@@ -1,4 +1,4 @@
-"""`python -m mock_upstream`: how it starts, what it says, how it ends."""
+"""`python -m whocut_mock`: how it starts, what it says, how it ends."""
 
 import json
 import signal
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import ledger
 from tests.processes import wait_until
+from whocut_mock import ledger
 
 pytestmark = pytest.mark.sockets
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sockets
 def process(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """The mock in a process of its own, and what it said when it was ready."""
     with subprocess.Popen(
-        [sys.executable, "-m", "mock_upstream", "--port", "0", *flags],
+        [sys.executable, "-m", "whocut_mock", "--port", "0", *flags],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -41,7 +41,7 @@ def process(*flags: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]
 def refused(*flags: str) -> tuple[int, str]:
     """Exit code and words of a mock that does not start."""
     done = subprocess.run(
-        [sys.executable, "-m", "mock_upstream", *flags],
+        [sys.executable, "-m", "whocut_mock", *flags],
         capture_output=True,
         text=True,
         check=False,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from mock_upstream import Settings
-from mock_upstream.buckets import Draw, MemoryStore
-from mock_upstream.quotas import TIERS, duration
 from tests.mock_upstream.stage import MINIMAL, Answer, Stage, on_stage
 from tests.mock_upstream.virtual_time import run_virtual
+from whocut_mock import Settings
+from whocut_mock.buckets import Draw, MemoryStore
+from whocut_mock.quotas import TIERS, duration
 
 
 def settings(**quota: Any) -> Settings:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from mock_upstream import Settings
 from tests.mock_upstream.stage import KEY, Stage, on_stage, picture
+from whocut_mock import Settings
 
 HUNDRED_S = Settings.model_validate({"latency": {"constant_s": 100.0}})
 PATH = "/v1/responses"

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from mock_upstream import Settings
-from mock_upstream.openapi import document
 from tests.mock_upstream.stage import MINIMAL, Answer, Stage, on_stage
 from tests.mock_upstream.test_uploads import LENIENT, PNG, send, url_of
 from tests.mock_upstream.test_uploads import drawn as png
+from whocut_mock import Settings
+from whocut_mock.openapi import document
 
 QUICK = Settings.model_validate({"latency": {"constant_s": 1.0}})
 PUBLISHED = Path(__file__).parent / "data" / "openai-images.openapi.json"

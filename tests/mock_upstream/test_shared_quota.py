@@ -13,11 +13,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from harness.path.ports import held_port
-from mock_upstream.buckets import Draw, MemoryStore, StoreGone
-from mock_upstream.redis_store import RedisStore
 from tests.mock_upstream.test_process import process
 from tests.processes import wait_until
+from whocut.path.ports import held_port
+from whocut_mock.buckets import Draw, MemoryStore, StoreGone
+from whocut_mock.redis_store import RedisStore
 
 pytestmark = pytest.mark.sockets
 

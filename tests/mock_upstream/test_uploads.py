@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from PIL import Image
 
-from mock_upstream import Settings
 from tests.mock_upstream.stage import KEY, Answer, Stage, on_stage, picture
+from whocut_mock import Settings
 
 QUICK = Settings.model_validate({"latency": {"constant_s": 1.0}})
 LENIENT = Settings.model_validate({"latency": {"constant_s": 1.0}, "lenient": True})

@@ -8,17 +8,17 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, cast
 
-from harness.chain.layers import Layer, Topology
-from harness.chain.timers import Timer, TimerKind
-from harness.path import Hop, start_chain
-from harness.trace.records import SpanKind
+from whocut.chain.layers import Layer, Topology
+from whocut.chain.timers import Timer, TimerKind
+from whocut.path import Hop, start_chain
+from whocut.trace.records import SpanKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from harness.clock import Clock
-    from harness.trace.records import Span
+    from whocut.clock import Clock
+    from whocut.trace.records import Span
 
 Part = tuple[str, object]
 """One step of an upstream's part: ``("wait", 5.0)``, ``("send", b"…")``, ``("fin", None)`` …"""

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from harness.path.gateways import GATEWAYS
+from whocut.path.gateways import GATEWAYS
 
 
 def needed(name: str) -> None:

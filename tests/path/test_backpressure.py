@@ -6,15 +6,15 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING
 
-from harness.clock import run_virtual
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, UpstreamEnd
 from tests.path.fakes import BODY, FakeUpstream, Rig, layer, ok, request, send, wait
 from tests.path.test_timers import virtual_clock
+from whocut.clock import run_virtual
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
-    from harness.path.downstream import Downstream
-    from harness.path.upstream import Upstream
+    from whocut.path.downstream import Downstream
+    from whocut.path.upstream import Upstream
 
 IMAGE = b"i" * 8_000_000
 MAX_HELD_BYTES = 600_000  # one read in each direction; the kernel's own buffers are not the hop's

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import catalogue, editions, preset
-from harness.chain.layers import Buffering, Layer, MidBody, Role
-from harness.chain.timers import Phase, Timer, TimerKind
-from harness.clock import VirtualLoop, run_virtual
-from harness.path import vendors
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, UpstreamEnd
 from tests.path.fakes import BODY, CHUNKED_HEAD, FakeUpstream, Part, Rig, ok, request, send, wait
 from tests.path.test_timers import slow_dial
+from whocut.chain.catalogue import catalogue, editions, preset
+from whocut.chain.layers import Buffering, Layer, MidBody, Role
+from whocut.chain.timers import Phase, Timer, TimerKind
+from whocut.clock import VirtualLoop, run_virtual
+from whocut.path import vendors
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
-    from harness.trace.records import Span
+    from whocut.trace.records import Span
 
 MS = 0.001
 UPLOAD = request(body=b"x" * 20)

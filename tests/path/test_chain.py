@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from harness.chain.catalogue import preset
-from harness.clock import Clock, run_real, run_virtual
-from harness.errors import BadInput, PortTaken
-from harness.path import Hop, start_chain
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, Span, UpstreamEnd
 from tests.path.fakes import FakeUpstream, Rig, call, layer, ok, request, send, topology, wait
 from tests.path.test_timers import virtual_clock
+from whocut.chain.catalogue import preset
+from whocut.clock import Clock, run_real, run_virtual
+from whocut.errors import BadInput, PortTaken
+from whocut.path import Hop, start_chain
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, Span, UpstreamEnd
 
 
 def through(*layers_s: tuple[str, float], work_s: float) -> tuple[bytes, dict[str, Span]]:

@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody
-from harness.clock import run_virtual
-from harness.path import Hop
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd, parse_traceparent
 from tests.path.fakes import (
     BODY,
     CHUNKED_HEAD,
@@ -32,6 +27,11 @@ from tests.path.fakes import (
     wait,
 )
 from tests.path.test_timers import MS, exchange, virtual_clock
+from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody
+from whocut.clock import run_virtual
+from whocut.path import Hop
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd, parse_traceparent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

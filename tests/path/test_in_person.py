@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import overridden, preset
-from harness.chain.layers import Topology
-from harness.chain.products import PRODUCTS
-from harness.chain.timers import TimerKind
-from harness.clock import Clock, run_real
-from harness.errors import NotInstalled
-from harness.path import start_chain
-from harness.path.gateways import GATEWAYS
-from harness.path.gateways.nginx import Nginx
-from harness.trace.logs.in_run import accounts_of
-from harness.verdict.summary import judge
 from tests.excused import unless_it_stood_still
 from tests.path.gateways import needed
 from tests.worlds.play import play, play_in_person
 from tests.worlds.world import Ask, Truth, World
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.layers import Topology
+from whocut.chain.products import PRODUCTS
+from whocut.chain.timers import TimerKind
+from whocut.clock import Clock, run_real
+from whocut.errors import NotInstalled
+from whocut.path import start_chain
+from whocut.path.gateways import GATEWAYS
+from whocut.path.gateways.nginx import Nginx
+from whocut.trace.logs.in_run import accounts_of
+from whocut.verdict.summary import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.chain.layers import Layer
-    from harness.verdict.verdict import Verdict
+    from whocut.chain.layers import Layer
+    from whocut.verdict.verdict import Verdict
 
 pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 

@@ -10,15 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.catalogue import overridden, preset
-from harness.chain.timers import TimerKind
-from harness.clock import Clock, run_real
-from harness.errors import BadInput, ChildDied, NotInstalled
-from harness.path import Hop
-from harness.path.gateways import GATEWAYS, start_gateway
-from harness.path.gateways.nginx import Nginx
-from harness.path.gateways.process import start
-from harness.trace.logs.formats import FORMATS
 from tests.path.fakes import (
     BODY,
     CHUNKED_HEAD,
@@ -35,13 +26,22 @@ from tests.path.fakes import (
     wait,
 )
 from tests.path.gateways import needed
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.timers import TimerKind
+from whocut.clock import Clock, run_real
+from whocut.errors import BadInput, ChildDied, NotInstalled
+from whocut.path import Hop
+from whocut.path.gateways import GATEWAYS, start_gateway
+from whocut.path.gateways.nginx import Nginx
+from whocut.path.gateways.process import start
+from whocut.trace.logs.formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.chain.layers import Layer
-    from harness.path.gateways.process import RunningGateway
-    from harness.trace.logs.records import Account
+    from whocut.chain.layers import Layer
+    from whocut.path.gateways.process import RunningGateway
+    from whocut.trace.logs.records import Account
 
 SCALE = 100.0
 # Real seconds. A machine that stands still for a while must not make a limit fire that is not to fire here, nor let

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from harness.chain.layers import Layer
-from harness.clock import Clock, run_real
-from harness.errors import BadFile, BadInput, CouldNotRun
-from harness.job.tap import parse_listen
-from harness.path import Hop, Target
-from harness.path.http1 import parse_request
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, Span, UpstreamEnd
-from harness.trace.rundir import RunDir
+from whocut.chain.layers import Layer
+from whocut.clock import Clock, run_real
+from whocut.errors import BadFile, BadInput, CouldNotRun
+from whocut.path import Hop, Target
+from whocut.path.http1 import parse_request
+from whocut.run.tap import parse_listen
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, Span, UpstreamEnd
+from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -255,7 +255,7 @@ def test_the_command_watches_until_it_is_told_to_stop(certificate: Path, tmp_pat
                 *(
                     sys.executable,
                     "-m",
-                    "harness",
+                    "whocut",
                     "tap",
                     "--listen",
                     "127.0.0.1:0",

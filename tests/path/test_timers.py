@@ -10,12 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.layers import Answer, Layer
-from harness.clock import Clock, VirtualLoop, run_real, run_virtual
-from harness.clock.clock import pause
-from harness.path import start_chain
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, UpstreamEnd
 from tests.path.fakes import (
     BODY,
     CHUNKED_HEAD,
@@ -30,13 +24,19 @@ from tests.path.fakes import (
     topology,
     wait,
 )
+from whocut.chain.layers import Answer, Layer
+from whocut.clock import Clock, VirtualLoop, run_real, run_virtual
+from whocut.clock.clock import pause
+from whocut.path import start_chain
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from harness.path import Hop
-    from harness.path.upstream import Upstream
-    from harness.trace.records import Span
+    from whocut.path import Hop
+    from whocut.path.upstream import Upstream
+    from whocut.trace.records import Span
 
 MS = 0.001
 

@@ -9,9 +9,9 @@ import numpy as np
 import openai
 import respx
 
-import harness.client.reference_client
-import harness.plugin.chain
-import harness.plugin.serving
+import whocut.client.reference_client
+import whocut.plugin.chain
+import whocut.plugin.serving
 
 # Two copies of a library do not know each other's exceptions, and numpy refuses to be loaded again at all.
 LOADED = (
@@ -23,7 +23,7 @@ LOADED = (
     np,
     openai,
     respx,
-    harness.client.reference_client,
-    harness.plugin.chain,
-    harness.plugin.serving,
+    whocut.client.reference_client,
+    whocut.plugin.chain,
+    whocut.plugin.serving,
 )

@@ -54,7 +54,7 @@ def test_own_frames_are_hidden(pytester: pytest.Pytester) -> None:
 
     seen(result, "whocut_chain.assert_billed_once()")
     result.stdout.no_fnmatch_line("*def _fail*")
-    result.stdout.no_fnmatch_line("*harness/plugin/*")
+    result.stdout.no_fnmatch_line("*harness/whocut/plugin/*")
 
 
 def test_without_retries_is_billed_once(pytester: pytest.Pytester) -> None:
@@ -191,7 +191,7 @@ def test_assertions_hold_for_a_client_that_behaves(pytester: pytest.Pytester) ->
     """Five requests through a semaphore of three, each delivered: every assertion holds."""
     text = """
 import asyncio, openai, pytest
-from harness.pytest_plugin import UNKNOWN_OUTCOME
+from whocut.pytest_plugin import UNKNOWN_OUTCOME
 
 @pytest.mark.whocut(upstream={"latency": {"constant_s": 600}})
 async def test_behaves(whocut_chain, whocut_upstream):
@@ -354,7 +354,7 @@ async def test_theirs():
     outcome(pytester, text).assert_outcomes(passed=3)
 
 
-@pytest.mark.parametrize("module", ["harness.pytest_plugin"])
+@pytest.mark.parametrize("module", ["whocut.pytest_plugin"])
 def test_importing_the_plugin_imports_nothing_heavy(module: str) -> None:
     """Pytest pays for our plugin with no import of ours, of the SDK's or of any server's."""
     code = (
@@ -363,4 +363,4 @@ def test_importing_the_plugin_imports_nothing_heavy(module: str) -> None:
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert set(done.stdout.split()) <= {"harness", "harness.pytest_plugin"}
+    assert set(done.stdout.split()) <= {"whocut", "whocut.pytest_plugin"}

@@ -16,7 +16,7 @@ import contextlib
 
 import openai
 import pytest
-from harness.client import async_reference
+from whocut.client import async_reference
 
 
 @pytest.mark.whocut(chain="edge-60")
@@ -83,7 +83,7 @@ def test_three_lines_in_an_empty_project(python: Path, tmp_path: Path) -> None:
 def test_the_wheel_holds_its_data_files(python: Path, tmp_path: Path) -> None:
     """Chains, presets and rules came along."""
     code = (
-        "from harness.client.prompt_check import read_rules; from harness.plugin.marks import CHAINS; "
+        "from whocut.client.prompt_check import read_rules; from whocut.plugin.marks import CHAINS; "
         "print(len(read_rules()), (CHAINS / 'edge-60.yaml').is_file())"
     )
 

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
-from harness.client import async_reference
-from harness.client.failures import StreamCutError, failure_of
-from harness.client.policy import Decision, Failure, Policy, Retry, decide
-from harness.trace.records import Outcome
+from whocut.client import async_reference
+from whocut.client.failures import StreamCutError, failure_of
+from whocut.client.policy import Decision, Failure, Policy, Retry, decide
+from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from harness.client.parameters import Prepared
+    from whocut.client.parameters import Prepared
 
 _GENTLE = Policy(first_wait_s=4.0)
 _NEARLY_EQUAL_S = itertools.cycle((2.15, 2.0, 2.08))  # spread, and never growing

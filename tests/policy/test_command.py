@@ -8,8 +8,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from harness.cli import app
-from harness.errors import BadInput, NotInstalled
+from whocut.cli import app
+from whocut.errors import BadInput, NotInstalled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,10 +105,10 @@ for _ in range(2):
     [
         ((), "name one client"),
         ((SDK, "--command", "true"), "name one client"),
-        (("harness.client",), "write MODULE:CALLABLE"),
-        (("harness.clint:reference",), "there is no module 'harness.clint'"),
-        (("harness.client:refrence",), "has no 'refrence' (did you mean 'reference'?)"),
-        (("harness.client:__name__",), "it is a str and cannot be called"),
+        (("whocut.client",), "write MODULE:CALLABLE"),
+        (("whocut.clint:reference",), "there is no module 'whocut.clint'"),
+        (("whocut.client:refrence",), "has no 'refrence' (did you mean 'reference'?)"),
+        (("whocut.client:__name__",), "it is a str and cannot be called"),
         (("builtins:dict",), "it made a dict, which has no images.generate"),
         (("builtins:len",), "it must take base_url and api_key"),
         ((SDK, "--check", "unknown-505"), "there is no check 'unknown-505' (did you mean 'unknown-504'?)"),

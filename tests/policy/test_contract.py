@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness.client import async_reference
-from harness.contract.checks import BY_ID, CHECKS
-from harness.contract.memory import MemoryLoop
-from harness.contract.play import hold
-from harness.contract.target import target_of
 from tests.policy.faulty import FAULTS
+from whocut.client import async_reference
+from whocut.contract.checks import BY_ID, CHECKS
+from whocut.contract.memory import MemoryLoop
+from whocut.contract.play import hold
+from whocut.contract.target import target_of
 
 
 def test_the_reference_client_keeps_the_contract() -> None:

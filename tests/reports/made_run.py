@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from harness.chain.chainfile import read_topology
-from harness.chain.layers import Layer, Role, Topology
-from harness.chain.plain import topology_to_plain
-from harness.chain.timers import Phase, Timer, TimerKind
-from harness.trace import names
-from harness.trace.generations import generation_span
-from harness.trace.records import Attempt, DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
-from harness.trace.rundir import ATTEMPTS, LEDGER, RunDir, SpanWriter
-from harness.verdict.summary import Judged, judge
+from whocut.chain.chainfile import read_topology
+from whocut.chain.layers import Layer, Role, Topology
+from whocut.chain.plain import topology_to_plain
+from whocut.chain.timers import Phase, Timer, TimerKind
+from whocut.trace import names
+from whocut.trace.generations import generation_span
+from whocut.trace.records import Attempt, DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
+from whocut.trace.rundir import ATTEMPTS, LEDGER, RunDir, SpanWriter
+from whocut.verdict.summary import Judged, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

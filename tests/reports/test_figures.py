@@ -4,13 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.chain.timers import TimerKind
-from harness.verdict.censored import Sample
-from harness.verdict.waterfall import waterfall
-from reports import style
-from reports.figures import limits, verdicts
-from reports.figures import waterfall as waterfall_figure
-from reports.generations import durations, silences
 from tests.reports.made_run import (
     MadeRun,
     article,
@@ -25,6 +18,13 @@ from tests.reports.made_run import (
     unattributed,
 )
 from tests.reports.pictures import colours, hatches, texts
+from whocut.chain.timers import TimerKind
+from whocut.verdict.censored import Sample
+from whocut.verdict.waterfall import waterfall
+from whocut_reports import style
+from whocut_reports.figures import limits, verdicts
+from whocut_reports.figures import waterfall as waterfall_figure
+from whocut_reports.generations import durations, silences
 
 
 def fall_of(made: MadeRun, request: str) -> str:

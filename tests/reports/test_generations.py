@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness.verdict.censored import Sample
-from reports.generations import durations, emissions_s, silences
 from tests.reports.made_run import MadeRun, delivered, nginx_cut, stream_cut
+from whocut.verdict.censored import Sample
+from whocut_reports.generations import durations, emissions_s, silences
 
 
 def row(**facts: Any) -> dict[str, Any]:

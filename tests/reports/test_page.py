@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reports import write_report
 from tests.reports.made_run import MadeRun, article_run, censored, delivered, nginx_cut
+from whocut_reports import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness.chain.dollars import format_dollars
-from reports import story
 from tests.reports.made_run import (
     MadeRun,
     Try,
@@ -16,6 +14,8 @@ from tests.reports.made_run import (
     stream_cut,
     unattributed,
 )
+from whocut.chain.dollars import format_dollars
+from whocut_reports import story
 
 
 def told(*requests: tuple[Try, ...]) -> str:

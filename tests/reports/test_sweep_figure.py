@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from harness.trace.load import Load, Stage
-from harness.verdict.sweep import Level, levels_of, sweep_figures
-from reports import style, write_report
-from reports.figures import steps, sweep
 from tests.reports.made_run import MadeRun, censored, delivered, nginx_cut, rejected
 from tests.reports.pictures import colours, hatches, texts
 from tests.reports.test_page import Reader
+from whocut.chain.load import Load, Stage
+from whocut.verdict.sweep import Level, levels_of, sweep_figures
+from whocut_reports import style, write_report
+from whocut_reports.figures import steps, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.trace.follow import Follower
+from whocut.trace.follow import Follower
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.trace import names, otlp
-from harness.trace.records import (
+from whocut.trace import names, otlp
+from whocut.trace.records import (
     Event,
     Span,
     SpanKind,

@@ -11,12 +11,12 @@ import aiohttp
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-from harness.errors import PortTaken
-from harness.trace import names, otlp
-from harness.trace.export import FileExporter, readable
-from harness.trace.receiver import JSON, PROTOBUF, Receiver, receive_into
-from harness.trace.records import Event, Span, SpanKind, new_span_id, new_trace_id
-from harness.trace.rundir import SPANS, RunDir, SpanWriter
+from whocut.errors import PortTaken
+from whocut.trace import names, otlp
+from whocut.trace.export import FileExporter, readable
+from whocut.trace.receiver import JSON, PROTOBUF, Receiver, receive_into
+from whocut.trace.records import Event, Span, SpanKind, new_span_id, new_trace_id
+from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import BadFile, BadInput, CouldNotRun
-from harness.trace.records import Attempt, Outcome
-from harness.trace.rundir import ATTEMPTS, FIGURES, LEDGER, MANIFEST, SPANS, LineFile, RunDir, free_directory
+from whocut.errors import BadFile, BadInput, CouldNotRun
+from whocut.trace.records import Attempt, Outcome
+from whocut.trace.rundir import ATTEMPTS, FIGURES, LEDGER, MANIFEST, SPANS, LineFile, RunDir, free_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,10 +24,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.chain.layers import Layer, Role, Topology
-from harness.chain.timers import Timer, TimerKind
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
+from whocut.chain.layers import Layer, Role, Topology
+from whocut.chain.timers import Timer, TimerKind
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
 
 _ROW = re.compile(r"^\s*(?P<name>[\w-]+)\s+(?P<before>\s*)\|(?P<bar>[=l]*)(?P<end>[x<|)!-]?)\s*(?P<rest>.*)$")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.trace import names
-from harness.verdict.agreement import hold_against_ledger
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
 from tests.verdict.drawn import Drawn, drawn
+from whocut.trace import names
+from whocut.verdict.agreement import hold_against_ledger
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import gather
 
 CUT = """
     one column is 5 s

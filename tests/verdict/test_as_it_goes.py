@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.path.fallen import Fallen
-from harness.trace import names
-from harness.trace.records import Attempt, Outcome, Span, SpanKind
-from harness.verdict.as_it_goes import QUIET_REAL_S, AsItGoes
-from harness.verdict.summary import judge
 from tests.verdict.drawn import drawn
+from whocut.path.fallen import Fallen
+from whocut.trace import names
+from whocut.trace.records import Attempt, Outcome, Span, SpanKind
+from whocut.verdict.as_it_goes import QUIET_REAL_S, AsItGoes
+from whocut.verdict.summary import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain.timers import Phase, TimerKind
-from harness.trace import names
-from harness.verdict.attribute import RULES, attribute, rules_as_markdown
-from harness.verdict.evidence import gather
-from harness.verdict.verdict import Grade, Kind, Verdict
 from tests.verdict.drawn import Drawn, drawn
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace import names
+from whocut.verdict.attribute import RULES, attribute, rules_as_markdown
+from whocut.verdict.evidence import gather
+from whocut.verdict.verdict import Grade, Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable

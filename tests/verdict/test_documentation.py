@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.verdict.attribute import rules_as_markdown
+from whocut.verdict.attribute import rules_as_markdown
 
 
 def test_rules_in_the_documentation_are_the_rules_of_the_code() -> None:

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from harness.chain.catalogue import overridden, preset
-from harness.chain.layers import Topology
-from harness.chain.timers import TimerKind
-from harness.trace import names
-from harness.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, TapSide, UpstreamEnd
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
-from harness.verdict.gateways import fired_early, whole_layers
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.layers import Topology
+from whocut.chain.timers import TimerKind
+from whocut.trace import names
+from whocut.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, TapSide, UpstreamEnd
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import gather
+from whocut.verdict.gateways import fired_early, whole_layers
 
 TRACE = "a" * 32
 LIMIT_S = 60.0

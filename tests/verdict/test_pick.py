@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.verdict.pick import RULES, Pick, pick_request
 from tests.reports.made_run import MadeRun, delivered, nginx_cut, unattributed
+from whocut.verdict.pick import RULES, Pick, pick_request
 
 
 @pytest.fixture

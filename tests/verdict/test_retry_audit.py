@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.trace.records import Attempt, Outcome
-from harness.verdict.retry_audit import audit_retries, unknown, useless
-from harness.verdict.verdict import Behind, Kind, Verdict
+from whocut.trace.records import Attempt, Outcome
+from whocut.verdict.retry_audit import audit_retries, unknown, useless
+from whocut.verdict.verdict import Behind, Kind, Verdict
 
 
 def attempt(number: int, start_s: float, end_s: float, outcome: Outcome, **more: object) -> Attempt:

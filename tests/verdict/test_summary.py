@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness.job.finish import judge_run
-from harness.show.run import print_summary
-from harness.trace.load import Load, Stage
-from harness.verdict.summary import judge
 from tests.reports.made_run import MadeRun, delivered, nginx_cut
+from whocut.chain.load import Load, Stage
+from whocut.run.finish import judge_run
+from whocut.show.run import print_summary
+from whocut.verdict.summary import judge
 
 if TYPE_CHECKING:
     from pathlib import Path

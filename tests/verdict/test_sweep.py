@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
-from harness.trace.load import Stage
-from harness.trace.records import Attempt, Outcome
-from harness.verdict.sweep import (
+from whocut.chain.load import Stage
+from whocut.trace.records import Attempt, Outcome
+from whocut.verdict.sweep import (
     Level,
     knee_of,
     levels_of,

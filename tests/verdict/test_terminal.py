@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from harness.verdict.terminal import render
-from harness.verdict.waterfall import waterfall
 from tests.reports.made_run import MadeRun, article_run, delivered, nginx_cut, stream_cut, unattributed
+from whocut.verdict.terminal import render
+from whocut.verdict.waterfall import waterfall
 
 if TYPE_CHECKING:
-    from harness.verdict.summary import Judged
+    from whocut.verdict.summary import Judged
 
 
 class AsciiFile(io.StringIO):

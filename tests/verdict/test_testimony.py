@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from harness.chain.layers import Layer, Role, Topology
-from harness.chain.timers import Phase, TimerKind
-from harness.trace import names
-from harness.trace.logs.records import Account, EndedBy
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import AttemptEvidence, gather
-from harness.verdict.inference import Seen
-from harness.verdict.testimony import JoinedBy, Statement
-from harness.verdict.verdict import Grade, Kind, Verdict
 from tests.verdict.drawn import Drawn, drawn
+from whocut.chain.layers import Layer, Role, Topology
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace import names
+from whocut.trace.logs.records import Account, EndedBy
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import AttemptEvidence, gather
+from whocut.verdict.inference import Seen
+from whocut.verdict.testimony import JoinedBy, Statement
+from whocut.verdict.verdict import Grade, Kind, Verdict
 
 CHAIN = Topology(
     name="logs",

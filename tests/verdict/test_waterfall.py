@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.trace.records import SpanKind
-from harness.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks, waterfall
 from tests.reports.made_run import (
     HOP_S,
     MadeRun,
@@ -18,9 +16,11 @@ from tests.reports.made_run import (
     stream_cut,
     unattributed,
 )
+from whocut.trace.records import SpanKind
+from whocut.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks, waterfall
 
 if TYPE_CHECKING:
-    from harness.verdict.summary import Judged
+    from whocut.verdict.summary import Judged
 
 
 def drawn(made: MadeRun, request: str, judged: Judged | None = None) -> Waterfall:

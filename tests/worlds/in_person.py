@@ -13,16 +13,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.chain.catalogue import overridden, preset
-from harness.chain.layers import Layer, Topology
-from harness.chain.products import PRODUCTS
-from harness.chain.timers import TimerKind
-from harness.trace.logs.in_run import accounts_of
-from harness.verdict.summary import judge
-from harness.verdict.verdict import Grade, Kind
 from tests.worlds.judge import accuses_wrongly
 from tests.worlds.play import play_in_person
 from tests.worlds.world import FAULTS, Ask, Truth, World, truth_of
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.layers import Layer, Topology
+from whocut.chain.products import PRODUCTS
+from whocut.chain.timers import TimerKind
+from whocut.trace.logs.in_run import accounts_of
+from whocut.verdict.summary import judge
+from whocut.verdict.verdict import Grade, Kind
 
 SCALE = 50.0
 PER_WORLD = 40

@@ -8,20 +8,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.trace import names
-from harness.trace.records import SpanKind
-from harness.verdict.agreement import hold_against_ledger
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import gather
-from harness.verdict.verdict import Grade, Kind, Verdict
 from tests.worlds.play import play
 from tests.worlds.world import World, random_world
+from whocut.trace import names
+from whocut.trace.records import SpanKind
+from whocut.verdict.agreement import hold_against_ledger
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import gather
+from whocut.verdict.verdict import Grade, Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.trace.records import Span
     from tests.worlds.world import Truth
+    from whocut.trace.records import Span
 
 PER_WORLD = 25
 _INSTANTS = (names.UPSTREAM_END_S, names.DOWNSTREAM_END_S, names.CUT_AT_S, names.CALLER_GONE_S)

@@ -10,20 +10,20 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from harness.chain.timers import TimerKind
-from harness.client.asking import Asking, asking_for
-from harness.client.attempts import Sinks
-from harness.client.transports import AsyncWatchedTransport, wire
-from harness.clock import Clock, VirtualLoop, run_real, run_virtual
-from harness.path.chain import start_chain
-from harness.trace.generations import generation_span
 from tests.worlds.upstream import PLAN_HEADER, WorldUpstream
+from whocut.chain.timers import TimerKind
+from whocut.client.asking import Asking, asking_for
+from whocut.client.attempts import Sinks
+from whocut.client.transports import AsyncWatchedTransport, wire
+from whocut.clock import Clock, VirtualLoop, run_real, run_virtual
+from whocut.path.chain import start_chain
+from whocut.trace.generations import generation_span
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.trace.records import Span
     from tests.worlds.world import Ask, World
+    from whocut.trace.records import Span
 
 
 def play(world: World) -> tuple[list[Span], list[dict[str, Any]]]:

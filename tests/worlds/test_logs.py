@@ -10,18 +10,18 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from harness.trace.logs.records import Account, EndedBy
-from harness.trace.records import Span, SpanKind
-from harness.verdict.attribute import attribute
-from harness.verdict.evidence import edges_of, gather
-from harness.verdict.joining import join
-from harness.verdict.verdict import Grade, Kind
 from tests.worlds.play import play
 from tests.worlds.world import random_world
+from whocut.trace.logs.records import Account, EndedBy
+from whocut.trace.records import Span, SpanKind
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import edges_of, gather
+from whocut.verdict.joining import join
+from whocut.verdict.verdict import Grade, Kind
 
 if TYPE_CHECKING:
-    from harness.verdict.verdict import Verdict
     from tests.worlds.world import Truth
+    from whocut.verdict.verdict import Verdict
 
 WORLDS, REQUESTS = 12, 25
 

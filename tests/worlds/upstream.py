@@ -8,10 +8,10 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, cast
 
-from harness.trace.records import new_span_id, parse_traceparent
+from whocut.trace.records import new_span_id, parse_traceparent
 
 if TYPE_CHECKING:
-    from harness.clock import Clock
+    from whocut.clock import Clock
 
 PLAN_HEADER = "x-world-plan"
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n"

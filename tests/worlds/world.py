@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.chain.catalogue import catalogue, preset
-from harness.chain.layers import Buffering, Layer, LayerRetries, MidBody, Role, Topology
-from harness.chain.timers import Timer, TimerKind
+from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.layers import Buffering, Layer, LayerRetries, MidBody, Role, Topology
+from whocut.chain.timers import Timer, TimerKind
 
 if TYPE_CHECKING:
     import random

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.client.spending import Account, Guard, account_path, dollars, nano_usd
-from harness.client.spending.account import fingerprint
-from harness.client.spending.bound import Price
-from harness.client.spending.guard import Withheld
-from harness.client.spending.tally import Limits, Why
-from harness.errors import BadFile, BadInput, CouldNotRun
-from harness.trace.records import Attempt, Outcome
+from whocut.client.spending import Account, Guard, account_path, dollars, nano_usd
+from whocut.client.spending.account import fingerprint
+from whocut.client.spending.bound import Price
+from whocut.client.spending.guard import Withheld
+from whocut.client.spending.tally import Limits, Why
+from whocut.errors import BadFile, BadInput, CouldNotRun
+from whocut.trace.records import Attempt, Outcome
 
 if TYPE_CHECKING:
-    from harness.client.spending import Permit
+    from whocut.client.spending import Permit
 
 CENT = 10_000_000
 TOKEN = 30_000  # nano-dollars of an output token of gpt-image-2
@@ -120,10 +120,10 @@ def test_processes_that_reserve_at_the_same_time_share_one_sum(path: Path) -> No
     """Four processes ask as fast as they can, fifty times each: sixty fit, and sixty go out."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from harness.client.spending import Account, Guard\n"
-        "from harness.client.spending.bound import Price\n"
-        "from harness.client.spending.tally import Limits\n"
-        "from harness.errors import CouldNotRun\n"
+        "from whocut.client.spending import Account, Guard\n"
+        "from whocut.client.spending.bound import Price\n"
+        "from whocut.client.spending.tally import Limits\n"
+        "from whocut.errors import CouldNotRun\n"
         "guard = Guard(Account(Path(sys.argv[1])), Limits(budget_nano_usd=60))\n"
         "sys.stdin.readline()\n"
         "for _ in range(50):\n"

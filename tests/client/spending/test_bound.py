@@ -10,10 +10,10 @@ import orjson
 import pytest
 from PIL import Image
 
-from harness.client.spending.bound import FREE, NotPriced, Price, cost_of, price_of, price_of_images
-from harness.client.transports import wire
-from mock_upstream.models import FIXED_SIZES, MODELS, Model
-from mock_upstream.usage import reference_tokens, usage_of
+from whocut.client.spending.bound import FREE, NotPriced, Price, cost_of, price_of, price_of_images
+from whocut.client.transports import wire
+from whocut_mock.models import FIXED_SIZES, MODELS, Model
+from whocut_mock.usage import reference_tokens, usage_of
 
 FREE_SIZES = [(1024, 1024), (1536, 1024), (2048, 2048), (3840, 2160), (2880, 2880), (1280, 3840)]
 ASKED = [

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from harness.client.spending.bound import Price
-from harness.client.spending.breaker import Breaker
-from harness.client.spending.settling import charge
-from harness.trace.records import Attempt, Outcome
+from whocut.client.spending.bound import Price
+from whocut.client.spending.breaker import Breaker
+from whocut.client.spending.settling import charge
+from whocut.trace.records import Attempt, Outcome
 
 PRICE = Price(nano_usd=1_000_000_000, model="gpt-image-2", quality="high")
 USAGE = {

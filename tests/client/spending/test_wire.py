@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import openai
 import pytest
 
-from harness.chain.catalogue import preset
-from harness.client.asking import Asking, asking_for
-from harness.client.attempts import Sinks
-from harness.client.openai_client import async_openai_client
-from harness.client.spending import Account, Guard, Limits
-from harness.client.spending.bound import Price
-from harness.client.spending.guard import Withheld
-from harness.client.spending.tally import Why
-from harness.clock import VirtualLoop, run_virtual
-from harness.errors import BadInput, CouldNotRun
-from harness.trace.records import Attempt, Outcome
 from tests.servers import Step, chunk, head, scripted, whole
+from whocut.chain.catalogue import preset
+from whocut.client.asking import Asking, asking_for
+from whocut.client.attempts import Sinks
+from whocut.client.openai_client import async_openai_client
+from whocut.client.spending import Account, Guard, Limits
+from whocut.client.spending.bound import Price
+from whocut.client.spending.guard import Withheld
+from whocut.client.spending.tally import Why
+from whocut.clock import VirtualLoop, run_virtual
+from whocut.errors import BadInput, CouldNotRun
+from whocut.trace.records import Attempt, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -16,15 +16,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from harness.client import async_reference
-from harness.contract.play import hold
-from harness.contract.target import command_target, target_of
 from tests.policy.cards.clients import callables
+from whocut.client import async_reference
+from whocut.contract.play import hold
+from whocut.contract.target import command_target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.contract.card import Card, Result
+    from whocut.contract.card import Card, Result
 
 ROOT: Final = Path(__file__).parents[3]
 CLIENTS: Final = Path(__file__).parent / "clients"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.trace.logs.formats import find_format
-from harness.trace.logs.reading import Read, read_file, told_together
+from whocut.trace.logs.formats import find_format
+from whocut.trace.logs.reading import Read, read_file, told_together
 
 if TYPE_CHECKING:
-    from harness.trace.logs.records import Account
+    from whocut.trace.logs.records import Account
 
 LINES = Path(__file__).parent.parent.parent / "data" / "logs"
 

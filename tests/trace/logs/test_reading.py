@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.chain.timers import Phase, TimerKind
-from harness.errors import BadInput
-from harness.trace.logs.fields import clf_instant, iso_instant, trace_of
-from harness.trace.logs.formats import FORMATS, as_markdown, find_format
-from harness.trace.logs.reading import Read, read_line, read_lines, told_together
-from harness.trace.logs.records import Account, EndedBy, Unreadable
+from whocut.chain.timers import Phase, TimerKind
+from whocut.errors import BadInput
+from whocut.trace.logs.fields import clf_instant, iso_instant, trace_of
+from whocut.trace.logs.formats import FORMATS, as_markdown, find_format
+from whocut.trace.logs.reading import Read, read_line, read_lines, told_together
+from whocut.trace.logs.records import Account, EndedBy, Unreadable
 
 DATA = Path(__file__).parent.parent.parent / "data" / "logs"
 DOCS = Path(__file__).parent.parent.parent.parent / "docs"
@@ -125,7 +125,7 @@ def test_a_misspelt_format_names_the_nearest() -> None:
 
 
 def test_the_page_of_formats_is_the_codes() -> None:
-    """docs/logs.md is what the tables print; `python -m harness.trace.logs > docs/logs.md` makes it anew."""
+    """docs/logs.md is what the tables print; `python -m whocut.trace.logs > docs/logs.md` makes it anew."""
     assert (DOCS / "logs.md").read_text(encoding="utf-8") == as_markdown()
 
 

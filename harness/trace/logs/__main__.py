@@ -1,9 +1,0 @@
-"""``python -m harness.trace.logs > docs/logs.md``: the page anew from the tables."""
-
-from __future__ import annotations
-
-import sys
-
-from harness.trace.logs.formats import as_markdown
-
-sys.stdout.write(as_markdown())

@@ -1,0 +1,121 @@
+"""A layer: anyone on the path with timers who can end a request, and how that layer behaves when it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  # pydantic reads these types at run time (plain.py)
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from whocut.chain.timers import Timer, TimerKind  # noqa: TC001  # as above
+
+
+class Role(StrEnum):
+    """Where in the chain a layer can stand."""
+
+    CLIENT = "client"
+    HOP = "hop"
+
+
+class MidBody(StrEnum):
+    """How the response ends for the caller when a layer cuts it in mid-body."""
+
+    FIN = "fin"  # a plain close: too few bytes, or no terminating chunk
+    RST = "rst"  # a TCP reset
+    TERMINATED = "terminated"  # the terminating chunk is sent: a cut that looks complete
+
+
+class Buffering(StrEnum):
+    """Which responses a layer holds back instead of passing them on byte by byte."""
+
+    NONE = "none"
+    CONTENT_LENGTH = "content_length"  # nginx: chunked passes at once, a counted body is held
+    ALL = "all"  # nothing reaches the caller before the response is complete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a layer says by itself instead of the upstream's response; `{…}` in it is filled in."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRetries:
+    """How often a layer tries again by itself, and when. `tries` counts the first one too."""
+
+    tries: int = 1
+    post: bool = False  # also a request that may have been worked on already
+    on_timeout: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One layer of a chain: its timers and what it does when they fire.
+
+    `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
+    (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
+    A layer without timers only watches: a tap. `gateway` is the product that stands here in person in a run, and
+    empty where the layer is emulated. A `silent` one ends the connection without an answer when a
+    timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
+    `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
+    """
+
+    name: str
+    title: str
+    preset: str = ""
+    gateway: str = ""
+    role: Role = Role.HOP
+    timers: Mapping[TimerKind, Timer] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    mid_body: MidBody = MidBody.FIN
+    closes_upstream_with_reset: bool = False
+    buffering: Buffering = Buffering.NONE
+    retries: LayerRetries = LayerRetries()
+    notices_abort: bool = True
+    silent: bool = False
+    leaves_work: bool = False
+    work_behind: str = ""
+    knobs: Mapping[str, str] = field(default_factory=dict)
+
+    def limit_s(self, kind: TimerKind) -> float | None:
+        """The limit of one timer; None is no timer."""
+        timer = self.timers.get(kind)
+        return timer.limit_s if timer else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """What stands at the end of the chain: a model, and how it is asked.
+
+    `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
+    and sends an SSE comment this often while it waits.
+    """
+
+    model: str = "gpt-image-2"
+    size: str = "1024x1024"
+    quality: str = "high"
+    heartbeat_s: float | None = None
+    name: str = "upstream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """A client, the layers from the caller to the upstream, and the upstream."""
+
+    name: str
+    client: Layer
+    hops: tuple[Layer, ...]
+    upstream: Upstream = Upstream()
+    edition: str = "today"
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Everyone who can cut, from the caller inward."""
+        return (self.client, *self.hops)
+
+    def layer(self, name: str) -> Layer | None:
+        """The layer of that name, or None."""
+        return next((layer for layer in self.layers if layer.name == name), None)

@@ -1,0 +1,133 @@
+"""What the load is told to do: stages, one after the other, as the manifest holds them. Plain data.
+
+A stage asks so many requests of one mode, or of several in proportion. Closed, a user asks again as soon as it has
+its answer; open, each request is due by the clock, whoever is still busy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from whocut.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Longest wait, in model seconds, for work in flight when nothing more is asked, and for generations that run on
+# after the last caller has gone: longer than any of the article's profiles (p95 280 s), so that the ledger is whole
+# in all but the rarest run.
+DRAIN_S = 600.0
+_PER_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_ARRIVALS = re.compile(r"(?:(poisson|even):)?(\d+(?:\.\d+)?)/(s|min|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Open arrivals: `per_s` requests a model second, with gaps drawn at random (poisson) or all alike (even)."""
+
+    per_s: float
+    kind: str = "poisson"
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.per_s * 60:g}/min"
+
+
+def parse_arrivals(written: str) -> Arrivals | None:
+    """Read ``closed`` (None), ``30/min``, ``even:2/s``, ``poisson:600/h``.
+
+    Raises:
+        BadInput: it is none of these, or nobody would ever arrive.
+    """
+    if written == "closed":
+        return None
+    match = _ARRIVALS.fullmatch(written)
+    if match is None or float(match[2]) == 0:
+        raise BadInput(
+            f"--arrivals: '{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, "
+            "poisson:600/h"
+        )
+    kind, number, unit = match.groups()
+    return Arrivals(float(number) / _PER_S[unit], kind or "poisson")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Some requests of one mode, or of several: `mix` holds each mode's share.
+
+    `at_once` bounds how many users take part (None: all of them), each resting `gap_s` model seconds after a
+    request; one that was refused rests as long as its Retry-After says, where the stage `heeds_retry_after`.
+    Nothing is asked in the `quiet_s` before. With one mode, records carry the stage's name as their mode; with
+    several, each its own.
+    """
+
+    name: str
+    mix: Mapping[str, float]
+    requests: int
+    at_once: int | None = None
+    gap_s: float = 0.0
+    heeds_retry_after: bool = False
+    quiet_s: float = 0.0
+    arrivals: Arrivals | None = None
+
+    @property
+    def mode(self) -> str | None:
+        """The only mode; None where there are several."""
+        return next(iter(self.mix)) if len(self.mix) == 1 else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What records of this stage carry as their mode."""
+        return (self.name,) if self.mode else tuple(self.mix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a run may spend, and the account it is written into; None is no limit. Holds no key.
+
+    `tries_behind` is how often the layers behind the client may send one attempt on.
+    """
+
+    account: str
+    budget_nano_usd: int
+    max_attempts: int | None = None
+    tries_behind: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Everything a load process is told; `upstream_control` is None where the upstream is nobody of ours.
+
+    The first `asked_before` stages are another load's, which has ended: what came of them decided the rest.
+    `spending` is None where nothing costs money.
+    """
+
+    base_url: str
+    stages: tuple[Stage, ...]
+    users: int
+    seed: int
+    partial_images: int
+    upstream_control: str | None
+    upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    asked_before: int = 0
+    spending: Spending | None = None
+
+    @property
+    def asked(self) -> int:
+        """Requests of the stages that are this load's to ask."""
+        return sum(stage.requests for stage in self.stages[self.asked_before :])
+
+    def to_plain(self) -> dict[str, Any]:
+        """As the manifest holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+        """From a manifest."""
+        stages = tuple(
+            Stage(**{**stage, "arrivals": Arrivals(**stage["arrivals"]) if stage["arrivals"] else None})
+            for stage in plain["stages"]
+        )
+        spending = Spending(**plain["spending"]) if plain.get("spending") else None
+        return cls(**{**plain, "stages": stages, "spending": spending})

@@ -1,0 +1,249 @@
+"""The smallest set of changes that makes a chain right: single changes, then pairs, then more, by forecast.
+
+Sets are tried in the order of their size and then of their cost; the first whose forecast keeps every wish is
+the remedy. A limit goes no higher than its vendor allows, so some chains are mended by a job alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from whocut.chain.audit import enough_s
+from whocut.chain.forecast import Figures, forecast
+from whocut.chain.layers import Buffering, LayerRetries
+from whocut.chain.modes import MODES
+from whocut.chain.profiles import ARTICLE
+from whocut.chain.timers import TimerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from whocut.chain.layers import Layer, Topology
+    from whocut.chain.modes import Mode
+    from whocut.chain.profiles import Profile
+    from whocut.chain.timers import Timer
+    from whocut.chain.want import Want
+
+HEARTBEAT_S = 15.0
+_MOST_CHANGES = 4
+_QUICK_REQUESTS = 2_000
+_SURE_REQUESTS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """A chain, how long its generations take, and how they are asked for."""
+
+    topology: Topology
+    profile: Profile
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change: where, the line to write, what it does. Only one of the same `knob` can be made.
+
+    `configuration`: nobody has to change a program for it.
+    """
+
+    knob: str
+    layer: str
+    line: str
+    says: str
+    cost: float
+    apply: Callable[[Situation], Situation]
+    configuration: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """Changes that keep what is wanted, and the forecast with them."""
+
+    changes: tuple[Change, ...]
+    after: Situation
+    figures: Figures
+
+
+def remedy(
+    situation: Situation, wants: Sequence[Want], *, configuration_alone: bool = False
+) -> Remedy | None:
+    """The smallest set of changes; None where no set of at most four keeps every wish."""
+    as_it_is = _kept(situation, wants, _SURE_REQUESTS)
+    if as_it_is:
+        return Remedy(changes=(), after=situation, figures=as_it_is)
+    found = (c for c in candidates(situation) if c.configuration or not configuration_alone)
+    possible = sorted(found, key=lambda change: change.cost)
+    for size in range(1, _MOST_CHANGES + 1):
+        sets = [group for group in combinations(possible, size) if len({c.knob for c in group}) == size]
+        for changes in sorted(sets, key=lambda group: sum(change.cost for change in group)):
+            after = situation
+            for change in changes:
+                after = change.apply(after)
+            if not _kept(after, wants, _QUICK_REQUESTS):
+                continue
+            sure = _kept(after, wants, _SURE_REQUESTS)
+            if sure:
+                return Remedy(changes=changes, after=after, figures=sure)
+    return None
+
+
+def _kept(situation: Situation, wants: Sequence[Want], requests: int) -> Figures | None:
+    figures = forecast(situation.topology, situation.profile, situation.mode, requests=requests)
+    numbers = numbers_of(figures)
+    return figures if all(want.holds(numbers) for want in wants) else None
+
+
+def numbers_of(figures: Figures) -> dict[str, float | None]:
+    """The figures that can be wanted, by name."""
+    numbers = asdict(figures)
+    del numbers["cuts"], numbers["requests"]
+    return numbers
+
+
+# --- what can be changed --------------------------------------------------------------------------
+
+
+def candidates(situation: Situation) -> Iterator[Change]:
+    """Every change that could help, each made alone."""
+    for layer in situation.topology.layers:
+        yield from _limits(situation, layer)
+    for layer in situation.topology.hops:
+        yield from _manners(layer)
+    yield from _client(situation)
+    yield from _asking(situation)
+    yield from _quality(situation)
+
+
+def _limits(situation: Situation, layer: Layer) -> Iterator[Change]:
+    """One change for each knob that is too low: the timers of one directive rise together."""
+    need_s = enough_s(situation.profile)
+    kinds: dict[str, list[TimerKind]] = {}
+    for kind, timer in layer.timers.items():
+        if kind not in {TimerKind.CONNECT, TimerKind.KEEPALIVE} and timer.limit_s < need_s:
+            kinds.setdefault(timer.directive, []).append(kind)
+    for directive, mine in kinds.items():
+        timer = layer.timers[mine[0]]
+        limit_s = min(need_s, timer.most_s or need_s)
+        if limit_s > timer.limit_s:
+            timers = {kind: replace(layer.timers[kind], limit_s=limit_s) for kind in mine}
+            yield Change(
+                knob=f"{layer.name} {directive}",
+                layer=layer.name,
+                line=timer.line(limit_s),
+                says=f"raise {directive} from {timer.limit_s:g} s to {limit_s:g} s",
+                cost=1.0,
+                apply=_in_layer(layer.name, timers=timers),
+                configuration=layer is not situation.topology.client,
+            )
+
+
+def _in_layer(
+    name: str, *, timers: Mapping[TimerKind, Timer] | None = None, **facts: object
+) -> Callable[[Situation], Situation]:
+    """The same chain with one layer changed."""
+
+    def change(layer: Layer) -> Layer:
+        if layer.name != name:
+            return layer
+        return replace(layer, timers={**layer.timers, **(timers or {})}, **facts)  # type: ignore[arg-type]
+
+    def apply(situation: Situation) -> Situation:
+        topology = situation.topology
+        changed = replace(
+            topology, client=change(topology.client), hops=tuple(change(layer) for layer in topology.hops)
+        )
+        return replace(situation, topology=changed)
+
+    return apply
+
+
+def _manners(layer: Layer) -> Iterator[Change]:
+    if layer.buffering is Buffering.ALL and "buffering" in layer.knobs:
+        yield Change(
+            knob=f"{layer.name} buffering",
+            layer=layer.name,
+            line=layer.knobs["buffering"],
+            says="pass responses on as they come",
+            cost=1.1,
+            apply=_in_layer(layer.name, buffering=Buffering.NONE),
+            configuration=True,
+        )
+
+
+def _client(situation: Situation) -> Iterator[Change]:
+    client = situation.topology.client
+    if (situation.mode.tries or client.retries.tries) > 1 and "retries" in client.knobs:
+        once = _in_layer(client.name, retries=LayerRetries())
+        yield Change(
+            knob="retries",
+            layer=client.name,
+            line=client.knobs["retries"],
+            says="ask once: a retry pays again",
+            cost=1.2,
+            apply=once,
+        )
+
+
+def _asking(situation: Situation) -> Iterator[Change]:
+    """Other ways to ask: streamed, with heartbeats, as a job."""
+    client = situation.topology.client
+    for partials in range(1, 4):
+        if situation.mode.partials < partials:
+            yield Change(
+                knob="mode",
+                layer=client.name,
+                line=f"client.images.generate(..., stream=True, partial_images={partials})",
+                says=f"stream with {partials} partial image{'s' if partials > 1 else ''}",
+                cost=2 + partials / 10,
+                apply=_asked(MODES[f"stream-{partials}"]),
+            )
+    if situation.topology.upstream.heartbeat_s is None:
+        yield Change(
+            knob="mode",
+            layer="your server",
+            line=f'every {HEARTBEAT_S:g} s without an event: write(": still at work\\n\\n")  # an SSE comment',
+            says=f"stream, and send a heartbeat every {HEARTBEAT_S:g} s from the server before the model",
+            cost=2.6,
+            apply=_beating,
+        )
+    if not situation.mode.job:
+        yield Change(
+            knob="mode",
+            layer="your server",
+            line="POST /jobs → 202 with an id at once; a worker makes the call; GET /jobs/ID until it is done",
+            says="answer as a job: no limit of the chain sees the generation",
+            cost=4.0,
+            apply=_asked(MODES["async"]),
+        )
+
+
+def _asked(mode: Mode) -> Callable[[Situation], Situation]:
+    return lambda situation: replace(situation, mode=mode)
+
+
+def _beating(situation: Situation) -> Situation:
+    upstream = replace(situation.topology.upstream, heartbeat_s=HEARTBEAT_S)
+    mode = situation.mode if situation.mode.stream else MODES["stream-0"]
+    return replace(situation, topology=replace(situation.topology, upstream=upstream), mode=mode)
+
+
+def _quality(situation: Situation) -> Iterator[Change]:
+    """The article's own advice: most prompts do not need high."""
+    if situation.profile == ARTICLE["1024-high"]:
+        yield Change(
+            knob="quality",
+            layer=situation.topology.client.name,
+            line='client.images.generate(..., quality="medium")',
+            says="ask for medium quality: a median of 80 s instead of 195 s",
+            cost=3.0,
+            apply=_medium,
+        )
+
+
+def _medium(situation: Situation) -> Situation:
+    upstream = replace(situation.topology.upstream, quality="medium")
+    return replace(
+        situation, topology=replace(situation.topology, upstream=upstream), profile=ARTICLE["1024-medium"]
+    )

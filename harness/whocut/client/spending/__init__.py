@@ -1,0 +1,18 @@
+"""The spend guard: what an attempt may cost at most, what has been spent, and whether the next one may go out.
+
+::
+
+    bound     a request's body → the most its attempt can cost          pure
+    settling  how an attempt ended → what it cost, as far as is known   pure
+    tally     what an account's lines add up to; may the next go out?   pure
+    breaker   do too many of the last attempts fail?                    pure
+    account   the file: whole lines, a lock, one sum for all processes
+    guard     stands before the wire: `admit`, then `Permit.settle`
+"""
+
+from whocut.client.spending.account import Account, account_path
+from whocut.client.spending.guard import Guard, Permit
+from whocut.client.spending.money import dollars, nano_usd
+from whocut.client.spending.tally import Limits
+
+__all__ = ["Account", "Guard", "Limits", "Permit", "account_path", "dollars", "nano_usd"]

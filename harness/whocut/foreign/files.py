@@ -1,0 +1,328 @@
+"""Material from elsewhere to verdicts: spans of any service and logs of any gateway, put together for the command.
+
+With `--chain` the layers and their limits are known. Without it they are read from the material: from how spans
+stand in each other, and, where no parent in a log says better, from the order in which logs are given: from the
+caller to the upstream.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.layers import Layer, Role, Topology
+from whocut.errors import BadFile, BadInput, nearest
+from whocut.foreign.spans import Leg, legs_of
+from whocut.trace import names, otlp
+from whocut.trace.logs.formats import find_format
+from whocut.trace.logs.reading import Read, read_file, told_together
+from whocut.trace.records import Span, SpanKind
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import AttemptEvidence, gather
+from whocut.verdict.gateways import whole_layers
+from whocut.verdict.joining import join
+from whocut.verdict.testimony import Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from whocut.trace.logs.records import Account, LogFormat
+    from whocut.verdict.verdict import Verdict
+
+_CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFile:
+    """One ``--logs``: the layer it belongs to, its format, where it lies."""
+
+    layer: str
+    format: LogFormat
+    path: Path
+
+
+@dataclass(slots=True)
+class Attributed:
+    """A verdict an attempt, and how the reading went."""
+
+    verdicts: list[Verdict]
+    topology: Topology
+    spans: int = 0
+    lines: int = 0
+    unreadable: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "chain": [layer.name for layer in self.topology.layers] + [self.topology.upstream.name],
+            "spans": self.spans,
+            "lines": self.lines,
+            "unreadable": self.unreadable,
+            "unreadable_lines": self.named,
+            "verdicts": [_as_row(verdict) for verdict in self.verdicts],
+        }
+
+    def as_words(self, most: int = 12) -> list[str]:
+        """For people: how many of each, the commonest first, with one example and what contradicts it."""
+        groups: dict[tuple[str, ...], list[Verdict]] = {}
+        for verdict in self.verdicts:
+            groups.setdefault(_sort_of(verdict), []).append(verdict)
+        ordered = sorted(groups.values(), key=len, reverse=True)
+        read = f"{self.spans} spans, {self.lines} lines of logs, {len(self.verdicts)} attempts"
+        words = [read, f"chain: {' → '.join(self.as_chain())}", ""]
+        for group in ordered[:most]:
+            words += _group_in_words(group, len(self.verdicts))
+        if len(ordered) > most:
+            words.append(f"… and {len(ordered) - most} more kinds; --json has every verdict")
+        if self.unreadable:
+            words += [
+                "",
+                f"{self.unreadable} lines could not be read:",
+                *(f"  {name}" for name in self.named),
+            ]
+        return words
+
+    def as_chain(self) -> list[str]:
+        """The layers by name, the upstream last."""
+        return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
+
+
+def _as_row(verdict: Verdict) -> dict[str, Any]:
+    """A verdict's fields as they are: what writes the JSON knows dataclasses."""
+    return {one.name: getattr(verdict, one.name) for one in fields(verdict)} | {"phrase": verdict.phrase}
+
+
+def _sort_of(verdict: Verdict) -> tuple[str, ...]:
+    return (verdict.kind, verdict.layer or "", verdict.timer or "", verdict.phase or "", verdict.grade)
+
+
+def _group_in_words(group: list[Verdict], of: int) -> list[str]:
+    example = group[0]
+    words = [f"{len(group):>6} of {of}: {example.phrase}"]
+    words += [f"{'':>10}{fact.witness} {fact.fact}" for fact in example.evidence[:4]]
+    against = Counter(found for verdict in group for found in verdict.contradictions)
+    words += [f"{'':>10}against it: {found}" for found in list(against)[:2]]
+    return words
+
+
+# --- what was asked for -----------------------------------------------------------------------------------
+
+
+def parse_logs(written: Sequence[str]) -> list[LogFile]:
+    """``nginx=FILE`` or ``edge:nginx=FILE``, in the order of the chain.
+
+    Raises:
+        BadInput: it is not of that form, or there is no such format; names the nearest one.
+    """
+    files = []
+    for one in written:
+        left, equals, file = one.partition("=")
+        if not equals or not left or not file:
+            raise BadInput(f"--logs {one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log")
+        layer, colon, name = left.rpartition(":")
+        known = find_format(name)
+        files.append(LogFile(layer if colon else name, known, Path(file)))
+    return files
+
+
+def attribute_files(
+    spans: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None = None
+) -> Attributed:
+    """Read everything, join it, judge it.
+
+    Raises:
+        BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
+        BadInput: nothing was given, or a log belongs to a layer that is not in the chain.
+    """
+    if not spans and not logs:
+        raise BadInput("nothing to read: name spans with --spans FILE, logs with --logs nginx=FILE, or both")
+    gc_was_on = gc.isenabled()
+    gc.disable()  # a hundred thousand small records, none of them garbage before the end
+    try:
+        return _attribute(spans, logs, chain)
+    finally:
+        if gc_was_on:
+            gc.enable()
+
+
+def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None) -> Attributed:
+    spans = [span for path in paths for span in read_spans(path)]
+    ours = [span for span in spans if names.POSITION in span.attributes or span.kind is not SpanKind.HOP]
+    foreign = [span for span in spans if names.OTEL_KIND in span.attributes]
+    epoch_unix_s = _epoch(ours)
+    for span in ours:
+        span.start_s -= epoch_unix_s
+        span.end_s -= epoch_unix_s
+        for event in span.events:
+            event.at_s -= epoch_unix_s
+    otlp.onto_one_clock(ours)
+    legs = legs_of(foreign)
+    read = Read()
+    accounts: list[Account] = []
+    for layer in dict.fromkeys(file.layer for file in logs):
+        of_layer = Read()
+        for file in logs:
+            if file.layer == layer:
+                read_file(file.path, file.format, layer, of_layer)
+        accounts += told_together(of_layer.accounts)
+        read.lines += of_layer.lines
+        read.unreadable += of_layer.unreadable
+        read.named += of_layer.named
+    topology = chain or _topology_of(ours, legs, logs, accounts)
+    placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
+    moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
+    if epoch_unix_s or any(name != layer for name, layer in placed.items()):
+        legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    ours = whole_layers(ours, topology)
+    attempts = [*gather(ours), *_attempts_of(legs, positions)] if not ours else gather(ours)
+    if ours:
+        moved += [leg.account for leg in legs]
+    verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
+    return Attributed(verdicts, topology, len(spans), read.lines, read.unreadable, read.named)
+
+
+def read_spans(path: Path) -> list[Span]:
+    """Every span of a file that a Collector's file exporter wrote, or a run's ``spans.jsonl``; Unix seconds.
+
+    Raises:
+        BadFile: it cannot be opened, or a line is not an OTLP/JSON export request.
+    """
+    spans: list[Span] = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.isspace():
+                    continue
+                try:
+                    spans.extend(otlp.decode_line(line, 0.0))
+                except ValueError as error:
+                    if not line.endswith(b"\n"):
+                        break  # the last line was never finished
+                    raise BadFile(path, str(error), line=number) from None
+    except OSError as error:
+        raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
+    return spans
+
+
+def _epoch(ours: Sequence[Span]) -> float:
+    """The calendar instant of our spans' second zero: an attempt's end stands in it twice, on both clocks."""
+    for span in ours:
+        if span.kind is SpanKind.ATTEMPT and names.DOWNSTREAM_END_S in span.attributes:
+            return span.end_s - float(span.attributes[names.DOWNSTREAM_END_S])
+    return 0.0
+
+
+# --- the chain --------------------------------------------------------------------------------------------
+
+
+def _topology_of(
+    ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
+) -> Topology:
+    """The chain as the material shows it: spans by how they stand in each other, logs between them."""
+    depths: dict[str, float] = {}
+    for span in ours:
+        if names.POSITION in span.attributes:
+            depths[span.layer] = float(span.attributes[names.POSITION])
+    for leg in legs:
+        depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
+    client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
+    between = _depths_of_logs(ours, legs, accounts) if depths else {}
+    for file in logs:
+        depths.setdefault(file.layer, between.get(file.layer, float("inf")))
+    order = sorted((name for name in depths if name != client), key=lambda name: depths[name])
+    return Topology(
+        name="from the material",
+        client=Layer(name=client, title=client, role=Role.CLIENT),
+        hops=tuple(_layer(name) for name in order),
+    )
+
+
+def _depths_of_logs(
+    ours: Iterable[Span], legs: Iterable[Leg], accounts: Iterable[Account]
+) -> dict[str, float]:
+    """Where layers that only have logs stand: right behind the layer whose span is the parent in the log."""
+    depth_of = {span.span_id: float(span.attributes.get(names.POSITION, 0)) for span in ours}
+    depth_of |= {span_id: float(leg.depth) for leg in legs for span_id in leg.span_ids}
+    votes: dict[str, Counter[float]] = {}
+    for account in accounts:
+        if account.parent_id in depth_of:
+            votes.setdefault(account.layer, Counter())[depth_of[account.parent_id] + 0.5] += 1
+    return {layer: counted.most_common(1)[0][0] for layer, counted in votes.items()}
+
+
+def _layer(name: str) -> Layer:
+    """A layer by the name of a product, without timers: nobody knows how it is configured."""
+    known = catalogue().get(name)
+    return (
+        replace(preset(name), timers={}) if known and known.role is Role.HOP else Layer(name=name, title=name)
+    )
+
+
+def _placed(topology: Topology, written: Iterable[str], chain: Topology | None) -> dict[str, str]:
+    """Each name in the material as the chain has it: by name, or by preset where one layer is of it."""
+    placed: dict[str, str] = {}
+    for name in dict.fromkeys(written):
+        layers = [layer for layer in topology.layers if layer.name == name]
+        layers = layers or [
+            layer for layer in topology.layers if layer.preset == name or layer.preset.startswith(f"{name}-")
+        ]
+        if len(layers) == 1:
+            placed[name] = layers[0].name
+            continue
+        known = [layer.name for layer in topology.layers]
+        if len(layers) > 1:
+            several = ", ".join(layer.name for layer in layers)
+            raise BadInput(
+                f"'{name}' may be {several} of the chain; write --logs {layers[0].name}:{name}=FILE"
+            )
+        if chain is not None:
+            raise BadInput(
+                f"there is no layer '{name}' in the chain {chain.name}{nearest(name, known)}; there are "
+                f"{', '.join(known)}"
+            )
+    return placed
+
+
+def _moved(account: Account, placed: dict[str, str], epoch_unix_s: float) -> Account:
+    if not epoch_unix_s and placed[account.layer] == account.layer:
+        return account
+    end_s = account.end_s - epoch_unix_s if account.end_s is not None else None
+    return replace(account, layer=placed[account.layer], end_s=end_s)
+
+
+def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[AttemptEvidence]:
+    """Attempts that only foreign spans know of: their testimony, numbered within their trace."""
+    by_attempt: dict[tuple[str, str], list[Leg]] = {}
+    for leg in legs:
+        by_attempt.setdefault((leg.account.trace_id or "", leg.attempt), []).append(leg)
+    numbers: Counter[str] = Counter()
+    attempts = []
+    for (trace_id, _), of_attempt in by_attempt.items():
+        numbers[trace_id] += 1
+        statements = {
+            positions[leg.account.layer]: Statement(
+                position=positions[leg.account.layer], account=leg.account
+            )
+            for leg in of_attempt
+        }
+        attempts.append(
+            AttemptEvidence(
+                request=of_attempt[0].account.request_id or trace_id,
+                attempt=numbers[trace_id],
+                mode="",
+                trace_id=trace_id,
+                outcome=f"status {of_attempt[0].account.status}" if of_attempt[0].account.status else "",
+                layers=(),
+                generation=None,
+                reported=frozenset(),
+                span_ids=frozenset(span_id for leg in of_attempt for span_id in leg.span_ids),
+                testimony=tuple(statements[position] for position in sorted(statements)),
+            )
+        )
+    return attempts

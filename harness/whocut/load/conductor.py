@@ -1,0 +1,307 @@
+"""One stage after the other: in this process, or shared out among Locust's workers by their master.
+
+Words between master and workers, over Locust's own connection: the master tells each worker its share of a stage;
+each worker tells how far it is, and posts its records if the run directory is on another machine. A worker that
+falls silent has lost its share; the run goes on with the others and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+import gevent.event
+
+from whocut.errors import BadInput
+from whocut.load.gate import Gate
+from whocut.load.plan import Share
+from whocut.load.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.chain.load import Stage
+    from whocut.load.desk import Desk
+
+OPEN = "whocut.open"
+STAGE = "whocut.stage"
+WORD = "whocut.word"
+LAST = "whocut.last"
+_MISSING = "missing"  # locust.runners.STATE_MISSING: importing Locust would patch whoever imports this
+_LOOK_EVERY_REAL_S = 0.2
+_WORD_EVERY_REAL_S = 0.25
+_LAST_WORD_REAL_S = 5.0
+
+
+class Conductor(Protocol):
+    """Whoever takes the load through its stages."""
+
+    def conduct(self) -> None:
+        """Go through all stages; returns when the last answer has come, or somebody has stopped the test."""
+
+    def stop(self) -> None:
+        """Somebody stops the test: no further stage."""
+
+    def facts(self) -> dict[str, Any]:
+        """How well the load kept up, for ``generator.json``."""
+
+
+class Alone:
+    """All stages in this process."""
+
+    def __init__(self, session: Session, desk: Desk) -> None:
+        self._session = session
+        self._desk = desk
+        self._stopped = gevent.event.Event()
+
+    def conduct(self) -> None:
+        """Go through all stages; returns when the last answer has come, or somebody has stopped the test.
+
+        Raises:
+            BadInput: there is a mistake in the scenario.
+        """
+        for stage in self._session.load.stages[self._session.load.asked_before :]:
+            self._session.enter(stage)
+            if self._stopped.is_set():
+                return
+            round_ = self._desk.begin(self._session, stage, Share(), self._session.clock.now_s())
+            gevent.wait((round_.over, self._stopped), count=1)
+            if self._desk.failed:
+                raise BadInput(self._desk.failed)
+
+    def stop(self) -> None:
+        """Somebody stops the test: no further stage."""
+        self._stopped.set()
+
+    def facts(self) -> dict[str, Any]:
+        """How well this process kept up."""
+        return {
+            "answered": self._desk.answered,
+            "not_asked": self._desk.not_asked,
+            "silent": self._desk.silent,
+            "raised": self._desk.raised,
+            "raised_first": self._desk.raised_first,
+            "kept_back": self._session.kept_back,
+            **self._session.kept_up(),
+        }
+
+
+@dataclass
+class _Hand:
+    """One worker, as the master knows it."""
+
+    name: str
+    before: int = 0  # answered in earlier stages
+    answered: int = 0  # answered in this one
+    passed_over: int = 0  # not asked in this one
+    not_asked: int = 0  # in all
+    silent: int = 0
+    raised: int = 0
+    raised_first: str | None = None
+    kept_back: str | None = None
+    share: int = 0
+    kept_up: dict[str, Any] = field(default_factory=dict)
+    heard_s: float = 0.0
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    said_last: bool = False
+
+    @property
+    def busy(self) -> bool:
+        return self.answered + self.passed_over < self.share
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "worker": self.name,
+            "answered": self.before + self.answered,
+            **self.kept_up,
+            "lost": self.lost,
+        }
+
+
+class Master:
+    """All stages, shared out among the workers that are there when a stage begins."""
+
+    def __init__(self, session: Session, runner: Any) -> None:
+        self._session = session
+        self._runner = runner
+        self._hands: dict[str, _Hand] = {}
+        self._stage = -1
+        self._failed: str | None = None
+        self._heard = gevent.event.Event()
+        self._stopped = gevent.event.Event()
+        runner.send_message(OPEN, {})  # before Locust's own word that starts the users
+
+    def conduct(self) -> None:
+        """Go through all stages, until somebody stops the test; a lost worker's share is left unanswered.
+
+        Raises:
+            BadInput: the scenario has a gate, which counts the callers of one process only; or a mistake.
+        """
+        if Gate.made and len(self._present()) > 1:
+            raise BadInput(
+                "this scenario has a gate, and a gate counts the callers of one process: run it without --processes"
+            )
+        for number, stage in enumerate(self._session.load.stages):
+            if number < self._session.load.asked_before:
+                continue
+            self._session.enter(stage)
+            if self._stopped.is_set():
+                return
+            self._share_out(number, stage)
+            while any(hand.busy and not hand.lost for hand in self._hands.values()):
+                self._heard.wait(timeout=_LOOK_EVERY_REAL_S)
+                self._heard.clear()
+                if self._stopped.is_set():
+                    return
+                self._miss(stage)
+                if self._failed:
+                    raise BadInput(self._failed)
+        self._runner.send_message(LAST, {})
+        with gevent.Timeout(_LAST_WORD_REAL_S, exception=False):
+            while any(not (hand.said_last or hand.lost) for hand in self._hands.values()):
+                gevent.sleep(_LOOK_EVERY_REAL_S)
+
+    def stop(self) -> None:
+        """Somebody stops the test, or no worker is left: whoever is gone by now is lost, who goes later is not."""
+        if self._stage >= 0 and not self._stopped.is_set():
+            self._miss(self._session.load.stages[self._stage])
+        self._stopped.set()
+        self._heard.set()
+
+    def _share_out(self, number: int, stage: Stage) -> None:
+        self._stage = number
+        lost = {hand.name for hand in self._hands.values() if hand.lost}
+        names = [name for name in self._present() if name not in lost][: stage.at_once]
+        for hand in self._hands.values():
+            hand.before, hand.answered, hand.passed_over, hand.share = hand.before + hand.answered, 0, 0, 0
+        for index, name in enumerate(names):
+            share = Share(index, len(names))
+            hand = self._hands.setdefault(name, _Hand(name))
+            hand.share = share.orders(stage)
+            hand.heard_s = self._session.clock.now_s()
+            self._runner.send_message(
+                STAGE,
+                {
+                    "run_dir": str(self._session.run.path),
+                    "manifest": self._session.run.manifest,
+                    "stage": number,
+                    "index": index,
+                    "of": len(names),
+                    "began_s": self._session.clock.now_s(),
+                },
+                name,
+            )
+
+    def _present(self) -> list[str]:
+        return sorted(node.id for node in self._runner.clients.all if node.state != _MISSING)
+
+    def _miss(self, stage: Stage) -> None:
+        present = set(self._present())
+        for hand in self._hands.values():
+            if hand.busy and not hand.lost and hand.name not in present:
+                hand.lost.append(
+                    {
+                        "stage": stage.name,
+                        "last_heard_s": round(hand.heard_s, 3),
+                        "answered": hand.answered,
+                        "share": hand.share,
+                    }
+                )
+
+    def hear(self, msg: Any) -> None:
+        """A worker's word."""
+        word = msg.data
+        self._failed = self._failed or word["failed"]
+        hand = self._hands.get(msg.node_id)
+        self._session.append(word["lines"])
+        if hand is None:
+            return
+        hand.heard_s = self._session.clock.now_s()
+        hand.kept_up = word["kept_up"]
+        hand.said_last = hand.said_last or word["last"]
+        hand.not_asked, hand.silent, hand.kept_back = word["not_asked"], word["silent"], word["kept_back"]
+        hand.raised, hand.raised_first = word["raised"], word["raised_first"]
+        if word["stage"] == self._stage:
+            hand.answered, hand.passed_over = word["answered"], word["passed_over"]
+        self._heard.set()
+
+    def facts(self) -> dict[str, Any]:
+        """How well the load kept up, worker by worker."""
+        hands = list(self._hands.values())
+        return {
+            "answered": sum(hand.before + hand.answered for hand in hands),
+            "not_asked": sum(hand.not_asked for hand in hands),
+            "silent": sum(hand.silent for hand in hands),
+            "raised": sum(hand.raised for hand in hands),
+            "raised_first": next((hand.raised_first for hand in hands if hand.raised_first), None),
+            "kept_back": next((hand.kept_back for hand in hands if hand.kept_back), None),
+            "worst_stall_real_s": max(
+                (hand.kept_up.get("worst_stall_real_s", 0.0) for hand in hands), default=0.0
+            ),
+            "cpu_s": round(sum(hand.kept_up.get("cpu_s", 0.0) for hand in hands), 2),
+            "peak_bytes": sum(hand.kept_up.get("peak_bytes", 0) for hand in hands),
+            "workers": [hand.facts() for hand in hands],
+        }
+
+
+class Worker:
+    """A process that answers its share of each stage, and tells its master how far it is."""
+
+    def __init__(self, desk: Desk, runner: Any, joined: Callable[[Session], None]) -> None:
+        self._desk = desk
+        self._runner = runner
+        self._joined = joined
+        self._session: Session | None = None
+        self._run: str | None = None
+        self._number = -1
+        self._runner.register_message(OPEN, self._open)
+        self._runner.register_message(STAGE, self._begin)
+        self._runner.register_message(LAST, self._say_last)
+        gevent.spawn(self._tell)
+
+    def _open(self, **_: Any) -> None:
+        self._desk.open()
+
+    def _begin(self, *, msg: Any, **_: Any) -> None:
+        told = msg.data
+        if self._session is None or self._run != told["manifest"]["run"]:
+            self._run = told["manifest"]["run"]
+            self._session = Session.told(told["run_dir"], told["manifest"])
+            self._joined(self._session)
+        self._number = told["stage"]
+        stage = self._session.load.stages[self._number]
+        self._desk.begin(self._session, stage, Share(told["index"], told["of"]), told["began_s"])
+
+    def _tell(self) -> None:
+        while True:
+            if self._session is not None:
+                self.say()
+            gevent.sleep(_WORD_EVERY_REAL_S)
+
+    def _say_last(self, **_: Any) -> None:
+        self.say(last=True)
+        self._desk.close()
+
+    def say(self, *, last: bool = False) -> None:
+        """One word to the master: how far this process is, and the lines it has for it."""
+        session, now = self._session, self._desk.round
+        if session is None:
+            return
+        self._runner.send_message(
+            WORD,
+            {
+                "stage": self._number,
+                "answered": now.answered if now else 0,
+                "passed_over": now.not_asked if now else 0,
+                "not_asked": self._desk.not_asked,
+                "silent": self._desk.silent,
+                "raised": self._desk.raised,
+                "raised_first": self._desk.raised_first,
+                "kept_back": session.kept_back,
+                "failed": self._desk.failed,
+                "kept_up": session.kept_up(),
+                "lines": {name: lines for name, posted in session.posted.items() if (lines := posted.take())},
+                "last": last,
+            },
+        )

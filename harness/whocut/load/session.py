@@ -1,0 +1,261 @@
+"""The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
+
+A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
+which appends them. A real endpoint's key comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import orjson
+
+from whocut.chain.load import DRAIN_S, Load
+from whocut.chain.plain import topology_from_plain
+from whocut.client.attempts import Sinks
+from whocut.client.openai_client import openai_client, prime
+from whocut.client.spending import Account, Guard, Limits
+from whocut.clock import Clock
+from whocut.clock.clock import cpu_s, pause
+from whocut.errors import BadInput, WhocutError
+from whocut.trace.rundir import (
+    ATTEMPTS,
+    GENERATOR,
+    SPANS,
+    LineFile,
+    RunDir,
+    SpanWriter,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import openai
+
+    from whocut.chain.layers import Topology
+    from whocut.chain.load import Stage
+    from whocut.trace.records import Attempt, SpanSink
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+_MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
+_LOOK_EVERY_REAL_S = 0.05
+_TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
+    "answered": sum,
+    "silent": sum,
+    "raised": sum,
+    "raised_first": lambda values: next((value for value in values if value), None),
+    "worst_stall_real_s": max,
+    "cpu_s": sum,
+    "peak_bytes": max,
+}
+
+
+class Posted:
+    """Lines kept until somebody takes them away: the files of a process that has no run directory."""
+
+    def __init__(self) -> None:
+        self._lines: list[bytes] = []
+
+    def write(self, lines: bytes) -> None:
+        """Keep bytes that end in a newline."""
+        self._lines.append(lines)
+
+    def write_json(self, row: object) -> None:
+        """Keep one row."""
+        self.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+
+    def take(self) -> bytes:
+        """Everything kept since the last time."""
+        lines, self._lines = self._lines, []
+        return b"".join(lines)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+
+class Session:
+    """The run directory as the load process uses it; `posted` is where lines go on a machine that has none."""
+
+    def __init__(self, run: RunDir, posted: Mapping[str, Posted] | None = None) -> None:
+        self.run = run
+        self.load = Load.from_plain(run.manifest["load"])
+        self.topology: Topology = topology_from_plain(run.manifest["topology"])
+        self.posted = posted or {}
+        self.clock = _clock(run, here=posted is None)
+        self.worst_stall_s = 0.0
+        self.closed = False
+        self.kept_back: str | None = None  # why the spend guard lets nothing more out
+        self._loads_before: Mapping[str, Any] | None = None
+        self._guard = _guard(run, self.load, here=posted is None)
+        self._behaviour: dict[str, Any] | None = None
+        self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
+        self._spans = SpanWriter(run, self.posted.get(SPANS))
+        prime()
+        self._cpu_before_s = cpu_s()
+
+    @classmethod
+    def here(cls, path: Path) -> Self:
+        """On the machine of the run directory.
+
+        Raises:
+            BadInput: there is none, or it is not a run's.
+        """
+        return cls(RunDir.open(path))
+
+    @classmethod
+    def told(cls, path: str, manifest: dict[str, Any]) -> Self:
+        """As a master tells its worker: here if the directory is this very run's, posted otherwise.
+
+        The chain listens on the master's loopback; a worker elsewhere has a tunnel at the same port.
+        """
+        mine = RunDir(Path(path), manifest)
+        with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
+            if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
+                return cls(mine)
+        return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()})
+
+    @property
+    def spans(self) -> SpanSink:
+        """Where spans go."""
+        return self._spans
+
+    def enter(self, stage: Stage) -> None:
+        """Put the upstream into the state its scenario wants while one stage runs.
+
+        First the generations that nobody waits for any more must have ended: they would take their places in the
+        next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
+        that has gone is no matter here: whoever watches the run says so.
+
+        Raises:
+            BadInput: the upstream refuses what the scenario's `upstream_in` says.
+        """
+        self._prepare_upstream(stage)
+        if stage.quiet_s:
+            self.clock.sleep(stage.quiet_s)
+
+    def _prepare_upstream(self, stage: Stage) -> None:
+        if self.load.upstream_control is None:
+            return
+        try:
+            until_s = self.clock.now_s() + DRAIN_S
+            while orjson.loads(self._control("health"))["running"] and self.clock.now_s() < until_s:
+                pause(_LOOK_EVERY_REAL_S)
+            if not self.load.upstream_in:
+                return
+            if self._behaviour is None:
+                self._behaviour = orjson.loads(self._control("behaviour"))
+            changed = _merged(self._behaviour, self.load.upstream_in.get(stage.mode or "", {}))
+            self._control("behaviour", orjson.dumps(changed))
+        except urllib.error.HTTPError as refusal:
+            said = orjson.loads(refusal.read())["error"]["message"]
+            raise BadInput(f"SCENARIO.upstream_in.{stage.mode}.{said}") from None
+        except urllib.error.URLError:
+            return
+
+    def _control(self, door: str, body: bytes | None = None) -> bytes:
+        """Look at the mock, or change it; it listens on the loopback only."""
+        request = urllib.request.Request(  # noqa: S310  # the address comes from our own manifest
+            f"{self.load.upstream_control}/{door}", data=body, method="PUT" if body else "GET"
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310  # as above
+            came: bytes = answer.read()
+        return came
+
+    def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
+        """A client of its own for one user; `max_retries` None keeps the SDK's own default.
+
+        A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
+        """
+        if self.load.spending is not None:
+            api_key = os.environ.get(KEY_VARIABLE)
+        return openai_client(
+            base_url=self.load.base_url,
+            api_key=api_key or _MOCK_KEY,
+            clock=self.clock,
+            layer=self.topology.client,
+            sinks=Sinks(self._write_attempt, self._spans),
+            max_retries=max_retries,
+            guard=self._guard,
+        )
+
+    def _write_attempt(self, attempt: Attempt) -> None:
+        self._attempts.write_json(attempt)
+
+    def append(self, lines: Mapping[str, bytes]) -> None:
+        """Write down what a process elsewhere has posted, file by file."""
+        for name in (ATTEMPTS, SPANS):
+            if lines.get(name):
+                with LineFile(self.run.path / name) as file:
+                    file.write(lines[name])
+
+    def stalled(self, real_s: float) -> None:
+        """The generator's own loop was late by this much."""
+        self.worst_stall_s = max(self.worst_stall_s, real_s)
+
+    def kept_up(self) -> dict[str, Any]:
+        """How well this process kept up; what the load cost it in real seconds, and the most memory it has had."""
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "worst_stall_real_s": round(self.worst_stall_s, 4),
+            "cpu_s": round(cpu_s() - self._cpu_before_s, 2),
+            "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
+        }
+
+    def say(self, facts: Mapping[str, Any]) -> None:
+        """Write how well the load has kept up so far, with the loads before it."""
+        if self._loads_before is None:
+            self._loads_before = (self.run.generator() if self.load.asked_before else None) or {}
+        write_json(self.run.path / GENERATOR, {**facts, **_together(self._loads_before, facts)})
+
+    def close(self, facts: Mapping[str, Any]) -> None:
+        """Write it for the last time. Its files stay open: killed greenlets may still have a word."""
+        self.closed = True
+        self.say(facts)
+
+
+def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
+    """The spend guard of this process.
+
+    Raises:
+        BadInput: this process is on another machine, where the account cannot be shared.
+    """
+    spending = load.spending
+    if spending is None:
+        return None
+    if not here:
+        raise BadInput(
+            "an account is shared by the processes of one machine: run with --to without workers elsewhere"
+        )
+    limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
+    account = Account(Path(spending.account), run=run.manifest["run"])
+    return Guard(account, limits, tries_behind=spending.tries_behind)
+
+
+def _clock(run: RunDir, *, here: bool) -> Clock:
+    clock = run.manifest["clock"]
+    if here:
+        return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
+    return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
+
+
+def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What two loads of one run have done together: counts are summed, the worst stall is the worse one."""
+    both = {name: [loads[name] for loads in (before, facts) if name in loads] for name in _TOGETHER}
+    return {name: _TOGETHER[name](values) for name, values in both.items() if values}
+
+
+def _merged(old: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The old tree with the branches that the changes name."""
+    result = dict(old)
+    for name, value in changes.items():
+        inner = result.get(name)
+        result[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result

@@ -1,0 +1,63 @@
+"""Where a pasted text comes from: standard input, a file, or the clipboard."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+from whocut.errors import BadInput, CouldNotRun, NotInstalled
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CLIPBOARDS: Final = (
+    ("pbpaste",),  # macOS has it
+    ("wl-paste", "--no-newline"),
+    ("xclip", "-selection", "clipboard", "-out"),
+    ("xsel", "--clipboard", "--output"),
+)
+
+
+def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
+    """The text.
+
+    Raises:
+        BadInput: there is no such file, two places were named, or nothing stands there.
+        NotInstalled: no program to read the clipboard with.
+        CouldNotRun: there is one, and it failed.
+    """
+    if clipboard and file is not None:
+        raise BadInput(f"--clipboard and {file}: name one place to read from")
+    if clipboard:
+        where, data = "the clipboard", _clipboard()
+    elif file is not None:
+        where, data = str(file), _file(file)
+    else:
+        where, data = "standard input", sys.stdin.buffer.read()
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    if not text.strip():
+        raise BadInput(f"{where} is empty; paste an error, a response, a HAR or a traceback")
+    return text
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path}: it cannot be read: {error.strerror or error}") from None
+
+
+def _clipboard() -> bytes:
+    command = next((command for command in _CLIPBOARDS if shutil.which(command[0])), None)
+    if command is None:
+        raise NotInstalled(
+            "--clipboard: no program to read the clipboard with; install xclip (X11) or wl-clipboard (Wayland), "
+            "or pipe the text into `whocut triage`"
+        )
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=10)  # noqa: S603  # from the table above
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CouldNotRun(f"--clipboard: {command[0]} failed: {error}") from None
+    return done.stdout

@@ -1,0 +1,65 @@
+"""What both sides of a hop have in common: a connection whose reading and writing can be held back.
+
+A side that cannot write stops the other from reading: that is how a slow caller slows the upstream down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from whocut.path.fallen import telling
+
+if TYPE_CHECKING:
+    from whocut.path.exchange import Exchange
+    from whocut.path.hop import Hop
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One side of a hop; `exchange` is what it serves at the moment, `writable` whether its peer keeps up."""
+
+    __slots__ = ("_paused", "exchange", "hop", "transport", "writable")
+
+    def __init__(self, hop: Hop) -> None:
+        self.hop = hop
+        self.transport: asyncio.Transport | None = None
+        self.exchange: Exchange | None = None
+        self.writable = True
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
+        """Where the next bytes are read into: see `Hop.inbox`."""
+        return self.hop.inbox
+
+    def pause_reading(self) -> None:
+        """Take no more from the peer for now."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._paused:
+            self._paused = False
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The peer reads more slowly than we send."""
+        self.writable = False
+
+    @telling
+    def resume_writing(self) -> None:
+        """All that was sent is in the kernel's hands."""
+        self.writable = True
+        if self.exchange is not None:
+            self.drained(self.exchange)
+
+    def drained(self, exchange: Exchange) -> None:
+        """Tell the exchange, which holds the other side back."""
+        raise NotImplementedError

@@ -1,0 +1,81 @@
+"""A layer that fell in the middle of a run: its process died, or its code failed.
+
+That is never a cut: it is told to whoever runs the chain, and written down so that no verdict takes it for one.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.trace import names
+from whocut.trace.records import Span, SpanKind, new_span_id, new_trace_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What the machine, and no peer, refuses: too many open files, no memory, no free port.
+_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
+
+@dataclass(frozen=True, slots=True)
+class Fallen:
+    """Which layer, when (model seconds), and why, as half a sentence.
+
+    It may have fallen up to `noticed_within_s` before it was noticed. `title` is its name for people, if another.
+    """
+
+    layer: str
+    at_s: float
+    why: str
+    noticed_within_s: float = 0.0
+    title: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For whoever ran it."""
+        return f"{self.title or self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
+
+    def span(self) -> Span:
+        """For whoever judges it."""
+        return Span(
+            trace_id=new_trace_id(),
+            span_id=new_span_id(),
+            parent_id=None,
+            layer=self.layer,
+            kind=SpanKind.DEATH,
+            name="death",
+            start_s=self.at_s - self.noticed_within_s,
+            end_s=self.at_s,
+            attributes={names.GONE: self.why},
+            error=self.why,
+        )
+
+
+def ended_how(code: int) -> str:
+    """A process's end, as the end of a sentence that it begins."""
+    if code < 0:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    return f"ended with exit code {code}"
+
+
+def is_ours(error: OSError) -> bool:
+    """Whether a connection failed for want of something on this machine, and not by a peer."""
+    return error.errno in _OURS
+
+
+def telling(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """A connection's callback whose fault is told to its hop: asyncio would log it and go on."""
+
+    @wraps(callback)
+    def told(self: Any, *arguments: Any) -> Any:
+        try:
+            return callback(self, *arguments)
+        except BaseException as error:
+            self.hop.fail(error)
+            raise
+
+    return told

@@ -1,0 +1,203 @@
+"""A hop: one layer of a chain, on the loopback, that forwards to the next and cuts as its vendor does."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.chain.layers import Buffering, MidBody
+from whocut.errors import BadInput, CouldNotRun, NoRoom, PortTaken
+from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
+from whocut.path.downstream import Downstream
+from whocut.path.fallen import Fallen
+from whocut.path.target import Target, is_loopback
+from whocut.path.upstream import Upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from whocut.chain.layers import Layer
+    from whocut.clock import Clock
+    from whocut.path.tap import Tap
+    from whocut.trace.records import Span, SpanSink
+
+# A burst of callers must not meet a full queue: a lost SYN comes again after a whole real second.
+_BACKLOG: Final = 4096
+_READ_BYTES: Final = 256 * 1024
+# Connections kept open to the upstream between requests; nginx keeps as many as `keepalive` says, often 32.
+_MAX_POOLED: Final = 1024
+
+
+class Hop:
+    """One layer that forwards, or a tap beside a real one. `position` counts from the client, which is 0.
+
+    `upstream` is a host and port, or a `Target` with a name of its own and perhaps TLS.
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        *,
+        upstream: tuple[str, int] | Target,
+        clock: Clock,
+        sink: SpanSink | None = None,
+        position: int = 1,
+        tap: Tap | None = None,
+        dial: Callable[[Hop], Awaitable[Upstream]] | None = None,
+    ) -> None:
+        self.layer = layer
+        self.tap = tap
+        self.clock = clock
+        self.sink = sink
+        self.position = position
+        self.now_s = clock.now_s
+        self.deadlines = Deadlines(layer)
+        # Asked of every response, and an enum's member costs a look-up each time: asked here once.
+        self.holds_chunked = layer.buffering is Buffering.ALL
+        self.holds_counted = layer.buffering is not Buffering.NONE
+        self.ends_cleanly = layer.mid_body is MidBody.TERMINATED
+        self.replays_posts = layer.retries.tries > 1 and layer.retries.post
+        self.closing = False
+        self.fallen: Fallen | None = None
+        self.callers: set[Downstream] = set()
+        self.upstreams: set[Upstream] = set()
+        self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
+        # One buffer for all connections, read into and copied from in the same turn. A plain `recv` makes and
+        # shrinks 256 KiB for each read, which the allocator may map and unmap: 17 µs were seen instead of 2.
+        self.inbox = memoryview(bytearray(_READ_BYTES))
+        self.authority: bytes | None = None  # the `Host` to send; None: as it came
+        self._tls: dict[str, Any] = {}
+        if isinstance(upstream, Target):
+            self.authority = upstream.authority.encode()
+            if (context := upstream.context()) is not None:
+                self._tls = {"ssl": context, "server_hostname": upstream.host}
+            upstream = upstream.address
+        self._address = upstream
+        self._dial = dial
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop the hop listens in."""
+        assert self._loop is not None, "the hop is not listening yet"
+        return self._loop
+
+    @property
+    def port(self) -> int:
+        """Where callers dial."""
+        assert self._server is not None, "the hop is not listening yet"
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Begin to take callers.
+
+        Raises:
+            PortTaken: somebody else listens there.
+            BadInput: `host` is not this machine's loopback.
+        """
+        if not is_loopback(host):
+            raise BadInput(f"a hop listens on the loopback only, not on {host}; use 127.0.0.1")
+        self._loop = asyncio.get_running_loop()
+        try:
+            self._server = await self._loop.create_server(
+                lambda: Downstream(self), host, port, backlog=_BACKLOG
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(host, port) from None
+            raise CouldNotRun(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+    async def close(self) -> None:
+        """Stop listening, write down what is open, and leave no connection, task or timer behind."""
+        self.closing = True
+        if self._server is not None:
+            self._server.close()
+        for caller in list(self.callers):
+            if caller.exchange is not None:
+                caller.exchange.stop("hop.closed")
+            caller.abort()
+        for upstream in list(self.upstreams):
+            upstream.leave()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        if self._server is not None:
+            await self._server.wait_closed()
+        # An aborted transport gives its socket back in the loop's next turn.
+        while self.callers or self.upstreams:  # noqa: ASYNC110  # two turns at most; an event would need a setter
+            await asyncio.sleep(0)
+
+    def fail(self, error: BaseException) -> None:
+        """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
+        if self.fallen is None:
+            ours = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
+            why = str(error) if isinstance(error, NoRoom) else ours
+            self.fallen = Fallen(self.layer.name, self.now_s(), why)
+            with suppress(Exception):  # what failed may have been the sink
+                self.write_down(self.fallen.span())
+
+    def look(self) -> Fallen | None:
+        """How it ended by itself, or None while it serves."""
+        if self._server is not None and not self.closing and not self._server.is_serving():
+            self.fail(CouldNotRun("it no longer listens"))
+        return self.fallen
+
+    def unix_s(self) -> float:
+        """The calendar's instant, in model time."""
+        return self.clock.unix_s(self.now_s())
+
+    def write_down(self, span: Span) -> None:
+        """Hand a span to whoever collects them."""
+        if self.sink is not None:
+            self.sink(span)
+
+    async def dial(self) -> Upstream:
+        """A new connection to the next layer."""
+        if self._dial is not None:
+            return await self._dial(self)
+        return await self.dial_now()
+
+    async def dial_now(self) -> Upstream:
+        """Connect; what `dial` does when nothing was put in its place."""
+        connected: tuple[object, Upstream] = await self.loop.create_connection(
+            lambda: Upstream(self), *self._address, **self._tls
+        )
+        return connected[1]
+
+    def take_pooled(self) -> Upstream | None:
+        """The connection that was used last, so that the others may grow old and go."""
+        while self.pool:
+            upstream, _ = self.pool.popitem()
+            if upstream.transport is not None and not upstream.transport.is_closing():
+                upstream.reused = True
+                return upstream
+        return None
+
+    def give_back(self, upstream: Upstream, now_s: float) -> None:
+        """Keep a connection for the next request."""
+        if len(self.pool) >= _MAX_POOLED:
+            upstream.leave()
+            return
+        upstream.idle_since_s = now_s
+        upstream.resume_reading()
+        self.pool[upstream] = None
+        if self._sweeper is None and self.deadlines.keepalive_s < NEVER_S:
+            self._sweep_in(self.deadlines.keepalive_s)
+
+    def _sweep_in(self, model_s: float) -> None:
+        self._sweeper = self.loop.call_later(self.clock.real_s(model_s), self._sweep)
+
+    def _sweep(self) -> None:
+        """Close the pooled connections whose keep-alive is over; the oldest stand first."""
+        self._sweeper = None
+        now_s = self.now_s()
+        for upstream in list(self.pool):
+            left_s = upstream.idle_since_s + self.deadlines.keepalive_s - now_s
+            if left_s > TOLERANCE_S:
+                self._sweep_in(left_s)
+                return
+            upstream.leave()

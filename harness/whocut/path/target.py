@@ -1,0 +1,121 @@
+"""An address to send requests on to, as people write it: ``https://api.example/v1``."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from whocut.errors import BadFile, BadInput, CouldNotRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PORTS = {"http": 80, "https": 443}
+_CA_VARIABLE = "SSL_CERT_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A host, how it is spoken to, and the path under which its API lies; `trust` is a file of certificates."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    trust: Path | None = None
+
+    @classmethod
+    def parse(cls, written: str, *, trust: Path | None = None, flag: str = "--to") -> Self:
+        """Read a URL.
+
+        Raises:
+            BadInput: it is none, it carries a secret, or a key would go over the network in the clear.
+        """
+        try:
+            url = urlsplit(written)
+            port = url.port
+        except ValueError as error:
+            raise BadInput(f"{flag}: '{written}' is no URL: {error}") from None
+        if url.scheme not in _PORTS or not url.hostname:
+            raise BadInput(f"{flag}: '{written}' is no URL; write it whole, like https://api.openai.com/v1")
+        if url.username or url.password or url.query or url.fragment:
+            raise BadInput(
+                f"{flag}: a URL with a user, a query or a fragment is not taken; it may hold a secret"
+            )
+        host = url.hostname.lower()
+        found = cls(url.scheme, host, port or _PORTS[url.scheme], url.path.rstrip("/"), trust)
+        if url.scheme == "http" and not found.loopback:
+            raise BadInput(f"{flag}: the key would go to {host} in the clear; use https")
+        return found
+
+    @property
+    def authority(self) -> str:
+        """The `Host` it expects."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The base URL for a client that dials it directly."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether it is this machine."""
+        return is_loopback(self.host)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """What to dial."""
+        return self.host, self.port
+
+    def context(self) -> ssl.SSLContext | None:
+        """How its certificate is checked: against `trust`, ``SSL_CERT_FILE``, or the system's; None without TLS.
+
+        Raises:
+            BadFile: the certificates cannot be read.
+        """
+        if self.scheme == "http":
+            return None
+        named = self.trust or os.environ.get(_CA_VARIABLE)
+        try:
+            context = ssl.create_default_context(cafile=named)
+        except OSError as error:
+            raise BadFile(str(named), f"no certificates can be read: {error.strerror or error}") from None
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    async def knock(self) -> None:
+        """Connect, and shake hands where there is TLS, and leave: nothing is asked.
+
+        Raises:
+            CouldNotRun: it is not there, or its certificate is not to be trusted.
+        """
+        context = self.context()
+        try:
+            _, writer = await asyncio.open_connection(
+                *self.address, ssl=context, server_hostname=self.host if context else None
+            )
+        except ssl.SSLCertVerificationError as error:
+            raise CouldNotRun(
+                f"the certificate of {self.authority} is not to be trusted: {error.verify_message}; name the right "
+                f"authority with --ca FILE or {_CA_VARIABLE}"
+            ) from None
+        except OSError as error:
+            raise CouldNotRun(f"{self.authority} cannot be reached: {error.strerror or error}") from None
+        writer.transport.abort()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,77 @@
+"""The side towards the model: one connection, lent to one exchange at a time and pooled between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whocut.path.connection import Connection
+from whocut.path.fallen import telling
+from whocut.path.http1 import HeadReader
+from whocut.path.sockets import end_with_reset
+from whocut.trace.records import UpstreamEnd
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from whocut.path.exchange import Exchange
+    from whocut.path.hop import Hop
+
+
+class Upstream(Connection):
+    """A connection to the next layer."""
+
+    __slots__ = ("heads", "idle_since_s", "reused")
+
+    def __init__(self, hop: Hop) -> None:
+        super().__init__(hop)
+        self.heads = HeadReader(status=502)
+        self.reused = False
+        self.idle_since_s = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        super().connection_made(transport)
+        self.hop.upstreams.add(self)
+
+    def buffer_updated(self, count: int) -> None:
+        """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""
+        exchange = self.exchange
+        if exchange is None:
+            self.leave()
+            return
+        try:
+            exchange.upstream_bytes(bytes(self.hop.inbox[:count]))
+        except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
+            self.hop.fail(error)
+            exchange.stop("hop.failed")
+            raise
+
+    def drained(self, exchange: Exchange) -> None:
+        """The upstream keeps up again."""
+        exchange.upstream_drained()
+
+    @telling
+    def eof_received(self) -> bool:
+        """FIN."""
+        if self.exchange is not None:
+            self.exchange.upstream_ended(UpstreamEnd.CLOSED)
+        return False
+
+    @telling
+    def connection_lost(self, error: Exception | None) -> None:
+        """No more connection; with an error it was reset."""
+        self.transport = None
+        self.hop.upstreams.discard(self)
+        self.hop.pool.pop(self, None)
+        if self.exchange is not None:
+            self.exchange.upstream_ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
+
+    def leave(self, *, reset: bool = False) -> None:
+        """End the connection from our side: FIN or RST, and nothing more is sent."""
+        self.exchange = None
+        self.hop.pool.pop(self, None)
+        if self.transport is not None:
+            if reset:
+                end_with_reset(self.transport)
+            else:
+                self.transport.abort()

@@ -1,0 +1,114 @@
+"""What a test says in its marker, checked: every mistake is an error that names the nearest right spelling."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from whocut.chain.catalogue import preset
+from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.layers import Topology
+from whocut.chain.shipped import CHAINS
+from whocut.errors import BadInput, nearest
+from whocut_mock import Settings
+from whocut_mock.settings import explained
+
+if TYPE_CHECKING:
+    import pytest
+
+TIERS: Final = ("virtual", "scaled", "respx")
+_ARGUMENTS: Final = ("chain", "upstream", "tier", "scale")
+_SCALE: Final = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The stage a test asks for."""
+
+    topology: Topology
+    settings: Settings
+    tier: str
+    scale: float = _SCALE
+
+
+def wanted(node: pytest.Item, chain: object = None) -> Wanted:
+    """What the test's markers say, the nearest one first; `chain` is a fixture's own argument.
+
+    Raises:
+        BadInput: an argument, a chain, a setting or a tier that is none.
+    """
+    said: dict[str, Any] = {}
+    for mark in node.iter_markers("whocut"):
+        if mark.args:
+            raise BadInput(
+                f"whocut takes named arguments only: write @pytest.mark.whocut(chain={mark.args[0]!r})"
+            )
+        for name, value in mark.kwargs.items():
+            if name not in _ARGUMENTS:
+                raise BadInput(
+                    f"@pytest.mark.whocut has no argument '{name}'{nearest(name, _ARGUMENTS)}; "
+                    f"it takes {', '.join(_ARGUMENTS)}"
+                )
+            said.setdefault(name, value)
+    if chain is not None:
+        said["chain"] = chain
+    return Wanted(
+        topology=_topology(said.get("chain"), Path(node.path).parent),
+        settings=_settings(said.get("upstream")),
+        tier=_tier(said.get("tier"), node),
+        scale=_positive(said.get("scale", _SCALE)),
+    )
+
+
+def _topology(chain: object, beside: Path) -> Topology:
+    if chain is None:
+        return Topology(name="direct", client=preset("openai-python"), hops=())
+    if isinstance(chain, Topology):
+        return chain
+    if not isinstance(chain, str | Path):
+        raise BadInput(f"chain={chain!r}: write a chain's name, a path to its file, or a Topology")
+    written = str(chain)
+    if written.endswith((".yaml", ".yml")) and (beside / written).is_file():
+        return read_topology(beside / written)
+    return read_topology(find_chain(written, CHAINS))
+
+
+def _settings(upstream: object) -> Settings:
+    if upstream is None:
+        return Settings()
+    if isinstance(upstream, Settings):
+        return upstream
+    if isinstance(upstream, str):
+        upstream = {"faults": [{"fault": upstream}]}
+    if not isinstance(upstream, Mapping):
+        raise BadInput(f"upstream={upstream!r}: write settings by name, or one fault like 'rate_limited=12'")
+    try:
+        return Settings.model_validate(upstream)
+    except ValidationError as error:
+        raise BadInput(f"upstream: {explained(error)}") from None
+
+
+def _tier(said: object, node: pytest.Item) -> str:
+    """The tier by command line, by marker, or the one that fits the test: only `scaled` serves who blocks."""
+    function = getattr(node, "obj", None)
+    fits = "virtual" if inspect.iscoroutinefunction(inspect.unwrap(function or len)) else "scaled"
+    tier = said or node.config.getoption("whocut_tier") or fits
+    if tier not in TIERS:
+        raise BadInput(f"there is no tier '{tier}'{nearest(str(tier), TIERS)}; there are {', '.join(TIERS)}")
+    if tier != "scaled" and fits == "scaled":
+        raise BadInput(
+            f"{node.name} is a plain function, and in the {tier} tier a client that blocks stops time: "
+            "make it 'async def', or use tier='scaled'"
+        )
+    return str(tier)
+
+
+def _positive(scale: object) -> float:
+    if isinstance(scale, int | float) and scale > 0:
+        return float(scale)
+    raise BadInput(f"scale={scale!r}: write a number above zero; 100 lets 100 model seconds pass in one")

@@ -1,0 +1,109 @@
+"""A stage for one test: made as its marker says, walled off from the outside, and cleared away after it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from whocut.clock import VirtualLoop
+from whocut.contract.memory import MemoryLoop
+from whocut.contract.stage import Stage
+from whocut.contract.stands import ScaledStand, Stand, VirtualStand
+from whocut.errors import WhocutError
+from whocut.plugin.marks import Wanted, wanted
+from whocut.plugin.network import loopback_only
+from whocut.plugin.routes import new_router, routed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+FAILED = pytest.StashKey[bool]()
+ROUTER = pytest.StashKey[Any]()
+_DRAWN = 3  # requests drawn below a failure
+
+
+@contextmanager
+def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
+    """The stage that this test asks for."""
+    __tracebackhide__ = True
+    _refuse_if_claimed(node)
+    try:
+        asked = wanted(node, chain)
+        stand = _stand(asked)
+    except WhocutError as error:
+        pytest.fail(f"whocut: {error}", pytrace=False)
+    with loopback_only(virtual=asked.tier != "scaled") as tried, ExitStack() as stack:
+        stack.callback(stand.close)
+        stand.start()
+        if asked.tier == "respx":
+            router = _router(stand)
+            stack.enter_context(routed(router))
+            node.stash[ROUTER] = router
+        yield stand
+    if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
+        pytest.fail(tried[0], pytrace=False)
+
+
+def _stand(asked: Wanted) -> Stand:
+    if asked.tier == "scaled":
+        return ScaledStand(
+            Stage(topology=asked.topology, settings=asked.settings, scale=asked.scale, divides_waits=True)
+        )
+    stage = Stage(topology=asked.topology, settings=asked.settings)
+    return VirtualStand(stage, MemoryLoop if asked.tier == "respx" else VirtualLoop)
+
+
+def _router(stand: Stand) -> Any:
+    __tracebackhide__ = True
+    try:
+        return new_router(stand.stage.tap.port)
+    except WhocutError as error:
+        pytest.fail(f"whocut: {error}", pytrace=False)
+
+
+def _refuse_if_claimed(node: pytest.Item) -> None:
+    """A test cannot run on two loops: on another plugin's it would wait for our stage for ever."""
+    __tracebackhide__ = True
+    written = {
+        mark.name for holder in ("obj", "cls", "module") for mark in _marks(getattr(node, holder, None))
+    }
+    for name in ("asyncio", "anyio", "trio"):
+        if name in written:
+            pytest.fail(
+                f"whocut: {node.name} is marked '{name}' and asks for a whocut fixture: only one of them can "
+                "run it. Take the mark away; whocut runs async tests by itself",
+                pytrace=False,
+            )
+
+
+def _marks(holder: object) -> list[pytest.Mark]:
+    """The marks that somebody wrote on a function, a class or a module; not those a plugin gave to all tests."""
+    marks: Any = getattr(holder, "pytestmark", [])
+    decorators: list[Any] = marks if isinstance(marks, list) else [marks]
+    return [getattr(mark, "mark", mark) for mark in decorators]
+
+
+def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str, Any]) -> None:
+    """Run an async test where its stage plays; without one, in virtual time all the same."""
+    __tracebackhide__ = True
+    function = item.obj
+    if not inspect.iscoroutinefunction(function):
+        function = inspect.unwrap(function)
+        if item.cls is not None:  # the wrapper knew its instance, the function in it does not
+            function = function.__get__(item.instance)
+    test = function(**arguments)
+    if stand is not None:
+        stand.run(test)
+        return
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(test)
+
+
+def drawn(stand: Stand) -> str:
+    """The first requests of a test as waterfalls."""
+    account = stand.account()
+    return "\n\n".join(account.drawing(request) for request in list(account.requests)[:_DRAWN])

@@ -1,0 +1,106 @@
+"""A chain and the mock kept serving, for any client in any language, until somebody says stop.
+
+The client knows nothing of us: a tap outside of it sees its attempts, the layers and the upstream write down
+theirs, and at the end the run is judged and reported like any other. Spans of other processes are taken by
+OTLP/HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from whocut.clock import Clock
+from whocut.clock.clock import wall_s
+from whocut.clock.pulse import Pulse
+from whocut.contract.grouping import name_requests
+from whocut.contract.tap import Tap
+from whocut.path.chain import start_chain
+from whocut.run.books import Books, Progress
+from whocut.run.finish import finish
+from whocut.run.plan import manifest_of
+from whocut.run.run import on_signals
+from whocut.run.upstream import start_upstream
+from whocut.run.watching import under_way
+from whocut.trace.logs.in_run import LOGS
+from whocut.trace.receiver import receive_into
+from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.contract.sighting import Sighting
+    from whocut.run.finish import Finished
+    from whocut.run.plan import Plan
+
+_LOOK_EVERY_REAL_S = 0.1
+
+
+async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
+    """Serve until a signal; `ready` is told the base URL and the OTLP endpoint as soon as both take requests.
+
+    Raises:
+        BadInput: the run directory cannot be used.
+        CouldNotRun: a port is taken, or the upstream could not start.
+    """
+    began = wall_s()
+    clock = Clock(plan.clock.scale)
+    run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
+    stopped = asyncio.Event()
+    on_signals(stopped.set)
+    died = None
+    async with AsyncExitStack() as stack:
+        spans = SpanWriter(run_dir)
+        stack.callback(spans.close)
+        books = Books(run_dir, Progress(asked=0), spans)
+        stack.callback(books.close)
+        receiver = None
+        if plan.otlp_port is not None:
+            receiver = await receive_into(run_dir, port=plan.otlp_port)
+            stack.push_async_callback(receiver.close)
+        upstream = await start_upstream(plan, clock, run_dir, spans)
+        stack.push_async_callback(upstream.stop)
+        chain = await start_chain(
+            plan.topology,
+            upstream=("127.0.0.1", upstream.port),
+            clock=clock,
+            sink=spans,
+            real_logs=run_dir.path / LOGS,
+        )
+        stack.push_async_callback(chain.close)
+        tap = Tap(
+            upstream=(chain.host, chain.port),
+            clock=clock,
+            client=plan.topology.client.name,
+            divides_waits=clock.scale != 1,
+        )
+        await tap.listen(plan.port)
+        stack.callback(_write_down, run_dir, spans, tap.seen)
+        stack.push_async_callback(tap.close)
+        pulse = Pulse()
+        await stack.enter_async_context(pulse.felt())
+        ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
+        while not stopped.is_set() and upstream.look() is None and chain.look() is None:
+            books.read()
+            await asyncio.sleep(_LOOK_EVERY_REAL_S)
+        fallen = chain.look() or upstream.look()
+        if upstream.fallen is not None:
+            books.upstream_fell = upstream.fallen.why
+    if fallen is not None:
+        attempts = run_dir.attempts()
+        died = (
+            f"{fallen.sentence}; requests begun: {len({attempt.request for attempt in attempts})}, under way then: "
+            f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
+        )
+    stalled_real_s = pulse.worst_stall_real_s
+    return finish(plan, run_dir, took_s=wall_s() - began, stalled_real_s=stalled_real_s, ended_early=died)
+
+
+def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:
+    """The client's account, as it looked from outside."""
+    with LineFile(run_dir.path / ATTEMPTS) as attempts:
+        for tries in name_requests(seen):
+            for sighting in tries:
+                attempts.write_json(sighting.record)
+                spans(sighting.span())

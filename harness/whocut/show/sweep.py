@@ -1,0 +1,74 @@
+"""What a terminal shows of a sweep: a row a level, the rule, and the answer in words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from whocut.chain.dollars import format_dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.console import Console
+
+
+def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) -> None:
+    """The answer first, then the levels it rests on."""
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    found = summary["sweep"]
+    for sentence in found["says"]:
+        say(sentence)
+    say("")
+    console.print(_table(found))
+    say(f"\n{found['rule']}")
+    # Why it ended early is said last, as the reason of the exit code.
+    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
+        say(f"warning: {warning}", "yellow")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report}")
+
+
+def _table(found: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "",
+        "at once",
+        "gap",
+        "asked",
+        "429s",
+        "95 %",
+        "batches",
+        "a minute",
+        "p50",
+        "p95",
+        "per image",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    recommended = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
+    for level in [*found["levels"], *found["with_gap"]]:
+        mine = (level["concurrency"], level["gap_s"])
+        low, high = level["ci95"] or (0.0, 1.0)
+        table.add_row(
+            "→" if mine == recommended else "",
+            str(level["concurrency"]),
+            f"{level['gap_s']:g} s" if level["gap_s"] else "–",
+            str(level["requests"]),
+            _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
+            f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
+            f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
+            _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
+            _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),
+            _or_dash(level["p95_s"], lambda took_s: f"{took_s:.0f} s"),
+            format_dollars(level["usd_per_delivered"]),
+        )
+    return table
+
+
+def _or_dash(value: float | None, written: Callable[[float], str]) -> str:
+    return "–" if value is None else written(value)

@@ -1,0 +1,116 @@
+"""AWS Application Load Balancer's access log. Its own answer and the target's stand apart in two fields."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import iso_instant, number, present, trace_of, whole
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+_FIELD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_TYPES: Final = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
+_CONNECT_LIMIT_S: Final = 10.0
+
+_CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
+_CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.STREAM
+_IDLE: Final = "idle_timeout.timeout_seconds"
+_OWN_504 = Signal(
+    "504, target -, target_processing_time -1",
+    _LAYER,
+    _WAIT,
+    TimerKind.FIRST_BYTE,
+    _IDLE,
+    "the target did not answer in time",
+)
+_CONNECT_504 = Signal(
+    "504, target -, within about 10 s",
+    _LAYER,
+    _CONNECT,
+    TimerKind.CONNECT,
+    "target connect timeout",
+    "the target did not connect in time",
+)
+_SHORT = Signal("504, target 2xx", _UPSTREAM, _STREAM, says="the target's body was shorter than announced")
+_LEFT = Signal("460", _CLIENT, None, says="its caller left")
+_SLOW = Signal("408", _LAYER, _SEND, TimerKind.IDLE, _IDLE, "its caller was silent in mid-request")
+_CLOSED = Signal("502, target -", _UPSTREAM, _WAIT, says="the target closed, reset, or answered nonsense")
+_NONE_THERE = Signal("503, target -", _LAYER, _CONNECT, says="no target is registered or healthy")
+_LAMBDA = Signal("561, 460s of its own", EndedBy.UNSAID, says="an answer of its own that is not known here")
+_RELAYED = Signal("5xx, target the same", _UPSTREAM, _WAIT, says="the target answered so")
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
+SIGNALS: Final = (
+    _OWN_504,
+    _CONNECT_504,
+    _SHORT,
+    _LEFT,
+    _SLOW,
+    _CLOSED,
+    _NONE_THERE,
+    _RELAYED,
+    _LAMBDA,
+    _WHOLE,
+)
+
+
+def read(line: str) -> Account | None:
+    """One line: fields apart by spaces, some of them quoted."""
+    fields = [match[1] if match[1] is not None else match[2] for match in _FIELD.finditer(line)]
+    if len(fields) < 18 or fields[0] not in _TYPES:
+        raise Unreadable("an ALB's line begins with its type (http, https, h2 …) and has 18 fields or more")
+    status, target = whole(fields[8]), whole(fields[9])
+    times = [number(field) for field in fields[5:8]]
+    waited_s = sum(time_s for time_s in times if time_s is not None and time_s > 0)
+    end_s = iso_instant(fields[1])
+    created_s = iso_instant(fields[21]) if len(fields) > 21 else None
+    duration_s = end_s - created_s if end_s is not None and created_s is not None else waited_s or None
+    trace_id, parent_id = trace_of(fields[17])
+    request = fields[12].split(" ")
+    return as_account(
+        _meaning(status, target, duration_s),
+        signal=f"elb_status_code {status}, target_status_code {target if target is not None else '-'}",
+        status=status,
+        bytes=whole(fields[11]),
+        end_s=end_s,
+        duration_s=duration_s,
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=present(fields[17]),
+        path=_path(request[1]) if len(request) > 1 else None,
+    )
+
+
+def _path(url: str) -> str:
+    return "/" + url.split("/", 3)[3] if url.count("/") >= 3 else url
+
+
+def _meaning(status: int | None, target: int | None, duration_s: float | None) -> Signal:
+    if status == 460:
+        return _LEFT
+    if status == 408:
+        return _SLOW
+    if status is None or status < 500:
+        return _WHOLE
+    if target is not None:
+        return _RELAYED if target == status or target >= 500 else _SHORT
+    if status == 504:
+        soon = duration_s is not None and abs(duration_s - _CONNECT_LIMIT_S) < 0.5
+        return _CONNECT_504 if soon else _OWN_504
+    return {502: _CLOSED, 503: _NONE_THERE}.get(status, _LAMBDA)
+
+
+FORMAT: Final = LogFormat(
+    name="alb",
+    title="AWS Application Load Balancer",
+    read=read,
+    signals=SIGNALS,
+    code="elb_status_code, target_status_code",
+    recommended="# one form, nothing to choose: aws elbv2 modify-load-balancer-attributes\n"
+    "access_logs.s3.enabled=true",
+    remarks=(
+        "Its trace id is Amazon's own; it joins spans where X-Ray's ids are in use, and else by time.",
+        "A caller that leaves in mid-response, and a stream cut by the idle timeout, look whole.",
+    ),
+    captured=False,
+)

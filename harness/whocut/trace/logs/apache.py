@@ -1,0 +1,129 @@
+"""Apache httpd: the access log (our LogFormat, or ``combined``) and the error log of mod_proxy.
+
+Its timeout is a 502, and so is an upstream that died: only the error log tells them apart. ``%X`` is ``-`` for a
+connection that it closed, ``X`` for a caller that left.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import clf_instant, present, scaled, trace_of, whole
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+LOG_FORMAT: Final = (
+    r'LogFormat "%h %l %u %t \"%r\" %>s %B \"%{Referer}i\" \"%{User-Agent}i\" %X %D %{remote}p '
+    r'\"%{traceparent}i\" \"%{X-Request-Id}i\"" whocut'
+)
+_ACCESS: Final = re.compile(
+    r'^(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
+    r'(?: "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"'
+    r'(?: (?P<how>[X+-]) (?P<duration>\d+) (?P<port>\d+) "(?P<trace>[^"]*)" "(?P<request_id>[^"]*)")?)?'
+)
+_ERROR: Final = re.compile(
+    r"^\[\w{3} (?P<month>\w{3}) (?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d)(?P<micros>\.\d+)? (?P<year>\d{4})\] "
+    r"\[(?P<module>[\w-]*):(?P<level>\w+)\] \[pid [^\]]*\] (?P<text>.*)$"
+)
+_ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
+_LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
+
+_CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
+_WAIT, _STREAM = Phase.WAIT, Phase.STREAM
+ERRORS: Final = (
+    Signal(
+        "AH01102 … (70007)",
+        _LAYER,
+        _WAIT,
+        TimerKind.FIRST_BYTE,
+        "ProxyTimeout",
+        "the upstream did not answer in time",
+    ),
+    Signal(
+        "AH01110 … (70007)",
+        _LAYER,
+        _STREAM,
+        TimerKind.IDLE,
+        "ProxyTimeout",
+        "the upstream was silent in mid-response",
+    ),
+    Signal("AH01110 … (104)", _UPSTREAM, _STREAM, says="the upstream reset in mid-response"),
+    Signal("AH01110 … (70008)", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
+    Signal("AH01110 … (70014)", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
+    Signal("AH01102 … (104)", _UPSTREAM, _WAIT, says="the upstream reset before it answered"),
+    Signal("AH01102", _UPSTREAM, _WAIT, says="the upstream closed before it answered"),
+    Signal("AH01114", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
+)
+_WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
+_LEFT = Signal("%X = X", _CLIENT, _STREAM, says="its caller left before the response was whole")
+_BAD = Signal(
+    "502, 503, 504", EndedBy.UNSAID, says="its timeout, a dead upstream and a relayed answer look the same"
+)
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
+SIGNALS: Final = (_LEFT, _WHOLE, _BAD, *ERRORS)
+
+
+def read(line: str) -> Account | None:
+    """One line of the access log in either form, or of the error log."""
+    if (match := _ERROR.match(line)) is not None:
+        return _error(match)
+    if (match := _ACCESS.match(line)) is not None:
+        return _access(match)
+    raise Unreadable("neither the recommended LogFormat, nor combined, nor a line of the error log")
+
+
+def _access(match: re.Match[str]) -> Account:
+    status = int(match["status"])
+    signal = _BAD if status in {502, 503, 504} else _LEFT if match["how"] == "X" else _WHOLE
+    duration_s = scaled(match["duration"], 1e-6)
+    begun_s = clf_instant(match["time"])  # %t is when the request was received
+    request = match["request"].split(" ")
+    trace_id, parent_id = trace_of(match["trace"])
+    return as_account(
+        signal,
+        signal=f"status {status}" + (f", %X {match['how']}" if match["how"] else ""),
+        caveat=_LIES if signal is _WHOLE else "",
+        status=status,
+        bytes=whole(match["bytes"]),
+        end_s=begun_s + (duration_s or 0.0) if begun_s is not None else None,
+        duration_s=duration_s,
+        coarse_s=1.0,
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=present(match["request_id"]),
+        path=request[1] if len(request) > 1 else None,
+        keys=(f"{match['client']}:{match['port']}",) if match["port"] else (f"{match['client']}",),
+    )
+
+
+def _error(match: re.Match[str]) -> Account | None:
+    text = match["text"]
+    found = next((signal for signal, parts in _WORDINGS if all(part in text for part in parts)), None)
+    if found is None:
+        return None
+    client = _ERROR_CLIENT.search(text)
+    return as_account(
+        found,
+        end_s=clf_instant(
+            f"{match['day']}/{match['month']}/{match['year']}:{match['time']}{match['micros'] or ''}"
+        ),
+        keys=(f"{client[1]}:{client[2]}", client[1]) if client else (),
+        remark=True,
+    )
+
+
+FORMAT: Final = LogFormat(
+    name="apache",
+    title="Apache httpd",
+    read=read,
+    signals=SIGNALS,
+    code="access log, or error log",
+    recommended=f"{LOG_FORMAT}\nCustomLog logs/access.log whocut\nErrorLog logs/error.log",
+    remarks=(
+        "Give both logs: a 502 of the access log alone stays unsaid.",
+        "Apache does not notice a caller that leaves while it waits: such a request looks like its own timeout.",
+        "The error log speaks local time without a zone; it is taken to be UTC.",
+    ),
+)

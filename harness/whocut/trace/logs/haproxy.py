@@ -1,0 +1,154 @@
+"""HAProxy: the default ``option httplog``, and the JSON we recommend. Both carry the termination state.
+
+Its first character says who ended the session, its second where it stood (configuration.txt §8.5). An instant of
+the default format has no zone; it is taken to be UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import clf_instant, json_object, number, present, scaled, trace_of, whole
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+LOG_FORMAT: Final = (
+    'log-format \'{"time":%Ts.%ms,"trace":"%[capture.req.hdr(0)]","request_id":"%[capture.req.hdr(1)]",'
+    '"method":"%HM","path":"%HPO","status":%ST,"bytes":%B,"state":"%tsc","frontend":"%ft","backend":"%b",'
+    '"server":"%s","TR":%TR,"Tw":%Tw,"Tc":%Tc,"Tr":%Tr,"Ta":%Ta,"retries":%rc}\''
+)
+CAPTURES: Final = (
+    "http-request capture req.hdr(traceparent) len 64\n  http-request capture req.hdr(x-request-id) len 64"
+)
+_LINE: Final = re.compile(
+    r"\[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d\.\d+)\] (?P<frontend>\S+) (?P<backend>[^/\s]+)/(?P<server>\S+) "
+    r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) \+?(?P<bytes>\d+) "
+    r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\{(?P<captured>[^}]*)\} )?(?:\{[^}]*\} )?\"(?P<request>[^\"]*)"
+)
+_BLIND: Final = "HAProxy up to 2.6 says so too of a caller that had left before (no option abortonclose)"
+
+_CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
+_CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.STREAM
+_FIRST, _IDLE = TimerKind.FIRST_BYTE, TimerKind.IDLE
+SIGNALS: Final = (
+    Signal("--", EndedBy.NONE, says="nobody: it went through whole"),
+    Signal("--, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so"),
+    Signal("CR", _CLIENT, _SEND, says="its caller left before the request was whole"),
+    Signal("cR", _LAYER, _SEND, _IDLE, "timeout http-request", "its caller was too slow with the request"),
+    Signal("CQ", _CLIENT, _CONNECT, says="its caller left while it stood in the queue"),
+    Signal("sQ", _LAYER, _CONNECT, TimerKind.CONNECT, "timeout queue", "it stood in the queue too long"),
+    Signal("CC", _CLIENT, _CONNECT, says="its caller left while it was connecting"),
+    Signal("SC", _UPSTREAM, _CONNECT, says="the upstream refused or reset the connection"),
+    Signal(
+        "sC", _LAYER, _CONNECT, TimerKind.CONNECT, "timeout connect", "the upstream did not connect in time"
+    ),
+    Signal("PC", _LAYER, _CONNECT, says="it could make no connection: a limit of sockets"),
+    Signal("RC", _LAYER, _CONNECT, says="it could make no connection: a limit of its own resources"),
+    Signal("CH", _CLIENT, _WAIT, says="its caller left while it waited for the response"),
+    Signal("cH", _LAYER, _SEND, _IDLE, "timeout client", "its caller was silent in mid-request"),
+    Signal("SH", _UPSTREAM, _WAIT, says="the upstream closed or reset before it answered"),
+    Signal("sH", _LAYER, _WAIT, _FIRST, "timeout server", "the upstream did not answer in time"),
+    Signal("PH", _LAYER, _WAIT, says="it blocked the upstream's response, or found it invalid"),
+    Signal("LH", EndedBy.NONE, says="it answered by itself, by a rule"),
+    Signal("LR", EndedBy.NONE, says="it answered by itself, by a rule"),
+    Signal("LC", EndedBy.NONE, says="it answered by itself, by a rule"),
+    Signal("CD", _CLIENT, _STREAM, says="its caller left in mid-response"),
+    Signal("cD", _LAYER, _STREAM, _IDLE, "timeout client", "its caller took no bytes for too long"),
+    Signal("SD", _UPSTREAM, _STREAM, says="the upstream closed or reset in mid-response"),
+    Signal("sD", _LAYER, _STREAM, _IDLE, "timeout server", "the upstream was silent in mid-response"),
+    Signal("PD", _LAYER, _STREAM, says="it found the response's chunks invalid"),
+    Signal("CL", _CLIENT, _STREAM, says="its caller left before the last bytes"),
+    Signal("cL", _LAYER, _STREAM, _IDLE, "timeout client", "its caller did not take the last bytes"),
+    Signal("CT", _CLIENT, _SEND, says="its caller left the tarpit"),
+    Signal("PT", _LAYER, _SEND, directive="timeout tarpit", says="it kept the request in the tarpit"),
+    Signal("PR", _LAYER, _SEND, says="it denied the request"),
+    Signal("D*", _LAYER, says="it was killed because its server went down"),
+    Signal("U*", _LAYER, says="it was killed because a backup server was left for another"),
+    Signal("K*", _LAYER, says="it was killed by an operator"),
+    Signal("I*", _LAYER, says="it was ended by an internal error"),
+)
+_BY_CODE: Final = {signal.code: signal for signal in SIGNALS}
+
+
+def read(line: str) -> Account | None:
+    """One line of either form; a syslog prefix does not matter."""
+    start = line.find('{"time"')
+    if start >= 0:
+        return _read_json(json_object(line[start:]))
+    match = _LINE.search(line)
+    if match is None:
+        if "haproxy" in line.lower() or line.startswith(("[", "<")) or " has no server available" in line:
+            return None  # a start, a warning, a health check
+        raise Unreadable("neither option httplog nor the recommended JSON")
+    has = match.groupdict()
+    trace_id, parent_id = trace_of((has["captured"] or "").split("|")[0])
+    return _account(
+        has,
+        accepted_s=clf_instant(has["time"]),
+        path=has["request"].split(" ")[1] if " " in has["request"] else None,
+        trace=(trace_id, parent_id),
+        request_id=_request_id(has["captured"]),
+    )
+
+
+def _request_id(captured: str | None) -> str | None:
+    fields = [field for field in (captured or "").split("|") if trace_of(field) == (None, None)]
+    return present(fields[0]) if fields else None
+
+
+def _read_json(row: dict[str, Any]) -> Account:
+    if "state" not in row or "Ta" not in row:
+        raise Unreadable("the recommended JSON has fields 'state' and 'Ta'")
+    return _account(
+        row,
+        accepted_s=number(row.get("time")),
+        path=present(row.get("path")),
+        trace=trace_of(row.get("trace")),
+        request_id=present(row.get("request_id")),
+    )
+
+
+def _account(
+    has: dict[str, Any],
+    *,
+    accepted_s: float | None,
+    path: str | None,
+    trace: tuple[str | None, str | None],
+    request_id: str | None,
+) -> Account:
+    state = str(has["state"])
+    signal = _BY_CODE.get(state[:2]) or _BY_CODE.get(f"{state[:1]}*")
+    if signal is None:
+        signal = Signal(state, EndedBy.UNSAID, says="a termination state that is not known here")
+    duration_s = scaled(has["Ta"], 0.001)
+    status = whole(has["status"])
+    if signal.ended_by is EndedBy.NONE and status is not None and status >= 500 and state.startswith("--"):
+        signal = _BY_CODE["--, 5xx"]
+    return as_account(
+        signal,
+        signal=f"{state} {status}",
+        caveat=_BLIND if signal.code in {"sH", "sD"} else "",
+        status=status if status and status > 0 else None,
+        bytes=whole(has["bytes"]),
+        end_s=accepted_s + (duration_s or 0.0) if accepted_s is not None else None,
+        duration_s=duration_s,
+        trace_id=trace[0],
+        parent_id=trace[1],
+        request_id=request_id,
+        path=path,
+    )
+
+
+FORMAT: Final = LogFormat(
+    name="haproxy",
+    title="HAProxy",
+    read=read,
+    signals=SIGNALS,
+    code="state",
+    recommended=f"# in a frontend\n{CAPTURES}\n{LOG_FORMAT}",
+    remarks=(
+        "`option httplog` is read as it is; it carries no trace id, and instants without a zone (taken as UTC).",
+        f"`sH` and `sD`: {_BLIND}.",
+    ),
+)

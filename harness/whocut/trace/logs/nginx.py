@@ -1,0 +1,295 @@
+"""NGINX: the access log (our ``log_format``, or ``combined`` as far as it goes) and the error log.
+
+The access log calls a stream that nginx cut itself a success (``200``, completion ``OK``): only the error log
+tells. `$request_completion` is empty where the caller left.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import (
+    MONTHS,
+    clf_instant,
+    json_object,
+    number,
+    present,
+    scaled,
+    trace_of,
+    whole,
+)
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'
+    '"request_id":"$http_x_request_id","pid":$pid,"connection":$connection,"method":"$request_method",'
+    '"path":"$uri","status":$status,"completion":"$request_completion","bytes":$body_bytes_sent,'
+    '"duration":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
+    '"upstream_header_time":"$upstream_header_time","upstream_response_time":"$upstream_response_time"}';"""
+_COMBINED: Final = re.compile(
+    r'^(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
+)
+_ERROR: Final = re.compile(
+    r"^(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d) \[(?P<level>\w+)\] (?P<pid>\d+)#\d+: "
+    r"(?:\*(?P<connection>\d+) )?(?P<text>.*)$"
+)
+_ERROR_PATH: Final = re.compile(r', request: "\S+ (\S+)')
+_ERROR_CLIENT: Final = re.compile(r", client: ([^,\s]+)")
+_MONTH: Final = {f"{number:02}": name for name, number in MONTHS.items()}
+_LIES: Final = "nginx logs 200 and completion OK for a stream that it cut itself; only its error log tells"
+
+_CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
+_CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.STREAM
+_READ: Final = "proxy_read_timeout"
+# The error log: what the message says, in the order in which the wordings are tried.
+ERRORS: Final = (
+    Signal(
+        "upstream timed out … while connecting to upstream",
+        _LAYER,
+        _CONNECT,
+        TimerKind.CONNECT,
+        "proxy_connect_timeout",
+        "the upstream did not connect in time",
+    ),
+    Signal(
+        "upstream timed out … while sending request to upstream",
+        _LAYER,
+        _SEND,
+        TimerKind.IDLE,
+        "proxy_send_timeout",
+        "the upstream did not take the request",
+    ),
+    Signal(
+        "upstream timed out … while reading response header from upstream",
+        _LAYER,
+        _WAIT,
+        TimerKind.FIRST_BYTE,
+        _READ,
+        "the upstream did not answer in time",
+    ),
+    Signal(
+        "no live upstreams while connecting to upstream",
+        _LAYER,
+        _WAIT,
+        TimerKind.FIRST_BYTE,
+        _READ,
+        "every peer had been marked down, by timeouts before",
+    ),
+    Signal(
+        "upstream timed out … while reading upstream",
+        _LAYER,
+        _STREAM,
+        TimerKind.IDLE,
+        _READ,
+        "the upstream was silent in mid-response",
+    ),
+    Signal(
+        "upstream timed out … while proxying upgraded connection",
+        _LAYER,
+        _STREAM,
+        TimerKind.IDLE,
+        _READ,
+        "an upgraded connection was silent",
+    ),
+    Signal(
+        "client prematurely closed connection … while reading upstream",
+        _CLIENT,
+        _STREAM,
+        says="its caller left in mid-response",
+    ),
+    Signal(
+        "client prematurely closed connection … while sending to client",
+        _CLIENT,
+        _STREAM,
+        says="its caller left in mid-response",
+    ),
+    Signal("client prematurely closed connection", _CLIENT, _WAIT, says="its caller left while it waited"),
+    Signal(
+        "client timed out … while sending to client",
+        _LAYER,
+        _STREAM,
+        TimerKind.IDLE,
+        "send_timeout",
+        "its caller took no bytes for too long",
+    ),
+    Signal(
+        "client timed out",
+        _LAYER,
+        _SEND,
+        TimerKind.IDLE,
+        "client_body_timeout",
+        "its caller was too slow with the request",
+    ),
+    Signal(
+        "upstream prematurely closed connection while reading response header",
+        _UPSTREAM,
+        _WAIT,
+        says="the upstream closed before it answered",
+    ),
+    Signal(
+        "failed (104: Connection reset by peer) while reading response header",
+        _UPSTREAM,
+        _WAIT,
+        says="the upstream reset before it answered",
+    ),
+    Signal(
+        "failed (111: Connection refused) while connecting",
+        _UPSTREAM,
+        _CONNECT,
+        says="the upstream refused the connection",
+    ),
+    Signal(
+        "upstream prematurely closed connection while reading upstream",
+        _UPSTREAM,
+        _STREAM,
+        says="the upstream closed in mid-response",
+    ),
+    Signal(
+        "failed (104: Connection reset by peer) while reading upstream",
+        _UPSTREAM,
+        _STREAM,
+        says="the upstream reset in mid-response",
+    ),
+)
+_WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
+
+_WHOLE = Signal("completion OK", EndedBy.NONE, says="nobody, as far as the access log knows")
+_LEFT_WAITING = Signal("499", _CLIENT, _WAIT, says="its caller left before anything was sent")
+_LEFT_STREAMING = Signal("completion empty", _CLIENT, _STREAM, says="its caller left in mid-response")
+_OWN_504 = Signal(
+    "504, upstream_status 504, no upstream_header_time",
+    _LAYER,
+    _WAIT,
+    TimerKind.FIRST_BYTE,
+    _READ,
+    "the upstream did not answer in time",
+)
+_RELAYED = Signal("5xx with an upstream_header_time", _UPSTREAM, _WAIT, says="the upstream answered so")
+_OWN_502 = Signal(
+    "502, no upstream_header_time", _UPSTREAM, _WAIT, says="the upstream ended before it answered"
+)
+_SLOW_CALLER = Signal(
+    "408", _LAYER, _SEND, TimerKind.IDLE, "client_body_timeout", "its caller was too slow with the request"
+)
+_UNSAID = Signal(
+    "combined: 5xx",
+    EndedBy.UNSAID,
+    says="combined does not tell its own 502 or 504 from one that it passed on",
+)
+SIGNALS: Final = (
+    _LEFT_WAITING,
+    _LEFT_STREAMING,
+    _OWN_504,
+    _OWN_502,
+    _RELAYED,
+    _SLOW_CALLER,
+    _WHOLE,
+    _UNSAID,
+    *ERRORS,
+)
+
+
+def read(line: str) -> Account | None:
+    """One line of the access log in either form, or of the error log."""
+    if line.startswith("{"):
+        return _access(json_object(line))
+    if (match := _ERROR.match(line)) is not None:
+        return _error(match)
+    if (match := _COMBINED.match(line)) is not None:
+        return _combined(match)
+    raise Unreadable("neither the recommended log_format, nor combined, nor a line of error.log")
+
+
+def _access(row: dict[str, Any]) -> Account:
+    if "completion" not in row or "upstream_status" not in row:
+        raise Unreadable("the recommended log_format has fields 'completion' and 'upstream_status'")
+    status = whole(row.get("status"))
+    header_time = _last(row.get("upstream_header_time"))
+    signal = _meaning(status, completed=row["completion"] == "OK", answered=header_time is not None)
+    trace_id, parent_id = trace_of(row.get("trace"))
+    return as_account(
+        signal,
+        signal=f"status {status}, completion {row['completion'] or 'empty'}, header_time {header_time}",
+        caveat=_LIES if signal is _WHOLE else "",
+        status=status,
+        bytes=whole(row.get("bytes")),
+        end_s=number(row.get("time")),
+        duration_s=scaled(row.get("duration"), 1.0),
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=present(row.get("request_id")),
+        path=present(row.get("path")),
+        keys=(f"{row.get('pid')}/{row.get('connection')}",),
+    )
+
+
+def _meaning(status: int | None, *, completed: bool, answered: bool) -> Signal:
+    if status == 499:
+        return _LEFT_WAITING
+    if status == 408:
+        return _SLOW_CALLER
+    if status in {502, 503, 504}:
+        if answered:
+            return _RELAYED
+        return _OWN_504 if status == 504 else _OWN_502
+    return _WHOLE if completed else _LEFT_STREAMING
+
+
+def _last(times: object) -> float | None:
+    """The last try's time: nginx writes ``0.001, 60.002``, and ``-`` where no header came."""
+    return number(re.split(r"[,:]\s*", str(times or "-"))[-1].strip())
+
+
+def _combined(match: re.Match[str]) -> Account:
+    status = int(match["status"])
+    signal = _UNSAID if status in {500, 502, 503, 504} else _meaning(status, completed=True, answered=False)
+    request = match["request"].split(" ")
+    return as_account(
+        signal,
+        signal=f"status {status}",
+        caveat=_LIES if signal is _WHOLE else "",
+        status=status,
+        bytes=whole(match["bytes"]),
+        end_s=clf_instant(match["time"]),
+        coarse_s=1.0,
+        path=request[1] if len(request) > 1 else None,
+        keys=(f"{match['client']} {request[1]}",) if len(request) > 1 else (),
+    )
+
+
+def _error(match: re.Match[str]) -> Account | None:
+    text = match["text"]
+    found = next((signal for signal, parts in _WORDINGS if all(part in text for part in parts)), None)
+    if found is None or ", client: " not in text:
+        return None  # a start, a warning, a connection of nobody
+    day = f"{match['day']}/{_MONTH.get(match['month'], '')}/{match['year']}"
+    path, client = _ERROR_PATH.search(text), _ERROR_CLIENT.search(text)
+    keys = [f"{match['pid']}/{match['connection']}"]
+    if path and client:
+        keys.append(f"{client[1]} {path[1]}")
+    return as_account(
+        found,
+        end_s=clf_instant(f"{day}:{match['time']}"),
+        coarse_s=1.0,
+        path=path[1] if path else None,
+        keys=tuple(keys),
+        remark=True,
+    )
+
+
+FORMAT: Final = LogFormat(
+    name="nginx",
+    title="NGINX",
+    read=read,
+    signals=SIGNALS,
+    code="access log, or error.log's message",
+    recommended=f"# in http {{ }}\n{LOG_FORMAT}\naccess_log /var/log/nginx/access.log whocut;\n"
+    "error_log /var/log/nginx/error.log info;  # info: it tells of callers that left",
+    remarks=(
+        f"{_LIES}: give both logs.",
+        "`combined` is read too: it has no trace id, no duration, and does not tell its own 504 from another's.",
+        "The error log speaks local time without a zone; it is taken to be UTC.",
+    ),
+)

@@ -1,0 +1,113 @@
+"""What a line of a log says, in one form for all formats: a layer's account of how one request ended.
+
+An account is testimony: it is what the layer says of itself, and it can be wrong. Nothing is guessed here; a line
+that does not say who ended the request says so (`unsaid`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.chain.timers import Phase, TimerKind
+
+
+class EndedBy(StrEnum):
+    """Who ended the request, by the layer's own account."""
+
+    CLIENT = "client"  # its caller went first
+    LAYER = "layer"  # it did, by a timer or a limit of its own
+    UPSTREAM = "upstream"  # whatever stands behind it did
+    NONE = "none"  # nobody: the response was handed on whole
+    UNSAID = "unsaid"  # the line does not say
+
+
+class Unreadable(ValueError):  # noqa: N818  # the name says what it is
+    """A line is not of this format; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A row of a format's table: what one code of it means."""
+
+    code: str
+    ended_by: EndedBy
+    phase: Phase | None = None
+    timer: TimerKind | None = None
+    directive: str | None = None
+    says: str = ""
+    verified: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A layer's account of one request. Instants are Unix seconds; `keys` join the layer's own two logs.
+
+    `signal` is what the line says in the format's own words, `caveat` how that can be wrong.
+    """
+
+    signal: str
+    ended_by: EndedBy
+    phase: Phase | None = None
+    timer: TimerKind | None = None
+    directive: str | None = None
+    says: str = ""
+    caveat: str = ""
+    status: int | None = None
+    bytes: int | None = None
+    end_s: float | None = None
+    duration_s: float | None = None
+    coarse_s: float = 0.001  # how far off `end_s` may be: a log in whole seconds says so
+    trace_id: str | None = None
+    parent_id: str | None = None
+    request_id: str | None = None
+    path: str | None = None
+    keys: tuple[str, ...] = ()
+    remark: bool = False  # a line of an error log: it explains an access line, or stands alone
+    layer: str = ""
+    place: str = ""
+
+    @property
+    def start_s(self) -> float | None:
+        """When the layer took the request, by its own account."""
+        if self.end_s is None:
+            return None
+        return self.end_s - (self.duration_s or 0.0)
+
+
+LineReader: TypeAlias = "Callable[[str], Account | None]"
+"""A line to an account; None for a line that is of the format and tells of no request.
+
+Raises `Unreadable` for one that is not of the format.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFormat:
+    """One product's logs: how a line is read, what its codes mean, and what to set so that it says most."""
+
+    name: str
+    title: str
+    read: LineReader
+    signals: tuple[Signal, ...]
+    code: str  # what stands in the table's first column
+    recommended: str = ""
+    remarks: tuple[str, ...] = ()
+    captured: bool = True  # from the real thing; else written from its documentation
+
+
+def as_account(row: Signal, /, **facts: object) -> Account:
+    """An account that means what a row of the table says."""
+    meaning: dict[str, object] = {
+        "signal": row.code,
+        "ended_by": row.ended_by,
+        "phase": row.phase,
+        "timer": row.timer,
+        "directive": row.directive,
+        "says": row.says,
+    }
+    return Account(**(meaning | facts))  # type: ignore[arg-type]  # the callers name Account's own fields

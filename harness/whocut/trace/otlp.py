@@ -1,0 +1,190 @@
+"""Spans as OTLP/JSON, one export request a line, as an OpenTelemetry Collector's file exporter writes them.
+
+The form is the protobuf's JSON mapping with the specification's exceptions: ids in hex, 64-bit numbers as
+strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+"""
+
+from __future__ import annotations
+
+import math
+from sys import intern
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from whocut.trace import names
+from whocut.trace.records import Event, Span, SpanKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_SAME_CLOCK_S = 0.001  # nanoseconds of the calendar lose no more than this on the way
+_INSTANTS = (
+    names.UPSTREAM_END_S,
+    names.DOWNSTREAM_END_S,
+    names.REQUEST_SENT_S,
+    names.FIRST_BYTE_S,
+    names.LAST_BYTE_S,
+    names.CUT_AT_S,
+)
+_NS = 1_000_000_000
+_SHORT = 64
+_SERVER, _CLIENT, _INTERNAL = 2, 3, 1
+_OTEL_KIND = {
+    SpanKind.REQUEST: _INTERNAL,
+    SpanKind.ATTEMPT: _CLIENT,
+    SpanKind.HOP: _SERVER,
+    SpanKind.GENERATION: _SERVER,
+    SpanKind.DEATH: _INTERNAL,
+}
+# Numbers by the specification, names by some exporters.
+_SIDES = {_SERVER: "server", _CLIENT: "client", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client"}
+_STATUS_ERROR = 2
+_IS_ERROR = (_STATUS_ERROR, "STATUS_CODE_ERROR")
+_NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+
+
+def encode_line(spans: Iterable[Span], epoch_unix_s: float) -> bytes:
+    """One export request with its newline. Spans of one layer share a resource (`service.name`)."""
+    by_layer: dict[str, list[dict[str, Any]]] = {}
+    for span in spans:
+        by_layer.setdefault(span.layer, []).append(_encode_span(span, epoch_unix_s))
+    request = {
+        "resourceSpans": [
+            {
+                "resource": {"attributes": [_pair(names.SERVICE_NAME, layer)]},
+                "scopeSpans": [{"scope": {"name": "whocut"}, "spans": encoded}],
+            }
+            for layer, encoded in by_layer.items()
+        ]
+    }
+    return orjson.dumps(request, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
+    """The spans of one export request, on the run's clock.
+
+    Raises:
+        ValueError: the line is not an OTLP/JSON export request.
+    """
+    try:
+        for resource in orjson.loads(line)["resourceSpans"]:
+            attributes = _decode_attributes(resource.get("resource", {}).get("attributes", []))
+            layer = str(attributes.get(names.SERVICE_NAME, ""))
+            for scope in resource.get("scopeSpans", []):
+                for span in scope.get("spans", []):
+                    yield _decode_span(span, layer, epoch_unix_s)
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not an OTLP/JSON export request: {error}") from None
+
+
+def onto_one_clock(spans: Iterable[Span]) -> None:
+    """Move the instants of hops that counted from a beginning of their own: a tap is no part of the run.
+
+    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
+    """
+    for span in spans:
+        has = span.attributes
+        ended_s = has.get(names.DOWNSTREAM_END_S) if span.kind is SpanKind.HOP else None
+        if ended_s is not None and abs(span.end_s - ended_s) > _SAME_CLOCK_S:
+            for name in _INSTANTS:
+                if name in has:
+                    has[name] += span.end_s - ended_s
+
+
+def _encode_span(span: Span, epoch_unix_s: float) -> dict[str, Any]:
+    attributes = {names.KIND: str(span.kind), names.LAYER: span.layer, **span.attributes}
+    encoded: dict[str, Any] = {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "name": span.name,
+        "kind": _OTEL_KIND[span.kind],
+        "startTimeUnixNano": _nanos(span.start_s, epoch_unix_s),
+        "endTimeUnixNano": _nanos(span.end_s, epoch_unix_s),
+        "attributes": [_pair(key, value) for key, value in attributes.items() if value is not None],
+        "status": {"code": _STATUS_ERROR, "message": span.error} if span.error else {},
+    }
+    if span.parent_id:
+        encoded["parentSpanId"] = span.parent_id
+    if span.events:
+        encoded["events"] = [
+            {
+                "timeUnixNano": _nanos(event.at_s, epoch_unix_s),
+                "name": event.name,
+                "attributes": [_pair(key, value) for key, value in event.attributes.items()],
+            }
+            for event in span.events
+        ]
+    return encoded
+
+
+def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
+    attributes = _decode_attributes(raw.get("attributes", []))
+    kind = attributes.pop(names.KIND, None)
+    layer = str(attributes.pop(names.LAYER, layer))
+    if kind is None:
+        attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
+    status = raw.get("status", {})
+    return Span(
+        trace_id=intern(raw["traceId"]),
+        span_id=raw["spanId"],
+        parent_id=raw.get("parentSpanId") or None,
+        layer=layer,
+        kind=SpanKind(kind) if kind else SpanKind.HOP,
+        name=raw.get("name", ""),
+        start_s=int(raw["startTimeUnixNano"]) / _NS - epoch_unix_s,
+        end_s=int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s,
+        attributes=attributes,
+        events=[
+            Event(
+                event["name"],
+                int(event["timeUnixNano"]) / _NS - epoch_unix_s,
+                _decode_attributes(event.get("attributes", [])),
+            )
+            for event in raw.get("events", [])
+        ],
+        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
+    )
+
+
+def _nanos(at_s: float, epoch_unix_s: float) -> str:
+    return str(round((at_s + epoch_unix_s) * _NS))
+
+
+def _pair(key: str, value: Any) -> dict[str, Any]:
+    return {"key": key, "value": _any_value(value)}
+
+
+def _any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        # JSON has no infinity; the protobuf mapping writes it as a string.
+        return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+    if isinstance(value, list | tuple):
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    return {"stringValue": str(value)}
+
+
+def _decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    # Keys and short values repeat in every span; kept once, a hundred thousand spans need half the memory.
+    return {intern(pair["key"]): _plain(pair.get("value", {})) for pair in pairs}
+
+
+def _plain(value: dict[str, Any]) -> Any:
+    for key, inner in value.items():
+        if key == "stringValue":
+            return intern(inner) if len(inner) <= _SHORT else inner
+        convert = _CONVERT.get(key)
+        return convert(inner) if convert else inner
+    return None
+
+
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "intValue": int,
+    "doubleValue": float,
+    "arrayValue": lambda inner: [_plain(item) for item in inner.get("values", [])],
+    "kvlistValue": lambda inner: _decode_attributes(inner.get("values", [])),
+}

@@ -1,0 +1,162 @@
+"""An OTLP/HTTP receiver: any process can export its spans into the run directory.
+
+What is acknowledged is written: a request gets its 200 only after its spans have gone to the file in one whole
+line. Everything a sender can do wrong ends in an OTLP status of its own and a count, never in a lost
+acknowledgement: broken protobuf, wrong gzip, a body that announces a gigabyte, a sender that never finishes.
+https://opentelemetry.io/docs/specs/otlp/#otlphttp
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from whocut.errors import PortTaken
+from whocut.trace import otlp
+from whocut.trace.protobuf import export_request_from_protobuf
+from whocut.trace.rundir import SPANS, LineFile
+
+if TYPE_CHECKING:
+    from whocut.trace.rundir import RunDir
+
+PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
+# A Collector's default receiver takes 20 MiB; exporters send 512 spans in half a megabyte.
+MAX_BYTES = 20 * 2**20
+# How long, in real seconds, a sender may take over one request.
+PATIENCE_REAL_S = 10.0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has come in, and what has been refused, by status."""
+
+    requests: int = 0
+    spans: int = 0
+    refused: dict[int, int] = field(default_factory=dict)
+
+
+class _Refused(Exception):  # noqa: N818  # an answer, not a failure
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(slots=True)
+class Receiver:
+    """A receiver that listens; close it."""
+
+    port: int
+    counts: Counts
+    _runner: web.AppRunner
+    _file: LineFile
+
+    @property
+    def endpoint(self) -> str:
+        """What an exporter is told, as ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def close(self) -> None:
+        """Take no more, finish what is being taken, close the file."""
+        await self._runner.cleanup()
+        self._file.close()
+
+
+async def receive_into(
+    run: RunDir, *, port: int = 0, max_bytes: int = MAX_BYTES, patience_real_s: float = PATIENCE_REAL_S
+) -> Receiver:
+    """Listen on the loopback and append what comes to the run's spans.
+
+    Raises:
+        PortTaken: somebody else listens there.
+    """
+    file = LineFile(run.path / SPANS)
+    counts = Counts()
+
+    async def take(request: web.Request) -> web.Response:
+        try:
+            async with asyncio.timeout(patience_real_s):
+                body = await _read(request, max_bytes)
+            export = _parse(request.content_type, body)
+            spans = _check(export, run.epoch_unix_s)
+        except TimeoutError:
+            return _refuse(counts, 408, "the request took too long")
+        except _Refused as refused:
+            return _refuse(counts, refused.status, str(refused))
+        if spans:
+            file.write(orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE))
+        counts.requests += 1
+        counts.spans += spans
+        empty = b"{}" if request.content_type == JSON else b""  # an empty ExportTraceServiceResponse
+        return web.Response(body=empty, content_type=request.content_type)
+
+    app = web.Application(client_max_size=max_bytes)
+    app.router.add_post("/v1/traces", take)
+    # aiohttp must not unpack by itself: the bound on the unpacked size is ours to hold.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        await runner.cleanup()
+        file.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken("127.0.0.1", port) from None
+        raise
+    return Receiver(runner.addresses[0][1], counts, runner, file)
+
+
+async def _read(request: web.Request, max_bytes: int) -> bytes:
+    """The body, unpacked; stops reading as soon as it is too large, packed or unpacked."""
+    if request.content_length is not None and request.content_length > max_bytes:
+        raise _Refused(413, f"more than {max_bytes} bytes are announced")
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in {"identity", "gzip"}:
+        raise _Refused(415, f"content encoding '{encoding}' is not taken; send gzip or identity")
+    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if encoding == "gzip" else None
+    taken = bytearray()
+    async for packed in request.content.iter_any():
+        try:
+            taken += unpack.decompress(packed, max_bytes + 1 - len(taken)) if unpack else packed
+        except zlib.error:
+            raise _Refused(400, "the body is not gzip, although its header says so") from None
+        if len(taken) > max_bytes:
+            raise _Refused(413, f"the body is larger than {max_bytes} bytes")
+    if unpack is not None and not unpack.eof:
+        raise _Refused(400, "the gzip body ends in the middle")
+    return bytes(taken)
+
+
+def _parse(content_type: str, body: bytes) -> dict[str, Any]:
+    try:
+        if content_type == PROTOBUF:
+            return export_request_from_protobuf(body)
+        if content_type == JSON:
+            export = orjson.loads(body)
+            if isinstance(export, dict):
+                return export
+            raise _Refused(400, "not an OTLP/JSON export request: it is no object")
+    except ValueError as error:
+        raise _Refused(400, str(error)) from None
+    raise _Refused(415, f"content type '{content_type}' is not taken; send {PROTOBUF} or {JSON}")
+
+
+def _check(export: dict[str, Any], epoch_unix_s: float) -> int:
+    """How many spans an export request holds; what cannot be read back is not taken."""
+    export.setdefault("resourceSpans", [])
+    try:
+        return sum(1 for _ in otlp.decode_line(orjson.dumps(export), epoch_unix_s))
+    except (ValueError, TypeError) as error:
+        raise _Refused(400, str(error)) from None
+
+
+def _refuse(counts: Counts, status: int, why: str) -> web.Response:
+    counts.refused[status] = counts.refused.get(status, 0) + 1
+    return web.json_response({"code": 3, "message": why}, status=status)

@@ -1,0 +1,70 @@
+"""Verdicts against the ledger: the upstream is the independent witness, and both must tell the same story."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whocut.trace.records import Outcome
+from whocut.verdict.verdict import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from whocut.verdict.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One attempt of which verdict and ledger tell different stories."""
+
+    request: str
+    attempt: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many attempts were held against the ledger, and which did not fit."""
+
+    checked: int
+    disagree: tuple[Disagreement, ...]
+
+
+def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, Any]]) -> Agreement:
+    """Compare attempt by attempt; a generation nobody asked for is a disagreement too."""
+    rows = {str(row["generation"]): row for row in ledger if row.get("started_s") is not None}
+    found: list[Disagreement] = []
+    spoken_for: set[str] = set()
+    for verdict in verdicts:
+        generation = verdict.behind.generation if verdict.behind else None
+        row = rows.get(generation) if generation else None
+        if generation:
+            spoken_for.add(generation)
+            spoken_for.update(verdict.behind.earlier if verdict.behind else ())
+        found.extend(
+            Disagreement(verdict.request, verdict.attempt, what) for what in _differences(verdict, row)
+        )
+    found.extend(
+        Disagreement("", 0, f"the ledger has {generation}, and no attempt asked for it")
+        for generation in rows
+        if generation not in spoken_for
+    )
+    return Agreement(len(verdicts), tuple(found))
+
+
+def _differences(verdict: Verdict, row: dict[str, Any] | None) -> Iterable[str]:
+    delivered = bool(row and row.get("delivered"))
+    if verdict.outcome == Outcome.DELIVERED and not delivered:
+        yield "the client has its image, and the ledger says it was not delivered"
+    if verdict.kind is Kind.CUT and verdict.layer != "upstream" and row is not None:
+        swallowed = verdict.behind is not None and verdict.behind.handed_to is not None
+        if delivered and verdict.outcome != Outcome.DELIVERED and not swallowed:
+            yield f"{verdict.layer} cut, and the ledger says the image was delivered"
+        elif _never_saw_it_go(row) and not delivered:
+            yield f"{verdict.layer} cut, and the ledger never saw its caller go"
+
+
+def _never_saw_it_go(row: dict[str, Any]) -> bool:
+    """A generation that ended by a fault of its own ended before it could see anybody leave."""
+    return row.get("caller_gone_s") is None and row.get("state") == "settled" and not row.get("fault")

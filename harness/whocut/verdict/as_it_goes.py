@@ -1,0 +1,256 @@
+"""The verdicts of a run while it goes on: each request is judged once, when it has ended, by the final judgement.
+
+A request has ended when its caller has, no generation behind it runs any more, and every layer has written its
+span, or nobody has written anything for a while. What comes later still is judged anew, as long as the request is
+among the last ones; so memory stays that of what is under way. Pure: records in, figures out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.trace import names
+from whocut.trace.records import SpanKind, TapSide
+from whocut.verdict.agreement import hold_against_ledger
+from whocut.verdict.ledger_totals import LedgerTotals, charged
+from whocut.verdict.retry_audit import audit_retries
+from whocut.verdict.summary import counts, verdicts_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from whocut.chain.layers import Topology
+    from whocut.trace.records import Attempt, Span
+    from whocut.verdict.verdict import Verdict
+
+# How long nobody may have written of a request before a layer that never will is waited for no longer.
+QUIET_REAL_S: Final = 1.5
+# So many requests that were judged stay open to a late word; and so many traces that no caller has claimed yet.
+_KEPT: Final = 256
+_UNCLAIMED: Final = 10_000
+
+
+@dataclass(slots=True)
+class SeenRequest:
+    """All that was written of one request, what was last said of it, and what of that was counted."""
+
+    heard_s: float = 0.0
+    attempts: dict[str, Attempt] = field(default_factory=dict)
+    spans: list[Span] = field(default_factory=list)
+    ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    judged: list[Span] = field(default_factory=list)  # the spans as they were judged
+    counted: dict[str, Any] = field(default_factory=dict)
+
+    def over(self, layers: int) -> bool | None:
+        """Whether it has ended; None where only time can tell."""
+        # A real gateway is seen by two taps; the outer one stands for it.
+        inner = TapSide.INSIDE
+        kinds = Counter(span.kind for span in self.spans if span.attributes.get(names.TAP) != inner)
+        tries = len(self.attempts)
+        if not tries or any(attempt.ended_s is None for attempt in self.attempts.values()):
+            return False
+        begun = [row for row in self.ledger.values() if row.get("started_s") is not None]
+        if any(row["state"] == "running" for row in begun):
+            return False
+        whole = kinds[SpanKind.REQUEST] and kinds[SpanKind.ATTEMPT] >= tries
+        if whole and kinds[SpanKind.HOP] >= tries * layers and kinds[SpanKind.GENERATION] >= len(begun):
+            return True
+        return None
+
+    def judge(self, topology: Topology, deaths: Sequence[Span], *, has_ledger: bool) -> None:
+        """Say who cut, by the very functions that judge a whole run; `deaths` are those of layers."""
+        attempts, ledger = list(self.attempts.values()), list(self.ledger.values())
+        self.verdicts, self.judged = verdicts_on(attempts, [*self.spans, *deaths], topology)
+        audit = audit_retries(attempts, self.verdicts)
+        self.counted = {
+            **counts(attempts, self.verdicts),
+            "disagree": len(hold_against_ledger(self.verdicts, ledger).disagree) if has_ledger else 0,
+            "charged_usd": sum(attempt.charged_usd or 0 for attempt in attempts),
+            "started": sum(row.get("started_s") is not None for row in ledger),
+            "retries": len(audit.retries),
+            "after_unknown": len(audit.blind),
+            "after_unknown_usd": sum(retry.billed_usd for retry in audit.blind),
+        }
+
+
+class AsItGoes:
+    """Takes what is written of a run, in any order, and tells how it stands. Instants are real seconds."""
+
+    def __init__(self, topology: Topology, *, has_ledger: bool = True) -> None:
+        self._topology = topology
+        self._has_ledger = has_ledger
+        self._open: OrderedDict[str, SeenRequest] = OrderedDict()
+        self._kept: OrderedDict[str, SeenRequest] = OrderedDict()
+        self._begun = 0
+        self._tally = _Tally()
+        self._ledger = LedgerTotals()
+        self._running: dict[str, dict[str, Any]] = {}
+        self._deaths: list[Span] = []
+        self._late = 0
+        self.last: SeenRequest | None = None
+
+    def take(
+        self,
+        attempts: Iterable[Attempt],
+        spans: Iterable[Span],
+        ledger: Iterable[Mapping[str, Any]],
+        now_s: float,
+    ) -> None:
+        """Take in what is new, and judge what has ended."""
+        touched: dict[str, SeenRequest] = {}
+        for attempt in attempts:
+            request = touched[attempt.trace_id] = self._of(attempt.trace_id, now_s)
+            self._begun += not request.attempts
+            request.attempts[attempt.span_id] = attempt
+        for span in spans:
+            if span.kind is SpanKind.DEATH:
+                self._deaths.append(span)
+                touched |= self._kept  # whom it took down may have been judged before it was noticed
+                continue
+            request = touched[span.trace_id] = self._of(span.trace_id, now_s)
+            request.spans.append(span)
+        for row in ledger:
+            self._enter(row)
+            if row.get("trace_id"):
+                request = touched[row["trace_id"]] = self._of(row["trace_id"], now_s)
+                request.ledger[row["generation"]] = dict(row)
+        layers = len(self._topology.hops)
+        for trace_id, request in touched.items():
+            if request.counted or request.over(layers):
+                self._judge(trace_id, request)
+        self._judge_the_quiet(now_s - QUIET_REAL_S, layers)
+
+    def finish(self) -> None:
+        """Nothing more will come: judge all that is left."""
+        for trace_id, request in list(self._open.items()):
+            if request.attempts:
+                self._judge(trace_id, request)
+
+    def _of(self, trace_id: str, now_s: float) -> SeenRequest:
+        """The request of this trace, moved behind all that were heard of before."""
+        request = self._open.pop(trace_id, None) or self._kept.get(trace_id)
+        if request is None:
+            request = SeenRequest()
+            if len(self._open) >= _UNCLAIMED:
+                self._forget_an_unclaimed()
+        request.heard_s = now_s
+        if not request.counted:
+            self._open[trace_id] = request
+        return request
+
+    def _forget_an_unclaimed(self) -> None:
+        oldest = next((trace for trace, request in self._open.items() if not request.attempts), None)
+        if oldest is not None:
+            del self._open[oldest]
+            self._late += 1
+
+    def _enter(self, row: Mapping[str, Any]) -> None:
+        if row["state"] == "running":
+            self._running[row["generation"]] = dict(row)
+        else:
+            self._running.pop(row["generation"], None)
+            self._ledger.add(row)
+
+    def _judge_the_quiet(self, until_s: float, layers: int) -> None:
+        for trace_id, request in list(self._open.items()):
+            if request.heard_s > until_s:
+                return
+            if request.over(layers) is None:
+                self._judge(trace_id, request)
+
+    def _judge(self, trace_id: str, request: SeenRequest) -> None:
+        self._tally.count(request.counted, -1)
+        request.judge(self._topology, self._deaths, has_ledger=self._has_ledger)
+        self._tally.count(request.counted, 1)
+        self._open.pop(trace_id, None)
+        self._kept[trace_id] = request
+        self._kept.move_to_end(trace_id)
+        self.last = request
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    def figures(self) -> dict[str, Any]:
+        """How it stands: what was judged, under the names of ``summary.json``, and what is still under way.
+
+        Without a ledger the bill is the spend guard's.
+        """
+        judged = self._tally.figures()
+        return {
+            "begun": self._begun,
+            "under_way": self._begun - judged["requests"],
+            "generations_running": len(self._running),
+            "late": self._late,
+            **judged,
+            "ledger": self._books(judged) if self._has_ledger else self._charges(judged),
+        }
+
+    def _books(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+        totals = replace(self._ledger)
+        for row in self._running.values():
+            totals.add(row)
+        started, requests = self._tally.numbers["started"], judged["requests"]
+        # Of requests that are over: one under way may ask again.
+        share = round(started / requests, 4) if requests else None
+        return totals.figures(requests) | {"generations_per_request": share}
+
+    def _charges(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+        return charged(self._tally.numbers["charged_usd"], judged["outcomes"].get("delivered", 0))
+
+
+_OF_A_VERDICT: Final = ("layer", "title", "timer", "directive", "phase", "grade", "limit_s", "tie", "reason")
+
+
+class _Tally:
+    """Counts of single requests, added up; they can be taken back, where one is judged anew."""
+
+    def __init__(self) -> None:
+        self.numbers: defaultdict[str, float] = defaultdict(int)
+        self._by_name: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._verdicts: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def count(self, counted: Mapping[str, Any], sign: int) -> None:
+        """Add one request's counts, or take them back."""
+        for name, value in counted.items():
+            if name == "verdicts":
+                for row in value:
+                    self._count_verdict(row, sign)
+            elif isinstance(value, dict):
+                for key, number in value.items():
+                    self._by_name[name][key] += sign * number
+            else:
+                self.numbers[name] += sign * value
+
+    def _count_verdict(self, row: Mapping[str, Any], sign: int) -> None:
+        key = tuple(tuple(row[name]) if name == "tie" else row[name] for name in _OF_A_VERDICT)
+        kept = {name: value for name, value in row.items() if name != "after_s"}  # medians do not add up
+        known = self._verdicts.setdefault(key, {**kept, "attempts": 0, "contradictions": 0})
+        known["attempts"] += sign * row["attempts"]
+        known["contradictions"] += sign * row["contradictions"]
+        known["phrase"] = row["phrase"]
+        if not known["attempts"]:
+            del self._verdicts[key]
+
+    def figures(self) -> dict[str, Any]:
+        """The sums under the names of ``summary.json``."""
+        numbers, requests, attempts = self.numbers, self.numbers["requests"], self.numbers["attempts"]
+        sums = {
+            name: {key: number for key, number in self._by_name[name].most_common() if number}
+            for name in ("outcomes", "attempt_outcomes", "rejected_as")
+        }
+        return {
+            **{name: numbers[name] for name in ("requests", "attempts", "censored", "refused_429")},
+            **sums,
+            "delivered_share": sums["outcomes"].get("delivered", 0) / requests if requests else None,
+            "share_429": numbers["refused_429"] / attempts if attempts else None,
+            "verdicts": sorted(self._verdicts.values(), key=lambda row: -row["attempts"]),
+            "unattributed": numbers["unattributed"],
+            "disagree": numbers["disagree"],
+            "retries": {
+                "retries": numbers["retries"],
+                "after_unknown": numbers["after_unknown"],
+                "after_unknown_usd": round(numbers["after_unknown_usd"], 6),
+            },
+        }

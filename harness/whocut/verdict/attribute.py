@@ -1,0 +1,436 @@
+"""From the evidence of one attempt to the layer that cut it.
+
+The first cut is the cause; everything after it is cascade. "First" is causal, not temporal: the cutter is the
+layer whose upstream side was ended by itself before the response was complete, while its downstream neighbour
+had not left first. That holds with skewed clocks; instants only break ties, and a tie is reported as a tie.
+
+The rules are a table, read from the top; the first that applies decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from whocut.trace.logs.records import EndedBy
+from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from whocut.verdict.fingerprints import Ended
+from whocut.verdict.first import First, What, first_ends
+from whocut.verdict.inference import infer
+from whocut.verdict.orphans import behind, silence_s
+from whocut.verdict.testimony import contradictions, who_ended_it
+from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
+from whocut.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.chain.layers import Topology
+    from whocut.verdict.evidence import AttemptEvidence, Edges
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way in which an attempt can have ended; `find` returns None where it does not apply."""
+
+    name: str
+    says: str
+    find: Callable[[AttemptEvidence, Topology], Verdict | None]
+
+
+def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
+    """The verdict on one attempt; never raises, never claims a grade it does not have."""
+    for rule in RULES:
+        verdict = rule.find(evidence, topology)
+        if verdict is not None:
+            return _with_testimony(verdict, evidence) if evidence.testimony else verdict
+    raise AssertionError("the last rule applies always")
+
+
+# --- the rules ------------------------------------------------------------------------------------
+
+
+def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+        return None
+    if evidence.outcome == Outcome.REJECTED and _answered_itself(evidence):
+        return None
+    del topology
+    return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
+
+
+def _answered_itself(evidence: AttemptEvidence) -> bool:
+    """Whether a layer cut and answered for the API: some write its envelope."""
+    return any(
+        edges.cut is not None and edges.downstream is DownstreamEnd.OWN_ANSWER for edges in evidence.layers
+    ) or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+
+
+def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    client = at_position(evidence, 0)
+    if evidence.outcome != Outcome.CENSORED or (client and client.upstream is UpstreamEnd.ABANDONED):
+        return None
+    del topology
+    return _verdict(evidence, kind=Kind.NONE, reason="the run ended first")
+
+
+def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].cut is None or _testified_before(evidence, first):
+        return None
+    cutter = first.ends[0].edges
+    cut = first.ends[0].cut
+    layer = topology.layer(cutter.layer)
+    above, below = seen_from_above(evidence, cutter, topology), seen_from_below(evidence, cutter, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        layer=cutter.layer,
+        title=layer.title if layer else cutter.layer,
+        timer=cut.timer,
+        directive=cut.directive,
+        phase=cut.phase,
+        limit_s=cut.limit_s,
+        after_s=cutter.after_s,
+        at_s=cut.at_s,
+        silence_s=silence_s(evidence.generation, cut.at_s),
+        rests_on=(own_word(cutter), *above.facts, *below.facts),
+        cascade=_cascade(evidence, cutter),
+        contradictions=(*above.contradictions, *below.contradictions),
+        tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
+        missing=(*above.missing, *below.missing),
+    )
+
+
+def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.CALLER_LEFT:
+        return None
+    client = first.ends[0].edges
+    below = seen_from_below(evidence, client, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=below.confirmed),
+        layer=client.layer,
+        title=topology.client.title,
+        reason="because its caller went away",
+        after_s=first.ends[0].at_s - client.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(
+            Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
+            *below.facts,
+        ),
+        cascade=_cascade(evidence, client),
+        contradictions=below.contradictions,
+        missing=below.missing,
+    )
+
+
+def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.GONE or _testified_before(evidence, first):
+        return None
+    fallen, at_s = first.ends[0].edges, first.ends[0].at_s
+    layer = topology.layer(fallen.layer)
+    above, below = seen_from_above(evidence, fallen, topology), seen_from_below(evidence, fallen, topology)
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        layer=fallen.layer,
+        title=layer.title if layer else fallen.layer,
+        reason=f"without a timer ({fallen.gone})",
+        after_s=at_s - fallen.start_s,
+        at_s=at_s,
+        rests_on=(*above.facts, *below.facts),
+        cascade=_cascade(evidence, fallen),
+        contradictions=(*above.contradictions, *below.contradictions),
+        missing=(*above.missing, *below.missing),
+    )
+
+
+def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
+        return None
+    innermost = first.ends[0].edges
+    if innermost.position < len(topology.hops) or _testified_before(evidence, first):
+        return None
+    if any(edges.position > innermost.position for edges in evidence.layers):
+        return None  # a tap further in saw nothing of the kind: somebody stands between
+    fault = evidence.generation.fault if evidence.generation else None
+    seen = Evidence(
+        innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
+    )
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=_grade(evidence, first, confirmed=evidence.generation is not None),
+        layer=topology.upstream.name,
+        title="the upstream",
+        reason=f"without a timer ({fault or innermost.upstream})",
+        after_s=first.ends[0].at_s - innermost.start_s,
+        at_s=first.ends[0].at_s,
+        rests_on=(seen,),
+        cascade=_cascade(evidence, None),
+    )
+
+
+def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    said = who_ended_it(evidence, topology)
+    if said is None:
+        return None
+    rests_on = tuple(one.evidence for one in evidence.testimony)
+    if said.nobody:
+        return _verdict(
+            evidence,
+            kind=Kind.NONE,
+            grade=said.grade,
+            reason="every layer that reported says that it went through whole",
+            rests_on=rests_on,
+        )
+    if said.position is None or said.view is None:
+        return None
+    view = said.view
+    inside = said.position <= len(topology.hops)
+    layer = topology.layers[said.position] if inside else None
+    timer = layer.timers.get(view.timer) if layer and view.timer else None
+    reason = said.why if inside else "without a timer"
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=said.grade,
+        layer=layer.name if layer else topology.upstream.name,
+        title=layer.title if layer else "the upstream",
+        timer=view.timer if inside else None,
+        directive=view.directive if inside else None,
+        phase=view.phase,
+        limit_s=timer.limit_s if timer else None,
+        after_s=view.duration_s,
+        at_s=view.end_s,
+        reason="because its caller went away" if said.by_caller and not view.timer else reason,
+        rests_on=rests_on,
+        cascade=said.cascade,
+        contradictions=said.contradictions,
+        missing=said.missing,
+    )
+
+
+def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.seen is None or evidence.testimony:
+        return None
+    # In a known chain the layers speak for themselves; taps stand among layers that nobody knows.
+    watching = [edges for edges in evidence.layers if edges.position]
+    if watching and (topology.hops or any(edges.cut for edges in watching)):
+        return None
+    inference = infer(evidence.seen, topology.layers[1:])
+    if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
+        return None
+    if topology.hops and topology.layer(inference.layer) is None:
+        return None  # a page of somebody who does not stand in the chain
+    by_upstream = inference.ended is Ended.UPSTREAM
+    if by_upstream and topology.hops and inference.layer != topology.hops[-1].name:
+        return None  # somebody further in ended it, and nothing says who
+    client = at_position(evidence, 0)
+    witness = client.layer if client else "the caller"
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=inference.grade,
+        layer=topology.upstream.name if by_upstream else inference.layer,
+        title="the upstream" if by_upstream else inference.title,
+        timer=inference.timer,
+        directive=inference.directive or None,
+        phase=inference.phase,
+        limit_s=inference.limit_s,
+        after_s=evidence.seen.elapsed_s,
+        reason="without a timer" if by_upstream else "",
+        rests_on=(
+            *(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
+            *(Evidence(edges.layer, _watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
+        ),
+        missing=tuple(f"a span or a log of {layer.name}" for layer in topology.hops),
+    )
+
+
+def _the_next_is_silent(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    said = who_ended_it(evidence, topology)
+    if said is not None:
+        return _verdict(
+            evidence,
+            kind=Kind.UNATTRIBUTED,
+            reason=said.why,
+            rests_on=tuple(one.evidence for one in evidence.testimony),
+            contradictions=said.contradictions,
+            missing=said.missing,
+        )
+    first = first_ends(evidence)
+    if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
+        return None
+    innermost = first.ends[0].edges
+    return _unattributed(
+        evidence,
+        f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
+        f"a span of {topology.hops[innermost.position].name}",
+    )
+
+
+def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    silent = [
+        layer.name for position, layer in enumerate(topology.layers) if position not in evidence.reported
+    ]
+    place = _between(evidence)
+    return _unattributed(
+        evidence,
+        f"the client saw {evidence.outcome}, and no layer says it cut" + (f"; {place}" if place else ""),
+        *(f"a span of {name}" for name in silent),
+    )
+
+
+def _watched(edges: Edges) -> str:
+    """What a layer that did not cut saw, in half a sentence."""
+    if edges.caller_went_first:
+        return "its caller left first"
+    if edges.upstream is UpstreamEnd.COMPLETE:
+        return f"passed on {edges.status or 'an answer'} from behind it, whole"
+    return f"saw its upstream end: {edges.upstream}"
+
+
+def _between(evidence: AttemptEvidence) -> str:
+    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
+    for outer, inner in pairwise(evidence.layers):
+        if inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first):
+            return (
+                f"it was ended between {outer.layer} ({_watched(outer)}) and {inner.layer} (its caller left)"
+            )
+    return ""
+
+
+RULES = (
+    Rule("nobody cut", "the client had its answer: an image, or a refusal by the API", _nobody_cut),
+    Rule("still running", "the run ended before the attempt did", _still_running),
+    Rule(
+        "a timer fired",
+        "a layer ended its upstream side by a timer of its own, before the response was complete and while "
+        "its caller had not left first",
+        _a_timer_fired,
+    ),
+    Rule(
+        "the caller went away",
+        "the client was told to stop by the program that uses it",
+        _the_caller_went_away,
+    ),
+    Rule(
+        "a layer fell",
+        "a layer ended its sides by no timer and after nobody: its process had died, its code failed, it gave up",
+        _a_layer_fell,
+    ),
+    Rule(
+        "the upstream ended it",
+        "the innermost layer saw its upstream side end, and nobody before it had cut",
+        _the_upstream_ended_it,
+    ),
+    Rule(
+        "a log says so",
+        "a layer without edges says in its log, or in a span that is not ours, who ended it",
+        _a_log_says_so,
+    ),
+    Rule(
+        "the caller's view alone",
+        "no layer reported, and the response, or the time it took, is one layer's",
+        _the_callers_view_alone,
+    ),
+    Rule(
+        "the next is silent",
+        "the innermost layer that reported was ended by its upstream, and the layer behind it does not report",
+        _the_next_is_silent,
+    ),
+    Rule("nobody says", "the evidence does not carry a verdict; what would be needed is named", _nobody_says),
+)
+
+
+def rules_as_markdown() -> str:
+    """The table of rules for the documentation."""
+    rows = [f"| {number} | {rule.name} | {rule.says} |" for number, rule in enumerate(RULES, start=1)]
+    return "\n".join(["| | rule | applies when |", "|---|---|---|", *rows])
+
+
+# --- what followed --------------------------------------------------------------------------------
+
+
+def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, ...]:
+    others = (edges for edges in evidence.layers if edges is not cutter)
+    return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
+
+
+def _followed(edges: Edges) -> str:
+    if edges.cut:
+        return f"its timer {edges.cut.directive} fired later, for nobody"
+    if edges.gone:
+        return f"fell later: {edges.gone}"
+    if edges.downstream is DownstreamEnd.LEFT:
+        return "its caller left"
+    if edges.upstream is not UpstreamEnd.COMPLETE:
+        return f"its upstream ended: {edges.upstream}"
+    status = f" {edges.status}" if edges.status else ""
+    return f"received{status}" if edges.position == 0 else f"passed on{status}"
+
+
+# --- testimony beside edges ---------------------------------------------------------------------
+
+
+def _testified_before(evidence: AttemptEvidence, first: First) -> bool:
+    """Whether a layer outside of the first end shows no edges, and says in its log that it was first."""
+    position = first.ends[0].edges.position
+    return any(
+        said.position < position
+        and said.position not in evidence.reported
+        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
+        for said in evidence.testimony
+    )
+
+
+def _with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
+    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
+    if verdict.kind is Kind.UNATTRIBUTED or any(
+        said.evidence in verdict.evidence for said in evidence.testimony
+    ):
+        return verdict
+    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
+    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
+    return replace(
+        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
+    )
+
+
+# --- making verdicts ------------------------------------------------------------------------------
+
+
+def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **facts: object) -> Verdict:
+    return Verdict(
+        request=seen.request,
+        attempt=seen.attempt,
+        mode=seen.mode,
+        trace_id=seen.trace_id,
+        outcome=seen.outcome,
+        behind=behind(seen),
+        evidence=rests_on,
+        **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields
+    )
+
+
+def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
+    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
+
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    """
+    outside = set(range(first.ends[0].edges.position)) - evidence.reported
+    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
+    return Grade.PROVEN if sure else Grade.TESTIFIED
+
+
+def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:
+    return _verdict(evidence, kind=Kind.UNATTRIBUTED, reason=reason, missing=missing)

@@ -1,0 +1,114 @@
+"""Durations of which some were never seen to their end: counted apart, and estimated after Kaplan and Meier.
+
+An attempt that somebody cut at 60 s says that its image would have taken longer than 60 s. Left out, only the quick
+ones remain; counted as 60 s, the slow ones look quick. The estimate is exact where a limit falls on all alike
+(`first_byte`, `total`); a stream's `idle` limit picks the slow ones, and then the true times are longer still.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whocut.chain.durations import format_duration
+from whocut.trace.records import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from whocut.trace.records import Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Durations seen to their end, and those of which only a lower bound is known."""
+
+    seen_s: tuple[float, ...]
+    censored_s: tuple[float, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.seen_s) + len(self.censored_s)
+
+    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Durations and the share done by then; Kaplan and Meier's estimate where something is censored."""
+        import numpy as np  # noqa: PLC0415  # a tenth of a second that a mistake on the command line can save
+
+        if not self.censored_s:
+            values, counts = np.unique(np.asarray(self.seen_s, dtype=float), return_counts=True)
+            return values, np.cumsum(counts) / max(1, len(self.seen_s))
+        # A second of imports that most runs can save; scipy ships no types.
+        from scipy.stats import CensoredData, ecdf  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        estimate = ecdf(CensoredData(uncensored=self.seen_s, right=self.censored_s)).cdf
+        return np.asarray(estimate.quantiles, dtype=float), np.asarray(estimate.probabilities, dtype=float)
+
+    def beyond(self, limit_s: float) -> float | None:
+        """The share that takes longer than a limit; None where the sample does not reach that far."""
+        if not len(self) or (self.censored_s and not self.seen_s):
+            return None
+        durations_s, done = self.curve()
+        before = int(durations_s.searchsorted(limit_s, side="right"))
+        return 1.0 - (float(done[before - 1]) if before else 0.0)
+
+    def quantile(self, share: float) -> float | None:
+        """The duration by which this share is done; None where so many were never seen to finish."""
+        if not self.seen_s:
+            return None
+        durations_s, done = self.curve()
+        at = int(done.searchsorted(share - 1e-9))
+        return float(durations_s[at]) if at < len(durations_s) else None
+
+
+def image_times(attempts: Sequence[Attempt]) -> Sample:
+    """How long attempts took to their image; those that somebody ended before are censored, rejected ones left out.
+
+    An attempt that was under way when the run ended lasted until the last instant anybody wrote down.
+    """
+    last_s = max((attempt.ended_s or attempt.started_s for attempt in attempts), default=0.0)
+    seen, censored = [], []
+    for attempt in attempts:
+        took_s = (last_s if attempt.ended_s is None else attempt.ended_s) - attempt.started_s
+        if attempt.outcome is Outcome.DELIVERED:
+            seen.append(took_s)
+        elif attempt.outcome.unknown or attempt.outcome is Outcome.CENSORED:
+            censored.append(max(0.0, took_s))
+    return Sample(tuple(seen), tuple(censored))
+
+
+def image_time_figures(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """The estimate as the summary holds it; quantiles are None where too few were seen to their end."""
+    times = image_times(attempts)
+    p50, p95 = times.quantile(0.5), times.quantile(0.95)
+    return {
+        "seen": len(times.seen_s),
+        "censored": len(times.censored_s),
+        "p50_s": None if p50 is None else round(p50, 3),
+        "p95_s": None if p95 is None else round(p95, 3),
+        "sentence": _sentence(times, p50, streamed=_cut_in_a_stream(attempts)),
+    }
+
+
+def _cut_in_a_stream(attempts: Sequence[Attempt]) -> bool:
+    """Whether a limit picked the slow ones: then the estimate is a lower bound."""
+    return any(attempt.outcome.unknown and len(attempt.arrivals_s) > 0 for attempt in attempts)
+
+
+def _sentence(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
+    """Nothing where every image came: then the percentiles of what came are the truth."""
+    if not times.censored_s or not times.seen_s:
+        return ""
+    known = (
+        f"{'at least ' if streamed else ''}{format_duration(round(p50_s, 1))}"
+        if p50_s is not None
+        else f"more than {format_duration(round(max(times.censored_s), 1))}"
+    )
+    seen = (
+        "1 attempt seen to its" if len(times.seen_s) == 1 else f"{len(times.seen_s)} attempts seen to their"
+    )
+    return (
+        f"Had nobody cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
+        f"{len(times.censored_s)} cut before)."
+    )

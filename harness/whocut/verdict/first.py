@@ -1,0 +1,125 @@
+"""Which end came first: every way in which an attempt was ended, less those that only followed.
+
+Four things can end an attempt: a layer's own timer, a layer's death, the client's caller, the upstream. Layers
+that are blind to aborts let several of them happen to one attempt; only the first is the cause. What came first is
+told by order on one witness's clock and by durations, which skewed clocks do not change:
+
+- a layer whose caller had left when its timer fired cut for nobody;
+- a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
+- an end that took longer than a layer further out was there to wait for it came too late.
+
+What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from whocut.trace.records import UpstreamEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whocut.verdict.evidence import AttemptEvidence, Cut, Edges
+
+# Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
+# seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
+TIE_S = 0.001
+
+
+class What(Enum):
+    """What ended an attempt."""
+
+    TIMER = auto()
+    CALLER_LEFT = auto()
+    UPSTREAM_ENDED = auto()
+    GONE = auto()  # a layer died, or gave up, by no timer
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end of an attempt, as the layer that saw it from nearest tells it, on that layer's clock."""
+
+    what: What
+    edges: Edges
+    at_s: float
+
+    @property
+    def cut(self) -> Cut | None:
+        """The timer, if it was one."""
+        return self.edges.cut if self.what is What.TIMER else None
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The ends that came first: one, or several, outermost first, that nothing can tell apart.
+
+    `by_instant`: others had crossed with it on the wire, and only clocks say that they came later.
+    """
+
+    ends: tuple[End, ...]
+    by_instant: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether the order does not rest on clocks."""
+        return len(self.ends) == 1 and not self.by_instant
+
+
+def first_ends(evidence: AttemptEvidence) -> First | None:
+    """What ended the attempt first; None where nobody is seen to have ended it."""
+    ends = [end for end in _ends(evidence) if not _followed(end, evidence)]
+    if not ends:
+        return None
+    earliest_s = min(end.at_s for end in ends)
+    first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
+    return First(first, by_instant=len(first) < len(ends))
+
+
+def _ends(evidence: AttemptEvidence) -> Iterator[End]:
+    for edges in evidence.layers:
+        if edges.cut is not None:
+            yield End(What.TIMER, edges, edges.cut.at_s)
+        elif edges.gone is not None:
+            yield End(What.GONE, edges, _upstream_s(edges))
+        elif edges.position == 0 and edges.upstream is UpstreamEnd.ABANDONED:
+            yield End(What.CALLER_LEFT, edges, _upstream_s(edges))
+    by_them = [edges for edges in evidence.layers if edges.upstream.by_them]
+    if by_them:
+        # Each layer further out saw the same end, passed on; the innermost is the nearest witness.
+        yield End(What.UPSTREAM_ENDED, by_them[-1], _upstream_s(by_them[-1]))
+
+
+def _followed(end: End, evidence: AttemptEvidence) -> bool:
+    """Whether something else had ended the attempt before."""
+    edges = end.edges
+    if end.what is What.CALLER_LEFT:
+        return False  # the client is the outermost layer: nobody else could have let go before
+    if edges.caller_went_first or (edges.caller_left_s is not None and edges.caller_left_s <= end.at_s):
+        return True
+    if end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence):
+        return True
+    took_s = end.at_s - edges.start_s
+    for outer in evidence.layers:
+        if outer.position >= edges.position:
+            break
+        if outer.caller_left_s is not None and outer.caller_left_s < _upstream_s(outer):
+            return True
+        if _upstream_s(outer) - outer.start_s + TIE_S < took_s:
+            return True
+    return False
+
+
+def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
+    """A layer's cut in mid-body looks, from the next layer out, like an upstream that ended."""
+    return any(
+        inner.cut is not None or inner.gone is not None
+        for inner in evidence.layers
+        if inner.position > end.edges.position
+    )
+
+
+def _upstream_s(edges: Edges) -> float:
+    return edges.upstream_s if edges.upstream_s is not None else edges.end_s

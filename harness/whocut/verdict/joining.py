@@ -1,0 +1,258 @@
+"""Which attempt a line of a log belongs to: by trace id, by request id, and by time where there is nothing better.
+
+Two layers' clocks may differ, and some logs know whole seconds only. An account that fits several attempts by time
+goes to the nearest and says so (`ambiguous`); one that fits none begins an attempt of its own.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from whocut.verdict.evidence import AttemptEvidence
+from whocut.verdict.testimony import JoinedBy, Statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from whocut.trace.logs.records import Account
+
+CLOCKS_APART_S: Final = (
+    1.0  # how far the clocks of two machines may differ and a line still be joined by time
+)
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One attempt while it gathers its accounts."""
+
+    evidence: AttemptEvidence | None
+    trace_id: str | None
+    request_id: str | None
+    start_s: float | None
+    end_s: float | None
+    path: str | None
+    status: int | None
+    statements: dict[int, Statement] = field(default_factory=dict)
+
+
+def join(
+    attempts: Iterable[AttemptEvidence], accounts: Iterable[Account], positions: Mapping[str, int]
+) -> list[AttemptEvidence]:
+    """Every attempt with what logs say of it, those that only logs know of among them."""
+    frames = [_frame_of(evidence) for evidence in attempts]
+    ordered = sorted(accounts, key=lambda account: (positions[account.layer], account.start_s or 0.0))
+    outermost: list[Account] = []
+    rest: list[Account] = []
+    by_trace = _Index(frames, "trace_id")
+    by_request = _Index(frames, "request_id")
+    for account in ordered:
+        if _joined_by_name(account, positions[account.layer], by_trace, by_request):
+            continue
+        named = account.trace_id or account.request_id
+        (outermost if named else rest).append(account)
+    # Named accounts that fit no attempt begin one; those of layers further in, and of the same name, join it.
+    for account in outermost:
+        if not _joined_by_name(account, positions[account.layer], by_trace, by_request):
+            frame = _begun_by(account, positions[account.layer], JoinedBy.TRACE)
+            frames.append(frame)
+            by_trace.add(frame)
+            by_request.add(frame)
+    _join_by_time(frames, rest, positions)
+    return [_finished(frame, number) for number, frame in enumerate(frames, start=1)]
+
+
+class _Index:
+    """Frames by one of their names."""
+
+    def __init__(self, frames: Iterable[_Frame], name: str) -> None:
+        self._name = name
+        self._frames: dict[str, list[_Frame]] = {}
+        for frame in frames:
+            self.add(frame)
+
+    def add(self, frame: _Frame) -> None:
+        key = getattr(frame, self._name)
+        if key is not None:
+            self._frames.setdefault(key, []).append(frame)
+
+    def find(self, key: str | None) -> list[_Frame]:
+        return self._frames.get(key, []) if key is not None else []
+
+
+def _joined_by_name(account: Account, position: int, by_trace: _Index, by_request: _Index) -> bool:
+    """Join by trace id, or by request id; several attempts of one trace are told apart by parent and by time."""
+    for found, how in (
+        (by_trace.find(account.trace_id), JoinedBy.TRACE),
+        (by_request.find(account.request_id), JoinedBy.REQUEST),
+    ):
+        if not found:
+            continue
+        frame, joined_by = _which(account, position, found, how)
+        if frame is None:
+            return False
+        _put(frame, Statement(position=position, account=account, joined_by=joined_by))
+        return True
+    return False
+
+
+def _which(
+    account: Account, position: int, frames: Sequence[_Frame], how: JoinedBy
+) -> tuple[_Frame | None, JoinedBy]:
+    free = [frame for frame in frames if position not in frame.statements]
+    parents = [
+        frame
+        for frame in frames
+        if frame.evidence is not None and account.parent_id in frame.evidence.span_ids
+    ]
+    if len(parents) == 1:
+        return parents[0], how
+    if not free:
+        # Each attempt known so far has this layer's account: it is another attempt, or another try of the layer.
+        inner = [frame for frame in frames if any(known < position for known in frame.statements)]
+        return (inner[-1], how) if inner or _began_inside(account, frames) else (None, how)
+    if len(frames) == 1:
+        return free[0], how
+    begun = [
+        frame
+        for frame in free
+        if frame.start_s is not None
+        and account.start_s is not None
+        and frame.start_s <= account.start_s + CLOCKS_APART_S
+    ]
+    if not begun:
+        return free[0], JoinedBy.AMBIGUOUS
+    return max(begun, key=lambda frame: frame.start_s or 0.0), JoinedBy.TIME
+
+
+def _began_inside(account: Account, frames: Sequence[_Frame]) -> bool:
+    return any(frame.evidence is not None for frame in frames) and account.start_s is None
+
+
+def _put(frame: _Frame, statement: Statement) -> None:
+    """Keep the later of two accounts of one layer: its last try is how it ended."""
+    known = frame.statements.get(statement.position)
+    if known is None or (known.account.end_s or 0.0) <= (statement.account.end_s or 0.0):
+        frame.statements[statement.position] = statement
+
+
+# --- by time --------------------------------------------------------------------------------------------
+
+
+def _join_by_time(frames: list[_Frame], accounts: list[Account], positions: Mapping[str, int]) -> None:
+    """Accounts without a name, from the caller inward: each layer joins what stands before it."""
+    by_layer: dict[int, list[Account]] = {}
+    for account in accounts:
+        by_layer.setdefault(positions[account.layer], []).append(account)
+    for position in sorted(by_layer):
+        starts = _Line(frames, "start_s")
+        ends = _Line(frames, "end_s")
+        begun: list[_Frame] = []
+        for account in by_layer[position]:
+            near = _near(account, position, starts, ends)
+            if not near:
+                begun.append(_begun_by(account, position, JoinedBy.TIME))
+                continue
+            how = JoinedBy.TIME if len(near) == 1 else JoinedBy.AMBIGUOUS
+            _put(near[0], Statement(position=position, account=account, joined_by=how))
+        frames += begun
+
+
+class _Line:
+    """Frames in the order of one of their instants, to find those near another."""
+
+    def __init__(self, frames: Iterable[_Frame], name: str) -> None:
+        dated = sorted(
+            (
+                (at_s, number, frame)
+                for number, frame in enumerate(frames)
+                if (at_s := getattr(frame, name)) is not None
+            ),
+            key=lambda row: row[:2],
+        )
+        self._instants = [at_s for at_s, _, _ in dated]
+        self._frames = [frame for _, _, frame in dated]
+
+    def near(self, at_s: float, within_s: float) -> list[_Frame]:
+        return self._frames[
+            bisect_left(self._instants, at_s - within_s) : bisect_right(self._instants, at_s + within_s)
+        ]
+
+
+def _near(account: Account, position: int, starts: _Line, ends: _Line) -> list[_Frame]:
+    """Attempts that fit by instant, path and status, the nearest first, and still lack this layer."""
+    if account.end_s is None:
+        return []
+    slack_s = CLOCKS_APART_S + account.coarse_s
+    known_start = account.start_s if account.duration_s is not None else None
+    found = (
+        starts.near(known_start, slack_s) if known_start is not None else ends.near(account.end_s, slack_s)
+    )
+    fits = [frame for frame in found if position not in frame.statements and _alike(account, frame)]
+
+    def apart_s(frame: _Frame) -> float:
+        if known_start is not None and frame.start_s is not None:
+            return abs(frame.start_s - known_start)
+        return abs((frame.end_s or 0.0) - (account.end_s or 0.0))
+
+    return sorted(fits, key=apart_s)
+
+
+def _alike(account: Account, frame: _Frame) -> bool:
+    """Whether path and status do not speak against it: an outer layer may have answered otherwise than an inner."""
+    if account.path and frame.path and account.path.split("?")[0] != frame.path.split("?")[0]:
+        return False
+    if account.status is None or frame.status is None:
+        return True
+    return account.status == frame.status or max(account.status, frame.status) >= 400
+
+
+# --- from and to evidence ---------------------------------------------------------------------------------
+
+
+def _frame_of(evidence: AttemptEvidence) -> _Frame:
+    outer = evidence.layers[0] if evidence.layers else None
+    told = evidence.testimony[0].account if evidence.testimony else None
+    return _Frame(
+        evidence=evidence,
+        trace_id=evidence.trace_id or None,
+        request_id=evidence.seen.headers.get("x-request-id")
+        if evidence.seen
+        else (told.request_id if told else None),
+        start_s=outer.start_s if outer else (told.start_s if told else None),
+        end_s=outer.end_s if outer else (told.end_s if told else None),
+        path=told.path if told else None,
+        status=outer.status if outer else (told.status if told else None),
+        statements={said.position: said for said in evidence.testimony},
+    )
+
+
+def _begun_by(account: Account, position: int, how: JoinedBy) -> _Frame:
+    return _Frame(
+        evidence=None,
+        trace_id=account.trace_id,
+        request_id=account.request_id,
+        start_s=account.start_s if account.duration_s is not None else None,
+        end_s=account.end_s,
+        path=account.path,
+        status=account.status,
+        statements={position: Statement(position=position, account=account, joined_by=how)},
+    )
+
+
+def _finished(frame: _Frame, number: int) -> AttemptEvidence:
+    testimony = tuple(frame.statements[position] for position in sorted(frame.statements))
+    if frame.evidence is not None:
+        return replace(frame.evidence, testimony=testimony)
+    return AttemptEvidence(
+        request=frame.request_id or frame.trace_id or f"line-{number}",
+        attempt=1,
+        mode="",
+        trace_id=frame.trace_id or "",
+        outcome=f"status {frame.status}" if frame.status else "",
+        layers=(),
+        generation=None,
+        reported=frozenset(),
+        testimony=testimony,
+    )

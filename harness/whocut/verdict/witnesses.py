@@ -1,0 +1,135 @@
+"""Who else saw a cut: the neighbours on both sides of the layer that says it cut.
+
+Each link is seen twice. The neighbour towards the caller must have seen the end come from this layer, and
+the neighbour towards the model must have seen it leave; only then is the cut proven. Where a neighbour says
+otherwise, the contradiction is kept and printed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whocut.chain.durations import format_duration
+from whocut.chain.timers import TimerKind
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
+from whocut.verdict.verdict import Evidence, Grade
+
+if TYPE_CHECKING:
+    from whocut.chain.layers import Topology
+    from whocut.verdict.evidence import AttemptEvidence, Edges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one side has to say about a cut. `missing` names the witness that did not report."""
+
+    confirmed: bool = False
+    facts: tuple[Evidence, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def own_word(cutter: Edges) -> Evidence:
+    """What the layer says of itself: testimony, however honest. Of a real gateway, what the taps saw of it."""
+    assert cutter.cut is not None
+    cut = cutter.cut
+    if cutter.by_taps:
+        limit = format_duration(cut.limit_s)
+        fact = (
+            f"saw it leave {cut.phase.while_}, when its timer {cut.directive} ({cut.timer}, {limit}) was due"
+        )
+        return Evidence(f"the taps beside {cutter.layer}", fact, Grade.PROVEN, cut.at_s)
+    fact = f"its timer {cut.directive} ({cut.timer}) fired {cut.phase.while_}"
+    return Evidence(cutter.layer, fact, Grade.TESTIFIED, cut.at_s)
+
+
+def seen_from_above(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
+    """Whether the neighbour towards the caller saw the end come from this layer."""
+    if cutter.position == 0:
+        # The client's caller is the program itself, and the client's record is its account.
+        return Seen(confirmed=True)
+    neighbour = at_position(evidence, cutter.position - 1)
+    if neighbour is None:
+        return Seen(missing=(f"a span of {topology.layers[cutter.position - 1].name}",))
+    if neighbour.upstream.by_us:
+        # Their messages crossed: it left without having seen our end. That does not speak against the cut,
+        # and it does not show it either.
+        return Seen(facts=(_fact(neighbour, "had left by itself meanwhile", neighbour.upstream_s),))
+    if cutter.downstream is DownstreamEnd.OWN_ANSWER and neighbour.upstream is UpstreamEnd.COMPLETE:
+        return _answer_received(cutter, neighbour)
+    ended = neighbour.upstream.by_them or neighbour.upstream is UpstreamEnd.COMPLETE
+    if ended and cutter.downstream in {DownstreamEnd.TRUNCATED, DownstreamEnd.OWN_ANSWER}:
+        looks = " (it looked complete)" if neighbour.upstream is UpstreamEnd.COMPLETE else ""
+        fact = f"saw the response from it end: {neighbour.upstream}{looks}"
+        return Seen(confirmed=True, facts=(_fact(neighbour, fact, neighbour.upstream_s),))
+    return Seen(
+        contradictions=(
+            (
+                f"{cutter.layer} says its caller's side ended as {cutter.downstream}, "
+                f"{neighbour.layer} says {neighbour.upstream}"
+            ),
+        )
+    )
+
+
+def _answer_received(cutter: Edges, neighbour: Edges) -> Seen:
+    if neighbour.status not in {None, cutter.status}:
+        return Seen(
+            contradictions=(
+                (
+                    f"{cutter.layer} says it answered {cutter.status}, "
+                    f"{neighbour.layer} received {neighbour.status}"
+                ),
+            )
+        )
+    fact = f"received {cutter.status} from it as a whole response"
+    return Seen(confirmed=True, facts=(_fact(neighbour, fact, neighbour.upstream_s),))
+
+
+def seen_from_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
+    """Whether the neighbour towards the model saw this layer leave."""
+    if cutter.cut and cutter.cut.timer is TimerKind.CONNECT:
+        # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
+        fact = "no connection to its upstream was ever made"
+        return Seen(confirmed=True, facts=(_fact(cutter, fact, cutter.cut.at_s),))
+    if cutter.gone is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
+        return Seen(
+            confirmed=True
+        )  # behind it nobody was asked, or all had been said: only its caller could see
+    if cutter.position < len(topology.hops):
+        return _hop_below(evidence, cutter, topology)
+    name, generation = topology.upstream.name, evidence.generation
+    if generation is None:
+        return Seen(missing=(f"the ledger of {name}",))
+    if generation.caller_gone_s is None:
+        return Seen(contradictions=(f"{cutter.layer} says it left, {name} never saw its caller go",))
+    left = Evidence(name, "saw it leave", Grade.PROVEN, generation.caller_gone_s)
+    return Seen(confirmed=True, facts=(left,))
+
+
+def _hop_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
+    neighbour = at_position(evidence, cutter.position + 1)
+    if neighbour is None:
+        return Seen(missing=(f"a span of {topology.hops[cutter.position].name}",))
+    if neighbour.caller_left_s is not None:
+        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.caller_left_s),))
+    if neighbour.caller_went_first:
+        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.downstream_s),))
+    return Seen(
+        contradictions=(
+            (
+                f"{cutter.layer} says it left, {neighbour.layer} says its caller's side ended as "
+                f"{neighbour.downstream}"
+            ),
+        )
+    )
+
+
+def at_position(evidence: AttemptEvidence, position: int) -> Edges | None:
+    """The account of the layer at `position` (0 is the client), or None where it did not report."""
+    return next((edges for edges in evidence.layers if edges.position == position), None)
+
+
+def _fact(witness: Edges, fact: str, at_s: float | None) -> Evidence:
+    return Evidence(witness.layer, fact, Grade.PROVEN, at_s)

@@ -1,0 +1,89 @@
+"""How an answer reaches the wire: its headers, its bytes, and the account of who took them."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from whocut_mock import delivery
+from whocut_mock.errors import ApiError
+
+# An answer is handed over in pieces of this size, so that a slow reader never makes us copy a whole picture.
+_PIECE_BYTES = 262_144
+
+SERVER = "mock-upstream"  # the real one bears its CDN's name; ours must not be taken for a CDN
+API_VERSION = "2020-10-01"
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+
+
+def standard_headers(
+    request_id: str, *, organization: str, processing_s: float, unix_s: float
+) -> dict[str, str]:
+    """The headers that every answer of the API carries."""
+    return {
+        "x-request-id": request_id,
+        "openai-processing-ms": str(round(processing_s * 1000)),
+        "openai-version": API_VERSION,
+        "openai-organization": organization,
+        "Server": SERVER,
+        "Date": _http_date(int(unix_s)),
+    }
+
+
+@lru_cache(maxsize=16)
+def _http_date(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
+
+
+def head(status: int, headers: Mapping[str, str]) -> bytes:
+    """The head of an answer as it stands on the wire."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    reason = _REASONS.get(status, "")
+    return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode()
+
+
+def pretty(value: Any) -> bytes:
+    """JSON as the API prints it: over several lines."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+
+
+def refusal(error: ApiError, headers: Mapping[str, str]) -> web.Response:
+    """The answer to a request that is refused."""
+    return web.Response(
+        status=error.status,
+        body=pretty(error.envelope()),
+        content_type="application/json",
+        headers={**headers, **error.headers},
+    )
+
+
+def plain(value: Any, headers: Mapping[str, str], *, status: int = 200) -> web.Response:
+    """A small answer."""
+    return web.Response(status=status, body=pretty(value), content_type="application/json", headers=headers)
+
+
+def writes_through(request: web.Request) -> asyncio.Transport:
+    """Make every write wait until the kernel has taken it; return the transport."""
+    transport = request.transport
+    if transport is None:
+        raise delivery.CallerGone("the connection was lost before the answer began")
+    transport.set_write_buffer_limits(high=0)
+    return transport
+
+
+async def write_pieces(to: web.StreamResponse | AbstractStreamWriter, buffers: Iterable[bytes]) -> None:
+    """Write large buffers without copying them whole."""
+    for buffer in buffers:
+        if len(buffer) <= _PIECE_BYTES:
+            await to.write(buffer)
+            continue
+        view = memoryview(buffer)
+        for start in range(0, len(view), _PIECE_BYTES):
+            await to.write(view[start : start + _PIECE_BYTES])

@@ -1,0 +1,212 @@
+"""One piece of work: it begins, it ends at its time, and it is billed, whoever is still there.
+
+Its life is a timer and a row in the ledger, not a task that a disconnect could reach. The caller's side tells
+it what happened there; the row settles when both sides are over.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from whocut_mock.clock import ModelClock
+from whocut_mock.latency import Plan
+from whocut_mock.ledger import Ledger, Row
+from whocut_mock.usage import Usage
+
+
+def rounded(instant_s: float) -> float:
+    """Model time as it is written down: to the microsecond."""
+    return (
+        round(instant_s * 1e6) / 1e6
+    )  # round(…, 6) goes by way of decimal text, and takes five times as long
+
+
+class Generation:
+    """One generation in progress. Instants are set once; the first account of each is the one that stays."""
+
+    __slots__ = (
+        "_billed",
+        "_stops_when_left",
+        "_timer",
+        "_waiter",
+        "_workshop",
+        "caller_side_open",
+        "row",
+        "usage",
+    )
+
+    def __init__(
+        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
+    ) -> None:
+        now_s = workshop.clock.now_s()
+        row.state = "running"
+        row.accepted_s = row.started_s = rounded(now_s)
+        row.profile = plan.profile
+        row.duration_s = rounded(plan.duration_s)
+        row.partials_s = tuple(rounded(now_s + offset_s) for offset_s in plan.partials_s)
+        self.row = row
+        self.usage = usage
+        self.caller_side_open = True
+        self._billed = billed
+        self._stops_when_left = stops_when_left
+        self._workshop = workshop
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer = asyncio.get_running_loop().call_at(
+            workshop.clock.loop_instant(now_s + plan.duration_s), self._finish
+        )
+        workshop.enter(row)
+
+    @property
+    def running(self) -> bool:
+        """Whether the work itself goes on."""
+        return self.row.state == "running" and self.row.finished_s is None
+
+    async def finished(self) -> None:
+        """Wait for the end of the work; only one caller can."""
+        if self.running:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def stop(self) -> None:
+        """End the server's part: the true duration will never be seen."""
+        if self.running:
+            self._timer.cancel()
+            self.row.state = "stopped"
+            self._workshop.ended()
+            self._workshop.over(self)
+        elif self.row.state == "running":
+            self.row.state = "settled"
+            self._workshop.over(self)
+
+    def forecast(self) -> Row:
+        """The row as it will stand when the work is over, if nothing else happens to it."""
+        if not self.running:
+            return self.row
+        row = replace(
+            self.row, finished_s=rounded((self.row.started_s or 0.0) + (self.row.duration_s or 0.0))
+        )
+        if row.orphaned and row.caller_gone_s is not None and row.finished_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+            row.state = "settled"
+        row.usage = self.usage.json
+        row.billed = self._billed
+        row.billed_usd = self.usage.usd if self._billed else 0.0
+        return row
+
+    def first_byte(self) -> None:
+        """The first byte of the answer was handed over."""
+        if self.row.first_byte_s is None:
+            self.row.first_byte_s = self._now_s()
+
+    def partial_sent(self, index: int) -> None:
+        """Write the instant at which this partial image really went out in place of the planned one."""
+        partials_s = list(self.row.partials_s)
+        partials_s[index] = self._now_s()
+        self.row.partials_s = tuple(partials_s)
+
+    def sent(self) -> None:
+        """The last byte of the answer has left our own buffers."""
+        self.row.sent_s = self._now_s()
+
+    def delivered(self, evidence: str) -> None:
+        """The caller took all of it."""
+        self.row.delivered_s = self._now_s()
+        self.row.delivered = True
+        self.row.delivery_evidence = evidence
+
+    def caller_gone(self) -> None:
+        """The caller left; the work goes on."""
+        if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
+            self.row.caller_gone_s = self._now_s()
+            if self._stops_when_left:
+                self.stop()
+            else:
+                self.row.orphaned = self.running
+
+    def close_caller_side(self) -> None:
+        """Nothing more can happen between us and the caller."""
+        self.caller_side_open = False
+        self._settle()
+
+    def _finish(self) -> None:
+        row = self.row
+        row.finished_s = self._now_s()
+        if row.orphaned and row.caller_gone_s is not None:
+            row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
+        row.usage = self.usage.json
+        if self._billed:
+            row.billed = True
+            row.billed_usd = self.usage.usd
+            self._workshop.spent_nano_usd[row.key_hash] += self.usage.nano_usd
+        self._workshop.ended()
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.row.state == "running" and not self.caller_side_open and self.row.finished_s is not None:
+            self.row.state = "settled"
+            self._workshop.over(self)
+
+    def _now_s(self) -> float:
+        return rounded(self._workshop.clock.now_s())
+
+
+@dataclass
+class Workshop:
+    """All generations that are not over yet, and the sums that later requests are judged by."""
+
+    clock: ModelClock
+    ledger: Ledger
+    when_ended: Callable[[float], None]  # told the instant whenever a generation stops taking up room
+    running: int = 0
+    spent_nano_usd: Counter[str | None] = field(default_factory=Counter)
+    _open: dict[str, Generation] = field(default_factory=dict)
+    _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
+
+    def begin(
+        self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
+    ) -> Generation:
+        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller."""
+        first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
+        row.duplicate_of = None if first == row.generation else first
+        self.running += 1
+        generation = Generation(
+            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+        )
+        self._open[row.generation] = generation
+        return generation
+
+    def stop_all(self) -> int:
+        """End every generation with the server; return how many were still being worked on."""
+        still = self.running
+        for generation in list(self._open.values()):
+            generation.stop()
+        return still
+
+    def forecast(self) -> list[Row]:
+        """Every row as it stands, and those still open as they will stand."""
+        return [
+            self._open[row.generation].forecast() if row.generation in self._open else row
+            for row in self.ledger.rows()
+        ]
+
+    def forget(self) -> None:
+        """Let nothing that was decide about what comes."""
+        self._first_of.clear()
+        self.spent_nano_usd.clear()
+
+    def enter(self, row: Row) -> None:
+        """Write the row as it stands."""
+        self.ledger.write(row)
+
+    def ended(self) -> None:
+        """A generation takes up room no more."""
+        self.running -= 1
+        self.when_ended(self.clock.now_s())
+
+    def over(self, generation: Generation) -> None:
+        """Nothing more can happen to this generation."""
+        self._open.pop(generation.row.generation, None)
+        self.ledger.write(generation.row)

@@ -1,0 +1,102 @@
+"""The two filters: one reads the prompt before any work, one looks at the picture after all of it.
+
+Both are deterministic in the seed and the prompt: "the same input will block the same way every time" (the
+article, section 2). What they look for is a file that a user can edit.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from whocut_mock import errors
+from whocut_mock.dice import Dice
+from whocut_mock.errors import ApiError
+from whocut_mock.parameters import Order
+
+SHIPPED_RULES = Path(__file__).with_name("moderation_rules.yaml")
+Stage = Literal["input", "output"]
+
+
+class Rule(BaseModel):
+    """One thing a filter looks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    category: str
+    stage: Stage
+    words: Annotated[tuple[str, ...], Field(min_length=1)]
+    chance: Annotated[float, Field(ge=0, le=1)] = 1.0
+    chance_low: Annotated[float, Field(ge=0, le=1)] | None = None
+    reported: tuple[str, ...] = ()
+
+
+_RULES = TypeAdapter(tuple[Rule, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a filter found."""
+
+    stage: Stage
+    categories: tuple[str, ...]
+
+
+def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
+    """What will become of this prompt: the input filter's finding, else the output filter's, else nothing."""
+    if not _any_pattern(tuple(rules)).search(order.prompt):
+        return None
+    for stage in ("input", "output"):
+        found = [rule for rule in rules if rule.stage == stage and _strikes(rule, order, seed)]
+        if found:
+            reported = {name: None for rule in found for name in rule.reported or (rule.category,)}
+            return Block("input" if stage == "input" else "output", tuple(reported))
+    return None
+
+
+def _strikes(rule: Rule, order: Order, seed: int) -> bool:
+    if not _pattern(rule.words).search(order.prompt):
+        return False
+    chance = rule.chance
+    if order.moderation == "low" and rule.chance_low is not None:
+        chance = rule.chance_low
+    fate = Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{order.prompt}")
+    return fate < chance
+
+
+@lru_cache(maxsize=32)
+def _any_pattern(rules: tuple[Rule, ...]) -> re.Pattern[str]:
+    """One look that clears most prompts."""
+    return _pattern(tuple(word for rule in rules for word in rule.words))
+
+
+@lru_cache(maxsize=256)
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+
+
+def refusal(block: Block, request_id: str) -> ApiError:
+    """The answer to a blocked prompt; the same words at both stages, the details tell them apart."""
+    return errors.moderation_blocked(request_id, block.stage, block.categories)
+
+
+@lru_cache(maxsize=32)
+def read_rules(path: str | None) -> tuple[Rule, ...]:
+    """The rules of this file, or the shipped ones; a mistake in it is one sentence."""
+    file = SHIPPED_RULES if path is None else Path(path)
+    try:
+        return _RULES.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")) or ())
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: this is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise ValueError(f"{file}: rule {place}: {first['msg']}") from None

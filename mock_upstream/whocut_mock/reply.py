@@ -1,0 +1,203 @@
+"""The answer to a generation on its way out, and the account of it: first byte, last byte, taken or not.
+
+A fault may spoil it: it is asked at every step and does its part through the plain methods below.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+from whocut_mock import answers, delivery, faults
+from whocut_mock.errors import ApiError
+from whocut_mock.faults import Fault
+from whocut_mock.generation import Generation
+from whocut_mock.upstream import Upstream
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+_JOINED_BYTES = 65_536  # a body up to this size goes out in one write with its head
+
+
+class _Response(web.StreamResponse):
+    """A response whose headers wait for the first of its body, so that a small answer is one write."""
+
+    _send_headers_immediately = False
+
+
+class _Written(web.StreamResponse):
+    """Stands for an answer that is on the wire already: nothing is left to do for aiohttp, or to ask it."""
+
+    @property
+    def prepared(self) -> bool:
+        """Its headers are out."""
+        return True
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Only answers on connections that stay are written so."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Done."""
+        del request
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Done."""
+
+
+_WRITTEN = _Written()  # it has no state, so one is enough
+
+
+class Reply:
+    """One answer. It begins when its first byte is due, because the headers are withheld until then."""
+
+    def __init__(
+        self, request: web.Request, upstream: Upstream, generation: Generation, fault: Fault
+    ) -> None:
+        self._request = request
+        self._upstream = upstream
+        self._generation = generation
+        self._fault = fault
+        self._transport: asyncio.Transport | None = None
+        self._response: _Response | None = None
+        self._head = b""  # waits for the first of its body
+        self._plain = False  # written by ourselves: aiohttp's response costs as much as all the rest
+
+    @property
+    def begun(self) -> bool:
+        """Whether the headers are out."""
+        return self._transport is not None
+
+    @property
+    def response(self) -> web.StreamResponse:
+        """What the handler returns."""
+        if self._response is None:
+            self._response = _Response()
+        return self._response
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt this answers; starts at 1."""
+        return self._generation.row.attempt
+
+    @property
+    def request_id(self) -> str:
+        """The id of its request."""
+        return self._generation.row.request_id
+
+    async def work_begun(self) -> None:
+        """While the work goes on and nothing is written yet, a fault may already strike."""
+        await self._fault.before_work_ends(self)
+
+    async def begin(self, content_type: str, *, length_bytes: int | None = None) -> None:
+        """Send the headers of the picture; without a length the body is chunked."""
+        await self._fault.before_headers(self)
+        await self.open(
+            self._fault.content_type or content_type,
+            length_bytes=length_bytes if self._fault.keeps_length() else None,
+        )
+
+    async def write(self, buffers: Iterable[bytes]) -> None:
+        """Hand over part of the body that is not its last."""
+        await self.pass_on(buffers)
+
+    async def last(self, buffers: Sequence[bytes]) -> None:
+        """Hand over the JSON body, or a stream's last event."""
+        await self._fault.last(self, buffers)
+
+    async def refuse(self, error: ApiError) -> web.StreamResponse:
+        """Answer with an error although the work was done."""
+        body = answers.pretty(error.envelope())
+        await self._fault.before_headers(self)
+        await self.open("application/json", length_bytes=len(body), status=error.status)
+        await self.pass_on([body])
+        return await self.end_without_picture(error.code)
+
+    async def end(self) -> web.StreamResponse:
+        """End the body and wait until the caller has taken it."""
+        if not self._fault.delivers:
+            return await self.end_without_picture(None)
+        evidence = await self._ended()
+        self._generation.delivered(evidence)
+        return _WRITTEN if self._plain else self.response
+
+    async def end_without_picture(self, code: str | None) -> web.StreamResponse:
+        """End a body that is not what the caller asked for: nothing is delivered by it."""
+        self._generation.row.error_code = code
+        await self._ended()
+        return _WRITTEN if self._plain else self.response
+
+    async def _ended(self) -> str:
+        assert self._transport is not None
+        if self._plain:
+            await self._request.writer.drain()
+        else:
+            await self.response.write_eof()
+        self._generation.sent()
+        evidence = await delivery.taken(self._transport)
+        if self._upstream.relay is not None:
+            await self._upstream.relay.taken(self._transport)
+        return evidence
+
+    async def sleep_s(self, duration_s: float) -> None:
+        """Wait, in model time."""
+        await self._upstream.clock.sleep_s(duration_s)
+
+    async def pass_on(self, buffers: Iterable[bytes]) -> None:
+        """Write for real."""
+        if not self._plain:
+            await answers.write_pieces(self.response, buffers)
+            return
+        if self._head:
+            first, *rest = buffers
+            buffers = (
+                (self._head + first, *rest) if len(first) <= _JOINED_BYTES else (self._head, first, *rest)
+            )
+            self._head = b""
+        await answers.write_pieces(self._request.writer, buffers)
+
+    async def open(self, content_type: str, *, length_bytes: int | None = None, status: int = 200) -> None:
+        """Send the headers."""
+        clock, row = self._upstream.clock, self._generation.row
+        now_s = clock.now_s()
+        self._transport = answers.writes_through(self._request)
+        headers = answers.standard_headers(
+            row.request_id,
+            organization=self._upstream.settings.organization,
+            processing_s=now_s - (row.accepted_s or 0.0),
+            unix_s=clock.epoch_unix_s + now_s,
+        )
+        headers["Content-Type"] = content_type
+        row.status = status
+        self._generation.first_byte()
+        request = self._request
+        if length_bytes is not None and request.version == HttpVersion11 and request.keep_alive:
+            headers["Content-Length"] = str(length_bytes)
+            self._head = answers.head(status, headers)
+            self._plain = True
+            return
+        response = self.response
+        response.set_status(status)
+        response.headers.update(headers)
+        response.content_length = length_bytes
+        await response.prepare(request)
+
+    def close(self) -> None:
+        """End the connection with a FIN after what was written."""
+        transport = answers.writes_through(self._request)
+        self._generation.close_caller_side()
+        transport.close()
+        raise faults.SpoiledError
+
+    def reset(self) -> None:
+        """End the connection with a RST."""
+        transport = answers.writes_through(self._request)
+        self._generation.close_caller_side()
+        faults.cut_with_reset(transport.get_extra_info("socket"))
+        transport.abort()
+        raise faults.SpoiledError

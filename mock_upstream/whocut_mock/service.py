@@ -1,0 +1,247 @@
+"""The way of one request for images: read, refused or accepted, worked on, answered.
+
+The order of the refusals is the real API's: the key, then the parameters, then what the key may do, then what
+is left of its quota, then what the input filter says.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+from aiohttp import web
+
+from whocut_mock import access, errors, faults, latency, moderation, parameters, pictures
+from whocut_mock.arrival import Arrival, new_row, read_arrival
+from whocut_mock.buckets import StoreGone
+from whocut_mock.errors import ApiError
+from whocut_mock.faults import NO_FAULT, Fault
+from whocut_mock.generation import Generation
+from whocut_mock.ledger import Row
+from whocut_mock.moderation import Block
+from whocut_mock.parameters import Order
+from whocut_mock.quotas import Request
+from whocut_mock.reply import Reply
+from whocut_mock.settings import Settings, When
+from whocut_mock.stream import answer_stream
+from whocut_mock.upstream import UPSTREAM, Known, Upstream
+from whocut_mock.usage import Usage, usage_of
+
+FAULT_HEADER = "x-mock-fault"
+
+Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Awaitable[web.StreamResponse]]
+
+
+class Accepted(NamedTuple):
+    """What was decided about a request before its work begins."""
+
+    order: Order
+    usage: Usage
+    fault: Fault
+    block: Block | None
+
+
+async def generations(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/images/generations`."""
+    return await images(request, parameters.GENERATIONS)
+
+
+async def edits(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/images/edits`, as a form or as JSON."""
+    return await images(request, parameters.EDITS)
+
+
+async def variations(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/images/variations`, retired."""
+    return await images(request, parameters.VARIATIONS)
+
+
+async def images(request: web.Request, endpoint: str) -> web.StreamResponse:
+    """One request to an images endpoint, from its first byte to its last."""
+    upstream = request.app[UPSTREAM]
+    arrival = await read_arrival(request, upstream, endpoint)
+    return await serve_arrival(request, upstream, arrival, _answer_image)
+
+
+async def serve_arrival(
+    request: web.Request, upstream: Upstream, arrival: Arrival, answer: Answer
+) -> web.StreamResponse:
+    """Judge the request, begin its work, answer it; a refusal is kept as a row of its own."""
+    row = new_row(arrival, upstream.clock.now_s())
+    try:
+        accepted = await _judge(upstream, arrival, row, request.headers.get(FAULT_HEADER))
+    except ApiError as refusal:
+        row.status, row.error_code = refusal.status, refusal.code
+        upstream.ledger.write(row)
+        raise
+    except asyncio.CancelledError:
+        row.caller_gone_s = upstream.clock.now_s()
+        upstream.ledger.write(row)
+        raise
+    generation = _begin(upstream, arrival, row, accepted)
+    reply = Reply(request, upstream, generation, accepted.fault)
+    try:
+        return await answer(reply, upstream, accepted.order, generation, accepted.block)
+    except faults.InsteadError:
+        return await reply.end_without_picture(None)
+    except asyncio.CancelledError:
+        generation.caller_gone()
+        raise
+    except faults.SpoiledError:
+        return reply.response  # goes nowhere: the fault has ended the connection
+    except ConnectionError:
+        generation.caller_gone()
+        return reply.response  # goes nowhere: the connection is lost
+    finally:
+        generation.close_caller_side()
+
+
+async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str | None) -> Accepted:
+    """What this request becomes; raises the first refusal it has earned, and writes down what it learns."""
+    settings, caller = upstream.settings, arrival.caller
+    key = access.key_of(caller.key, settings)
+    known = _known(upstream, arrival)
+    order, usage, block = known.order, known.usage, known.block
+    _describe(row, order, known.prompt_sha256)
+    fault = _fault(fault_text, order, arrival, settings)
+    row.fault = fault.name or None
+    refusal = fault.refusal(arrival.request_id)
+    if refusal is not None:
+        raise refusal
+    now_s = upstream.clock.now_s()
+    access.check_wall(caller.key or "", key, order.model_name, settings, now_s)
+    access.check_budget(key, upstream.workshop.spent_nano_usd[caller.key_hash], settings)
+    if not upstream.gate_open:
+        await _admit(upstream, arrival, order, usage)
+    if block is not None and block.stage == "input":
+        row.moderation = "input"
+        await upstream.clock.sleep_s(arrival.dice.between("input filter", *settings.moderation.input_s))
+        raise moderation.refusal(block, arrival.request_id)
+    return Accepted(order, usage, fault, block)
+
+
+def _known(upstream: Upstream, arrival: Arrival) -> Known:
+    """What follows from a body alone; a body seen again, as every retry is, is not read again."""
+    known = upstream.known.get(arrival.digest)
+    if known is None:
+        settings = upstream.settings
+        order = arrival.order(settings)
+        rules = moderation.read_rules(settings.moderation.rules)
+        block = moderation.judge(order, rules, settings.seed)
+        known = Known(order, _usage(order), block, sha256(order.prompt.encode()).hexdigest())
+        upstream.remember(arrival.digest, known)
+    return known
+
+
+async def _admit(upstream: Upstream, arrival: Arrival, order: Order, usage: Usage) -> None:
+    settings = upstream.settings
+    account = settings.organization if settings.quota.per == "organization" else str(arrival.caller.key_hash)
+    request = Request(
+        order=order,
+        tokens=usage.tokens,
+        dice=arrival.dice,
+        organization=settings.organization,
+        account=account,
+        running=upstream.workshop.running,
+        now_s=upstream.clock.now_s(),
+    )
+    try:
+        await upstream.gate.admit(request, settings.quota)
+    except StoreGone as reason:
+        raise errors.store_gone(str(reason)) from reason
+
+
+def _fault(text: str | None, order: Order, arrival: Arrival, settings: Settings) -> Fault:
+    """The fault that the request names, else the first of the rules that strikes it."""
+    if text is not None:
+        try:
+            return faults.named(text)
+        except ValueError as error:
+            raise errors.bad_fault(FAULT_HEADER, str(error)) from error
+    for number, rule in enumerate(settings.faults):
+        if _about(rule.when, order, arrival) and arrival.dice.fraction(f"fault {number}") < rule.rate:
+            return faults.named(rule.fault)
+    return NO_FAULT
+
+
+def _about(when: When, order: Order, arrival: Arrival) -> bool:
+    named = (
+        (when.endpoint, order.endpoint),
+        (when.model, order.model.family),
+        (when.stream, order.stream),
+        (when.attempt, arrival.caller.attempt),
+    )
+    return all(wanted is None or wanted == got for wanted, got in named) and (
+        when.prompt is None or when.prompt in order.prompt
+    )
+
+
+def _describe(row: Row, order: Order, prompt_sha256: str) -> None:
+    row.prompt_sha256 = prompt_sha256
+    row.model = order.model_name
+    row.size = order.size_text
+    row.quality = order.quality
+    row.output_format = order.output_format
+    row.n = order.n
+    row.stream = order.stream
+    row.partial_images = order.partial_images
+
+
+def _usage(order: Order) -> Usage:
+    return usage_of(
+        order.model,
+        prompt=order.prompt,
+        quality=order.quality,
+        size=order.size,
+        n=order.n,
+        partial_images=order.partial_images if order.stream else 0,
+        image_in=order.reference_tokens,
+    )
+
+
+def _begin(upstream: Upstream, arrival: Arrival, row: Row, accepted: Accepted) -> Generation:
+    plan = latency.plan(
+        accepted.order, upstream.settings.latency, arrival.dice, running=upstream.workshop.running
+    )
+    if accepted.block is None:
+        pictures.plate_for(
+            accepted.order, upstream.press
+        )  # a shape asked for first is drawn now, not when due
+    else:
+        row.moderation = "output"
+    billed = accepted.block is None or upstream.settings.moderation.bill_output_blocks
+    return upstream.workshop.begin(
+        row,
+        plan,
+        accepted.usage,
+        body_digest=arrival.digest,
+        billed=billed,
+        stops_when_left=upstream.settings.when_caller_leaves == "stop",
+    )
+
+
+async def _answer_image(
+    reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
+) -> web.StreamResponse:
+    answer = answer_stream if order.stream else _answer_plain
+    return await answer(reply, upstream, order, generation, block)
+
+
+async def _answer_plain(
+    reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
+) -> web.StreamResponse:
+    """One JSON body; the headers too are withheld until the work is done."""
+    await reply.work_begun()
+    await generation.finished()
+    if block is not None:
+        return await reply.refuse(moderation.refusal(block, generation.row.request_id))
+    buffers = pictures.json_body(
+        order,
+        generation.usage,
+        name=generation.row.generation,
+        created=upstream.clock.unix_s(),
+        press=upstream.press,
+    )
+    await reply.begin("application/json", length_bytes=sum(map(len, buffers)))
+    await reply.last(buffers)
+    return await reply.end()

@@ -1,0 +1,95 @@
+"""The parts of one running mock, and what is put back when it is reset."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from whocut_mock import latency, moderation
+from whocut_mock.clock import ModelClock
+from whocut_mock.dice import Sightings
+from whocut_mock.generation import Workshop
+from whocut_mock.images import Press
+from whocut_mock.ledger import Ledger
+from whocut_mock.moderation import Block
+from whocut_mock.network import Relay
+from whocut_mock.parameters import Order
+from whocut_mock.quotas import Gate, make_store
+from whocut_mock.settings import Settings
+from whocut_mock.usage import Usage
+
+_KNOWN_MOST = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What follows from a body and the settings, and from nothing else."""
+
+    order: Order
+    usage: Usage
+    block: Block | None
+    prompt_sha256: str
+
+
+def check_files(settings: Settings) -> None:
+    """Read every file that the settings name; `ValueError` says in one sentence what is wrong with one."""
+    moderation.read_rules(settings.moderation.rules)
+    for row in settings.latency.rows:
+        if row.csv is not None:
+            latency.check_timings(row.csv)
+
+
+@dataclass
+class Upstream:
+    """One mock: its behaviour, its clock, its books, its work in progress, its gate."""
+
+    settings: Settings
+    clock: ModelClock
+    ledger: Ledger
+    press: Press
+    worker: int = 0
+    relay: Relay | None = None  # the network path in front, if there is one
+    known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
+    gate: Gate = field(init=False)
+    gate_open: bool = field(init=False)
+    workshop: Workshop = field(init=False)
+    sightings: Sightings = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_files(self.settings)
+        self.gate = Gate(make_store(self.settings.quota, self.clock))
+        self.gate_open = Gate.stands_open(self.settings.quota)
+        self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
+        self.sightings = Sightings(self.settings.seed, self.worker)
+
+    async def behave(self, settings: Settings) -> None:
+        """Take these settings for every request from now on."""
+        check_files(settings)
+        before, self.settings = self.settings, settings
+        self.known.clear()
+        self.gate_open = Gate.stands_open(settings.quota)
+        if settings.seed != before.seed:
+            self.sightings = Sightings(settings.seed, self.worker)
+        if settings.quota.redis != before.quota.redis:
+            await self.gate.store.close()
+            self.gate.store = make_store(settings.quota, self.clock)
+        if self.relay is not None and settings.network != before.network:
+            self.relay.travel(settings.network)
+
+    def remember(self, digest: bytes, known: Known) -> None:
+        """Keep it for the next time; of many the first kept go."""
+        if len(self.known) == _KNOWN_MOST:
+            del self.known[next(iter(self.known))]
+        self.known[digest] = known
+
+    async def reset(self) -> int:
+        """Stop all work and forget everything that was; return how many generations that stopped."""
+        stopped = self.workshop.stop_all()
+        self.workshop.forget()
+        self.ledger.clear()
+        self.sightings = Sightings(self.settings.seed, self.worker)
+        await self.gate.clear()
+        return stopped
+
+
+UPSTREAM = web.AppKey("upstream", Upstream)
+REQUEST_ID = web.RequestKey("request_id", str)

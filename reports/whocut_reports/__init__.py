@@ -1,0 +1,19 @@
+"""Pictures and pages from a run directory; starts nothing. The only importer of matplotlib."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from whocut.chain.layers import Topology
+    from whocut.trace.rundir import RunDir
+    from whocut.verdict.summary import Judged
+
+
+def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
+    """Write a run's figures and its page; the page's path."""
+    from whocut_reports import page  # noqa: PLC0415  # matplotlib takes a second to import: only who draws pays for it
+
+    return page.write_report(run, judged, topology)

@@ -1,0 +1,66 @@
+"""What may be said in Locust's start form, and what on its command line alone."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from whocut.errors import BadInput
+from whocut.load.options import OPTIONS, add_options, as_arguments, consent_in, hold_to
+
+MONEY = {"--to", "--budget-usd", "--max-requests", "--account", "--new-account"}
+
+
+def parsed(*written: str) -> argparse.Namespace:
+    """What Locust hands over."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host")
+    add_options(parser, None)
+    return parser.parse_args(written)
+
+
+def test_form_holds_every_option_but_those_that_spend_money() -> None:
+    """Whoever reaches the page is not who pays."""
+    parser = argparse.ArgumentParser()
+
+    add_options(parser, None)
+
+    flags = {option.dest: option.flag for option in OPTIONS}
+    shown = {flags[a.dest] for a in parser._actions if getattr(a, "include_in_web_ui", False)}
+    assert shown == {option.flag for option in OPTIONS} - MONEY
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "flag"),
+    [
+        ("whocut_to", "https://api.example/v1", "--to"),
+        ("whocut_budget_usd", "1000", "--budget-usd"),
+        ("whocut_max_requests", "9999", "--max-requests"),
+        ("whocut_account", "other.jsonl", "--account"),
+        ("whocut_new_account", True, "--new-account"),
+        ("host", "https://api.example/v1", "--host"),
+    ],
+)
+def test_consent_to_spend_is_not_taken_from_the_page(field: str, value: object, flag: str) -> None:
+    """Posted all the same, it is refused with a sentence, and nothing is asked."""
+    options = parsed("--to", "https://api.openai.com/v1", "--budget-usd", "2")
+    consent = consent_in(options)
+
+    setattr(options, field, value)
+
+    with pytest.raises(BadInput, match=f"{flag} is not taken from Locust's page"):
+        hold_to(consent, options)
+
+
+def test_what_was_said_on_the_command_line_holds_for_every_test() -> None:
+    """The form sends its empty host along, and other options may change."""
+    options = parsed("--to", "https://api.openai.com/v1", "--budget-usd", "2")
+    consent = consent_in(options)
+
+    options.host, options.whocut_mode = "", "plain,stream"
+    hold_to(consent, options)
+
+    said = list(as_arguments(options))
+    assert said[:4] == ["--mode", "plain", "--mode", "stream"]
+    assert said[4:] == ["--to", "https://api.openai.com/v1", "--budget-usd", "2"]
