@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace import names
+from whocut.trace.emissions import Emissions
 from whocut.trace.records import Attempt, DownstreamEnd, Span, SpanKind, UpstreamEnd
 from whocut.verdict.inference import Seen
 
@@ -73,6 +74,7 @@ class GenerationEdge:
     delivered: bool
     orphaned: bool
     fault: str | None
+    sent: Emissions
     attributes: dict[str, Any]
 
 
@@ -146,6 +148,12 @@ def generation_of(span: Span) -> GenerationEdge:
         delivered=bool(has.get(names.DELIVERED, False)),
         orphaned=bool(has.get(names.ORPHANED, False)),
         fault=has.get(names.FAULT),
+        sent=Emissions(
+            start_s=span.start_s,
+            events_s=tuple(has.get(names.EMISSIONS_S) or ()),
+            first_s=has.get(names.FIRST_BYTE_S),
+            heartbeat_s=has.get(names.HEARTBEAT_S),
+        ),
         attributes=has,
     )
 
