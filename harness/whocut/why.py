@@ -62,10 +62,10 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
         if picked is None:
             raise BadInput(f"no request in {path} fits --pick {pick}: {RULES[Pick(pick)]}")
         request, chosen = picked.request, picked.rule
-    return Explained(waterfall(request, judged.spans, judged.verdicts, attempts), chosen)
+    return Explained(waterfall(request, judged.attribution, attempts), chosen)
 
 
 def show_why(explained: Explained, console: Console) -> None:
     """Draw it."""
-    render(explained.waterfall, explained.waterfall.verdicts, console)
+    render(explained.waterfall, console)
     console.print(f"\nthis request: {explained.chosen}", style="dim", highlight=False)

@@ -321,7 +321,7 @@ def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[Attempt
                 layers=(),
                 generation=None,
                 reported=frozenset(),
-                span_ids=frozenset(span_id for leg in of_attempt for span_id in leg.span_ids),
+                span_ids=tuple(span_id for leg in of_attempt for span_id in leg.span_ids),
                 testimony=tuple(statements[position] for position in sorted(statements)),
             )
         )

@@ -178,7 +178,7 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
             f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
             "load was not the one that was asked for; use more --users"
         )
-    for layer, early_s in fired_early(judged.spans).items():
+    for layer, early_s in fired_early(judged.attribution.spans).items():
         yield (
             f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
             f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"

@@ -92,7 +92,7 @@ class AttemptEvidence:
     reported: frozenset[int]
     earlier: tuple[GenerationEdge, ...] = ()  # of the same attempt, where a layer asked again by itself
     joined_by_time: bool = False  # a span's place in this attempt rests on its instant alone
-    span_ids: frozenset[str] = frozenset()
+    span_ids: tuple[str, ...] = ()  # of all spans that were joined to it, its own first, then inward
     testimony: tuple[Statement, ...] = ()  # what logs, and spans that are not ours, say of layers
     seen: Seen | None = None  # the response as its caller saw it
 
@@ -253,9 +253,24 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         earlier=tuple(generations[:-1]),
         reported=frozenset(edges.position for edges in layers),
         joined_by_time=joined_by_time,
-        span_ids=frozenset((attempt.span_id, *(span.span_id for span in below))),
+        span_ids=tuple(span.span_id for span in _inward(below)),
         seen=_seen(attempt),
     )
+
+
+def _inward(spans: Iterable[Span]) -> list[Span]:
+    """The attempt, its hops from the caller inward, then generations, each in the order of its start."""
+    return sorted(
+        spans,
+        key=lambda span: (
+            _INWARD.index(span.kind),
+            int(span.attributes.get(names.POSITION, 0)),
+            span.start_s,
+        ),
+    )
+
+
+_INWARD = (SpanKind.ATTEMPT, SpanKind.HOP, SpanKind.GENERATION)
 
 
 def _seen(attempt: Span) -> Seen:

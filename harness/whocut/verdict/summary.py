@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.agreement import Agreement, hold_against_ledger
-from whocut.verdict.attribute import attribute
+from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.censored import image_time_figures
-from whocut.verdict.evidence import gather, never_ended
-from whocut.verdict.gateways import whole_layers
-from whocut.verdict.joining import join
 from whocut.verdict.ledger_totals import LedgerTotals, charged
 from whocut.verdict.needed import needed_by
 from whocut.verdict.phrases import cut_because
@@ -34,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run, judged: every verdict, and the figures made of them."""
+    """A run, judged: the attribution of every attempt, and the figures made of it."""
 
-    verdicts: tuple[Verdict, ...]
+    attribution: Attribution
     figures: dict[str, Any]
-    spans: tuple[Span, ...] = ()  # as they were judged: one a layer and attempt, of real gateways too
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One an attempt, in the order of their starts."""
+        return self.attribution.verdicts
 
 
 def judge(
@@ -54,7 +55,8 @@ def judge(
     `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
     Modes come in the order of `modes`, any others after them by their first attempt.
     """
-    verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
+    attribution = attribute_all(attempts, spans, topology, accounts)
+    verdicts = attribution.verdicts
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     met = dict.fromkeys(attempt.mode for attempt in attempts)
     in_order = dict.fromkeys([*(mode for mode in modes if mode in met), *met])
@@ -70,23 +72,7 @@ def judge(
             ],
         },
     }
-    return Judged(verdicts, figures, tuple(spans))
-
-
-def verdicts_on(
-    attempts: Sequence[Attempt],
-    spans: Iterable[Span],
-    topology: Topology,
-    accounts: Iterable[Account] = (),
-) -> tuple[tuple[Verdict, ...], list[Span]]:
-    """One verdict an attempt, in the order of their starts; and the spans as they were judged."""
-    judged = whole_layers(spans, topology)
-    judged += never_ended(attempts, judged, topology.client.name)
-    gathered = gather(judged)
-    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
-    told = join(gathered, accounts, positions)[: len(gathered)]
-    return tuple(attribute(evidence, topology) for evidence in told), judged
+    return Judged(attribution, figures)
 
 
 def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:
