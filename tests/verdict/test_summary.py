@@ -52,18 +52,32 @@ def test_modes_of_a_run_without_a_plan_come_by_their_first_attempt(tmp_path: Pat
     assert list(judge_run(run, made.topology).figures["by_mode"]) == ["b", "a"]
 
 
-def said_of(made: MadeRun) -> str:
+def said_of(made: MadeRun, *, warnings: tuple[str, ...] = ()) -> str:
     """What the terminal shows of it."""
     console = Console(file=io.StringIO(), width=200)
     summary = made.judged().figures | {
         "generator": {"worst_stall_s": None},
-        "warnings": (),
+        "warnings": warnings,
         "ended_early": None,
         "run_dir": "runs/x",
     }
     print_summary(console, summary, None)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def test_a_run_that_is_not_valid_says_so_above_its_figures() -> None:
+    """Why comes first, before any verdict; a valid run begins with its figures."""
+    made = MadeRun()
+    made.request("plain", nginx_cut(), delivered())
+
+    said, valid = said_of(made, warnings=("the layers' loop stalled",)), said_of(made)
+
+    assert said.splitlines()[:2] == [
+        "This run is not valid. What follows may be wrong:",
+        "warning: the layers' loop stalled",
+    ]
+    assert valid.startswith("plain:")
 
 
 def test_more_images_than_requests_are_explained() -> None:

@@ -96,6 +96,8 @@ def run(
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
 
+    Exit 1 where a threshold breaks, where the run is not valid, and where none of its requests was delivered.
+
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
     from whocut.chain.shipped import CHAINS  # noqa: PLC0415
@@ -192,8 +194,9 @@ def finding_of(summary: Mapping[str, Any], *, warned: bool = False) -> str | Non
         f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
     ]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
+    parts += [summary["unusable"]] if summary["unusable"] else []
     if not summary["valid"]:
-        why = "see the warning above" if warned else "; ".join(summary["warnings"])
+        why = "see the warnings above" if warned else "; ".join(summary["warnings"])
         parts.append(f"the run is not valid: {why}")
     return "; ".join(parts) or None
 
@@ -223,6 +226,8 @@ def up(
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
+
+    Exit 1 where the run is not valid; what the clients got is for them to judge.
 
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """

@@ -9,7 +9,7 @@ import typer
 
 from whocut.chain.chainfile import find_chain, read_topology
 from whocut.chain.plain import topology_from_plain
-from whocut.cli.app import EXIT_FINDING, Terminal, app, print_json
+from whocut.cli.app import EXIT_FINDING, Terminal, app, fail, print_json
 from whocut.cli.options import JsonFlag, RunArgument
 
 
@@ -28,7 +28,7 @@ def why(
 
     Example: whocut why runs/first plain-0007
     """
-    from whocut.why import explain, show_why  # noqa: PLC0415  # keeps --help quick
+    from whocut.show.why import explain, show_why  # noqa: PLC0415  # keeps --help quick
 
     explained = explain(run_dir, request, pick)
     if as_json:
@@ -111,6 +111,8 @@ def attribute_command(
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.
 
+    Exit 1 where nothing could be read, and where what could be read holds no request.
+
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
     """
     from whocut.chain.shipped import CHAINS  # noqa: PLC0415  # as above
@@ -123,3 +125,5 @@ def attribute_command(
     else:
         for line in attributed.as_words():
             typer.echo(line)
+    if attributed.unusable:
+        fail(attributed.unusable, EXIT_FINDING)
