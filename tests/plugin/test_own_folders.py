@@ -1,6 +1,6 @@
 """Inside somebody's project whose folders are named like this repository's: its imports and ours both work.
 
-The matrix: with and without `__init__.py`, by pytest, python -m pytest, python -m whocut, the project's own program.
+The matrix: with and without `__init__.py`, by pytest, python -m pytest, python -m whocut and the project's program.
 """
 
 from __future__ import annotations
