@@ -10,6 +10,7 @@ from rich.table import Table
 from whocut.chain.dollars import format_dollars
 from whocut.chain.durations import format_duration
 from whocut.chain.timers import Phase
+from whocut.show.following import next_command, report_words
 from whocut.show.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             f"The load generator's worst stall was {format_duration(stall_s)} of model time"
             + (f"; requests went out {format_duration(late_s)} after they were due (p99)." if late_s else ".")
         )
-    say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
+    say(f"next:   {next_command('why', summary['run_dir'])}")
 
 
 def say_if_invalid(console: Console, summary: Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from whocut.chain.dollars import format_dollars
+from whocut.show.following import report_words
 from whocut.show.run import say_if_invalid
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) 
     say("")
     console.print(_table(found))
     say(f"\n{found['rule']}")
-    say(f"\nrun:    {summary['run_dir']}\nreport: {report}")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
 
 
 def _table(found: dict[str, Any]) -> Table:
