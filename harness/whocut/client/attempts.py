@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 from whocut.client.attempt_span import attempt_span
 from whocut.client.body import JsonBody
@@ -61,7 +62,7 @@ class AttemptWatch:
     record: Attempt = field(init=False)
     _incoming: Incoming = field(init=False)
     _readable: bool = True
-    _headers: dict[str, str] = field(default_factory=dict)
+    _headers: Mapping[str, str] = field(default_factory=dict)
     _done: bool = False
 
     def __post_init__(self) -> None:
@@ -90,8 +91,7 @@ class AttemptWatch:
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
         """The response's head has come."""
         self._incoming.head(self.clock.now_s(), status, headers)
-        self.record.retry_after_s = _seconds(headers.get("retry-after"))
-        self._headers = kept_headers(headers)
+        self._headers = headers
         self._readable = headers.get("content-encoding", "identity") == "identity"
 
     def received(self, data: bytes) -> None:
@@ -140,8 +140,10 @@ class AttemptWatch:
         record.ended_s = self.clock.now_s()
         record.outcome = outcome
         record.error = error
+        # At the end: a wait is counted from there, and a date is an instant.
+        record.retry_after_s = asked_to_wait_s(self._headers, self.clock.unix_s(record.ended_s))
         if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
-            record.headers = self._headers
+            record.headers = kept_headers(self._headers)
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
         try:
             if self.permit is not None:
@@ -180,11 +182,3 @@ class AttemptWatch:
         if self.record.phase == Phase.SEND:
             return "write"
         return _EXTENSION[TimerKind(self.record.timer or TimerKind.IDLE)]
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After in seconds; a date is left to whoever waits for it."""
-    try:
-        return float(header) if header is not None else None
-    except ValueError:
-        return None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.client.endings import ABANDONED, ending_of
 from whocut.client.policy import Failure
-from whocut.client.waits import asked_to_wait_s
 from whocut.clock import Clock
 from whocut.trace.records import Outcome
 

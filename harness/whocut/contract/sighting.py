@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 from whocut.client.attempt_span import attempt_span
 from whocut.client.incoming import Incoming
 from whocut.client.outcomes import outcome_of
-from whocut.client.waits import asked_to_wait_s
 from whocut.trace.records import (
     Attempt,
     Outcome,
@@ -81,7 +81,6 @@ class Sighting:
         """The response's head has come."""
         self.headers = headers
         self._incoming.head(self.clock.now_s(), status, headers)
-        self.record.retry_after_s = asked_to_wait_s(headers, self.clock.unix_s(self.clock.now_s()))
 
     def received(self, data: bytes) -> None:
         """Bytes of the body have come."""
@@ -136,6 +135,8 @@ class Sighting:
         self.record.ended_s = self.clock.now_s()
         self.record.outcome = outcome
         self.record.error = error
+        # At the end: a wait is counted from there, and a date is an instant.
+        self.record.retry_after_s = asked_to_wait_s(self.headers, self.clock.unix_s(self.record.ended_s))
 
     def span(self) -> Span:
         """The sighting as the client's own span would be; an attempt still under way ends now."""
