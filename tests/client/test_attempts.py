@@ -13,8 +13,8 @@ from tests.servers import Step, chunk, head, scripted, whole
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Topology
 from whocut.client.asking import Asking, asking_for
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import async_openai_client
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.trace import names
 from whocut.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent

@@ -19,9 +19,9 @@ import orjson
 
 from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.plain import topology_from_plain
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import openai_client, prime
 from whocut.client.spending import Account, Guard, Limits
+from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
 from whocut.errors import BadInput, WhocutError

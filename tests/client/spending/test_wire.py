@@ -11,12 +11,12 @@ import pytest
 from tests.servers import Step, chunk, head, scripted, whole
 from whocut.chain.catalogue import preset
 from whocut.client.asking import Asking, asking_for
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import async_openai_client
 from whocut.client.spending import Account, Guard, Limits
 from whocut.client.spending.bound import Price
 from whocut.client.spending.guard import Withheld
 from whocut.client.spending.tally import Why
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.errors import BadInput, CouldNotRun
 from whocut.trace.records import Attempt, Outcome
