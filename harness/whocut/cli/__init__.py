@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
-from whocut.cli import doing, judging, reading, sweeping
 from whocut.cli.app import app
-from whocut.errors import FULL, NoRoom, WhocutError
+from whocut.errors import FULL, NoRoom, NotInstalled, WhocutError
 
-__all__ = ["app", "doing", "judging", "main", "reading", "sweeping"]
+__all__ = ["app", "main"]
 
 
 # What typer makes of a KeyboardInterrupt, without a word; no command of ours ends so.
@@ -34,9 +34,13 @@ def main() -> None:
         if ended.code == _INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
+    except ModuleNotFoundError as error:
+        missing = NotInstalled.of_extra(error)
+        if missing is None:
+            raise
+        _end(missing)
     except WhocutError as error:
-        typer.echo(f"whocut: {error}", err=True)
-        sys.exit(error.exit_code)
+        _end(error)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
         sys.exit(0)
@@ -44,6 +48,9 @@ def main() -> None:
         if error.errno not in FULL:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or its last words would fail as well
-        full = NoRoom(error.filename or "a file or the output", os.strerror(error.errno))
-        typer.echo(f"whocut: {full}", err=True)
-        sys.exit(full.exit_code)
+        _end(NoRoom(error.filename or "a file or the output", os.strerror(error.errno)))
+
+
+def _end(error: WhocutError) -> NoReturn:
+    typer.echo(f"whocut: {error}", err=True)
+    sys.exit(error.exit_code)
