@@ -12,7 +12,7 @@ from whocut.client.asking import Asking
 from whocut.client.ending import ended_by, ending_of
 from whocut.client.watch import AttemptWatch, Sinks, Watch
 from whocut.clock import Clock
-from whocut.contract.sighting import Sighting
+from whocut.stage.sighting import Sighting
 from whocut.trace import names
 from whocut.trace.records import Outcome, UpstreamEnd
 

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 from whocut.clock import Clock
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
-from whocut.contract.grouping import name_requests
-from whocut.contract.tap import Tap
 from whocut.path.chain import start_chain
 from whocut.run.books import Books, Progress
 from whocut.run.finish import finish
@@ -23,6 +21,8 @@ from whocut.run.plan import manifest_of
 from whocut.run.run import on_signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import under_way
+from whocut.stage.client_tap import ClientTap
+from whocut.stage.grouping import name_requests
 from whocut.trace.logs.in_run import LOGS
 from whocut.trace.receiver import receive_into
 from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
@@ -30,9 +30,9 @@ from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.contract.sighting import Sighting
     from whocut.run.finish import Finished
     from whocut.run.plan import Plan
+    from whocut.stage.sighting import Sighting
 
 _LOOK_EVERY_REAL_S = 0.1
 
@@ -69,7 +69,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
             real_logs=run_dir.path / LOGS,
         )
         stack.push_async_callback(chain.close)
-        tap = Tap(
+        tap = ClientTap(
             upstream=(chain.host, chain.port),
             clock=clock,
             client=plan.topology.client.name,

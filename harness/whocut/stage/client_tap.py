@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from whocut.contract.memory import MemoryTransport
-from whocut.contract.plants import Canned, Fault, Plants
-from whocut.contract.sighting import Sighting
 from whocut.errors import Malformed, PortTaken
 from whocut.path.http1 import Chunked, HeadReader, UntilClose, parse_request, parse_response
 from whocut.path.sockets import end_with_reset
+from whocut.stage.memory import MemoryTransport
+from whocut.stage.plants import Canned, MockFault, Plants
+from whocut.stage.sighting import Sighting
 from whocut.trace.records import UpstreamEnd, parse_traceparent
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _WAITS: Final = re.compile(rb"(\r\nretry-after(?:-ms)?:[ \t]*)([0-9.]+)(?=\r\n)"
 FAULT_HEADER: Final = "x-mock-fault"
 
 
-class Tap:
+class ClientTap:
     """Listens where the client dials, and dials the first layer. `seen` holds every attempt, in order.
 
     `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not.
@@ -131,7 +131,7 @@ class Tap:
 class _Caller(asyncio.Protocol):
     """One connection of the client; one request at a time."""
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: ClientTap) -> None:
         self.tap = tap
         self.transport: asyncio.Transport | None = None
         self.sighting: Sighting | None = None
@@ -200,7 +200,7 @@ class _Caller(asyncio.Protocol):
             self._answering = loop.call_later(after_real_s, self._answer, plant, sighting)
             return
         added = [f"traceparent: {sighting.traceparent}"]
-        if isinstance(plant, Fault):
+        if isinstance(plant, MockFault):
             added.append(f"{FAULT_HEADER}: {plant.name}")
         request = _with_fields(raw, added) + wire
         self._dialling = asyncio.ensure_future(self._dial(sighting, request))
