@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from whocut.chain.load import Arrivals, Load, Stage, parse_arrivals
 from whocut.errors import BadInput
 from whocut.load.arrivals import due_times
-from whocut.load.plan import Share, orders
+from whocut.load.orders import Share, orders
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_shares_of_a_stage_are_all_of_it_and_nothing_twice(
     together = [order for share in shares for order in orders(stage, 7, share)]
 
     assert sorted(together, key=lambda order: order.request[-4:]) == list(orders(stage, 7))
-    assert sum(share.orders(stage) for share in shares) == requests
+    assert sum(share.count(stage) for share in shares) == requests
 
 
 @given(at_once=st.integers(1, 20), of=st.integers(1, 7))

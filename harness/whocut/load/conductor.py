@@ -15,7 +15,7 @@ import gevent.event
 
 from whocut.errors import BadInput
 from whocut.load.gate import Gate
-from whocut.load.plan import Share
+from whocut.load.orders import Share
 from whocut.load.session import Session
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class Master:
         for index, name in enumerate(names):
             share = Share(index, len(names))
             hand = self._hands.setdefault(name, _Hand(name))
-            hand.share = share.orders(stage)
+            hand.share = share.count(stage)
             hand.heard_s = self._session.clock.now_s()
             self._runner.send_message(
                 STAGE,

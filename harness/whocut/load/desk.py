@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gevent.event
 from gevent.lock import BoundedSemaphore
 
-from whocut.load.plan import Order, Share, orders
+from whocut.load.orders import Order, Share, orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +29,10 @@ class Round:
         self.next = gevent.event.Event()
         self._clock = session.clock
         self._orders: Iterator[Order] = orders(stage, session.load.seed, share)
-        self._all = share.orders(stage)
+        self._total = share.count(stage)
         places = share.places(stage, session.load.users)
         self._places = BoundedSemaphore(places)
-        if not self._all:
+        if not self._total:
             self.over.set()
 
     def take(self) -> Order | None:
@@ -62,7 +62,7 @@ class Round:
         self._places.release()
 
     def _count(self) -> None:
-        if self.answered + self.not_asked == self._all:
+        if self.answered + self.not_asked == self._total:
             self.over.set()
 
 
@@ -134,3 +134,7 @@ class Desk:
         if self.round:
             self.round.over.set()
         self.close()
+
+
+DESK = Desk()
+"""The desk of this process: Locust makes its users by itself, and they must find it."""

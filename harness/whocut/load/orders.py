@@ -41,7 +41,7 @@ class Share:
     index: int = 0
     of: int = 1
 
-    def orders(self, stage: Stage) -> int:
+    def count(self, stage: Stage) -> int:
         """How many orders of the stage that is."""
         return len(range(self.index, stage.requests, self.of))
 
