@@ -10,13 +10,12 @@ import os
 import sys
 from typing import NoReturn
 
-import typer
-
 from whocut.cli.app import app
-from whocut.errors import FULL, NoRoom, NotInstalled, WhocutError
+from whocut.cli.printing import say
+from whocut.errors import FULL, CouldNotRun, NoRoom, NotInstalled, WhocutError
+from whocut.redact import protect_environment
 
 __all__ = ["app", "main"]
-
 
 # What typer makes of a KeyboardInterrupt, without a word; no command of ours ends so.
 _INTERRUPTED = 130
@@ -25,9 +24,12 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every mistake ends in one sentence and its exit code.
 
+    The environment's secrets are registered first: no command writes or prints them.
+
     Raises:
         KeyboardInterrupt: it was stopped before anything stood that could end in good order.
     """
+    protect_environment(os.environ)
     try:
         app(standalone_mode=True)
     except SystemExit as ended:
@@ -45,12 +47,38 @@ def main() -> None:
         sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
         sys.exit(0)
     except OSError as error:
-        if error.errno not in FULL:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or its last words would fail as well
-        _end(NoRoom(error.filename or "a file or the output", os.strerror(error.errno)))
+        if error.errno in FULL:
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # or its last words would fail as well
+            _end(NoRoom(error.filename or "a file or the output", os.strerror(error.errno)))
+        if error.filename is None:
+            _own_fault(error)
+        _end(
+            CouldNotRun(
+                f"{error.filename} cannot be used: {error.strerror}. Choose another place or its rights."
+            )
+        )
+    except Exception as error:  # noqa: BLE001  # the door of the program: what comes here is told, and ends it
+        _own_fault(error)
+
+
+def _own_fault(error: Exception) -> NoReturn:
+    """The last resort: one sentence and the exit code of a run that could not be; 1 would say "a finding".
+
+    Raises:
+        Exception: the error itself, with its traceback, where the environment asks for it.
+    """
+    if os.environ.get("WHOCUT_DEBUG"):
+        raise error
+    _end(
+        CouldNotRun(
+            f"a fault of whocut itself: {type(error).__name__}: {error}. Set WHOCUT_DEBUG=1 for the traceback, "
+            "and please report it."
+        )
+    )
 
 
 def _end(error: WhocutError) -> NoReturn:
-    typer.echo(f"whocut: {error}", err=True)
+    say(f"whocut: {error}", to_stderr=True)
     sys.exit(error.exit_code)

@@ -12,9 +12,7 @@ from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import (
-    print_json,
-)
+from whocut.cli.printing import print_json, say
 from whocut.foreign.files import attribute_files, parse_logs
 
 
@@ -44,4 +42,4 @@ def attribute(
         print_json(attributed.as_json())
     else:
         for line in attributed.as_words():
-            typer.echo(line)
+            say(line)

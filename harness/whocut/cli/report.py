@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from whocut.chain.plain import topology_from_plain
 from whocut.cli.options import (
     JsonFlag,
     RunArgument,
 )
-from whocut.cli.printing import (
-    print_json,
-)
+from whocut.cli.printing import print_json, say
 from whocut.run.finish import judge_run
 from whocut.trace.rundir import RunDir
 from whocut_reports import write_report
@@ -31,4 +27,4 @@ def report(
     if as_json:
         print_json({"report": str(page)})
     else:
-        typer.echo(f"report: {page}")
+        say(f"report: {page}")

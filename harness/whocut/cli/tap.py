@@ -13,11 +13,7 @@ from whocut.cli.options import (
     JsonFlag,
     out_option,
 )
-from whocut.cli.printing import (
-    directory_of,
-    print_json,
-    print_line,
-)
+from whocut.cli.printing import directory_of, print_json, print_line, say
 from whocut.clock import run_real
 from whocut.path import Target
 from whocut.run.tap import TapPlan, parse_listen
@@ -59,13 +55,13 @@ def tap(
         if as_json:
             print_line({"ready": True, "base_url": base_url})
         else:
-            typer.echo(f"watching: OPENAI_BASE_URL={base_url}\nCtrl-C takes the tap away")
+            say(f"watching: OPENAI_BASE_URL={base_url}\nCtrl-C takes the tap away")
 
     tapped = run_real(stand_there(plan, ready))
     if as_json:
         print_json(tapped.as_json())
         return
-    typer.echo(f"{tapped.exchanges} exchanges in {tapped.run_dir}")
+    say(f"{tapped.exchanges} exchanges in {tapped.run_dir}")
     if tapped.lost:
-        typer.echo(f"warning: {tapped.lost}", err=True)
-    typer.echo(f"next: {next_command('attribute', '--spans', tapped.run_dir / 'spans.jsonl')}")
+        say(f"warning: {tapped.lost}", to_stderr=True)
+    say(f"next: {next_command('attribute', '--spans', tapped.run_dir / 'spans.jsonl')}")

@@ -12,11 +12,8 @@ from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import (
-    EXIT_FINDING,
-    print_json,
-)
-from whocut.pasted import pasted_text
+from whocut.cli.pasted import pasted_text
+from whocut.cli.printing import EXIT_FINDING, print_json, say
 from whocut.verdict.advice import Cause
 from whocut.verdict.triage import triage as triage_text
 
@@ -43,6 +40,6 @@ def triage(
         print_json(found.as_json())
     else:
         for label, words in found.as_words():
-            typer.echo(f"{label + ':':<11}{words}")
+            say(f"{label + ':':<11}{words}")
     if found.cause is Cause.UNKNOWN:
         raise typer.Exit(EXIT_FINDING)

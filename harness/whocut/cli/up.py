@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from whocut.chain.chainfile import find_chain, read_topology
 from whocut.chain.shipped import CHAINS
 from whocut.cli.finished import report_finished
@@ -22,10 +20,7 @@ from whocut.cli.options import (
     port_option,
     seed_option,
 )
-from whocut.cli.printing import (
-    directory_of,
-    print_line,
-)
+from whocut.cli.printing import directory_of, print_line, say
 from whocut.clock import parse_clock
 from whocut.run.plan import Plan
 from whocut.run.up import up as keep_up
@@ -65,7 +60,7 @@ def up(
         if as_json:
             print_line({"ready": True, "base_url": base_url, "otlp": endpoint})
         else:
-            typer.echo(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
-            typer.echo("Ctrl-C stops, judges and reports")
+            say(f"serving: OPENAI_BASE_URL={base_url}" + (f", OTLP on {endpoint}" if endpoint else ""))
+            say("Ctrl-C stops, judges and reports")
 
     report_finished(asyncio.run(keep_up(plan, ready)), print_summary, as_json=as_json)

@@ -14,6 +14,7 @@ from pathlib import Path
 from locust.main import main
 
 from whocut.load.locust_hooks import HOOKS, RUN_VARIABLE
+from whocut.redact import protect_environment
 from whocut.trace.rundir import GENERATOR, write_json
 
 
@@ -23,6 +24,7 @@ def _refuse(sentence: str) -> None:
 
 def run() -> None:
     """Run Locust; a mistake before any session was opened goes into the run directory in one sentence."""
+    protect_environment(os.environ)
     scenario = sys.argv[sys.argv.index("--locustfile") + 1]
     try:
         main()  # type: ignore[no-untyped-call]  # Locust's carries no types
