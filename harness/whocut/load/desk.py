@@ -12,7 +12,7 @@ from whocut.load.orders import Order, Share, orders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.clock import Clock
     from whocut.load.session import Session
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Round:
     """One stage, as far as this process has a share in it; it began at `began_s`."""
 
-    def __init__(self, session: Session, stage: Stage, share: Share, began_s: float) -> None:
+    def __init__(self, session: Session, stage: LoadStage, share: Share, began_s: float) -> None:
         self.stage = stage
         self.began_s = began_s
         self.answered = 0
@@ -100,7 +100,7 @@ class Desk:
             self.silent = self.raised = self._answered_before = self._not_asked_before = 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
-    def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
+    def begin(self, session: Session, stage: LoadStage, share: Share, began_s: float) -> Round:
         """Lay out the orders of the next stage."""
         self._answered_before, self._not_asked_before = self.answered, self.not_asked
         before, self.round = self.round, Round(session, stage, share, began_s)

@@ -15,9 +15,9 @@ from whocut.clock import Clock
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
 from whocut.path.chain import start_chain
-from whocut.run.books import Books, Progress
 from whocut.run.finish import finish
 from whocut.run.plan import manifest_of
+from whocut.run.progress import RunFollower, RunProgress
 from whocut.run.run import on_signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import under_way
@@ -53,8 +53,8 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
     async with AsyncExitStack() as stack:
         spans = SpanWriter(run_dir)
         stack.callback(spans.close)
-        books = Books(run_dir, Progress(asked=0), spans)
-        stack.callback(books.close)
+        follower = RunFollower(run_dir, RunProgress(asked=0), spans)
+        stack.callback(follower.close)
         receiver = None
         if plan.otlp_port is not None:
             receiver = await receive_into(run_dir, port=plan.otlp_port)
@@ -82,11 +82,11 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         await stack.enter_async_context(pulse.felt())
         ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
         while not stopped.is_set() and upstream.look() is None and chain.look() is None:
-            books.read()
+            follower.read()
             await asyncio.sleep(_LOOK_EVERY_REAL_S)
         fallen = chain.look() or upstream.look()
         if upstream.fallen is not None:
-            books.upstream_fell = upstream.fallen.why
+            follower.upstream_fell = upstream.fallen.why
     if fallen is not None:
         attempts = run_dir.attempts()
         died = (
