@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from whocut.cli.finished import finding_of
-from whocut.junit import Case, junit
 from whocut.run.finish import as_junit, unusable
+from whocut.trace.junit import Case, junit
 
 CASES = (
     Case("delivered>=0.99", failure="delivered>=0.99 is wanted, measured: 0.5", details=("runs/x",)),

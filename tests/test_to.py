@@ -21,7 +21,7 @@ from tests.commands import has_finding, python, whocut
 from tests.processes import children_of, wait_until
 from whocut.chain.shipped import SCENARIOS
 from whocut.cli import main
-from whocut.client.spending import Account
+from whocut.client.spending import SpendAccount
 from whocut.client.spending.account import fingerprint
 from whocut.clock.clock import pause, wall_s
 from whocut.path.ports import held_port
@@ -403,7 +403,7 @@ def test_another_key_s_account_is_bad_input(
 ) -> None:
     """What one key has spent says nothing of the other."""
     account = tmp_path / "account.jsonl"
-    Account.create(account, {"key": fingerprint("sk-another")})
+    SpendAccount.create(account, {"key": fingerprint("sk-another")})
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     flags = ["--budget-usd", "1", "--account", str(account)]
     monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "https://images.invalid/v1", *flags])

@@ -14,9 +14,9 @@ from whocut.clock import Clock
 from whocut.clock.virtual import run_virtual
 from whocut.errors import ChildDied
 from whocut.path.fallen import Fallen
-from whocut.run.books import Books, Progress
 from whocut.run.processes import PATIENCE_REAL_S
-from whocut.run.watching import Stop, Watch
+from whocut.run.progress import RunFollower, RunProgress
+from whocut.run.watching import RunWatch, StopAsked
 from whocut.trace.records import Attempt
 from whocut.trace.rundir import ATTEMPTS, GENERATOR, LEDGER, LineFile, RunDir, write_json
 
@@ -81,14 +81,14 @@ class Scene:
     run_dir: RunDir
     upstream: Stands = field(default_factory=Stands)
     spans: list[Span] = field(default_factory=list)
-    stop: Stop = field(default_factory=Stop)
+    stop: StopAsked = field(default_factory=StopAsked)
 
     def __post_init__(self) -> None:
-        progress = Progress(asked=2)
-        self.books = Books(self.run_dir, progress, self.spans.append)
+        progress = RunProgress(asked=2)
+        self.follower = RunFollower(self.run_dir, progress, self.spans.append)
         chain = cast("RunningChain", Stands())
-        self.watch = Watch(
-            self.run_dir, self.upstream, chain, self.books, progress, lambda _: None, self.stop, DRAIN_S
+        self.watch = RunWatch(
+            self.run_dir, self.upstream, chain, self.follower, progress, lambda _: None, self.stop, DRAIN_S
         )
 
 
@@ -177,7 +177,7 @@ def test_generation_in_the_hands_of_a_fallen_upstream_ended_by_that(scene: Scene
     scene.upstream.fallen = KILLED
     run_virtual(scene.watch.load(Done()))
 
-    scene.books.close()
+    scene.follower.close()
 
     assert [span.attributes["whocut.fault"] for span in scene.spans] == ["its process was killed"]
 

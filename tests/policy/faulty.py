@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import openai
 
 from whocut.client import async_reference
-from whocut.client.failures import StreamCutError, failure_of
+from whocut.client.ending import failure_of
 from whocut.client.policy import Decision, Failure, Policy, Retry, decide
+from whocut.client.reference_client import StreamCutError
 from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:

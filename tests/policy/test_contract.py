@@ -5,14 +5,14 @@ import pytest
 from tests.policy.faulty import FAULTS
 from whocut.client import async_reference
 from whocut.contract.checks import BY_ID, CHECKS
-from whocut.contract.memory import MemoryLoop
-from whocut.contract.play import hold
-from whocut.contract.target import target_of
+from whocut.contract.client import client_of
+from whocut.contract.hold import hold
+from whocut.stage.memory import MemoryLoop
 
 
 def test_the_reference_client_keeps_the_contract() -> None:
     """Every check is tried on the reference client, and kept."""
-    card = hold(target_of(async_reference, "reference"))
+    card = hold(client_of(async_reference, "reference"))
 
     assert {result.id: result.why for result in card.results if result.passed is not True} == {}
 
@@ -26,7 +26,7 @@ def test_there_is_a_faulty_client_for_each_check() -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found_by_its_check_alone(fault: str) -> None:
     """A client with one fault breaks the check that is about it, and no other."""
-    card = hold(target_of(FAULTS[fault], fault), loop_factory=MemoryLoop)
+    card = hold(client_of(FAULTS[fault], fault), loop_factory=MemoryLoop)
 
     found = {result.id: result.why for result in card.results if result.passed is not True}
     assert set(found) == {fault}, found

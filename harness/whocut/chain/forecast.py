@@ -26,6 +26,7 @@ from whocut.chain.layers import Answer, Buffering, MidBody
 from whocut.chain.modes import POLL_S, seen_in
 from whocut.chain.prices import usd
 from whocut.chain.profiles import Floats
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 
 if TYPE_CHECKING:
@@ -466,8 +467,6 @@ def _is_retried(answer: Answer | None) -> bool:
 
 def _retry_after_s(answer: Answer | None) -> float:
     """What the answer asks for, where the official SDK heeds it."""
-    for name, value in answer.headers if answer else ():
-        if name.lower() == "retry-after":
-            seconds = float(value) if value.replace(".", "", 1).isdigit() else 0.0
-            return seconds if seconds <= _RETRY_AFTER_MOST_S else 0.0
-    return 0.0
+    headers = {name.lower(): value for name, value in answer.headers} if answer else {}
+    asked_s = asked_to_wait_s(headers)
+    return asked_s if asked_s is not None and asked_s <= _RETRY_AFTER_MOST_S else 0.0

@@ -12,8 +12,8 @@ from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
+from whocut.cli.pasted import pasted_text
 from whocut.cli.printing import EXIT_FINDING, print_json, say
-from whocut.pasted import pasted_text
 from whocut.verdict.advice import Cause
 from whocut.verdict.triage import triage as triage_text
 

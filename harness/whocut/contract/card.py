@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.text import Text
 
-from whocut.junit import Case, junit
+from whocut.trace.junit import Case, junit
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,8 +13,8 @@ from whocut.chain.catalogue import preset
 from whocut.chain.layers import Answer, Layer, Topology
 from whocut.chain.timers import Timer, TimerKind
 from whocut.contract import judges
-from whocut.contract.plants import Canned, Fault, Plant, Plants
 from whocut.contract.trial import Ask, Scene, Trial
+from whocut.stage.plants import Canned, MockFault, Plant, Plants
 from whocut_mock import Settings
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ CHECKS: Final = (
         sentence="A connection reset while waiting is not followed by another attempt",
         reason=_UNKNOWN,
         source=RFC_RETRY,
-        scene=_world(Fault("reset_before_headers=40"), forever=True),
+        scene=_world(MockFault("reset_before_headers=40"), forever=True),
         judge=judges.asked_once,
     ),
     Check(
@@ -158,7 +158,7 @@ CHECKS: Final = (
         sentence="A connection closed without an answer is not followed by another attempt",
         reason="the work was done and its answer lost on the way: a second attempt is a second bill",
         source=RFC_RETRY,
-        scene=_world(Fault("answer_lost"), forever=True),
+        scene=_world(MockFault("answer_lost"), forever=True),
         judge=judges.asked_once,
     ),
     Check(
@@ -166,7 +166,7 @@ CHECKS: Final = (
         sentence="A body that breaks off is not followed by another attempt",
         reason="the image was made and billed, and broke on the way",
         source=RFC_RETRY,
-        scene=_world(Fault("fin_mid_body=0.5"), forever=True),
+        scene=_world(MockFault("fin_mid_body=0.5"), forever=True),
         judge=judges.asked_once,
     ),
     Check(
@@ -174,7 +174,7 @@ CHECKS: Final = (
         sentence="A whole message with half an image in it is not followed by another attempt",
         reason="a layer on the way ended it in good order; the image was made and billed",
         source=RFC_RETRY,
-        scene=_world(Fault("truncated_json=0.5"), forever=True),
+        scene=_world(MockFault("truncated_json=0.5"), forever=True),
         judge=judges.asked_once,
     ),
     Check(
@@ -182,7 +182,7 @@ CHECKS: Final = (
         sentence="A timeout of the client's own is not followed by another attempt",
         reason=_UNKNOWN,
         source=ARTICLE_1,
-        scene=_world(Fault("hang"), forever=True),
+        scene=_world(MockFault("hang"), forever=True),
         judge=judges.asked_once,
         virtual_only=True,
     ),
@@ -191,7 +191,7 @@ CHECKS: Final = (
         sentence="An error inside a stream is not followed by another attempt",
         reason="the stream had begun, so the work had too",
         source=SDK_READ,
-        scene=_world(Fault("error_in_stream"), forever=True, ask=_STREAM),
+        scene=_world(MockFault("error_in_stream"), forever=True, ask=_STREAM),
         judge=judges.asked_once,
     ),
     Check(
@@ -199,7 +199,7 @@ CHECKS: Final = (
         sentence="A stream that ends without 'completed' is not followed by another attempt",
         reason="all of the work was done, and is billed",
         source=SSE_SCHEMA,
-        scene=_world(Fault("stream_without_completed"), forever=True, ask=_STREAM),
+        scene=_world(MockFault("stream_without_completed"), forever=True, ask=_STREAM),
         judge=judges.asked_once,
     ),
     Check(
@@ -207,7 +207,7 @@ CHECKS: Final = (
         sentence="A stream that ends without 'completed' is an error for the caller",
         reason="partial images alone are no image, and silence looks like success",
         source=SDK_READ,
-        scene=_world(Fault("stream_without_completed"), forever=True, ask=_STREAM),
+        scene=_world(MockFault("stream_without_completed"), forever=True, ask=_STREAM),
         judge=judges.noticed,
         obligatory=False,
     ),
@@ -216,7 +216,7 @@ CHECKS: Final = (
         sentence="A stream that falls silent is not followed by another attempt",
         reason=_UNKNOWN,
         source=ARTICLE_1,
-        scene=_world(Fault("stall=3000"), forever=True, ask=_STREAM),
+        scene=_world(MockFault("stall=3000"), forever=True, ask=_STREAM),
         judge=judges.asked_once,
         virtual_only=True,
     ),
@@ -392,7 +392,7 @@ CHECKS: Final = (
         sentence="A request that nobody answers is over within twenty minutes",
         reason="three times ten minutes of silence are half an hour of a caller's time",
         source="openai-python: 3 × 600 s",
-        scene=_world(Fault("hang"), forever=True),
+        scene=_world(MockFault("hang"), forever=True),
         judge=judges.ended_in_time,
         virtual_only=True,
     ),

@@ -20,7 +20,7 @@ import numpy as np
 from whocut.chain.forecast import CutShare, Figures, percentile
 from whocut.chain.modes import POLL_S, seen_in
 from whocut.client.asking import Asking
-from whocut.client.attempts import Sinks
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.clock.clock import wall_s
 from whocut.errors import CouldNotRun

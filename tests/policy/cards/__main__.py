@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from tests.policy.cards.clients import callables
 from whocut.client import async_reference
-from whocut.contract.play import hold
-from whocut.contract.target import command_target, target_of
+from whocut.contract.client import client_of, command_client
+from whocut.contract.hold import hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,10 +138,10 @@ def main() -> None:
 def _card(known: Known) -> Card:
     if known.makes is not None:
         version = metadata.version("openai")
-        return hold(target_of(known.makes, f"{known.name} (openai {version})"))
+        return hold(client_of(known.makes, f"{known.name} (openai {version})"))
     assert known.runs is not None
     command, version = known.runs.command()
-    target = command_target(command)
+    target = command_client(command)
     named = type(target)(f"{known.name} ({version})", command=target.command)
     return hold(named, watch_real_s=_WATCH_REAL_S)
 

@@ -14,7 +14,7 @@ from whocut.trace.records import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from whocut.contract.sighting import Sighting
+    from whocut.stage.sighting import Sighting
 
 # An end and the next beginning may be read in either order within one turn of the loop.
 _SAME_INSTANT_S = 0.001

@@ -22,7 +22,7 @@ API_KEY = "sk-whocut-contract-4f2a9c81d7e6"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Candidate:
     """A client to be made: `make` for one in this process, `command` for a program of its own."""
 
     name: str
@@ -31,7 +31,7 @@ class Target:
     command: tuple[str, ...] = ()
 
 
-def find_target(written: str) -> Target:
+def find_client(written: str) -> Candidate:
     """The callable behind ``module:callable``; the working directory is searched too.
 
     Raises:
@@ -46,10 +46,10 @@ def find_target(written: str) -> Target:
             other for other in (*dir(module), *getattr(module, "__all__", ())) if not other.startswith("_")
         ]
         raise BadInput(f"TARGET '{written}': {module_name} has no '{name}'{nearest(name, known)}")
-    return target_of(getattr(module, name), written)
+    return client_of(getattr(module, name), written)
 
 
-def target_of(make: Callable[..., Any], name: str) -> Target:
+def client_of(make: Callable[..., Any], name: str) -> Candidate:
     """A target by the callable itself.
 
     Raises:
@@ -67,10 +67,10 @@ def target_of(make: Callable[..., Any], name: str) -> Target:
         raise BadInput(
             f"TARGET '{name}': it made a {made}, which has no images.generate as an OpenAI client has"
         )
-    return Target(name, make, blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)))
+    return Candidate(name, make, blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)))
 
 
-def command_target(written: str) -> Target:
+def command_client(written: str) -> Candidate:
     """A program that asks for one image and ends.
 
     Raises:
@@ -85,7 +85,7 @@ def command_target(written: str) -> Target:
         raise BadInput("--command is empty; write a program that asks for one image, as in 'node client.mjs'")
     if shutil.which(words[0]) is None:
         raise NotInstalled(f"--command '{written}': there is no program '{words[0]}' here")
-    return Target(written, command=tuple(words))
+    return Candidate(written, command=tuple(words))
 
 
 def _module(name: str, written: str) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """How far a run has come; what a terminal shows of it.
 
     `label` is the mode (or the stage) whose requests are under way, `refused` how many of them met a 429. A
@@ -32,10 +32,10 @@ class Progress:
     settled: int = 0
 
 
-class Books:
+class RunFollower:
     """Follows what the load and the upstream write: counts it, and makes a span of each settled generation."""
 
-    def __init__(self, run_dir: RunDir, progress: Progress, spans: SpanSink) -> None:
+    def __init__(self, run_dir: RunDir, progress: RunProgress, spans: SpanSink) -> None:
         self._progress = progress
         self._spans = spans
         self._attempts = Follower(run_dir.path / ATTEMPTS)

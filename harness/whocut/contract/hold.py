@@ -23,10 +23,10 @@ from whocut.clock import VirtualLoop
 from whocut.clock.clock import wall_s
 from whocut.contract.card import Card, Result
 from whocut.contract.checks import CHECKS, Check
-from whocut.contract.stage import Stage
-from whocut.contract.stands import ScaledStand, VirtualStand
-from whocut.contract.target import API_KEY, Target
+from whocut.contract.client import API_KEY, Candidate
 from whocut.contract.trial import RUNAWAY_ATTEMPTS, Ask, Scene, Trial
+from whocut.stage.runners import ScaledRunner, VirtualRunner
+from whocut.stage.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ class _Played:
 
 
 def hold(
-    target: Target,
+    target: Candidate,
     *,
     allow: Mapping[str, str] | None = None,
     checks: Sequence[Check] = CHECKS,
@@ -79,7 +79,7 @@ def hold(
 
 
 def _judged(
-    target: Target,
+    target: Candidate,
     check: Check,
     allowed: str | None,
     watch_real_s: float,
@@ -90,7 +90,7 @@ def _judged(
     if skip:
         return Result.of(check, passed=None, why=skip)
     trial = try_out(target, check, scene, watch_real_s, loop_factory)
-    if not trial.account.sightings:
+    if not trial.observed.sightings:
         return Result.of(check, passed=False, why=_never_came(trial), allowed=allowed)
     broken = check.judge(trial)
     return Result.of(
@@ -102,7 +102,7 @@ def _judged(
     )
 
 
-def _why_not(target: Target, check: Check, scene: Scene) -> str | None:
+def _why_not(target: Candidate, check: Check, scene: Scene) -> str | None:
     if target.blocks and check.virtual_only:
         return "it takes minutes: tried with async clients only, in virtual time"
     if target.blocks and scene.ask.cancel_s is not None:
@@ -126,7 +126,7 @@ def _how(trial: Trial) -> str:
 
 
 def try_out(
-    target: Target,
+    target: Candidate,
     check: Check,
     scene: Scene,
     watch_real_s: float = WATCH_REAL_S,
@@ -135,8 +135,8 @@ def try_out(
     """Play one scene with a new client."""
     scale = SCALE if target.blocks else 1.0
     stage = Stage(topology=scene.topology, settings=scene.settings, plants=scene.plants, scale=scale)
-    stand = ScaledStand(stage) if target.blocks else VirtualStand(stage, loop_factory)
-    stand.start()
+    runner = ScaledRunner(stage) if target.blocks else VirtualRunner(stage, loop_factory)
+    runner.start()
     try:
         with _listening() if check.id == _KEY_CHECK else contextlib.nullcontext(io.StringIO()) as log:
             if target.command:
@@ -144,9 +144,9 @@ def try_out(
             elif target.blocks:
                 played = _play_threads(target, stage, scene, watch_real_s)
             else:
-                played = stand.run(_play_tasks(target, stage, scene))
+                played = runner.run(_play_tasks(target, stage, scene))
         return Trial(
-            account=stand.account(),
+            observed=runner.observed(),
             results=played.results,
             took_s=played.took_s,
             ended=played.ended,
@@ -157,7 +157,7 @@ def try_out(
             parts=played.parts,
         )
     finally:
-        stand.close()
+        runner.close()
 
 
 @contextlib.contextmanager
@@ -199,7 +199,7 @@ def _parts(client: object, results: Sequence[Any]) -> tuple[str, ...]:
 # --- async: virtual time --------------------------------------------------------------------------
 
 
-async def _play_tasks(target: Target, stage: Stage, scene: Scene) -> _Played:
+async def _play_tasks(target: Candidate, stage: Stage, scene: Scene) -> _Played:
     assert target.make is not None
     loop, ask = asyncio.get_running_loop(), scene.ask
     client = target.make(base_url=stage.base_url, api_key=API_KEY)
@@ -247,7 +247,7 @@ async def _ask(client: Any, wanted: dict[str, Any]) -> Any:
 # --- sync: threads, scaled ------------------------------------------------------------------------
 
 
-def _play_threads(target: Target, stage: Stage, scene: Scene, watch_real_s: float) -> _Played:
+def _play_threads(target: Candidate, stage: Stage, scene: Scene, watch_real_s: float) -> _Played:
     assert target.make is not None
     client = target.make(base_url=stage.base_url, api_key=API_KEY)
     results: list[Any] = [None] * scene.ask.images
@@ -274,7 +274,7 @@ def _play_threads(target: Target, stage: Stage, scene: Scene, watch_real_s: floa
 # --- a program of its own, scaled -----------------------------------------------------------------
 
 
-def _play_program(target: Target, stage: Stage, watch_real_s: float) -> _Played:
+def _play_program(target: Candidate, stage: Stage, watch_real_s: float) -> _Played:
     environment = {**os.environ, "OPENAI_BASE_URL": stage.base_url, "OPENAI_API_KEY": API_KEY}
     began = wall_s()
     with subprocess.Popen(  # noqa: S603  # the command is what the user asked to be run

@@ -43,13 +43,13 @@ class Canned:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class MockFault:
     """One of the mock's own faults, asked for by its header: ``reset_before_headers``, ``stall=300`` …."""
 
     name: str
 
 
-Plant = Canned | Fault | None
+Plant = Canned | MockFault | None
 """None lets an attempt through as it is."""
 
 

@@ -11,17 +11,17 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from whocut.clock import Clock, VirtualLoop
-from whocut.contract.account import Account
-from whocut.contract.memory import MemoryLoop
-from whocut.contract.tap import Tap
 from whocut.path.chain import RunningChain, start_chain
+from whocut.stage.client_tap import ClientTap
+from whocut.stage.memory import MemoryLoop
+from whocut.stage.seen import Observed
 from whocut_mock import ModelClock, Running, Settings, serve
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from whocut.chain.layers import Topology
-    from whocut.contract.plants import Plants
+    from whocut.stage.plants import Plants
     from whocut.trace.records import Span
 
 _press_of_seed: dict[int, Any] = {}
@@ -39,7 +39,7 @@ class Stage:
     spans: list[Span] = field(default_factory=list)
     _mock: Running | None = None
     _chain: RunningChain | None = None
-    _tap: Tap | None = None
+    _tap: ClientTap | None = None
 
     async def start(self) -> None:
         """Begin to serve on free ports of the loopback, the upstream first."""
@@ -56,7 +56,7 @@ class Stage:
         self._chain = await start_chain(
             self.topology, upstream=("127.0.0.1", mock.port), clock=clock, sink=self.spans.append
         )
-        self._tap = Tap(
+        self._tap = ClientTap(
             upstream=(self._chain.host, self._chain.port),
             clock=clock,
             client=self.topology.client.name,
@@ -81,7 +81,7 @@ class Stage:
         await self.close()
 
     @property
-    def tap(self) -> Tap:
+    def tap(self) -> ClientTap:
         """Where the client is seen."""
         assert self._tap is not None, "the stage has not been started"
         return self._tap
@@ -101,10 +101,10 @@ class Stage:
         """The upstream's books as they will stand when all its work is over."""
         return [asdict(row) for row in self.mock.upstream.workshop.forecast()]
 
-    def account(self) -> Account:
+    def observed(self) -> Observed:
         """All that is known by now."""
         self.tap.look()
-        return Account(self.topology, tuple(self.tap.seen), tuple(self.spans), tuple(self.ledger()))
+        return Observed(self.topology, tuple(self.tap.seen), tuple(self.spans), tuple(self.ledger()))
 
     async def settled(self) -> None:
         """Wait until no attempt is open and no generation is at work: in virtual time, no time at all."""

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import orjson
 
-from whocut.contract.memory import MemoryTransport
-from whocut.contract.plants import Canned, Fault, Plants
-from whocut.contract.sighting import Sighting
 from whocut.errors import Malformed, PortTaken
 from whocut.path.http1 import Chunked, HeadReader, UntilClose, parse_request, parse_response
 from whocut.path.sockets import end_with_reset
+from whocut.stage.memory import MemoryTransport
+from whocut.stage.plants import Canned, MockFault, Plants
+from whocut.stage.sighting import Sighting
 from whocut.trace.records import UpstreamEnd, parse_traceparent
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _WAITS: Final = re.compile(rb"(\r\nretry-after(?:-ms)?:[ \t]*)([0-9.]+)(?=\r\n)"
 FAULT_HEADER: Final = "x-mock-fault"
 
 
-class Tap:
+class ClientTap:
     """Listens where the client dials, and dials the first layer. `seen` holds every attempt, in order.
 
     `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not.
@@ -60,7 +60,6 @@ class Tap:
         self.connections: set[_Caller] = set()
         self.refused: list[str] = []
         self._server: asyncio.Server | None = None
-        self._numbers = 0
 
     async def listen(self, port: int = 0) -> None:
         """Begin to take clients on the loopback; 0 is any free port.
@@ -89,11 +88,6 @@ class Tap:
         now_s = self.clock.now_s()
         return self.clock.epoch_unix_s + (now_s if self.divides_waits else self.clock.real_s(now_s))
 
-    def number(self) -> int:
-        """A number for a connection."""
-        self._numbers += 1
-        return self._numbers
-
     def look(self) -> None:
         """Notice clients that have left in this very turn of the loop, before the loop tells of it."""
         for connection in list(self.connections):
@@ -113,7 +107,7 @@ class Tap:
     def _model_s(self, client_s: float | None) -> float | None:
         return None if client_s is None else client_s * self.clock.scale
 
-    def sight(self, raw: bytes, body: bytes, connection: int) -> Sighting:
+    def sight(self, raw: bytes, body: bytes) -> Sighting:
         """Write down that an attempt has begun."""
         line, _, rest = raw.partition(b"\r\n")
         method, target, _ = line.decode("latin-1").split(" ", 2)
@@ -126,7 +120,6 @@ class Tap:
             path=path,
             digest=hashlib.sha256(path.encode() + b"\0" + body).hexdigest()[:16],
             body=_json(body),
-            connection=connection,
             retry_count=_number(headers.get("x-stainless-retry-count")),
             read_timeout_s=self._model_s(_seconds(headers.get("x-stainless-read-timeout"))),
             came_in=parse_traceparent(headers.get("traceparent", "")),
@@ -138,11 +131,10 @@ class Tap:
 class _Caller(asyncio.Protocol):
     """One connection of the client; one request at a time."""
 
-    def __init__(self, tap: Tap) -> None:
+    def __init__(self, tap: ClientTap) -> None:
         self.tap = tap
         self.transport: asyncio.Transport | None = None
         self.sighting: Sighting | None = None
-        self._number = tap.number()
         self._heads = HeadReader(status=400)
         self._raw: bytes | None = None
         self._framing: Framing | None = None
@@ -200,7 +192,7 @@ class _Caller(asyncio.Protocol):
         assert raw is not None
         self._raw, self._wire = None, b""
         body = b"".join(self._payload) if isinstance(self._framing, Chunked) else wire
-        sighting = self.sighting = self.tap.sight(raw, body, self._number)
+        sighting = self.sighting = self.tap.sight(raw, body)
         plant = self.tap.plants.next(sighting.digest)
         if isinstance(plant, Canned):
             loop = asyncio.get_running_loop()
@@ -208,7 +200,7 @@ class _Caller(asyncio.Protocol):
             self._answering = loop.call_later(after_real_s, self._answer, plant, sighting)
             return
         added = [f"traceparent: {sighting.traceparent}"]
-        if isinstance(plant, Fault):
+        if isinstance(plant, MockFault):
             added.append(f"{FAULT_HEADER}: {plant.name}")
         request = _with_fields(raw, added) + wire
         self._dialling = asyncio.ensure_future(self._dial(sighting, request))

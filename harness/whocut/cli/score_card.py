@@ -9,8 +9,8 @@ from rich.text import Text
 
 from whocut.contract.card import Card, Result, print_result
 from whocut.contract.checks import BY_ID, CHECKS
-from whocut.contract.play import hold
-from whocut.contract.target import Target, command_target, find_target
+from whocut.contract.client import Candidate, command_client, find_client
+from whocut.contract.hold import hold
 from whocut.errors import BadInput, CouldNotRun, nearest
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ def write_card(card: Card, *, markdown: Path | None, junit: Path | None) -> None
             raise CouldNotRun(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _target(target: str | None, command: str | None) -> Target:
+def _target(target: str | None, command: str | None) -> Candidate:
     if (target is None) == (command is None):
         raise BadInput("name one client: TARGET as MODULE:CALLABLE, or --command 'node client.mjs'")
-    return find_target(target) if target is not None else command_target(command or "")
+    return find_client(target) if target is not None else command_client(command or "")
 
 
 def _allowed(written: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from whocut.contract.grouping import name_requests
+from whocut.stage.grouping import name_requests
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.attribution import Attribution, attribute_all
@@ -19,7 +19,7 @@ from whocut.verdict.waterfall import waterfall
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.contract.sighting import Sighting
+    from whocut.stage.sighting import Sighting
     from whocut.trace.records import Span
     from whocut.verdict.verdict import Verdict
 
@@ -27,7 +27,7 @@ DRAWING_COLUMNS = 100
 
 
 @dataclass(frozen=True)
-class Account:
+class Observed:
     """A client's doings on a stage up to one moment."""
 
     topology: Topology

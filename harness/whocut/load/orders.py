@@ -12,7 +12,7 @@ from whocut.load.arrivals import due_times
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
 
 PLACES = ("ramen shop", "night market", "harbour", "greenhouse", "train station", "lighthouse", "workshop")
 LIGHTS = ("neon reflections", "morning fog", "lantern light", "low winter sun", "rain on glass")
@@ -41,23 +41,23 @@ class Share:
     index: int = 0
     of: int = 1
 
-    def orders(self, stage: Stage) -> int:
+    def count(self, stage: LoadStage) -> int:
         """How many orders of the stage that is."""
         return len(range(self.index, stage.requests, self.of))
 
-    def places(self, stage: Stage, users: int) -> int:
+    def places(self, stage: LoadStage, users: int) -> int:
         """How many of this process's users take part."""
         if stage.at_once is None:
             return max(1, users)
         return len(range(self.index, stage.at_once, self.of))
 
 
-def orders(stage: Stage, seed: int, share: Share = Share()) -> Iterator[Order]:  # it is frozen
+def orders(stage: LoadStage, seed: int, share: Share = Share()) -> Iterator[Order]:  # it is frozen
     """One process's orders: the same prompts in every stage, so that only the way of asking differs."""
     return islice(_all_orders(stage, seed), share.index, None, share.of)
 
 
-def _all_orders(stage: Stage, seed: int) -> Iterator[Order]:
+def _all_orders(stage: LoadStage, seed: int) -> Iterator[Order]:
     dice = random.Random(f"{seed}")
     which = random.Random(f"mix {seed}")
     modes, weights = list(stage.mix), list(stage.mix.values())

@@ -1,4 +1,4 @@
-"""Plain `locust -f`: upstream, chain and verdicts stand around the load as a child, `whocut run --stand`."""
+"""Plain `locust -f`: a child, `whocut run --stand`, serves upstream and chain around the load, and judges it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SAYS = "whocut: "
 _COMPLAINTS = (_SAYS, "Error: ")  # ours, and those of the library that reads the flags
 
 
-class Standing:
+class RunChild:
     """The child; its words go where Locust's go. It judges and reports when it is told that the load has ended.
 
     With `live` it keeps ``live.json`` while the load goes on.

@@ -1,7 +1,6 @@
-"""Where a stage stands: on a loop of virtual time that the client shares, or in a thread of its own, scaled.
+"""What runs a stage: a loop of virtual time that the client shares, or a thread with a scaled clock of its own.
 
-A stand is what a test or a check talks to. It does not care which of them it has, save that only the scaled one can
-serve a client that blocks, or one in another process.
+A test or a check talks to its runner. A client that blocks, or that is another process, needs the scaled one.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from whocut.errors import CouldNotRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from whocut.contract.account import Account
-    from whocut.contract.stage import Stage
+    from whocut.stage.seen import Observed
+    from whocut.stage.stage import Stage
 
 T = TypeVar("T")
 
@@ -28,7 +27,7 @@ _TURNS = 50
 _START_REAL_S = 30.0
 
 
-class Stand(Protocol):
+class Runner(Protocol):
     """A stage that plays, and a loop for the client's own coroutines."""
 
     stage: Stage
@@ -39,7 +38,7 @@ class Stand(Protocol):
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine of the client's, to its end."""
 
-    def account(self) -> Account:
+    def observed(self) -> Observed:
         """All that is known by now."""
 
     def now_s(self) -> float:
@@ -55,7 +54,7 @@ class Stand(Protocol):
         """End everything, and leave nothing behind."""
 
 
-class VirtualStand:
+class VirtualRunner:
     """One loop of virtual time for the stage and for the client: exact, and instant."""
 
     def __init__(self, stage: Stage, loop_factory: Callable[[], VirtualLoop] = VirtualLoop) -> None:
@@ -70,9 +69,9 @@ class VirtualStand:
         """Run a coroutine of the client's, to its end."""
         return self._runner.run(main)
 
-    def account(self) -> Account:
+    def observed(self) -> Observed:
         """All that is known by now."""
-        return self.stage.account()
+        return self.stage.observed()
 
     def now_s(self) -> float:
         """Model seconds since the beginning."""
@@ -103,7 +102,7 @@ async def _close(stage: Stage) -> None:
     await asyncio.sleep(0)
 
 
-class ScaledStand:
+class ScaledRunner:
     """A thread with a loop of real time for the stage; the client blocks, or runs, wherever it likes."""
 
     def __init__(self, stage: Stage) -> None:
@@ -120,10 +119,10 @@ class ScaledStand:
         """Run a coroutine of the client's on a loop of its own."""
         return asyncio.run(main)
 
-    def account(self) -> Account:
+    def observed(self) -> Observed:
         """All that is known once the layers have seen the end of what the client saw."""
         pause(_SETTLE_REAL_S)
-        return self._there(_account(self.stage))
+        return self._there(_observed(self.stage))
 
     def now_s(self) -> float:
         """Model seconds since the beginning."""
@@ -159,8 +158,8 @@ class ScaledStand:
             raise CouldNotRun("the stage's thread does not answer: something in it blocks") from None
 
 
-async def _account(stage: Stage) -> Account:
+async def _observed(stage: Stage) -> Observed:
     # On a busy machine this may be the first turn of the loop since the client saw its end; each layer needs one.
     for _ in range(_TURNS):
         await asyncio.sleep(0)
-    return stage.account()
+    return stage.observed()
