@@ -271,6 +271,31 @@ def test_a_knob_that_is_two_timers_is_turned_as_one() -> None:
     assert turned.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
 
 
+@pytest.mark.parametrize("name", ["haproxy", "requests", "http-proxy-middleware", "apache"])
+@pytest.mark.parametrize("kind", [TimerKind.FIRST_BYTE, TimerKind.IDLE])
+def test_a_knob_that_is_off_by_default_is_turned_as_one_too(name: str, kind: TimerKind) -> None:
+    """HAProxy's `timeout server` is the wait and the silence later on, also where no file says it yet."""
+    turned = overridden(preset(name), {kind: 60.0}, "here")
+
+    knob = {k for k, timer in turned.timers.items() if timer.directive == turned.timers[kind].directive}
+    assert {TimerKind.FIRST_BYTE, TimerKind.IDLE} <= knob
+    assert {turned.limit_s(k) for k in knob} == {60}
+
+
+def test_the_readme_s_own_chain_is_taken(tmp_path: Path) -> None:
+    """What the README shows can be pasted: its real HAProxy has one limit for both silences."""
+    readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in readme.split("```yaml\n")[1:]]
+
+    for block in blocks:
+        chain = read_topology(written(tmp_path, block))
+
+        haproxy = chain.layer("haproxy")
+        assert haproxy is not None
+        assert [haproxy.limit_s(kind) for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE)] == [60, 60]
+    assert blocks
+
+
 def test_a_limit_of_zero_is_refused() -> None:
     """None is no timer; zero is a mistake."""
     with pytest.raises(ValueError, match="positive"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
@@ -231,28 +231,29 @@ def preset(name: str, edition: str = TODAY) -> Layer:
 def overridden(layer: Layer, limits: dict[TimerKind, float | None], source: str) -> Layer:
     """The same layer with some limits changed by hand; None takes a timer away.
 
-    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`): who changes one of them
-    has turned the knob, and the other moves with it, unless it is written as well.
+    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`). A change of one of them
+    turns the knob: the other moves with it, also where it is off by default, unless it is written as well.
     """
-    timers: dict[TimerKind, Any] = dict(layer.timers)
-    knobs = {timers[kind].directive: limit_s for kind, limit_s in limits.items() if kind in timers}
-    moved = {kind: knobs[timer.directive] for kind, timer in timers.items() if timer.directive in knobs}
+    known = {**_dormant(layer), **layer.timers}
+    knobs = {known[kind].directive: limit_s for kind, limit_s in limits.items() if kind in known}
+    moved = {kind: knobs[timer.directive] for kind, timer in known.items() if timer.directive in knobs}
+    timers = dict(layer.timers)
     for kind, limit_s in {**moved, **limits}.items():
-        known = timers.pop(kind, None) or _dormant(layer, kind)
+        timers.pop(kind, None)
         if limit_s is None:
             continue
         timers[kind] = (
-            replace(known, limit_s=limit_s, source=source, verified=True)
-            if known
+            replace(known[kind], limit_s=limit_s, source=source, verified=True)
+            if kind in known
             else Timer(kind=kind, limit_s=limit_s, directive=f"{kind} of {layer.title}", source=source)
         )
     return replace(layer, timers=timers)
 
 
-def _dormant(layer: Layer, kind: TimerKind) -> Timer | None:
-    """A timer that the preset has, and that is off: its knob is known nevertheless."""
+def _dormant(layer: Layer) -> dict[TimerKind, Timer]:
+    """The timers that the layer's preset has and that are off: their knobs are known nevertheless."""
     if layer.preset not in catalogue():
-        return None
+        return {}
     entry, plan = entry_of(layer.preset)
-    written = entry.written(variant=plan).get(kind)
-    return entry.timer(kind, written, 1.0) if written else None
+    written = entry.written(variant=plan).items()
+    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if timer.limit is None}
