@@ -20,12 +20,16 @@ from whocut.chain.modes import MODES
 from whocut.chain.profiles import ARTICLE, Profile, parse_profile
 from whocut.chain.shipped import CHAINS as CHAIN_FILES
 from whocut.cli import app
+from whocut.errors import BadFile
 from whocut.proof.check import Plan, check, surprises
 from whocut.proof.proof import Case, prove
+from whocut.show.check import cut_words
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Topology
 
 CHAINS = {path.stem: path for path in sorted(CHAIN_FILES.glob("*.yaml"))}
@@ -331,6 +335,49 @@ def test_the_report_fits_the_terminal(columns: int) -> None:
     (case,) = [line for line in lines if line.startswith("1024-high")]
     assert case.split()[:3] == ["1024-high", "plain", "0%"]
     assert max(len(line) for line in lines) <= columns
+
+
+def mine(tmp_path: Path, text: str) -> str:
+    """A chain file of one's own."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("model", ["gpt-image-1", "gpt-imge-2", "dall-e-9"])
+def test_a_model_that_the_mock_does_not_serve_is_refused(tmp_path: Path, model: str) -> None:
+    """No forecast and no proof of a model that nobody can time: exit 2, with the place."""
+    done = CliRunner().invoke(app, ["check", mine(tmp_path, f"layers: [nginx]\nupstream: {model}\n")])
+
+    assert isinstance(done.exception, BadFile)
+    assert (done.exception.line, done.exception.exit_code) == (2, 2)
+    assert done.stdout == ""
+
+
+def test_an_unknown_model_is_forecast_with_a_profile(tmp_path: Path) -> None:
+    """The profile says how long it takes: cut as foretold, at a price that is not known."""
+    path = mine(
+        tmp_path,
+        "layers: [{preset: nginx, timers: {idle: 200s}}]\nupstream: {model: dall-e-9, size: 512x512}\n",
+    )
+
+    code, report = as_json(path, "--mode", "plain", "--n", "5", "--profile", "constant:195s")
+
+    (case,) = report["cases"]
+    assert (code, case["delivered"], case["forecast"]["delivered"]) == (0, 1, 1)
+    assert (case["usd_per_delivered"], case["forecast"]["usd_per_delivered"]) == (None, None)
+    assert "'dall-e-9' is unknown" in report["warnings"][0]
+
+
+def test_a_request_that_nobody_cut_is_not_said_to_be_cut() -> None:
+    """A refusal by the API is told as one, with its outcome."""
+    topology = chain()
+    case = Case(topology=topology, profile=Profile(name="x", size="1x1"), mode=MODES["plain"], requests=1)
+
+    proof = prove(case)
+
+    (cut,) = proof.figures.cuts
+    assert cut_words(cut).startswith("100% of requests end without a cut: rejected")
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def read_topology(path: Path) -> Topology:
         name=path.stem,
         client=client,
         hops=tuple(_numbered(hops)),
-        upstream=_upstream(written.upstream),
+        upstream=_upstream(file, written.upstream),
         edition=written.edition,
     )
 
@@ -180,8 +180,15 @@ def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _upstream(entry: UpstreamEntry) -> Upstream:
-    return Upstream(model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat)
+def _upstream(file: YamlFile, entry: UpstreamEntry) -> Upstream:
+    return Upstream(
+        model=entry.model,
+        size=entry.size,
+        quality=entry.quality,
+        heartbeat_s=entry.heartbeat,
+        file=file.path,
+        line=file.line(("upstream", "model")),
+    )
 
 
 def _numbered(layers: list[Layer]) -> list[Layer]:

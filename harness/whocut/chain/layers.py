@@ -91,7 +91,7 @@ class Upstream:
     """What stands at the end of the chain: a model, and how it is asked.
 
     `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
-    and sends an SSE comment this often while it waits.
+    and sends an SSE comment this often while it waits. `file` and `line` are where it is written, if anywhere.
     """
 
     model: str = "gpt-image-2"
@@ -99,6 +99,8 @@ class Upstream:
     quality: str = "high"
     heartbeat_s: float | None = None
     name: str = "upstream"
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

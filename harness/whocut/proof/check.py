@@ -14,6 +14,7 @@ import numpy as np
 
 from whocut.chain.audit import Finding, audit
 from whocut.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
+from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
 from whocut.chain.profiles import Floats, parse_profile, profile_of
 from whocut.chain.remedy import Remedy, Situation, numbers_of, remedy
@@ -180,7 +181,8 @@ def plan_of(
     """A plan from the words of a command line.
 
     Raises:
-        BadInput: one of them is not known; names the nearest that is.
+        BadInput: one of them is not known, or the chain's model is unknown and no profile says how long it takes;
+            names the nearest that is known.
     """
     callers = get_args(AnyCaller)
     if caller not in callers:
@@ -197,7 +199,8 @@ def plan_of(
         seed=seed,
         caller=cast("AnyCaller", caller),
     )
-    nothing = numbers_of(forecast(topology, profile_of(topology.upstream), plan.modes[0], requests=1))
+    profile = plan.profiles[0] if plan.profiles else profile_of(topology.upstream)
+    nothing = numbers_of(forecast(topology, profile, plan.modes[0], requests=1))
     for want in plan.wants:
         want.holds(nothing)  # a figure that is not measured is said before an hour of work, not after
     return plan
@@ -225,7 +228,7 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         findings=_one_of_each(findings),
         fixes=fixes,
         asked_for_fix=plan.fix,
-        warnings=tuple(_warnings(cases)),
+        warnings=(*_unknown_model(plan.topology), *_warnings(cases)),
     )
 
 
@@ -349,6 +352,12 @@ def surprises(case: Case, proof: Proof) -> set[int]:
         if expected != seen:
             found.add(number)
     return found
+
+
+def _unknown_model(topology: Topology) -> Iterator[str]:
+    model = topology.upstream.model
+    if not is_known(model):
+        yield f"the model '{model}' is unknown: its times are the profile's, and its price is not known"
 
 
 def _warnings(cases: Sequence[Checked]) -> list[str]:

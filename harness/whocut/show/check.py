@@ -10,6 +10,7 @@ from rich.text import Text
 
 from whocut.chain.durations import format_duration
 from whocut.show.progress import ProgressLine
+from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
 _WIDE = 100
+_NO_LAYER = {Kind.NONE: "without a cut", Kind.UNATTRIBUTED: "for an unknown cause"}
 
 
 class ShowCheck(ProgressLine):
@@ -92,16 +94,19 @@ def _sentence(case: Checked) -> list[str]:
         return []
     paid = seen.generations_per_request
     bill = f"; {paid:.2g} generations are paid for each request" if paid > 1.005 else ""
-    said = [_cut(cut) for cut in seen.cuts[:_MOST_CUTS]]
+    said = [cut_words(cut) for cut in seen.cuts[:_MOST_CUTS]]
     rest = sum(cut.share for cut in seen.cuts[_MOST_CUTS:])
     others = f"; others {_percent(rest)}" if rest else ""
     return [f"  {case.profile.name}, {case.mode.name}: {'; '.join(said)}{others}{bill}."]
 
 
-def _cut(cut: CutShare) -> str:
+def cut_words(cut: CutShare) -> str:
+    """One cut and its share in half a sentence; an end that is no layer's cut is told as what it is."""
     when = {"wait": ", while waiting for the first byte", "stream": ", in mid-stream"}.get(cut.phase, "")
-    who = f"{cut.layer} cuts" if cut.timer else cut.layer
-    return f"{who} {_percent(cut.share)} of requests by {cut.directive}{when}"
+    if cut.layer in _NO_LAYER:
+        return f"{_percent(cut.share)} of requests end {_NO_LAYER[cut.layer]}: {cut.directive}{when}"
+    verb = "cuts" if cut.timer else "ends"
+    return f"{cut.layer} {verb} {_percent(cut.share)} of requests by {cut.directive}{when}"
 
 
 def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
