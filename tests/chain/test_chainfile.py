@@ -143,6 +143,16 @@ MISTAKES = {
         ":2: layers[0]: ",
         "HAProxy has no timer for the whole response",
     ),
+    "a limit above the vendor's cap": (
+        "layers:\n  - preset: vercel-hobby\n    timers:\n      total: 900s\n",
+        ":4: layers[0].timers.total: ",
+        "maxDuration of Vercel (Hobby) cannot be 15 min: the vendor allows at most 300 s",
+    ),
+    "a vendor's fixed limit taken away": (
+        "layers:\n  - preset: cloudflare-free\n    timers: {first_byte: none}\n",
+        ":3: layers[0].timers.first_byte: ",
+        "cannot be taken away: the vendor allows at most 120 s",
+    ),
     "a gateway with other manners": (
         "layers:\n  - gateway: nginx\n    buffering: none\n",
         ":3: layers[0].buffering: ",
@@ -260,26 +270,26 @@ def test_a_knob_that_is_two_timers_is_turned_as_one() -> None:
     """Who writes one of them means the knob; who writes both means both."""
     both: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: 9.0, TimerKind.IDLE: 5.0}
 
-    turned = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
+    moved = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
     taken = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: None}, "here")
     apart = overridden(preset("nginx"), both, "here")
 
-    assert [turned.limit_s(kind) for kind in both] == [5, 5]
-    assert turned.timers[TimerKind.FIRST_BYTE].source == "here"
+    assert [moved.limit_s(kind) for kind in both] == [5, 5]
+    assert moved.timers[TimerKind.FIRST_BYTE].source == "here"
     assert [taken.limit_s(kind) for kind in both] == [None, None]
     assert [apart.limit_s(kind) for kind in both] == [9, 5]
-    assert turned.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
+    assert moved.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
 
 
 @pytest.mark.parametrize("name", ["haproxy", "requests", "http-proxy-middleware", "apache"])
 @pytest.mark.parametrize("kind", [TimerKind.FIRST_BYTE, TimerKind.IDLE])
 def test_a_knob_that_is_off_by_default_is_turned_as_one_too(name: str, kind: TimerKind) -> None:
     """HAProxy's `timeout server` is the wait and the silence later on, also where no file says it yet."""
-    turned = overridden(preset(name), {kind: 60.0}, "here")
+    moved = overridden(preset(name), {kind: 60.0}, "here")
 
-    knob = {k for k, timer in turned.timers.items() if timer.directive == turned.timers[kind].directive}
+    knob = {k for k, timer in moved.timers.items() if timer.directive == moved.timers[kind].directive}
     assert {TimerKind.FIRST_BYTE, TimerKind.IDLE} <= knob
-    assert {turned.limit_s(k) for k in knob} == {60}
+    assert {moved.limit_s(k) for k in knob} == {60}
 
 
 def test_the_readme_s_own_chain_is_taken(tmp_path: Path) -> None:

@@ -44,11 +44,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRetries:
-    """How often a layer tries again by itself, and when. `tries` counts the first one too."""
+    """How often a layer tries again by itself, and when. `tries` counts the first one too.
+
+    `file` and `line` are the place in the user's own file, if it is written there.
+    """
 
     tries: int = 1
     post: bool = False  # also a request that may have been worked on already
-    on_timeout: bool = False
+    on_timeout: bool = False  # after a timer of one try: `first_byte`, or `idle` before the response
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,9 @@ class Case:
             "quality": self.profile.quality,
             **_SMALL,
         }
-        if not is_known(asked.model):  # the profile says how long it takes; the mock needs a name that it knows
+        if not is_known(
+            asked.model
+        ):  # the profile says how long it takes; the mock needs a name that it knows
             stand_in = Upstream()
             body |= {"model": stand_in.model, "size": stand_in.size, "quality": stand_in.quality}
         if self.mode.stream:
