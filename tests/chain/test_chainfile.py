@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from whocut.chain.audit import audit
 from whocut.chain.catalogue import catalogue, editions, overridden, preset
 from whocut.chain.chainfile import find_chain, read_topology, shipped_chains
+from whocut.chain.forecast import forecast
 from whocut.chain.layers import Layer, Role
+from whocut.chain.modes import MODES
 from whocut.chain.plain import topology_from_plain, topology_to_plain
+from whocut.chain.profiles import ARTICLE
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.errors import BadFile, BadInput
 
@@ -321,6 +325,47 @@ def test_a_phase_reads_as_a_sentence() -> None:
         "while waiting",
         "while streaming",
     ]
+
+
+@pytest.mark.parametrize("said", ["", ", post: true", ", on_timeout: true", ", post: true, on_timeout: true"])
+def test_envoy_s_timer_of_one_try_has_one_meaning(tmp_path: Path, said: str) -> None:
+    """A retry policy of three tries with a per_try_timeout of 40 s: nine generations, however it is spelled."""
+    chain = read_topology(
+        written(
+            tmp_path,
+            "layers:\n  - preset: envoy\n    timers: {first_byte: 40s, total: 200s}\n"
+            f"    retries: {{tries: 3{said}}}\n",
+        )
+    )
+
+    figures = forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100)
+
+    assert chain.hops[0].timers[TimerKind.FIRST_BYTE].directive == "per_try_timeout"
+    assert figures.generations_per_request == 9
+
+
+def test_envoy_tries_nothing_again_without_a_timer_of_one_try(tmp_path: Path) -> None:
+    """Its route timeout and its idle timeout end the whole request: the tries are said to have no effect."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    retries: {tries: 3, on_timeout: true}\n")
+    )
+
+    (finding,) = [
+        found for found in audit(chain, ARTICLE["1024-high"]) if found.code == "tries-without-effect"
+    ]
+
+    assert (finding.fix, finding.line) == ("set per_try_timeout (first_byte)", 3)
+    assert forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100).generations_per_request == 3
+
+
+def test_envoy_s_idle_timer_runs_in_the_wait_too(tmp_path: Path) -> None:
+    """With 300 s of stream_idle_timeout a per_try_timeout of 400 s is never reached."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    timers: {first_byte: 400s, total: none}\n")
+    )
+
+    assert TimerKind.FIRST_BYTE not in chain.hops[0].timers
+    assert not chain.hops[0].retries.on_timeout
 
 
 def test_a_gateway_is_the_preset_of_its_name_in_person(tmp_path: Path) -> None:

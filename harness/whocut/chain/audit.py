@@ -219,23 +219,22 @@ def _tries_without_effect(seen: Audited) -> Iterator[Finding]:
         retries = layer.retries
         if not retries.file or retries.tries == 1 or (retries.post and retries.on_timeout):
             continue
-        missing = [
-            says
-            for says, said in (("post: true", retries.post), ("on_timeout: true", retries.on_timeout))
-            if not said
-        ]
+        if not retries.post:
+            because, wanted = "it sends no POST again", "post: true, on_timeout: true"
+        elif retries.needs:
+            because, wanted = f"no {retries.needs} is set, and its other timers end the whole request", ""
+        else:
+            because, wanted = "it does not try again after a timer of its own", "on_timeout: true"
         yield Finding(
             code="tries-without-effect",
             layer=layer.name,
             directive="retries",
-            why=f"{retries.tries} tries of {layer.title} have no effect on an answer that is too slow: "
-            + (
-                "it sends no POST again"
-                if not retries.post
-                else "it does not try again after a timer of its own"
-            ),
-            fix=f"retries: {{tries: {retries.tries}, {', '.join(missing)}}}",
-            or_else="take `tries` away, if that is what the layer does",
+            why=f"{retries.tries} tries of {layer.title} have no effect on an answer that is too slow: {because}",
+            fix=f"retries: {{tries: {retries.tries}, {wanted}}}"
+            if wanted
+            else f"set {retries.needs} (first_byte)",
+            pastes=bool(wanted),
+            or_else="take `tries` away, if the layer does not try again",
             file=retries.file,
             line=retries.line,
         )

@@ -81,15 +81,23 @@ class AnswerEntry(_Strict):
 
 
 class RetryEntry(_Strict):
-    """How often the layer tries by itself; `tries` counts the first."""
+    """How often the layer tries by itself; `tries` counts the first.
+
+    `per_try` is the one timer after which it tries again, where its others end the whole request.
+    """
 
     tries: int = Field(default=1, ge=1)
     post: bool = False
     on_timeout: bool = False
+    per_try: TimerKind | None = None
 
 
 class PresetEntry(_Strict):
-    """One layer as the catalogue files write it. `doubts` are its facts beside the limits that are unverified."""
+    """One layer as the catalogue files write it.
+
+    `idle_in_wait`: its idle timer runs in the wait too, beside `first_byte`. `doubts` are its facts beside the
+    limits that are unverified.
+    """
 
     title: str
     group: Literal[
@@ -106,6 +114,7 @@ class PresetEntry(_Strict):
     role: Role = Role.HOP
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
+    idle_in_wait: bool = False
     answers: dict[str, AnswerEntry] = {}
     mid_body: MidBody = MidBody.FIN
     silent: bool = False
@@ -276,6 +285,25 @@ def with_limits(layer: Layer, limits: Mapping[TimerKind, Limit]) -> Layer:
             inherited=limit.inherited,
         )
     return replace(layer, timers=timers)
+
+
+def settled(layer: Layer) -> Layer:
+    """The layer with what follows from its limits, when all of them are known.
+
+    Of two timers that both run in the wait the shorter one ends it; where the timer of one try is off, no timer of
+    this layer is followed by another try.
+    """
+    if layer.preset not in catalogue():
+        return layer
+    entry, _ = entry_of(layer.preset)
+    timers, retries = dict(layer.timers), layer.retries
+    first, idle = timers.get(TimerKind.FIRST_BYTE), timers.get(TimerKind.IDLE)
+    if entry.idle_in_wait and first and idle and idle.limit_s <= first.limit_s:
+        del timers[TimerKind.FIRST_BYTE]
+    one_try = entry.retries.per_try
+    if one_try and one_try not in timers:
+        retries = replace(retries, on_timeout=False, needs=entry.timers[one_try].directive)
+    return replace(layer, timers=timers, retries=retries)
 
 
 def refuse_beyond(layer: Layer, limits: Mapping[TimerKind, Limit]) -> None:

@@ -153,7 +153,9 @@ def _layer(
         except BadInput as error:
             raise file.bad(error.problem, *place, "timers", error.field) from None
         layer = catalogue.with_limits(layer, limits)
-    layer = replace(layer, name=entry.name or called, **_manners(file, layer, entry, place))
+    layer = catalogue.settled(
+        replace(layer, name=entry.name or called, **_manners(file, layer, entry, place))
+    )
     return _in_person(file, real, layer, entry, place) if real else layer
 
 

@@ -46,12 +46,14 @@ class Answer:
 class LayerRetries:
     """How often a layer tries again by itself, and when. `tries` counts the first one too.
 
+    `needs` is the vendor's name of the timer of one try that has to be set before a slow answer is tried again.
     `file` and `line` are the place in the user's own file, if it is written there.
     """
 
     tries: int = 1
     post: bool = False  # also a request that may have been worked on already
     on_timeout: bool = False  # after a timer of one try: `first_byte`, or `idle` before the response
+    needs: str = ""
     file: str = ""
     line: int | None = None
 
