@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from whocut.chain.durations import format_duration
 from whocut.proof.check import Answer
+from whocut.show.following import next_command
 from whocut.show.progress import ProgressLine
 from whocut.verdict.verdict import Kind
 
@@ -69,7 +69,7 @@ def print_report(console: Console, report: Report, chain: str) -> None:
     for fixed in report.fixes:
         _print_fix(page, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
-        page.paste(f"\nnext:   whocut check {shlex.quote(chain)} --fix --want 'delivered>=0.999'")
+        page.paste(f"\nnext:   {next_command('check', chain, '--fix', '--want', 'delivered>=0.999')}")
 
 
 class _Page:
