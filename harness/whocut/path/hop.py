@@ -7,11 +7,12 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.chain.layers import Buffering, MidBody
 from whocut.errors import BadInput, CouldNotRun, NoRoom, PortTaken
+from whocut.path.account import Place
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
 from whocut.path.fallen import Fallen
+from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
+    from whocut.path.sides import Caller, Next
     from whocut.path.tap import Tap
     from whocut.trace.records import Span, SpanSink
 
@@ -48,22 +50,19 @@ class Hop:
         dial: Callable[[Hop], Awaitable[Upstream]] | None = None,
     ) -> None:
         self.layer = layer
-        self.tap = tap
+        self.taps = tap is not None
+        self.place = Place(layer.name, position, tap.attributes if tap is not None else {})
         self.clock = clock
         self.sink = sink
-        self.position = position
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
-        # Asked of every response, and an enum's member costs a look-up each time: asked here once.
-        self.holds_chunked = layer.buffering is Buffering.ALL
-        self.holds_counted = layer.buffering is not Buffering.NONE
-        self.ends_cleanly = layer.mid_body is MidBody.TERMINATED
+        self.manners = Manners.of(layer)
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
         self.fallen: Fallen | None = None
-        self.callers: set[Downstream] = set()
-        self.upstreams: set[Upstream] = set()
-        self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
+        self.callers: set[Caller] = set()
+        self.upstreams: set[Next] = set()
+        self.pool: dict[Next, None] = {}  # in the order in which they were given back
         # One buffer for all connections, read into and copied from in the same turn. A plain `recv` makes and
         # shrinks 256 KiB for each read, which the allocator may map and unmap: 17 µs were seen instead of 2.
         self.inbox = memoryview(bytearray(_READ_BYTES))
@@ -168,7 +167,7 @@ class Hop:
         )
         return connected[1]
 
-    def take_pooled(self) -> Upstream | None:
+    def take_pooled(self) -> Next | None:
         """The connection that was used last, so that the others may grow old and go."""
         while self.pool:
             upstream, _ = self.pool.popitem()
@@ -177,7 +176,7 @@ class Hop:
                 return upstream
         return None
 
-    def give_back(self, upstream: Upstream, now_s: float) -> None:
+    def give_back(self, upstream: Next, now_s: float) -> None:
         """Keep a connection for the next request."""
         if len(self.pool) >= _MAX_POOLED:
             upstream.leave()

@@ -126,11 +126,6 @@ class Chunked:
         self._total = 0
         self._trailer = 0
 
-    @property
-    def inside(self) -> bool:
-        """Whether the last byte seen stands inside a chunk or a line, where no terminator could follow."""
-        return self._state != _SIZE or bool(self._line)
-
     def take(self, data: bytes, at: int) -> int:
         """Everything up to the end of the trailers.
 

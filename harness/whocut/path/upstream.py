@@ -13,8 +13,7 @@ from whocut.trace.records import UpstreamEnd
 if TYPE_CHECKING:
     import asyncio
 
-    from whocut.path.exchange import Exchange
-    from whocut.path.hop import Hop
+    from whocut.path.sides import House, Served
 
 
 class Upstream(Connection):
@@ -22,8 +21,8 @@ class Upstream(Connection):
 
     __slots__ = ("heads", "idle_since_s", "reused")
 
-    def __init__(self, hop: Hop) -> None:
-        super().__init__(hop)
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
         self.heads = HeadReader(status=502)
         self.reused = False
         self.idle_since_s = 0.0
@@ -31,7 +30,7 @@ class Upstream(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         super().connection_made(transport)
-        self.hop.upstreams.add(self)
+        self.house.upstreams.add(self)
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""
@@ -40,13 +39,13 @@ class Upstream(Connection):
             self.leave()
             return
         try:
-            exchange.upstream_bytes(bytes(self.hop.inbox[:count]))
+            exchange.upstream_bytes(bytes(self.house.inbox[:count]))
         except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
-            self.hop.fail(error)
+            self.house.fail(error)
             exchange.stop("hop.failed")
             raise
 
-    def drained(self, exchange: Exchange) -> None:
+    def drained(self, exchange: Served) -> None:
         """The upstream keeps up again."""
         exchange.upstream_drained()
 
@@ -61,17 +60,21 @@ class Upstream(Connection):
     def connection_lost(self, error: Exception | None) -> None:
         """No more connection; with an error it was reset."""
         self.transport = None
-        self.hop.upstreams.discard(self)
-        self.hop.pool.pop(self, None)
+        self.house.upstreams.discard(self)
+        self.house.pool.pop(self, None)
         if self.exchange is not None:
             self.exchange.upstream_ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
 
     def leave(self, *, reset: bool = False) -> None:
         """End the connection from our side: FIN or RST, and nothing more is sent."""
         self.exchange = None
-        self.hop.pool.pop(self, None)
+        self.house.pool.pop(self, None)
         if self.transport is not None:
             if reset:
                 end_with_reset(self.transport)
             else:
                 self.transport.abort()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.leave()
