@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whocut.errors import Malformed
-from whocut.path.http1 import Chunked, Counted, UntilClose
+from whocut.path.framing import Chunked, Counted, UntilClose
 from whocut.path.relay import BUFFER_BYTES, MAX_HELD_BYTES, Manners, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 PASSES = Manners()
 NGINX = Manners(holds_counted=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whocut.path.http1 import Counted
+from whocut.path.framing import Counted
 from whocut.path.upward import MAX_REPLAY_BYTES, MAX_WAITING_BYTES, Upward
 
 HEAD = b"POST / HTTP/1.1\r\n\r\n"

@@ -41,8 +41,8 @@ class Downstream(Connection):
         "_alarm",
         "_alarm_at_s",
         "_heads",
-        "_idle_since_s",
         "_lingering",
+        "_until_s",
     )
 
     def __init__(self, house: House) -> None:
@@ -52,7 +52,7 @@ class Downstream(Connection):
         self._heads = HeadReader(status=400)
         self._alarm: asyncio.Handle | None = None
         self._alarm_at_s = NEVER_S
-        self._idle_since_s: float | None = None
+        self._until_s = NEVER_S  # by when the head that is waited for has to be whole, or to begin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
@@ -60,6 +60,8 @@ class Downstream(Connection):
         self.house.callers.add(self)
         if self.house.closing:
             self.abort()
+        else:
+            self._wait_until(self.house.now_s(), self.house.head_s)
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a request, of its body, or of the one after it."""
@@ -82,16 +84,19 @@ class Downstream(Connection):
 
     def _head(self, data: bytes) -> None:
         house = self.house
+        begins = not self._heads
         try:
             whole = self._heads.take(data)
             if whole is None:
+                if begins:
+                    self._wait_until(house.now_s(), house.head_s)
                 return
             data, end = whole
             head = parse_request(data if end == len(data) else data[:end])
         except Malformed as error:
             self._refuse(error.status)
             return
-        self._idle_since_s = None
+        self._until_s = NEVER_S
         exchange = self.exchange = Exchange(house, self, head, house.now_s())
         if exchange.request_done:
             if end < len(data):
@@ -99,7 +104,7 @@ class Downstream(Connection):
         elif end < len(data):
             self._body(exchange, data, end)
             if self.exchange is not exchange:
-                return  # the body was none, and that has been answered
+                return  # the body was invalid, and that has been answered
         exchange.begin()
 
     def _body(self, exchange: Served, data: bytes, at: int) -> None:
@@ -117,7 +122,7 @@ class Downstream(Connection):
             self.pause_reading()
 
     def _refuse(self, status: int) -> None:
-        """Answer what is no request, outside any exchange."""
+        """Answer what is not a request, or not in time, outside any exchange."""
         answer = vendors.refusal(self.house.layer, status)
         self.send(vendors.render(answer, unix_s=self.house.unix_s(), close=True))
         self.linger()
@@ -155,8 +160,7 @@ class Downstream(Connection):
         if self.transport is None:
             self._silence()
             return
-        self._idle_since_s = now_s
-        self.watch(now_s, self.house.deadlines.keepalive_s)
+        self._wait_until(now_s, self.house.idle_s)
         self.resume_reading()
         if self._ahead:
             data, self._ahead = self._ahead, b""
@@ -226,17 +230,21 @@ class Downstream(Connection):
             if self.transport is not None:
                 self.transport.abort()
         else:
-            next_s = self._check_idle(now_s)
+            next_s = self._check_head(now_s)
         if next_s is not None:
             self.watch(now_s, next_s - now_s)
 
-    def _check_idle(self, now_s: float) -> float | None:
-        if self._idle_since_s is None or self.transport is None:
-            return None
-        closes_s = self._idle_since_s + self.house.deadlines.keepalive_s
-        if closes_s > now_s + TOLERANCE_S:
-            return closes_s if closes_s < NEVER_S else None
-        self.transport.close()
+    def _wait_until(self, now_s: float, in_s: float) -> None:
+        self._until_s = now_s + in_s
+        self.watch(now_s, in_s)
+
+    def _check_head(self, now_s: float) -> float | None:
+        if self.transport is None or self._until_s > now_s + TOLERANCE_S:
+            return self._until_s if self._until_s < NEVER_S else None
+        if self._heads:
+            self._refuse(408)
+        else:
+            self.transport.close()
         return None
 
     def _silence(self) -> None:

@@ -12,7 +12,7 @@ an assertion, not a second row.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import MidBody
 from whocut.chain.timers import Phase, TimerKind
@@ -22,7 +22,8 @@ from whocut.path.account import Cut, Facts, Lineage, span_of
 from whocut.path.deadlines import TOLERANCE_S, Deadline, Instants
 from whocut.path.ending import Standing, Way, way_out
 from whocut.path.fallen import is_ours
-from whocut.path.http1 import LAST_CHUNK, parse_response
+from whocut.path.framing import LAST_CHUNK
+from whocut.path.http1 import parse_response
 from whocut.path.relay import Relay
 from whocut.path.upward import Upward
 from whocut.trace.records import DownstreamEnd, Event, UpstreamEnd
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from whocut.path.http1 import RequestHead, ResponseHead
     from whocut.path.relay import Piece
     from whocut.path.sides import Caller, House, Next
+
+# `100 Continue` and a few `103 Early Hints` are usual; more than these is a flood.
+_MAX_INTERIMS: Final = 32
 
 # Python 3.11 looks a member up in its enum in 0.12 µs, and the way of a request would do it a dozen times.
 _CONNECT, _SEND, _WAIT, _STREAM = Phase
@@ -49,6 +53,7 @@ class Exchange:
         "_close_after",
         "_dialled_s",
         "_dialling",
+        "_interims",
         "_left_s",
         "_minor",
         "_phase",
@@ -83,6 +88,7 @@ class Exchange:
         self._response: ResponseHead | None = None
         self._relay: Relay | None = None
         self._left_s: float | None = None
+        self._interims = 0
 
     @property
     def request_done(self) -> bool:
@@ -117,7 +123,10 @@ class Exchange:
                 self.upstream_ended(UpstreamEnd.REFUSED)
                 return
             self._dialling = None
-            self._connected(upstream, self.house.now_s())
+            if upstream.ended is not None:
+                self.upstream_ended(upstream.ended)
+            else:
+                self._connected(upstream, self.house.now_s())
         except Exception as error:  # noqa: BLE001  # a fault of ours: told, since nothing awaits this task
             self.house.fail(error)
             self.stop("hop.failed")
@@ -211,8 +220,11 @@ class Exchange:
             if head.status == 101:
                 raise Malformed("the upstream switches protocols unasked", status=502)
             # An interim response (`100 Continue`) is a sign of life and goes on, but is no first byte.
+            self._interims += 1
+            if self._interims > _MAX_INTERIMS:
+                raise Malformed("the interim responses do not end", status=502)
             if self._minor:
-                self.caller.send(raw)
+                self._send_down(raw)
             facts.first_byte_s = None
             self._phase = _SEND if facts.sent_s is None else _WAIT
             if end == len(data):
@@ -245,14 +257,17 @@ class Exchange:
             facts.status = response.status
             if relay.before:
                 facts.bytes_down += len(relay.before)
-                caller.send(relay.before)
+                self._send_down(relay.before)
                 relay.before = b""
             facts.bytes_down += len(out)
-            caller.transport.write(out)
-        if relay.done:
-            if caller.writable:
-                self._finish(_ANSWERED, now_s)
-        elif not caller.writable and self._upstream is not None:
+            self._send_down(out)
+        if relay.done and caller.writable:
+            self._finish(_ANSWERED, now_s)
+
+    def _send_down(self, out: Piece) -> None:
+        """Send a part of the response; a caller that does not keep up holds the upstream back."""
+        self.caller.send(out)
+        if not self.caller.writable and self._upstream is not None:
             self._upstream.pause_reading()
 
     def _upstream_complete(self, now_s: float, *, clean: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,13 @@ _BACKLOG: Final = 4096
 _READ_BYTES: Final = 256 * 1024
 # Connections kept open to the upstream between requests; nginx keeps as many as `keepalive` says, often 32.
 _MAX_POOLED: Final = 1024
+# Nothing waits longer than this for a connection to end; most need one turn of the loop.
+_PATIENCE_REAL_S: Final = 1.0
+_PATIENT_TURNS: Final = 50
+# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all. In
+# real time, since it is the machine that they spare. nginx's client_header_timeout, ALB's longest keep-alive.
+_HEAD_REAL_S: Final = 60.0
+_IDLE_REAL_S: Final = 3600.0
 
 
 class Hop:
@@ -56,6 +64,8 @@ class Hop:
         self.sink = sink
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
+        self.head_s = clock.model_s(_HEAD_REAL_S)
+        self.idle_s = min(self.deadlines.keepalive_s, clock.model_s(_IDLE_REAL_S))
         self.manners = Manners.of(layer)
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
@@ -111,7 +121,11 @@ class Hop:
             raise CouldNotRun(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
 
     async def close(self) -> None:
-        """Stop listening, write down what is open, and leave no connection, task or timer behind."""
+        """Stop listening, write down what is open, and leave no connection, task or timer behind.
+
+        It takes a second at most: a connection whose end the loop has not told by then is given up with a
+        `ResourceWarning`.
+        """
         self.closing = True
         if self._server is not None:
             self._server.close()
@@ -124,11 +138,25 @@ class Hop:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        await self._all_gone()
         if self._server is not None:
-            await self._server.wait_closed()
-        # An aborted transport gives its socket back in the loop's next turn.
-        while self.callers or self.upstreams:  # noqa: ASYNC110  # two turns at most; an event would need a setter
-            await asyncio.sleep(0)
+            with suppress(TimeoutError):  # from Python 3.12 on it waits for connections that are gone
+                await asyncio.wait_for(self._server.wait_closed(), _PATIENCE_REAL_S)
+
+    async def _all_gone(self) -> None:
+        """An aborted transport gives its socket back in the loop's next turn, or the one after it."""
+        for turn in range(2 * _PATIENT_TURNS):
+            if not (self.callers or self.upstreams):
+                return
+            await asyncio.sleep(0 if turn < _PATIENT_TURNS else _PATIENCE_REAL_S / _PATIENT_TURNS)
+        left = len(self.callers) + len(self.upstreams)
+        self.callers.clear()
+        self.upstreams.clear()
+        warnings.warn(
+            f"{left} connections of {self.layer.name} did not end within {_PATIENCE_REAL_S:g} s",
+            ResourceWarning,
+            stacklevel=2,
+        )
 
     def fail(self, error: BaseException) -> None:
         """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
@@ -155,10 +183,15 @@ class Hop:
             self.sink(span)
 
     async def dial(self) -> Upstream:
-        """A new connection to the next layer."""
-        if self._dial is not None:
-            return await self._dial(self)
-        return await self.dial_now()
+        """A new connection to the next layer.
+
+        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and then
+        uvloop closes the connection without a word.
+        """
+        upstream = await (self.dial_now() if self._dial is None else self._dial(self))
+        if upstream.ended is None:
+            self.upstreams.add(upstream)
+        return upstream
 
     async def dial_now(self) -> Upstream:
         """Connect; what `dial` does when nothing was put in its place."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.layers import Buffering, MidBody
-from whocut.path.http1 import LAST_CHUNK, Chunked, chunk
+from whocut.path.framing import LAST_CHUNK, Chunked, chunk
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Layer
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 # nginx reads a counted body into buffers of a page or two and passes each on when it is full.
 BUFFER_BYTES: Final = 8 * 1024

@@ -107,6 +107,7 @@ class Next(Side, Protocol):
     heads: HeadReader
     reused: bool
     idle_since_s: float
+    ended: UpstreamEnd | None
 
     def leave(self, *, reset: bool = False) -> None:
         """End the connection from our side: FIN or RST."""
@@ -121,6 +122,8 @@ class House(Protocol):
     place: Place
     taps: bool
     deadlines: Deadlines
+    head_s: float  # model seconds within which a caller's head has to be whole
+    idle_s: float  # … and within which its next request has to begin
     manners: Manners
     replays_posts: bool
     authority: bytes | None

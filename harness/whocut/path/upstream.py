@@ -11,26 +11,20 @@ from whocut.path.sockets import end_with_reset
 from whocut.trace.records import UpstreamEnd
 
 if TYPE_CHECKING:
-    import asyncio
-
     from whocut.path.sides import House, Served
 
 
 class Upstream(Connection):
     """A connection to the next layer."""
 
-    __slots__ = ("heads", "idle_since_s", "reused")
+    __slots__ = ("ended", "heads", "idle_since_s", "reused")
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
         self.heads = HeadReader(status=502)
         self.reused = False
         self.idle_since_s = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected."""
-        super().connection_made(transport)
-        self.house.upstreams.add(self)
+        self.ended: UpstreamEnd | None = None  # how it ended before any exchange had it
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""
@@ -52,8 +46,7 @@ class Upstream(Connection):
     @telling
     def eof_received(self) -> bool:
         """FIN."""
-        if self.exchange is not None:
-            self.exchange.upstream_ended(UpstreamEnd.CLOSED)
+        self._ended(UpstreamEnd.CLOSED)
         return False
 
     @telling
@@ -62,8 +55,13 @@ class Upstream(Connection):
         self.transport = None
         self.house.upstreams.discard(self)
         self.house.pool.pop(self, None)
+        self._ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
+
+    def _ended(self, how: UpstreamEnd) -> None:
+        if self.ended is None:
+            self.ended = how
         if self.exchange is not None:
-            self.exchange.upstream_ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
+            self.exchange.upstream_ended(how)
 
     def leave(self, *, reset: bool = False) -> None:
         """End the connection from our side: FIN or RST, and nothing more is sent."""

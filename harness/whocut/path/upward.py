@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 # What is kept to send a request again, and of a request while its connection is being made.
 MAX_REPLAY_BYTES: Final = 1024 * 1024
