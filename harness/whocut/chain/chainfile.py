@@ -25,6 +25,7 @@ from whocut.chain import catalogue
 from whocut.chain.catalogue import TODAY, Duration, Limit
 from whocut.chain.layers import Buffering, Layer, Role, Topology, Upstream
 from whocut.chain.products import product
+from whocut.chain.shipped import CHAINS
 from whocut.chain.timers import TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
@@ -228,7 +229,7 @@ def shipped_chains(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find_chain(name_or_path: str, folder: Path) -> Path:
+def find_chain(name_or_path: str, folder: Path = CHAINS) -> Path:
     """The file of a chain given by name or by path.
 
     Raises:
@@ -244,3 +245,13 @@ def find_chain(name_or_path: str, folder: Path) -> Path:
         f"there is no chain '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
         f"{', '.join(shipped)}, and a path to a .yaml file is taken too"
     )
+
+
+def read_chain(chain: str | Path | Topology) -> Topology:
+    """A chain as data: by the name of a shipped one, by the path of a chain file, or as it is.
+
+    Raises:
+        BadInput: neither a shipped chain nor a file; names the nearest one.
+        BadFile: the file says something that cannot be used, named with its line and field.
+    """
+    return chain if isinstance(chain, Topology) else read_topology(find_chain(str(chain)))

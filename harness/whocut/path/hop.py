@@ -34,8 +34,8 @@ _MAX_POOLED: Final = 1024
 # Nothing waits longer than this for a connection to end; most need one turn of the loop.
 _PATIENCE_REAL_S: Final = 1.0
 _PATIENT_TURNS: Final = 50
-# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all. In
-# real time, since it is the machine that they spare. nginx's client_header_timeout, ALB's longest keep-alive.
+# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all.
+# In real time, since it is the machine that they spare. nginx's client_header_timeout, ALB's longest keep-alive.
 _HEAD_REAL_S: Final = 60.0
 _IDLE_REAL_S: Final = 3600.0
 
@@ -185,8 +185,8 @@ class Hop:
     async def dial(self) -> Upstream:
         """A new connection to the next layer.
 
-        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and then
-        uvloop closes the connection without a word.
+        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and
+        then uvloop closes the connection without a word.
         """
         upstream = await (self.dial_now() if self._dial is None else self._dial(self))
         if upstream.ended is None:

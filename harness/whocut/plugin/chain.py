@@ -10,7 +10,7 @@ from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, ending, endings
 from whocut.stage.runners import ScaledRunner
 
 if TYPE_CHECKING:
-    from whocut.stage.runners import Runner
+    from whocut.stage.runners import Playing
     from whocut.stage.seen import Observed
     from whocut.trace.records import Attempt
     from whocut.verdict.verdict import Verdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class WhocutUpstream:
     """The mock at the end of the chain: its address, its books, its behaviour."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Playing) -> None:
         self._runner = runner
 
     @property
@@ -42,7 +42,7 @@ class WhocutUpstream:
 class WhocutChain:
     """The chain in front of the mock, and what was seen of every client that dialled it."""
 
-    def __init__(self, runner: Runner, router: Any = None) -> None:
+    def __init__(self, runner: Playing, router: Any = None) -> None:
         self._runner = runner
         self._router = router
 

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whocut.chain.chainfile import find_chain
 from whocut.chain.load import Arrivals, LoadStage, parse_arrivals
-from whocut.chain.shipped import CHAINS, SCENARIOS
+from whocut.chain.shipped import SCENARIOS
 from whocut.chain.want import parse_wants
 from whocut.clock import parse_clock
 from whocut.errors import BadFile, BadInput, nearest
@@ -45,7 +45,7 @@ PLAIN_MODES = {
 
 # What reads the flag of the same name; the scenario's own word is held to it, whether a flag overrides it or not.
 _READ_BY: Mapping[str, Callable[[Any], object]] = {
-    "chain": lambda written: find_chain(written, CHAINS),
+    "chain": find_chain,
     "clock": parse_clock,
     "arrivals": parse_arrivals,
     "want": parse_wants,
