@@ -307,6 +307,31 @@ def test_command_prints_one_verdict_a_request_as_json() -> None:
     assert not {verdict["grade"] for verdict in found["verdicts"]} & {"proven"}
 
 
+@pytest.mark.parametrize(
+    ("logs", "spans", "says"),
+    [
+        (b"this is no log\nnor this\n", None, "none of 2 lines could be read"),
+        (b"", None, "no request was found in 0 spans and 0 lines of logs"),
+        (None, b"", "no request was found in 0 spans and 0 lines of logs"),
+    ],
+)
+def test_an_answer_about_nothing_is_no_success(
+    tmp_path: Path, logs: bytes | None, spans: bytes | None, says: str
+) -> None:
+    """A wrong format, or a file of something else: the exit code is 1, and a sentence says why."""
+    arguments = []
+    for option, text, name in (("--logs", logs, "access.log"), ("--spans", spans, "spans.jsonl")):
+        if text is not None:
+            (tmp_path / name).write_bytes(text)
+            arguments += [option, f"nginx={tmp_path / name}" if option == "--logs" else str(tmp_path / name)]
+
+    done, as_json = run(*arguments), run("--json", *arguments)
+
+    assert (done.exit_code, as_json.exit_code) == (1, 1)
+    assert says in done.stderr
+    assert json.loads(as_json.stdout)["unusable"].startswith(says)
+
+
 def test_command_tells_people_how_many_of_each() -> None:
     """Commonest first, with an example's evidence."""
     done = run("--logs", f"haproxy={LOGS / 'haproxy.log'}")

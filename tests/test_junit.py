@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from whocut.cli.finished import finding_of
-from whocut.run.finish import as_junit
+from whocut.run.finish import as_junit, unusable
 from whocut.trace.junit import Case, junit
 
 CASES = (
@@ -58,7 +58,12 @@ def test_what_xml_cannot_hold_is_left_out() -> None:
 
 @pytest.mark.parametrize("holds", [True, False], ids=["kept", "broken"])
 @pytest.mark.parametrize("warnings", [[], ["the loop stalled"]], ids=["valid", "invalid"])
-def test_a_script_and_a_ci_server_hear_the_same(holds: bool, warnings: list[str]) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("unusable", [None, "none of 6 requests was delivered"], ids=["usable", "unusable"])
+def test_a_script_and_a_ci_server_hear_the_same(
+    holds: bool,  # noqa: FBT001
+    warnings: list[str],
+    unusable: str | None,
+) -> None:
     """A run has a finding, and so exit code 1, exactly where its file has a failed case, and says why."""
     summary = {
         "scenario": "a",
@@ -67,6 +72,7 @@ def test_a_script_and_a_ci_server_hear_the_same(holds: bool, warnings: list[str]
         "thresholds": [{"want": "p95_s<300", "holds": holds, "measured": 301.0}],
         "valid": not warnings,
         "warnings": warnings,
+        "unusable": unusable,
     }
 
     finding, suite = finding_of(summary), ET.fromstring(as_junit(summary))
@@ -74,6 +80,7 @@ def test_a_script_and_a_ci_server_hear_the_same(holds: bool, warnings: list[str]
     assert (finding is None) == (suite.get("failures") == "0")
     assert ("broken thresholds: p95_s<300 (measured: 301)" in (finding or "")) is not holds
     assert ("not valid: the loop stalled" in (finding or "")) is bool(warnings)
+    assert ("none of 6 requests was delivered" in (finding or "")) is bool(unusable)
 
 
 def test_a_time_that_nothing_took_is_said_in_words() -> None:
@@ -85,9 +92,35 @@ def test_a_time_that_nothing_took_is_said_in_words() -> None:
         "thresholds": [{"want": "p95_s<300", "holds": False, "measured": None}],
         "valid": True,
         "warnings": [],
+        "unusable": None,
     }
 
-    finding, (case, _) = finding_of(summary), ET.fromstring(as_junit(summary))
+    finding, (case, *_) = finding_of(summary), ET.fromstring(as_junit(summary))
 
     assert finding == "broken thresholds: p95_s<300 (nothing was measured)"
     assert [failure.get("message") for failure in case] == ["p95_s<300 is wanted, nothing was measured"]
+
+
+@pytest.mark.parametrize(
+    ("wants", "outcomes", "said"),
+    [
+        ([], {"gateway_error": 6}, True),
+        ([], {"gateway_error": 5, "delivered": 1}, False),
+        ([], {}, False),  # nothing was asked
+        ([("delivered<=0.1", True)], {"gateway_error": 6}, False),  # that was wanted
+        ([("p95_s<300", True)], {"gateway_error": 6}, True),
+    ],
+)
+def test_a_run_that_delivered_nothing_answers_nothing(
+    wants: list[tuple[str, bool]],
+    outcomes: dict[str, int],
+    said: bool,  # noqa: FBT001
+) -> None:
+    """No delivery at all is a finding, unless a threshold has asked for it."""
+    figures = {
+        "requests": sum(outcomes.values()),
+        "outcomes": outcomes,
+        "thresholds": [{"want": want, "holds": holds} for want, holds in wants],
+    }
+
+    assert (unusable(figures) or "").startswith("none of 6 requests was delivered") is said

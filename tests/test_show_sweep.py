@@ -67,4 +67,7 @@ def test_what_was_not_measured_is_a_dash_and_warnings_are_said() -> None:
     said = shown(Level(1, 0.0, requests=4), warnings=("stopped by a signal",))
 
     assert next(line for line in said.splitlines() if "0%–100%" in line).count("–") == 8
-    assert "warning: stopped by a signal" in said
+    assert said.splitlines()[:2] == [
+        "This run is not valid. What follows may be wrong:",
+        "warning: stopped by a signal",
+    ]

@@ -13,11 +13,12 @@ from tests.servers import Step, chunk, head, scripted, whole
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Topology
 from whocut.client.asking import Asking, asking_for
+from whocut.client.attempt_span import attempt_span
 from whocut.client.openai_client import async_openai_client
 from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.trace import names
-from whocut.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
+from whocut.trace.records import Attempt, DownstreamEnd, Outcome, Span, UpstreamEnd, parse_traceparent
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
 from whocut.verdict.retry_audit import audit_retries
@@ -370,3 +371,28 @@ def test_a_layer_that_writes_the_apis_envelope_is_no_rejection(status: int) -> N
     account = ask(lambda: [whole(body, f"{status} Whatever")])
 
     assert account.attempts[0].outcome is Outcome.GATEWAY_ERROR
+
+
+@pytest.mark.parametrize("upstream", UpstreamEnd)
+def test_every_end_of_the_client_s_side_towards_the_model_has_one_towards_its_caller(
+    upstream: UpstreamEnd,
+) -> None:
+    """Whatever ended an attempt, its span can be written: an attempt that was given up as well."""
+    record = Attempt(
+        request="r1", number=1, mode="plain", trace_id="a" * 32, span_id="b" * 16, user=0, started_s=0.0
+    )
+
+    span = attempt_span(
+        record,
+        layer="client",
+        asked=("POST", "/v1/images/generations"),
+        parent_id=None,
+        end_s=1.0,
+        upstream=upstream,
+        last_byte_s=None,
+        limit_s=None,
+    )
+
+    (evidence,) = gather([span])
+    assert evidence.layers[0].upstream is upstream
+    assert evidence.layers[0].downstream is not DownstreamEnd.NONE

@@ -12,7 +12,7 @@ from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import print_json, say
+from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
 from whocut.foreign.files import attribute_files, parse_logs
 
 
@@ -34,6 +34,8 @@ def attribute(
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.
 
+    Exit 1 where nothing could be read, and where what could be read holds no request.
+
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
     """
     topology = read_topology(find_chain(chain, CHAINS)) if chain else None
@@ -43,3 +45,5 @@ def attribute(
     else:
         for line in attributed.as_words():
             say(line)
+    if attributed.unusable:
+        fail(attributed.unusable, EXIT_FINDING)

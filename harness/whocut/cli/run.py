@@ -91,6 +91,8 @@ def run(
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
 
+    Exit 1 where a threshold breaks, where the run is not valid, and where none of its requests was delivered.
+
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
     require("locust")

@@ -79,6 +79,10 @@ def sweep(
 ) -> None:
     """How many requests at once before the 429s: the knee, and the semaphore and gap to set.
 
+    Exit 1 where a threshold breaks, where the run is not valid, and where no image came at any level.
+
+    Exit 1 where a threshold breaks, where the run is not valid, and where no image came at any level.
+
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
     require("locust")

@@ -39,6 +39,8 @@ def up(
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
 
+    Exit 1 where the run is not valid; what the clients got is for them to judge.
+
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """
     topology = read_topology(find_chain(chain, CHAINS))

@@ -64,6 +64,7 @@ class Attributed:
             "lines": self.lines,
             "unreadable": self.unreadable,
             "unreadable_lines": self.named,
+            "unusable": self.unusable,
             "verdicts": [_as_row(verdict) for verdict in self.verdicts],
         }
 
@@ -86,6 +87,15 @@ class Attributed:
                 *(f"  {name}" for name in self.named),
             ]
         return words
+
+    @property
+    def unusable(self) -> str | None:
+        """Why this answers nothing, in a sentence; None where there is at least one verdict."""
+        if self.lines and self.unreadable == self.lines and not self.spans:
+            return f"none of {self.lines} lines could be read: see `whocut attribute --help` for the formats"
+        if not self.verdicts:
+            return f"no request was found in {self.spans} spans and {self.lines} lines of logs"
+        return None
 
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
@@ -321,7 +331,7 @@ def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[Attempt
                 layers=(),
                 generation=None,
                 reported=frozenset(),
-                span_ids=frozenset(span_id for leg in of_attempt for span_id in leg.span_ids),
+                span_ids=tuple(span_id for leg in of_attempt for span_id in leg.span_ids),
                 testimony=tuple(statements[position] for position in sorted(statements)),
             )
         )

@@ -12,8 +12,7 @@ from rich.console import Console
 from whocut.stage.grouping import name_requests
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Attempt, Outcome
-from whocut.verdict.attribute import attribute
-from whocut.verdict.evidence import gather
+from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.retry_audit import Audit, audit_retries
 from whocut.verdict.terminal import render
 from whocut.verdict.waterfall import waterfall
@@ -56,9 +55,14 @@ class Observed:
         return seen + list(self.spans) + [generation_span(row) for row in self.ledger]
 
     @cached_property
+    def attribution(self) -> Attribution:
+        """Every attempt with its evidence and its verdict."""
+        return attribute_all(self.attempts, self.all_spans, self.topology)
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """One verdict an attempt."""
-        return [attribute(evidence, self.topology) for evidence in gather(self.all_spans)]
+        return list(self.attribution.verdicts)
 
     @cached_property
     def audit(self) -> Audit:
@@ -98,5 +102,5 @@ class Observed:
         """A request's waterfall with its verdicts, in plain characters."""
         text = io.StringIO()
         console = Console(file=text, width=columns, force_terminal=False, color_system=None)
-        render(waterfall(request, self.all_spans, self.verdicts, self.attempts), self.verdicts, console)
+        render(waterfall(request, self.attribution, self.attempts), console)
         return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())

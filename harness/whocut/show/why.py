@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from whocut.chain.plain import topology_from_plain
 from whocut.errors import BadInput, nearest
 from whocut.run.finish import judge_run
+from whocut.show.run import say_if_invalid
 from whocut.trace.rundir import RunDir
 from whocut.verdict.pick import RULES, Pick, pick_request
 from whocut.verdict.terminal import render
@@ -25,6 +26,7 @@ class Explained:
 
     waterfall: Waterfall
     chosen: str
+    warnings: tuple[str, ...] = ()  # of the run: why it is not valid
 
     def as_json(self) -> dict[str, Any]:
         """The same for machines: one verdict an attempt, with its evidence."""
@@ -33,6 +35,7 @@ class Explained:
             "mode": self.waterfall.mode,
             "outcome": self.waterfall.outcome,
             "chosen": self.chosen,
+            "warnings": list(self.warnings),
             "verdicts": [
                 {**asdict(verdict), "phrase": verdict.phrase} for verdict in self.waterfall.verdicts
             ],
@@ -62,10 +65,12 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
         if picked is None:
             raise BadInput(f"no request in {path} fits --pick {pick}: {RULES[Pick(pick)]}")
         request, chosen = picked.request, picked.rule
-    return Explained(waterfall(request, judged.spans, judged.verdicts, attempts), chosen)
+    warnings = tuple((run.summary() or {}).get("warnings", ()))
+    return Explained(waterfall(request, judged.attribution, attempts), chosen, warnings)
 
 
 def show_why(explained: Explained, console: Console) -> None:
-    """Draw it."""
-    render(explained.waterfall, explained.waterfall.verdicts, console)
+    """Draw it; above it, that its run is not valid."""
+    say_if_invalid(console, explained.as_json())
+    render(explained.waterfall, console)
     console.print(f"\nthis request: {explained.chosen}", style="dim", highlight=False)
