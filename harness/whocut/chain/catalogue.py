@@ -84,6 +84,15 @@ class RetryEntry(_Strict):
     on_timeout: bool = False
 
 
+class InPersonEntry(_Strict):
+    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
+
+    `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
+    """
+
+    lazy: Duration = None
+
+
 class PresetEntry(_Strict):
     """One layer as the catalogue files write it. `doubts` are its facts beside the limits that are unverified."""
 
@@ -100,6 +109,7 @@ class PresetEntry(_Strict):
         "app_server",
     ]
     role: Role = Role.HOP
+    in_person: InPersonEntry | None = None
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
     answers: dict[str, AnswerEntry] = {}
