@@ -20,12 +20,16 @@ from whocut.chain.modes import MODES
 from whocut.chain.profiles import ARTICLE, Profile, parse_profile
 from whocut.chain.shipped import CHAINS as CHAIN_FILES
 from whocut.cli import app
+from whocut.errors import BadFile
 from whocut.proof.check import Plan, check, surprises
 from whocut.proof.proof import Case, prove
+from whocut.show.check import cut_words
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Topology
 
 CHAINS = {path.stem: path for path in sorted(CHAIN_FILES.glob("*.yaml"))}
@@ -253,7 +257,7 @@ def test_the_json_is_the_contract_s() -> None:
         "proxy_read_timeout",
         1.0,
     )
-    assert {"code", "layer", "directive", "why", "fix"} == set(report["findings"][0])
+    assert {"code", "layer", "directive", "why", "fix", "file", "line"} <= set(report["findings"][0])
 
 
 def test_what_is_kept_exits_0() -> None:
@@ -265,9 +269,34 @@ def test_what_is_kept_exits_0() -> None:
     assert (code, report["ok"]) == (0, True)
 
 
-def test_nothing_wanted_is_never_missed() -> None:
-    """Without a threshold a check tells, and does not fail."""
-    assert whocut("edge-60", "--mode", "no-retry", "--n", "3")[0] == 0
+@pytest.mark.parametrize(
+    ("arguments", "answer", "code"),
+    [
+        (["edge-60", "--mode", "no-retry"], "cannot", 1),
+        (["edge-60", "--mode", "no-retry", "--want", "generations_per_request<=1"], "cannot", 1),
+        (["edge-60", "--mode", "no-retry", "--want", "delivered<=0.1"], "loses", 0),
+        (["edge-60", "--mode", "no-retry", "--want", "delivered>=0.1"], "misses", 1),
+        (["edge-60", "--mode", "async"], "carries", 0),
+    ],
+)
+def test_a_chain_that_cannot_carry_its_times_is_no_success(
+    arguments: list[str], answer: str, code: int
+) -> None:
+    """Exit 1 where the first line says so, also when nothing is wanted; a wish says how many are enough."""
+    got, report = as_json(*arguments, "--n", "3")
+
+    assert (report["answer"], got, report["ok"]) == (answer, code, code == 0)
+
+
+def test_a_limit_above_a_doubtful_cap_is_never_the_all_clear(tmp_path: Path) -> None:
+    """A browser's 300 s are a report: 900 s are taken, told as beyond, and exit 1."""
+    path = mine(tmp_path, "client: {preset: browser, timers: {first_byte: 900s}}\nlayers: []\n")
+
+    code, report = as_json(path, "--mode", "plain", "--n", "3")
+
+    assert (code, report["answer"]) == (1, "beyond")
+    assert report["findings"][0]["code"] == "limit-above-cap"
+    assert (report["findings"][0]["file"], report["findings"][0]["line"]) == (path, 1)
 
 
 def test_a_fix_is_found_proved_and_written_as_the_vendor_writes_it() -> None:
@@ -307,7 +336,7 @@ def test_a_fix_by_configuration_alone_is_shown_beside_one_that_changes_a_program
 
 
 def test_a_person_reads_the_answer_first() -> None:
-    """Sentence, table, findings with fixes; no line wider than the terminal."""
+    """Sentence, table, findings with fixes; no words wider than the terminal."""
     _, text = whocut("article", "--n", "5", "--mode", "plain", "--mode", "stream-2", "--fix")
 
     lines = text.splitlines()
@@ -317,20 +346,97 @@ def test_a_person_reads_the_answer_first() -> None:
     assert "fix: proxy_read_timeout 390s;" in text
     assert "10 of 10 requests ended as the formula says" in " ".join(text.split())
     assert "proved: 100% delivered" in text
-    assert max(len(line) for line in lines) <= 110
+    assert max(len(line) for line in lines if not pasted(line)) <= 110
+
+
+def pasted(line: str) -> bool:
+    """Whether this is a line to paste."""
+    return line.startswith((" " * 6, "    fix: ", "next: "))
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_report_fits_the_terminal(columns: int) -> None:
-    """At eighty columns a case keeps its line: who cuts is said above the table."""
+    """At eighty columns who cuts stays; a line to paste is whole, on one line, and nothing follows it."""
     done = CliRunner().invoke(
         app, ["check", "k8s-ingress", "--n", "4", "--mode", "plain", "--fix"], env={"COLUMNS": str(columns)}
     )
 
     lines = done.stdout.splitlines()
+    (head,) = [line for line in lines if line.startswith("profile")]
     (case,) = [line for line in lines if line.startswith("1024-high")]
     assert case.split()[:3] == ["1024-high", "plain", "0%"]
-    assert max(len(line) for line in lines) <= columns
+    assert case.endswith("aws-alb first_byte 100%")
+    assert case.index("aws-alb") == head.index("who cuts")
+    assert max(len(line) for line in lines if not pasted(line)) <= columns
+    assert [line for line in lines if line != line.rstrip()] == []
+    knob = "aws elbv2 modify-load-balancer-attributes --attributes Key=idle_timeout.timeout_seconds,Value=420"
+    assert {f"    fix: {knob}", f"      {knob}"} <= set(lines)
+
+
+def test_in_a_pipe_no_line_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader that is a program gets every column, and each sentence on one line."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    lines = CliRunner().invoke(app, ["check", "four-layers", "--n", "4"]).stdout.splitlines()
+
+    assert lines[4].split() == [
+        "profile",
+        "mode",
+        "delivered",
+        "forecast",
+        "gen/req",
+        "orphaned",
+        "p95",
+        "$/image",
+        "who",
+        "cuts",
+    ]
+    assert "aws-alb cuts 100% of requests by idle_timeout.timeout_seconds" in lines[1]
+    assert lines[1].endswith("3 generations are paid for each request.")
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def mine(tmp_path: Path, text: str) -> str:
+    """A chain file of one's own."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("model", ["gpt-image-1", "gpt-imge-2", "dall-e-9"])
+def test_a_model_that_the_mock_does_not_serve_is_refused(tmp_path: Path, model: str) -> None:
+    """No forecast and no proof of a model that nobody can time: exit 2, with the place."""
+    done = CliRunner().invoke(app, ["check", mine(tmp_path, f"layers: [nginx]\nupstream: {model}\n")])
+
+    assert isinstance(done.exception, BadFile)
+    assert (done.exception.line, done.exception.exit_code) == (2, 2)
+    assert done.stdout == ""
+
+
+def test_an_unknown_model_is_forecast_with_a_profile(tmp_path: Path) -> None:
+    """The profile says how long it takes: cut as foretold, at a price that is not known."""
+    path = mine(
+        tmp_path,
+        "layers: [{preset: nginx, timers: {idle: 200s}}]\nupstream: {model: dall-e-9, size: 512x512}\n",
+    )
+
+    code, report = as_json(path, "--mode", "plain", "--n", "5", "--profile", "constant:195s")
+
+    (case,) = report["cases"]
+    assert (code, case["delivered"], case["forecast"]["delivered"]) == (0, 1, 1)
+    assert (case["usd_per_delivered"], case["forecast"]["usd_per_delivered"]) == (None, None)
+    assert "'dall-e-9' is unknown" in report["warnings"][0]
+
+
+def test_a_request_that_nobody_cut_is_not_said_to_be_cut() -> None:
+    """A refusal by the API is told as one, with its outcome."""
+    topology = chain()
+    case = Case(topology=topology, profile=Profile(name="x", size="1x1"), mode=MODES["plain"], requests=1)
+
+    proof = prove(case)
+
+    (cut,) = proof.figures.cuts
+    assert cut_words(cut).startswith("100% of requests end without a cut: rejected")
 
 
 @pytest.mark.parametrize(

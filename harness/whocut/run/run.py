@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.load import DRAIN_S, Load
+from whocut.chain.models import refuse_unknown
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
@@ -91,10 +92,13 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     """Start what stands around a load; the stack ends it.
 
     Raises:
-        BadInput: the run directory cannot be used, or a figure is wanted that is not measured.
+        BadInput: the run directory cannot be used, a figure is wanted that is not measured, or the mock does not
+            serve the chain's model.
         CouldNotRun: a port is taken, or a process could not start.
     """
     check_wants(plan)
+    if plan.to is None:
+        refuse_unknown(plan.topology.upstream)
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)

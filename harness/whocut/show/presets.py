@@ -129,7 +129,7 @@ def _print_timer(console: Console, kind: str, timer: TimerEntry) -> None:
 
 def _line(timer: TimerEntry) -> str:
     kept = Timer(kind=TimerKind.TOTAL, limit_s=timer.limit or 1.0, directive=timer.directive, knob=timer.knob)
-    return kept.line(kept.limit_s)
+    return kept.set_to(kept.limit_s)
 
 
 def _print_other(console: Console, other: OtherTimer) -> None:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from whocut.errors import Malformed, PortTaken
-from whocut.path.http1 import Chunked, HeadReader, UntilClose, parse_request, parse_response
+from whocut.path.framing import Chunked, UntilClose
+from whocut.path.http1 import HeadReader, parse_request, parse_response
 from whocut.path.sockets import end_with_reset
 from whocut.stage.memory import MemoryTransport
 from whocut.stage.plants import Canned, MockFault, Plants
@@ -27,7 +28,7 @@ from whocut.trace.records import UpstreamEnd, parse_traceparent
 
 if TYPE_CHECKING:
     from whocut.clock import Clock
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 _BACKLOG: Final = 4096
 # On a virtual clock a microsecond passes only when nothing else is left to be done at this instant.
