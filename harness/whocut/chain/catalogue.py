@@ -92,6 +92,15 @@ class RetryEntry(_Strict):
     per_try: TimerKind | None = None
 
 
+class InPersonEntry(_Strict):
+    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
+
+    `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
+    """
+
+    lazy: Duration = None
+
+
 class PresetEntry(_Strict):
     """One layer as the catalogue files write it.
 
@@ -112,6 +121,7 @@ class PresetEntry(_Strict):
         "app_server",
     ]
     role: Role = Role.HOP
+    in_person: InPersonEntry | None = None
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
     idle_in_wait: bool = False

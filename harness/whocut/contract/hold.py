@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from whocut.clock import VirtualLoop
 from whocut.clock.clock import wall_s
 from whocut.contract.card import Card, Result
-from whocut.contract.checks import CHECKS, Check
+from whocut.contract.checks import CHECKS
 from whocut.contract.client import API_KEY, Candidate
 from whocut.contract.trial import RUNAWAY_ATTEMPTS, Ask, Scene, Trial
 from whocut.stage.runners import ScaledRunner, VirtualRunner
@@ -30,6 +30,8 @@ from whocut.stage.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from whocut.contract.check import Check
 
 SCALE: Final = 200.0
 WATCH_REAL_S: Final = 12.0

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.policy.cards.clients import callables
+from tests.contract.cards.clients import callables
 from whocut.client import async_reference
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold

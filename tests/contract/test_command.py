@@ -14,7 +14,7 @@ from whocut.errors import BadInput, NotInstalled
 if TYPE_CHECKING:
     from pathlib import Path
 
-SDK = "tests.policy.cards.clients.callables:sdk"
+SDK = "tests.contract.cards.clients.callables:sdk"
 FEW = ("--check", "unknown-504", "--check", "rate-seconds", "--check", "stream-incomplete-told")
 RUNNER = CliRunner()
 

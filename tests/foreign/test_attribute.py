@@ -18,7 +18,7 @@ from whocut.foreign.files import Attributed, attribute_files, parse_logs
 from whocut.trace import otlp
 from whocut.verdict.verdict import Grade, Kind, Verdict
 
-LOGS = Path(__file__).parent / "data" / "logs"
+LOGS = Path(__file__).parents[1] / "data" / "logs"
 EPOCH_UNIX_S = 1_795_345_500
 
 

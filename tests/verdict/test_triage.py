@@ -429,7 +429,7 @@ def test_every_fingerprint_is_recognised(row: Fingerprint) -> None:
     assert row.verified or "unverified" in " ".join(found.why)
 
 
-CAPTURED = sorted((Path(__file__).parent / "data" / "pages").glob("*.txt"))
+CAPTURED = sorted((Path(__file__).parents[1] / "data" / "pages").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", CAPTURED, ids=[path.stem for path in CAPTURED])
@@ -451,7 +451,7 @@ def test_every_captured_page_is_recognised(path: Path) -> None:
 
 def test_a_page_for_two_endings_says_so_where_no_time_is_known() -> None:
     """Apache writes one page for its timeout and for a dead upstream: without a time, both are named."""
-    found = triage((Path(__file__).parent / "data" / "pages" / "apache-timeout.txt").read_text())
+    found = triage((Path(__file__).parents[1] / "data" / "pages" / "apache-timeout.txt").read_text())
 
     assert (found.layer, found.alternatives) == ("apache", ("whatever stands behind Apache httpd",))
 

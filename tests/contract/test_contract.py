@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.policy.faulty import FAULTS
+from tests.contract.faulty import FAULTS
 from whocut.client import async_reference
 from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import client_of
