@@ -28,7 +28,7 @@ JsonReader = Callable[[dict[str, Any]], OrderReader]
 
 
 class Arrival(NamedTuple):
-    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it.
+    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it; it holds the body.
 
     `attempt` is what the books know: the caller's own count, or how often this body came with this key since
     it was last delivered, whichever is more.
@@ -40,7 +40,12 @@ class Arrival(NamedTuple):
     digest: bytes
     dice: Dice
     request_id: str
+    size_bytes: int
     order: OrderReader
+
+    def judged(self) -> "Arrival":
+        """Without its body: the work takes minutes, and nobody reads it again."""
+        return self._replace(order=_already_judged)
 
 
 async def read_arrival(
@@ -50,7 +55,8 @@ async def read_arrival(
     limits = upstream.settings.limits
     content_type = request.headers.get("Content-Type", "")
     is_form = form.is_form(content_type)
-    body = await bodies.read(request, limits.body_bytes if is_form else limits.json_bytes)
+    limit_bytes = limits.body_bytes if is_form else limits.json_bytes
+    body = await bodies.read(request, limit_bytes, upstream.held, upstream.patience_loop_s)
     caller = read_caller(request.headers)
     try:
         _check_kind(endpoint, content_type)
@@ -68,7 +74,7 @@ async def read_arrival(
     dice = upstream.sightings.dice(digest, caller.attempt)
     request_id = request[REQUEST_ID] = f"req_{dice.hex('request', 32)}"
     attempt = upstream.workshop.attempt(caller.key_hash, digest, caller.attempt)
-    return Arrival(endpoint, caller, attempt, digest, dice, request_id, order)
+    return Arrival(endpoint, caller, attempt, digest, dice, request_id, len(body), order)
 
 
 def _check_kind(endpoint: str, content_type: str) -> None:
@@ -94,6 +100,10 @@ def new_row(arrival: Arrival, now_s: float) -> Row:
         key_hash=caller.key_hash,
         accepted_s=rounded(now_s),
     )
+
+
+def _already_judged(_: Settings) -> Order:
+    raise AssertionError("the body of a judged request is gone")
 
 
 def _refuser(error: ApiError) -> OrderReader:

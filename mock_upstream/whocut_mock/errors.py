@@ -300,6 +300,22 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     return ApiError(413, f"Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)")
 
 
+def too_much_at_once(most_bytes: int) -> ApiError:
+    """503 of the mock itself: the bodies that it holds at once are too many."""
+    return ApiError(
+        503,
+        f"The bodies of the requests under way are more than {most_bytes} bytes. Send fewer at once.",
+        type="mock_error",
+        code="too_many_bytes",
+        headers=retry_headers(1),
+    )
+
+
+def body_never_came() -> ApiError:
+    """408: a body that stopped coming (ours: no published wording)."""
+    return ApiError(408, "The request's body did not come in time.", code="request_timeout")
+
+
 def no_such_url(method: str, path: str) -> ApiError:
     """404: no such endpoint (the platform's text)."""
     return ApiError(404, f"Invalid URL ({method} {path})")

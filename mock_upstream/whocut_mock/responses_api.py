@@ -27,10 +27,10 @@ async def responses(request: web.Request) -> web.StreamResponse:
     asked: dict[str, Any] = {}
 
     def reader(fields: dict[str, Any]) -> OrderReader:
-        asked.update(fields)
+        asked.update(
+            {name: value for name, value in fields.items() if name != "input"}
+        )  # its images are large
         return lambda settings: read_tool_order(fields, settings)
-
-    arrival = await read_arrival(request, upstream, RESPONSES, reader)
 
     async def answer(
         reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
@@ -38,7 +38,8 @@ async def responses(request: web.Request) -> web.StreamResponse:
         told = Telling(asked, order, generation, block, upstream)
         return await (_stream(reply, told) if order.stream else _plain(reply, told))
 
-    return await serve_arrival(request, upstream, arrival, answer)
+    arrival = read_arrival(request, upstream, RESPONSES, reader)
+    return await serve_arrival(request, upstream, await arrival, answer)
 
 
 async def _plain(reply: Reply, told: Telling) -> web.StreamResponse:

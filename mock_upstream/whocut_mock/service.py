@@ -59,8 +59,9 @@ async def variations(request: web.Request) -> web.StreamResponse:
 async def images(request: web.Request, endpoint: str) -> web.StreamResponse:
     """One request to an images endpoint, from its first byte to its last."""
     upstream = request.app[UPSTREAM]
-    arrival = await read_arrival(request, upstream, endpoint)
-    return await serve_arrival(request, upstream, arrival, _answer_image)
+    return await serve_arrival(
+        request, upstream, await read_arrival(request, upstream, endpoint), _answer_image
+    )
 
 
 async def serve_arrival(
@@ -78,6 +79,9 @@ async def serve_arrival(
         row.caller_gone_s = upstream.clock.now_s()
         upstream.ledger.write(row)
         raise
+    finally:
+        upstream.held.give(arrival.size_bytes)
+        arrival = arrival.judged()
     generation = _begin(upstream, arrival, row, accepted)
     reply = Reply(request, upstream, generation, accepted.fault, arrival.attempt)
     try:

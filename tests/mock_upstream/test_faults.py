@@ -18,7 +18,7 @@ async def raw(stage: Stage, fault: str, body: dict[str, object] | None = None) -
     """Every byte that comes, and how the connection ends: FIN or RST."""
     reader, writer = await asyncio.open_connection("127.0.0.1", stage.running.port)
     sent = json.dumps(body or MINIMAL).encode()
-    head = f"POST /v1/images/generations HTTP/1.1\r\nHost: mock\r\nAuthorization: Bearer {KEY}\r\n"
+    head = f"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
     head += f"x-mock-fault: {fault}\r\nConnection: close\r\nContent-Length: {len(sent)}\r\n\r\n"
     writer.write(head.encode() + sent)
     got = b""

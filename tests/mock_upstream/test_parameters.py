@@ -215,10 +215,9 @@ def test_every_answer_has_the_api_headers() -> None:
             await stage.post({}),
             await stage.post({}, path="/v1/nothing"),
             await stage.get("/v1/images/generations"),
-            await stage.get("/_mock/health"),
         ]
 
-        assert [answer.status for answer in answers] == [200, 400, 404, 405, 200]
+        assert [answer.status for answer in answers] == [200, 400, 404, 405]
         for answer in answers:
             assert len(answer.headers["x-request-id"]) == 36
             assert answer.headers["openai-version"] == "2020-10-01"
