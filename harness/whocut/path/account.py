@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whocut.chain.durations import format_duration
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Event, Span, SpanKind, UpstreamEnd, new_span_id, new_trace_id
+from whocut.trace.records import Cut as CutRecord
+from whocut.trace.records import DownstreamEnd, Event, LayerRecord, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Account:
     """What is kept of an exchange for its span only; there is none where nobody listens."""
 
-    __slots__ = ("events", "parent_id", "span_id", "trace_id")
+    __slots__ = ("cut_tries", "events", "parent_id", "span_id", "trace_id")
 
     def __init__(self, traceparent: bytes | None) -> None:
         came = parse(traceparent.decode("latin-1")) if traceparent else None
@@ -26,6 +26,7 @@ class Account:
         self.parent_id: str | None = came[1] if came else None
         self.span_id = new_span_id()
         self.events: list[Event] = []
+        self.cut_tries: list[CutRecord] = []
 
     @property
     def traceparent(self) -> bytes:
@@ -43,16 +44,15 @@ class Cut:
         self.phase = phase
         self.at_s = at_s
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The cut as a span or an event tells it."""
-        return {
-            names.CUT_TIMER: self.timer.kind.value,
-            names.CUT_DIRECTIVE: self.timer.named_in(self.phase),
-            names.CUT_PHASE: self.phase.value,
-            names.CUT_LIMIT_S: self.timer.limit_s,
-            names.CUT_AT_S: self.at_s,
-        }
+    def record(self) -> CutRecord:
+        """The cut as a span tells it."""
+        return CutRecord(
+            timer=self.timer.kind,
+            directive=self.timer.named_in(self.phase),
+            phase=self.phase,
+            limit_s=self.timer.limit_s,
+            at_s=self.at_s,
+        )
 
     @property
     def phrase(self) -> str:
@@ -61,50 +61,39 @@ class Cut:
         return f"cut by {directive} after {format_duration(self.timer.limit_s)}, {self.phase.while_}"
 
 
-def span_of(exchange: Exchange, account: Account, at_s: float) -> Span:
+def span_of(exchange: Exchange, account: Account, at_s: float) -> LayerRecord:
     """The exchange as a span that ends at `at_s`."""
     hop = exchange.hop
     method = exchange.method.decode("latin-1")
     path = exchange.target.partition(b"?")[0].decode("latin-1")  # a query may hold a key
-    attributes: dict[str, Any] = {
-        names.POSITION: hop.position,
-        names.METHOD: method,
-        names.PATH: path,
-        names.UPSTREAM_END: exchange.upstream_end.value,
-        names.DOWNSTREAM_END: exchange.downstream_end.value,
-        names.BYTES_DOWN: exchange.bytes_down,
-    }
-    known = {
-        names.STATUS: exchange.status,
-        names.UPSTREAM_END_S: exchange.upstream_end_s,
-        names.DOWNSTREAM_END_S: exchange.downstream_end_s,
-        names.REQUEST_SENT_S: exchange.sent_s,
-        names.FIRST_BYTE_S: exchange.first_byte_s,
-        names.LAST_BYTE_S: exchange.last_byte_s,
-    }
-    attributes |= {name: value for name, value in known.items() if value is not None}
-    if exchange.first_byte_s is not None:
-        attributes[names.LARGEST_GAP_S] = exchange.largest_gap_s
-    if hop.tap is not None:
-        attributes |= hop.tap.attributes
-    if exchange.tries > 1:
-        attributes[names.RESEND_COUNT] = exchange.tries - 1
-    cut = exchange.cut
-    if cut is not None:
-        attributes |= cut.attributes
-        account.events.append(Event("cut", cut.at_s, cut.attributes))
-    return Span(
+    return LayerRecord(
         trace_id=account.trace_id,
         span_id=account.span_id,
         parent_id=account.parent_id,
         layer=hop.layer.name,
-        kind=SpanKind.HOP,
         name=f"{method} {path}",
         start_s=exchange.accepted_s,
         end_s=at_s,
-        attributes=attributes,
         events=account.events,
         error=_error(exchange),
+        position=hop.position,
+        method=method,
+        path=path,
+        upstream=exchange.upstream_end,
+        upstream_s=exchange.upstream_end_s,
+        downstream=exchange.downstream_end,
+        downstream_s=exchange.downstream_end_s,
+        request_sent_s=exchange.sent_s,
+        first_byte_s=exchange.first_byte_s,
+        last_byte_s=exchange.last_byte_s,
+        largest_gap_s=exchange.largest_gap_s if exchange.first_byte_s is not None else None,
+        status=exchange.status,
+        bytes_down=exchange.bytes_down,
+        cut=exchange.cut.record() if exchange.cut is not None else None,
+        cut_tries=account.cut_tries,
+        resent=exchange.tries - 1 or None,
+        tap=hop.tap.side if hop.tap is not None else None,
+        tap_lazy_s=hop.tap.lazy_s or None if hop.tap is not None else None,
     )
 
 

@@ -429,7 +429,7 @@ class Exchange:
         retries = self.hop.layer.retries
         if kind is not TimerKind.TOTAL and retries.on_timeout and self._may_try_again():
             if self.account is not None:
-                self.account.events.append(Event("try.cut", now_s, cut.attributes))
+                self.account.cut_tries.append(cut.record())
             self._drop_upstream(reset=self.hop.layer.closes_upstream_with_reset)
             self._try_again(now_s)
             return
