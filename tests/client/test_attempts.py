@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -13,12 +14,13 @@ from whocut.chain.catalogue import preset
 from whocut.chain.layers import Topology
 from whocut.client.asking import Asking, asking_for
 from whocut.client.attempt_span import attempt_span
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import async_openai_client
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.trace.records import Attempt, DownstreamEnd, Outcome, UpstreamEnd, parse_traceparent
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
+from whocut.verdict.retry_audit import audit_retries
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def ask(
     max_retries: int | None = 0,
     patience_s: float = 1e6,
     api_key: str = "sk-test-secret",
+    epoch_unix_s: float = 0.0,
 ) -> Account:
     """Ask a scripted upstream for one image through the real SDK, in virtual time."""
     account = Account()
@@ -63,7 +66,7 @@ def ask(
             client = async_openai_client(
                 base_url=server.base_url,
                 api_key=api_key,
-                clock=loop.clock(),
+                clock=loop.clock(epoch_unix_s),
                 layer=preset("openai-python"),
                 sinks=Sinks(account.lines.append, account.spans.append),
                 max_retries=max_retries,
@@ -275,6 +278,55 @@ def test_attempts_of_one_request_are_children_of_one_span_and_say_so_on_the_wire
     assert sent == [(span.trace_id, span.span_id) for span in account.spans]
     assert len({span.parent_id for span in account.spans}) == 1
     assert len({span.trace_id for span in account.spans}) == 1
+
+
+LIMITED = b'{"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}}'
+
+
+def limited(*headers: str) -> bytes:
+    """A 429 of the API's with these header lines."""
+    lines = "".join(f"{line}\r\n" for line in headers)
+    head = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+    return f"{head}{lines}Content-Length: {len(LIMITED)}\r\n\r\n".encode() + LIMITED
+
+
+def refused_until_delivered(*headers: str) -> Callable[[], Iterable[Step]]:
+    """One refusal with these headers, then the image."""
+    scripts: Iterator[list[Step]] = iter([[limited(*headers), "fin"], [whole(IMAGE), "fin"]])
+    return lambda: next(scripts)
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked_s"),
+    [
+        (("retry-after-ms: 6340", "retry-after: 7"), 6.34),
+        (("retry-after: 7",), 7.0),
+        (("retry-after-ms: 900",), 0.9),
+    ],
+)
+def test_an_sdk_that_waits_as_long_as_it_was_asked_is_not_accused(
+    headers: tuple[str, ...], asked_s: float
+) -> None:
+    """The SDK heeds the milliseconds beside the rounded seconds, and so does who holds it to them."""
+    account = ask(refused_until_delivered(*headers), max_retries=None)
+
+    assert [attempt.outcome for attempt in account.attempts] == [Outcome.REJECTED, Outcome.DELIVERED]
+    assert account.attempts[0].retry_after_s == asked_s
+    assert audit_retries(account.attempts).sentences() == []
+
+
+def test_a_date_is_counted_from_the_end_of_its_answer() -> None:
+    """A date is an instant: what the answer's body took of the time until then is no longer to be waited."""
+    epoch_unix_s = 1_790_000_000.0
+    asked = (
+        f"Date: {formatdate(epoch_unix_s + 30, usegmt=True)}",
+        f"retry-after: {formatdate(epoch_unix_s + 39, usegmt=True)}",
+    )
+    refusal = limited(*asked)
+
+    account = ask(lambda: [30.0, refusal[:-9], 0.5, refusal[-9:], "fin"], epoch_unix_s=epoch_unix_s)
+
+    assert account.attempts[0].retry_after_s == pytest.approx(8.5, abs=0.001)
 
 
 def test_no_record_holds_the_key() -> None:

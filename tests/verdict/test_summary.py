@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.reports.made_run import MadeRun, Try, chain_of, delivered, layer, nginx_cut
-from whocut.chain.load import Load, Stage
+from whocut.chain.load import Load, LoadStage
 from whocut.chain.timers import TimerKind
 from whocut.run.finish import judge_run
 from whocut.show.run import print_summary
@@ -26,7 +26,7 @@ def test_modes_come_as_the_run_lists_them_and_others_after_them(tmp_path: Path) 
     made = MadeRun()
     for mode in ("stray", "risky", "final"):
         made.request(mode, delivered())
-    stage = Stage(name="mix", mix={"final": 0.5, "draft": 0.3, "risky": 0.2}, requests=3)
+    stage = LoadStage(name="mix", mix={"final": 0.5, "draft": 0.3, "risky": 0.2}, requests=3)
     load = Load(
         base_url="",
         stages=(stage,),

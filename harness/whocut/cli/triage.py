@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
     JsonFlag,
 )
+from whocut.cli.pasted import pasted_text
 from whocut.cli.printing import EXIT_FINDING, print_json, say
-from whocut.pasted import pasted_text
 from whocut.verdict.advice import Cause
 from whocut.verdict.triage import triage as triage_text
 
@@ -34,7 +33,7 @@ def triage(
     Example: curl -sv https://… 2>&1 | whocut triage
     """
     text = pasted_text(file, clipboard=clipboard)
-    layers = read_topology(find_chain(chain, CHAINS)).layers if chain else ()
+    layers = read_chain(chain).layers if chain else ()
     found = triage_text(text, elapsed_s=after, chain=layers)
     if as_json:
         print_json(found.as_json())

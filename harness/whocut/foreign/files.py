@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.spans import Leg, legs_of
@@ -137,6 +138,27 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))
     return files
+
+
+def attribute_material(
+    *,
+    spans: Sequence[str | Path] = (),
+    logs: Sequence[str] = (),
+    chain: str | Path | Topology | None = None,
+) -> Attributed:
+    """Which layer cut each request, from spans and logs made elsewhere, for programs.
+
+    Args:
+        spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
+        logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
+        chain: the chain that the requests went through; by default as the material shows it.
+
+    Raises:
+        BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
+        BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
+    """
+    topology = None if chain is None else read_chain(chain)
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology)
 
 
 def attribute_files(

@@ -9,8 +9,8 @@ from whocut.chain.load import Load
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import in_words
 from whocut.errors import NotInstalled
-from whocut.junit import Case, junit
 from whocut.trace.generations import generations_were
+from whocut.trace.junit import Case, junit
 from whocut.trace.logs.in_run import accounts_of
 from whocut.trace.rundir import JUNIT, SUMMARY, RunDir
 from whocut.verdict.gateways import fired_early

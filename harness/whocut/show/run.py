@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from whocut.run.books import Progress
+    from whocut.run.progress import RunProgress
 
 
 class ShowProgress(ProgressLine):
     """How far a run is."""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Show how far it has come."""
         where = f"{progress.stage}, {progress.label}" if progress.label else progress.stage
         if progress.refused:

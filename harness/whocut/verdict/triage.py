@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.durations import format_duration
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 from whocut.redact import redact
 from whocut.verdict.advice import KNOWN, MODERATED_AT, SECTIONS, Cause, Known
@@ -294,11 +295,9 @@ _DETAILS: Final[Mapping[Cause, Callable[[Triage, Known, Pasted], Triage]]] = {
 
 
 def _retry_after_s(headers: Mapping[str, str], text: str) -> float | None:
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return round(float(headers[name]) * scale, 3)
-        except (KeyError, ValueError):
-            continue
+    asked_s = asked_to_wait_s(headers)
+    if asked_s is not None:
+        return round(asked_s, 3)
     match = _TRY_AGAIN.search(text)
     if not match or not any(match.groups()):
         return None
