@@ -8,11 +8,11 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.errors import BadInput, CouldNotRun, NoRoom, PortTaken
+from whocut.errors import BadInput, CouldNotRun, PortTaken
 from whocut.path.account import Place
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
-from whocut.path.fallen import Fallen
+from whocut.path.fallen import Fallen, why
 from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
@@ -34,8 +34,8 @@ _MAX_POOLED: Final = 1024
 # Nothing waits longer than this for a connection to end; most need one turn of the loop.
 _PATIENCE_REAL_S: Final = 1.0
 _PATIENT_TURNS: Final = 50
-# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all. In
-# real time, since it is the machine that they spare. nginx's client_header_timeout, ALB's longest keep-alive.
+# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all.
+# In real time, since they spare the machine. nginx's client_header_timeout; the longest keep-alive of an ALB.
 _HEAD_REAL_S: Final = 60.0
 _IDLE_REAL_S: Final = 3600.0
 
@@ -161,9 +161,7 @@ class Hop:
     def fail(self, error: BaseException) -> None:
         """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
         if self.fallen is None:
-            ours = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
-            why = str(error) if isinstance(error, NoRoom) else ours
-            self.fallen = Fallen(self.layer.name, self.now_s(), why)
+            self.fallen = Fallen(self.layer.name, self.now_s(), why(error))
             with suppress(Exception):  # what failed may have been the sink
                 self.write_down(self.fallen.span())
 
@@ -185,8 +183,8 @@ class Hop:
     async def dial(self) -> Upstream:
         """A new connection to the next layer.
 
-        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and then
-        uvloop closes the connection without a word.
+        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and
+        then uvloop closes the connection without a word.
         """
         upstream = await (self.dial_now() if self._dial is None else self._dial(self))
         if upstream.ended is None:
