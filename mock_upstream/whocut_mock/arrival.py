@@ -67,7 +67,8 @@ async def read_arrival(
         else:
             fields = bodies.parse_json(body)
             digest = bodies.digest(endpoint, fields)
-            order = _json_reader(endpoint, fields) if json_order is None else json_order(fields)
+            find = files_of(upstream, caller.key_hash)
+            order = _json_reader(endpoint, fields, find) if json_order is None else json_order(fields)
     except ApiError as error:
         digest = bodies.digest(endpoint, body)
         order = _refuser(error)
@@ -124,13 +125,23 @@ def reading_for(endpoint: str, settings: Settings, *, is_form: bool) -> Reading:
     )
 
 
-def _json_reader(endpoint: str, fields: dict[str, Any]) -> OrderReader:
+def files_of(upstream: Upstream, key_hash: str | None) -> uploads.FindFile:
+    """Where the file ids of this key's requests lead."""
+
+    def find(file_id: str) -> bytes | None:
+        kept = upstream.cabinet.find(file_id, key_hash)
+        return None if kept is None else kept.content()
+
+    return find
+
+
+def _json_reader(endpoint: str, fields: dict[str, Any], find: uploads.FindFile) -> OrderReader:
     def read(settings: Settings) -> Order:
         reading = reading_for(endpoint, settings, is_form=False)
         order = parameters.read_order(fields, reading)
         if endpoint != parameters.EDITS:
             return order
-        references = uploads.read_links(fields, lenient=settings.lenient)
+        references = uploads.read_links(fields, find, lenient=settings.lenient)
         return parameters.with_references(order, references)
 
     return read

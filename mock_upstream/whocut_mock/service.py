@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from whocut_mock import access, errors, faults, latency, moderation, parameters, pictures
+from whocut_mock import access, errors, faults, latency, moderation, parameters, pictures, shelf
 from whocut_mock.arrival import Arrival, new_row, read_arrival
 from whocut_mock.buckets import StoreGone
 from whocut_mock.errors import ApiError
@@ -276,6 +276,11 @@ async def _answer_image(
     return await answer(reply, upstream, order, generation, block)
 
 
+def _hour_from_now_s(upstream: Upstream) -> float:
+    """Until when a link holds: 60 minutes, as the retired models' links did."""
+    return upstream.clock.now_s() + 3_600.0
+
+
 async def _answer_plain(
     reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
 ) -> web.StreamResponse:
@@ -284,13 +289,16 @@ async def _answer_plain(
     await generation.finished()
     if block is not None:
         return await reply.refuse(moderation.refusal(block, generation.row.request_id))
-    buffers = pictures.json_body(
-        order,
-        generation.usage,
-        name=generation.row.generation,
-        created=upstream.clock.unix_s(),
-        press=upstream.press,
-    )
+    name, created = generation.row.generation, upstream.clock.unix_s()
+    if order.links:
+        urls = [
+            shelf.url_of(
+                reply.request, upstream.shelf.put(order, f"{name}/{index}", _hour_from_now_s(upstream))
+            )
+            for index in range(order.n)
+        ]
+        return await reply.whole([pictures.linked_body(order, generation.usage, created=created, urls=urls)])
+    buffers = pictures.json_body(order, generation.usage, name=name, created=created, press=upstream.press)
     await reply.begin("application/json", length_bytes=sum(map(len, buffers)))
     await reply.last(buffers)
     return await reply.end()

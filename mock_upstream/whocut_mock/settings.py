@@ -213,6 +213,7 @@ class Limits(Part):
     """What the server takes before it refuses to read on."""
 
     held_bytes: PositiveInt = 2_000_000_000  # of all bodies that are being read or judged at once
+    files_bytes: PositiveInt = 1_000_000_000  # of all uploaded files together
     body_bytes: PositiveInt = 1_000_000_000  # sixteen images of 50 MB and their form
     json_bytes: PositiveInt = 400_000_000  # sixteen data URLs of 20,971,520 characters, and the rest
     header_bytes: PositiveInt = 32_768

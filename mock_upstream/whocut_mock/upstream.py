@@ -6,6 +6,7 @@ from aiohttp import web
 
 from whocut_mock import errors, latency, moderation
 from whocut_mock.bodies import Held
+from whocut_mock.cabinet import Cabinet
 from whocut_mock.caller import Caller, bearer, read_caller
 from whocut_mock.clock import ModelClock
 from whocut_mock.dice import Sightings
@@ -62,6 +63,7 @@ class Upstream:
     workshop: Workshop = field(init=False)
     desk: Desk = field(init=False)
     shelf: Shelf = field(init=False)
+    cabinet: Cabinet = field(init=False)
     postman: Postman = field(init=False)
     webhooks: Endpoints = field(init=False)
     sightings: Sightings = field(init=False)
@@ -74,6 +76,7 @@ class Upstream:
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.desk = Desk(self.clock, self.ledger)
         self.shelf = Shelf(self.settings.seed)
+        self.cabinet = Cabinet(self.clock, self.settings.limits.files_bytes)
         self.postman = Postman(self.clock, lambda: self.settings.jobs)
         self.webhooks = Endpoints(self.clock)
         self.sightings = Sightings(self.settings.seed, self.worker)
@@ -132,6 +135,7 @@ class Upstream:
         stopped = self.stop()
         self.workshop.forget()
         self.shelf.clear()
+        self.cabinet.clear()
         self.webhooks = Endpoints(self.clock)
         self.ledger.clear()
         self.sightings = Sightings(self.settings.seed, self.worker)
