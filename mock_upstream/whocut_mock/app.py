@@ -8,6 +8,8 @@ from aiohttp.typedefs import Handler
 
 from whocut_mock import answers, downloads, errors, guard, shelf
 from whocut_mock.answers import Facts
+from whocut_mock.batches import Batches
+from whocut_mock.batches_api import BATCHES
 from whocut_mock.caller import read_caller
 from whocut_mock.clock import ModelClock
 from whocut_mock.dialects import OPENAI, known, spoken
@@ -42,6 +44,8 @@ def create_app(
         press=Press(settings.seed),
         worker=worker,
     )
+    app[BATCHES] = Batches()
+    app[UPSTREAM].closers.append(app[BATCHES].close)
     dialects = spoken(settings.dialects)
     app[_SPOKEN] = {dialect.step or dialect.name: dialect for dialect in dialects}
     for dialect in dialects:

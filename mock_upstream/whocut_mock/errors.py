@@ -591,6 +591,11 @@ def not_http(reason: str) -> ApiError:
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
 
 
+def no_stream_in_batch() -> ApiError:
+    """`stream` in a line of a batch (ours: no published wording)."""
+    return ApiError(400, "Streaming is not supported in a batch.", code="invalid_value", param="stream")
+
+
 def no_stream_of(output_format: str) -> ApiError:
     """`stream` for a preview format (ours: the rule is published, its wording is not)."""
     message = f"Streaming is not supported with output_format '{output_format}'."

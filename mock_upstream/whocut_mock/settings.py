@@ -233,6 +233,9 @@ class Settings(Part):
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
     moderation: Moderation = Moderation()
+    azure_deployments: dict[str, str] = Field(
+        default_factory=dict
+    )  # name: model; none named: any name will do
     keys: dict[str, Key] = Field(default_factory=dict)
     other_keys: Literal["accept", "refuse"] = "accept"
     quota: Quota = Quota()

@@ -1,5 +1,6 @@
 """The parts of one running mock, and what is put back when it is reset."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -57,6 +58,7 @@ class Upstream:
     worker: int = 0
     relay: Relay | None = None  # the network path in front, if there is one
     known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
+    closers: list[Callable[[], None]] = field(default_factory=list)  # what else is to end with it
     held: Held = field(init=False)
     gate: Gate = field(init=False)
     gate_open: bool = field(init=False)
@@ -120,6 +122,8 @@ class Upstream:
 
     def stop(self) -> int:
         """End every account and all work; return how many generations were still being worked on."""
+        for close in self.closers:
+            close()
         self.postman.stop()
         self.desk.close()
         return self.workshop.stop_all()

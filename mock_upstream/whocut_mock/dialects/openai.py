@@ -1,6 +1,15 @@
 """OpenAI's own paths under `/v1`: images, responses, models, and what applications call around them."""
 
-from whocut_mock import chat, files_api, listing, moderations_api, responses_api, service, webhooks
+from whocut_mock import (
+    batches_api,
+    chat,
+    files_api,
+    listing,
+    moderations_api,
+    responses_api,
+    service,
+    webhooks,
+)
 from whocut_mock.answers import standard_headers
 from whocut_mock.dialects import OPENAI, register
 from whocut_mock.speech import Dialect
@@ -21,6 +30,7 @@ register(
             ("GET", "/v1/models/{name:.+}", listing.get_model),
             ("POST", "/v1/moderations", moderations_api.moderations),
             *files_api.ROUTES,
+            *batches_api.ROUTES,
             *webhooks.ROUTES,
         ),
         step="v1",
