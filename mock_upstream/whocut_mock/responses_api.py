@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from whocut_mock import access, errors, moderation, webhooks
-from whocut_mock.arrival import Arrival, OrderReader, read_arrival
+from whocut_mock.arrival import Arrival, OrderReader, files_of, read_arrival
 from whocut_mock.errors import ApiError
 from whocut_mock.generation import Generation
 from whocut_mock.jobs import Job, State
@@ -44,12 +44,13 @@ async def responses(request: web.Request) -> web.StreamResponse:
     """One request, from its first byte to its last, or to the id of its background job."""
     upstream = request.app[UPSTREAM]
     asked: dict[str, Any] = {}
+    find = files_of(upstream, caller_of(request).key_hash)
 
     def reader(fields: dict[str, Any]) -> OrderReader:
         asked.update(
             {name: value for name, value in fields.items() if name != "input"}
         )  # its images are large
-        return lambda settings: read_tool_order(fields, settings)
+        return lambda settings: read_tool_order(fields, settings, find)
 
     async def answer(
         reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from whocut_mock import access, errors, faults, latency, moderation, parameters, pictures
+from whocut_mock import access, errors, faults, latency, moderation, parameters, pictures, shelf
 from whocut_mock.arrival import Arrival, new_row, read_arrival
 from whocut_mock.buckets import StoreGone
 from whocut_mock.errors import ApiError
@@ -56,12 +56,16 @@ async def variations(request: web.Request) -> web.StreamResponse:
     return await images(request, parameters.VARIATIONS)
 
 
-async def images(request: web.Request, endpoint: str) -> web.StreamResponse:
-    """One request to an images endpoint, from its first byte to its last."""
+async def images(
+    request: web.Request, endpoint: str, model_of: Callable[[str | None], str | None] | None = None
+) -> web.StreamResponse:
+    """One request to an images endpoint, from its first byte to its last.
+
+    `model_of` says which model stands behind the one that is named.
+    """
     upstream = request.app[UPSTREAM]
-    return await serve_arrival(
-        request, upstream, await read_arrival(request, upstream, endpoint), _answer_image
-    )
+    arrival = read_arrival(request, upstream, endpoint, model_of=model_of)
+    return await serve_arrival(request, upstream, await arrival, _answer_image)
 
 
 async def serve_arrival(
@@ -74,6 +78,21 @@ async def serve_arrival(
     reply = Reply(request, upstream, generation, accepted.fault, arrival.attempt)
     answering = answer(reply, upstream, accepted.order, generation, accepted.block)
     return await exchanged(reply, generation, answering)
+
+
+async def judged_line(upstream: Upstream, arrival: Arrival) -> tuple[Row, Accepted]:
+    """What a line of a batch becomes: as any other request, but for the quotas, which a batch does not draw on.
+
+    Raises:
+        ApiError: the first refusal it has earned; the row of it is in the books.
+    """
+    row = new_row(arrival, upstream.clock.now_s())
+    try:
+        return row, await _judge(upstream, arrival, row, None, blocks_later=False, gated=False)
+    except ApiError as refusal:
+        row.status, row.error_code = refusal.status, refusal.code
+        upstream.ledger.write(row)
+        raise
 
 
 async def judged(
@@ -124,7 +143,13 @@ async def exchanged(
 
 
 async def _judge(
-    upstream: Upstream, arrival: Arrival, row: Row, fault_text: str | None, *, blocks_later: bool
+    upstream: Upstream,
+    arrival: Arrival,
+    row: Row,
+    fault_text: str | None,
+    *,
+    blocks_later: bool,
+    gated: bool = True,
 ) -> Accepted:
     """What this request becomes; raises the first refusal it has earned, and writes down what it learns."""
     settings, caller = upstream.settings, arrival.caller
@@ -141,7 +166,7 @@ async def _judge(
     now_s = upstream.clock.now_s()
     access.check_wall(caller.key or "", key, order.model_name, settings, now_s)
     access.check_budget(key, upstream.workshop.spent_nano_usd[caller.key_hash], settings)
-    if not upstream.gate_open:
+    if gated and not upstream.gate_open:
         await _admit(upstream, arrival, order, usage)
     if block is not None and block.stage == "input":
         row.moderation = "input"
@@ -276,6 +301,11 @@ async def _answer_image(
     return await answer(reply, upstream, order, generation, block)
 
 
+def _hour_from_now_s(upstream: Upstream) -> float:
+    """Until when a link holds: 60 minutes, as the retired models' links did."""
+    return upstream.clock.now_s() + 3_600.0
+
+
 async def _answer_plain(
     reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
 ) -> web.StreamResponse:
@@ -284,13 +314,16 @@ async def _answer_plain(
     await generation.finished()
     if block is not None:
         return await reply.refuse(moderation.refusal(block, generation.row.request_id))
-    buffers = pictures.json_body(
-        order,
-        generation.usage,
-        name=generation.row.generation,
-        created=upstream.clock.unix_s(),
-        press=upstream.press,
-    )
+    name, created = generation.row.generation, upstream.clock.unix_s()
+    if order.links:
+        urls = [
+            shelf.url_of(
+                reply.request, upstream.shelf.put(order, f"{name}/{index}", _hour_from_now_s(upstream))
+            )
+            for index in range(order.n)
+        ]
+        return await reply.whole([pictures.linked_body(order, generation.usage, created=created, urls=urls)])
+    buffers = pictures.json_body(order, generation.usage, name=name, created=created, press=upstream.press)
     await reply.begin("application/json", length_bytes=sum(map(len, buffers)))
     await reply.last(buffers)
     return await reply.end()
