@@ -78,7 +78,7 @@ def test_a_limit_above_the_p95_is_found_all_the_same() -> None:
         if finding.code == "total-kills-stream"
     ]
 
-    assert "2.51 % of generations take longer" in finding.why
+    assert "2.5% of generations take longer" in finding.why
 
 
 def test_a_limit_that_may_rise_a_little_says_how_far() -> None:

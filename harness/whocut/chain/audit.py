@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering
 from whocut.chain.profiles import FIRST_PARTIAL_S
 from whocut.chain.targets import enough_s, patience, targets, too_short
 from whocut.chain.timers import TimerKind
+from whocut.words import format_duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +118,7 @@ def _limit_below_generation(seen: Audited) -> Iterator[Finding]:
                 layer,
                 timer,
                 f"{layer.title} waits {_about(timer.limit_s)} for an answer in one piece; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
@@ -133,7 +133,7 @@ def _total_kills_stream(seen: Audited) -> Iterator[Finding]:
                 layer,
                 timer,
                 f"{layer.title} ends every answer after {_about(timer.limit_s)}, streamed or not; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
@@ -412,8 +412,8 @@ def _may_be_cut(seen: Audited) -> bool:
     return any(timer.limit_s < seen.profile.at(0.999) for timer in waiting)
 
 
-def _share(profile: Profile, timer: Timer) -> str:
-    return f"{profile.longer_than(timer.limit_s) * 100:.3g} %"
+def _longer(profile: Profile, timer: Timer) -> str:
+    return percent(profile.longer_than(timer.limit_s))
 
 
 def _about(seconds: float) -> str:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
-from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import parse_duration
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import Timer, TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadInput, nearest
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

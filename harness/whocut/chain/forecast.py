@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from whocut.chain.layers import Answer, Buffering, MidBody
 from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.chain.prices import usd
 from whocut.chain.profiles import Floats
 from whocut.chain.timers import Phase, TimerKind
@@ -229,14 +230,6 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float | None) -> Fig
         p50_s=percentile(took_s, 50),
         p95_s=percentile(took_s, 95),
     )
-
-
-def percentile(values: Floats, share: int) -> float | None:
-    """The nearest-rank percentile; None of none."""
-    if not len(values):
-        return None
-    rank = max(1, -(-len(values) * share // 100)) - 1
-    return float(np.partition(values, rank)[rank])
 
 
 def kind_of(code: int) -> TimerKind:

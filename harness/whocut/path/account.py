@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.durations import format_duration
 from whocut.trace import names
 from whocut.trace.records import DownstreamEnd, Event, Span, SpanKind, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.catalogue import GROUPS, catalogue, entry_of
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering, MidBody
 from whocut.chain.products import PRODUCTS
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.durations import format_duration
+from whocut.chain.percentiles import percentile
 from whocut.chain.timers import Phase
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.agreement import Agreement, hold_against_ledger
@@ -23,6 +23,7 @@ from whocut.verdict.joining import join
 from whocut.verdict.ledger_totals import LedgerTotals, charged
 from whocut.verdict.retry_audit import audit_retries
 from whocut.verdict.verdict import Kind, Verdict
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -263,11 +264,3 @@ def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
             f"{example.title}'s {example.directive} allows {limit}."
         ),
     }
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted values; None of none."""
-    if not ordered:
-        return None
-    rank = max(1, -(-len(ordered) * share // 100))
-    return round(ordered[int(rank) - 1], 3)

@@ -12,7 +12,6 @@
 
 from whocut.client.spending.account import Account, account_path
 from whocut.client.spending.guard import Guard, Permit
-from whocut.client.spending.money import dollars, nano_usd
 from whocut.client.spending.tally import Limits
 
-__all__ = ["Account", "Guard", "Limits", "Permit", "account_path", "dollars", "nano_usd"]
+__all__ = ["Account", "Guard", "Limits", "Permit", "account_path"]
