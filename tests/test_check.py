@@ -403,6 +403,20 @@ def mine(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
+def test_an_unknown_limit_is_no_all_clear(tmp_path: Path) -> None:
+    """The first line says what the forecast does not know."""
+    path = mine(
+        tmp_path, "layers: [{name: theirs, timers: {idle: unknown, total: {limit: unknown, directive: X}}}]\n"
+    )
+
+    code, text = whocut(path, "--mode", "plain", "--n", "3", "--profile", "constant:195s")
+
+    first = " ".join(text.split("\n\n")[0].split())
+    assert code == 0
+    assert first.endswith("as far as its limits are known; unknown: X of theirs, idle of theirs.")
+    assert "unknown-limit  theirs: X" in text
+
+
 @pytest.mark.parametrize("model", ["gpt-image-1", "gpt-imge-2", "dall-e-9"])
 def test_a_model_that_the_mock_does_not_serve_is_refused(tmp_path: Path, model: str) -> None:
     """No forecast and no proof of a model that nobody can time: exit 2, with the place."""

@@ -325,6 +325,20 @@ def _unverified(seen: Audited) -> Iterator[Finding]:
                 )
 
 
+def _unknown(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
+        for directive in dict.fromkeys(layer.unknown.values()):
+            kinds = ", ".join(f"`{kind}`" for kind, knob in layer.unknown.items() if knob == directive)
+            yield Finding(
+                code="unknown-limit",
+                layer=layer.name,
+                directive=directive,
+                why=f"{layer.title} may have such a timer, and its limit is not known: nothing is forecast of it",
+                fix=f"measure it, and write what you find into the chain file, as {kinds} under `timers`",
+                pastes=False,
+            )
+
+
 RULES = (
     Rule(BEYOND, "a limit is above the highest that its vendor allows", _beyond_its_cap),
     Rule(
@@ -355,6 +369,7 @@ RULES = (
         "keepalive-race", "an inner server closes connections that an outer pool still uses", _keepalive_race
     ),
     Rule("unverified-limit", "a limit that is known from memory alone", _unverified),
+    Rule("unknown-limit", "a limit that could not be found out", _unknown),
 )
 
 

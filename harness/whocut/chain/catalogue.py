@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from whocut.chain.durations import parse_duration
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
@@ -46,13 +46,27 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TimerEntry(_Strict):
-    """One timer of a preset. `tag` says how the limit is known; `memory` is nobody's proof.
-
-    `limit: none` is a timer that is off by default. `knob` and `most` are as in `Timer`.
-    """
+class MaybeUnknown(_Strict):
+    """A limit as people write it: a duration, `none` for a timer that is off, or `unknown`."""
 
     limit: Duration
+    unknown: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown(cls, written: Any) -> Any:
+        if isinstance(written, dict) and written.get("limit") == "unknown":
+            return {**written, "limit": None, "unknown": True}
+        return written
+
+
+class TimerEntry(MaybeUnknown):
+    """One timer of a preset. `tag` says how the limit is known; `memory` proves nothing.
+
+    `limit: none` is a timer that is off by default, and `limit: unknown` one of which nothing could be found out.
+    `knob` and `most` are as in `Timer`.
+    """
+
     directive: str
     while_sending: str | None = None
     most: Duration = None
@@ -172,6 +186,11 @@ class PresetEntry(_Strict):
                 for kind, entry in self.written(edition, variant).items()
                 if entry.limit is not None
             },
+            unknown={
+                kind: entry.directive
+                for kind, entry in self.written(edition, variant).items()
+                if entry.unknown
+            },
             answers={
                 event: Answer(
                     status=answer.status,
@@ -245,13 +264,21 @@ def preset(name: str, edition: str = TODAY) -> Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit as a file says it: None is no timer. `file` and `line` are the place, where there is one."""
+    """A limit as a file says it: None is no timer, or where it is `unknown`, one that may be there.
+
+    `file` and `line` are the place, where there is one; the name of the knob, the line that sets it and its highest
+    value are those of the preset, unless they are written.
+    """
 
     limit_s: float | None
     source: str
     file: str = ""
     line: int | None = None
     inherited: bool = False
+    unknown: bool = False
+    directive: str = ""
+    knob: str = ""
+    most_s: float | None = None
 
 
 def overridden(layer: Layer, limits: Mapping[TimerKind, float | None], source: str) -> Layer:
@@ -270,22 +297,32 @@ def with_limits(layer: Layer, limits: Mapping[TimerKind, Limit]) -> Layer:
     known = known_timers(layer)
     knobs = {known[kind].directive: limit for kind, limit in limits.items() if kind in known}
     moved = {kind: knobs[timer.directive] for kind, timer in known.items() if timer.directive in knobs}
-    timers = dict(layer.timers)
+    timers, unknown = dict(layer.timers), dict(layer.unknown)
     for kind, limit in {**moved, **limits}.items():
         timers.pop(kind, None)
-        if limit.limit_s is None:
-            continue
-        timer = known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=f"{kind} of {layer.title}")
-        timers[kind] = replace(
-            timer,
-            limit_s=limit.limit_s,
-            source=limit.source,
-            verified=True,
-            file=limit.file,
-            line=limit.line,
-            inherited=limit.inherited,
-        )
-    return replace(layer, timers=timers)
+        unknown.pop(kind, None)
+        timer = _written(known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=str(kind)), limit)
+        if limit.unknown:
+            unknown[kind] = timer.directive
+        elif limit.limit_s is not None:
+            timers[kind] = replace(timer, limit_s=limit.limit_s)
+    return replace(layer, timers=timers, unknown=unknown)
+
+
+def _written(timer: Timer, limit: Limit) -> Timer:
+    """What the file says of a timer beside its limit."""
+    return replace(
+        timer,
+        source=limit.source,
+        verified=True,
+        file=limit.file,
+        line=limit.line,
+        inherited=limit.inherited,
+        directive=limit.directive or timer.directive,
+        sending_directive=None if limit.directive else timer.sending_directive,
+        knob=limit.knob or ("" if limit.directive else timer.knob),
+        most_s=limit.most_s if limit.most_s is not None or limit.directive else timer.most_s,
+    )
 
 
 def settled(layer: Layer) -> Layer:
@@ -351,4 +388,4 @@ def _dormant(layer: Layer) -> dict[TimerKind, Timer]:
         return {}
     entry, plan = entry_of(layer.preset)
     written = entry.written(variant=plan).items()
-    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if timer.limit is None}
+    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if kind not in layer.timers}

@@ -64,8 +64,9 @@ class Layer:
 
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
-    A layer without timers only watches: a tap. `gateway` is the product that stands here in person in a run, and
-    empty where the layer is emulated. A `silent` one ends the connection without an answer when a
+    `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
+    forecast of it. A layer without timers only watches: a tap. `gateway` is the product that stands here in person
+    in a run, and empty where the layer is emulated. A `silent` one ends the connection without an answer when a
     timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
@@ -76,6 +77,7 @@ class Layer:
     gateway: str = ""
     role: Role = Role.HOP
     timers: Mapping[TimerKind, Timer] = field(default_factory=dict)
+    unknown: Mapping[TimerKind, str] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
     mid_body: MidBody = MidBody.FIN
     closes_upstream_with_reset: bool = False

@@ -116,6 +116,12 @@ def sentences(report: Report) -> list[str]:
     """The answer: can the chain carry these images, and what will cut."""
     name, answer = report.topology.name, report.answer
     said = [f"{name}: {_ANSWERS[answer]}"]
+    unknown = [
+        f"{knob} of {layer.name}" for layer in report.topology.layers for knob in set(layer.unknown.values())
+    ]
+    if answer is Answer.CARRIES and unknown:
+        known = "this chain carries every image that was asked for, as far as its limits are known"
+        said = [f"{name}: {known}; unknown: {', '.join(sorted(unknown))}."]
     if answer is Answer.MISSES:
         wants = dict.fromkeys(str(want) for case in report.cases for want in case.missed)
         said = [f"{name}: the chain misses {', '.join(wants)}."]
