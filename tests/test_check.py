@@ -102,6 +102,7 @@ LAYERS = st.fixed_dictionaries(
         "mid_body": st.sampled_from(list(MidBody)),
         "notices_abort": st.booleans(),
         "closes_upstream_with_reset": st.booleans(),
+        "idle_waits": st.booleans(),
     },
     # Whole tenths of a second that no two timers share: of two that fire together neither comes first.
     optional={kind: st.integers(50, 3_000) for kind in ("first_byte", "idle", "total")},

@@ -151,7 +151,7 @@ def require(package: str) -> None:
         )
 
 
-def nearest(wrong: str, right: Iterable[str]) -> str:
+def nearest(wrong: str, right: Iterable[str], *, cutoff: float = 0.5) -> str:
     """`` (did you mean 'nginx'?)`` or nothing, for the end of a sentence about a misspelling."""
-    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=cutoff)
     return f" (did you mean '{matches[0]}'?)" if matches else ""

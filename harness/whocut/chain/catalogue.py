@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TODAY = "today"
+_MISSPELT = 0.7  # how alike two names must be for one to be the other's misspelling
 Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 Tag = Literal["code", "docs", "measured", "secondary", "memory", "article"]
 _SURE: frozenset[Tag] = frozenset({"code", "docs", "measured"})  # a cap known otherwise may be out of date
@@ -108,13 +109,15 @@ class RetryEntry(_Strict):
 
 
 class PresetEntry(_Strict):
-    """One layer as the catalogue files write it.
+    """One layer as the catalogue files write it; `also` are other names that people call it by.
 
-    `idle_in_wait`: its idle timer runs in the wait too, beside `first_byte`. `doubts` are its facts beside the
-    limits that are unverified.
+    `idle_watches` says what the idle timer runs in: the `rest` that `first_byte` leaves to it (the wait too, where
+    there is no such timer), `all` of it beside `first_byte`, or the `stream` alone, once a response has begun.
+    `doubts` are its facts beside the limits that are unverified.
     """
 
     title: str
+    also: list[str] = []
     group: Literal[
         "client",
         "cdn",
@@ -129,7 +132,7 @@ class PresetEntry(_Strict):
     role: Role = Role.HOP
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
-    idle_in_wait: bool = False
+    idle_watches: Literal["rest", "all", "stream"] = "rest"
     answers: dict[str, AnswerEntry] = {}
     mid_body: MidBody = MidBody.FIN
     silent: bool = False
@@ -208,6 +211,7 @@ class PresetEntry(_Strict):
                 tries=self.retries.tries, post=self.retries.post, on_timeout=self.retries.on_timeout
             ),
             notices_abort=self.notices_abort,
+            idle_waits=self.idle_watches != "stream",
             leaves_work=self.leaves_work,
             work_behind=self.work_behind,
             knobs={what: line for what, line in knobs.items() if line},
@@ -236,19 +240,37 @@ def editions() -> list[str]:
     return [TODAY, *sorted(found)]
 
 
+@cache
+def _aliases() -> dict[str, str]:
+    """The preset that each other name means."""
+    first = {id(entry): name for name, entry in reversed(catalogue().items())}
+    return {alias: first[id(entry)] for entry in catalogue().values() for alias in entry.also}
+
+
 def entry_of(name: str) -> tuple[PresetEntry, str | None]:
     """What the catalogue says of a name, and the plan the name means.
 
     Raises:
-        BadInput: there is no such preset; names the nearest one.
+        BadInput: there is no such preset; names the nearest one, unless the name is another product's.
     """
     known = catalogue()
-    entry = known.get(name)
-    if entry is None:
+    entry = known.get(_aliases().get(name, name))
+    if entry is not None:
+        return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    if name.lower() in without_limits():
         raise BadInput(
-            f"there is no preset '{name}'{nearest(name, known)}; `whocut presets` lists all {len(known)}"
+            f"no limits of '{name}' are known; write it as a layer of your own, with `name` and `timers`, "
+            f"or look at the other {len(known)} with `whocut presets`"
         )
-    return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    near = nearest(name, [*known, *_aliases()], cutoff=_MISSPELT)
+    raise BadInput(f"there is no preset '{name}'{near}; `whocut presets` lists all {len(known)}")
+
+
+@cache
+def without_limits() -> frozenset[str]:
+    """Products that exist and whose limits are not in the catalogue: no misspelling of another's name."""
+    text = Path(__file__).with_name("without_limits.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
 def preset(name: str, edition: str = TODAY) -> Layer:
@@ -258,7 +280,7 @@ def preset(name: str, edition: str = TODAY) -> Layer:
         BadInput: there is no such preset; names the nearest one.
     """
     entry, plan = entry_of(name)
-    layer = entry.layer(name, edition, plan)
+    layer = replace(entry.layer(_aliases().get(name, name), edition, plan), name=name)
     return replace(layer, title=f"{entry.title} ({plan.title()})") if plan else layer
 
 
@@ -336,7 +358,7 @@ def settled(layer: Layer) -> Layer:
     entry, _ = entry_of(layer.preset)
     timers, retries = dict(layer.timers), layer.retries
     first, idle = timers.get(TimerKind.FIRST_BYTE), timers.get(TimerKind.IDLE)
-    if entry.idle_in_wait and first and idle and idle.limit_s <= first.limit_s:
+    if entry.idle_watches == "all" and first and idle and idle.limit_s <= first.limit_s:
         del timers[TimerKind.FIRST_BYTE]
     one_try = entry.retries.per_try
     if one_try and one_try not in timers:

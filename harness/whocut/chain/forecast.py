@@ -130,12 +130,11 @@ class _Guard:
 
     @classmethod
     def of(cls, layer: Layer) -> _Guard:
-        kind = next((k for k in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if k in layer.timers), None)
-        limit_s = layer.limit_s(kind) if kind else None
+        timer = layer.waiting
         retries = layer.retries
         return cls(
             layer=layer,
-            wait=(limit_s, _CODE[kind]) if kind and limit_s else None,
+            wait=(timer.limit_s, _CODE[timer.kind]) if timer else None,
             idle_s=layer.limit_s(TimerKind.IDLE),
             total_s=layer.limit_s(TimerKind.TOTAL),
             holds=layer.buffering is Buffering.ALL,

@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003  # pydantic reads these types
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from whocut.chain.timers import Timer, TimerKind  # noqa: TC001  # as above
+from whocut.chain.timers import Timer, TimerKind
 
 
 class Role(StrEnum):
@@ -68,6 +68,7 @@ class Layer:
     forecast of it. A layer without timers only watches: a tap. `gateway` is the product that stands here in person
     in a run, and empty where the layer is emulated. A `silent` one ends the connection without an answer when a
     timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
+    `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
 
@@ -84,10 +85,17 @@ class Layer:
     buffering: Buffering = Buffering.NONE
     retries: LayerRetries = LayerRetries()
     notices_abort: bool = True
+    idle_waits: bool = True
     silent: bool = False
     leaves_work: bool = False
     work_behind: str = ""
     knobs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> Timer | None:
+        """The timer that ends the wait for the first byte, `total` aside; None where there is none."""
+        idle = self.timers.get(TimerKind.IDLE) if self.idle_waits else None
+        return self.timers.get(TimerKind.FIRST_BYTE) or idle
 
     def limit_s(self, kind: TimerKind) -> float | None:
         """The limit of one timer; None is no timer."""
