@@ -35,6 +35,8 @@ from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whocut.chain.entries import LayerEntry, OwnTimer, UpstreamEntry
     from whocut.chain.products import Product
     from whocut.chain.timers import TimerKind
@@ -70,7 +72,7 @@ def read_topology(path: Path) -> Topology:
     return Topology(
         name=path.stem,
         client=client,
-        hops=tuple(_numbered(hops)),
+        hops=tuple(numbered(hops)),
         upstream=_upstream(file, written.upstream),
         edition=written.edition,
     )
@@ -204,7 +206,7 @@ def _upstream(file: YamlFile, entry: UpstreamEntry) -> Upstream:
     )
 
 
-def _numbered(layers: list[Layer]) -> list[Layer]:
+def numbered(layers: Sequence[Layer]) -> list[Layer]:
     """Two layers of one name become ``nginx-1`` and ``nginx-2``: a verdict must name one layer."""
     counts = Counter(layer.name for layer in layers)
     seen: Counter[str] = Counter()
