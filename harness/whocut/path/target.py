@@ -31,7 +31,7 @@ class Target:
     trust: Path | None = None
 
     @classmethod
-    def parse(cls, written: str, *, trust: Path | None = None, flag: str = "--to") -> Self:
+    def parse(cls, written: str, *, trust: Path | None = None) -> Self:
         """Read a URL.
 
         Raises:
@@ -41,17 +41,19 @@ class Target:
             url = urlsplit(written)
             port = url.port
         except ValueError as error:
-            raise BadInput(f"{flag}: '{written}' is no URL: {error}") from None
+            raise BadInput(f"'{written}' is no URL: {error}", field="to") from None
         if url.scheme not in _PORTS or not url.hostname:
-            raise BadInput(f"{flag}: '{written}' is no URL; write it whole, like https://api.openai.com/v1")
+            raise BadInput(
+                f"'{written}' is no URL; write it whole, like https://api.openai.com/v1", field="to"
+            )
         if url.username or url.password or url.query or url.fragment:
             raise BadInput(
-                f"{flag}: a URL with a user, a query or a fragment is not taken; it may hold a secret"
+                "a URL with a user, a query or a fragment is not taken; it may hold a secret", field="to"
             )
         host = url.hostname.lower()
         found = cls(url.scheme, host, port or _PORTS[url.scheme], url.path.rstrip("/"), trust)
         if url.scheme == "http" and not found.loopback:
-            raise BadInput(f"{flag}: the key would go to {host} in the clear; use https")
+            raise BadInput(f"the key would go to {host} in the clear; use https", field="to")
         return found
 
     @property

@@ -67,7 +67,9 @@ def parse_listen(written: str) -> tuple[str, int]:
     host, _, port = written.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         known = [f"127.0.0.1:{_DEFAULT_PORT}"]
-        raise BadInput(f"--listen: '{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080")
+        raise BadInput(
+            f"'{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080", field="listen"
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
