@@ -1,7 +1,7 @@
 """Docstrings and messages are plain English for an international reader.
 
 The rules: the subject is a noun of the glossary, so no "nobody", "somebody", "whoever"; a thing is invalid, missing
-or unknown, never "none"; plain verbs in place of "stands", "told", "goes on", "lets go", "in person"; short sentences.
+or unknown, never "none"; plain verbs for "stands", "told", "goes on", "lets go", "in person"; short sentences.
 `STILL_THERE` holds files that break a rule; it may only shrink.
 """
 
