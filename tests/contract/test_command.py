@@ -36,12 +36,13 @@ def test_a_broken_check_ends_with_one_and_names_the_price() -> None:
 
 
 def test_json_is_as_the_contract_says() -> None:
-    """Each check with id, sentence, obligatory, passed, why and evidence; the sums beside them."""
+    """Each check with id, sentence, obligatory, result, why, watched_s and evidence; the sums beside them."""
     card = orjson.loads(policy(SDK, *FEW, "--json").stdout)
 
-    assert (card["passed"], card["failed"], card["broken"]) == (1, 2, ["unknown-504"])
+    assert (len(card["kept"]), len(card["broken"]), card["failing"]) == (1, 2, ["unknown-504"])
+    assert card["not_tried"] == []
     for check in card["checks"]:
-        assert {"id", "sentence", "obligatory", "passed", "why", "evidence"} <= set(check)
+        assert {"id", "sentence", "obligatory", "result", "why", "watched_s", "evidence"} <= set(check)
         assert check["reason"]
         assert check["source"]
 
@@ -96,7 +97,7 @@ for _ in range(2):
 
     card = orjson.loads(result.stdout)
     assert result.exit_code == 1
-    assert [check["passed"] for check in card["checks"]] == [False, None]
+    assert [check["result"] for check in card["checks"]] == ["broken", "not_tried"]
     assert "it asked again once" in card["checks"][0]["why"]
 
 
