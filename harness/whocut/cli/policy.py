@@ -46,7 +46,7 @@ def policy(
     junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Hold a client to the retry contract: some thirty checks, a score card, exit 1 on a broken obligatory one.
+    """Hold a client to the retry contract: some forty checks, a score card, exit 1 on a broken obligatory one.
 
     Example: whocut policy whocut.client:async_reference --markdown card.md
     """

@@ -2,8 +2,8 @@
 
 Of each request the last wait is held against the first one, as the logarithm of their ratio: zero where they are
 equal, whatever the client's jitter. The mean of many has an interval that is wrong once in a thousand trials. Waits
-grow where all of the interval is above zero; they do not where all of it is below a growth of a tenth; where it
-holds both, chance cannot be told from growth, and nothing is said.
+grow where all of the interval is above a growth of a tenth, and do not where all of it is below. Where the interval
+holds that growth, chance cannot be told from it, and nothing is said.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def growth(requests_s: Sequence[Sequence[float]]) -> Judgement:
         return not_tried(f"{len(ratios)} requests were tried again twice: too few to tell growth from chance")
     mean = sum(ratios) / len(ratios)
     around = _margin(ratios, mean)
-    if mean - around > 0:
+    if mean - around > _GROWTH:
         return KEPT
     first, last = (
         time_in_words(sum(waits_s[place] for waits_s in compared) / len(compared)) for place in (0, -1)

@@ -36,7 +36,7 @@ from whocut.stage.runners import ScaledRunner, VirtualRunner
 from whocut.stage.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from whocut.contract.check import Check
 
@@ -146,6 +146,7 @@ def _as_it_answers(target: Candidate) -> Candidate:
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         thread.join(START_REAL_S)
+        _close(client)
     finally:
         runner.close()
     if not any(inspect.isawaitable(answer) for answer in answers):
@@ -319,11 +320,9 @@ async def _play_tasks(target: Candidate, stage: Stage, scene: Scene) -> _Played:
     ):
         await asyncio.sleep(_LOOK_S)  # in virtual time
     parts = _parts(client, results)
-    close = getattr(client, "close", None)
-    if close is not None:
-        closing = close()
-        if asyncio.iscoroutine(closing):
-            await closing
+    closing = _closing(client)
+    if closing is not None:
+        await closing
     return _Played(results, took_s, ended, "", parts, cancelled_s)
 
 
@@ -380,7 +379,23 @@ def _play_threads(target: Candidate, stage: Stage, scene: Scene, watch_real_s: f
     for thread in threads:
         thread.start()
     ended = _watched(stage, watch_real_s, lambda: not any(thread.is_alive() for thread in threads))
+    _close(client)
     return _Played(tuple(results), wall_s() - began, ended, "", _parts(client, results))
+
+
+def _close(client: Any) -> None:
+    """Let it give back its connections; one that is still at work meets closed ones."""
+    with contextlib.suppress(Exception):  # it is a stranger, and nothing more is asked of it
+        closing = _closing(client)
+        if closing is not None:
+            asyncio.run(closing)
+
+
+def _closing(client: Any) -> Coroutine[Any, Any, Any] | None:
+    """Close a client that can be closed; what is still to be awaited for it."""
+    close = getattr(client, "close", None)
+    closing = close() if callable(close) else None
+    return closing if inspect.iscoroutine(closing) else None
 
 
 def _watched(stage: Stage, watch_real_s: float, over: Callable[[], bool]) -> bool:
