@@ -300,6 +300,16 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     return ApiError(413, f"Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)")
 
 
+def several_processes() -> ApiError:
+    """501 of the mock itself: what one of several processes keeps, the next one does not know."""
+    return ApiError(
+        501,
+        "Jobs and files are kept in one process. Start the mock without --processes.",
+        type="mock_error",
+        code="several_processes",
+    )
+
+
 def too_much_at_once(most_bytes: int) -> ApiError:
     """503 of the mock itself: the bodies that it holds at once are too many."""
     return ApiError(
@@ -319,6 +329,38 @@ def body_never_came() -> ApiError:
 def no_such_url(method: str, path: str) -> ApiError:
     """404: no such endpoint (the platform's text)."""
     return ApiError(404, f"Invalid URL ({method} {path})")
+
+
+def no_such_response(response_id: str) -> ApiError:
+    """404: a response that was never in the background, or is kept no more (the platform's text)."""
+    return ApiError(404, f"Response with id '{response_id[:100]}' not found.", param="id")
+
+
+def no_such_file(file_id: str) -> ApiError:
+    """404: a file that this key has not (the platform's text)."""
+    return ApiError(404, f"No such File object: {file_id[:100]}", param="id")
+
+
+def file_not_found(name: str, file_id: str) -> ApiError:
+    """A file id in a request that this key has not (ours: no published wording)."""
+    return ApiError(
+        400, f"Invalid '{name}': the file '{file_id[:100]}' was not found.", code="file_not_found", param=name
+    )
+
+
+def no_room_for_files(most_bytes: int) -> ApiError:
+    """400 of the mock itself: it keeps files in memory, within a bound."""
+    return ApiError(
+        400,
+        f"The files that this mock keeps are more than {most_bytes} bytes. Delete some.",
+        type="mock_error",
+        code="files_full",
+    )
+
+
+def no_such_job(job_id: str) -> ApiError:
+    """404: an id that nobody has, or has no more (template)."""
+    return ApiError(404, f"No job found with id '{job_id[:100]}'.", code="not_found")
 
 
 def wrong_method(method: str, path: str) -> ApiError:
@@ -517,6 +559,16 @@ def moved_to_input() -> ApiError:
     )
 
 
+def window_needs_background(window: str) -> ApiError:
+    """A long completion window without `background`, or with a stream (ours: the rule is the SDK's)."""
+    return ApiError(
+        400,
+        f"The completion window '{window}' is only supported with background=true and without stream.",
+        code="invalid_value",
+        param="background_options.completion_window",
+    )
+
+
 def no_image_tool() -> ApiError:
     """400 of the mock itself: it writes no text."""
     return ApiError(
@@ -537,6 +589,11 @@ def not_http(reason: str) -> ApiError:
     """400: bytes that are no HTTP request (ours: no published wording)."""
     first = reason.partition("\n")[0].strip().rstrip(":")
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_in_batch() -> ApiError:
+    """`stream` in a line of a batch (ours: no published wording)."""
+    return ApiError(400, "Streaming is not supported in a batch.", code="invalid_value", param="stream")
 
 
 def no_stream_of(output_format: str) -> ApiError:

@@ -14,6 +14,7 @@ from whocut.cli.app import app
 from whocut.cli.printing import say
 from whocut.errors import FULL, CouldNotRun, NoRoom, NotInstalled, WhocutError
 from whocut.redact import protect_environment
+from whocut.run.descriptors import raise_open_files
 
 __all__ = ["app", "main"]
 
@@ -24,12 +25,14 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every mistake ends in one sentence and its exit code.
 
-    The environment's secrets are registered first: no command writes or prints them.
+    The environment's secrets are registered first: no command writes or prints them. Then this process, and so its
+    children, may open as many files as the system allows.
 
     Raises:
         KeyboardInterrupt: it was stopped before anything stood that could end in good order.
     """
     protect_environment(os.environ)
+    raise_open_files()
     try:
         app(standalone_mode=True)
     except SystemExit as ended:

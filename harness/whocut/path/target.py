@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 _CA_VARIABLE = "SSL_CERT_FILE"
+_KNOCK_REAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,12 @@ class Target:
         """
         context = self.context()
         try:
-            _, writer = await asyncio.open_connection(
-                *self.address, ssl=context, server_hostname=self.host if context else None
-            )
+            async with asyncio.timeout(_KNOCK_REAL_S):
+                _, writer = await asyncio.open_connection(
+                    *self.address, ssl=context, server_hostname=self.host if context else None
+                )
+        except TimeoutError:
+            raise CouldNotRun(f"{self.authority} cannot be reached within {_KNOCK_REAL_S:.0f} s") from None
         except ssl.SSLCertVerificationError as error:
             raise CouldNotRun(
                 f"the certificate of {self.authority} is not to be trusted: {error.verify_message}; name the right "
