@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 .PHONY: help demo test lint types walls worlds gateway-worlds sdk-matrix sdk-suite score-cards backends bench pins clean
 
 help:            ## what can be made
-	@grep -hE '^[a-z-]+: *.*## ' $(MAKEFILE_LIST) | sed -E 's/: *[^#]*## /\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/.packages: constraints.txt tools/make_venv.sh
 	@sh tools/make_venv.sh $(PYTHON) $(VENV)
@@ -35,7 +35,7 @@ types: $(READY)
 	@$(BIN)/mypy
 
 walls: $(READY)
-	@$(BIN)/lint-imports --no-cache > /tmp/whocut-walls.$$$$ || { cat /tmp/whocut-walls.$$$$; exit 1; }
+	@said=$$($(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$said"; exit 1; }
 
 worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
@@ -65,8 +65,10 @@ score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the re
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
-	    --python-version 3.11 --group dev pyproject.toml -o constraints.txt
-	@sed -i '1i # Every version this project is tested with, with the hashes of its files. Made by `make pins`.' constraints.txt
+	    --python-version 3.11 --group dev --all-extras pyproject.toml -o constraints.txt
+	@{ echo '# Every version this project is tested with, with the hashes of its files. Made by `make pins`.'; \
+	    cat constraints.txt; } > constraints.new && mv constraints.new constraints.txt
 
-clean:           ## throw the environment and the demo's run away
-	@rm -rf $(VENV) runs build dist
+clean:           ## remove the environment, what was built, and the demo's run
+	@rm -rf $(VENV) build dist runs/demo
+	@rmdir runs 2>/dev/null || true

@@ -11,7 +11,7 @@ from typing import NoReturn
 import pytest
 
 from whocut.__main__ import main
-from whocut.cli.app import directory_of
+from whocut.cli.printing import directory_of
 from whocut.trace.rundir import RunDir
 
 

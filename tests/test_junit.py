@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from whocut.cli.doing import finding_of
+from whocut.cli.finished import finding_of
 from whocut.junit import Case, junit
 from whocut.run.finish import as_junit
 

@@ -21,7 +21,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-from typing import TYPE_CHECKING, ClassVar
+import importlib.util
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,8 +69,28 @@ class PortTaken(CouldNotRun):
         self.port = port
 
 
+# The packages that an extra brings, by their import names. pyproject.toml says what else each of them holds.
+_EXTRA_OF: Final = {
+    "locust": "load",
+    "gevent": "load",
+    "jinja2": "reports",
+    "matplotlib": "reports",
+    "redis": "redis",
+    "respx": "respx",
+}
+
+
 class NotInstalled(CouldNotRun):
     """A program or package that was asked for is not on this machine."""
+
+    @classmethod
+    def of_extra(cls, error: ModuleNotFoundError) -> NotInstalled | None:
+        """The sentence for a package that an extra of ours brings; None for any other package."""
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRA_OF.get(package)
+        if extra is None:
+            return None
+        return cls(f"the package {package} is not installed. Install it with: pip install 'whocut[{extra}]'")
 
 
 class ChildDied(CouldNotRun):
@@ -99,6 +120,18 @@ class Malformed(RemoteFailure):
 
 # What an OSError says where there is no room: NoRoom is for these.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def require(package: str) -> None:
+    """Refuse at the start what would fail later for want of an extra's package.
+
+    Raises:
+        NotInstalled: the package cannot be imported; the sentence says which line installs it.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise NotInstalled.of_extra(ModuleNotFoundError(name=package)) or NotInstalled(
+            f"the package {package} is not installed. Install it first."
+        )
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str:

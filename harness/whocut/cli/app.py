@@ -1,62 +1,105 @@
-"""The application itself, and what its commands share: the ways to print and to fail."""
+"""The application: a table of commands, each loaded from its own file when it is called.
+
+`whocut triage` imports neither Locust nor the OpenTelemetry SDK: no other command's file is opened. The help
+of the whole reads the table alone; a test holds each sentence to the command's own.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, NoReturn
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any, Final, NamedTuple
 
-import orjson
 import typer
-from rich.console import Console
+from typer.core import TyperGroup
+from typer.main import get_command
 
-EXIT_FINDING = 1
-EXIT_COULD_NOT_RUN = 3
+# Newer typer carries a click of its own, older uses the package: no one name fits both in a signature.
+
+
+class _Command(NamedTuple):
+    """A file of this room, the function in it, and what typer must know beyond its signature."""
+
+    summary: str
+    settings: dict[str, Any] = {}  # noqa: RUF012  # never written
+
+
+# `whocut upstream` hands all of its arguments to the mock's own parser.
+_AS_WRITTEN: Final = {
+    "context_settings": {
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+}
+
+COMMANDS: Final[dict[str, _Command]] = {
+    "run": _Command("Send load through a chain, and say which layer cut each request."),
+    "check": _Command("Is this chain right? Audit, forecast, and proof in virtual time."),
+    "triage": _Command("Say the likely cause of a pasted error."),
+    "why": _Command("Draw one request as a waterfall and say who cut it, with the evidence."),
+    "attribute": _Command("Say which layer cut each request, from spans and logs made elsewhere."),
+    "policy": _Command("Hold a client to the retry contract."),
+    "sweep": _Command("How many requests at once before the 429s?"),
+    "up": _Command("Keep a chain and the mock serving for any client in any language."),
+    "upstream": _Command("Serve the mock upstream alone, for any client in any language.", _AS_WRITTEN),
+    "tap": _Command("Watch a connection from where it stands."),
+    "presets": _Command("Every layer there is: its timers, what it answers, and the sources."),
+    "report": _Command("Make the page and the pictures of a run anew from what it holds."),
+}
+
+
+class _Lazy(TyperGroup):
+    """The group: it knows the names of its commands, and opens a command's file when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of this name; None where there is none."""
+        del ctx
+        return command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table, whole sentences; no command's file is opened."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.summary) for name, row in COMMANDS.items()])
+
+
+def command(name: str) -> Any:
+    """One command, made from the function of its name in its own file."""
+    module = import_module(f"whocut.cli.{name}")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name=name, **COMMANDS[name].settings)(getattr(module, name))
+    return get_command(alone)
+
 
 app = typer.Typer(
     name="whocut",
     help="Which layer cut the request? Load, traces and verdicts for slow AI image calls.",
+    cls=_Lazy,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-class Terminal(Console):
-    """Where words for people go. Its reader may go first (``| head``): the rest goes nowhere, the work goes on."""
-
-    def on_broken_pipe(self) -> None:
-        """Not the end of the process, and of whatever it is in the middle of, as rich has it."""
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+def _say_version(wanted: bool) -> None:  # typer's form of a flag's callback
+    if wanted:
+        typer.echo(f"whocut {version('whocut')}")
+        raise typer.Exit
 
 
 @app.callback()
-def _all_commands() -> None:
+def _all_commands(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
     """Which layer cut the request? Load, traces and verdicts for slow AI image calls."""
-
-
-def directory_of(out: Path | None, name: str, *, force: bool) -> Path:
-    """Where a run goes: as told, or beside earlier ones of its name; only `force` takes the place of one."""
-    from whocut.trace.rundir import free_directory  # noqa: PLC0415  # keeps --help quick
-
-    default = Path("runs") / name
-    return out or (default if force else free_directory(default))
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """One object on the standard output, for machines."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
-
-
-def fail(sentence: str, code: int) -> NoReturn:
-    """Say why, and end with this exit code."""
-    with suppress(BrokenPipeError):  # nobody reads it; the exit code still says it
-        typer.echo(f"whocut: {sentence}", err=True)
-    raise typer.Exit(code)

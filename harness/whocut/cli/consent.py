@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whocut.cli.printing import say
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def with_consent(
         return plan
     plan = agree(plan, consent, own_chain=own_chain, clock=clock, told=told, want=want)
     for line in estimate(plan, told):
-        typer.echo(line, err=True)
+        say(line, to_stderr=True)
     return plan

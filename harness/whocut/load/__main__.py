@@ -15,6 +15,7 @@ from locust.main import main
 
 from whocut.load.image_user import HOOKS
 from whocut.load.locust_hooks import RUN_VARIABLE
+from whocut.redact import protect_environment
 from whocut.trace.rundir import GENERATOR, write_json
 
 
@@ -24,6 +25,7 @@ def _refuse(sentence: str) -> None:
 
 def run() -> None:
     """Run Locust; a mistake before any session was opened goes into the run directory in one sentence."""
+    protect_environment(os.environ)
     scenario = sys.argv[sys.argv.index("--locustfile") + 1]
     try:
         main()  # type: ignore[no-untyped-call]  # Locust's carries no types

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from whocut.chain.load import Load
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import in_words
+from whocut.errors import NotInstalled
 from whocut.junit import Case, junit
 from whocut.trace.generations import generations_were
 from whocut.trace.logs.in_run import accounts_of
@@ -108,8 +109,6 @@ def finish(
     lost: str | None = None,
 ) -> Finished:
     """Judge what a run directory holds, and write its summary and its report; the layers stood still so long."""
-    from whocut_reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
-
     judged = judge_run(run_dir, plan.topology)
     judged.figures.update(
         scenario=plan.scenario.stem,
@@ -132,7 +131,18 @@ def finish(
     finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
     run_dir.write_summary(finished.summary)
     (run_dir.path / JUNIT).write_bytes(as_junit(finished.summary))
-    return replace(finished, report=write_report(run_dir, judged, plan.topology))
+    return replace(finished, report=_report(run_dir, judged, plan.topology))
+
+
+def _report(run_dir: RunDir, judged: Judged, topology: Topology) -> Path | None:
+    """The page of the run; None where the extra that draws it is not installed."""
+    try:
+        from whocut_reports import write_report  # noqa: PLC0415  # matplotlib takes a second to import
+    except ModuleNotFoundError as error:
+        if NotInstalled.of_extra(error) is None:
+            raise
+        return None
+    return write_report(run_dir, judged, topology)
 
 
 def _generator(plan: Plan, run_dir: RunDir) -> dict[str, Any]:

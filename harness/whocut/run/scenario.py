@@ -186,3 +186,18 @@ def _first(path: Path, node: ast.expr, error: ValidationError) -> BadFile:
     return BadFile(
         path, first["msg"][0].lower() + first["msg"][1:], line=line, field=f"{_NAME}.{field}".rstrip(".")
     )
+
+
+def pick_modes(told: Scenario, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The modes to run: those asked for, or the scenario's own choice.
+
+    Raises:
+        BadInput: the scenario has no such mode; names the nearest one.
+    """
+    modes = tuple(dict.fromkeys(wanted or told.default_modes))
+    for name in modes:
+        if name not in told.modes:
+            raise BadInput(
+                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+            )
+    return modes

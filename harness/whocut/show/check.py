@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.durations import format_duration
+from whocut.show.following import next_command
 from whocut.show.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def print_report(console: Console, report: Report, chain: str) -> None:
         _print_fix(console, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
         console.print(
-            f"\nnext:   whocut check {chain} --fix --want 'delivered>=0.999'",
+            f"\nnext:   {next_command('check', chain, '--fix', '--want', 'delivered>=0.999')}",
             highlight=False,
             markup=False,
         )

@@ -14,6 +14,7 @@ from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering, MidBody
 from whocut.chain.products import PRODUCTS
 from whocut.chain.timers import Timer, TimerKind
+from whocut.show.following import next_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +59,7 @@ def print_presets(console: Console) -> None:
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
         f"In person, by `gateway: NAME` in a chain file: {', '.join(PRODUCTS)}.\n"
-        "next:   whocut presets NAME",
+        f"next:   {next_command('presets')} NAME",
         highlight=False,
         markup=False,
     )

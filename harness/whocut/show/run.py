@@ -10,6 +10,7 @@ from rich.table import Table
 from whocut.chain.dollars import format_dollars
 from whocut.chain.durations import format_duration
 from whocut.chain.timers import Phase
+from whocut.show.following import next_command, report_words
 from whocut.show.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     # Why it ended early is said last, as the reason of the exit code.
     for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
         say(f"warning: {warning}", "yellow")
-    say(f"\nrun:    {summary['run_dir']}\nreport: {report}\nnext:   whocut why {summary['run_dir']}")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
+    say(f"next:   {next_command('why', summary['run_dir'])}")
 
 
 def _books(summary: dict[str, Any]) -> str:

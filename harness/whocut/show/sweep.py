@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from whocut.chain.dollars import format_dollars
+from whocut.show.following import report_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) 
     # Why it ended early is said last, as the reason of the exit code.
     for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
         say(f"warning: {warning}", "yellow")
-    say(f"\nrun:    {summary['run_dir']}\nreport: {report}")
+    say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
 
 
 def _table(found: dict[str, Any]) -> Table:

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import orjson
 
 from whocut.errors import FULL, BadFile, BadInput, CouldNotRun, NoRoom
+from whocut.redact import exact_bytes
 from whocut.trace import otlp
 from whocut.trace.records import Attempt, Outcome, Span
 
@@ -70,6 +71,7 @@ class LineFile:
         Raises:
             NoRoom: the disk is full.
         """
+        lines = exact_bytes(lines)
         try:
             written = os.write(self._fd, lines)
         except OSError as error:
@@ -315,5 +317,6 @@ def write_refusal(run: Path, sentence: str) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Write one object into a file of its own, whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    temporary.write_bytes(exact_bytes(data))
     temporary.replace(path)

@@ -7,6 +7,8 @@ ones remain; counted as 60 s, the slow ones look quick. The estimate is exact wh
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,6 @@ from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
 
     from whocut.trace.records import Attempt
 
@@ -32,34 +31,33 @@ class Sample:
     def __len__(self) -> int:
         return len(self.seen_s) + len(self.censored_s)
 
-    def curve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def curve(self) -> tuple[list[float], list[float]]:
         """Durations and the share done by then; Kaplan and Meier's estimate where something is censored."""
-        import numpy as np  # noqa: PLC0415  # a tenth of a second that a mistake on the command line can save
-
-        if not self.censored_s:
-            values, counts = np.unique(np.asarray(self.seen_s, dtype=float), return_counts=True)
-            return values, np.cumsum(counts) / max(1, len(self.seen_s))
-        # A second of imports that most runs can save; scipy ships no types.
-        from scipy.stats import CensoredData, ecdf  # type: ignore[import-untyped]  # noqa: PLC0415
-
-        estimate = ecdf(CensoredData(uncensored=self.seen_s, right=self.censored_s)).cdf
-        return np.asarray(estimate.quantiles, dtype=float), np.asarray(estimate.probabilities, dtype=float)
+        every_s = sorted((*self.seen_s, *self.censored_s))
+        durations_s, done, going_on = [], [], 1.0
+        for duration_s, count in sorted(Counter(self.seen_s).items()):
+            # At risk is what was under way just before; what is censored at the same instant was.
+            at_risk = len(every_s) - bisect_left(every_s, duration_s)
+            going_on *= 1.0 - count / at_risk
+            durations_s.append(duration_s)
+            done.append(1.0 - going_on)
+        return durations_s, done
 
     def beyond(self, limit_s: float) -> float | None:
         """The share that takes longer than a limit; None where the sample does not reach that far."""
         if not len(self) or (self.censored_s and not self.seen_s):
             return None
         durations_s, done = self.curve()
-        before = int(durations_s.searchsorted(limit_s, side="right"))
-        return 1.0 - (float(done[before - 1]) if before else 0.0)
+        before = bisect_right(durations_s, limit_s)
+        return 1.0 - (done[before - 1] if before else 0.0)
 
     def quantile(self, share: float) -> float | None:
         """The duration by which this share is done; None where so many were never seen to finish."""
         if not self.seen_s:
             return None
         durations_s, done = self.curve()
-        at = int(done.searchsorted(share - 1e-9))
-        return float(durations_s[at]) if at < len(durations_s) else None
+        at = bisect_left(done, share - 1e-9)
+        return durations_s[at] if at < len(durations_s) else None
 
 
 def image_times(attempts: Sequence[Attempt]) -> Sample:

@@ -1,4 +1,4 @@
-"""The command that looks for a limit: how much concurrency before the 429s."""
+"""`whocut sweep`: how many requests at once before the 429s?"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.shipped import CHAINS
 from whocut.chain.want import parse_wants
-from whocut.cli.app import Terminal, app, directory_of
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
-from whocut.cli.doing import pick_modes, report_finished
+from whocut.cli.finished import report_finished
 from whocut.cli.options import (
     ChainOfScenario,
     ClockOfScenario,
@@ -23,13 +23,22 @@ from whocut.cli.options import (
     out_option,
     requests_option,
 )
+from whocut.cli.printing import (
+    Terminal,
+    directory_of,
+)
 from whocut.clock import parse_clock
-from whocut.errors import BadInput
+from whocut.errors import BadInput, require
+from whocut.run.endpoint import Consent
+from whocut.run.plan import Plan
+from whocut.run.run import main_loop
+from whocut.run.run import run as do_run
+from whocut.run.scenario import find_scenario, pick_modes, read_scenario
+from whocut.run.sweep import Sweep, levels_to, parse_levels, parse_tolerate
 from whocut.show.run import ShowProgress
 from whocut.show.sweep import print_sweep
 
 
-@app.command()
 def sweep(
     scenario: ScenarioArgument = "concurrency",
     chain: ChainOfScenario = None,
@@ -72,14 +81,7 @@ def sweep(
 
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
-    from whocut.chain.shipped import CHAINS  # noqa: PLC0415
-    from whocut.run.endpoint import Consent  # noqa: PLC0415  # keeps --help quick
-    from whocut.run.plan import Plan  # noqa: PLC0415
-    from whocut.run.run import main_loop  # noqa: PLC0415
-    from whocut.run.run import run as do_run  # noqa: PLC0415
-    from whocut.run.scenario import find_scenario, read_scenario  # noqa: PLC0415
-    from whocut.run.sweep import Sweep, levels_to, parse_levels, parse_tolerate  # noqa: PLC0415
-
+    require("locust")
     path = find_scenario(scenario)
     told = read_scenario(path)
     (asked, *_) = pick_modes(told, [mode] if mode else None)

@@ -1,0 +1,70 @@
+"""`whocut check`: is this chain right?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.shipped import CHAINS
+from whocut.cli.options import (
+    ChainArgument,
+    JsonFlag,
+    seed_option,
+)
+from whocut.cli.printing import (
+    EXIT_FINDING,
+    Terminal,
+    print_json,
+)
+from whocut.errors import CouldNotRun
+from whocut.proof.check import check as check_chain
+from whocut.proof.check import plan_of
+from whocut.show.check import ShowCheck, print_report
+
+
+def check(
+    chain: ChainArgument,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Generation times: 1024-high, 1024-medium, constant:195s, lognormal:195s,280s, csv:FILE … "
+            "Default: what the chain's upstream takes. May be given several times."
+        ),
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="plain, no-retry, stream-0 … stream-3, async. May be given several times."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="Requests to prove in each case.")] = 1000,
+    want: Annotated[
+        list[str] | None,
+        typer.Option(help="A threshold, like 'delivered>=0.999' or 'p95_s<300'. May be given several times."),
+    ] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Search the smallest change that keeps what is wanted.")
+    ] = (False),
+    caller: Annotated[
+        str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
+    ] = "auto",
+    seed: Annotated[int, seed_option(help="The same seed takes the same time.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.
+
+    Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
+    """
+    topology = read_topology(find_chain(chain, CHAINS))
+    plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
+    try:
+        with ShowCheck(Terminal(stderr=True)) as progress:
+            checked = check_chain(plan, progress.show)
+    except KeyboardInterrupt:
+        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
+    if as_json:
+        print_json(checked.as_json())
+    else:
+        print_report(Terminal(), checked, chain)
+    if not checked.ok:
+        raise typer.Exit(EXIT_FINDING)

@@ -1,0 +1,52 @@
+"""`whocut policy`: holds a client to the retry contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from whocut.cli.options import (
+    JsonFlag,
+)
+from whocut.cli.printing import (
+    EXIT_FINDING,
+    Terminal,
+    print_json,
+)
+from whocut.policy import hold_to_contract, write_card
+
+
+def policy(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            help="MODULE:CALLABLE that takes base_url and api_key and returns an OpenAI-like client."
+        ),
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option(help="A program instead: it asks OPENAI_BASE_URL for one image.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(help="ID=reason: a broken check that is meant to be; may be repeated.")
+    ] = None,
+    check: Annotated[
+        list[str] | None, typer.Option(help="Only this check, by its id; may be repeated.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the score card as Markdown here.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Hold a client to the retry contract: some thirty checks, a score card, exit 1 on a broken obligatory one.
+
+    Example: whocut policy whocut.client:async_reference --markdown card.md
+    """
+    card = hold_to_contract(
+        target, command, allow or [], check or [], None if as_json else Terminal(highlight=False)
+    )
+    write_card(card, markdown=markdown, junit=junit)
+    if as_json:
+        print_json(card.as_json())
+    if card.broken:
+        raise typer.Exit(EXIT_FINDING)

@@ -1,0 +1,30 @@
+"""`whocut report`: the page and the pictures of a run, made anew."""
+
+from __future__ import annotations
+
+from whocut.chain.plain import topology_from_plain
+from whocut.cli.options import (
+    JsonFlag,
+    RunArgument,
+)
+from whocut.cli.printing import print_json, say
+from whocut.run.finish import judge_run
+from whocut.trace.rundir import RunDir
+from whocut_reports import write_report
+
+
+def report(
+    run_dir: RunArgument,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make the page and the pictures of a run anew from what it holds.
+
+    Example: whocut report runs/first
+    """
+    found = RunDir.open(run_dir)
+    topology = topology_from_plain(found.manifest["topology"])
+    page = write_report(found, judge_run(found, topology), topology)
+    if as_json:
+        print_json({"report": str(page)})
+    else:
+        say(f"report: {page}")

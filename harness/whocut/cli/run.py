@@ -1,0 +1,136 @@
+"""`whocut run`: sends load through a chain, and says which layer cut each request."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.load import parse_arrivals
+from whocut.chain.shipped import CHAINS
+from whocut.chain.want import parse_wants
+from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
+from whocut.cli.finished import report_finished
+from whocut.cli.options import (
+    ChainOfScenario,
+    ClockOfScenario,
+    Force,
+    JsonFlag,
+    OtlpPort,
+    ScenarioArgument,
+    SeedOfLoad,
+    out_option,
+    port_option,
+    requests_option,
+)
+from whocut.cli.printing import (
+    Terminal,
+    directory_of,
+    print_line,
+)
+from whocut.clock import parse_clock
+from whocut.errors import require
+from whocut.run.endpoint import Consent
+from whocut.run.plan import Plan
+from whocut.run.run import main_loop, stand_for
+from whocut.run.run import run as do_run
+from whocut.run.scenario import find_scenario, pick_modes, read_scenario
+from whocut.show.run import ShowProgress, print_summary
+from whocut.trace.rundir import free_directory
+
+if TYPE_CHECKING:
+    from whocut.trace.rundir import RunDir
+
+
+def run(
+    scenario: ScenarioArgument = "image_generation",
+    chain: ChainOfScenario = None,
+    clock: ClockOfScenario = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+    ] = None,
+    requests: Annotated[
+        int | None, requests_option(help="How many images are asked for, in each mode.")
+    ] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
+    ] = None,
+    seed: SeedOfLoad = 7,
+    out: Annotated[Path | None, out_option("runs/SCENARIO-CHAIN")] = None,
+    force: Force = False,
+    port: Annotated[int, port_option(help="Where the chain listens; 0 is any free port.")] = 0,
+    partial_images: Annotated[
+        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+    ] = None,
+    otlp: OtlpPort = None,
+    want: Annotated[
+        list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
+    ] = None,
+    arrivals: Annotated[
+        str | None,
+        typer.Option(
+            help="closed, or open arrivals in model time: 30/min, even:2/s. Default: the scenario's."
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
+    ] = 1,
+    to: To = None,
+    budget_usd: BudgetUsd = None,
+    max_requests: MaxRequests = None,
+    account: AccountFile = None,
+    new_account: NewAccount = False,
+    ca: Ca = None,
+    stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
+    live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send load through a chain, and say which layer cut each request.
+
+    Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
+    """
+    require("locust")
+    path = find_scenario(scenario)
+    told = read_scenario(path)
+    modes = pick_modes(told, mode)
+    topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    open_or_closed = parse_arrivals(arrivals or told.arrivals)
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    name = f"{path.stem}-{'to' if to and not chain else topology.name}"
+    directory = directory_of(out, name, force=force and not stand)
+    plan = Plan(
+        scenario=path,
+        topology=topology,
+        clock=parse_clock(clock or told.clock),
+        users=users or told.users,
+        stages=told.stages(modes, requests or told.requests, open_or_closed),
+        seed=seed,
+        out=free_directory(directory) if stand else directory,
+        replace=force and not stand,
+        port=port,
+        partial_images=told.partial_images if partial_images is None else partial_images,
+        processes=processes,
+        otlp_port=otlp,
+        live=live,
+        upstream=told.upstream,
+        upstream_in=told.upstream_in,
+        steps={name: told.modes[name] for name in modes} if told.steps else {},
+        wants=parse_wants([*told.want, *(want or ())]),
+        command=tuple(sys.argv[1:]),
+    )
+    plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
+    if stand:
+        report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
+        return
+    with ShowProgress(Terminal(stderr=True)) as progress:
+        finished = main_loop(do_run(plan, progress.show))
+    report_finished(finished, print_summary, as_json=as_json)
+
+
+def _say_ready(run_dir: RunDir) -> None:
+    """One line for whoever makes the load: where the manifest says what to do."""
+    print_line({"run_dir": str(run_dir.path.resolve())})
