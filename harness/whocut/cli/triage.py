@@ -14,7 +14,7 @@ from whocut.cli.options import (
 )
 from whocut.cli.printing import EXIT_FINDING, print_json, say
 from whocut.pasted import pasted_text
-from whocut.verdict.advice import Cause
+from whocut.verdict.triage import Cause
 from whocut.verdict.triage import triage as triage_text
 
 

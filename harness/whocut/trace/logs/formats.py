@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadInput, nearest
 from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik
+from whocut.trace.logs.records import Unreadable
 
 if TYPE_CHECKING:
-    from whocut.trace.logs.records import LogFormat, Signal
+    from whocut.trace.logs.records import Account, LogFormat, Signal
 
 _ALL: Final[tuple[LogFormat, ...]] = (
     nginx.FORMAT,
@@ -49,6 +50,20 @@ def find_format(name: str) -> LogFormat:
             f"{', '.join(FORMATS)}"
         )
     return known
+
+
+def recognise(line: str) -> tuple[LogFormat, Account] | None:
+    """The format whose own line this is, and what it tells; None for a form that several products write."""
+    for log in _ALL:
+        if log.signs and not any(sign in line for sign in log.signs):
+            continue
+        try:
+            account = log.read(line)
+        except Unreadable:
+            continue
+        if account is not None and not account.anonymous:
+            return log, account
+    return None
 
 
 def as_markdown() -> str:

@@ -129,7 +129,7 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
 
 def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
     """Where a phrase stands as whole words: no letter or digit touches it where it begins and ends with one."""
-    before, after = phrase[0].isalnum(), ends and phrase[-1].isalnum()
+    before, after = phrase[:1].isalnum(), ends and phrase[-1].isalnum()
     for _ in range(_SEEN):
         at = lower.find(phrase, start)
         if at < 0:

@@ -155,7 +155,7 @@ _KEYED: Final = re.compile(
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time|total[_-]?time|time_total"
-    r"|elapsed[_-]?time|processing[_-]?time|use[_-]?time|timetaken|rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
 )
 _KEY_LIMIT: Final = re.compile(r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$")
 _KEY_CONNECT: Final = re.compile(r"(?i)connect")
