@@ -92,7 +92,9 @@ def against_own_timer(
         limit = f" ({format_duration(entry.limit)})" if entry and entry.limit else ""
         round_it = "" if ended_by is EndedBy.CLIENT else f", or take a way round {title}"
         lift = " Only an Enterprise plan has a higher one." if name and name.startswith("cloudflare") else ""
-        return f"{_first_upper(instead)}{round_it}: {title} lets nobody raise this limit{limit}.{lift}{beside}"
+        return (
+            f"{_first_upper(instead)}{round_it}: {title} lets nobody raise this limit{limit}.{lift}{beside}"
+        )
     most_s = _most_s(name, timer)
     bound = f" ({format_duration(most_s)} at most, as the plan allows)" if most_s else ""
     again = _no_retry(name)

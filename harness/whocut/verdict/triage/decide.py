@@ -21,7 +21,16 @@ from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.endings import ENDINGS, NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import headers_in
 from whocut.verdict.triage.lexicon import Role, find, said_in, speakers, speaking_in
-from whocut.verdict.triage.numbers import Duration, How, Of, Status, durations_in, elapsed_of, statuses_in, wait_asked
+from whocut.verdict.triage.numbers import (
+    Duration,
+    How,
+    Of,
+    Status,
+    durations_in,
+    elapsed_of,
+    statuses_in,
+    wait_asked,
+)
 from whocut.verdict.triage.refusals import error_of, field_of, refused_in, stage_of
 from whocut.verdict.verdict import Grade
 
@@ -89,7 +98,11 @@ class Facts:
     @cached_property
     def status(self) -> Status | None:
         """The answer's status; a response that was read whole leaves no doubt."""
-        if self.exchange is not None and self.exchange.seen.status is not None and self.exchange.seen.status < 400:
+        if (
+            self.exchange is not None
+            and self.exchange.seen.status is not None
+            and self.exchange.seen.status < 400
+        ):
             return None
         return self.statuses[0] if self.statuses else None
 
@@ -213,7 +226,12 @@ def _the_api_refused(facts: Facts) -> Triage | None:
     row, code = refused.row, facts.code
     if not refused.exact and _something_stronger(facts, row.cause):
         return None
-    if code is not None and code >= 500 and row.cause not in {Cause.UPSTREAM, Cause.RATE_LIMIT} and not refused.exact:
+    if (
+        code is not None
+        and code >= 500
+        and row.cause not in {Cause.UPSTREAM, Cause.RATE_LIMIT}
+        and not refused.exact
+    ):
         return None
     if code in _GATEWAYS_OWN and row.cause is not Cause.UPSTREAM:
         return None
@@ -381,7 +399,11 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
     directive = directive if ours and row.kind not in {"abort", "some_timer", "trust"} else None
     retry = Retry.PAYS_AGAIN if ending.retry is Retry.UNKNOWN and phase is Phase.STREAM else ending.retry
     nothing_sent = row.kind in NOTHING_SENT
-    grade = Grade.TESTIFIED if (ours and row.sure and not (nobody and not directive)) or nothing_sent else Grade.UNATTRIBUTED
+    grade = (
+        Grade.TESTIFIED
+        if (ours and row.sure and not (nobody and not directive)) or nothing_sent
+        else Grade.UNATTRIBUTED
+    )
     return Triage(
         cause=ending.cause,
         name=f"{title}: {ending.says}" if ours and not nobody else ending.says,
@@ -425,7 +447,9 @@ def _reaches(one: Speaker, name: str, depth: int = 0) -> bool:
     if name in one.sets:
         return True
     return depth < 4 and any(
-        _reaches(inner, name, depth + 1) for inner in speakers() if inner.name in one.sets and inner.name != one.name
+        _reaches(inner, name, depth + 1)
+        for inner in speakers()
+        if inner.name in one.sets and inner.name != one.name
     )
 
 
@@ -467,7 +491,9 @@ def _by_cloudflare(code: int, facts: Facts) -> Triage | None:
     row = next((row for row in fingerprints() if code in row.status and row.layer == "cloudflare"), None)
     title = _title("cloudflare")
     if row is None:
-        says, timer, phase, retry = _BY_STATUS.get(code, ("the origin failed", None, Phase.CONNECT, Retry.SAFE))
+        says, timer, phase, retry = _BY_STATUS.get(
+            code, ("the origin failed", None, Phase.CONNECT, Retry.SAFE)
+        )
         return Triage(
             cause=Cause.CONNECTION,
             name=f"{title}: {says}",
@@ -511,7 +537,11 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
     name = _named(facts)
     title = _title(name) if name else "a layer that does not give its name"
     passing = [_title(one.name) for one in facts.names if one.name in _PASSERS_BY and one.name != name]
-    why = (f"{code} is what {title} answered" if name else f"a {code} comes from a layer or a server, not from a timer of the client",)
+    why = (
+        f"{code} is what {title} answered"
+        if name
+        else f"a {code} comes from a layer or a server, not from a timer of the client",
+    )
     why += tuple(f"{one} only passes it on" for one in dict.fromkeys(passing))
     timed_out = code in {504, 408}
     timer = _first_timer(name) if timed_out and name else None
@@ -521,7 +551,9 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
     return _with_chain(
         Triage(
             cause=Cause.TIMEOUT_CHAIN if timed_out else Cause.UPSTREAM,
-            name=f"{title} gave up waiting ({code})" if timed_out else f"what stands behind {title} failed ({code})",
+            name=f"{title} gave up waiting ({code})"
+            if timed_out
+            else f"what stands behind {title} failed ({code})",
             layer=advice.known(name),
             product=title if name else None,
             directive=_directive(name, timer) if timer else None,
@@ -755,7 +787,9 @@ def _tries(facts: Facts) -> tuple[str, ...]:
     if match is None:
         return ()
     number = next(int(group) for group in match.groups() if group)
-    return (f"the text speaks of {number} tries or retries: each was a generation of its own",) if number else ()
+    return (
+        (f"the text speaks of {number} tries or retries: each was a generation of its own",) if number else ()
+    )
 
 
 def _from_inference(found: Inference, facts: Facts) -> Triage:
@@ -769,18 +803,16 @@ def _from_inference(found: Inference, facts: Facts) -> Triage:
     elif found.ended is Ended.CALLER:
         do = f"The request came in too slowly for {found.directive} of {title}: send a smaller upload, or raise it."
     else:
-        do = advice.against_own_timer(_plain(found.layer), title, found.directive or None, found.timer, EndedBy.LAYER)
+        do = advice.against_own_timer(
+            _plain(found.layer), title, found.directive or None, found.timer, EndedBy.LAYER
+        )
     if unsure:
         do = f"Look into {title}'s error log: it says whether its own timer fired or what stands behind it closed. {do}"
     retry = Retry.SAFE if connecting else Retry.UNKNOWN if by_upstream or unsure else Retry.PAYS_AGAIN
     if found.ended is Ended.CALLER:
         retry = Retry.SAFE
     return Triage(
-        cause=(
-            Cause.CONNECTION
-            if connecting
-            else Cause.UPSTREAM if by_upstream else Cause.TIMEOUT_CHAIN
-        ),
+        cause=(Cause.CONNECTION if connecting else Cause.UPSTREAM if by_upstream else Cause.TIMEOUT_CHAIN),
         name=f"what stands behind {title} ended it" if by_upstream else f"{title} gave up",
         layer=found.layer,
         product=title,
@@ -790,8 +822,13 @@ def _from_inference(found: Inference, facts: Facts) -> Triage:
         grade=found.grade,
         status=facts.code,
         ended_by=(
-            EndedBy.UPSTREAM if by_upstream else EndedBy.CLIENT if found.ended is Ended.CALLER
-            else EndedBy.UNKNOWN if unsure else EndedBy.LAYER
+            EndedBy.UPSTREAM
+            if by_upstream
+            else EndedBy.CLIENT
+            if found.ended is Ended.CALLER
+            else EndedBy.UNKNOWN
+            if unsure
+            else EndedBy.LAYER
         ),
         retry=retry,
         do=do,
@@ -824,7 +861,9 @@ def _with_chain(found: Triage, facts: Facts) -> Triage:
         phase=inferred.phase or found.phase,
         grade=Grade.INFERRED,
         ended_by=EndedBy.LAYER,
-        do=advice.against_own_timer(layer.preset, layer.title, inferred.directive or None, inferred.timer, EndedBy.LAYER),
+        do=advice.against_own_timer(
+            layer.preset, layer.title, inferred.directive or None, inferred.timer, EndedBy.LAYER
+        ),
         why=(*found.why, *inferred.why),
         alternatives=inferred.alternatives,
     )

@@ -95,7 +95,9 @@ ENDINGS: Final = {
     "closed_before": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "closed before any answer", None, _WAIT, 4),
     "closed": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the connection was closed", None, _WAIT, 3),
     "reset": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the connection was reset", None, None, 3),
-    "mid": Ending(_CONNECTION, By.UPSTREAM, _PAYS, "the response ended before it was whole", None, _STREAM, 4),
+    "mid": Ending(
+        _CONNECTION, By.UPSTREAM, _PAYS, "the response ended before it was whole", None, _STREAM, 4
+    ),
     "h2": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the HTTP/2 stream was reset", None, _STREAM, 4),
     "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what stands behind it failed", None, _WAIT, 4),
     # --- no connection came about ---
@@ -111,16 +113,28 @@ ENDINGS: Final = {
     "proxy": Ending(_CONNECTION, By.UNKNOWN, _USELESS, "a forward proxy refused the way", None, _CONNECT, 6),
     "no_connection": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "no connection came about", None, _CONNECT, 3),
     # --- words that say little ---
-    "opaque": Ending(Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "the last line alone does not say what happened", tells=1),
+    "opaque": Ending(
+        Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "the last line alone does not say what happened", tells=1
+    ),
     "browser": Ending(
-        Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "a browser says so of a closed connection and of missing CORS headers", tells=1
+        Cause.UNKNOWN,
+        By.UNKNOWN,
+        _UNSAID,
+        "a browser says so of a closed connection and of missing CORS headers",
+        tells=1,
     ),
     "browser_timeout": Ending(
         _TIMEOUT, By.UNKNOWN, _UNSAID, "the browser gave up, or the connection did", tells=3
     ),
     "not_json": Ending(
-        Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "an HTML page came where JSON was expected: a layer's error page", tells=1
+        Cause.UNKNOWN,
+        By.UNKNOWN,
+        _UNSAID,
+        "an HTML page came where JSON was expected: a layer's error page",
+        tells=1,
     ),
-    "short_json": Ending(Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "the JSON ends early: an empty or cut body", tells=1),
+    "short_json": Ending(
+        Cause.UNKNOWN, By.UNKNOWN, _UNSAID, "the JSON ends early: an empty or cut body", tells=1
+    ),
 }
 NOTHING_SENT: Final = frozenset(name for name, ending in ENDINGS.items() if ending.phase is _CONNECT)

@@ -77,7 +77,12 @@ def _har_entry(entry: dict[str, Any], of: int) -> Exchange:
     body = _har_body(_dict(response.get("content")))
     problems = [
         str(holder[key])
-        for holder, key in ((entry, "_error"), (response, "_error"), (response, "statusText"), (entry, "comment"))
+        for holder, key in (
+            (entry, "_error"),
+            (response, "_error"),
+            (response, "statusText"),
+            (entry, "comment"),
+        )
         if holder.get(key)
     ]
     time_s = _time_of(entry) / 1000

@@ -55,7 +55,9 @@ _STATUSES: Final = (
     # an access line: the answer of the one that wrote it
     (re.compile(r'(?i)HTTP/[\d.]{1,4}["\']{1,2} ([1-5]\d\d)\b'), How.OWN),
     (
-        re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"),
+        re.compile(
+            r"\b(?:GET|POST|PUT|PATCH|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"
+        ),
         How.OWN,
     ),
     (
@@ -74,10 +76,18 @@ _STATUSES: Final = (
         How.SAID,
     ),
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
-    (re.compile(rf"(?i)\b(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"), How.SAID),
+    (
+        re.compile(
+            rf"(?i)\b(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+        ),
+        How.SAID,
+    ),
     (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
-    (re.compile(rf"(?i)\b(?:an?|the|with|by|of|->|=>|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"), How.WORDS),
+    (
+        re.compile(rf"(?i)\b(?:an?|the|with|by|of|->|=>|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"),
+        How.WORDS,
+    ),
 )
 _BY_REASON: Final = (
     (re.compile(r"(?i)\borigin time-?out\b"), 524),
@@ -157,7 +167,9 @@ _KEY_TOOK: Final = re.compile(
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time|total[_-]?time|time_total"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
 )
-_KEY_LIMIT: Final = re.compile(r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$")
+_KEY_LIMIT: Final = re.compile(
+    r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$"
+)
 _KEY_CONNECT: Final = re.compile(r"(?i)connect")
 _IN_KEY: Final = (
     (re.compile(r"(?i)(?:_ns|nanos|nanoseconds)$"), 1e-9),
@@ -170,7 +182,9 @@ _WAIT_BEFORE: Final = re.compile(
     r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*|please wait)\b[^\n.;]{0,28}"
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
-_WAIT_AFTER: Final = re.compile(r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)")
+_WAIT_AFTER: Final = re.compile(
+    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
+)
 _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for|waited|waits|ran for|running for"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b|[=:(~≈])[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
@@ -179,7 +193,9 @@ _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within|aborted after|allowed"
 )
-_CONNECT_AROUND: Final = re.compile(r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving")
+_CONNECT_AROUND: Final = re.compile(
+    r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving"
+)
 
 
 def durations_in(text: str) -> list[Duration]:
@@ -214,7 +230,11 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.UNSAID
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
-        return Of.TOOK if not re.search(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$", before) else Of.LIMIT
+        return (
+            Of.TOOK
+            if not re.search(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$", before)
+            else Of.LIMIT
+        )
     return Of.LIMIT if limit else Of.UNSAID
 
 

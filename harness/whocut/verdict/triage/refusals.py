@@ -19,7 +19,21 @@ if TYPE_CHECKING:
 
     from whocut.verdict.triage.unwrap import Unwrapped
 
-_CODE_KEYS: Final = frozenset({"code", "type", "status", "error_type", "reason", "finishreason", "finish_reason", "blockreason", "block_reason", "errorcode", "error_code"})
+_CODE_KEYS: Final = frozenset(
+    {
+        "code",
+        "type",
+        "status",
+        "error_type",
+        "reason",
+        "finishreason",
+        "finish_reason",
+        "blockreason",
+        "block_reason",
+        "errorcode",
+        "error_code",
+    }
+)
 _INSPECTED: Final = re.compile(
     r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
@@ -84,7 +98,9 @@ def _by_words(lower: str) -> Refusal | None:
     if not lower:
         return None
     for row in refusals():
-        if any(_stands(lower, words) for words in row.words) and not any(find(lower, no) >= 0 for no in row.none):
+        if any(_stands(lower, words) for words in row.words) and not any(
+            find(lower, no) >= 0 for no in row.none
+        ):
             return row
     return None
 
@@ -125,9 +141,14 @@ def stage_of(error: Mapping[str, Any], lower: str) -> tuple[str, str | None]:
     """At which stage moderation refused, and what to change then."""
     details = error.get("moderation_details")
     stage = str(details.get("moderation_stage")) if isinstance(details, dict) else None
-    if stage is None and re.search(r"generated image was filtered|content moderated|output.{0,20}flagged", lower):
+    if stage is None and re.search(
+        r"generated image was filtered|content moderated|output.{0,20}flagged", lower
+    ):
         stage = "output"
-    if stage is None and re.search(r"request moderated|prompt triggering|inputtextsensitive|inputimagesensitive|prompt.{0,12}(?:was )?(?:blocked|flagged)", lower):
+    if stage is None and re.search(
+        r"request moderated|prompt triggering|inputtextsensitive|inputimagesensitive|prompt.{0,12}(?:was )?(?:blocked|flagged)",
+        lower,
+    ):
         stage = "input"
     stage = stage if stage in _STAGES else "unknown"
     return stage, _STAGES.get(stage)
@@ -160,13 +181,26 @@ def _errors_in(value: Any, depth: int) -> list[dict[str, Any]]:
     inner = value.get("error")
     if isinstance(inner, dict) and "message" in inner:
         found.append(inner)
-    elif isinstance(inner, str) and ("code" in value or "type" in value or "error_type" in value or "status" in value):
+    elif isinstance(inner, str) and (
+        "code" in value or "type" in value or "error_type" in value or "status" in value
+    ):
         found.append({**value, "message": inner})
     elif ("message" in value or "msg" in value) and {"type", "code", "param", "loc"} & set(value):
         found.append({"message": value.get("msg"), **value})
     elif isinstance(value.get("detail"), str):
         found.append({**value, "message": value["detail"]})
-    for key in ("error", "detail", "errors", "body", "response", "data", "err", "inner_error", "innererror", "metadata"):
+    for key in (
+        "error",
+        "detail",
+        "errors",
+        "body",
+        "response",
+        "data",
+        "err",
+        "inner_error",
+        "innererror",
+        "metadata",
+    ):
         if key in value:
             found += _errors_in(value[key], depth + 1)
     return found
@@ -181,7 +215,9 @@ def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
         for path, value in pairs_of(one)
         if path.rpartition(".")[2].lower() in _CODE_KEYS and isinstance(value, str)
     ]
-    shown = [match[2] or match[3] for match in _INSPECTED.finditer(pasted.text) if match[1] in {"code", "type"}]
+    shown = [
+        match[2] or match[3] for match in _INSPECTED.finditer(pasted.text) if match[1] in {"code", "type"}
+    ]
     codes = [str(code).lower() for code in (*own, *inner, *shown) if isinstance(code, str) and code]
     return list(dict.fromkeys(codes))
 

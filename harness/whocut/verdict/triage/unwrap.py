@@ -59,9 +59,13 @@ _PREFIXES: Final = (
     re.compile(r"^\[?(?:pod|container|pod/)/?[\w./-]{1,160}\]? "),  # kubectl logs --prefix
     re.compile(r"^[\w.-]{1,80} [\w.-]{1,80} [│|] "),  # stern
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) (?:stdout|stderr) [FP] "),  # CRI
-    re.compile(r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,120} [\w./@-]{1,80}(?:\[\d{1,8}\])?: "),
+    re.compile(
+        r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,120} [\w./@-]{1,80}(?:\[\d{1,8}\])?: "
+    ),
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) \S{1,120} [\w./@-]{1,80}\[\d{1,8}\]: "),
-    re.compile(r"^<\d{1,3}>1 \S{1,40} \S{1,120} \S{1,80} \S{1,40} \S{1,40} (?:-|\[[^\]\n]{0,400}\]) "),  # RFC 5424
+    re.compile(
+        r"^<\d{1,3}>1 \S{1,40} \S{1,120} \S{1,80} \S{1,40} \S{1,40} (?:-|\[[^\]\n]{0,400}\]) "
+    ),  # RFC 5424
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d)[ \t]"),  # kubectl logs --timestamps
     re.compile(r"^(?:>|&gt;) (?!(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) )"),  # a quotation in a mail
     re.compile(r"^[ \t]{1,40}(?=\S)"),
@@ -206,7 +210,9 @@ def _strings_of(value: Any, depth: int = 0) -> list[str]:
         return value.split("\n")[:200]
     if depth > _DEEP:
         return []
-    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    inner = (
+        list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+    )
     return [line for one in inner[:500] for line in _strings_of(one, depth + 1)]
 
 
@@ -220,6 +226,4 @@ def pairs_of(value: Any, path: str = "", depth: int = 0) -> list[tuple[str, Any]
         items = [(str(number), one) for number, one in enumerate(value[:200])]
     else:
         return [(path, value)]
-    return [
-        pair for key, one in items for pair in pairs_of(one, f"{path}.{key}" if path else key, depth + 1)
-    ]
+    return [pair for key, one in items for pair in pairs_of(one, f"{path}.{key}" if path else key, depth + 1)]
