@@ -235,7 +235,7 @@ def _the_api_refused(facts: Facts) -> Triage | None:
         return None
     if code in _GATEWAYS_OWN and row.cause is not Cause.UPSTREAM:
         return None
-    if row.cause is Cause.UPSTREAM and code in _GATEWAYS_OWN and facts.page is not None:
+    if row.cause is Cause.UPSTREAM and _a_layer_cut(facts):
         return None
     message = str(refused.error.get("message") or "")
     found = Triage(
@@ -273,6 +273,15 @@ def _something_stronger(facts: Facts, cause: Cause) -> bool:
     return best.tells >= 5 or (best.row.log and best.tells >= 4)
 
 
+def _a_layer_cut(facts: Facts) -> bool:
+    """Whether a layer says in the same text that it ended the request by a timer of its own."""
+    if facts.page is not None and facts.page.layer and facts.page.ended is not Ended.UPSTREAM:
+        return True
+    return any(
+        one.speaker.role is Role.LAYER and one.row.ending.by is By.SELF and one.tells >= 4 for one in facts.said
+    )
+
+
 _GATEWAYS_OWN: Final = frozenset({520, 521, 522, 523, 524, 525, 526, 527, 530})
 
 
@@ -297,7 +306,8 @@ def _a_layer_says(facts: Facts) -> Triage | None:
         return None
     best = _best(rows)
     assert best is not None
-    if not best.row.log and facts.page is not None and facts.page.ended is not Ended.UPSTREAM:
+    its_own = facts.page is not None and facts.page.layer == best.speaker.name and facts.code is None
+    if not best.row.log and facts.page is not None and facts.page.ended is not Ended.UPSTREAM and not its_own:
         return None  # the whole page tells more than words of it
     if best.row.log and best.tells < 4 and facts.page is not None:
         return None
@@ -315,7 +325,7 @@ def _from_layer(best: Said, facts: Facts) -> Triage:
     grade = Grade.TESTIFIED if row.log or library else Grade.INFERRED
     directive = row.directive
     if name != speaker.name and ours:
-        directive = _directive(name, row.timer) or directive
+        directive = _knob(name, row.timer) or directive
     return Triage(
         cause=ending.cause,
         name=f"{title}: {ending.says}",
@@ -601,6 +611,12 @@ def _directive(name: str | None, timer: TimerKind | None) -> str | None:
     return entry.directive if entry else None
 
 
+def _knob(name: str | None, timer: TimerKind | None) -> str | None:
+    """The name of a timer's knob: as the catalogue has it, or as the lexicon does."""
+    speaker = next((one for one in speakers() if one.name == name), None)
+    return _directive(name, timer) or (speaker.knobs.get(_watch(timer)) if speaker else None)
+
+
 def _by_client_error(code: int, facts: Facts) -> Triage | None:
     message = str(error_of(facts.pasted).get("message") or "")
     say = (f"the API says: {message}",) if message else (f"a {code} is a refusal",)
@@ -794,7 +810,11 @@ def _tries(facts: Facts) -> tuple[str, ...]:
 
 def _from_inference(found: Inference, facts: Facts) -> Triage:
     by_upstream = found.ended is Ended.UPSTREAM
-    title = found.title or ""
+    name = _family(found.layer or "", facts) if not facts.chain else found.layer
+    directive = found.directive or None
+    if name != found.layer:
+        directive = _knob(name, found.timer) or directive
+    title = found.title or "" if name == found.layer else _title(name)
     connecting = found.timer is TimerKind.CONNECT or found.phase is Phase.CONNECT
     unsure = any(one.startswith("whatever stands behind") for one in found.alternatives)
     why = found.why if found.verified else (*found.why, "this page is known from memory: unverified")
@@ -803,9 +823,7 @@ def _from_inference(found: Inference, facts: Facts) -> Triage:
     elif found.ended is Ended.CALLER:
         do = f"The request came in too slowly for {found.directive} of {title}: send a smaller upload, or raise it."
     else:
-        do = advice.against_own_timer(
-            _plain(found.layer), title, found.directive or None, found.timer, EndedBy.LAYER
-        )
+        do = advice.against_own_timer(name, title, directive, found.timer, EndedBy.LAYER)
     if unsure:
         do = f"Look into {title}'s error log: it says whether its own timer fired or what stands behind it closed. {do}"
     retry = Retry.SAFE if connecting else Retry.UNKNOWN if by_upstream or unsure else Retry.PAYS_AGAIN
@@ -814,9 +832,9 @@ def _from_inference(found: Inference, facts: Facts) -> Triage:
     return Triage(
         cause=(Cause.CONNECTION if connecting else Cause.UPSTREAM if by_upstream else Cause.TIMEOUT_CHAIN),
         name=f"what stands behind {title} ended it" if by_upstream else f"{title} gave up",
-        layer=found.layer,
+        layer=found.layer if facts.chain else advice.known(name),
         product=title,
-        directive=found.directive or None,
+        directive=directive,
         timer=found.timer,
         phase=found.phase,
         grade=found.grade,
@@ -835,10 +853,6 @@ def _from_inference(found: Inference, facts: Facts) -> Triage:
         why=why,
         alternatives=found.alternatives,
     )
-
-
-def _plain(name: str | None) -> str | None:
-    return name
 
 
 def _with_chain(found: Triage, facts: Facts) -> Triage:

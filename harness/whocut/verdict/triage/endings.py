@@ -75,10 +75,10 @@ _FIRST, _IDLE, _TOTAL = TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL
 ENDINGS: Final = {
     # --- a timer of its own ---
     "connect": Ending(
-        _CONNECTION, By.SELF, _SAFE, "no connection was made in time", TimerKind.CONNECT, _CONNECT, 5
+        _CONNECTION, By.SELF, _SAFE, "no connection was made in time", TimerKind.CONNECT, _CONNECT, 6
     ),
-    "pool": Ending(_CONNECTION, By.SELF, _SAFE, "no connection of the pool became free", None, _CONNECT, 5),
-    "send": Ending(_TIMEOUT, By.SELF, _SAFE, "the request could not be sent in time", _IDLE, _SEND, 5),
+    "pool": Ending(_CONNECTION, By.SELF, _SAFE, "no connection of the pool became free", None, _CONNECT, 6),
+    "send": Ending(_TIMEOUT, By.SELF, _SAFE, "the request could not be sent in time", _IDLE, _SEND, 6),
     "first_byte": Ending(_TIMEOUT, By.SELF, _PAYS, "no answer began in time", _FIRST, _WAIT, 5),
     "read": Ending(_TIMEOUT, By.SELF, _PAYS, "nothing came for too long", _FIRST, _WAIT, 5),
     "idle": Ending(_TIMEOUT, By.SELF, _PAYS, "the response was silent for too long", _IDLE, _STREAM, 5),

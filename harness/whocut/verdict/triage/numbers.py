@@ -78,7 +78,7 @@ _STATUSES: Final = (
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
     (
         re.compile(
-            rf"(?i)\b(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+            rf"(?i)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
         ),
         How.SAID,
     ),
@@ -177,9 +177,10 @@ _IN_KEY: Final = (
     (re.compile(r"(?:(?i:_ms|-ms|millis|milliseconds)|Ms|MS)$"), 1e-3),
     (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
 )
+_SURELY_TOOK: Final = re.compile(r"(?i)\b(?:took|taken|elapsed|duration|latency|lasted|ran for)[^\w\n]{0,4}$")
 _WAIT_BEFORE: Final = re.compile(
     r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt|cool ?down|delay|expires?|ttl"
-    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*|please wait)\b[^\n.;]{0,28}"
+    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
 _WAIT_AFTER: Final = re.compile(
@@ -218,12 +219,14 @@ def _written_out(text: str) -> Iterable[Duration]:
 
 def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
+    if _SURELY_TOOK.search(before):
+        return Of.TOOK
     if _WAIT_BEFORE.search(before) or _WAIT_AFTER.match(after):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
         # An hour of the day looks alike: only what has just been called a duration is one.
-        near = re.search(r"(?i)(?:after|than|timeout(?: of)?|took|elapsed|duration)['\": =(]{1,4}$", before)
+        near = re.search(r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$", before)
         if not near:
             return None
         return Of.LIMIT if limit and not re.search(r"(?i)after", near[0]) else Of.TOOK

@@ -81,7 +81,8 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     error = error_of(pasted)
     codes = codes_of(pasted, error)
     message = str(error.get("message") or "").lower()
-    by_words = _by_words(message) or _by_words(pasted.lower)
+    in_message = _by_words(message, pasted.lower)
+    by_words = in_message or _by_words(pasted.lower, pasted.lower)
     by_code = next((row for row in refusals() for code in codes if code in row.codes), None)
     if by_words and by_code and by_words.cause is not by_code.cause:
         # A code that says what kind it is outranks words that may be quoted; a bare type does not.
@@ -90,16 +91,17 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     row = by_words or by_code
     if row is None:
         return None
-    exact = bool(by_code) or bool(_by_words(message))
+    exact = by_code is not None or in_message is not None
     return Refused(row, error, _because(row, message, codes, pasted.lower), exact=exact)
 
 
-def _by_words(lower: str) -> Refusal | None:
+def _by_words(lower: str, whole: str) -> Refusal | None:
+    """The first row whose words stand in a part of a text, and whose `without` stands nowhere in the whole."""
     if not lower:
         return None
     for row in refusals():
         if any(_stands(lower, words) for words in row.words) and not any(
-            find(lower, no) >= 0 for no in row.none
+            find(whole, no) >= 0 for no in row.none
         ):
             return row
     return None

@@ -56,6 +56,7 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "", "b": "", "f": ""}
 # What collectors put before a line, one name each; a line may carry several.
 _PREFIXES: Final = (
     re.compile(r"^[A-Za-z][\w.-]{0,80} {1,40}\| "),  # docker compose
+    re.compile(r"^\d{1,4}\|[\w.-]{1,40} {0,20}\| "),  # pm2
     re.compile(r"^\[?(?:pod|container|pod/)/?[\w./-]{1,160}\]? "),  # kubectl logs --prefix
     re.compile(r"^[\w.-]{1,80} [\w.-]{1,80} [│|] "),  # stern
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) (?:stdout|stderr) [FP] "),  # CRI
@@ -70,6 +71,9 @@ _PREFIXES: Final = (
     re.compile(r"^(?:>|&gt;) (?!(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) )"),  # a quotation in a mail
     re.compile(r"^[ \t]{1,40}(?=\S)"),
 )
+# Source code that a traceback quotes: under a frame, under a row of carets, or with its number in front.
+_FRAME: Final = re.compile(r"^\s{0,12}File \"[^\"\n]{1,400}\", line \d")
+_QUOTED_CODE: Final = re.compile(r"^(?:-{2,8}> ?|[ \t]{1,8})\d{1,5}[ \t]{1,2}(?!\|)|^[ \t|]{0,80}[\^~]{2,}[\s\^~]{0,120}$")
 _FENCE: Final = re.compile(r"^\s{0,8}(?:```|~~~)\w{0,20}\s{0,8}$")
 
 
@@ -112,7 +116,7 @@ def unwrap(text: str) -> Unwrapped:
     if len(text) > 2 * _WINDOW:
         text = text[:_WINDOW] + "\n" + text[-_WINDOW:]
     text = _COLOUR.sub("", text).translate(_TYPESET)
-    text = "\n".join(line for line in text.split("\n") if not _FENCE.match(line))
+    text = "\n".join(_less_code([line for line in text.split("\n") if not _FENCE.match(line)]))
     bare = "\n".join(_less_prefixes(line)[-1] if _prefixed(line) else line for line in text.split("\n"))
     levels = [text]
     if bare != text:
@@ -124,6 +128,18 @@ def unwrap(text: str) -> Unwrapped:
             break
         levels.append(further)
     return Unwrapped(tuple(levels))
+
+
+def _less_code(lines: list[str]) -> list[str]:
+    """The lines without the source code that a traceback quotes: its words are the program's, not what happened."""
+    kept: list[str] = []
+    framed = False
+    for line in lines:
+        code = framed and line[:1] in {" ", "\t"} and not _FRAME.match(line)
+        framed = bool(_FRAME.match(line))
+        if not code and not _QUOTED_CODE.match(line):
+            kept.append(line)
+    return kept
 
 
 def _meant(match: re.Match[str]) -> str:
