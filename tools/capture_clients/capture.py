@@ -1,15 +1,17 @@
 """What clients of every language raise, each ending against each client, captured on loopback into ``tests/data``.
 
-Usage: python tools/capture_clients/capture.py [CLIENT…]
+Usage: python tools/capture_clients/capture.py [--python OTHER-PYTHON] [CLIENT…]
 
 Each client that is installed is run once against `misbehaving.py`, with timers below a second, and its words are
 written to ``tests/data/clients/CLIENT/ENDING.txt``, beside a VERSION. Node's packages are taken from the registry into
-a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system. The whole takes a few minutes at most.
+a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system. Another Python brings other versions of
+Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,13 +32,16 @@ PYTHON = ("httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai
 NODE = ("fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http")
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
+def commands(folder: Path, python: str) -> dict[str, list[str]]:
     """How each client is started; the addresses and endings follow."""
-    found: dict[str, list[str]] = {name: [sys.executable, str(HERE / "client.py"), name] for name in PYTHON}
+    found: dict[str, list[str]] = {name: [python, str(HERE / "client.py"), name] for name in PYTHON}
     found |= {name: ["node", str(HERE / "client.mjs"), name] for name in NODE}
     found |= {f"go-{knob}": [str(folder / "client"), knob] for knob in ("client", "header", "context")}
     found |= {f"java-{one}": ["java", str(HERE / "Client.java"), one] for one in ("http", "urlconnection")}
-    found |= {"ruby": ["ruby", str(HERE / "client.rb"), "net-http"], "faraday": ["ruby", str(HERE / "client.rb"), "faraday"]}
+    found |= {
+        "ruby": ["ruby", str(HERE / "client.rb"), "net-http"],
+        "faraday": ["ruby", str(HERE / "client.rb"), "faraday"],
+    }
     found |= {f"php-{one}": ["php", str(HERE / "client.php"), one] for one in ("curl", "streams")}
     return found
 
@@ -51,9 +56,11 @@ def main() -> None:
             while not ports.exists() or not ports.read_text(encoding="utf-8").strip():
                 time.sleep(0.05)  # noqa: TID251  # a tool run by hand
             addresses = [f"http://127.0.0.1:{port}" for port in ports.read_text(encoding="utf-8").split()]
-            wanted = sys.argv[1:]
+            wanted, python = sys.argv[1:], sys.executable
+            if wanted[:1] == ["--python"]:
+                python, wanted = wanted[1], wanted[2:]
             _prepare(folder, wanted)
-            for client, command in commands(folder).items():
+            for client, command in commands(folder, python).items():
                 if not wanted or client in wanted:
                     _capture(client, [*command, *addresses, *ENDINGS], folder)
             for client in ("curl", "wget", "lwp"):
@@ -67,7 +74,9 @@ def main() -> None:
 def _prepare(folder: Path, wanted: list[str]) -> None:
     if (not wanted or set(wanted) & set(NODE)) and shutil.which("npm"):
         (folder / "package.json").write_text("{}", encoding="utf-8")
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", *_PACKAGES], cwd=folder, check=False)  # noqa: S603, S607
+        subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--no-fund", *_PACKAGES], cwd=folder, check=False
+        )  # noqa: S603, S607
     if (not wanted or any(one.startswith("go-") for one in wanted)) and shutil.which("go"):
         subprocess.run(["go", "build", "-o", str(folder / "client"), str(HERE / "client.go")], check=False)  # noqa: S603, S607
 
@@ -77,7 +86,9 @@ def _capture(client: str, command: list[str], folder: Path) -> None:
         sys.stderr.write(f"{client}: {command[0]} is not installed\n")
         return
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LONGEST_S, check=False)  # noqa: S603
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+        )  # noqa: S603
     except subprocess.TimeoutExpired as error:
         sys.stderr.write(f"{client}: not ended after {_LONGEST_S:g} s\n")
         output = error.stdout or b""
@@ -98,19 +109,30 @@ def _by_command(client: str, addresses: list[str]) -> None:
     if shutil.which(program) is None:
         sys.stderr.write(f"{client}: {program} is not installed\n")
         return
-    shown = subprocess.run([program, "--version" if client != "lwp" else "-v"], capture_output=True, text=True, check=False)  # noqa: S603
+    shown = subprocess.run(
+        [program, "--version" if client != "lwp" else "-v"], capture_output=True, text=True, check=False
+    )  # noqa: S603
     version = (shown.stdout or shown.stderr).strip().splitlines()[0][:60]
     for ending in ENDINGS:
-        url = {"refused": f"{refused}/x", "no-connection": f"{full}/x", "no-name": "http://no-such-host.invalid/x"}.get(
-            ending, f"{base}/{ending}"
-        )
+        url = {
+            "refused": f"{refused}/x",
+            "no-connection": f"{full}/x",
+            "no-name": "http://no-such-host.invalid/x",
+        }.get(ending, f"{base}/{ending}")
         command = {
             "curl": ["curl", "-sS", "-f", "--max-time", "0.8", "--connect-timeout", "0.4", "-d", "{}", url],
             "wget": ["wget", "-O", "-", "--tries=1", "--timeout=1", "--post-data={}", url],
             "lwp": ["POST", "-t", "1", "-E", url],
         }[client]
         done = subprocess.run(command, input="{}", capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
-        _write({"client": client, "version": version, "ending": ending, "text": done.stderr + (done.stdout if client == "lwp" else "")})
+        _write(
+            {
+                "client": client,
+                "version": version,
+                "ending": ending,
+                "text": done.stderr + (done.stdout if client == "lwp" else ""),
+            }
+        )
 
 
 def _write(row: dict[str, Any]) -> None:
@@ -126,6 +148,7 @@ def _plain(text: str) -> str:
     """The text without this machine's folders."""
     for place in (str(HERE.parent.parent), sys.prefix, str(Path.home())):
         text = text.replace(place, "/srv/app")
+    text = re.sub(r"/tmp/[\w./-]*?tmp\w+|/tmp/\w+/venv", "/srv/app", text)
     return text.rstrip() + "\n"
 
 

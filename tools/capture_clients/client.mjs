@@ -4,10 +4,12 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import http from "node:http";
+import { readFileSync } from "node:fs";
 
 const [name, base, refused, full, ...endings] = process.argv.slice(2);
 const here = createRequire(process.cwd() + "/package.json");
 const load = async (what) => import(pathToFileURL(here.resolve(what)).href);
+const versionOf = (what) => JSON.parse(readFileSync(`${process.cwd()}/node_modules/${what}/package.json`)).version;
 const LIMIT_MS = 800;
 const body = JSON.stringify({ model: "gpt-image-2", prompt: "a cat" });
 const headers = { "content-type": "application/json" };
@@ -22,7 +24,7 @@ const clients = {
     const { Agent, setGlobalDispatcher } = await load("undici");
     setGlobalDispatcher(new Agent({ headersTimeout: LIMIT_MS, bodyTimeout: LIMIT_MS, connectTimeout: LIMIT_MS }));
     const { fetch } = await load("undici");
-    return { version: "undici " + here("undici/package.json").version, ask: async (url) => checked(await fetch(url, { method: "POST", body, headers })) };
+    return { version: "undici " + versionOf("undici"), ask: async (url) => checked(await fetch(url, { method: "POST", body, headers })) };
   },
   "abort-signal": async () => ({
     version: "Node " + process.version,
@@ -43,28 +45,28 @@ const clients = {
   axios: async () => {
     const axios = (await load("axios")).default;
     return {
-      version: "axios " + here("axios/package.json").version,
+      version: "axios " + versionOf("axios"),
       ask: async (url) => (await axios.post(url, body, { timeout: LIMIT_MS, headers, proxy: false })).data,
     };
   },
   got: async () => {
     const got = (await load("got")).default;
     return {
-      version: "got",
+      version: "got " + versionOf("got"),
       ask: async (url) => got.post(url, { body, headers, timeout: { request: LIMIT_MS }, retry: { limit: 0 } }).text(),
     };
   },
   "node-fetch": async () => {
     const nodeFetch = (await load("node-fetch")).default;
     return {
-      version: "node-fetch " + here("node-fetch/package.json").version,
+      version: "node-fetch " + versionOf("node-fetch"),
       ask: async (url) => checked(await nodeFetch(url, { method: "POST", body, headers, timeout: LIMIT_MS })),
     };
   },
   "openai-node": async () => {
     const OpenAI = (await load("openai")).default;
     return {
-      version: "openai " + here("openai/package.json").version,
+      version: "openai " + versionOf("openai"),
       ask: async (url) =>
         new OpenAI({ apiKey: "none", baseURL: url, timeout: LIMIT_MS, maxRetries: 0 }).images.generate({ model: "gpt-image-2", prompt: "a cat" }),
     };

@@ -101,18 +101,24 @@ def main() -> None:
     """Ask once for each ending."""
     name, base, refused, full, *endings = sys.argv[1:]
     package, ask = LIBRARIES[name]
-    known = version(package) if package else f"CPython {sys.version.split()[0]}"
+    known = f"{package} {version(package)}" if package else f"CPython {sys.version.split()[0]}"
+    if name == "openai-python":
+        name += "-" + version(package).partition(".")[0]  # its generations differ
     for ending in endings:
-        url = {"refused": f"{refused}/x", "no-connection": f"{full}/x", "no-name": "http://no-such-host.invalid/x"}.get(
-            ending, f"{base}/{ending}"
-        )
+        url = {
+            "refused": f"{refused}/x",
+            "no-connection": f"{full}/x",
+            "no-name": "http://no-such-host.invalid/x",
+        }.get(ending, f"{base}/{ending}")
         try:
             ask(url)
         except Exception:  # noqa: BLE001  # whatever it raises is what is captured
             text = traceback.format_exc()
         else:
             text = ""
-        sys.stdout.write(json.dumps({"client": name, "version": known, "ending": ending, "text": text}) + "\n")
+        sys.stdout.write(
+            json.dumps({"client": name, "version": known, "ending": ending, "text": text}) + "\n"
+        )
         sys.stdout.flush()
 
 

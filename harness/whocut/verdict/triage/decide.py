@@ -64,6 +64,20 @@ _BY_STATUS: Final = {
     530: ("the origin's name was not resolved, or its tunnel is down", None, Phase.CONNECT, Retry.SAFE),
 }
 _MONEY, _MODEL = "money", "model"
+# Frames of a traceback that tell how far the response had come.
+_FRAMES: Final = (
+    ("_receive_response_body", Phase.STREAM),
+    ("read_body_0", Phase.STREAM),
+    ("iter_content", Phase.STREAM),
+    ("iter_raw", Phase.STREAM),
+    ("_receive_response_headers", Phase.WAIT),
+    ("read_status_line", Phase.WAIT),
+    ("_read_status", Phase.WAIT),
+)
+# Names under which nobody knows the program: what stands on them is meant.
+_MEANT_BY_NOBODY: Final = frozenset(
+    {"os", "any", "httpcore", "python-http", "http-client", "openai-sdk", "node-http"}
+)
 _IN_BODY: Final = re.compile(r"with ([1-9]\d{0,12})(?: out of [\w-]{1,20})? bytes received")
 _TRIES: Final = re.compile(
     r"(?i)(?:retried:? (\d{1,3}) times|failed after (\d{1,3}) (?:attempts|tries|retries)|after (\d{1,3}) (?:attempts|retries)"
@@ -278,7 +292,8 @@ def _a_layer_cut(facts: Facts) -> bool:
     if facts.page is not None and facts.page.layer and facts.page.ended is not Ended.UPSTREAM:
         return True
     return any(
-        one.speaker.role is Role.LAYER and one.row.ending.by is By.SELF and one.tells >= 4 for one in facts.said
+        one.speaker.role is Role.LAYER and one.row.ending.by is By.SELF and one.tells >= 4
+        for one in facts.said
     )
 
 
@@ -397,7 +412,12 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
     owner, directive = _owner(best, facts)
     if gateway is not None and ending.by is By.SELF:
         owner, directive = gateway, gateway.knobs.get(_watch(row.timer), row.directive)
-    title = owner.title
+    witness = _outermost(best, facts) if ending.by is not By.SELF else owner
+    title = (
+        witness.title
+        if best.speaker.out == 0 and best.speaker.name in _MEANT_BY_NOBODY
+        else _on(witness, best)
+    )
     ours = ending.by is By.SELF
     phase = _phase(best, facts)
     nobody = row.kind in {"abort", "program", "some_timer"} or owner.name in {"os", "any"} or not row.sure
@@ -418,18 +438,40 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
         cause=ending.cause,
         name=f"{title}: {ending.says}" if ours and not nobody else ending.says,
         layer=layer,
-        product=title if owner.name not in {"os", "any"} else None,
+        product=title if witness.name not in {"os", "any"} else None,
         directive=directive,
-        timer=row.timer,
+        timer=TimerKind.IDLE if phase is Phase.STREAM and row.timer is TimerKind.FIRST_BYTE else row.timer,
         phase=phase,
         grade=grade,
-        status=facts.code if facts.status and facts.status.how is not How.OWN else None,
+        status=_status(facts, owner),
         ended_by=ended_by,
         retry=retry,
         do=_do(best, _preset_name(owner), title, directive, ended_by),
         why=(f"{best.words}: {ending.says}", *_tries(facts)),
         alternatives=_coincidences(facts) if layer is None and not nothing_sent and not ours else (),
     )
+
+
+def _status(facts: Facts, owner: Speaker) -> int | None:
+    """The answer's status, if the text has one that is neither the speaker's own nor made up by its library."""
+    if facts.status is None or facts.status.how is How.OWN:
+        return None
+    made_up = {code for one in facts.names for code in one.fakes} | owner.fakes
+    return None if facts.code in made_up else facts.code
+
+
+def _outermost(best: Said, facts: Facts) -> Speaker:
+    """The program that the words are of: the outermost that names itself and stands on the one that says them."""
+    over = [one for one in facts.names if one.role is Role.CLIENT and _reaches(one, best.speaker.name)]
+    return max(over, key=lambda one: one.out, default=best.speaker)
+
+
+def _on(witness: Speaker, best: Said) -> str:
+    """A program by name, and what it stands on where the words are of that."""
+    inner = best.speaker
+    if inner.name == witness.name or inner.name in _MEANT_BY_NOBODY or inner.role is not Role.CLIENT:
+        return witness.title
+    return f"{witness.title} (on {inner.title})"
 
 
 def _owner(best: Said, facts: Facts) -> tuple[Speaker, str | None]:
@@ -480,6 +522,8 @@ def _phase(best: Said, facts: Facts) -> Phase | None:
         return Phase.STREAM if int(match[1]) else Phase.WAIT
     if facts.exchange is not None and facts.exchange.seen.in_body and row.phase is Phase.WAIT:
         return Phase.STREAM
+    if row.kind in {"read", "closed", "reset", "some_timer"}:
+        return next((phase for words, phase in _FRAMES if find(facts.lower, words) >= 0), row.phase)
     return row.phase
 
 

@@ -17,6 +17,7 @@ import yaml
 from whocut.chain.timers import Phase, TimerKind
 from whocut.verdict.triage.endings import ENDINGS, Ending
 
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOLDER: Final = Path(__file__).parent / "words"
 _REACH: Final = 240  # characters that a `*` may stand for
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
@@ -59,6 +60,7 @@ class Speaker:
     knobs: dict[str, str]
     rows: tuple[Row, ...]
     source: str
+    fakes: frozenset[int] = frozenset()  # statuses that it makes up where no response came
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,19 +131,24 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
 
 def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
     """Where a phrase stands as whole words: no letter or digit touches it where it begins and ends with one."""
-    before, after = phrase[:1].isalnum(), ends and phrase[-1].isalnum()
+    before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
     for _ in range(_SEEN):
         at = lower.find(phrase, start)
         if at < 0:
             return -1
         end = at + len(phrase)
-        touched = (before and at > 0 and lower[at - 1].isalnum()) or (
-            after and end < len(lower) and lower[end].isalnum()
+        touched = (before and at > 0 and _is_word(lower[at - 1])) or (
+            after and end < len(lower) and _is_word(lower[end])
         )
         if not touched:
             return at
         start = at + 1
     return -1
+
+
+def _is_word(character: str) -> bool:
+    """Whether a character joins others into a word; those of scripts without spaces do not."""
+    return character.isascii() and character.isalnum()
 
 
 def _read(name: str, role: Role) -> tuple[Speaker, ...]:
@@ -160,6 +167,7 @@ def _speaker(entry: dict[str, Any], role: Role) -> Speaker:
         knobs=dict(entry.get("knobs", {})),
         rows=tuple(_row(row) for row in entry.get("rows", ())),
         source=entry["source"],
+        fakes=frozenset(entry.get("fakes", ())),
     )
 
 
@@ -183,6 +191,3 @@ def _row(row: dict[str, Any]) -> Row:
 
 def _phrases(written: Any) -> tuple[str, ...]:
     return tuple(str(words).lower() for words in written)
-
-
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -78,14 +78,16 @@ _STATUSES: Final = (
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
     (
         re.compile(
-            rf"(?i)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+            rf"(?i)(?<!encoding)(?<!length)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
         ),
         How.SAID,
     ),
     (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
-        re.compile(rf"(?i)\b(?:an?|the|with|by|of|->|=>|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"),
+        re.compile(
+            rf"(?i)\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?|->|=>|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
+        ),
         How.WORDS,
     ),
 )
@@ -138,6 +140,7 @@ class Duration:
     seconds: float
     of: Of
     at: int
+    sure: bool = True  # its unit is written
 
 
 _UNITS_S: Final = {
@@ -167,6 +170,7 @@ _KEY_TOOK: Final = re.compile(
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time|total[_-]?time|time_total"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
 )
+_EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
 _KEY_LIMIT: Final = re.compile(
     r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$"
 )
@@ -226,7 +230,9 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
         # An hour of the day looks alike: only what has just been called a duration is one.
-        near = re.search(r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$", before)
+        near = re.search(
+            r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$", before
+        )
         if not near:
             return None
         return Of.LIMIT if limit and not re.search(r"(?i)after", near[0]) else Of.TOOK
@@ -248,12 +254,14 @@ def _keyed(text: str) -> Iterable[Duration]:
         if not (took or limit) or _KEY_CONNECT.search(key):
             continue
         number = float(match["number"])
-        factor = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
-        if factor is None:
-            # No unit anywhere: whole thousands are milliseconds, as Node and Java count; else seconds.
-            factor = 1e-3 if "." not in match["number"] and number >= 1000 else 1.0
+        unit = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
+        # No unit anywhere: whole thousands are milliseconds, as Node and Java count; else seconds.
+        factor = unit or (1e-3 if "." not in match["number"] and number >= 1000 else 1.0)
+        if took and unit is None and "." not in match["number"] and number < 1000 and _EITHER.search(key):
+            continue  # Node's are milliseconds, others' seconds: it does not say
         if number:
-            yield Duration(round(number * factor, 6), Of.TOOK if took else Of.LIMIT, match.start())
+            of = Of.TOOK if took else Of.LIMIT
+            yield Duration(round(number * factor, 6), of, match.start(), sure=unit is not None)
 
 
 def _seconds(match: re.Match[str]) -> float | None:
@@ -280,9 +288,10 @@ def elapsed_of(durations: Iterable[Duration]) -> float | None:
     """How long the request took: what was measured, else the limit that was reached; the longest of either."""
     durations = list(durations)
     for of in (Of.TOOK, Of.LIMIT):
-        known = [duration.seconds for duration in durations if duration.of is of]
+        known = [duration for duration in durations if duration.of is of]
+        known = [duration for duration in known if duration.sure] or known
         if known:
-            return round(max(known), 3)
+            return round(max(duration.seconds for duration in known), 3)
     return None
 
 

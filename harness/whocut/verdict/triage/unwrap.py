@@ -73,7 +73,14 @@ _PREFIXES: Final = (
 )
 # Source code that a traceback quotes: under a frame, under a row of carets, or with its number in front.
 _FRAME: Final = re.compile(r"^\s{0,12}File \"[^\"\n]{1,400}\", line \d")
-_QUOTED_CODE: Final = re.compile(r"^(?:-{2,8}> ?|[ \t]{1,8})\d{1,5}[ \t]{1,2}(?!\|)|^[ \t|]{0,80}[\^~]{2,}[\s\^~]{0,120}$")
+_QUOTED_CODE: Final = re.compile(
+    r"^(?:-{2,8}> ?|[ \t]{1,8})\d{1,5}[ \t]{1,2}(?!\|)|^[ \t|]{0,80}[\^~]{2,}[\s\^~]{0,120}$"
+)
+# What a request was set to, as Node shows it behind an error: settings are not what happened.
+_SETTINGS: Final = re.compile(
+    r"^(?P<margin>[ \t]{0,40})['\"]?(?:options|config|request|_req|req|agent|socket|dispatcher|timings|_options|httpAgent"
+    r"|httpsAgent|transport|\[Symbol\([\w .]{1,40}\)\])['\"]?: [^\n]{0,120}[\[{(]$"
+)
 _FENCE: Final = re.compile(r"^\s{0,8}(?:```|~~~)\w{0,20}\s{0,8}$")
 
 
@@ -134,7 +141,16 @@ def _less_code(lines: list[str]) -> list[str]:
     """The lines without the source code that a traceback quotes: its words are the program's, not what happened."""
     kept: list[str] = []
     framed = False
+    margin: int | None = None  # of the block of settings that is being left out
     for line in lines:
+        if margin is not None:
+            if not line.strip() or len(line) - len(line.lstrip()) > margin:
+                continue
+            margin = None
+            continue
+        if (settings := _SETTINGS.match(line)) is not None:
+            margin = len(settings["margin"])
+            continue
         code = framed and line[:1] in {" ", "\t"} and not _FRAME.match(line)
         framed = bool(_FRAME.match(line))
         if not code and not _QUOTED_CODE.match(line):
