@@ -36,9 +36,17 @@ class WhocutError(Exception):
 
 
 class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" adds nothing at the call
-    """What was written cannot be used."""
+    """What was written cannot be used: `problem` is the sentence, `field` the option or field that holds it.
+
+    Whoever knows the place puts it in front: the command line its flag, a file its line, a test its marker.
+    """
 
     exit_code = 2
+
+    def __init__(self, problem: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.problem = problem
+        self.field = field
 
 
 class BadFile(BadInput):
@@ -46,11 +54,10 @@ class BadFile(BadInput):
 
     def __init__(self, path: Path | str, problem: str, *, line: int | None = None, field: str = "") -> None:
         place = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(f"{place}: {field}: {problem}" if field else f"{place}: {problem}")
+        super().__init__(problem, field=f"{place}: {field}" if field else place)
         self.path = str(path)
         self.line = line
         self.field = field
-        self.problem = problem
 
 
 class CouldNotRun(WhocutError):  # noqa: N818  # as above

@@ -116,7 +116,7 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Sh
         picked = pick_request(judged.verdicts, attempts, pick=Pick.TYPICAL, mode=mode)
         if picked is None:
             continue
-        fall = waterfall(picked.request, judged.spans, judged.verdicts, attempts)
+        fall = waterfall(picked.request, judged.attribution, attempts)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
         whole = waterfall_figure.draw(fall)
         (folder / f"{name}.png").write_bytes(style.png(whole))

@@ -99,7 +99,7 @@ def test_every_limit_has_a_directive_a_source_and_a_date(name: str) -> None:
         for timer in layer.timers.values():
             assert timer.directive
             assert timer.source
-            assert timer.line(300)
+            assert timer.set_to(300)
             assert timer.most_s is None or timer.most_s >= timer.limit_s
 
 
@@ -150,7 +150,7 @@ def test_a_timer_that_is_off_keeps_its_directive_when_it_is_set() -> None:
 
     timer = haproxy.timers[TimerKind.IDLE]
 
-    assert (timer.directive, timer.line(50)) == ("timeout server", "timeout server 50s")
+    assert (timer.directive, timer.set_to(50)) == ("timeout server", "timeout server 50s")
     assert timer.source == "chain.yaml:3"
 
 

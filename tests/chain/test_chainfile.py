@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from whocut.chain.audit import audit
 from whocut.chain.catalogue import catalogue, editions, overridden, preset
 from whocut.chain.chainfile import find_chain, read_topology, shipped_chains
+from whocut.chain.forecast import forecast
 from whocut.chain.layers import Layer, Role
+from whocut.chain.modes import MODES
 from whocut.chain.plain import topology_from_plain, topology_to_plain
+from whocut.chain.profiles import ARTICLE
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.errors import BadFile, BadInput
 
@@ -143,6 +147,16 @@ MISTAKES = {
         ":2: layers[0]: ",
         "HAProxy has no timer for the whole response",
     ),
+    "a limit above the vendor's cap": (
+        "layers:\n  - preset: vercel-hobby\n    timers:\n      total: 900s\n",
+        ":4: layers[0].timers.total: ",
+        "maxDuration of Vercel (Hobby) cannot be 15 min: the vendor allows at most 300 s",
+    ),
+    "a vendor's fixed limit taken away": (
+        "layers:\n  - preset: cloudflare-free\n    timers: {first_byte: none}\n",
+        ":3: layers[0].timers.first_byte: ",
+        "cannot be taken away: the vendor allows at most 120 s",
+    ),
     "a gateway with other manners": (
         "layers:\n  - gateway: nginx\n    buffering: none\n",
         ":3: layers[0].buffering: ",
@@ -260,15 +274,40 @@ def test_a_knob_that_is_two_timers_is_turned_as_one() -> None:
     """Who writes one of them means the knob; who writes both means both."""
     both: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: 9.0, TimerKind.IDLE: 5.0}
 
-    turned = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
+    moved = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
     taken = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: None}, "here")
     apart = overridden(preset("nginx"), both, "here")
 
-    assert [turned.limit_s(kind) for kind in both] == [5, 5]
-    assert turned.timers[TimerKind.FIRST_BYTE].source == "here"
+    assert [moved.limit_s(kind) for kind in both] == [5, 5]
+    assert moved.timers[TimerKind.FIRST_BYTE].source == "here"
     assert [taken.limit_s(kind) for kind in both] == [None, None]
     assert [apart.limit_s(kind) for kind in both] == [9, 5]
-    assert turned.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
+    assert moved.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
+
+
+@pytest.mark.parametrize("name", ["haproxy", "requests", "http-proxy-middleware", "apache"])
+@pytest.mark.parametrize("kind", [TimerKind.FIRST_BYTE, TimerKind.IDLE])
+def test_a_knob_that_is_off_by_default_is_turned_as_one_too(name: str, kind: TimerKind) -> None:
+    """HAProxy's `timeout server` is the wait and the silence later on, also where no file says it yet."""
+    moved = overridden(preset(name), {kind: 60.0}, "here")
+
+    knob = {k for k, timer in moved.timers.items() if timer.directive == moved.timers[kind].directive}
+    assert {TimerKind.FIRST_BYTE, TimerKind.IDLE} <= knob
+    assert {moved.limit_s(k) for k in knob} == {60}
+
+
+def test_the_readme_s_own_chain_is_taken(tmp_path: Path) -> None:
+    """What the README shows can be pasted: its real HAProxy has one limit for both silences."""
+    readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in readme.split("```yaml\n")[1:]]
+
+    for block in blocks:
+        chain = read_topology(written(tmp_path, block))
+
+        haproxy = chain.layer("haproxy")
+        assert haproxy is not None
+        assert [haproxy.limit_s(kind) for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE)] == [60, 60]
+    assert blocks
 
 
 def test_a_limit_of_zero_is_refused() -> None:
@@ -286,6 +325,47 @@ def test_a_phase_reads_as_a_sentence() -> None:
         "while waiting",
         "while streaming",
     ]
+
+
+@pytest.mark.parametrize("said", ["", ", post: true", ", on_timeout: true", ", post: true, on_timeout: true"])
+def test_envoy_s_timer_of_one_try_has_one_meaning(tmp_path: Path, said: str) -> None:
+    """A retry policy of three tries with a per_try_timeout of 40 s: nine generations, however it is spelled."""
+    chain = read_topology(
+        written(
+            tmp_path,
+            "layers:\n  - preset: envoy\n    timers: {first_byte: 40s, total: 200s}\n"
+            f"    retries: {{tries: 3{said}}}\n",
+        )
+    )
+
+    figures = forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100)
+
+    assert chain.hops[0].timers[TimerKind.FIRST_BYTE].directive == "per_try_timeout"
+    assert figures.generations_per_request == 9
+
+
+def test_envoy_tries_nothing_again_without_a_timer_of_one_try(tmp_path: Path) -> None:
+    """Its route timeout and its idle timeout end the whole request: the tries are said to have no effect."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    retries: {tries: 3, on_timeout: true}\n")
+    )
+
+    (finding,) = [
+        found for found in audit(chain, ARTICLE["1024-high"]) if found.code == "tries-without-effect"
+    ]
+
+    assert (finding.fix, finding.line) == ("set per_try_timeout (first_byte)", 3)
+    assert forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100).generations_per_request == 3
+
+
+def test_envoy_s_idle_timer_runs_in_the_wait_too(tmp_path: Path) -> None:
+    """With 300 s of stream_idle_timeout a per_try_timeout of 400 s is never reached."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    timers: {first_byte: 400s, total: none}\n")
+    )
+
+    assert TimerKind.FIRST_BYTE not in chain.hops[0].timers
+    assert not chain.hops[0].retries.on_timeout
 
 
 def test_a_gateway_is_the_preset_of_its_name_in_person(tmp_path: Path) -> None:

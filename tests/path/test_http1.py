@@ -9,15 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whocut.errors import Malformed
+from whocut.path.framing import Chunked, Counted, Framing, UntilClose
 from whocut.path.http1 import (
     MAX_FIELDS,
     MAX_HEAD_BYTES,
     MAX_LINE_BYTES,
-    Chunked,
-    Counted,
-    Framing,
     HeadReader,
-    UntilClose,
     parse_request,
     parse_response,
 )

@@ -231,6 +231,8 @@ class MadeRun:
             "accepted_s": started_s,
             "started_s": started_s,
             "partials_s": [started_s + at_s for at_s in made.partials_s],
+            "heartbeat_s": made.heartbeat_s,
+            "first_byte_s": started_s if made.heartbeat_s else None,
             "duration_s": made.generation_s,
             "finished_s": finished_s,
             "caller_gone_s": gone_s,
@@ -265,6 +267,7 @@ class Try:
     silent: int | None = None  # layers from this position on wrote no span
     refused: bool = False
     state: str = "settled"
+    heartbeat_s: float | None = None  # the upstream begins its stream at once, and lets no silence be longer
 
     @property
     def delivered(self) -> bool:

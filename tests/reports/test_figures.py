@@ -29,7 +29,7 @@ from whocut_reports.generations import durations, silences
 
 def fall_of(made: MadeRun, request: str) -> str:
     """The waterfall of a request as an SVG document."""
-    fall = waterfall(request, made.spans, made.judged().verdicts, made.attempts)
+    fall = waterfall(request, made.judged().attribution, made.attempts)
     return style.svg(waterfall_figure.draw(fall))
 
 
@@ -84,7 +84,7 @@ def test_the_last_orphan_label_stays_on_the_picture() -> None:
     """The bar that ends at the right edge wears its label on its hatching: no text leaves the picture."""
     made = MadeRun()
     request = made.request("plain", nginx_cut(), nginx_cut(), nginx_cut(280.0))
-    fall = waterfall(request, made.spans, made.judged().verdicts, made.attempts)
+    fall = waterfall(request, made.judged().attribution, made.attempts)
 
     drawn = waterfall_figure.draw(fall)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.reports.made_run import MadeRun, censored, delivered, nginx_cut, rejected
 from tests.reports.pictures import colours, hatches, texts
 from tests.reports.test_page import Reader
-from whocut.chain.load import Load, Stage
+from whocut.chain.load import Load, LoadStage
 from whocut.verdict.sweep import Level, levels_of, sweep_figures
 from whocut_reports import style, write_report
 from whocut_reports.figures import steps, sweep
@@ -89,7 +89,7 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
     """What to set, then the picture, then the chain."""
     made = MadeRun()
     stages = tuple(
-        Stage(name=name, mix={"plain": 1.0}, requests=3, at_once=at_once)
+        LoadStage(name=name, mix={"plain": 1.0}, requests=3, at_once=at_once)
         for name, at_once in (("1-at-once", 1), ("2-at-once", 2))
     )
     for stage in stages:
@@ -112,7 +112,7 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
     assert len(read.ids) == len(set(read.ids))
 
 
-def load_of(stages: tuple[Stage, ...]) -> dict[str, Any]:
+def load_of(stages: tuple[LoadStage, ...]) -> dict[str, Any]:
     """What a manifest says of the load."""
     load = Load(base_url="", stages=stages, users=2, seed=7, partial_images=2, upstream_control=None)
     return load.to_plain()

@@ -82,7 +82,8 @@ def test_spans_of_the_official_exporter_arrive_whole(tmp_path: Path) -> None:
             endpoint=f"{receiver.endpoint}/v1/traces",
             compression=_gzip(),
         )
-        return await asyncio.to_thread(exporter.export, [readable(sent, EPOCH_UNIX_S)])
+        (wire,) = otlp.wire_spans(otlp.encode_line([sent], EPOCH_UNIX_S))
+        return await asyncio.to_thread(exporter.export, [readable(wire)])
 
     _, receiver, run = with_receiver(tmp_path, export)
 

@@ -261,7 +261,7 @@ def test_death_of_a_layer_has_the_last_requests_judged_anew_and_counted_once() -
     give(goes, [death], 1.0)
 
     assert goes.figures() == before
-    assert all(death in request.judged for request in goes._kept.values())
+    assert all(death in request.attribution.spans for request in goes._kept.values())
 
 
 def test_attempt_never_seen_to_its_end_is_censored_when_nothing_more_comes() -> None:

@@ -7,22 +7,26 @@ Whatever nobody but a memory vouches for carries `tag: memory`, and shows as unv
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
 
-from whocut.chain.durations import parse_duration
+from whocut.chain.durations import format_duration, parse_duration
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import Timer, TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadInput, nearest
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
 TODAY = "today"
 Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 Tag = Literal["code", "docs", "measured", "secondary", "memory", "article"]
+_SURE: frozenset[Tag] = frozenset({"code", "docs", "measured"})  # a cap known otherwise may be out of date
 
 GROUPS = {
     "client": "SDKs and HTTP clients",
@@ -77,15 +81,32 @@ class AnswerEntry(_Strict):
 
 
 class RetryEntry(_Strict):
-    """How often the layer tries by itself; `tries` counts the first."""
+    """How often the layer tries by itself; `tries` counts the first.
+
+    `per_try` is the one timer after which it tries again, where its others end the whole request.
+    """
 
     tries: int = Field(default=1, ge=1)
     post: bool = False
     on_timeout: bool = False
+    per_try: TimerKind | None = None
+
+
+class InPersonEntry(_Strict):
+    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
+
+    `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
+    """
+
+    lazy: Duration = None
 
 
 class PresetEntry(_Strict):
-    """One layer as the catalogue files write it. `doubts` are its facts beside the limits that are unverified."""
+    """One layer as the catalogue files write it.
+
+    `idle_in_wait`: its idle timer runs in the wait too, beside `first_byte`. `doubts` are its facts beside the
+    limits that are unverified.
+    """
 
     title: str
     group: Literal[
@@ -100,8 +121,10 @@ class PresetEntry(_Strict):
         "app_server",
     ]
     role: Role = Role.HOP
+    in_person: InPersonEntry | None = None
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
+    idle_in_wait: bool = False
     answers: dict[str, AnswerEntry] = {}
     mid_body: MidBody = MidBody.FIN
     silent: bool = False
@@ -142,6 +165,7 @@ class PresetEntry(_Strict):
             verified=entry.tag != "memory",
             knob=entry.knob,
             most_s=entry.most,
+            most_sure=entry.tag in _SURE,
         )
 
     def layer(self, name: str, edition: str = TODAY, variant: str | None = None) -> Layer:
@@ -228,31 +252,112 @@ def preset(name: str, edition: str = TODAY) -> Layer:
     return replace(layer, title=f"{entry.title} ({plan.title()})") if plan else layer
 
 
-def overridden(layer: Layer, limits: dict[TimerKind, float | None], source: str) -> Layer:
-    """The same layer with some limits changed by hand; None takes a timer away.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit as a file says it: None is no timer. `file` and `line` are the place, where there is one."""
 
-    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`): who changes one of them
-    has turned the knob, and the other moves with it, unless it is written as well.
+    limit_s: float | None
+    source: str
+    file: str = ""
+    line: int | None = None
+    inherited: bool = False
+
+
+def overridden(layer: Layer, limits: Mapping[TimerKind, float | None], source: str) -> Layer:
+    """The same layer with some limits changed by a program; None takes a timer away. Knobs move as one."""
+    return with_limits(
+        layer, {kind: Limit(limit_s=limit_s, source=source) for kind, limit_s in limits.items()}
+    )
+
+
+def with_limits(layer: Layer, limits: Mapping[TimerKind, Limit]) -> Layer:
+    """The same layer with some limits changed by a file; None takes a timer away.
+
+    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`). A change of one of them
+    turns the knob: the other moves with it, also where it is off by default, unless it is written as well.
     """
-    timers: dict[TimerKind, Any] = dict(layer.timers)
-    knobs = {timers[kind].directive: limit_s for kind, limit_s in limits.items() if kind in timers}
-    moved = {kind: knobs[timer.directive] for kind, timer in timers.items() if timer.directive in knobs}
-    for kind, limit_s in {**moved, **limits}.items():
-        known = timers.pop(kind, None) or _dormant(layer, kind)
-        if limit_s is None:
+    known = known_timers(layer)
+    knobs = {known[kind].directive: limit for kind, limit in limits.items() if kind in known}
+    moved = {kind: knobs[timer.directive] for kind, timer in known.items() if timer.directive in knobs}
+    timers = dict(layer.timers)
+    for kind, limit in {**moved, **limits}.items():
+        timers.pop(kind, None)
+        if limit.limit_s is None:
             continue
-        timers[kind] = (
-            replace(known, limit_s=limit_s, source=source, verified=True)
-            if known
-            else Timer(kind=kind, limit_s=limit_s, directive=f"{kind} of {layer.title}", source=source)
+        timer = known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=f"{kind} of {layer.title}")
+        timers[kind] = replace(
+            timer,
+            limit_s=limit.limit_s,
+            source=limit.source,
+            verified=True,
+            file=limit.file,
+            line=limit.line,
+            inherited=limit.inherited,
         )
     return replace(layer, timers=timers)
 
 
-def _dormant(layer: Layer, kind: TimerKind) -> Timer | None:
-    """A timer that the preset has, and that is off: its knob is known nevertheless."""
+def settled(layer: Layer) -> Layer:
+    """The layer with what follows from its limits, when all of them are known.
+
+    Of two timers that both run in the wait the shorter one ends it; where the timer of one try is off, no timer of
+    this layer is followed by another try.
+    """
     if layer.preset not in catalogue():
-        return None
+        return layer
+    entry, _ = entry_of(layer.preset)
+    timers, retries = dict(layer.timers), layer.retries
+    first, idle = timers.get(TimerKind.FIRST_BYTE), timers.get(TimerKind.IDLE)
+    if entry.idle_in_wait and first and idle and idle.limit_s <= first.limit_s:
+        del timers[TimerKind.FIRST_BYTE]
+    one_try = entry.retries.per_try
+    if one_try and one_try not in timers:
+        retries = replace(retries, on_timeout=False, needs=entry.timers[one_try].directive)
+    return replace(layer, timers=timers, retries=retries)
+
+
+def refuse_beyond(layer: Layer, limits: Mapping[TimerKind, Limit]) -> None:
+    """Say no to limits that the vendor is known not to allow, and to taking such a limit away.
+
+    Raises:
+        BadInput: one of them is beyond; `field` is its kind.
+    """
+    for kind, timer in known_timers(layer).items():
+        if kind not in limits or timer.most_s is None or not timer.most_sure:
+            continue
+        limit_s = limits[kind].limit_s
+        if limit_s is not None and limit_s <= timer.most_s:
+            continue
+        most = format_duration(timer.most_s)
+        wrong = "cannot be taken away" if limit_s is None else f"cannot be {format_duration(limit_s)}"
+        plans = ", ".join(_plans_beyond(layer, kind, limit_s))
+        other = f"name the plan that allows more ({plans})" if plans else "write a layer of your own"
+        raise BadInput(
+            f"{timer.directive} of {layer.title} {wrong}: the vendor allows at most {most}; "
+            f"write {timer.most_s:g}s or less, or {other}",
+            field=str(kind),
+        )
+
+
+def _plans_beyond(layer: Layer, kind: TimerKind, limit_s: float | None) -> Iterator[str]:
+    """The other plans of a layer under which this limit is allowed."""
+    entry, _ = entry_of(layer.preset)
+    base = next(name for name in catalogue() if catalogue()[name] is entry)
+    for plan in entry.variants:
+        timer = entry.written(variant=plan).get(kind)
+        if timer and (timer.most is None or (limit_s is not None and limit_s <= timer.most)):
+            yield f"{base}-{plan}"
+
+
+def known_timers(layer: Layer) -> dict[TimerKind, Timer]:
+    """Every timer whose knob is known: those of the layer, and those that its preset has and that are off."""
+    return {**_dormant(layer), **layer.timers}
+
+
+def _dormant(layer: Layer) -> dict[TimerKind, Timer]:
+    """The timers that the layer's preset has and that are off: their knobs are known nevertheless."""
+    if layer.preset not in catalogue():
+        return {}
     entry, plan = entry_of(layer.preset)
-    written = entry.written(variant=plan).get(kind)
-    return entry.timer(kind, written, 1.0) if written else None
+    written = entry.written(variant=plan).items()
+    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if timer.limit is None}

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from whocut.chain import catalogue
-from whocut.chain.catalogue import TODAY, Duration
+from whocut.chain.catalogue import TODAY, Duration, Limit
 from whocut.chain.layers import Buffering, Layer, Role, Topology, Upstream
 from whocut.chain.products import product
+from whocut.chain.shipped import CHAINS
 from whocut.chain.timers import TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
@@ -119,7 +120,7 @@ def read_topology(path: Path) -> Topology:
         name=path.stem,
         client=client,
         hops=tuple(_numbered(hops)),
-        upstream=_upstream(written.upstream),
+        upstream=_upstream(file, written.upstream),
         edition=written.edition,
     )
 
@@ -144,9 +145,18 @@ def _layer(
             "config",
         )
     if entry.timers:
-        where = f"{file.path}:{file.line((*place, 'timers'))}"
-        layer = catalogue.overridden(layer, dict(entry.timers), where)
-    layer = replace(layer, name=entry.name or called, **_manners(layer, entry))
+        limits = {
+            kind: _limit(file, limit_s, (*place, "timers", str(kind)))
+            for kind, limit_s in entry.timers.items()
+        }
+        try:
+            catalogue.refuse_beyond(layer, limits)
+        except BadInput as error:
+            raise file.bad(error.problem, *place, "timers", error.field) from None
+        layer = catalogue.with_limits(layer, limits)
+    layer = catalogue.settled(
+        replace(layer, name=entry.name or called, **_manners(file, layer, entry, place))
+    )
     return _in_person(file, real, layer, entry, place) if real else layer
 
 
@@ -168,20 +178,38 @@ def _in_person(
     return replace(layer, gateway=real.name)
 
 
-def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:
+def _limit(file: YamlFile, limit_s: float | None, place: tuple[str | int, ...]) -> Limit:
+    """A limit with its place in the file."""
+    line = file.line(place)
+    return Limit(limit_s=limit_s, source=f"{file.path}:{line}", file=file.path, line=line)
+
+
+def _manners(file: YamlFile, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]) -> dict[str, Any]:
     """What the file says of a layer beside its timers."""
     said: dict[str, Any] = {
         "buffering": entry.buffering,
         "notices_abort": entry.notices_abort,
-        "retries": replace(layer.retries, **entry.retries.model_dump(exclude_none=True))
+        "retries": replace(
+            layer.retries,
+            **entry.retries.model_dump(exclude_none=True),
+            file=file.path,
+            line=file.line((*place, "retries")),
+        )
         if entry.retries
         else None,
     }
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _upstream(entry: UpstreamEntry) -> Upstream:
-    return Upstream(model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat)
+def _upstream(file: YamlFile, entry: UpstreamEntry) -> Upstream:
+    return Upstream(
+        model=entry.model,
+        size=entry.size,
+        quality=entry.quality,
+        heartbeat_s=entry.heartbeat,
+        file=file.path,
+        line=file.line(("upstream", "model")),
+    )
 
 
 def _numbered(layers: list[Layer]) -> list[Layer]:
@@ -201,7 +229,7 @@ def shipped_chains(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find_chain(name_or_path: str, folder: Path) -> Path:
+def find_chain(name_or_path: str, folder: Path = CHAINS) -> Path:
     """The file of a chain given by name or by path.
 
     Raises:
@@ -217,3 +245,13 @@ def find_chain(name_or_path: str, folder: Path) -> Path:
         f"there is no chain '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
         f"{', '.join(shipped)}, and a path to a .yaml file is taken too"
     )
+
+
+def read_chain(chain: str | Path | Topology) -> Topology:
+    """A chain as data: by the name of a shipped one, by the path of a chain file, or as it is.
+
+    Raises:
+        BadInput: neither a shipped chain nor a file; names the nearest one.
+        BadFile: the file says something that cannot be used, named with its line and field.
+    """
+    return chain if isinstance(chain, Topology) else read_topology(find_chain(str(chain)))

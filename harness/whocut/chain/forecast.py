@@ -23,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whocut.chain.layers import Answer, Buffering, MidBody
+from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
 from whocut.chain.prices import usd
 from whocut.chain.profiles import Floats
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 
 if TYPE_CHECKING:
@@ -163,7 +165,8 @@ def forecast(
         return profile.emissions_s(dice, profile.durations_s(dice, len(requests)), mode.partials)
 
     fates = fates_of(topology, mode, draw, requests=requests, dice=dice)
-    price = usd(topology.upstream.model, profile.size, profile.quality, partials=mode.partials)
+    model = topology.upstream.model
+    price = usd(model, profile.size, profile.quality, partials=mode.partials) if is_known(model) else None
     return figures(seen_in(mode, topology), fates, price_usd=price)
 
 
@@ -193,8 +196,8 @@ def fates_of(
     return fates
 
 
-def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
-    """The sums of many fates."""
+def figures(topology: Topology, fates: Fates, *, price_usd: float | None) -> Figures:
+    """The sums of many fates; without the price of an image, dollars are unknown."""
     requests = len(fates.layer)
     layers = topology.layers
     code = (fates.layer.astype(np.int64) * 3 + fates.timer) * 2 + fates.phase
@@ -221,7 +224,9 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
         generations_per_request=float(fates.generations.sum()) / requests,
         orphaned=float(fates.orphans.sum()) / requests,
         orphaned_s_per_request=float(fates.orphaned_s.sum()) / requests,
-        usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered if delivered else None,
+        usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered
+        if delivered and price_usd is not None
+        else None,
         p50_s=percentile(took_s, 50),
         p95_s=percentile(took_s, 95),
     )
@@ -466,8 +471,6 @@ def _is_retried(answer: Answer | None) -> bool:
 
 def _retry_after_s(answer: Answer | None) -> float:
     """What the answer asks for, where the official SDK heeds it."""
-    for name, value in answer.headers if answer else ():
-        if name.lower() == "retry-after":
-            seconds = float(value) if value.replace(".", "", 1).isdigit() else 0.0
-            return seconds if seconds <= _RETRY_AFTER_MOST_S else 0.0
-    return 0.0
+    headers = {name.lower(): value for name, value in answer.headers} if answer else {}
+    asked_s = asked_to_wait_s(headers)
+    return asked_s if asked_s is not None and asked_s <= _RETRY_AFTER_MOST_S else 0.0

@@ -44,11 +44,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRetries:
-    """How often a layer tries again by itself, and when. `tries` counts the first one too."""
+    """How often a layer tries again by itself, and when. `tries` counts the first one too.
+
+    `needs` is the vendor's name of the timer of one try that has to be set before a slow answer is tried again.
+    `file` and `line` are the place in the user's own file, if it is written there.
+    """
 
     tries: int = 1
     post: bool = False  # also a request that may have been worked on already
-    on_timeout: bool = False
+    on_timeout: bool = False  # after a timer of one try: `first_byte`, or `idle` before the response
+    needs: str = ""
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +98,7 @@ class Upstream:
     """What stands at the end of the chain: a model, and how it is asked.
 
     `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
-    and sends an SSE comment this often while it waits.
+    and sends an SSE comment this often while it waits. `file` and `line` are where it is written, if anywhere.
     """
 
     model: str = "gpt-image-2"
@@ -99,6 +106,8 @@ class Upstream:
     quality: str = "high"
     heartbeat_s: float | None = None
     name: str = "upstream"
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.models import refuse_unknown
 from whocut.chain.prices import family_of, output_tokens
 from whocut.errors import BadFile, BadInput, nearest
 
@@ -198,7 +199,12 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
 
 
 def profile_of(upstream: Upstream) -> Profile:
-    """What the chain's upstream takes: the article's figure if there is one, else the rule through its points."""
+    """What the chain's upstream takes: the article's figure if there is one, else the rule through its points.
+
+    Raises:
+        BadInput: the model is unknown, and so is how long it takes; names the nearest one.
+    """
+    refuse_unknown(upstream, "say how long it takes with a profile like lognormal:195s,280s")
     found = [
         profile
         for profile in ARTICLE.values()

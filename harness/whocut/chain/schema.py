@@ -7,7 +7,7 @@ from typing import Any
 from whocut.chain.catalogue import catalogue, editions
 from whocut.chain.chainfile import ChainFile
 from whocut.chain.layers import Role
-from whocut.chain.products import PRODUCTS
+from whocut.chain.products import products
 from whocut.chain.timers import TimerKind
 
 ID = "whocut-chain.schema.json"
@@ -75,7 +75,10 @@ def _gateway(hop: dict[str, Any]) -> dict[str, Any]:
         "title": "GatewayEntry",
         "description": "A real gateway, started by `whocut run` and `whocut up`; emulated everywhere else.",
         "properties": {
-            "gateway": {"enum": list(PRODUCTS), "description": "a product that is installed on this machine"},
+            "gateway": {
+                "enum": list(products()),
+                "description": "a product that is installed on this machine",
+            },
             "name": known["name"],
             "timers": known["timers"],
         },

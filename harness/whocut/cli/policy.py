@@ -15,7 +15,7 @@ from whocut.cli.printing import (
     Terminal,
     print_json,
 )
-from whocut.policy import hold_to_contract, write_card
+from whocut.cli.score_card import hold_to_contract, write_card
 
 
 def policy(

@@ -17,6 +17,7 @@ _DOWNSTREAM: Final = {
     UpstreamEnd.COMPLETE: DownstreamEnd.ANSWERED,
     UpstreamEnd.ABANDONED: DownstreamEnd.LEFT,
     UpstreamEnd.CUT: DownstreamEnd.OWN_ANSWER,
+    UpstreamEnd.GONE: DownstreamEnd.OWN_ANSWER,
     UpstreamEnd.CLOSED: DownstreamEnd.TRUNCATED,
     UpstreamEnd.RESET: DownstreamEnd.TRUNCATED,
     UpstreamEnd.REFUSED: DownstreamEnd.OWN_ANSWER,

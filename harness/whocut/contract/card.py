@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.text import Text
 
-from whocut.junit import Case, junit
+from whocut.trace.junit import Case, junit
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from whocut.contract.checks import Check
+    from whocut.contract.check import Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

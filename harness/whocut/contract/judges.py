@@ -70,7 +70,7 @@ def jittered(trial: Trial) -> str | None:
     for number in (1, 2, 3):
         waits_s = [
             (tries[number].started_s - (tries[number - 1].ended_s or 0.0)) / trial.scale
-            for tries in trial.account.requests.values()
+            for tries in trial.observed.requests.values()
             if len(tries) > number
         ]
         if len(waits_s) < 2:
@@ -110,7 +110,7 @@ def at_most(images: int, each: int = 1) -> Callable[[Trial], str | None]:
     """Never more images under way at once."""
 
     def judge(trial: Trial) -> str | None:
-        most, _ = trial.account.most_in_flight
+        most, _ = trial.observed.most_in_flight
         found = most * each
         return f"{found} images were under way at once; {images} are stable" if found > images else None
 
@@ -150,7 +150,7 @@ def never_sent(name: str) -> Callable[[Trial], str | None]:
     """No attempt carried this parameter."""
 
     def judge(trial: Trial) -> str | None:
-        if any(name in sighting.body for sighting in trial.account.sightings):
+        if any(name in sighting.body for sighting in trial.observed.sightings):
             return f"it sent '{name}', and the API answers 400"
         return None
 

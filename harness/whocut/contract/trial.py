@@ -11,8 +11,8 @@ from whocut.verdict.retry_audit import ending
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.contract.account import Account
-    from whocut.contract.plants import Plants
+    from whocut.stage.plants import Plants
+    from whocut.stage.seen import Observed
     from whocut.trace.records import Attempt
     from whocut_mock import Settings
 
@@ -50,7 +50,7 @@ class Scene:
 class Trial:
     """What happened. `scale` model seconds pass in one of the client's; its waits are told in the client's."""
 
-    account: Account
+    observed: Observed
     results: tuple[Any, ...]  # what each ask returned, or the exception it ended with; None: it did not end
     took_s: float  # client's seconds until the last ask had ended, or the watch was over
     ended: bool
@@ -63,7 +63,7 @@ class Trial:
     @cached_property
     def attempts(self) -> list[Attempt]:
         """Every attempt in the order of its beginning, whatever request it seems to belong to."""
-        return sorted(self.account.attempts, key=lambda attempt: attempt.started_s)
+        return sorted(self.observed.attempts, key=lambda attempt: attempt.started_s)
 
     @cached_property
     def waits_s(self) -> list[float]:
@@ -79,7 +79,7 @@ class Trial:
     @property
     def billed_usd(self) -> float:
         """What all of it cost."""
-        return sum(float(row.get("billed_usd") or 0.0) for row in self.account.ledger)
+        return sum(float(row.get("billed_usd") or 0.0) for row in self.observed.ledger)
 
     @property
     def evidence(self) -> list[str]:

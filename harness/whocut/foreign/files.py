@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.spans import Leg, legs_of
@@ -68,6 +69,7 @@ class Attributed:
             "unreadable_lines": self.named,
             "without_request": self.passed,
             "without_request_lines": self.passed_named,
+            "unusable": self.unusable,
             "verdicts": [_as_row(verdict) for verdict in self.verdicts],
         }
 
@@ -96,6 +98,15 @@ class Attributed:
                 *(f"  {name}" for name in self.passed_named),
             ]
         return words
+
+    @property
+    def unusable(self) -> str | None:
+        """Why this answers nothing, in a sentence; None where there is at least one verdict."""
+        if self.lines and self.unreadable == self.lines and not self.spans:
+            return f"none of {self.lines} lines could be read: see `whocut attribute --help` for the formats"
+        if not self.verdicts:
+            return f"no request was found in {self.spans} spans and {self.lines} lines of logs"
+        return None
 
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
@@ -138,6 +149,27 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))
     return files
+
+
+def attribute_material(
+    *,
+    spans: Sequence[str | Path] = (),
+    logs: Sequence[str] = (),
+    chain: str | Path | Topology | None = None,
+) -> Attributed:
+    """Which layer cut each request, from spans and logs made elsewhere, for programs.
+
+    Args:
+        spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
+        logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
+        chain: the chain that the requests went through; by default as the material shows it.
+
+    Raises:
+        BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
+        BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
+    """
+    topology = None if chain is None else read_chain(chain)
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology)
 
 
 def attribute_files(
@@ -342,7 +374,7 @@ def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[Attempt
                 layers=(),
                 generation=None,
                 reported=frozenset(),
-                span_ids=frozenset(span_id for leg in of_attempt for span_id in leg.span_ids),
+                span_ids=tuple(span_id for leg in of_attempt for span_id in leg.span_ids),
                 testimony=tuple(statements[position] for position in sorted(statements)),
             )
         )

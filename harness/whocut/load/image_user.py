@@ -14,8 +14,8 @@ from locust import User, constant, task
 from locust.exception import StopUser
 
 from whocut.client.asking import Asking, asking_for
-from whocut.load import locust_hooks
-from whocut.load.locust_hooks import DESK
+from whocut.load.desk import DESK
+from whocut.load.scenario_file import place_of
 from whocut.trace import names
 from whocut.trace.records import Outcome, Span, SpanKind
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Upstream
     from whocut.load.gate import Gate
-    from whocut.load.plan import Order
+    from whocut.load.orders import Order
     from whocut.load.session import Session
 
 
@@ -100,9 +100,8 @@ class ImageUser(User):
                 raise  # nothing went out on the wire: a mistake in the scenario, of which the desk will hear
             elif asking.attempts[-1].outcome is Outcome.DELIVERED:
                 DESK.raised += 1
-                DESK.raised_first = DESK.raised_first or ": ".join(
-                    HOOKS.place_of(raised, raised.__traceback__)
-                )
+                place = place_of(type(self), raised, raised.__traceback__)
+                DESK.raised_first = DESK.raised_first or ": ".join(place)
         except BaseException as raised:
             error = raised
             raise
@@ -166,6 +165,3 @@ class ImageUser(User):
             exception=error or None,
             context={},
         )
-
-
-HOOKS = locust_hooks.install(ImageUser)

@@ -19,9 +19,9 @@ import orjson
 
 from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.plain import topology_from_plain
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import openai_client, prime
-from whocut.client.spending import Account, Guard, Limits
+from whocut.client.spending import Guard, Limits, SpendAccount
+from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
 from whocut.errors import BadInput, WhocutError
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import openai
 
     from whocut.chain.layers import Topology
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -127,7 +127,7 @@ class Session:
         """Where spans go."""
         return self._spans
 
-    def enter(self, stage: Stage) -> None:
+    def enter(self, stage: LoadStage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
 
         First the generations that nobody waits for any more must have ended: they would take their places in the
@@ -141,7 +141,7 @@ class Session:
         if stage.quiet_s:
             self.clock.sleep(stage.quiet_s)
 
-    def _prepare_upstream(self, stage: Stage) -> None:
+    def _prepare_upstream(self, stage: LoadStage) -> None:
         if self.load.upstream_control is None:
             return
         try:
@@ -235,7 +235,7 @@ def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
             "an account is shared by the processes of one machine: run with --to without workers elsewhere"
         )
     limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
-    account = Account(Path(spending.account), run=run.manifest["run"])
+    account = SpendAccount(Path(spending.account), run=run.manifest["run"])
     return Guard(account, limits, tries_behind=spending.tries_behind)
 
 

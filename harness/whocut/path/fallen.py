@@ -75,7 +75,7 @@ def telling(callback: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return callback(self, *arguments)
         except BaseException as error:
-            self.hop.fail(error)
+            self.house.fail(error)
             raise
 
     return told

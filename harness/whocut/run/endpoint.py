@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.load import Spending
 from whocut.chain.want import LEDGER_ONLY, parse_wants
-from whocut.client.spending import Account, Guard, Limits, account_path, dollars, nano_usd
+from whocut.client.spending import Guard, Limits, SpendAccount, account_path, dollars, nano_usd
 from whocut.client.spending.account import fingerprint
 from whocut.client.spending.bound import price_of_images
 from whocut.clock import Clock, ClockSpec, parse_clock
@@ -131,14 +131,14 @@ def _open(consent: Consent) -> Path:
             "begin one, or name the right one with --account"
         )
     if consent.new_account:
-        Account.create(path, {"key": fingerprint(key), "opened_unix_s": round(Clock().epoch_unix_s)})
+        SpendAccount.create(path, {"key": fingerprint(key), "opened_unix_s": round(Clock().epoch_unix_s)})
     elif consent.account is not None:  # the other's name is its key's
         _same_key(path, key)
     return path
 
 
 def _same_key(path: Path, key: str) -> None:
-    account = Account(path)
+    account = SpendAccount(path)
     opened_by = account.opened_by
     account.close()
     if opened_by is not None and opened_by != fingerprint(key):
@@ -201,7 +201,7 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     spending, asked, tries = plan.spending, plan.topology.upstream, plan.topology.client.retries.tries
     price = price_of(plan)
     each = price.nano_usd * spending.tries_behind
-    account = Account(Path(spending.account))
+    account = SpendAccount(Path(spending.account))
     guard = Guard(
         account, Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
     )

@@ -104,7 +104,8 @@ class LiveRun:
         seen = self._judge.last
         if seen is None:
             return None
-        fall = waterfall(seen.verdicts[0].request, seen.judged, seen.verdicts, seen.attempts.values())
+        request = seen.attribution.verdicts[0].request
+        fall = waterfall(request, seen.attribution, seen.attempts.values())
         return {
             "request": fall.request,
             "mode": fall.mode,

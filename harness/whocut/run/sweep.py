@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.load import Load, Stage
+from whocut.chain.load import Load, LoadStage
 from whocut.errors import BadInput
 from whocut.verdict.sweep import levels_of, to_confirm, to_halve
 
@@ -77,7 +77,7 @@ class Sweep:
     gap_s: float | None = None
     bisect: bool = False
 
-    def stages(self, levels: Sequence[int]) -> tuple[Stage, ...]:
+    def stages(self, levels: Sequence[int]) -> tuple[LoadStage, ...]:
         """A stage for each level, to begin with.
 
         Raises:
@@ -91,7 +91,7 @@ class Sweep:
             )
         return tuple(self._stage(level, self.gap_s or 0.0) for level in levels)
 
-    def then(self, run_dir: RunDir) -> tuple[Stage, ...]:
+    def then(self, run_dir: RunDir) -> tuple[LoadStage, ...]:
         """What to ask when its levels have been seen; nothing when the answer stands.
 
         First, where it is to `bisect`, the level half way to the knee, again and again. Then, unless the gap is
@@ -110,10 +110,10 @@ class Sweep:
             for at_once, gap_s in to_confirm(levels, self.tolerate)
         )
 
-    def _stage(self, at_once: int, gap_s: float, *, times: int = 1, again: bool = False) -> Stage:
+    def _stage(self, at_once: int, gap_s: float, *, times: int = 1, again: bool = False) -> LoadStage:
         told = (f"-gap-{gap_s:g}s" if gap_s else "") + ("-again" if again else "")
         requests = self.requests or max(self.at_least, _FOR_EACH_PLACE * at_once)
-        return Stage(
+        return LoadStage(
             name=f"{at_once}-at-once{told}",
             mix={self.mode: 1.0},
             requests=requests * times,

@@ -12,7 +12,7 @@ from rich.text import Text
 from whocut.chain.catalogue import GROUPS, catalogue, entry_of
 from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering, MidBody
-from whocut.chain.products import PRODUCTS
+from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
 
@@ -58,7 +58,7 @@ def print_presets(console: Console) -> None:
         console.print()
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
-        f"In person, by `gateway: NAME` in a chain file: {', '.join(PRODUCTS)}.\n"
+        f"In person, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
         f"next:   {next_command('presets')} NAME",
         highlight=False,
         markup=False,
@@ -102,7 +102,7 @@ def print_preset(console: Console, name: str) -> None:
             _print_other(console, other)
         console.print()
     _print_manners(console, entry)
-    if name in PRODUCTS:
+    if name in products():
         _fact(console, "in person", f"`gateway: {name}` in a chain file: whocut run and whocut up start it")
     for edition, timers in entry.editions.items():
         said = ", ".join(
@@ -129,7 +129,7 @@ def _print_timer(console: Console, kind: str, timer: TimerEntry) -> None:
 
 def _line(timer: TimerEntry) -> str:
     kept = Timer(kind=TimerKind.TOTAL, limit_s=timer.limit or 1.0, directive=timer.directive, knob=timer.knob)
-    return kept.line(kept.limit_s)
+    return kept.set_to(kept.limit_s)
 
 
 def _print_other(console: Console, other: OtherTimer) -> None:
@@ -200,4 +200,4 @@ def _as_json(name: str) -> dict[str, Any]:
         }
         for kind, timer in entry.written(variant=plan).items()
     }
-    return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in PRODUCTS, **said}
+    return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in products(), **said}

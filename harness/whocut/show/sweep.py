@@ -9,6 +9,7 @@ from rich.table import Table
 
 from whocut.chain.dollars import format_dollars
 from whocut.show.following import report_words
+from whocut.show.run import say_if_invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,20 +19,18 @@ if TYPE_CHECKING:
 
 
 def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) -> None:
-    """The answer first, then the levels it rests on."""
+    """Whether it is valid, the answer, then the levels it rests on."""
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False, soft_wrap=True)
 
+    say_if_invalid(console, summary)
     found = summary["sweep"]
     for sentence in found["says"]:
         say(sentence)
     say("")
     console.print(_table(found))
     say(f"\n{found['rule']}")
-    # Why it ended early is said last, as the reason of the exit code.
-    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
-        say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
 
 

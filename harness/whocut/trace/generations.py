@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from whocut.trace import names
+from whocut.trace.emissions import Emissions
 from whocut.trace.records import Event, Span, SpanKind, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def generation_span(row: Mapping[str, Any]) -> Span:
     """One generation, or one refusal, as a span; its instants are the ledger's."""
     start_s = float(row["accepted_s"])
     refused = row.get("state") == "refused"
+    sent = Emissions.of_row(row)
     ends = (row.get("finished_s"), row.get("sent_s"), row.get("delivered_s"), row.get("caller_gone_s"))
     end_s = max([start_s, *(float(at_s) for at_s in ends if at_s is not None)])
     attributes = {
@@ -37,7 +39,9 @@ def generation_span(row: Mapping[str, Any]) -> Span:
         names.BILLED: bool(row.get("billed")),
         names.BILLED_USD: row.get("billed_usd"),
         names.FAULT: row.get("fault"),
-        names.EMISSIONS_S: _emissions(row),
+        names.EMISSIONS_S: list(sent.events_s),
+        names.FIRST_BYTE_S: sent.first_s,
+        names.HEARTBEAT_S: sent.heartbeat_s,
         names.REFUSED: refused,
         names.SETTLED: row.get("state") in {"settled", "refused"},
     }
@@ -58,12 +62,6 @@ def generation_span(row: Mapping[str, Any]) -> Span:
         ],
         error=row.get("error_code"),
     )
-
-
-def _emissions(row: Mapping[str, Any]) -> list[float]:
-    partials = [float(at_s) for at_s in row.get("partials_s") or ()]
-    finished = row.get("finished_s")
-    return [*partials, float(finished)] if finished is not None else partials
 
 
 def generations_were(count: int) -> str:

@@ -67,5 +67,6 @@ BILLED: Final = "whocut.billed"
 BILLED_USD: Final = "whocut.billed_usd"
 FAULT: Final = "whocut.fault"
 EMISSIONS_S: Final = "whocut.emissions_s"  # when each event was, or would have been, sent
+HEARTBEAT_S: Final = "whocut.heartbeat_s"  # the longest silence that the server lets a stream have
 REFUSED: Final = "whocut.refused"
 SETTLED: Final = "whocut.settled"

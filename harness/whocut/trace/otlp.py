@@ -7,6 +7,7 @@ strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protob
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ _INSTANTS = (
 )
 _NS = 1_000_000_000
 _SHORT = 64
-_SERVER, _CLIENT, _INTERNAL = 2, 3, 1
+_INTERNAL, _SERVER, _CLIENT = 1, 2, 3
 _OTEL_KIND = {
     SpanKind.REQUEST: _INTERNAL,
     SpanKind.ATTEMPT: _CLIENT,
@@ -38,7 +39,11 @@ _OTEL_KIND = {
     SpanKind.DEATH: _INTERNAL,
 }
 # Numbers by the specification, names by some exporters.
-_SIDES = {_SERVER: "server", _CLIENT: "client", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client"}
+_OTEL_NAMES = {
+    f"SPAN_KIND_{name}": number
+    for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
+_SIDES = {_SERVER: "server", _CLIENT: "client"}
 _STATUS_ERROR = 2
 _IS_ERROR = (_STATUS_ERROR, "STATUS_CODE_ERROR")
 _NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
@@ -61,8 +66,47 @@ def encode_line(spans: Iterable[Span], epoch_unix_s: float) -> bytes:
     return orjson.dumps(request, option=orjson.OPT_APPEND_NEWLINE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireEvent:
+    """An instant inside a span, as OTLP has it: calendar nanoseconds."""
+
+    name: str
+    at_ns: int
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireSpan:
+    """One span as OTLP has it, whoever wrote it: its kind is OTLP's number, its instants are calendar nanoseconds.
+
+    `service` is its resource's ``service.name``; `error` is None where its status is not an error.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    service: str
+    kind: int
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: dict[str, Any]
+    events: tuple[WireEvent, ...]
+    error: str | None
+
+
 def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     """The spans of one export request, on the run's clock.
+
+    Raises:
+        ValueError: the line is not an OTLP/JSON export request.
+    """
+    for wire in wire_spans(line):
+        yield _record_of(wire, epoch_unix_s)
+
+
+def wire_spans(line: bytes) -> Iterator[WireSpan]:
+    """The spans of one export request as they stand there: for who sends them on and judges nothing.
 
     Raises:
         ValueError: the line is not an OTLP/JSON export request.
@@ -70,11 +114,11 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     try:
         for resource in orjson.loads(line)["resourceSpans"]:
             attributes = _decode_attributes(resource.get("resource", {}).get("attributes", []))
-            layer = str(attributes.get(names.SERVICE_NAME, ""))
+            service = str(attributes.get(names.SERVICE_NAME, ""))
             for scope in resource.get("scopeSpans", []):
-                for span in scope.get("spans", []):
-                    yield _decode_span(span, layer, epoch_unix_s)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                for raw in scope.get("spans", []):
+                    yield _wire_span(raw, service)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
@@ -118,32 +162,50 @@ def _encode_span(span: Span, epoch_unix_s: float) -> dict[str, Any]:
     return encoded
 
 
-def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
-    attributes = _decode_attributes(raw.get("attributes", []))
-    kind = attributes.pop(names.KIND, None)
-    layer = str(attributes.pop(names.LAYER, layer))
-    if kind is None:
-        attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
-    status = raw.get("status", {})
-    return Span(
+def _wire_span(raw: dict[str, Any], service: str) -> WireSpan:
+    kind, status = raw.get("kind", 0), raw.get("status", {})
+    return WireSpan(
         trace_id=intern(raw["traceId"]),
         span_id=raw["spanId"],
         parent_id=raw.get("parentSpanId") or None,
+        service=service,
+        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else kind,
+        name=raw.get("name", ""),
+        start_ns=int(raw["startTimeUnixNano"]),
+        end_ns=int(raw["endTimeUnixNano"]),
+        attributes=_decode_attributes(raw.get("attributes", [])),
+        events=tuple(
+            WireEvent(
+                name=event["name"],
+                at_ns=int(event["timeUnixNano"]),
+                attributes=_decode_attributes(event.get("attributes", [])),
+            )
+            for event in raw.get("events", ())
+        ),
+        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
+    )
+
+
+def _record_of(wire: WireSpan, epoch_unix_s: float) -> Span:
+    attributes = wire.attributes
+    kind = attributes.pop(names.KIND, None)
+    layer = str(attributes.pop(names.LAYER, wire.service))
+    if kind is None:
+        attributes[names.OTEL_KIND] = _SIDES.get(wire.kind, "internal")
+    return Span(
+        trace_id=wire.trace_id,
+        span_id=wire.span_id,
+        parent_id=wire.parent_id,
         layer=layer,
         kind=SpanKind(kind) if kind else SpanKind.HOP,
-        name=raw.get("name", ""),
-        start_s=int(raw["startTimeUnixNano"]) / _NS - epoch_unix_s,
-        end_s=int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s,
+        name=wire.name,
+        start_s=wire.start_ns / _NS - epoch_unix_s,
+        end_s=wire.end_ns / _NS - epoch_unix_s,
         attributes=attributes,
         events=[
-            Event(
-                event["name"],
-                int(event["timeUnixNano"]) / _NS - epoch_unix_s,
-                _decode_attributes(event.get("attributes", [])),
-            )
-            for event in raw.get("events", [])
+            Event(event.name, event.at_ns / _NS - epoch_unix_s, event.attributes) for event in wire.events
         ],
-        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
+        error=wire.error,
     )
 
 

@@ -248,6 +248,16 @@ class RunDir:
         return list(last.values())
 
 
+def open_run(path: str | Path) -> RunDir:
+    """A run directory that was written before: its manifest, attempts, spans, ledger and summary.
+
+    Raises:
+        BadInput: there is no such directory, or it has no manifest.
+        BadFile: the manifest is not readable.
+    """
+    return RunDir.open(Path(path))
+
+
 def _remove(path: Path) -> None:
     """What the run before left here; a link goes, and not what it leads to."""
     if path.is_dir() and not path.is_symlink():

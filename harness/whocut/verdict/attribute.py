@@ -18,7 +18,8 @@ from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends
 from whocut.verdict.inference import infer
-from whocut.verdict.orphans import behind, silence_s
+from whocut.verdict.needed import needed_s
+from whocut.verdict.orphans import behind
 from whocut.verdict.testimony import contradictions, who_ended_it
 from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
 from whocut.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
@@ -95,7 +96,13 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
         limit_s=cut.limit_s,
         after_s=cutter.after_s,
         at_s=cut.at_s,
-        silence_s=silence_s(evidence.generation, cut.at_s),
+        needed_s=needed_s(
+            evidence.generation.sent if evidence.generation else None,
+            cut.timer,
+            cut.phase,
+            limit_s=cut.limit_s,
+            cut_s=cut.at_s,
+        ),
         rests_on=(own_word(cutter), *above.facts, *below.facts),
         cascade=_cascade(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace import names
+from whocut.trace.emissions import Emissions
 from whocut.trace.records import Attempt, DownstreamEnd, Span, SpanKind, UpstreamEnd
 from whocut.verdict.inference import Seen
 
@@ -73,6 +74,7 @@ class GenerationEdge:
     delivered: bool
     orphaned: bool
     fault: str | None
+    sent: Emissions
     attributes: dict[str, Any]
 
 
@@ -90,7 +92,7 @@ class AttemptEvidence:
     reported: frozenset[int]
     earlier: tuple[GenerationEdge, ...] = ()  # of the same attempt, where a layer asked again by itself
     joined_by_time: bool = False  # a span's place in this attempt rests on its instant alone
-    span_ids: frozenset[str] = frozenset()
+    span_ids: tuple[str, ...] = ()  # of all spans that were joined to it, its own first, then inward
     testimony: tuple[Statement, ...] = ()  # what logs, and spans that are not ours, say of layers
     seen: Seen | None = None  # the response as its caller saw it
 
@@ -146,6 +148,12 @@ def generation_of(span: Span) -> GenerationEdge:
         delivered=bool(has.get(names.DELIVERED, False)),
         orphaned=bool(has.get(names.ORPHANED, False)),
         fault=has.get(names.FAULT),
+        sent=Emissions(
+            start_s=span.start_s,
+            events_s=tuple(has.get(names.EMISSIONS_S) or ()),
+            first_s=has.get(names.FIRST_BYTE_S),
+            heartbeat_s=has.get(names.HEARTBEAT_S),
+        ),
         attributes=has,
     )
 
@@ -245,9 +253,24 @@ def _evidence(attempt: Span, below: list[Span], joined_by_time: bool) -> Attempt
         earlier=tuple(generations[:-1]),
         reported=frozenset(edges.position for edges in layers),
         joined_by_time=joined_by_time,
-        span_ids=frozenset((attempt.span_id, *(span.span_id for span in below))),
+        span_ids=tuple(span.span_id for span in _inward(below)),
         seen=_seen(attempt),
     )
+
+
+def _inward(spans: Iterable[Span]) -> list[Span]:
+    """The attempt, its hops from the caller inward, then generations, each in the order of its start."""
+    return sorted(
+        spans,
+        key=lambda span: (
+            _INWARD.index(span.kind),
+            int(span.attributes.get(names.POSITION, 0)),
+            span.start_s,
+        ),
+    )
+
+
+_INWARD = (SpanKind.ATTEMPT, SpanKind.HOP, SpanKind.GENERATION)
 
 
 def _seen(attempt: Span) -> Seen:

@@ -1,4 +1,4 @@
-"""What became of the generation behind an attempt: delivered, orphaned, billed; the silence that decided."""
+"""What became of the generation behind an attempt: delivered, orphaned, billed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict.verdict import Behind
 
 if TYPE_CHECKING:
-    from whocut.verdict.evidence import AttemptEvidence, GenerationEdge
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 def behind(evidence: AttemptEvidence) -> Behind | None:
@@ -36,18 +36,3 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
         earlier=tuple(one.generation for one in evidence.earlier),
         handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
     )
-
-
-def silence_s(generation: GenerationEdge | None, cut_s: float) -> float | None:
-    """How long the upstream would have been silent around a cut: from the byte before to the byte after it.
-
-    The upstream works on for nobody, so its ledger knows when the next byte would have come.
-    """
-    if generation is None:
-        return None
-    emissions = [float(at_s) for at_s in generation.attributes.get(names.EMISSIONS_S) or ()]
-    after = [at_s for at_s in emissions if at_s > cut_s]
-    if not after:
-        return None
-    before = [at_s for at_s in emissions if at_s <= cut_s]
-    return min(after) - (max(before) if before else generation.start_s)

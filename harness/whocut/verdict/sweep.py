@@ -25,7 +25,7 @@ from whocut.verdict.summary import percentile
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
 
 _MEASURED = ("delivered_per_min", "p50_s", "p95_s", "share_429", "usd_per_delivered")
 LONGEST_GAP_S = 120.0  # whoever says "come again" after more than that has closed the door; no gap helps
@@ -123,7 +123,7 @@ class Level:
 
 
 def levels_of(
-    stages: Iterable[Stage],
+    stages: Iterable[LoadStage],
     attempts: Iterable[Attempt],
     by_mode: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Level]:

@@ -71,7 +71,7 @@ class Verdict:
     """The answer for one attempt.
 
     `after_s` counts from the acceptance by the layer that cut; `at_s` is the instant on the run's clock.
-    `silence_s` is how long the upstream would have been silent: the wait, or the gap, that decided it.
+    `needed_s` is what the timer would have had to allow: the wait, the gap, or the whole answer (`verdict.needed`).
     """
 
     request: str
@@ -89,7 +89,7 @@ class Verdict:
     limit_s: float | None = None
     after_s: float | None = None
     at_s: float | None = None
-    silence_s: float | None = None
+    needed_s: float | None = None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     cascade: tuple[Cascade, ...] = ()

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.dollars import format_dollars
 from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
-from whocut.verdict.evidence import never_ended
+from whocut.trace.records import DownstreamEnd, Outcome, SpanKind, UpstreamEnd
 from whocut.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from whocut.trace.records import Attempt
+    from whocut.trace.records import Attempt, Span
+    from whocut.verdict.attribution import Attribution
 
 
 class Part(StrEnum):
@@ -127,41 +127,36 @@ class Waterfall:
         return long_enough or row.segments
 
 
-def waterfall(
-    request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()
-) -> Waterfall:
+def waterfall(request: str, told: Attribution, attempts: Iterable[Attempt] = ()) -> Waterfall:
     """The rows of one request; none where nobody wrote of it.
 
-    `attempts` are the client's own records: they know when each event of a stream arrived, and of attempts
-    that were under way when the run was ended, of which no layer wrote a span.
+    Which spans are an attempt's, its evidence says. `attempts` are the client's own records: they know when each
+    event of a stream arrived.
     """
-    spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
-    spans += never_ended(attempts, spans)
-    judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
-    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
-    tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
-    whole = next((span for span in spans if _is_request(span, request)), None)
+    mine = list(told.of_request(request))
+    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts if attempt.request == request}
+    wanted = {span_id for evidence, _ in mine for span_id in evidence.span_ids}
+    by_id = {span.span_id: span for span in told.spans if span.span_id in wanted}
+    tries = [by_id[evidence.span_ids[0]] for evidence, _ in mine]
+    whole = next((span for span in told.spans if _is_request(span, request)), None)
     origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
-    below = _below(tries, spans)
-    rows: list[Row] = []
-    for attempt in tries:
-        verdict = judged.get(_number(attempt))
-        rows += [
-            _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
-            for span in _inward(attempt, below[attempt.span_id])
-        ]
-    outcome = str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
+    rows = [
+        _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
+        for attempt, (evidence, verdict) in zip(tries, mine, strict=True)
+        for span in (by_id[span_id] for span_id in evidence.span_ids)
+    ]
+    outcome = mine[-1][0].outcome if mine else ""
     if tries:
         rows.insert(0, _request_row(request, whole, tries, outcome, origin_s))
-    ordered = tuple(judged[number] for number in sorted(judged))
+    verdicts = tuple(verdict for _, verdict in mine)
     return Waterfall(
         request=request,
-        mode=str(tries[0].attributes.get(names.MODE, "")) if tries else "",
+        mode=mine[0][0].mode if mine else "",
         outcome=outcome,
         origin_s=origin_s,
         rows=tuple(rows),
-        verdicts=ordered,
-        phrases=_phrases(ordered),
+        verdicts=verdicts,
+        phrases=_phrases(verdicts),
     )
 
 
@@ -181,50 +176,8 @@ def _is_request(span: Span, request: str) -> bool:
     return span.kind is SpanKind.REQUEST and span.attributes.get(names.REQUEST) == request
 
 
-def _attempts_of(request: str, spans: Iterable[Span]) -> Iterator[Span]:
-    for span in spans:
-        if span.kind is SpanKind.ATTEMPT and span.attributes.get(names.REQUEST, span.trace_id) == request:
-            yield span
-
-
 def _number(attempt: Span) -> int:
     return int(attempt.attributes.get(names.ATTEMPT, 1))
-
-
-def _below(tries: Sequence[Span], spans: Iterable[Span]) -> dict[str, list[Span]]:
-    """What lies below each attempt; joined as `evidence.gather` joins it, so that rows and verdicts agree.
-
-    By parent ids; where a layer between was silent, by the attempt under way when the span began.
-    """
-    traces = {attempt.trace_id for attempt in tries}
-    inner = {
-        span.span_id: span
-        for span in spans
-        if span.trace_id in traces and span.kind in {SpanKind.HOP, SpanKind.GENERATION}
-    }
-    below: dict[str, list[Span]] = {attempt.span_id: [] for attempt in tries}
-    for span in inner.values():
-        top = span
-        for _ in inner:  # a chain is never longer; a loop in broken data is
-            if top.parent_id not in inner:
-                break
-            top = inner[top.parent_id]
-        begun = [attempt.span_id for attempt in tries if attempt.start_s <= span.start_s]
-        under_way = begun[-1] if begun else tries[0].span_id if len(tries) == 1 else None
-        owner = top.parent_id if top.parent_id in below else under_way
-        if owner is not None:
-            below[owner].append(span)
-    return below
-
-
-def _inward(attempt: Span, below: Sequence[Span]) -> list[Span]:
-    """The attempt, its hops from the caller inward, its generations."""
-    hops = sorted(
-        (span for span in below if span.kind is SpanKind.HOP),
-        key=lambda span: (int(span.attributes.get(names.POSITION, 0)), span.start_s),
-    )
-    generations = [span for span in below if span.kind is SpanKind.GENERATION]
-    return [attempt, *hops, *sorted(generations, key=lambda span: span.start_s)]
 
 
 def _row(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from whocut.client.spending.account import Account
+    from whocut.client.spending.account import SpendAccount
     from whocut.client.spending.bound import Price
     from whocut.client.spending.tally import Tally
     from whocut.trace.records import Attempt
@@ -54,7 +54,7 @@ class Permit:
 class Guard:
     """The guard of one process. `tries_behind` is how often the layers behind may send one attempt on."""
 
-    account: Account
+    account: SpendAccount
     limits: Limits
     breaker: Breaker = field(default_factory=Breaker)
     tries_behind: int = 1

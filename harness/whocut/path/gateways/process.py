@@ -31,7 +31,7 @@ _NOTICED_REAL_S: Final = 0.1
 
 
 class Gateway(Protocol):
-    """What one product's file says of it."""
+    """What one product's file says of it: its `GATEWAY`. The file has the name of the product's preset."""
 
     program: str
     package: str

@@ -16,6 +16,7 @@ from whocut.verdict.triage.decide import Facts, decide
 from whocut.verdict.triage.endings import Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
 from whocut.verdict.triage.loglines import accounts_in
+from whocut.verdict.triage.masked import masked
 from whocut.verdict.triage.unwrap import Unwrapped, unwrap
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _OTHERS: Final = 50  # further requests that are told
 
-__all__ = ["Cause", "EndedBy", "Retry", "Triage", "triage"]
+__all__ = ["Cause", "EndedBy", "Retry", "Triage", "masked", "triage"]
 
 
 def triage(text: str, *, elapsed_s: float | None = None, chain: Sequence[Layer] = ()) -> Triage:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.records import EndedBy as LogEndedBy
 from whocut.verdict import inference
@@ -306,12 +307,9 @@ def _bucket(facts: Facts) -> str | None:
 
 
 def _retry_after_s(facts: Facts) -> float | None:
-    headers = facts.seen.headers
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        value = headers.get(name, "").strip()
-        if re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", value):
-            return round(float(value) * scale, 3)
-    return wait_asked(facts.pasted.text)
+    """The wait that is asked for, by a header or in words."""
+    asked_s = asked_to_wait_s(facts.seen.headers)
+    return round(asked_s, 3) if asked_s is not None else wait_asked(facts.pasted.text)
 
 
 def _a_layer_says(facts: Facts) -> Triage | None:

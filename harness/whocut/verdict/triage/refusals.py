@@ -57,6 +57,7 @@ class Refusal:
     retry: Retry
     do: str
     do_not: str
+    wraps: bool = False  # a gateway's words around another's refusal: what is quoted in them tells more
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     error = error_of(pasted)
     codes = codes_of(pasted, error)
     message = str(error.get("message") or "").lower()
-    in_message = _by_words(message, pasted.lower)
-    by_words = in_message or _by_words(pasted.lower, pasted.lower)
+    in_message, anywhere = _by_words(message, pasted.lower), _by_words(pasted.lower, pasted.lower)
+    by_words = anywhere if in_message is None or in_message.wraps else in_message
     by_code = next((row for row in refusals() for code in codes if code in row.codes), None)
     if by_words and by_code and by_words.cause is not by_code.cause:
         # A code that says what kind it is outranks words that may be quoted; a bare type does not.
@@ -236,4 +237,5 @@ def _row(row: dict[str, Any]) -> Refusal:
         retry=Retry(row["retry"]),
         do=row["do"],
         do_not=row["do_not"],
+        wraps=row.get("wraps", False),
     )
