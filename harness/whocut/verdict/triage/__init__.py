@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.redact import redact
 from whocut.verdict.triage.answer import Triage
-from whocut.verdict.triage.decide import Facts, decide
+from whocut.verdict.triage.decide import decide
 from whocut.verdict.triage.endings import Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
+from whocut.verdict.triage.facts import Facts
 from whocut.verdict.triage.loglines import accounts_in
 from whocut.verdict.triage.masked import masked
 from whocut.verdict.triage.unwrap import Unwrapped, unwrap
