@@ -1,11 +1,12 @@
+# ruff: noqa: S108, S603, S607, TID251  # a tool run by hand, one client after the other
 """What clients of every language raise, each ending against each client, captured on loopback into ``tests/data``.
 
 Usage: python tools/capture_clients/capture.py [--python OTHER-PYTHON] [CLIENT…]
 
 Each client that is installed is run once against `misbehaving.py`, with timers below a second, and its words are
-written to ``tests/data/clients/CLIENT/ENDING.txt``, beside a VERSION. Node's packages are taken from the registry into
-a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system. Another Python brings other versions of
-Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
+written to ``tests/data/clients/CLIENT/ENDING.txt``, beside a VERSION. Node's packages are taken from the
+registry into a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system. Another Python
+brings other versions of Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ports = folder / "ports"
-        server = subprocess.Popen([sys.executable, str(HERE / "misbehaving.py"), str(ports)])  # noqa: S603
+        server = subprocess.Popen([sys.executable, str(HERE / "misbehaving.py"), str(ports)])
         try:
             while not ports.exists() or not ports.read_text(encoding="utf-8").strip():
-                time.sleep(0.05)  # noqa: TID251  # a tool run by hand
+                time.sleep(0.05)  # a tool run by hand
             addresses = [f"http://127.0.0.1:{port}" for port in ports.read_text(encoding="utf-8").split()]
             wanted, python = sys.argv[1:], sys.executable
             if wanted[:1] == ["--python"]:
@@ -76,9 +77,9 @@ def _prepare(folder: Path, wanted: list[str]) -> None:
         (folder / "package.json").write_text("{}", encoding="utf-8")
         subprocess.run(
             ["npm", "install", "--silent", "--no-audit", "--no-fund", *_PACKAGES], cwd=folder, check=False
-        )  # noqa: S603, S607
+        )
     if (not wanted or any(one.startswith("go-") for one in wanted)) and shutil.which("go"):
-        subprocess.run(["go", "build", "-o", str(folder / "client"), str(HERE / "client.go")], check=False)  # noqa: S603, S607
+        subprocess.run(["go", "build", "-o", str(folder / "client"), str(HERE / "client.go")], check=False)
 
 
 def _capture(client: str, command: list[str], folder: Path) -> None:
@@ -88,7 +89,7 @@ def _capture(client: str, command: list[str], folder: Path) -> None:
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=_LONGEST_S, check=False
-        )  # noqa: S603
+        )
     except subprocess.TimeoutExpired as error:
         sys.stderr.write(f"{client}: not ended after {_LONGEST_S:g} s\n")
         output = error.stdout or b""
@@ -111,7 +112,7 @@ def _by_command(client: str, addresses: list[str]) -> None:
         return
     shown = subprocess.run(
         [program, "--version" if client != "lwp" else "-v"], capture_output=True, text=True, check=False
-    )  # noqa: S603
+    )
     version = (shown.stdout or shown.stderr).strip().splitlines()[0][:60]
     for ending in ENDINGS:
         url = {
@@ -124,7 +125,7 @@ def _by_command(client: str, addresses: list[str]) -> None:
             "wget": ["wget", "-O", "-", "--tries=1", "--timeout=1", "--post-data={}", url],
             "lwp": ["POST", "-t", "1", "-E", url],
         }[client]
-        done = subprocess.run(command, input="{}", capture_output=True, text=True, timeout=30, check=False)  # noqa: S603
+        done = subprocess.run(command, input="{}", capture_output=True, text=True, timeout=30, check=False)
         _write(
             {
                 "client": client,

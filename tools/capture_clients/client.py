@@ -1,6 +1,8 @@
-"""Python's clients, each against each ending: prints one JSON object a line, ``{"client", "version", "ending", "text"}``.
+"""Python's clients, each against each ending.
 
 Usage: python client.py LIBRARY BASE-URL REFUSED-URL FULL-URL ENDING…
+
+Prints one JSON object a line: `client`, `version`, `ending` and the `text` of what was raised.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ BODY = {"model": "gpt-image-2", "prompt": "a cat"}
 
 
 def by_httpx(url: str) -> object:
+    """Httpx."""
     import httpx  # noqa: PLC0415  # each library only where it is asked for
 
     with httpx.Client(timeout=LIMIT_S, trust_env=False) as client:
@@ -28,6 +31,7 @@ def by_httpx(url: str) -> object:
 
 
 def by_httpx2(url: str) -> object:
+    """httpx2."""
     import httpx2  # noqa: PLC0415
 
     with httpx2.Client(timeout=LIMIT_S, trust_env=False) as client:
@@ -35,6 +39,7 @@ def by_httpx2(url: str) -> object:
 
 
 def by_requests(url: str) -> object:
+    """Requests."""
     import requests  # noqa: PLC0415
 
     answer = requests.post(url, json=BODY, timeout=LIMIT_S)
@@ -43,12 +48,14 @@ def by_requests(url: str) -> object:
 
 
 def by_urllib(url: str) -> object:
+    """Urllib."""
     request = urllib.request.Request(url, json.dumps(BODY).encode(), method="POST")  # noqa: S310  # loopback only
     with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310
         return answer.read()
 
 
 def by_aiohttp(url: str) -> object:
+    """aiohttp, by its total."""
     import aiohttp  # noqa: PLC0415
 
     async def ask() -> bytes:
@@ -61,6 +68,7 @@ def by_aiohttp(url: str) -> object:
 
 
 def by_asyncio(url: str) -> object:
+    """The program's own timer, around httpx without one."""
     import httpx  # noqa: PLC0415
 
     async def ask() -> object:
@@ -71,6 +79,7 @@ def by_asyncio(url: str) -> object:
 
 
 def by_openai(url: str) -> object:
+    """The OpenAI SDK."""
     import openai  # noqa: PLC0415
 
     client = openai.OpenAI(api_key="none", base_url=url, timeout=LIMIT_S, max_retries=0)
@@ -78,6 +87,7 @@ def by_openai(url: str) -> object:
 
 
 def by_grpc(url: str) -> object:
+    """gRPC, by the deadline of the call."""
     import grpc  # noqa: PLC0415
 
     channel = grpc.insecure_channel(url.split("/")[2])

@@ -13,6 +13,7 @@ import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.fields import (
+    MONTHS,
     clf_instant,
     inner,
     iso_instant,
@@ -85,7 +86,7 @@ _CONSOLE: Final = re.compile(
     r"^(?P<ts>\d{4}[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d[.\d]*\S{0,6})\s+(?P<level>[A-Z]{4,5})\s+"
     r"(?:(?P<logger>[\w.]+)\s+)?(?P<msg>[^\t{]{1,200}?)\s*(?P<fields>\{.*\})?$"
 )
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTH_NAMES: Final = dict(enumerate(MONTHS, start=1))
 
 
 def read(line: str) -> Account | None:
@@ -141,8 +142,7 @@ def _console_instant(text: str) -> float | None:
         return iso_instant(text)
     day, _, time = text.partition(" ")
     year, month, of_month = day.split("/")
-    name = _MONTHS[int(month) - 1] if 1 <= int(month) <= 12 else ""
-    return clf_instant(f"{of_month}/{name}/{year}:{time}")
+    return clf_instant(f"{of_month}/{_MONTH_NAMES.get(int(month), '')}/{year}:{time}")
 
 
 def _access(row: dict[str, Any]) -> Signal:

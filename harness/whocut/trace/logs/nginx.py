@@ -36,11 +36,13 @@ _COMBINED: Final = re.compile(
 # $upstream_status $req_id; each of the four has one value a try.
 _INGRESS: Final = re.compile(
     r"^ (?P<length>\d+) (?P<duration>\d+\.\d+) \[(?P<upstream>[^\]]*)\] \[[^\]]*\] (?P<addresses>\S+(?:, \S+)*) "
-    r"(?P<lengths>[\d-]+(?:, [\d-]+)*) (?P<times>[\d.-]+(?:, [\d.-]+)*) (?P<statuses>[\d-]+(?:, [\d-]+)*)(?: (?P<id>\S+))?$"
+    r"(?P<lengths>[\d-]+(?:, [\d-]+)*) (?P<times>[\d.-]+(?:, [\d.-]+)*) (?P<statuses>[\d-]+"
+    r"(?:, [\d-]+)*)(?: (?P<id>\S+))?$"
 )
 # What many put behind combined by hand: rt=60.001 uht="-" ustatus=504.
 _NAMED: Final = re.compile(
-    r"(?<![\w.])(?P<name>rt|request_time|uht|upstream_header_time|us|ustatus|upstream_status)[=:][ ]?\"?(?P<value>[\d., -]+)\"?"
+    r"(?<![\w.])(?P<name>rt|request_time|uht|upstream_header_time|us|ustatus"
+    r"|upstream_status)[=:][ ]?\"?(?P<value>[\d., -]+)\"?"
 )
 _ERROR: Final = re.compile(
     r"^(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d) \[(?P<level>\w+)\] (?P<pid>\d+)#\d+: "

@@ -1,8 +1,8 @@
 """The 30-second triage: from a pasted text to its likely cause, what to do, and what not to do.
 
 The text is unwrapped (`unwrap`), its answers, log lines, numbers and words become facts (`exchange`, `loglines`,
-`numbers`, `lexicon`, `refusals`), the facts are ranked (`decide`), and advice is given (`advice`). What clients, layers
-and APIs say is data in ``words/``. Nothing that looks like a secret leaves this package.
+`numbers`, `lexicon`, `refusals`), the facts are ranked (`decide`), and advice is given (`advice`). What
+clients, layers and APIs say is data in ``words/``. Nothing that looks like a secret leaves this package.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
         for exchange in answers:
             yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
         return
-    exchange = answers[0] if answers else None
-    yield Facts(pasted, exchange, None, after_s, chain, _read_as(pasted, exchange))
+    only = answers[0] if answers else None
+    yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
 
 
 def _read_as(pasted: Unwrapped, exchange: Exchange | None) -> str:

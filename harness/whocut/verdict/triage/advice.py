@@ -1,12 +1,15 @@
 """What to do and what not to do, in words that this user can follow.
 
-A limit that its vendor fixes is never to be raised, a stream is not offered against a timer that counts the body, and
-what is said never doubles the bill.
+A limit that its vendor fixes is never to be raised, a stream is not offered against a timer that counts the
+body, and what is said never doubles the bill.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import yaml
 
 from whocut.chain.catalogue import catalogue
 from whocut.chain.durations import format_duration
@@ -26,41 +29,11 @@ _FIXED: Final = frozenset(
      "browser", "aws-apigw-http"}
 )  # fmt: skip
 
-DO_NOT: Final = {
-    Retry.PAYS_AGAIN: "Do not retry: the generation behind it most likely runs on and is billed, and a second one costs again.",
-    Retry.SAFE: "Do not raise a read timeout: nothing was sent, and nothing was waited for.",
-    Retry.USELESS: "Do not retry: the same request ends the same way each time.",
-    Retry.AFTER_WAIT: "Do not retry sooner, nor all at once.",
-    Retry.UNKNOWN: "Do not retry before it is known whether the first request did its work: it may be billed already.",
-}
-ENDINGS: Final = {
-    "connect": "See whether the address is reachable from there: route, firewall, proxy. The connection was never made.",
-    "os_connect": "See whether the address is reachable from there: route, firewall, proxy, port. Nothing was sent.",
-    "pool": "Let more connections be open at once, or send fewer requests at a time: none of the pool became free.",
-    "refused": "See whether the address and the port are right, and whether the server runs.",
-    "dns": "Correct the name in base_url, or the DNS of the place where the program runs: the name was not found.",
-    "dns_later": "See to the resolver of the place where the program runs (a container's network, most often), and try again.",
-    "route": "See to the network: there is no route to that address from there.",
-    "trust": "Give the client the CA bundle that signed the certificate (a company's proxy, most often), or correct the name.",
-    "tls": "See whether the port speaks TLS at all, and whether both sides share a version of it.",
-    "proxy": "See to the forward proxy: HTTPS_PROXY, its login, and whether it lets this host through.",
-    "no_connection": "Print the innermost cause (`e.__cause__`, `err.cause`, `{:?}`): it says why no connection came about.",
-    "abort": "Look for what aborts in the program itself: abort(), a cancelled task, a closed tab, a timeout of its own.",
-    "some_timer": "Print the whole traceback, causes included: it names the library whose timer fired, and its knob.",
-    "left": "Look in front: the timers of what called, a balancer's or the client's own. This one's are not to blame.",
-    "left_stream": "Look in front: the timers of what called, a balancer's or the client's own. This one's are not to blame.",
-    "closed_before": "Read the log of what the request was sent to, at that instant: it closed before it answered.",
-    "closed": "Read the log of what the request was sent to, at that instant: it closed the connection.",
-    "reset": "Read the log of what the request was sent to: a killed process, a restart, or a layer that resets idle connections.",
-    "mid": "Read the logs of the layers on the way, from the model outward: the first that gave up in mid-response cut it.",
-    "h2": "Read the log of the other side, or of its edge: it reset the stream.",
-    "failed": "Look into the log of what stands behind it: that failed first.",
-    "browser": "Look into the browser's network tab: the status and the server header of the failed request, or none at all.",
-    "browser_timeout": "Look into the browser's network tab for how long it waited, and let the page poll a job instead.",
-    "not_json": "Print the status and the text of the response before it is parsed: the page names the layer that wrote it.",
-    "short_json": "Print the status and the length of the response: an empty body, or one that was cut.",
-    "opaque": "Print what stands behind it: `repr(e.__cause__)` in Python, `err.cause` in Node, `{:?}` in Rust, `curl -v` for the same request.",
-}
+_TEXTS: Final[dict[str, dict[str, str]]] = yaml.safe_load(
+    (Path(__file__).parent / "words" / "advice.yaml").read_text(encoding="utf-8")
+)
+ENDINGS: Final = _TEXTS["do"]
+DO_NOT: Final = {Retry(name): text for name, text in _TEXTS["do_not"].items()}
 
 
 def preset_of(name: str | None) -> PresetEntry | None:

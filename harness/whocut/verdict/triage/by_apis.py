@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.retry_after import asked_to_wait_s
 from whocut.verdict.fingerprints import Ended
@@ -16,35 +16,28 @@ from whocut.verdict.triage.numbers import wait_asked
 from whocut.verdict.triage.refusals import error_of, field_of, stage_of
 from whocut.verdict.verdict import Grade
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from whocut.verdict.triage.refusals import Refused
+
 CLOUDFLARES_OWN: Final = frozenset({520, 521, 522, 523, 524, 525, 526, 527, 530})
 _MONEY: Final = "money"
 _MODEL: Final = "model"
 
 
 def the_api_refused(facts: Facts) -> Triage | None:
+    """A refusal by the API's own code or words, where nothing in the text says that another ended it."""
     refused = facts.refused
-    if refused is None:
+    if refused is None or _outranked(refused, facts):
         return None
-    row, code = refused.row, facts.code
-    if not refused.exact and _something_stronger(facts, row.cause):
-        return None
-    if (
-        code is not None
-        and code >= 500
-        and row.cause not in {Cause.UPSTREAM, Cause.RATE_LIMIT}
-        and not refused.exact
-    ):
-        return None
-    if code in CLOUDFLARES_OWN and row.cause is not Cause.UPSTREAM:
-        return None
-    if row.cause is Cause.UPSTREAM and a_layer_cut(facts):
-        return None
+    row = refused.row
     message = str(refused.error.get("message") or "")
     found = Triage(
         cause=row.cause,
         name=row.name,
         grade=Grade.TESTIFIED if refused.exact else Grade.INFERRED,
-        status=code,
+        status=facts.code,
         ended_by=EndedBy.UPSTREAM,
         retry=row.retry,
         do=row.do,
@@ -52,17 +45,54 @@ def the_api_refused(facts: Facts) -> Triage | None:
         why=(f"the API says: {message}",) if message else (f"the wording is an API's: {refused.because}",),
         bucket=row.bucket,
     )
-    if row.cause is Cause.MODERATION:
-        stage, change = stage_of(refused.error, facts.lower)
-        generic = "Change the prompt" in row.do
-        return replace(found, stage=stage, do=change if change and generic else row.do)
-    if row.cause is Cause.PARAMETER:
-        return replace(found, field=field_of(row, refused.error, message or facts.pasted.text))
-    if row.cause is Cause.RATE_LIMIT and row.bucket is None:
-        return replace(found, bucket=_bucket(facts), retry_after_s=_retry_after_s(facts))
-    if row.cause in {Cause.UPSTREAM, Cause.RATE_LIMIT} and row.retry is not Retry.USELESS:
-        return replace(found, retry_after_s=_retry_after_s(facts))
-    return found
+    detail = _DETAILS.get(row.cause)
+    return detail(found, refused, facts) if detail else found
+
+
+def _outranked(refused: Refused, facts: Facts) -> bool:
+    row, code = refused.row, facts.code
+    failed = row.cause is Cause.UPSTREAM
+    if not refused.exact and _something_stronger(facts, row.cause):
+        return True
+    if (
+        not refused.exact
+        and code is not None
+        and code >= 500
+        and not failed
+        and row.cause is not Cause.RATE_LIMIT
+    ):
+        return True
+    return (code in CLOUDFLARES_OWN and not failed) or (failed and a_layer_cut(facts))
+
+
+def _moderated(found: Triage, refused: Refused, facts: Facts) -> Triage:
+    stage, change = stage_of(refused.error, facts.lower)
+    generic = "Change the prompt" in refused.row.do
+    return replace(found, stage=stage, do=change if change and generic else found.do)
+
+
+def _of_a_field(found: Triage, refused: Refused, facts: Facts) -> Triage:
+    text = str(refused.error.get("message") or "") or facts.pasted.text
+    return replace(found, field=field_of(refused.row, refused.error, text))
+
+
+def _limited(found: Triage, refused: Refused, facts: Facts) -> Triage:
+    if refused.row.retry is Retry.USELESS:
+        return found
+    return replace(found, bucket=found.bucket or _bucket(facts), retry_after_s=_retry_after_s(facts))
+
+
+def _failed(found: Triage, refused: Refused, facts: Facts) -> Triage:
+    del refused
+    return replace(found, retry_after_s=_retry_after_s(facts))
+
+
+_DETAILS: Final[Mapping[Cause, Callable[[Triage, Refused, Facts], Triage]]] = {
+    Cause.MODERATION: _moderated,
+    Cause.PARAMETER: _of_a_field,
+    Cause.RATE_LIMIT: _limited,
+    Cause.UPSTREAM: _failed,
+}
 
 
 def _something_stronger(facts: Facts, cause: Cause) -> bool:
@@ -97,6 +127,7 @@ def _retry_after_s(facts: Facts) -> float | None:
 
 
 def by_client_error(code: int, facts: Facts) -> Triage | None:
+    """What a status from 400 to 499 means where nothing else says more."""
     message = str(error_of(facts.pasted).get("message") or "")
     say = (f"the API says: {message}",) if message else (f"a {code} is a refusal",)
     if code == 429:

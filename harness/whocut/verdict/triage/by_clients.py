@@ -35,6 +35,7 @@ _IN_BODY: Final = re.compile(r"with ([1-9]\d{0,12})(?: out of [\w-]{1,20})? byte
 
 
 def a_client_raised(facts: Facts) -> Triage | None:
+    """What a client raised, unless a response says in the same text that the client's timers had not fired."""
     rows = [one for one in facts.said if one.speaker.role is Role.CLIENT and one.tells >= 2]
     best = best_of(rows)
     if best is None:
@@ -82,7 +83,7 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
     ours = ending.by is By.SELF
     phase = _phase(best, facts)
     nobody = row.kind in {"abort", "program", "some_timer"} or owner.name in {"os", "any"} or not row.sure
-    names_a_layer = ours and not nobody and row.kind not in {"trust"}
+    names_a_layer = ours and not nobody and row.kind != "trust"
     layer = advice.known(_preset_name(owner)) if names_a_layer else None
     ended_by = side_of(ending.by, owner.role if ours else Role.CLIENT)
     if row.kind == "os_connect":

@@ -88,6 +88,7 @@ def _is_proxy(facts: Facts) -> bool:
 
 
 def a_page_says(facts: Facts) -> Triage | None:
+    """The layer whose page, or whose headers, the response has."""
     found = facts.page
     if found is None or found.layer is None:
         return None
@@ -99,6 +100,7 @@ def a_page_says(facts: Facts) -> Triage | None:
 
 
 def from_inference(found: Inference, facts: Facts) -> Triage:
+    """A page as an answer: what stands behind its layer, or that layer itself."""
     by_upstream = found.ended is Ended.UPSTREAM
     name = family_of(found.layer or "", facts) if not facts.chain else found.layer
     directive = found.directive or None
@@ -115,7 +117,10 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
     else:
         do = advice.against_own_timer(name, title, directive, found.timer, EndedBy.LAYER)
     if unsure:
-        do = f"Look into {title}'s error log: it says whether its own timer fired or what stands behind it closed. {do}"
+        do = (
+            f"Look into {title}'s error log: it says whether its own timer fired or what stands "
+            f"behind it closed. {do}"
+        )
     retry = Retry.SAFE if connecting else Retry.UNKNOWN if by_upstream or unsure else Retry.PAYS_AGAIN
     if found.ended is Ended.CALLER:
         retry = Retry.SAFE
@@ -146,6 +151,7 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
 
 
 def a_status_says(facts: Facts) -> Triage | None:
+    """What a status says alone."""
     status = facts.status
     if status is None:
         return None
@@ -209,7 +215,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
     name = named_in(facts)
     title = title_of(name) if name else "a layer that does not give its name"
     passing = [title_of(one.name) for one in facts.names if one.name in PASSERS_BY and one.name != name]
-    why = (
+    why: tuple[str, ...] = (
         f"{code} is what {title} answered"
         if name
         else f"a {code} comes from a layer or a server, not from a timer of the client",
@@ -238,7 +244,8 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
             do=(
                 advice.against_own_timer(name, title, directive_of(name, timer), timer, EndedBy.LAYER)
                 if timed_out and name
-                else "Look at the response's headers and body (`curl -sv`): server, via and the page's footer name the layer "
+                else "Look at the response's headers and body (`curl -sv`): server, via and the "
+                "page's footer name the layer "
                 "that wrote it; say how long it took (--after), and read its log with `whocut attribute`."
             ),
             why=(*why, *tries_of(facts)),

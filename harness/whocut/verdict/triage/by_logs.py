@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def a_log_says(facts: Facts) -> Triage | None:
+    """The account of one line, or of the lines of one request."""
     account = facts.account
     if account is None:
         return None

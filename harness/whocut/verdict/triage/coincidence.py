@@ -1,4 +1,4 @@
-"""How long it took: it names no layer by itself, and a layer of a given chain only if that can end it in this way."""
+"""How long it took: it names no layer, but for one of a given chain that can end a request in this way."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """From the facts of a text to the answer, by rank: what the text says outranks what it resembles.
 
-The rules stand in `RULES`, read from the top. A refusal by the API's own code is first; then what a layer says in its
-log; then its page; then what a client raised, as long as no response had come; then a bare status; and last the words
-that say little. How long it took names no layer by itself.
+The rules stand in `RULES`, read from the top. A refusal by the API's own code is first; then what a layer
+says in its log; then its page; then what a client raised, as long as no response had come; then a bare
+status; and last the words that say little. How long it took names no layer by itself.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
         cause=Cause.UNKNOWN,
         name="not recognised",
         status=facts.code if facts.status and facts.status.how is How.ANSWERED else None,
-        do="Paste what decides it: the response's status, headers and body (`curl -sv`), or the whole traceback with its "
+        do="Paste what decides it: the response's status, headers and body (`curl -sv`), or the "
+        "whole traceback with its "
         "causes, or the gateway's log line of that instant; say how long it took (--after). If it stays unknown, "
         "`whocut triage --redacted` prints the text without keys, hosts and addresses, fit for an issue.",
         do_not="Do not retry before it is known whether the first request did its work.",

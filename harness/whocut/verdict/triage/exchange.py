@@ -34,6 +34,7 @@ _TELLING: Final = KEPT_HEADERS | {
     "x-litellm-version", "x-portkey-trace-id", "x-oneapi-request-id", "apisix-plugins", "x-squid-error",
     "cf-aig-log-id", "x-nf-request-id", "x-powered-by-plesk", "x-azure-fdid", "x-higress-trace-id",
 }  # fmt: skip
+_NOTES: Final = ("* ", "> ", "{ [", "} [")  # what curl -v says beside the response
 _MOST: Final = 40  # answers of one text
 
 
@@ -112,7 +113,7 @@ def _har_body(content: dict[str, Any]) -> str | None:
 
 
 def answers_of(text: str) -> list[Exchange]:
-    """Every response that stands in a text with its head, bare or as ``curl -v`` draws it (``<`` before each line)."""
+    """Every response that stands in a text with its head, bare or as ``curl -v`` draws it (``<`` in front)."""
     lines = text.split("\n")
     heads = [number for number, line in enumerate(lines) if _STATUS_LINE.match(line.removeprefix("< "))]
     if not heads:
@@ -148,9 +149,7 @@ def _answer(lines: list[str], head: int, *, drawn: bool) -> Exchange:
         bare = line.removeprefix("< ") if drawn else line
         if number == head and (match := _STATUS_LINE.match(bare)):
             status, in_head = int(match[1]), True
-        elif drawn and (line.startswith(("* ", "> ", "{ [", "} [")) or line in {">", "*"}):
-            notes.append(line)
-        elif number < head:
+        elif number < head or (drawn and (line.startswith(_NOTES) or line in {">", "*"})):
             notes.append(line)
         elif in_head and (header := _HEADER.match(bare.strip())):
             headers.setdefault(header[1].lower(), header[2].strip())

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from whocut.verdict.triage.unwrap import Unwrapped
 
 _TRIES: Final = re.compile(
-    r"(?i)(?:retried:? (\d{1,3}) times|failed after (\d{1,3}) (?:attempts|tries|retries)|after (\d{1,3}) (?:attempts|retries)"
+    r"(?i)(?:retried:? (\d{1,3}) times|failed after (\d{1,3}) (?:attempts|tries|retries)"
+    r"|after (\d{1,3}) (?:attempts|retries)"
     r"|attempt (\d{1,3}) of \d)"
 )
 
@@ -43,10 +44,12 @@ class Facts:
 
     @property
     def lower(self) -> str:
+        """The text in small letters."""
         return self.pasted.lower
 
     @cached_property
     def statuses(self) -> list[Status]:
+        """Every status of 400 and above that the text speaks of."""
         found = statuses_in(self.pasted.text)
         own = self.exchange.seen.status if self.exchange else None
         if own is not None and own >= 400:
@@ -66,10 +69,12 @@ class Facts:
 
     @property
     def code(self) -> int | None:
+        """The answer's status as a number."""
         return self.status.code if self.status else None
 
     @cached_property
     def durations(self) -> list[Duration]:
+        """Every duration that the text speaks of."""
         return durations_in(self.pasted.text)
 
     def elapsed_s(self, *, by_limit: bool) -> float | None:
@@ -85,14 +90,17 @@ class Facts:
 
     @cached_property
     def said(self) -> list[Said]:
+        """Every ending that stands in the text in the words of a client or a layer."""
         return said_in(self.lower)
 
     @cached_property
     def names(self) -> list[Speaker]:
+        """Every client and layer that names itself."""
         return speaking_in(self.lower)
 
     @cached_property
     def refused(self) -> Refused | None:
+        """The refusal that the text tells of."""
         return refused_in(self.pasted)
 
     @cached_property
@@ -127,6 +135,7 @@ def best_of(said: Sequence[Said]) -> Said | None:
 
 
 def tries_of(facts: Facts) -> tuple[str, ...]:
+    """How many tries the text speaks of, as a reason; empty where it speaks of none."""
     match = _TRIES.search(facts.pasted.text)
     if match is None:
         return ()

@@ -1,7 +1,7 @@
 """The words by which clients and layers are known: data in ``words/*.yaml``, and looking them up in a text.
 
-A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line. That is all: no
-pattern here can be slow.
+A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line. That is
+all: no pattern here can be slow.
 """
 
 from __future__ import annotations

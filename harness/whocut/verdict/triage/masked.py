@@ -1,7 +1,8 @@
 """A pasted text, fit to be shown to strangers: without keys, prompts, hosts, addresses and names of people.
 
-The same host has the same number everywhere, so that what the text says of its layers stays readable. Hosts are found
-where only a host can stand (in a URL, behind `host:`), for a name with dots may as well be a module or a file.
+The same host has the same number everywhere, so that what the text says of its layers stays readable. Hosts
+are found where only a host can stand (in a URL, behind `host:`), for a name with dots may as well be a
+module or a file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ _HOST: Final = r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})\.){1,6}[A-Za-z][A-Za-z0-
 _WHERE: Final = (
     re.compile(rf"(?i)(?<=://)(?:[^\s/@\"']{{0,80}}@)?(?P<host>{_HOST})"),
     re.compile(
-        rf"(?i)\b(?:host|server|server_name|hostname|authority|lookup|url|peer|addr|address|ENOTFOUND|EAI_AGAIN)[\"']?[ \t]{{0,2}}[:= ][ \t]{{0,2}}[\"']?(?P<host>{_HOST})"
+        rf"(?i)\b(?:host|server|server_name|hostname|authority|lookup|url|peer|addr|address"
+        rf"|ENOTFOUND|EAI_AGAIN)[\"']?[ \t]{{0,2}}[:= ][ \t]{{0,2}}[\"']?(?P<host>{_HOST})"
     ),
     re.compile(rf"(?i)<title>(?P<host>{_HOST}) \|"),
 )
@@ -33,7 +35,8 @@ _IPV6: Final = re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4
 _MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
 _HOME: Final = re.compile(r"(?P<keep>(?:/home|/Users|C:\\\\?Users)[/\\]{1,2})[^/\\\s\"':]{1,64}")
 _PROMPT: Final = re.compile(
-    r"(?i)(?P<keep>\\?[\"']?\b(?:revised_)?prompt\\?[\"']?[ \t]{0,2}[:=][ \t]{0,2})(?P<quote>\\?[\"'])(?!\[)(?:(?!(?P=quote))[^\n]){1,4000}+(?P=quote)"
+    r"(?i)(?P<keep>\\?[\"']?\b(?:revised_)?prompt\\?[\"']?[ \t]{0,2}[:=][ \t]{0,2})"
+    r"(?P<quote>\\?[\"'])(?!\[)(?:(?!(?P=quote))[^\n]){1,4000}+(?P=quote)"
 )
 _ORGANISATION: Final = re.compile(r"\b(?P<kind>org|proj|user|req|asst|resp)[-_][A-Za-z0-9]{8,64}\b")
 

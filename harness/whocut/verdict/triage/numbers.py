@@ -39,13 +39,17 @@ class Status:
 
 
 _REASONS: Final = (
-    r"gateway[ _-]?time-?out|gateway time|bad[ _]gateway|service (?:temporarily )?unavailable|internal[ _]server[ _]error"
+    r"gateway[ _-]?time-?out|gateway time|bad[ _]gateway|service (?:temporarily )?unavailable"
+    r"|internal[ _]server[ _]error"
     r"|too many requests|origin time-?out|a timeout occurred|connection timed out|web server|origin is|bad request"
     r"|unauthori[sz]ed|forbidden|not found|request time-?out|client closed request|payment required|unprocessable"
     r"|payload too large|content too large|request entity|server error|proxy error|deadline_exceeded"
     r"|resource_exhausted|unavailable|invalid_argument|not acceptable|conflict|error\b"
 )
-_NUMBER: Final = r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px|characters|tokens|images|times|%)\b)"
+_NUMBER: Final = (
+    r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px"
+    r"|characters|tokens|images|times|%)\b)"
+)
 _STATUSES: Final = (
     # a response's head; a bare one begins its line
     (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
@@ -56,13 +60,15 @@ _STATUSES: Final = (
     (re.compile(r'(?i)HTTP/[\d.]{1,4}["\']{1,2} ([1-5]\d\d)\b'), How.OWN),
     (
         re.compile(
-            r"\b(?:GET|POST|PUT|PATCH|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"
+            r"\b(?:GET|POST|PUT|PATCH"
+            r"|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"
         ),
         How.OWN,
     ),
     (
         re.compile(
-            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered|responded|replied|got|received)"
+            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
+            r"|responded|replied|got|received)"
             r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}[\"']?[ \t]{0,3}[:=(#]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
         ),
@@ -70,7 +76,8 @@ _STATUSES: Final = (
     ),
     (
         re.compile(
-            rf"(?i)[\"']?\b(?:code|param|status_?code|http_?code|errcode|error_code|upstream_status|last status)[\"']?"
+            rf"(?i)[\"']?\b(?:code|param|status_?code|http_?code|errcode|error_code"
+            rf"|upstream_status|last status)[\"']?"
             rf"[ \t]{{0,2}}[:=][ \t]{{0,2}}[\"']?{_NUMBER}"
         ),
         How.SAID,
@@ -86,7 +93,8 @@ _STATUSES: Final = (
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
         re.compile(
-            rf"(?i)\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?|->|=>|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
+            rf"(?i)\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?|->|=>"
+            rf"|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
         ),
         How.WORDS,
     ),
@@ -162,12 +170,14 @@ _WRITTEN: Final = re.compile(
 _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IGNORECASE)
 # A number with its unit in its name, or with none: `latency_ms=58888`, `"duration": 60.01`, `read timeout=240`.
 _KEYED: Final = re.compile(
-    r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
+    r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
+    r"|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
     r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
-    r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time|total[_-]?time|time_total"
+    r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
+    r"|total[_-]?time|time_total"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
@@ -183,21 +193,30 @@ _IN_KEY: Final = (
 )
 _SURELY_TOOK: Final = re.compile(r"(?i)\b(?:took|taken|elapsed|duration|latency|lasted|ran for)[^\w\n]{0,4}$")
 _WAIT_BEFORE: Final = re.compile(
-    r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt|cool ?down|delay|expires?|ttl"
-    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
+    r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
+    r"|cool ?down|delay|expires?|ttl"
+    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*"
+    r"|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
 _WAIT_AFTER: Final = re.compile(
     r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
 )
 _TOOK_BEFORE: Final = re.compile(
-    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for|waited|waits|ran for|running for"
-    r"|response time|total|real|exactly|around|about|roughly|reached)\b|[=:(~≈])[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
+    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
+    r"|waited|waits|ran for|running for"
+    r"|response time|total|real|exactly|around|about|roughly|reached)\b"
+    r"|[=:(~≈])[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
-    r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within|aborted after|allowed"
+    r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
+    r"|aborted after|allowed"
 )
+_CALLED: Final = re.compile(
+    r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
+)
+_TIMEOUT_OF: Final = re.compile(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$")
 _CONNECT_AROUND: Final = re.compile(
     r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving"
 )
@@ -230,20 +249,12 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
         # An hour of the day looks alike: only what has just been called a duration is one.
-        near = re.search(
-            r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$", before
-        )
-        if not near:
-            return None
-        return Of.LIMIT if limit and not re.search(r"(?i)after", near[0]) else Of.TOOK
+        near = _CALLED.search(before)
+        return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.UNSAID
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
-        return (
-            Of.TOOK
-            if not re.search(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$", before)
-            else Of.LIMIT
-        )
+        return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
 
 
@@ -296,7 +307,8 @@ def elapsed_of(durations: Iterable[Duration]) -> float | None:
 
 
 _ASKED: Final = re.compile(
-    r"(?i)(?:try again (?:in|after)|retry[- _]?after|retry in|retrydelay|available in|please wait)[\"']?[:= ]{0,3}[\"']?"
+    r"(?i)(?:try again (?:in|after)|retry[- _]?after|retry in|retrydelay|available in"
+    r"|please wait)[\"']?[:= ]{0,3}[\"']?"
     rf"((?:\d{{1,6}}(?:\.\d{{1,6}})?[ ]?(?:{_UNIT})?[ ]?){{1,3}})"
 )
 

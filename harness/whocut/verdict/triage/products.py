@@ -31,6 +31,7 @@ MEANT_BY_NOBODY: Final = frozenset(
 
 
 def title_of(name: str | None) -> str:
+    """A product's name for people."""
     preset = advice.preset_of(name)
     if preset is not None:
         return preset.title
@@ -52,12 +53,14 @@ def family_of(name: str, facts: Facts) -> str:
 
 
 def first_timer_of(name: str | None) -> TimerKind | None:
+    """The timer of a layer that a slow answer meets first."""
     preset = advice.preset_of(name)
     kinds = (TimerKind.FIRST_BYTE, TimerKind.TOTAL, TimerKind.IDLE)
     return next((kind for kind in kinds if preset and kind in preset.timers), None)
 
 
 def directive_of(name: str | None, timer: TimerKind | None) -> str | None:
+    """A timer's knob as the catalogue calls it."""
     entry = advice.limit_of(name, timer)
     return entry.directive if entry else None
 
@@ -69,4 +72,5 @@ def knob_of(name: str | None, timer: TimerKind | None) -> str | None:
 
 
 def watch(timer: TimerKind | None) -> str:
+    """A timer as the key under which the lexicon has its knob."""
     return str(timer) if timer else ""

@@ -35,7 +35,8 @@ _CODE_KEYS: Final = frozenset(
     }
 )
 _INSPECTED: Final = re.compile(
-    r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
+    r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]"
+    r"|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
 _STAGES: Final = {
     "input": "Change the prompt or the reference images: they were refused before anything was made.",
@@ -149,7 +150,8 @@ def stage_of(error: Mapping[str, Any], lower: str) -> tuple[str, str | None]:
     ):
         stage = "output"
     if stage is None and re.search(
-        r"request moderated|prompt triggering|inputtextsensitive|inputimagesensitive|prompt.{0,12}(?:was )?(?:blocked|flagged)",
+        r"request moderated|prompt triggering|inputtextsensitive|inputimagesensitive"
+        r"|prompt.{0,12}(?:was )?(?:blocked|flagged)",
         lower,
     ):
         stage = "input"

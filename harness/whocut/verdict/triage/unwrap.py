@@ -1,8 +1,8 @@
 r"""A pasted text without what was put around it.
 
-Taken off: colours, prefixes of log collectors, quotation marks of word processors, quoting of strings inside strings
-(``\"``, ``\n``), Node's ``'…' +`` between the pieces of a long string. Objects (JSON, Python's dict, one inside the
-other's string) are read apart. Nothing here decides anything, and every step is linear in the text.
+Taken off: colours, prefixes of log collectors, quotation marks of word processors, quoting of strings inside
+strings (``\"``, ``\n``), Node's ``'…' +`` between the pieces of a long string. Objects (JSON, Python's dict,
+one inside the other's string) are read apart. Nothing here decides anything, and every step is linear in the text.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _TYPESET: Final = str.maketrans(
         "“": '"',
         "”": '"',
         "„": '"',
-        "‘": "'",
-        "’": "'",
+        "\u2018": "'",
+        "\u2019": "'",
         "\u00a0": " ",
         "\u200b": "",
         "\u200e": "",
@@ -78,7 +78,8 @@ _QUOTED_CODE: Final = re.compile(
 )
 # What a request was set to, as Node shows it behind an error: settings are not what happened.
 _SETTINGS: Final = re.compile(
-    r"^(?P<margin>[ \t]{0,40})['\"]?(?:options|config|request|_req|req|agent|socket|dispatcher|timings|_options|httpAgent"
+    r"^(?P<margin>[ \t]{0,40})['\"]?(?:options|config|request|_req|req|agent|socket|dispatcher"
+    r"|timings|_options|httpAgent"
     r"|httpsAgent|transport|\[Symbol\([\w .]{1,40}\)\])['\"]?: [^\n]{0,120}[\[{(]$"
 )
 _FENCE: Final = re.compile(r"^\s{0,8}(?:```|~~~)\w{0,20}\s{0,8}$")
