@@ -17,7 +17,6 @@ from whocut.chain.timers import Timer, TimerKind
 from whocut.cli import app
 from whocut.errors import BadInput
 from whocut.redact import KEPT_HEADERS, redact
-from whocut.verdict.advice import Cause
 from whocut.verdict.fingerprints import (
     Ended,
     Fingerprint,
@@ -25,8 +24,7 @@ from whocut.verdict.fingerprints import (
     fingerprints_as_markdown,
 )
 from whocut.verdict.inference import Seen, infer
-from whocut.verdict.paste import read_paste
-from whocut.verdict.triage import triage
+from whocut.verdict.triage import Cause, EndedBy, Retry, triage
 from whocut.verdict.verdict import Grade
 
 SAFETY = (

@@ -92,8 +92,7 @@ def _capture(client: str, command: list[str], folder: Path) -> None:
         )
     except subprocess.TimeoutExpired as error:
         sys.stderr.write(f"{client}: not ended after {_LONGEST_S:g} s\n")
-        output = error.stdout or b""
-        lines = (output.decode() if isinstance(output, bytes) else output).splitlines()
+        lines = (error.stdout or b"").decode("utf-8", "replace").splitlines()
     else:
         lines = done.stdout.splitlines()
         if not lines:

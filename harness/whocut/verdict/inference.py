@@ -92,7 +92,13 @@ def infer(seen: Seen, chain: Sequence[Layer] = ()) -> Inference | None:
 
 def by_signature(seen: Seen, chain: Sequence[Layer] = ()) -> Inference | None:
     """The layer whose page this is, by its body or by its headers and status; None where it is no known page."""
-    signed = [fit for fit in _fits(seen, chain) if fit.body or (fit.headers and fit.status)]
+    signed = [
+        fit
+        for fit in _fits(seen, chain)
+        # Words that any server may answer, like "Internal Server Error", are a layer's only with its time.
+        if (fit.body and (fit.row.headers or fit.row.body or fit.times is not None))
+        or (fit.headers and fit.status)
+    ]
     return _by_signature(signed, seen, chain) if signed else None
 
 

@@ -12,7 +12,7 @@ from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.endings import By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
 from whocut.verdict.triage.lexicon import Role
-from whocut.verdict.triage.numbers import wait_asked
+from whocut.verdict.triage.numbers import How, wait_asked
 from whocut.verdict.triage.refusals import error_of, field_of, stage_of
 from whocut.verdict.verdict import Grade
 
@@ -33,10 +33,11 @@ def the_api_refused(facts: Facts) -> Triage | None:
         return None
     row = refused.row
     message = str(refused.error.get("message") or "")
+    told = refused.exact or (facts.status is not None and facts.status.how >= How.SAID)
     found = Triage(
         cause=row.cause,
         name=row.name,
-        grade=Grade.TESTIFIED if refused.exact else Grade.INFERRED,
+        grade=Grade.TESTIFIED if told else Grade.INFERRED,
         status=facts.code,
         ended_by=EndedBy.UPSTREAM,
         retry=row.retry,

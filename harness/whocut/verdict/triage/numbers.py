@@ -115,17 +115,13 @@ def statuses_in(text: str) -> list[Status]:
     found: dict[tuple[int, int], Status] = {}
     for pattern, how in _STATUSES:
         for match in _few(pattern.finditer(text)):
-            code = int(match[1])
-            if code < 400:
-                continue
-            at = match.start(1)
-            if (at, code) not in found or found[at, code].how < how:
+            code, at = int(match[1]), match.start(1)
+            if code >= 400 and ((at, code) not in found or found[at, code].how < how):
                 found[at, code] = Status(code, how, at)
     if not found:
-        for pattern, code in _BY_REASON:
-            if match := pattern.search(text):
-                found[match.start(), code] = Status(code, How.WORDS, match.start())
-                break
+        by_reason = ((reason.search(text), code) for reason, code in _BY_REASON)
+        first = next(((hit.start(), code) for hit, code in by_reason if hit), None)
+        return [Status(first[1], How.WORDS, first[0])] if first else []
     return sorted(found.values(), key=lambda status: (-status.how, status.at))
 
 
