@@ -24,7 +24,7 @@ from whocut.verdict.fingerprints import (
     fingerprints_as_markdown,
 )
 from whocut.verdict.inference import Seen, infer
-from whocut.verdict.triage import Cause, EndedBy, Retry, triage
+from whocut.verdict.triage import Cause, triage
 from whocut.verdict.verdict import Grade
 
 SAFETY = (

@@ -18,7 +18,7 @@ PASSERS_BY: Final = frozenset(
      "aws-lambda", "nextjs-rewrite", "http-proxy-middleware", "gunicorn-sync", "temporal", "trigger-dev"}
 )  # fmt: skip
 # What is built on what: the innermost name of a family is the product.
-_BUILT_ON: Final = {
+BUILT_ON: Final = {
     "apisix": ("openresty", "nginx"), "kong": ("openresty", "nginx"), "openresty": ("nginx",),
     "tengine": ("nginx",), "ingress-nginx": ("nginx",), "istio": ("envoy",), "envoy-gateway": ("envoy",),
     "envoy-ai-gateway": ("envoy-gateway", "envoy"), "aibrix": ("envoy-gateway", "envoy"),
@@ -41,14 +41,14 @@ def title_of(name: str | None) -> str:
 def named_in(facts: Facts) -> str | None:
     """The one product that names itself beside a status and does not only pass answers on."""
     names = [one.name for one in facts.names if one.role is Role.LAYER and one.name not in PASSERS_BY]
-    built_on = {base for name in names for base in _BUILT_ON.get(name, ())}
+    built_on = {base for name in names for base in BUILT_ON.get(name, ())}
     names = [name for name in names if name not in built_on]
     return names[0] if len(names) == 1 else None
 
 
 def family_of(name: str, facts: Facts) -> str:
     """A product that is built on the speaker, if it names itself: ingress-nginx for nginx' own words."""
-    names = [one.name for one in facts.names if name in _BUILT_ON.get(one.name, ())]
+    names = [one.name for one in facts.names if name in BUILT_ON.get(one.name, ())]
     return names[0] if len(names) == 1 else name
 
 

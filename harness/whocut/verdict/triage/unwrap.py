@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-_WINDOW: Final = 128 * 1024  # characters that are read of each end of a longer text
+_WINDOW: Final = 64 * 1024  # characters that are read of each end of a longer text
 _LONG_LINE: Final = 64 * 1024
 _ROUNDS: Final = 3  # strings inside strings inside strings
 _TRIES: Final = 60  # objects that are tried
