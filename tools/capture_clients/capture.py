@@ -28,6 +28,7 @@ ENDINGS = (
     "refused", "no-connection", "no-name",
 )  # fmt: skip
 _PACKAGES = ("undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7")
+_LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
 PYTHON = ("httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc")
 NODE = ("fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http")
@@ -149,7 +150,10 @@ def _plain(text: str) -> str:
     for place in (str(HERE.parent.parent), sys.prefix, str(Path.home())):
         text = text.replace(place, "/srv/app")
     text = re.sub(r"/tmp/[\w./-]*?tmp\w+|/tmp/\w+/venv", "/srv/app", text)
-    return text.rstrip() + "\n"
+    text = re.sub(
+        r"127\.0\.0\.1:\d+|port \d+|localhost:\d+", lambda match: re.sub(r"\d+$", "8080", match[0]), text
+    )
+    return text.rstrip()[:_LONGEST] + "\n"
 
 
 if __name__ == "__main__":
