@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whocut.redact import redact
-from whocut.verdict.triage.answer import Triage
+from whocut.redact import redact, visible
+from whocut.verdict.triage.answer import SECTIONS, Triage
 from whocut.verdict.triage.decide import decide
 from whocut.verdict.triage.endings import Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
 
 _OTHERS: Final = 50  # further requests that are told
+_LONGEST: Final = 2000  # characters that are quoted of a text
 
 __all__ = ["Cause", "EndedBy", "Retry", "Triage", "masked", "triage"]
 
@@ -79,9 +80,14 @@ def _telling(answer: Triage) -> tuple[bool, bool, bool]:
 def _clean(found: Triage) -> Triage:
     return replace(
         found,
-        name=redact(found.name),
-        field=redact(found.field) if found.field else None,
-        bucket=redact(found.bucket) if found.bucket else None,
-        why=tuple(redact(reason) for reason in found.why),
-        section=found.section,
+        name=_fit(found.name),
+        field=_fit(found.field) if found.field else None,
+        bucket=_fit(found.bucket) if found.bucket else None,
+        why=tuple(_fit(reason) for reason in found.why),
+        section=SECTIONS.get(found.cause),
     )
+
+
+def _fit(text: str) -> str:
+    """Text of the paste, fit to be shown: without secrets, with control characters visible, and of a bounded length."""
+    return visible(redact(text[:_LONGEST]))
