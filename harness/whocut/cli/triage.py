@@ -23,6 +23,11 @@ _WHAT_TO_PASTE: Final = (
 )
 
 
+def at_a_terminal() -> bool:
+    """Whether the text is going to be typed or pasted by hand."""
+    return sys.stdin.isatty()
+
+
 def triage(
     file: Annotated[
         Path | None, typer.Argument(help="A file with the error; default: standard input.")
@@ -41,7 +46,7 @@ def triage(
 
     Example: curl -sv https://… 2>&1 | whocut triage
     """
-    if file is None and not clipboard and sys.stdin.isatty():
+    if file is None and not clipboard and at_a_terminal():
         say(_WHAT_TO_PASTE, to_stderr=True)
     text = pasted_text(file, clipboard=clipboard)
     if redacted:

@@ -46,8 +46,10 @@ def a_layer_says(facts: Facts) -> Triage | None:
         return None
     best = best_of(rows)
     assert best is not None
-    its_own = facts.page is not None and facts.page.layer == best.speaker.name and facts.code is None
-    if not best.row.log and facts.page is not None and facts.page.ended is not Ended.UPSTREAM and not its_own:
+    page = facts.page
+    its_own = page is not None and page.layer == best.speaker.name and facts.code is None
+    says_more = page is not None and page.ended is Ended.UPSTREAM and best.row.ending.by is By.SELF
+    if page is not None and not best.row.log and not its_own and not says_more:
         return None  # the whole page tells more than words of it
     if best.row.log and best.tells < 4 and facts.page is not None:
         return None

@@ -99,7 +99,13 @@ ENDINGS: Final = {
         _CONNECTION, By.UPSTREAM, _PAYS, "the response ended before it was whole", None, _STREAM, 4
     ),
     "mid_unsaid": Ending(
-        _CONNECTION, By.UNKNOWN, _PAYS, "the response ended early, by the other side or by its own timer", None, _STREAM, 4
+        _CONNECTION,
+        By.UNKNOWN,
+        _PAYS,
+        "the response ended early, by the other side or by its own timer",
+        None,
+        _STREAM,
+        4,
     ),
     "h2": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the HTTP/2 stream was reset", None, _STREAM, 4),
     "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what stands behind it failed", None, _WAIT, 4),
