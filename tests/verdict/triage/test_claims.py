@@ -1,4 +1,4 @@
-"""What triage must never claim, drawn from everything it knows: another layer's name, or a retry that pays again."""
+"""What triage must never claim, drawn from all that it knows: another's name, or a retry that pays again."""
 
 from __future__ import annotations
 
@@ -167,11 +167,10 @@ def unrelated(draw: random.Random) -> str:
     forms = (
         f"The {noun} {verb} the {other} {number} times, and then {draw.choice(NOUNS)} {draw.choice(VERBS)}.",
         json.dumps({noun: number, other: [number, {"size": f"{number}x{number}", verb: None}], "ok": True}),
-        f'Traceback (most recent call last):\n  File "/app/{noun}.py", line {number}, in {verb}\n'
-        f"    {other}[{number}]\nIndexError: list index out of range",
+        f'Traceback (most recent call last):\n  File "/{noun}.py", line {number}, in {verb}\nIndexError: {other}',
         f"java.lang.NullPointerException: {noun} is null\n\tat com.example.{other}.{verb}({other}.java:{number})",
         f"{noun}:\n  {other}: {number}\n  replicas: 3\n  image: example/{noun}:{number}.0",
-        f"TypeError: Cannot read properties of undefined (reading '{noun}')\n    at {verb} (/app/{other}.js:{number}:9)",
+        f"TypeError: Cannot read properties of undefined (reading '{noun}')\n    at {verb} (/{other}.js:{number}:9)",
         f"INFO {noun} {verb} {number} rows of {other}",
         "".join(chr(draw.randint(32, 0x2FF)) for _ in range(draw.randint(1, 200))),
         f"select {noun}, count(*) from {other} where id = {number} group by 1",
@@ -181,7 +180,7 @@ def unrelated(draw: random.Random) -> str:
 
 
 def test_what_tells_of_no_request_is_unknown() -> None:
-    """A thousand fragments of prose, JSON, configuration and other stack traces: unknown, and nothing is claimed."""
+    """A thousand fragments of prose, JSON, configuration and other stack traces: unknown, and no more."""
     draw = random.Random(2026)
     fragments = [unrelated(draw) for _ in range(1000)]
 

@@ -80,7 +80,7 @@ def test_a_number_that_stands_for_something_else_is_no_status(text: str) -> None
     ],
 )
 def test_a_duration_is_read_however_it_is_written(text: str, seconds: float) -> None:
-    """With its unit beside it or in its name, as a clock, in ISO 8601; what was measured before what was allowed."""
+    """With its unit beside it or in its name, as a clock, in ISO 8601; the measured one first."""
     found = elapsed_of(durations_in(text))
 
     assert found == pytest.approx(seconds, rel=0.001)
@@ -136,4 +136,5 @@ def test_five_thousand_digits_are_no_number() -> None:
     text = f"try again in {'9' * 5000}s after {'9' * 5000} seconds, status {'5' * 5000}"
 
     assert statuses_in(text) == []
-    assert wait_asked(text) is None or wait_asked(text) >= 0
+    asked = wait_asked(text)
+    assert asked is None or asked >= 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
 from whocut.trace.logs.formats import recognise
+from whocut.trace.logs.prefixes import forms_of
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Unreadable
 
 if TYPE_CHECKING:
@@ -89,7 +90,26 @@ def read_line(line: bytes, log: LogFormat) -> Account | None:
     Raises:
         Unreadable: it is not of this format.
     """
-    return log.read(_text(line))
+    text = _text(line)
+    try:
+        return log.read(text)
+    except Unreadable:
+        bare = _as_written(text, log)
+        if bare is None:
+            raise
+        return bare
+
+
+def _as_written(text: str, log: LogFormat) -> Account | None:
+    """What a line tells without what a collector put around it; None if it is of no form that is read."""
+    for form in forms_of(text)[1:]:
+        try:
+            account = log.read(form)
+        except Unreadable:
+            continue
+        if account is not None:
+            return account
+    return None
 
 
 def _text(line: bytes) -> str:

@@ -89,5 +89,5 @@ def _clean(found: Triage) -> Triage:
 
 
 def _fit(text: str) -> str:
-    """Text of the paste, fit to be shown: without secrets, with control characters visible, and of a bounded length."""
+    """Text of the paste, fit to be shown: without secrets, control characters visible, of a bounded length."""
     return visible(redact(text[:_LONGEST]))

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from whocut.trace.logs.prefixes import less_prefixes, prefixed
+
 _WINDOW: Final = 64 * 1024  # characters that are read of each end of a longer text
-_LONG_LINE: Final = 64 * 1024
 _ROUNDS: Final = 3  # strings inside strings inside strings
 _TRIES: Final = 60  # objects that are tried
 _OBJECT: Final = 32 * 1024  # characters of one
@@ -53,24 +54,6 @@ _JOINED: Final = re.compile(r"['\"`][ \t]?\+[ \t]?\n[ \t]{0,80}['\"`]")
 _ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([ntrbf\"'`/\\]))")
 _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "", "b": "", "f": ""}
 
-# What collectors put before a line, one name each; a line may carry several.
-_PREFIXES: Final = (
-    re.compile(r"^[A-Za-z][\w.-]{0,80} {1,40}\| "),  # docker compose
-    re.compile(r"^\d{1,4}\|[\w.-]{1,40} {0,20}\| "),  # pm2
-    re.compile(r"^\[?(?:pod|container|pod/)/?[\w./-]{1,160}\]? "),  # kubectl logs --prefix
-    re.compile(r"^[\w.-]{1,80} [\w.-]{1,80} [│|] "),  # stern
-    re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) (?:stdout|stderr) [FP] "),  # CRI
-    re.compile(
-        r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,120} [\w./@-]{1,80}(?:\[\d{1,8}\])?: "
-    ),
-    re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) \S{1,120} [\w./@-]{1,80}\[\d{1,8}\]: "),
-    re.compile(
-        r"^<\d{1,3}>1 \S{1,40} \S{1,120} \S{1,80} \S{1,40} \S{1,40} (?:-|\[[^\]\n]{0,400}\]) "
-    ),  # RFC 5424
-    re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d)[ \t]"),  # kubectl logs --timestamps
-    re.compile(r"^(?:>|&gt;) (?!(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) )"),  # a quotation in a mail
-    re.compile(r"^[ \t]{1,40}(?=\S)"),
-)
 # Source code that a traceback quotes: under a frame, under a row of carets, or with its number in front.
 _FRAME: Final = re.compile(r"^\s{0,12}File \"[^\"\n]{1,400}\", line \d")
 _QUOTED_CODE: Final = re.compile(
@@ -116,7 +99,7 @@ class Unwrapped:
         """Each line as it may have been written: as pasted, and less each prefix; the barest last."""
         written = [line for line in self.levels[0].split("\n") if line.strip()]
         written += [line for value in self.objects for line in _strings_of(value) if line.strip()]
-        return tuple(dict.fromkeys(_less_prefixes(line) for line in written))
+        return tuple(dict.fromkeys(less_prefixes(line) for line in written))
 
 
 def unwrap(text: str) -> Unwrapped:
@@ -125,7 +108,7 @@ def unwrap(text: str) -> Unwrapped:
         text = text[:_WINDOW] + "\n" + text[-_WINDOW:]
     text = _COLOUR.sub("", text).translate(_TYPESET)
     text = "\n".join(_less_code([line for line in text.split("\n") if not _FENCE.match(line)]))
-    bare = "\n".join(_less_prefixes(line)[-1] if _prefixed(line) else line for line in text.split("\n"))
+    bare = "\n".join(less_prefixes(line)[-1] if prefixed(line) else line for line in text.split("\n"))
     levels = [text]
     if bare != text:
         levels.append(bare)
@@ -165,21 +148,6 @@ def _meant(match: re.Match[str]) -> str:
         character = chr(int(code, 16))
         return character if character.isprintable() or character in "\n\t" else " "
     return _ESCAPES.get(match[3], match[3])
-
-
-def _prefixed(line: str) -> bool:
-    return any(prefix.match(line) for prefix in _PREFIXES[:-1])
-
-
-def _less_prefixes(line: str) -> tuple[str, ...]:
-    """The line, and what is left of it after each prefix that it carries."""
-    forms = [line[:_LONG_LINE]]
-    for _ in range(4):
-        match = next((match for prefix in _PREFIXES if (match := prefix.match(forms[-1]))), None)
-        if match is None or not forms[-1][match.end() :].strip():
-            break
-        forms.append(forms[-1][match.end() :])
-    return tuple(forms)
 
 
 # --- objects ------------------------------------------------------------------------------------------------
