@@ -170,7 +170,7 @@ def unrelated(draw: random.Random) -> str:
         f'Traceback (most recent call last):\n  File "/{noun}.py", line {number}, in {verb}\nIndexError: {other}',
         f"java.lang.NullPointerException: {noun} is null\n\tat com.example.{other}.{verb}({other}.java:{number})",
         f"{noun}:\n  {other}: {number}\n  replicas: 3\n  image: example/{noun}:{number}.0",
-        f"TypeError: Cannot read properties of undefined (reading '{noun}')\n    at {verb} (/{other}.js:{number}:9)",
+        f"TypeError: Cannot read properties of undefined (reading '{noun}')\n    at {verb} ({other}.js:{number})",
         f"INFO {noun} {verb} {number} rows of {other}",
         "".join(chr(draw.randint(32, 0x2FF)) for _ in range(draw.randint(1, 200))),
         f"select {noun}, count(*) from {other} where id = {number} group by 1",
