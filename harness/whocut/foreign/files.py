@@ -55,6 +55,8 @@ class Attributed:
     lines: int = 0
     unreadable: int = 0
     named: list[str] = field(default_factory=list)
+    passed: int = 0  # lines of a log's format that tell of no request's end
+    passed_named: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -64,6 +66,8 @@ class Attributed:
             "lines": self.lines,
             "unreadable": self.unreadable,
             "unreadable_lines": self.named,
+            "without_request": self.passed,
+            "without_request_lines": self.passed_named,
             "unusable": self.unusable,
             "verdicts": [_as_row(verdict) for verdict in self.verdicts],
         }
@@ -85,6 +89,12 @@ class Attributed:
                 "",
                 f"{self.unreadable} lines could not be read:",
                 *(f"  {name}" for name in self.named),
+            ]
+        if self.passed:
+            words += [
+                "",
+                f"{self.passed} lines tell of no request, like",
+                *(f"  {name}" for name in self.passed_named),
             ]
         return words
 
@@ -203,6 +213,8 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
+        read.passed += of_layer.passed
+        read.passed_named += of_layer.passed_named
     topology = chain or _topology_of(ours, legs, logs, accounts)
     placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
@@ -214,7 +226,16 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
     if ours:
         moved += [leg.account for leg in legs]
     verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
-    return Attributed(verdicts, topology, len(spans), read.lines, read.unreadable, read.named)
+    return Attributed(
+        verdicts,
+        topology,
+        len(spans),
+        read.lines,
+        read.unreadable,
+        read.named,
+        read.passed,
+        read.passed_named,
+    )
 
 
 def read_spans(path: Path) -> list[Span]:
