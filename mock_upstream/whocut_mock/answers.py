@@ -37,6 +37,17 @@ def standard_headers(
     }
 
 
+def cdn_headers(request_id: str, unix_s: float) -> dict[str, str]:
+    """The headers of a page that a CDN in front of the API wrote itself: its own name, nothing of the API's."""
+    ray = request_id.removeprefix("req_")[:16]
+    return {
+        "Date": _http_date(int(unix_s)),
+        "Cache-Control": "private, max-age=0, no-store, no-cache, must-revalidate",
+        "Server": "cloudflare",
+        "CF-RAY": f"{ray}-FRA",
+    }
+
+
 @lru_cache(maxsize=16)
 def _http_date(unix_s: int) -> str:
     return formatdate(unix_s, usegmt=True)

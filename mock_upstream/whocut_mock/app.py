@@ -5,7 +5,7 @@ import logging
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whocut_mock import answers, control, errors, listing, responses_api, service
+from whocut_mock import answers, errors, guard, listing, responses_api, service
 from whocut_mock.clock import ModelClock
 from whocut_mock.errors import ApiError
 from whocut_mock.images import Press
@@ -23,13 +23,6 @@ ROUTES = (
     ("POST", "/v1/chat/completions", listing.chat),
     ("GET", "/v1/models", listing.list_models),
     ("GET", "/v1/models/{name:.+}", listing.get_model),
-    ("GET", "/_mock/ledger", control.get_ledger),
-    ("GET", "/_mock/health", control.get_health),
-    ("GET", "/_mock/openapi.json", control.get_openapi),
-    ("POST", "/_mock/reset", control.reset),
-    ("POST", "/_mock/verify", control.verify),
-    ("GET", "/_mock/behaviour", control.get_behaviour),
-    ("PUT", "/_mock/behaviour", control.put_behaviour),
 )
 
 
@@ -60,6 +53,7 @@ async def _envelope(request: web.Request, handler: Handler) -> web.StreamRespons
     upstream = request.app[UPSTREAM]
     begun_s = upstream.clock.now_s()
     try:
+        guard.check_host(request, upstream.settings.hosts)
         response = await handler(request)
     except ApiError as error:
         refusal = error

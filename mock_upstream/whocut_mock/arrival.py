@@ -19,21 +19,33 @@ from whocut_mock.parameters import Order, Reading
 from whocut_mock.settings import Settings
 from whocut_mock.upstream import REQUEST_ID, Upstream
 
-_FORMS = (parameters.EDITS, parameters.VARIATIONS)  # the endpoints that read forms; edits read JSON too
+# What each endpoint reads; the first is what its refusal names. Every other endpoint reads JSON alone.
+_JSON, _FORM = "application/json", "multipart/form-data"
+_READS = {parameters.EDITS: (_FORM, _JSON), parameters.VARIATIONS: (_FORM,)}
 
 OrderReader = Callable[[Settings], Order]
 JsonReader = Callable[[dict[str, Any]], OrderReader]
 
 
 class Arrival(NamedTuple):
-    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it."""
+    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it; it holds the body.
+
+    `attempt` is what the books know: the caller's own count, or how often this body came with this key since
+    it was last delivered, whichever is more.
+    """
 
     endpoint: str
     caller: Caller
+    attempt: int
     digest: bytes
     dice: Dice
     request_id: str
+    size_bytes: int
     order: OrderReader
+
+    def judged(self) -> "Arrival":
+        """Without its body: the work takes minutes, and nobody reads it again."""
+        return self._replace(order=_already_judged)
 
 
 async def read_arrival(
@@ -43,13 +55,11 @@ async def read_arrival(
     limits = upstream.settings.limits
     content_type = request.headers.get("Content-Type", "")
     is_form = form.is_form(content_type)
-    body = await bodies.read(request, limits.body_bytes if is_form else limits.json_bytes)
+    limit_bytes = limits.body_bytes if is_form else limits.json_bytes
+    body = await bodies.read(request, limit_bytes, upstream.held, upstream.patience_loop_s)
     caller = read_caller(request.headers)
     try:
-        if is_form and endpoint not in _FORMS:
-            raise errors.wrong_content_type(content_type, "application/json")
-        if endpoint == parameters.VARIATIONS and not is_form:
-            raise errors.wrong_content_type(content_type, "multipart/form-data")
+        _check_kind(endpoint, content_type)
         if is_form:
             parts = form.parse_form(content_type, body)
             digest = bodies.digest(endpoint, [part.digest for part in parts])
@@ -63,7 +73,16 @@ async def read_arrival(
         order = _refuser(error)
     dice = upstream.sightings.dice(digest, caller.attempt)
     request_id = request[REQUEST_ID] = f"req_{dice.hex('request', 32)}"
-    return Arrival(endpoint, caller, digest, dice, request_id, order)
+    attempt = upstream.workshop.attempt(caller.key_hash, digest, caller.attempt)
+    return Arrival(endpoint, caller, attempt, digest, dice, request_id, len(body), order)
+
+
+def _check_kind(endpoint: str, content_type: str) -> None:
+    """Refuse a body of a kind that the endpoint does not read; no kind at all is taken for JSON (ours)."""
+    kind = content_type.partition(";")[0].strip().lower()
+    reads = _READS.get(endpoint, (_JSON,))
+    if (kind or _JSON) not in reads:
+        raise errors.wrong_content_type(kind, reads[0])
 
 
 def new_row(arrival: Arrival, now_s: float) -> Row:
@@ -81,6 +100,10 @@ def new_row(arrival: Arrival, now_s: float) -> Row:
         key_hash=caller.key_hash,
         accepted_s=rounded(now_s),
     )
+
+
+def _already_judged(_: Settings) -> Order:
+    raise AssertionError("the body of a judged request is gone")
 
 
 def _refuser(error: ApiError) -> OrderReader:

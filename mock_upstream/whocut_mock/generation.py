@@ -26,6 +26,7 @@ class Generation:
     """One generation in progress. Instants are set once; the first account of each is the one that stays."""
 
     __slots__ = (
+        "_asked",
         "_billed",
         "_stops_when_left",
         "_timer",
@@ -37,7 +38,15 @@ class Generation:
     )
 
     def __init__(
-        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
+        self,
+        row: Row,
+        plan: Plan,
+        usage: Usage,
+        *,
+        body_digest: bytes,
+        billed: bool,
+        stops_when_left: bool,
+        workshop: "Workshop",
     ) -> None:
         now_s = workshop.clock.now_s()
         row.state = "running"
@@ -48,6 +57,7 @@ class Generation:
         self.row = row
         self.usage = usage
         self.caller_side_open = True
+        self._asked = row.key_hash, body_digest
         self._billed = billed
         self._stops_when_left = stops_when_left
         self._workshop = workshop
@@ -113,6 +123,7 @@ class Generation:
         """The caller took all of it."""
         self.row.delivered_s = self._now_s()
         self.row.delivered = True
+        self._workshop.delivered(self._asked)
         self.row.delivery_evidence = evidence
 
     def caller_gone(self) -> None:
@@ -153,6 +164,9 @@ class Generation:
         return rounded(self._workshop.clock.now_s())
 
 
+Asked = tuple[str | None, bytes]  # a key's hash and a body's digest: equal ones are one order, asked again
+
+
 @dataclass
 class Workshop:
     """All generations that are not over yet, and the sums that later requests are judged by."""
@@ -163,7 +177,18 @@ class Workshop:
     running: int = 0
     spent_nano_usd: Counter[str | None] = field(default_factory=Counter)
     _open: dict[str, Generation] = field(default_factory=dict)
-    _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
+    _first_of: dict[Asked, str] = field(default_factory=dict)
+    _tries: dict[Asked, int] = field(default_factory=dict)
+
+    def attempt(self, key_hash: str | None, body_digest: bytes, told: int) -> int:
+        """Which attempt this is, from 1: as told, or as often as it came since it was last delivered."""
+        asked = key_hash, body_digest
+        tries = self._tries[asked] = max(told, self._tries.get(asked, 0) + 1)
+        return tries
+
+    def delivered(self, asked: Asked) -> None:
+        """Who asks for the same again does not ask for want of an answer."""
+        self._tries.pop(asked, None)
 
     def begin(
         self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
@@ -173,7 +198,13 @@ class Workshop:
         row.duplicate_of = None if first == row.generation else first
         self.running += 1
         generation = Generation(
-            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+            row,
+            plan,
+            usage,
+            body_digest=body_digest,
+            billed=billed,
+            stops_when_left=stops_when_left,
+            workshop=self,
         )
         self._open[row.generation] = generation
         return generation
@@ -195,6 +226,7 @@ class Workshop:
     def forget(self) -> None:
         """Let nothing that was decide about what comes."""
         self._first_of.clear()
+        self._tries.clear()
         self.spent_nano_usd.clear()
 
     def enter(self, row: Row) -> None:

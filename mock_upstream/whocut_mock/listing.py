@@ -50,8 +50,12 @@ async def get_model(request: web.Request) -> web.Response:
 async def chat(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions`: the wrong door for an image model."""
     _check_key(request)
-    limits = request.app[UPSTREAM].settings.limits
-    name = bodies.parse_json(await bodies.read(request, limits.json_bytes)).get("model")
+    upstream = request.app[UPSTREAM]
+    body = await bodies.read(
+        request, upstream.settings.limits.json_bytes, upstream.held, upstream.patience_loop_s
+    )
+    upstream.held.give(len(body))
+    name = bodies.parse_json(body).get("model")
     if name is None:
         raise errors.missing_parameter("model")
     if not isinstance(name, str):

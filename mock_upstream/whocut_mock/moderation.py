@@ -11,10 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from whocut_mock import errors
+from whocut_mock import errors, yaml_file
 from whocut_mock.dice import Dice
 from whocut_mock.errors import ApiError
 from whocut_mock.parameters import Order
@@ -91,12 +90,12 @@ def read_rules(path: str | None) -> tuple[Rule, ...]:
     """The rules of this file, or the shipped ones; a mistake in it is one sentence."""
     file = SHIPPED_RULES if path is None else Path(path)
     try:
-        return _RULES.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")) or ())
+        return _RULES.validate_python(yaml_file.read(file) or ())
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: this is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
         raise ValueError(f"{file}: rule {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None

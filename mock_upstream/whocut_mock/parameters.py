@@ -319,7 +319,7 @@ def _background(value: str, model: Model, output_format: str, reading: Reading) 
         return "transparent"
     if reading.lenient:
         return "opaque"
-    raise errors.no_transparency()
+    raise errors.no_transparency(output_format if model.transparent else None)
 
 
 def _fidelity(value: str | None, model: Model, model_name: str, reading: Reading) -> str | None:

@@ -3,7 +3,7 @@
 A fault may spoil it: it is asked at every step and does its part through the plain methods below.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -54,11 +54,20 @@ _WRITTEN = _Written()  # it has no state, so one is enough
 
 
 class Reply:
-    """One answer. It begins when its first byte is due, because the headers are withheld until then."""
+    """One answer. It begins when its first byte is due, because the headers are withheld until then.
+
+    `attempt` is which attempt it answers; starts at 1.
+    """
 
     def __init__(
-        self, request: web.Request, upstream: Upstream, generation: Generation, fault: Fault
+        self,
+        request: web.Request,
+        upstream: Upstream,
+        generation: Generation,
+        fault: Fault,
+        attempt: int,
     ) -> None:
+        self.attempt = attempt
         self._request = request
         self._upstream = upstream
         self._generation = generation
@@ -67,6 +76,7 @@ class Reply:
         self._response: _Response | None = None
         self._head = b""  # waits for the first of its body
         self._plain = False  # written by ourselves: aiohttp's response costs as much as all the rest
+        self._failing: Callable[[ApiError], list[bytes]] | None = None
 
     @property
     def begun(self) -> bool:
@@ -74,16 +84,20 @@ class Reply:
         return self._transport is not None
 
     @property
+    def failing(self) -> Callable[[ApiError], list[bytes]] | None:
+        """How this stream says that the work has failed; `None` for a plain answer."""
+        return self._failing
+
+    def streams(self, failing: Callable[[ApiError], list[bytes]]) -> None:
+        """Say that this answer is a stream, and by which events it would end without a picture."""
+        self._failing = failing
+
+    @property
     def response(self) -> web.StreamResponse:
         """What the handler returns."""
         if self._response is None:
             self._response = _Response()
         return self._response
-
-    @property
-    def attempt(self) -> int:
-        """Which attempt this answers; starts at 1."""
-        return self._generation.row.attempt
 
     @property
     def request_id(self) -> str:
@@ -112,11 +126,16 @@ class Reply:
 
     async def refuse(self, error: ApiError) -> web.StreamResponse:
         """Answer with an error although the work was done."""
-        body = answers.pretty(error.envelope())
         await self._fault.before_headers(self)
+        await self.open_refusal(error)
+        return await self.end_without_picture(error.code)
+
+    async def open_refusal(self, error: ApiError) -> None:
+        """Answer with an error in place of the picture."""
+        body = answers.pretty(error.envelope())
         await self.open("application/json", length_bytes=len(body), status=error.status)
         await self.pass_on([body])
-        return await self.end_without_picture(error.code)
+        self._generation.row.error_code = error.code
 
     async def end(self) -> web.StreamResponse:
         """End the body and wait until the caller has taken it."""
@@ -128,7 +147,7 @@ class Reply:
 
     async def end_without_picture(self, code: str | None) -> web.StreamResponse:
         """End a body that is not what the caller asked for: nothing is delivered by it."""
-        self._generation.row.error_code = code
+        self._generation.row.error_code = code or self._generation.row.error_code
         await self._ended()
         return _WRITTEN if self._plain else self.response
 
@@ -161,16 +180,23 @@ class Reply:
             self._head = b""
         await answers.write_pieces(self._request.writer, buffers)
 
-    async def open(self, content_type: str, *, length_bytes: int | None = None, status: int = 200) -> None:
-        """Send the headers."""
+    async def open(
+        self, content_type: str, *, length_bytes: int | None = None, status: int = 200, ours: bool = True
+    ) -> None:
+        """Send the headers; `ours` are those of the API, and not of a stranger in front of it."""
         clock, row = self._upstream.clock, self._generation.row
         now_s = clock.now_s()
         self._transport = answers.writes_through(self._request)
-        headers = answers.standard_headers(
-            row.request_id,
-            organization=self._upstream.settings.organization,
-            processing_s=now_s - (row.accepted_s or 0.0),
-            unix_s=clock.epoch_unix_s + now_s,
+        unix_s = clock.epoch_unix_s + now_s
+        headers = (
+            answers.standard_headers(
+                row.request_id,
+                organization=self._upstream.settings.organization,
+                processing_s=now_s - (row.accepted_s or 0.0),
+                unix_s=unix_s,
+            )
+            if ours
+            else answers.cdn_headers(row.request_id, unix_s)
         )
         headers["Content-Type"] = content_type
         row.status = status

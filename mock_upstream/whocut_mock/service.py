@@ -15,7 +15,7 @@ from whocut_mock import access, errors, faults, latency, moderation, parameters,
 from whocut_mock.arrival import Arrival, new_row, read_arrival
 from whocut_mock.buckets import StoreGone
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import NO_FAULT, Fault
+from whocut_mock.faults import NO_FAULT, Asked, Fault
 from whocut_mock.generation import Generation
 from whocut_mock.ledger import Row
 from whocut_mock.moderation import Block
@@ -59,8 +59,9 @@ async def variations(request: web.Request) -> web.StreamResponse:
 async def images(request: web.Request, endpoint: str) -> web.StreamResponse:
     """One request to an images endpoint, from its first byte to its last."""
     upstream = request.app[UPSTREAM]
-    arrival = await read_arrival(request, upstream, endpoint)
-    return await serve_arrival(request, upstream, arrival, _answer_image)
+    return await serve_arrival(
+        request, upstream, await read_arrival(request, upstream, endpoint), _answer_image
+    )
 
 
 async def serve_arrival(
@@ -78,8 +79,11 @@ async def serve_arrival(
         row.caller_gone_s = upstream.clock.now_s()
         upstream.ledger.write(row)
         raise
+    finally:
+        upstream.held.give(arrival.size_bytes)
+        arrival = arrival.judged()
     generation = _begin(upstream, arrival, row, accepted)
-    reply = Reply(request, upstream, generation, accepted.fault)
+    reply = Reply(request, upstream, generation, accepted.fault, arrival.attempt)
     try:
         return await answer(reply, upstream, accepted.order, generation, accepted.block)
     except faults.InsteadError:
@@ -105,7 +109,8 @@ async def _judge(upstream: Upstream, arrival: Arrival, row: Row, fault_text: str
     _describe(row, order, known.prompt_sha256)
     fault = _fault(fault_text, order, arrival, settings)
     row.fault = fault.name or None
-    refusal = fault.refusal(arrival.request_id)
+    asked = Asked(arrival.request_id, order.model_name, settings.organization)
+    refusal = fault.refusal(asked)
     if refusal is not None:
         raise refusal
     now_s = upstream.clock.now_s()
@@ -169,7 +174,7 @@ def _about(when: When, order: Order, arrival: Arrival) -> bool:
         (when.endpoint, order.endpoint),
         (when.model, order.model.family),
         (when.stream, order.stream),
-        (when.attempt, arrival.caller.attempt),
+        (when.attempt, arrival.attempt),
     )
     return all(wanted is None or wanted == got for wanted, got in named) and (
         when.prompt is None or when.prompt in order.prompt

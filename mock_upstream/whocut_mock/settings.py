@@ -3,6 +3,7 @@
 `None` is "no limit" or "not set"; zero is refused where it would mean either. Durations are model seconds.
 """
 
+import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -18,6 +19,8 @@ from pydantic import (
 )
 
 from whocut_mock import faults
+
+_USER_INFO = re.compile(r"(://)[^/@]*@")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -122,8 +125,16 @@ class Quota(Part):
         "organization_usage_limit_exceeded",
     ] = "insufficient_quota"
     headers_on_success: bool = False  # whether real 200s of images carry x-ratelimit headers is unverified
-    redis: str | None = None  # redis://127.0.0.1:6379/0 shares the buckets between processes
-    redis_prefix: str = "whocut:"
+    # redis://127.0.0.1:6379/0 shares the buckets between processes; a $NAME in it is read from the environment
+    redis: str | None = None
+    redis_prefix: Annotated[str, Field(min_length=1)] = "whocut:"  # an empty one would own the whole Redis
+
+    @field_validator("redis")
+    @classmethod
+    def _a_redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://", "$")):
+            raise ValueError("the address of a Redis begins with redis://, rediss:// or unix://")
+        return url
 
 
 class When(Part):
@@ -181,10 +192,11 @@ class Stream(Part):
 class Limits(Part):
     """What the server takes before it refuses to read on."""
 
+    held_bytes: PositiveInt = 2_000_000_000  # of all bodies that are being read or judged at once
     body_bytes: PositiveInt = 1_000_000_000  # sixteen images of 50 MB and their form
     json_bytes: PositiveInt = 400_000_000  # sixteen data URLs of 20,971,520 characters, and the rest
     header_bytes: PositiveInt = 32_768
-    keepalive_s: PositiveFloat = 3_600.0  # model seconds an idle connection is kept
+    keepalive_s: PositiveFloat = 3_600.0  # model seconds of silence before a connection or a body is given up
 
 
 class Settings(Part):
@@ -194,6 +206,7 @@ class Settings(Part):
     lenient: bool = False
     tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
     organization: str = "org-mock"
+    hosts: tuple[str, ...] = ()  # names besides the loopback's own that a Host header may carry
     when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
@@ -205,6 +218,40 @@ class Settings(Part):
     stream: Stream = Stream()
     limits: Limits = Limits()
     network: Network = Network()
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as they may be told: the password of a Redis stays out."""
+    told = settings.model_dump(mode="json")
+    told["quota"]["redis"] = without_password(settings.quota.redis)
+    return told
+
+
+def without_password(url: str | None) -> str | None:
+    """The address with `***` in the place of whatever stands before its host."""
+    return None if url is None else _USER_INFO.sub(r"\1***@", url)
+
+
+def of_the_start(before: Settings, after: Settings) -> str | None:
+    """The first setting that only the start may set and that these would change; `None` if there is none.
+
+    Files and addresses are for who starts the mock; not for who can send it a request.
+    """
+    fixed = (
+        ("quota.redis", before.quota.redis, after.quota.redis),
+        ("quota.redis_prefix", before.quota.redis_prefix, after.quota.redis_prefix),
+        ("moderation.rules", before.moderation.rules, after.moderation.rules),
+        ("hosts", before.hosts, after.hosts),
+        ("limits", before.limits, after.limits),
+    )
+    changed = next((name for name, old, new in fixed if old != new), None)
+    if changed is None and not _tables(after) <= _tables(before):
+        return "latency.rows.csv"
+    return changed
+
+
+def _tables(settings: Settings) -> set[str]:
+    return {row.csv for row in settings.latency.rows if row.csv is not None}
 
 
 def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from whocut_mock import latency, moderation
+from whocut_mock.bodies import Held
 from whocut_mock.clock import ModelClock
 from whocut_mock.dice import Sightings
 from whocut_mock.generation import Workshop
@@ -14,10 +15,11 @@ from whocut_mock.moderation import Block
 from whocut_mock.network import Relay
 from whocut_mock.parameters import Order
 from whocut_mock.quotas import Gate, make_store
-from whocut_mock.settings import Settings
+from whocut_mock.settings import Settings, of_the_start
 from whocut_mock.usage import Usage
 
 _KNOWN_MOST = 512
+PATIENCE_LEAST_LOOP_S = 10.0  # at any scale: bytes come at the machine's own pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Upstream:
     worker: int = 0
     relay: Relay | None = None  # the network path in front, if there is one
     known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
+    held: Held = field(init=False)
     gate: Gate = field(init=False)
     gate_open: bool = field(init=False)
     workshop: Workshop = field(init=False)
@@ -56,24 +59,33 @@ class Upstream:
 
     def __post_init__(self) -> None:
         check_files(self.settings)
+        self.held = Held(self.settings.limits.held_bytes)
         self.gate = Gate(make_store(self.settings.quota, self.clock))
         self.gate_open = Gate.stands_open(self.settings.quota)
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.sightings = Sightings(self.settings.seed, self.worker)
 
-    async def behave(self, settings: Settings) -> None:
-        """Take these settings for every request from now on."""
-        check_files(settings)
+    def behave(self, settings: Settings) -> None:
+        """Take these settings for every request from now on.
+
+        Raises:
+            ValueError: they would change what only the start may set.
+        """
+        fixed = of_the_start(self.settings, settings)
+        if fixed is not None:
+            raise ValueError(f"{fixed} is a setting of the start")
         before, self.settings = self.settings, settings
         self.known.clear()
         self.gate_open = Gate.stands_open(settings.quota)
         if settings.seed != before.seed:
             self.sightings = Sightings(settings.seed, self.worker)
-        if settings.quota.redis != before.quota.redis:
-            await self.gate.store.close()
-            self.gate.store = make_store(settings.quota, self.clock)
         if self.relay is not None and settings.network != before.network:
             self.relay.travel(settings.network)
+
+    @property
+    def patience_loop_s(self) -> float:
+        """How long the event loop waits for a body that has stopped coming; a real machine needs a while."""
+        return max(PATIENCE_LEAST_LOOP_S, self.settings.limits.keepalive_s / self.clock.scale)
 
     def remember(self, digest: bytes, known: Known) -> None:
         """Keep it for the next time; of many the first kept go."""

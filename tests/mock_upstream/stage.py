@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.mock_upstream.virtual_time import run_virtual
 from whocut_mock import Ledger, ModelClock, Running, Settings, serve
+from whocut_mock.serve import Doors
 
 KEY = "sk-made-up-for-the-tests"
 Body = dict[str, Any]
@@ -51,9 +52,21 @@ class Stage:
         async with self.session.post(self.url(path), data=data, headers=sent) as response:
             return await Answer.read(response)
 
-    async def get(self, path: str) -> "Answer":
-        """Fetch this path without a key."""
-        async with self.session.get(self.url(path)) as response:
+    async def get(self, path: str, **headers: str) -> "Answer":
+        """Fetch this path without a key; `_` in a header's name is `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.get(self.url(path), headers=sent) as response:
+            return await Answer.read(response)
+
+    async def door(self, method: str, name: str, body: Any = None, **headers: str) -> "Answer":
+        """One of the mock's own doors, with its token."""
+        control = self.running.control
+        assert control is not None
+        sent = {"x-mock-token": control.token} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        url = f"http://127.0.0.1:{control.port}/_mock/{name}"
+        async with self.session.request(method, url, json=body, headers=sent) as response:
             return await Answer.read(response)
 
 
@@ -100,7 +113,13 @@ async def mock(
     settings: Settings | None = None, *, ledger_file: Path | None = None, scale: float = 1.0
 ) -> AsyncIterator[Stage]:
     """A mock and a client, closed at the end."""
-    running = await serve(settings, clock=ModelClock(scale), ledger=Ledger(ledger_file), warm=())
+    running = await serve(
+        settings,
+        clock=ModelClock(scale),
+        ledger=Ledger(ledger_file),
+        warm=(),
+        control=Doors.new("127.0.0.1"),
+    )
     try:
         async with aiohttp.ClientSession() as session:
             yield Stage(running, session)

@@ -119,7 +119,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     if plan.to is None:
         upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
-        behind, control = ("127.0.0.1", upstream.port), f"http://127.0.0.1:{upstream.port}/_mock"
+        behind, control = ("127.0.0.1", upstream.port), upstream.control
     else:
         await plan.to.knock()
         behind = plan.to

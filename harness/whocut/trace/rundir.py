@@ -50,11 +50,26 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 GENERATOR = "generator.json"
 UPSTREAM = "upstream.yaml"
+MOCK_TOKEN = "mock.token"  # noqa: S105  # opens the mock's own doors; it lives as long as the mock
 JUNIT = "junit.xml"
 LIVE = "live.json"
 FIGURES = "figures"
 _OURS = frozenset(
-    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, LIVE, FIGURES, "logs"}
+    {
+        MANIFEST,
+        ATTEMPTS,
+        SPANS,
+        LEDGER,
+        SUMMARY,
+        REPORT,
+        GENERATOR,
+        UPSTREAM,
+        JUNIT,
+        LIVE,
+        FIGURES,
+        MOCK_TOKEN,
+        "logs",
+    }
 )
 
 
