@@ -37,6 +37,11 @@ def standard_headers(
     }
 
 
+def plain_headers(unix_s: float) -> dict[str, str]:
+    """The headers of an answer of any other vendor's API."""
+    return {"Server": SERVER, "Date": _http_date(int(unix_s))}
+
+
 def cdn_headers(request_id: str, unix_s: float) -> dict[str, str]:
     """The headers of a page that a CDN in front of the API wrote itself: its own name, nothing of the API's."""
     ray = request_id.removeprefix("req_")[:16]

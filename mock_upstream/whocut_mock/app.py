@@ -1,29 +1,24 @@
 """The application: which path leads where, and the one place where a refusal becomes an answer."""
 
 import logging
+from collections.abc import Mapping
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whocut_mock import answers, errors, guard, listing, responses_api, service
+from whocut_mock import answers, downloads, errors, guard, shelf
+from whocut_mock.caller import read_caller
 from whocut_mock.clock import ModelClock
+from whocut_mock.dialects import OPENAI, Dialect, known, spoken
 from whocut_mock.errors import ApiError
 from whocut_mock.images import Press
 from whocut_mock.ledger import Ledger
 from whocut_mock.settings import Settings
-from whocut_mock.upstream import REQUEST_ID, UPSTREAM, Upstream
+from whocut_mock.upstream import CALLER, UPSTREAM, Upstream, request_id_of
 
 log = logging.getLogger(__name__)
 
-ROUTES = (
-    ("POST", "/v1/images/generations", service.generations),
-    ("POST", "/v1/images/edits", service.edits),
-    ("POST", "/v1/images/variations", service.variations),
-    ("POST", "/v1/responses", responses_api.responses),
-    ("POST", "/v1/chat/completions", listing.chat),
-    ("GET", "/v1/models", listing.list_models),
-    ("GET", "/v1/models/{name:.+}", listing.get_model),
-)
+_SPOKEN = web.AppKey("spoken", dict[str, Dialect])
 
 
 def create_app(
@@ -32,6 +27,9 @@ def create_app(
     """The mock as an application.
 
     Its runner must be made with `handler_cancellation=True`, as `serve()` does.
+
+    Raises:
+        ValueError: the settings name a dialect that there is not, or a file that cannot be read.
     """
     app = web.Application(middlewares=[_envelope])
     app[UPSTREAM] = Upstream(
@@ -41,19 +39,23 @@ def create_app(
         press=Press(settings.seed),
         worker=worker,
     )
-    for method, path, handler in ROUTES:
-        app.router.add_route(method, path, handler)
+    app[_SPOKEN] = spoken(settings.dialects)
+    for dialect in app[_SPOKEN].values():
+        for method, path, handler in dialect.routes:
+            app.router.add_route(method, path, handler)
+    app.router.add_route("GET", shelf.PATH, downloads.download)
     app.on_shutdown.append(_stop)
     return app
 
 
 @web.middleware
 async def _envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal in the API's envelope, and every answer with its headers."""
-    upstream = request.app[UPSTREAM]
+    """Every refusal in its dialect's envelope, and every answer with the headers of its API."""
+    upstream, dialect = request.app[UPSTREAM], _dialect(request)
     begun_s = upstream.clock.now_s()
     try:
         guard.check_host(request, upstream.settings.hosts)
+        request[CALLER] = read_caller(request.headers, dialect.key(request.headers))
         response = await handler(request)
     except ApiError as error:
         refusal = error
@@ -63,32 +65,31 @@ async def _envelope(request: web.Request, handler: Handler) -> web.StreamRespons
         refusal = errors.no_such_url(request.method, request.path)
     except Exception:
         log.exception("a request to %s met an error of the mock itself", request.path)
-        refusal = errors.server_error(_request_id(request, upstream))
+        refusal = errors.server_error(request_id_of(request, upstream))
     else:
         if not response.prepared and "x-request-id" not in response.headers:
-            response.headers.update(_headers(request, upstream, begun_s))
+            response.headers.update(_headers(request, dialect, upstream, begun_s))
         return response
-    return answers.refusal(refusal, _headers(request, upstream, begun_s))
+    return dialect.refusal(refusal, _headers(request, dialect, upstream, begun_s))
 
 
-def _headers(request: web.Request, upstream: Upstream, begun_s: float) -> dict[str, str]:
+def _dialect(request: web.Request) -> Dialect:
+    """By the first step of the path; whatever no other dialect owns is OpenAI's."""
+    return request.app[_SPOKEN].get(request.path.split("/", 2)[1]) or known()[OPENAI]
+
+
+def _headers(request: web.Request, dialect: Dialect, upstream: Upstream, begun_s: float) -> Mapping[str, str]:
     now_s = upstream.clock.now_s()
+    unix_s = upstream.clock.epoch_unix_s + now_s
+    if not dialect.headers:
+        return answers.plain_headers(unix_s)
     return answers.standard_headers(
-        _request_id(request, upstream),
+        request_id_of(request, upstream),
         organization=upstream.settings.organization,
         processing_s=now_s - begun_s,
-        unix_s=upstream.clock.epoch_unix_s + now_s,
+        unix_s=unix_s,
     )
 
 
-def _request_id(request: web.Request, upstream: Upstream) -> str:
-    """The id of this request; one whose body was never read gets it from its path."""
-    if REQUEST_ID not in request:
-        name = f"{request.method} {request.raw_path}".encode("utf-8", "surrogateescape")
-        request[REQUEST_ID] = f"req_{upstream.sightings.dice(name, 1).hex('request', 32)}"
-    return request[REQUEST_ID]
-
-
 async def _stop(app: web.Application) -> None:
-    app[UPSTREAM].workshop.stop_all()
-    await app[UPSTREAM].gate.store.close()
+    await app[UPSTREAM].close()

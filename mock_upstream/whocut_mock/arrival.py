@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from whocut_mock import bodies, errors, form, parameters, uploads
-from whocut_mock.caller import Caller, read_caller
+from whocut_mock.caller import Caller
 from whocut_mock.dice import Dice
 from whocut_mock.errors import ApiError
 from whocut_mock.generation import rounded
 from whocut_mock.ledger import Row
 from whocut_mock.parameters import Order, Reading
 from whocut_mock.settings import Settings
-from whocut_mock.upstream import REQUEST_ID, Upstream
+from whocut_mock.upstream import REQUEST_ID, Upstream, caller_of
 
 # What each endpoint reads; the first is what its refusal names. Every other endpoint reads JSON alone.
 _JSON, _FORM = "application/json", "multipart/form-data"
@@ -57,7 +57,7 @@ async def read_arrival(
     is_form = form.is_form(content_type)
     limit_bytes = limits.body_bytes if is_form else limits.json_bytes
     body = await bodies.read(request, limit_bytes, upstream.held, upstream.patience_loop_s)
-    caller = read_caller(request.headers)
+    caller = caller_of(request)
     try:
         _check_kind(endpoint, content_type)
         if is_form:

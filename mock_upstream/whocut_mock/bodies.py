@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -70,6 +70,26 @@ async def _gather(
             raise errors.body_too_large(limit_bytes, size_bytes)
         held.take(len(part))
         parts.append(part)
+
+
+SMALL_BYTES = 1_000_000
+
+
+class Reader(Protocol):
+    """Who holds the bodies of a mock."""
+
+    held: Held
+
+    @property
+    def patience_loop_s(self) -> float:
+        """How long a body may stop coming."""
+
+
+async def small(request: web.Request, reader: Reader) -> bytes:
+    """The whole of a body that is read where it is needed, and given back at once."""
+    body = await read(request, SMALL_BYTES, reader.held, reader.patience_loop_s)
+    reader.held.give(len(body))
+    return body
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

@@ -300,6 +300,16 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     return ApiError(413, f"Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)")
 
 
+def several_processes() -> ApiError:
+    """501 of the mock itself: what one of several processes keeps, the next one does not know."""
+    return ApiError(
+        501,
+        "Jobs and files are kept in one process. Start the mock without --processes.",
+        type="mock_error",
+        code="several_processes",
+    )
+
+
 def too_much_at_once(most_bytes: int) -> ApiError:
     """503 of the mock itself: the bodies that it holds at once are too many."""
     return ApiError(
@@ -319,6 +329,16 @@ def body_never_came() -> ApiError:
 def no_such_url(method: str, path: str) -> ApiError:
     """404: no such endpoint (the platform's text)."""
     return ApiError(404, f"Invalid URL ({method} {path})")
+
+
+def no_such_response(response_id: str) -> ApiError:
+    """404: a response that was never in the background, or is kept no more (the platform's text)."""
+    return ApiError(404, f"Response with id '{response_id[:100]}' not found.", param="id")
+
+
+def no_such_job(job_id: str) -> ApiError:
+    """404: an id that nobody has, or has no more (template)."""
+    return ApiError(404, f"No job found with id '{job_id[:100]}'.", code="not_found")
 
 
 def wrong_method(method: str, path: str) -> ApiError:
@@ -514,6 +534,16 @@ def moved_to_input() -> ApiError:
         " https://platform.openai.com/docs/api-reference/responses/create.",
         code="unsupported_parameter",
         param="messages",
+    )
+
+
+def window_needs_background(window: str) -> ApiError:
+    """A long completion window without `background`, or with a stream (ours: the rule is the SDK's)."""
+    return ApiError(
+        400,
+        f"The completion window '{window}' is only supported with background=true and without stream.",
+        code="invalid_value",
+        param="background_options.completion_window",
     )
 
 

@@ -76,6 +76,13 @@ class Fault:
     bounds: ClassVar[tuple[float, float]] = (0.0, _FOREVER_S)  # of the argument, neither end included
     delivers: ClassVar[bool] = False  # whether the caller gets its picture nevertheless
     content_type: ClassVar[str | None] = None
+    about_jobs: ClassVar[bool] = False  # whether it leaves the answer to a submit as it should be
+    fails: ClassVar[bool] = False  # whether the work of a job comes to nothing
+    never_ends: ClassVar[bool] = False  # whether a job seems to run for ever
+
+    def result_kept_s(self, kept_s: float) -> float:
+        """How long the result of a job is kept."""
+        return kept_s
 
     @property
     def amount(self) -> float:
@@ -299,6 +306,37 @@ class InsteadError(Exception):
     """The fault has written an answer of its own; end it as any other."""
 
 
+class JobFails(ErrorInStream):
+    """A job whose work fails at its end; a plain answer is a 500, a stream ends in its error."""
+
+    name = "job_fails"
+    about_jobs = True
+    fails = True
+
+
+class JobNeverEnds(Fault):
+    """A job that is made and billed, and says for ever that it is running; anything else answers as always."""
+
+    name = "job_never_ends"
+    about_jobs = True
+    delivers = True
+    never_ends = True
+
+
+class ResultExpires(Fault):
+    """A job whose result is kept for so many seconds (1) only; anything else answers as always."""
+
+    name = "result_expires"
+    about_jobs = True
+    delivers = True
+    default = 1.0
+
+    def result_kept_s(self, kept_s: float) -> float:
+        """So long."""
+        del kept_s
+        return self.amount
+
+
 class WrongContentType(Fault):
     """The right body under `text/html`."""
 
@@ -439,6 +477,9 @@ FAULTS: dict[str, Callable[[float | None], Fault]] = {
         Hang,
         FirstAttemptHangs,
         Html5xx,
+        JobFails,
+        JobNeverEnds,
+        ResultExpires,
         WrongContentType,
         ShouldRetryTrue,
         ShouldRetryFalse,

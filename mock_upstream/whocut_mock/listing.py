@@ -8,8 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from whocut_mock import access, answers, bodies, errors, models
-from whocut_mock.caller import read_caller
-from whocut_mock.upstream import UPSTREAM
+from whocut_mock.upstream import UPSTREAM, caller_of
 
 _OWNER = "system"
 _RETIRED_CREATED = 1_698_785_189  # the day dall-e-2 and dall-e-3 came to the API; ours for gpt-image-1
@@ -50,12 +49,7 @@ async def get_model(request: web.Request) -> web.Response:
 async def chat(request: web.Request) -> web.Response:
     """`POST /v1/chat/completions`: the wrong door for an image model."""
     _check_key(request)
-    upstream = request.app[UPSTREAM]
-    body = await bodies.read(
-        request, upstream.settings.limits.json_bytes, upstream.held, upstream.patience_loop_s
-    )
-    upstream.held.give(len(body))
-    name = bodies.parse_json(body).get("model")
+    name = bodies.parse_json(await bodies.small(request, request.app[UPSTREAM])).get("model")
     if name is None:
         raise errors.missing_parameter("model")
     if not isinstance(name, str):
@@ -66,4 +60,4 @@ async def chat(request: web.Request) -> web.Response:
 
 
 def _check_key(request: web.Request) -> None:
-    access.key_of(read_caller(request.headers).key, request.app[UPSTREAM].settings)
+    access.key_of(caller_of(request).key, request.app[UPSTREAM].settings)

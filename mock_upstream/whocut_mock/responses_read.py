@@ -55,6 +55,7 @@ KNOWN = frozenset(
         "user",
     ]
 )
+WINDOWS_S = {"soonest": 0.0, "2h": 7_200.0, "8h": 28_800.0}
 _TOOL_ONLY = ("type", "action", "input_image_mask")
 
 
@@ -73,6 +74,9 @@ def read_tool_order(fields: Mapping[str, Any], settings: Settings) -> Order:
         raise errors.missing_parameter("model")
     if not isinstance(fields.get("stream"), bool | None):
         raise errors.wrong_type("stream", "a boolean", errors.kind_of(fields["stream"]))
+    if not isinstance(fields.get("background"), bool | None):
+        raise errors.wrong_type("background", "a boolean", errors.kind_of(fields["background"]))
+    window_s(fields)
     place, tool = _image_tool(fields.get("tools"))
     prompt, links = _read_input(fields.get("input"))
     wanted = {name: value for name, value in tool.items() if name not in _TOOL_ONLY}
@@ -84,6 +88,27 @@ def read_tool_order(fields: Mapping[str, Any], settings: Settings) -> Order:
     if references:
         order = parameters.with_references(order, references)
     return replace(order, prompt=prompt, stream=bool(fields.get("stream")))
+
+
+def window_s(fields: Mapping[str, Any]) -> float:
+    """The completion window that a background response may take, in seconds; 0 is as soon as possible.
+
+    What the SDK's types say of `background_options` (3.57): the long windows need `background` and no stream.
+
+    Raises:
+        ApiError: there is no such window, or it cannot be here (ours: no published wording).
+    """
+    options = fields.get("background_options")
+    if options is None:
+        return 0.0
+    if not isinstance(options, dict):
+        raise errors.wrong_type("background_options", "an object", errors.kind_of(options))
+    window = options.get("completion_window", "soonest")
+    if window not in WINDOWS_S:
+        raise errors.bad_choice("background_options.completion_window", str(window), tuple(WINDOWS_S))
+    if WINDOWS_S[window] and (not fields.get("background") or fields.get("stream")):
+        raise errors.window_needs_background(window)
+    return WINDOWS_S[window]
 
 
 def _image_tool(tools: Any) -> tuple[int, Mapping[str, Any]]:

@@ -6,13 +6,12 @@ numbered by its place; so a stream that broke off can be taken up again at any n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from whocut_mock import moderation, pictures
+from whocut_mock import pictures
 from whocut_mock.errors import ApiError
 from whocut_mock.generation import Generation
-from whocut_mock.moderation import Block
 from whocut_mock.parameters import Order
 from whocut_mock.responses_read import TOOL, action_of, echoed
 from whocut_mock.upstream import Upstream
@@ -41,9 +40,9 @@ class Telling:
     asked: Mapping[str, Any]
     order: Order
     generation: Generation
-    block: Block | None
+    failure: ApiError | None  # why there will be no picture, if there will be none
     upstream: Upstream
-    more: Mapping[str, Any] = field(default_factory=dict)  # what a response in the background says besides
+    background: bool = False
 
     @property
     def name(self) -> str:
@@ -53,7 +52,7 @@ class Telling:
     @property
     def outcome(self) -> Status:
         """How the work ends if nothing else ends it."""
-        return "completed" if self.block is None else "failed"
+        return "completed" if self.failure is None else "failed"
 
     def response(self, status: Status, failed_by: ApiError | None = None) -> dict[str, Any]:
         """The response object; one that has failed did so by the output filter, or by what is named."""
@@ -66,9 +65,9 @@ class Telling:
             "created_at": self._calendar(row.accepted_s),
             "status": status,
             "access_programs": None,
-            "background": False,
+            "background": self.background,
             "completed_at": self._calendar(self._ends_s) if status == "completed" else None,
-            "error": _said(failed_by or self.refusal()) if status == "failed" else None,
+            "error": _said(failed_by or self.failure) if status == "failed" else None,
             "frequency_penalty": 0.0,
             "incomplete_details": None,
             "instructions": asked.get("instructions"),
@@ -100,7 +99,7 @@ class Telling:
         }
         if status == "completed":
             told["billing"] = {"payer": "developer"}
-        return {**told, **self.more}
+        return told
 
     def items(self, status: Status) -> list[dict[str, Any]]:
         """The output of a response in this state: after a picture the message that the model says nothing in."""
@@ -114,8 +113,8 @@ class Telling:
         if status == "completed":
             said = {"action": action_of(self.asked["tools"], self.order), **pictures.described(self.order)}
             return item | said | {"result": pictures.PICTURE, "revised_prompt": self.order.prompt}
-        if status == "failed":
-            return item | {"error": self.refusal().envelope()["error"]}
+        if status == "failed" and self.failure is not None:
+            return item | {"error": self.failure.envelope()["error"]}
         return item
 
     def message(self, status: str) -> dict[str, Any]:
@@ -132,11 +131,6 @@ class Telling:
     def filled(self, text: bytes, names: tuple[str, ...]) -> list[bytes]:
         """The text with pictures of these names in their places."""
         return pictures.filled(text, self.order, self.upstream.press, names)
-
-    def refusal(self) -> ApiError:
-        """What the output filter says."""
-        assert self.block is not None
-        return moderation.refusal(self.block, self.generation.row.request_id)
 
     def script(self, *, queued: bool = False) -> list[Step]:
         """Every event of this response from its first to its last; with `queued` it waits before it begins."""
@@ -156,7 +150,7 @@ class Telling:
 
     def ending(self, at_s: float) -> list[Step]:
         """What comes when the work is done: all of it at once."""
-        return list(self._picture(at_s)) if self.block is None else self.failing(self.refusal(), at_s)
+        return list(self._picture(at_s)) if self.failure is None else self.failing(self.failure, at_s)
 
     def failing(self, error: ApiError, at_s: float) -> list[Step]:
         """How a stream ends that has no picture: the error as an event, then the failed response."""
@@ -219,8 +213,8 @@ class Telling:
 _EMPTY_TEXT = {"type": "output_text", "annotations": [], "logprobs": [], "text": ""}
 
 
-def _said(error: ApiError) -> dict[str, Any]:
-    return {"code": error.code or error.type, "message": error.message}
+def _said(error: ApiError | None) -> dict[str, Any] | None:
+    return None if error is None else {"code": error.code or error.type, "message": error.message}
 
 
 def _table(given: Any) -> dict[str, Any]:

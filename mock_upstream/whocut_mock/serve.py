@@ -84,7 +84,7 @@ class Running:
     async def close(self) -> None:
         """Stop accepting, mark what still runs as stopped, end every connection, close the books."""
         self._server.close()
-        self.upstream.workshop.stop_all()
+        self.upstream.stop()
         if self.upstream.relay is not None:
             await self.upstream.relay.close()
         if self.control is not None:

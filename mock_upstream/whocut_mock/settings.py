@@ -180,6 +180,26 @@ class Network(Part):
     hiccups_per_min: Annotated[float, Field(ge=0)] | None = None
 
 
+Range_s = tuple[PositiveFloat, PositiveFloat]
+
+
+class Jobs(Part):
+    """Requests in several parts: how long they wait, how long results are kept, who pays for a cancelled one."""
+
+    queue_s: Range_s = (0.2, 1.0)  # ours: a background response was recorded as queued for under a second
+    kept_s: PositiveFloat = 600.0  # "about 10 minutes"; from the end of the work on is ours
+    bill_cancelled: bool = True  # Replicate charges a run that is cancelled; of the others it is unverified
+    callbacks: Literal["loopback", "anywhere"] = "loopback"  # where a callback may be sent to
+    callback_twice: Fraction = 0.0  # how often a callback that was accepted comes once more: "at least once"
+    callback_timeout_s: PositiveFloat = 15.0  # fal's; Standard Webhooks names 15 to 30 s
+    window_price: Fraction = 0.5  # ours: a long completion window is "discounted", nobody says by how much
+    poll_after_s: PositiveFloat | None = (
+        None  # sent as openai-poll-after-ms; whether responses do is unverified
+    )
+    batch_waits_s: Range_s = (60.0, 3_600.0)  # ours: a batch's first line waits so long for its turn
+    batch_at_once: PositiveInt = 20  # ours: so many of its lines are worked on at once
+
+
 class Stream(Part):
     """How a stream is framed beyond the published events."""
 
@@ -205,6 +225,7 @@ class Settings(Part):
     seed: int = 0
     lenient: bool = False
     tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
+    dialects: tuple[str, ...] = ()  # which vendors' ways are spoken; none named: all of them
     organization: str = "org-mock"
     hosts: tuple[str, ...] = ()  # names besides the loopback's own that a Host header may carry
     when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
@@ -218,6 +239,7 @@ class Settings(Part):
     stream: Stream = Stream()
     limits: Limits = Limits()
     network: Network = Network()
+    jobs: Jobs = Jobs()
 
 
 def shown(settings: Settings) -> dict[str, Any]:
@@ -242,7 +264,9 @@ def of_the_start(before: Settings, after: Settings) -> str | None:
         ("quota.redis_prefix", before.quota.redis_prefix, after.quota.redis_prefix),
         ("moderation.rules", before.moderation.rules, after.moderation.rules),
         ("hosts", before.hosts, after.hosts),
+        ("dialects", before.dialects, after.dialects),
         ("limits", before.limits, after.limits),
+        ("jobs.callbacks", before.jobs.callbacks, after.jobs.callbacks),
     )
     changed = next((name for name, old, new in fixed if old != new), None)
     if changed is None and not _tables(after) <= _tables(before):

@@ -110,12 +110,16 @@ class Answer:
 
 @asynccontextmanager
 async def mock(
-    settings: Settings | None = None, *, ledger_file: Path | None = None, scale: float = 1.0
+    settings: Settings | None = None,
+    *,
+    ledger_file: Path | None = None,
+    scale: float = 1.0,
+    clock: ModelClock | None = None,
 ) -> AsyncIterator[Stage]:
     """A mock and a client, closed at the end."""
     running = await serve(
         settings,
-        clock=ModelClock(scale),
+        clock=clock or ModelClock(scale),
         ledger=Ledger(ledger_file),
         warm=(),
         control=Doors.new("127.0.0.1"),
@@ -132,11 +136,12 @@ def on_stage(
     settings: Settings | None = None,
     *,
     ledger_file: Path | None = None,
+    clock: ModelClock | None = None,
 ) -> None:
     """Play it in virtual time."""
 
     async def run() -> None:
-        async with mock(settings, ledger_file=ledger_file) as stage:
+        async with mock(settings, ledger_file=ledger_file, clock=clock) as stage:
             await play(stage)
 
     run_virtual(run())

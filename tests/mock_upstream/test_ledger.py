@@ -54,6 +54,7 @@ FIELDS = [
     "billed_usd",
     "usage",
     "duplicate_of",
+    "job",
 ]
 
 

@@ -394,7 +394,7 @@ def test_a_key_that_no_header_carries_is_bad_input(
 
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "OPENAI_API_KEY: character" in said
+    assert "OPENAI_API_KEY has an invalid character at position" in said
     assert "sk-" not in said
     assert not list(tmp_path.iterdir())
 

@@ -59,7 +59,7 @@ class Hop:
     ) -> None:
         self.layer = layer
         self.taps = tap is not None
-        self.place = Place(layer.name, position, tap.attributes if tap is not None else {})
+        self.place = Place(layer.name, position, tap)
         self.clock = clock
         self.sink = sink
         self.now_s = clock.now_s

@@ -418,7 +418,7 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
 
 def _ended(verdict: Verdict) -> str:
     """How a request ended that no timer ended: the outcome, and the reason if one is known."""
-    return f"{verdict.outcome} ({verdict.reason})" if verdict.reason else verdict.outcome
+    return f"{verdict.saw} ({verdict.reason})" if verdict.reason else verdict.saw
 
 
 def _drawn(world: World) -> dict[tuple[int, int, int], tuple[float, ...]]:

@@ -115,8 +115,8 @@ def _open(consent: Consent) -> Path:
         raise BadInput(f"--to needs a key: put it into the environment as {_KEY}; it is never written down")
     if strange := _NO_KEY.search(key):
         raise BadInput(
-            f"{_KEY}: character {strange.start() + 1} of it is a blank, a line's end or no ASCII, and no key has "
-            "one; set it again, as it was issued"
+            f"{_KEY} has an invalid character at position {strange.start() + 1}: a space, a line's end, or one "
+            "outside ASCII. Set it again, as it was issued."
         )
     path = (consent.account or account_path(key)).expanduser().absolute()
     there = path.exists()
