@@ -20,10 +20,12 @@ START: Final = "start.log"
 class Site:
     """The place of one gateway: the port it listens on, the address it dials, the folder that holds its files.
 
+    At `spare_port` it may tell that it is ready.
     The folder belongs to this gateway alone and goes with it; `folder/logs` may be kept.
     """
 
     port: int
+    spare_port: int
     upstream: tuple[str, int]
     folder: Path
     clock: Clock
@@ -59,7 +61,7 @@ class Gateway(Protocol):
 
     `program` is searched beside the Python that runs this, then in the path. `install` is the command that brings
     it. `out` is the file among its logs that takes its standard output. `ready` is a path that the gateway answers
-    by itself as soon as it has read its configuration; empty where it listens only then. `logs_requests`: it keeps
+    by itself, at the spare port, as soon as it has read its configuration; empty where it listens only then. `logs_requests`: it keeps
     an access log of the format that has its name.
     """
 

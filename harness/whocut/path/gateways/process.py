@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whocut.trace.records import SpanSink
 
 _START_REAL_S: Final = 30.0  # Varnish compiles its configuration, and the machine may be busy
+_LAST_CHARACTERS: Final = 2000
 _STOP_REAL_S: Final = 5.0
 _LOOK_REAL_S: Final = 0.01
 # From a process's end to our knowing of it: its sockets close before its parent is told.
@@ -133,8 +134,9 @@ async def start(
     program = program_of(gateway)
     with contextlib.ExitStack() as until_it_listens:
         port = port or until_it_listens.enter_context(held_port())
+        spare = until_it_listens.enter_context(held_port()) if gateway.ready else 0
         holder = tempfile.TemporaryDirectory(prefix=f"whocut-{gateway.program}-")
-        site = Site(port=port, upstream=upstream, folder=Path(holder.name), clock=clock)
+        site = Site(port=port, spare_port=spare, upstream=upstream, folder=Path(holder.name), clock=clock)
         try:
             _make_logs(site.logs, logs)
             for name, text in gateway.files(layer, site).items():
@@ -145,7 +147,7 @@ async def start(
             raise
         running = RunningGateway(layer, port, holder, process, clock, [])
         try:
-            await _listening(running, gateway)
+            await _listening(running, gateway, spare)
             for command in gateway.beside(layer, site):
                 running.wrote_by(await _spawn(command, site.logs / START, site))
         except BaseException:
@@ -248,12 +250,12 @@ def _dying_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
-async def _listening(running: RunningGateway, gateway: Gateway) -> None:
+async def _listening(running: RunningGateway, gateway: Gateway, spare_port: int) -> None:
     waited_s = 0.0
     while waited_s < _START_REAL_S:
         if running.returncode is not None:
             raise ChildDied(f"{gateway.program} ended at once: {_last_words(running)}")
-        if await _answers(running.port, gateway.ready):
+        if await _answers(running.port) and (not gateway.ready or await _answers(spare_port, gateway.ready)):
             return
         await asyncio.sleep(_LOOK_REAL_S)
         waited_s += _LOOK_REAL_S
@@ -263,7 +265,7 @@ async def _listening(running: RunningGateway, gateway: Gateway) -> None:
     )
 
 
-async def _answers(port: int, path: str) -> bool:
+async def _answers(port: int, path: str = "") -> bool:
     """Whether something takes a connection there, and answers 200 for the path where one is given."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -281,4 +283,8 @@ async def _answers(port: int, path: str) -> bool:
 
 
 def _last_words(running: RunningGateway) -> str:
-    return "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()[-500:]
+    """The end of its logs in whole lines: their first line often says most."""
+    said = "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()
+    if len(said) <= _LAST_CHARACTERS:
+        return said
+    return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]

@@ -1,7 +1,7 @@
 """Traefik as a layer, from its package for Python.
 
 It passes the caller's `traceparent` on as it came. It listens before it has read its routes, and answers 404 until
-then; so a route of its own tells when it is ready.
+then; so a route at a port of its own tells when it is ready.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
 
-_READY = "/.whocut-is-it-ready"
 _KEPT = {"Traceparent": "keep", "X-Request-Id": "keep"}
 
 
@@ -27,7 +26,7 @@ class Traefik(Driver):
     program = "traefik"
     install = "pip install 'whocut[gateways]'"
     out = START
-    ready = _READY
+    ready = "/"
 
     def files(self, layer: Layer, site: Site) -> dict[str, str]:
         """The static and the dynamic configuration as JSON, which is YAML as well."""
@@ -55,7 +54,8 @@ def _static(layer: Layer, site: Site) -> dict[str, Any]:
                         "idleTimeout": site.time(layer, TimerKind.KEEPALIVE, none="0s"),
                     }
                 },
-            }
+            },
+            "ready": {"address": f"127.0.0.1:{site.spare_port}", "observability": {"accessLogs": False}},
         },
         "accessLog": {
             "filePath": str(site.logs / ACCESS),
@@ -74,8 +74,8 @@ def _dynamic(layer: Layer, site: Site) -> dict[str, Any]:
     return {
         "http": {
             "routers": {
-                "all": {"rule": "PathPrefix(`/`)", "service": "next", "priority": 1},
-                "ready": {"rule": f"Path(`{_READY}`)", "service": "ping@internal", "priority": 2},
+                "all": {"entryPoints": ["callers"], "rule": "PathPrefix(`/`)", "service": "next"},
+                "ready": {"entryPoints": ["ready"], "rule": "PathPrefix(`/`)", "service": "ping@internal"},
             },
             "services": {
                 "next": {

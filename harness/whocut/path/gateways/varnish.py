@@ -77,9 +77,9 @@ class Varnish(Driver):
         ]
 
     def beside(self, layer: Layer, site: Site) -> Sequence[Sequence[str]]:  # noqa: ARG002  # not by its limits
-        """The program that writes what Varnish remembers of its requests towards the upstream."""
+        """The program that writes what Varnish remembers, from its start on, of its requests to the upstream."""
         memory, log = str(_memory(site)), str(site.logs / ACCESS)
-        return [["varnishncsa", "-b", "-n", memory, "-w", log, "-F", LOG_FORMAT]]
+        return [["varnishncsa", "-b", "-d", "-n", memory, "-w", log, "-F", LOG_FORMAT]]
 
 
 def _memory(site: Site) -> object:
