@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from whocut.chain.catalogue import catalogue, overridden, preset, settled
@@ -20,7 +21,7 @@ from whocut.errors import BadInput, nearest
 from whocut.trace.records import AttemptRecord, LayerRecord, TapSide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from whocut.trace.records import Span
 
@@ -86,57 +87,107 @@ def _limit(layer: Layer, written: str) -> tuple[TimerKind, float | None]:
 
 
 def put_between(spans: Iterable[Span], topology: Topology, said: Sequence[Between]) -> tuple[list[Span], Topology]:
-    """The spans of each pair of taps as those of the taps beside their layer, and the chain with that layer in it.
+    """The spans of two neighbouring taps as those of the taps beside one layer, and the chain with it in their place.
+
+    Taps next to each other of which nothing is said have a layer between them that nothing is known of. A tap may
+    stand between two layers: then it is the inner tap of one and the outer tap of the other.
 
     Raises:
-        BadInput: a tap is not in the material, or another layer stands between the two as well.
+        BadInput: a tap is not in the material, or another one stands between the two.
     """
     spans = list(spans)
+    order = [layer.name for layer in topology.hops]
     for one in said:
-        spans, topology = _put(spans, topology, one)
-    return spans, topology
+        _refuse_strangers(one, order)
+    layers = {(one.outer, one.inner): one.layer for one in said}
+    alone = {span.layer for span in spans if isinstance(span, LayerRecord) and span.tap is TapSide.ALONE}
+    for outer, inner in pairwise(order):
+        if outer in alone and inner in alone:
+            name = f"what stands between {outer} and {inner}"
+            layers.setdefault((outer, inner), Layer(name=name, title=name))
+    if not layers:
+        return spans, topology
+    hops, places = _laid_out(topology, layers)
+    moved = [one for span in spans for one in _told(span, places)]
+    return moved, replace(topology, hops=tuple(hops))
 
 
-def _put(spans: list[Span], topology: Topology, said: Between) -> tuple[list[Span], Topology]:
-    places = {layer.name: place for place, layer in enumerate(topology.hops, start=1)}
+def _refuse_strangers(said: Between, order: list[str]) -> None:
     for name in (said.outer, said.inner):
-        if name not in places:
+        if name not in order:
             raise BadInput(
-                f"there is no tap '{name}' in the material{nearest(name, places)}; there are "
-                f"{', '.join(places) or 'none'}",
+                f"there is no tap '{name}' in the material{nearest(name, order)}; there are "
+                f"{', '.join(order) or 'none'}",
                 field="--between",
             )
-    outer, inner = places[said.outer], places[said.inner]
+    outer, inner = order.index(said.outer), order.index(said.inner)
     if inner != outer + 1:
-        order = "the other way round" if inner < outer else "not next to each other"
+        wrong = "the other way round" if inner < outer else "not next to each other"
         raise BadInput(
-            f"{said.outer} and {said.inner} are {order}: {' → '.join(places)}. Name the outer tap first.",
+            f"{said.outer} and {said.inner} are {wrong}: {' → '.join(order)}. Name the outer tap first.",
             field="--between",
         )
-    layer = replace(said.layer, name=_free(said.layer.name, topology, said))
-    hops = (*topology.hops[: outer - 1], layer, *topology.hops[inner:])
-    lazy_s = products()[layer.preset].lazy_real_s if layer.preset in products() else 0.0
-    moved = [_told(span, said, layer, outer, lazy_s) for span in spans]
-    return moved, replace(topology, hops=hops)
 
 
-def _told(span: Span, said: Between, layer: Layer, place: int, lazy_s: float) -> Span:
-    """A tap's span as one of its side of the layer; further in, everything stands one place nearer."""
-    if not isinstance(span, LayerRecord) or isinstance(span, AttemptRecord):
-        return span
-    if span.layer == said.outer:
-        return replace(span, layer=layer.name, position=place, tap=TapSide.OUTSIDE)
-    if span.layer == said.inner:
-        return replace(
-            span, layer=layer.name, position=place, tap=TapSide.INSIDE, tap_lazy_s=lazy_s or None
+@dataclass(slots=True)
+class _Place:
+    """Where a hop of the material stands in the new chain: as itself, or as a tap on either side of a layer."""
+
+    itself: int | None = None
+    inside: tuple[int, Layer] | None = None
+    outside: tuple[int, Layer] | None = None
+
+
+def _laid_out(topology: Topology, layers: dict[tuple[str, str], Layer]) -> tuple[list[Layer], dict[str, _Place]]:
+    order = topology.hops
+    taps = {name for pair in layers for name in pair}
+    free = Counter(layer.name for layer in topology.layers if layer.name not in taps)
+    places = {layer.name: _Place() for layer in order}
+    hops: list[Layer] = []
+    for number, hop in enumerate(order):
+        following = order[number + 1].name if number + 1 < len(order) else ""
+        if hop.name not in taps:
+            hops.append(hop)
+            places[hop.name].itself = len(hops)
+        if (layer := layers.get((hop.name, following))) is not None:
+            layer = replace(layer, name=_free(layer.name, free))
+            hops.append(layer)
+            places[hop.name].outside = places[following].inside = (len(hops), layer)
+    return hops, places
+
+
+def _told(span: Span, places: dict[str, _Place]) -> Iterator[Span]:
+    """A tap's span as one of its side of a layer, or as two."""
+    if not isinstance(span, LayerRecord) or isinstance(span, AttemptRecord) or span.layer not in places:
+        yield span
+        return
+    place = places[span.layer]
+    if place.itself is not None:
+        yield replace(span, position=place.itself)
+    if place.outside is not None:
+        at, layer = place.outside
+        parent = _inner_id(span) if place.inside is not None else span.parent_id
+        yield replace(span, layer=layer.name, position=at, tap=TapSide.OUTSIDE, parent_id=parent)
+    if place.inside is not None:
+        at, layer = place.inside
+        span_id = _inner_id(span) if place.outside is not None else span.span_id
+        lazy_s = products()[layer.preset].lazy_real_s if layer.preset in products() else 0.0
+        yield replace(
+            span,
+            span_id=span_id,
+            layer=layer.name,
+            position=at,
+            tap=TapSide.INSIDE,
+            tap_lazy_s=lazy_s or None,
         )
-    return replace(span, position=span.position - 1) if span.position > place else span
 
 
-def _free(name: str, topology: Topology, said: Between) -> str:
+def _inner_id(span: Span) -> str:
+    """The id of a tap's second record, where it stands between two layers."""
+    return f"{span.span_id}-inside"
+
+
+def _free(name: str, taken: Counter[str]) -> str:
     """The layer's name, with a number where another layer of the chain has it."""
-    names = Counter(one.name for one in topology.layers if one.name not in {said.outer, said.inner})
-    number = 1
-    while names[name if number == 1 else f"{name}-{number}"]:
-        number += 1
-    return name if number == 1 else f"{name}-{number}"
+    taken[name] += 1
+    return name if taken[name] == 1 else f"{name}-{taken[name]}"
