@@ -98,6 +98,13 @@ CELLS: tuple[Cell, ...] = (
     Cell(name="gzip, slow stream", stream=True, work=Work.SLOW, variant="gzip"),
     Cell(name="gzip, stall", stream=True, fault=_STALL, variant="gzip", truth=_IDLE, without=_NOBODY),
     Cell(name="gzip, dies by FIN", stream=True, fault="fin_mid_body", variant="gzip", truth=Truth(Who.UPSTREAM)),
+    Cell(
+        name="gzip, no last event",
+        stream=True,
+        fault="stream_without_completed",
+        variant="gzip",
+        truth=Truth(Who.UPSTREAM),
+    ),
     Cell(name="retry, delivered", prompt=f"{RETRIED}, well", variant="retry"),
     Cell(name="retry, first byte", prompt=f"{RETRIED}, in vain", variant="retry", truth=_FIRST_BYTE),
 )
