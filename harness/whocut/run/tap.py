@@ -79,7 +79,7 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
         CouldNotRun: the port is taken, or what stands behind cannot be reached or trusted.
     """
     clock = Clock()
-    layer = Layer(name=plan.name, title=f"the tap {plan.name}")
+    layer = Layer(name=plan.name, title=f"the tap {plan.name}", silent=True)
     seen = 0
     async with AsyncExitStack() as stack:
         await plan.to.knock()
