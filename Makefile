@@ -61,7 +61,7 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 	@$(BIN)/python -m tests.benchmarks.bench_load
 
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
-	@$(BIN)/python -m tests.policy.cards
+	@$(BIN)/python -m tests.contract.cards
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

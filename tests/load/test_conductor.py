@@ -10,10 +10,9 @@ import gevent
 import orjson
 import pytest
 
-from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.chainfile import read_chain
 from whocut.chain.load import Load, LoadStage
 from whocut.chain.plain import topology_to_plain
-from whocut.chain.shipped import CHAINS
 from whocut.errors import BadInput
 from whocut.load.conductor import WORD, Alone, Master, Worker
 from whocut.load.desk import Desk
@@ -125,7 +124,7 @@ def run_dir(tmp_path: Path) -> RunDir:
         "run": "run-1",
         "epoch_unix_s": 1.8e9,
         "clock": {"scale": 100.0, "origin": 0.0},
-        "topology": topology_to_plain(read_topology(find_chain("direct", CHAINS))),
+        "topology": topology_to_plain(read_chain("direct")),
         "load": load.to_plain(),
     }
     return RunDir.create(tmp_path / "run", manifest)

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 from tests.path.fakes import BODY, FakeUpstream, Rig, layer, ok, request, send, wait
 from tests.path.test_timers import virtual_clock
 from whocut.clock import run_virtual
-from whocut.trace import names
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
-    from whocut.path.downstream import Downstream
-    from whocut.path.upstream import Upstream
+    from whocut.path.sides import Side
 
 IMAGE = b"i" * 8_000_000
 MAX_HELD_BYTES = 600_000  # one read in each direction; the kernel's own buffers are not the hop's
@@ -22,7 +20,7 @@ MAX_HELD_BYTES = 600_000  # one read in each direction; the kernel's own buffers
 
 def held(rig: Rig) -> int:
     """Bytes that wait in the hop's own buffers."""
-    sides: list[Downstream | Upstream] = [*rig.hop.callers, *rig.hop.upstreams]
+    sides: list[Side] = [*rig.hop.callers, *rig.hop.upstreams]
     return sum(side.transport.get_write_buffer_size() for side in sides if side.transport is not None)
 
 
@@ -84,10 +82,10 @@ def test_a_reader_that_stops_is_cut_by_idle() -> None:
 
     rig = run_virtual(main())
 
-    assert rig.span.attributes[names.CUT_TIMER] == "idle"
-    assert rig.span.attributes[names.CUT_PHASE] == "stream"
-    assert rig.span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
-    assert rig.span.attributes[names.UPSTREAM_END] == UpstreamEnd.CUT
+    assert rig.span.cut.timer == "idle"
+    assert rig.span.cut.phase == "stream"
+    assert rig.span.downstream == DownstreamEnd.TRUNCATED
+    assert rig.span.upstream == UpstreamEnd.CUT
 
 
 def test_a_slow_reader_that_reads_on_is_not_cut() -> None:
@@ -122,5 +120,5 @@ def test_the_request_is_sent_when_the_kernel_has_it() -> None:
 
     rig = run_virtual(main())
 
-    assert rig.span.attributes[names.CUT_TIMER] == "total"
-    assert rig.span.attributes[names.CUT_PHASE] == "send"
+    assert rig.span.cut.timer == "total"
+    assert rig.span.cut.phase == "send"

@@ -18,7 +18,7 @@ from tests.worlds.play import play_in_person
 from tests.worlds.world import FAULTS, Ask, Truth, World, truth_of
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.layers import Layer, Topology
-from whocut.chain.products import PRODUCTS
+from whocut.chain.products import products
 from whocut.chain.timers import TimerKind
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import judge
@@ -95,7 +95,7 @@ def _limited(layer: Layer, limit_s: float) -> Layer:
 
 
 def _hop(dice: random.Random, place: int, limit_s: float, *, real: bool) -> Layer:
-    name = dice.choice(sorted(PRODUCTS))
+    name = dice.choice(sorted(products()))
     layer = replace(_limited(preset(name), limit_s), name=f"{name}-{place}", gateway=name if real else "")
     return layer if real else replace(layer, notices_abort=dice.random() < 0.5)
 

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
 from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
-from whocut.foreign.files import attribute_files, parse_logs
+from whocut.foreign.files import attribute_material
 
 
 def attribute(
@@ -38,8 +36,7 @@ def attribute(
 
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
     """
-    topology = read_topology(find_chain(chain, CHAINS)) if chain else None
-    attributed = attribute_files(spans or [], parse_logs(logs or []), topology)
+    attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain)
     if as_json:
         print_json(attributed.as_json())
     else:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from whocut.cli.finished import report_finished
@@ -89,7 +88,7 @@ def sweep(
     path = find_scenario(scenario)
     told = read_scenario(path)
     (asked, *_) = pick_modes(told, [mode] if mode else None)
-    topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    topology = read_chain(chain or told.chain)
     if levels is not None and (highest is not None or bisect):
         other = "--max" if highest is not None else "--bisect"
         raise BadInput(f"{other} and --levels both say which levels to ask; give one of them")

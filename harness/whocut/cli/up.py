@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.cli.finished import report_finished
 from whocut.cli.options import (
     ChainArgument,
@@ -43,7 +42,7 @@ def up(
 
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """
-    topology = read_topology(find_chain(chain, CHAINS))
+    topology = read_chain(chain)
     plan = Plan(
         scenario=Path("up"),
         topology=topology,

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, cast
 from whocut.path.fallen import telling
 
 if TYPE_CHECKING:
-    from whocut.path.exchange import Exchange
-    from whocut.path.hop import Hop
+    from whocut.path.sides import House, Served
 
 
 class Connection(asyncio.BufferedProtocol):
     """One side of a hop; `exchange` is what it serves at the moment, `writable` whether its peer keeps up."""
 
-    __slots__ = ("_paused", "exchange", "hop", "transport", "writable")
+    __slots__ = ("_paused", "exchange", "house", "transport", "writable")
 
-    def __init__(self, hop: Hop) -> None:
-        self.hop = hop
+    def __init__(self, house: House) -> None:
+        self.house = house
         self.transport: asyncio.Transport | None = None
-        self.exchange: Exchange | None = None
+        self.exchange: Served | None = None
         self.writable = True
         self._paused = False
 
@@ -34,7 +33,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
         """Where the next bytes are read into: see `Hop.inbox`."""
-        return self.hop.inbox
+        return self.house.inbox
 
     def pause_reading(self) -> None:
         """Take no more from the peer for now."""
@@ -60,6 +59,6 @@ class Connection(asyncio.BufferedProtocol):
         if self.exchange is not None:
             self.drained(self.exchange)
 
-    def drained(self, exchange: Exchange) -> None:
+    def drained(self, exchange: Served) -> None:
         """Tell the exchange, which holds the other side back."""
         raise NotImplementedError

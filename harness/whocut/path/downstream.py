@@ -20,7 +20,8 @@ from whocut.path.sockets import end_with_reset
 if TYPE_CHECKING:
     import asyncio
 
-    from whocut.path.hop import Hop
+    from whocut.path.relay import Piece
+    from whocut.path.sides import House, Served
 
 # Requests that come before the last one is answered wait here, so that a caller's leaving is still seen.
 _MAX_AHEAD_BYTES: Final = 64 * 1024
@@ -40,29 +41,31 @@ class Downstream(Connection):
         "_alarm",
         "_alarm_at_s",
         "_heads",
-        "_idle_since_s",
         "_lingering",
+        "_until_s",
     )
 
-    def __init__(self, hop: Hop) -> None:
-        super().__init__(hop)
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
         self._ahead = b""
         self._lingering = False
         self._heads = HeadReader(status=400)
         self._alarm: asyncio.Handle | None = None
         self._alarm_at_s = NEVER_S
-        self._idle_since_s: float | None = None
+        self._until_s = NEVER_S  # by when the head that is waited for has to be whole, or to begin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
         super().connection_made(transport)
-        self.hop.callers.add(self)
-        if self.hop.closing:
+        self.house.callers.add(self)
+        if self.house.closing:
             self.abort()
+        else:
+            self._wait_until(self.house.now_s(), self.house.head_s)
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a request, of its body, or of the one after it."""
-        data = bytes(self.hop.inbox[:count])
+        data = bytes(self.house.inbox[:count])
         exchange = self.exchange
         try:
             if exchange is None:
@@ -73,35 +76,38 @@ class Downstream(Connection):
             else:
                 self._body(exchange, data, 0)
         except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
-            self.hop.fail(error)
+            self.house.fail(error)
             exchange = self.exchange or exchange
             if exchange is not None:
                 exchange.stop("hop.failed")
             raise
 
     def _head(self, data: bytes) -> None:
-        hop = self.hop
+        house = self.house
+        begins = not self._heads
         try:
             whole = self._heads.take(data)
             if whole is None:
+                if begins:
+                    self._wait_until(house.now_s(), house.head_s)
                 return
             data, end = whole
             head = parse_request(data if end == len(data) else data[:end])
         except Malformed as error:
             self._refuse(error.status)
             return
-        self._idle_since_s = None
-        exchange = self.exchange = Exchange(hop, self, head, hop.now_s())
+        self._until_s = NEVER_S
+        exchange = self.exchange = Exchange(house, self, head, house.now_s())
         if exchange.request_done:
             if end < len(data):
                 self._keep(data[end:])
         elif end < len(data):
             self._body(exchange, data, end)
             if self.exchange is not exchange:
-                return  # the body was none, and that has been answered
+                return  # the body was invalid, and that has been answered
         exchange.begin()
 
-    def _body(self, exchange: Exchange, data: bytes, at: int) -> None:
+    def _body(self, exchange: Served, data: bytes, at: int) -> None:
         try:
             end = exchange.request_bytes(data, at)
         except Malformed as error:
@@ -116,17 +122,17 @@ class Downstream(Connection):
             self.pause_reading()
 
     def _refuse(self, status: int) -> None:
-        """Answer what is no request, outside any exchange."""
-        answer = vendors.refusal(self.hop.layer, status)
-        self.send(vendors.render(answer, unix_s=self.hop.unix_s(), close=True))
+        """Answer what is not a request, or not in time, outside any exchange."""
+        answer = vendors.refusal(self.house.layer, status)
+        self.send(vendors.render(answer, unix_s=self.house.unix_s(), close=True))
         self.linger()
 
-    def send(self, data: bytes | bytearray) -> None:
+    def send(self, data: Piece) -> None:
         """Put bytes on their way to the caller; into the void if it has gone."""
         if self.transport is not None:
             self.transport.write(data)
 
-    def drained(self, exchange: Exchange) -> None:
+    def drained(self, exchange: Served) -> None:
         """The caller keeps up again."""
         exchange.downstream_drained()
 
@@ -142,7 +148,7 @@ class Downstream(Connection):
         """The caller's connection is no more."""
         self.transport = None
         self.writable = True
-        self.hop.callers.discard(self)
+        self.house.callers.discard(self)
         if self.exchange is not None:
             self.exchange.downstream_ended()
         if self.exchange is None:
@@ -154,8 +160,7 @@ class Downstream(Connection):
         if self.transport is None:
             self._silence()
             return
-        self._idle_since_s = now_s
-        self.watch(now_s, self.hop.deadlines.keepalive_s)
+        self._wait_until(now_s, self.house.idle_s)
         self.resume_reading()
         if self._ahead:
             data, self._ahead = self._ahead, b""
@@ -167,7 +172,7 @@ class Downstream(Connection):
         if self.transport is not None:
             self.transport.close()
             self._lingering = True
-            self.watch(self.hop.now_s(), _LINGER_S)
+            self.watch(self.house.now_s(), _LINGER_S)
 
     def linger(self) -> None:
         """FIN now, and read on for a while: closing on unread bytes would reset the answer away."""
@@ -180,7 +185,7 @@ class Downstream(Connection):
         self.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.watch(self.hop.now_s(), _LINGER_S)
+        self.watch(self.house.now_s(), _LINGER_S)
 
     def reset(self) -> None:
         """RST, at once."""
@@ -202,14 +207,14 @@ class Downstream(Connection):
             if self._alarm is not None:
                 self._alarm.cancel()
             self._alarm_at_s = at_s
-            self._alarm = self.hop.loop.call_later(self.hop.clock.real_s(in_s), self._ring)
+            self._alarm = self.house.loop.call_later(self.house.clock.real_s(in_s), self._ring)
 
     def _ring(self, turns: int = 0) -> None:
-        now_s = self.hop.now_s()
+        now_s = self.house.now_s()
         exchange = self.exchange
         if exchange is not None and turns < _READ_TURNS and exchange.overdue(now_s):
             self._alarm_at_s = now_s
-            self._alarm = self.hop.loop.call_soon(self._ring, turns + 1)
+            self._alarm = self.house.loop.call_soon(self._ring, turns + 1)
             return
         self._alarm = None
         self._alarm_at_s = NEVER_S
@@ -217,7 +222,7 @@ class Downstream(Connection):
             try:
                 next_s = exchange.check(now_s)
             except BaseException as error:  # as in `buffer_updated`
-                self.hop.fail(error)
+                self.house.fail(error)
                 exchange.stop("hop.failed")
                 raise
         elif self._lingering:
@@ -225,17 +230,21 @@ class Downstream(Connection):
             if self.transport is not None:
                 self.transport.abort()
         else:
-            next_s = self._check_idle(now_s)
+            next_s = self._check_head(now_s)
         if next_s is not None:
             self.watch(now_s, next_s - now_s)
 
-    def _check_idle(self, now_s: float) -> float | None:
-        if self._idle_since_s is None or self.transport is None:
-            return None
-        closes_s = self._idle_since_s + self.hop.deadlines.keepalive_s
-        if closes_s > now_s + TOLERANCE_S:
-            return closes_s if closes_s < NEVER_S else None
-        self.transport.close()
+    def _wait_until(self, now_s: float, in_s: float) -> None:
+        self._until_s = now_s + in_s
+        self.watch(now_s, in_s)
+
+    def _check_head(self, now_s: float) -> float | None:
+        if self.transport is None or self._until_s > now_s + TOLERANCE_S:
+            return self._until_s if self._until_s < NEVER_S else None
+        if self._heads:
+            self._refuse(408)
+        else:
+            self.transport.close()
         return None
 
     def _silence(self) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.chain.layers import Buffering, MidBody
-from whocut.errors import BadInput, CouldNotRun, NoRoom, PortTaken
+from whocut.errors import BadInput, CouldNotRun, PortTaken
+from whocut.path.account import Place
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
-from whocut.path.fallen import Fallen
+from whocut.path.fallen import Fallen, why
+from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
+    from whocut.path.sides import Caller, Next
     from whocut.path.tap import Tap
     from whocut.trace.records import Span, SpanSink
 
@@ -28,6 +31,13 @@ _BACKLOG: Final = 4096
 _READ_BYTES: Final = 256 * 1024
 # Connections kept open to the upstream between requests; nginx keeps as many as `keepalive` says, often 32.
 _MAX_POOLED: Final = 1024
+# Nothing waits longer than this for a connection to end; most need one turn of the loop.
+_PATIENCE_REAL_S: Final = 1.0
+_PATIENT_TURNS: Final = 50
+# Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all.
+# In real time, since they spare the machine. nginx's client_header_timeout; the longest keep-alive of an ALB.
+_HEAD_REAL_S: Final = 60.0
+_IDLE_REAL_S: Final = 3600.0
 
 
 class Hop:
@@ -48,22 +58,21 @@ class Hop:
         dial: Callable[[Hop], Awaitable[Upstream]] | None = None,
     ) -> None:
         self.layer = layer
-        self.tap = tap
+        self.taps = tap is not None
+        self.place = Place(layer.name, position, tap)
         self.clock = clock
         self.sink = sink
-        self.position = position
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
-        # Asked of every response, and an enum's member costs a look-up each time: asked here once.
-        self.holds_chunked = layer.buffering is Buffering.ALL
-        self.holds_counted = layer.buffering is not Buffering.NONE
-        self.ends_cleanly = layer.mid_body is MidBody.TERMINATED
+        self.head_s = clock.model_s(_HEAD_REAL_S)
+        self.idle_s = min(self.deadlines.keepalive_s, clock.model_s(_IDLE_REAL_S))
+        self.manners = Manners.of(layer)
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
         self.fallen: Fallen | None = None
-        self.callers: set[Downstream] = set()
-        self.upstreams: set[Upstream] = set()
-        self.pool: dict[Upstream, None] = {}  # in the order in which they were given back
+        self.callers: set[Caller] = set()
+        self.upstreams: set[Next] = set()
+        self.pool: dict[Next, None] = {}  # in the order in which they were given back
         # One buffer for all connections, read into and copied from in the same turn. A plain `recv` makes and
         # shrinks 256 KiB for each read, which the allocator may map and unmap: 17 µs were seen instead of 2.
         self.inbox = memoryview(bytearray(_READ_BYTES))
@@ -112,7 +121,11 @@ class Hop:
             raise CouldNotRun(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
 
     async def close(self) -> None:
-        """Stop listening, write down what is open, and leave no connection, task or timer behind."""
+        """Stop listening, write down what is open, and leave no connection, task or timer behind.
+
+        It takes a second at most: a connection whose end the loop has not told by then is given up with a
+        `ResourceWarning`.
+        """
         self.closing = True
         if self._server is not None:
             self._server.close()
@@ -125,18 +138,30 @@ class Hop:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        await self._all_gone()
         if self._server is not None:
-            await self._server.wait_closed()
-        # An aborted transport gives its socket back in the loop's next turn.
-        while self.callers or self.upstreams:  # noqa: ASYNC110  # two turns at most; an event would need a setter
-            await asyncio.sleep(0)
+            with suppress(TimeoutError):  # from Python 3.12 on it waits for connections that are gone
+                await asyncio.wait_for(self._server.wait_closed(), _PATIENCE_REAL_S)
+
+    async def _all_gone(self) -> None:
+        """An aborted transport gives its socket back in the loop's next turn, or the one after it."""
+        for turn in range(2 * _PATIENT_TURNS):
+            if not (self.callers or self.upstreams):
+                return
+            await asyncio.sleep(0 if turn < _PATIENT_TURNS else _PATIENCE_REAL_S / _PATIENT_TURNS)
+        left = len(self.callers) + len(self.upstreams)
+        self.callers.clear()
+        self.upstreams.clear()
+        warnings.warn(
+            f"{left} connections of {self.layer.name} did not end within {_PATIENCE_REAL_S:g} s",
+            ResourceWarning,
+            stacklevel=2,
+        )
 
     def fail(self, error: BaseException) -> None:
         """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
         if self.fallen is None:
-            ours = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
-            why = str(error) if isinstance(error, NoRoom) else ours
-            self.fallen = Fallen(self.layer.name, self.now_s(), why)
+            self.fallen = Fallen(self.layer.name, self.now_s(), why(error))
             with suppress(Exception):  # what failed may have been the sink
                 self.write_down(self.fallen.span())
 
@@ -156,10 +181,15 @@ class Hop:
             self.sink(span)
 
     async def dial(self) -> Upstream:
-        """A new connection to the next layer."""
-        if self._dial is not None:
-            return await self._dial(self)
-        return await self.dial_now()
+        """A new connection to the next layer.
+
+        It is the hop's from here on, not from its first callback on: a dial may be cancelled between the two, and
+        then uvloop closes the connection without a word.
+        """
+        upstream = await (self.dial_now() if self._dial is None else self._dial(self))
+        if upstream.ended is None:
+            self.upstreams.add(upstream)
+        return upstream
 
     async def dial_now(self) -> Upstream:
         """Connect; what `dial` does when nothing was put in its place."""
@@ -168,7 +198,7 @@ class Hop:
         )
         return connected[1]
 
-    def take_pooled(self) -> Upstream | None:
+    def take_pooled(self) -> Next | None:
         """The connection that was used last, so that the others may grow old and go."""
         while self.pool:
             upstream, _ = self.pool.popitem()
@@ -177,7 +207,7 @@ class Hop:
                 return upstream
         return None
 
-    def give_back(self, upstream: Upstream, now_s: float) -> None:
+    def give_back(self, upstream: Next, now_s: float) -> None:
         """Keep a connection for the next request."""
         if len(self.pool) >= _MAX_POOLED:
             upstream.leave()

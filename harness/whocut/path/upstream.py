@@ -11,27 +11,20 @@ from whocut.path.sockets import end_with_reset
 from whocut.trace.records import UpstreamEnd
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from whocut.path.exchange import Exchange
-    from whocut.path.hop import Hop
+    from whocut.path.sides import House, Served
 
 
 class Upstream(Connection):
     """A connection to the next layer."""
 
-    __slots__ = ("heads", "idle_since_s", "reused")
+    __slots__ = ("ended", "heads", "idle_since_s", "reused")
 
-    def __init__(self, hop: Hop) -> None:
-        super().__init__(hop)
+    def __init__(self, house: House) -> None:
+        super().__init__(house)
         self.heads = HeadReader(status=502)
         self.reused = False
         self.idle_since_s = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected."""
-        super().connection_made(transport)
-        self.hop.upstreams.add(self)
+        self.ended: UpstreamEnd | None = None  # how it ended before any exchange had it
 
     def buffer_updated(self, count: int) -> None:
         """Bytes of a response; a pooled connection that speaks unasked is not to be trusted."""
@@ -40,38 +33,46 @@ class Upstream(Connection):
             self.leave()
             return
         try:
-            exchange.upstream_bytes(bytes(self.hop.inbox[:count]))
+            exchange.upstream_bytes(bytes(self.house.inbox[:count]))
         except BaseException as error:  # a fault of ours: what is known of the exchange is still written down
-            self.hop.fail(error)
+            self.house.fail(error)
             exchange.stop("hop.failed")
             raise
 
-    def drained(self, exchange: Exchange) -> None:
+    def drained(self, exchange: Served) -> None:
         """The upstream keeps up again."""
         exchange.upstream_drained()
 
     @telling
     def eof_received(self) -> bool:
         """FIN."""
-        if self.exchange is not None:
-            self.exchange.upstream_ended(UpstreamEnd.CLOSED)
+        self._ended(UpstreamEnd.CLOSED)
         return False
 
     @telling
     def connection_lost(self, error: Exception | None) -> None:
         """No more connection; with an error it was reset."""
         self.transport = None
-        self.hop.upstreams.discard(self)
-        self.hop.pool.pop(self, None)
+        self.house.upstreams.discard(self)
+        self.house.pool.pop(self, None)
+        self._ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
+
+    def _ended(self, how: UpstreamEnd) -> None:
+        if self.ended is None:
+            self.ended = how
         if self.exchange is not None:
-            self.exchange.upstream_ended(UpstreamEnd.CLOSED if error is None else UpstreamEnd.RESET)
+            self.exchange.upstream_ended(how)
 
     def leave(self, *, reset: bool = False) -> None:
         """End the connection from our side: FIN or RST, and nothing more is sent."""
         self.exchange = None
-        self.hop.pool.pop(self, None)
+        self.house.pool.pop(self, None)
         if self.transport is not None:
             if reset:
                 end_with_reset(self.transport)
             else:
                 self.transport.abort()
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.leave()

@@ -21,6 +21,7 @@ EXPIRY: Final = "expiry"
 
 _REASONS: Final = {
     400: "Bad Request",
+    408: "Request Timeout",
     413: "Content Too Large",
     414: "URI Too Long",
     431: "Request Header Fields Too Large",

@@ -19,7 +19,8 @@ from whocut.chain.timers import Phase, TimerKind
 from whocut.client.asking import asking_for
 from whocut.client.openai_client import async_openai_client
 from whocut.client.watch import AttemptWatch, Sinks
-from whocut.path.http1 import Chunked, HeadReader, parse_response
+from whocut.path.framing import Chunked
+from whocut.path.http1 import HeadReader, parse_response
 from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
     from whocut.client.asking import Asking
     from whocut.clock import Clock
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 KEY: Final = "sk-whocut-check"
 PATH: Final = "/v1/images/generations"
@@ -262,7 +263,7 @@ class Call(asyncio.Protocol):
             armed.append((self.watch.record.started_s + self._limits[TimerKind.TOTAL], TimerKind.TOTAL))
         if not self._answered and TimerKind.FIRST_BYTE in self._limits:
             armed.append((self._sent_s + self._limits[TimerKind.FIRST_BYTE], TimerKind.FIRST_BYTE))
-        elif TimerKind.IDLE in self._limits:
+        elif TimerKind.IDLE in self._limits and (self._answered or self._desk.layer.idle_waits):
             armed.append((self._stamp_s + self._limits[TimerKind.IDLE], TimerKind.IDLE))
         return armed
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 
 from whocut.chain.audit import BEYOND, Finding, audit
+from whocut.chain.chainfile import read_chain
 from whocut.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
 from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
@@ -29,6 +30,7 @@ from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.modes import Mode
@@ -231,7 +233,8 @@ def plan_of(
     callers = get_args(AnyCaller)
     if caller not in callers:
         raise BadInput(
-            f"--caller: there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}"
+            f"there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}",
+            field="caller",
         )
     plan = Plan(
         topology=topology,
@@ -247,6 +250,35 @@ def plan_of(
     for want in plan.wants:
         want.holds(nothing)  # a figure that is not measured is said before an hour of work, not after
     return plan
+
+
+def check_chain(
+    chain: str | Path | Topology,
+    *,
+    profiles: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    wants: Sequence[str] = (),
+    requests: int = 1000,
+    fix: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Is this chain right? Audit, forecast and proof in virtual time, for programs.
+
+    Args:
+        chain: a shipped chain's name, a chain file's path, or a topology.
+        profiles: generation times, as `whocut check --profile` takes them; by default what the upstream takes.
+        modes: plain, no-retry, stream-0 to stream-3, async; by default those of the command line.
+        wants: thresholds like ``delivered>=0.999``; `Report.ok` says whether they hold.
+        requests: requests to prove in each case.
+        fix: whether to search the smallest change that keeps what is wanted.
+        seed: the same seed takes the same generation times.
+
+    Raises:
+        BadInput: one of the words is not known; names the nearest that is.
+        BadFile: the chain file says something that cannot be used.
+    """
+    topology = read_chain(chain)
+    return check(plan_of(topology, profiles, modes, wants, requests=requests, fix=fix, seed=seed))
 
 
 def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Report:

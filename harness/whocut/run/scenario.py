@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whocut.chain.chainfile import find_chain
 from whocut.chain.load import Arrivals, LoadStage, parse_arrivals
-from whocut.chain.shipped import CHAINS, SCENARIOS
+from whocut.chain.shipped import SCENARIOS
 from whocut.chain.want import parse_wants
 from whocut.clock import parse_clock
 from whocut.errors import BadFile, BadInput, nearest
@@ -45,7 +45,7 @@ PLAIN_MODES = {
 
 # What reads the flag of the same name; the scenario's own word is held to it, whether a flag overrides it or not.
 _READ_BY: Mapping[str, Callable[[Any], object]] = {
-    "chain": lambda written: find_chain(written, CHAINS),
+    "chain": find_chain,
     "clock": parse_clock,
     "arrivals": parse_arrivals,
     "want": parse_wants,
@@ -141,8 +141,7 @@ def read_scenario(path: Path) -> Scenario:
         try:
             read(getattr(told, field))
         except BadInput as error:
-            problem = str(error).removeprefix(f"--{field}: ")
-            raise BadFile(path, problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
+            raise BadFile(path, error.problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
     for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
         for mode in named:
             if mode not in told.modes:
@@ -198,6 +197,7 @@ def pick_modes(told: Scenario, wanted: Sequence[str] | None) -> tuple[str, ...]:
     for name in modes:
         if name not in told.modes:
             raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+                f"there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}",
+                field="mode",
             )
     return modes

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import orjson
 
 from whocut.errors import Malformed, PortTaken
-from whocut.path.http1 import Chunked, HeadReader, UntilClose, parse_request, parse_response
+from whocut.path.framing import Chunked, UntilClose
+from whocut.path.http1 import HeadReader, parse_request, parse_response
 from whocut.path.sockets import end_with_reset
 from whocut.stage.memory import MemoryTransport
 from whocut.stage.plants import Canned, MockFault, Plants
@@ -27,7 +28,7 @@ from whocut.trace.records import UpstreamEnd, parse_traceparent
 
 if TYPE_CHECKING:
     from whocut.clock import Clock
-    from whocut.path.http1 import Framing
+    from whocut.path.framing import Framing
 
 _BACKLOG: Final = 4096
 # On a virtual clock a microsecond passes only when nothing else is left to be done at this instant.
@@ -37,7 +38,7 @@ FAULT_HEADER: Final = "x-mock-fault"
 
 
 class ClientTap:
-    """Listens where the client dials, and dials the first layer. `seen` holds every attempt, in order.
+    """Listens where the client dials, and dials the first layer. `seen` holds every request, in order.
 
     `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not.
     """
@@ -193,7 +194,7 @@ class _Caller(asyncio.Protocol):
         self._raw, self._wire = None, b""
         body = b"".join(self._payload) if isinstance(self._framing, Chunked) else wire
         sighting = self.sighting = self.tap.sight(raw, body)
-        plant = self.tap.plants.next(sighting.digest)
+        plant = self.tap.plants.next(sighting.digest) if sighting.generates else None
         if isinstance(plant, Canned):
             loop = asyncio.get_running_loop()
             after_real_s = self.tap.clock.real_s(plant.after_s)

@@ -27,16 +27,10 @@ _TURNS = 50
 _START_REAL_S = 30.0
 
 
-class Runner(Protocol):
-    """A stage that plays, and a loop for the client's own coroutines."""
+class Playing(Protocol):
+    """A stage that plays, as far as an observer asks it."""
 
     stage: Stage
-
-    def start(self) -> None:
-        """Begin to serve."""
-
-    def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine of the client's, to its end."""
 
     def observed(self) -> Observed:
         """All that is known by now."""
@@ -49,6 +43,16 @@ class Runner(Protocol):
 
     async def settled(self) -> None:
         """Wait until nothing is under way any more."""
+
+
+class Runner(Playing, Protocol):
+    """A stage that plays, and a loop for the client's own coroutines."""
+
+    def start(self) -> None:
+        """Begin to serve."""
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the client's, to its end."""
 
     def close(self) -> None:
         """End everything, and leave nothing behind."""

@@ -77,3 +77,6 @@ class Haproxy:
     def command(self, program: str, config: Path, folder: Path) -> list[str]:  # noqa: ARG002  # as above
         """In the foreground; its log is its standard output."""
         return [program, "-db", "-f", str(config)]
+
+
+GATEWAY = Haproxy()

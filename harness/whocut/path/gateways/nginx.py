@@ -96,3 +96,6 @@ class Nginx:
     def command(self, program: str, config: Path, folder: Path) -> list[str]:
         """In the foreground, with everything in its own folder."""
         return [program, "-e", str(folder / "logs" / ERROR), "-p", str(folder), "-c", str(config)]
+
+
+GATEWAY = Nginx()

@@ -1,4 +1,4 @@
-"""The gateways by name, and one door to all of them."""
+"""The gateways by name, each found by its own file in this folder, and one door to all of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.chain.products import product
 from whocut.path.gateways import process
-from whocut.path.gateways.haproxy import Haproxy
-from whocut.path.gateways.nginx import Nginx
+from whocut.registry import found_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from whocut.clock import Clock
     from whocut.path.gateways.process import Gateway, RunningGateway
 
-GATEWAYS: Final[dict[str, Gateway]] = {"haproxy": Haproxy(), "nginx": Nginx()}
+GATEWAYS: Final[dict[str, Gateway]] = found_in("whocut.path.gateways", "GATEWAY")
 
 
 async def start_gateway(
