@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-
 from whocut.chain.forecast import CutShare, Figures, percentile
 from whocut.chain.layers import Upstream
 from whocut.chain.models import is_known
@@ -397,6 +395,7 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         )
         cuts[key] = cuts.get(key, 0) + 1
     started = [row for row in world.rows if row["started_s"] is not None]
+    took_s.sort()
     delivered = len(took_s)
     return Figures(
         requests=requests,
@@ -411,8 +410,8 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         usd_per_delivered=sum(row["billed_usd"] for row in started) / delivered
         if delivered and is_known(case.topology.upstream.model)
         else None,
-        p50_s=percentile(np.array(took_s), 50),
-        p95_s=percentile(np.array(took_s), 95),
+        p50_s=percentile(took_s, 50),
+        p95_s=percentile(took_s, 95),
     )
 
 
