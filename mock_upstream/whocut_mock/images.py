@@ -1,6 +1,6 @@
 """Real pictures, cheaply: each shape is drawn and encoded once, and made unique by one small comment.
 
-The comment stands where the format allows one, padded to a multiple of three bytes; so everything else keeps
+The comment is where the format allows one, padded to a multiple of three bytes; so everything else keeps
 its base64 text, and a picture of a megabyte costs microseconds. The picture itself follows from the seed.
 """
 

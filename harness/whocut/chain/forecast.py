@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.chain.prices import usd
 from whocut.chain.walk import Cut, Fate, Walk
 
@@ -96,7 +97,7 @@ def fates_of(topology: Topology, mode: Mode, draw: Draw, *, requests: int, dice:
 def figures(topology: Topology, fates: Sequence[Fate], *, price_usd: float | None) -> Figures:
     """The sums of many fates; without the price of an image, dollars are unknown."""
     requests = len(fates)
-    took_s = sorted(fate.took_s for fate in fates if fate.cut is None)
+    took_s = [fate.took_s for fate in fates if fate.cut is None]
     cuts = Counter(fate.cut for fate in fates if fate.cut is not None)
     generations = sum(fate.generations for fate in fates)
     return Figures(
@@ -127,10 +128,3 @@ def _share(topology: Topology, cut: Cut, share: float) -> CutShare:
         phase=str(cut.phase),
         share=share,
     )
-
-
-def percentile(ordered: Sequence[float], share: int) -> float | None:
-    """The nearest-rank percentile of sorted values; None of none."""
-    if not ordered:
-        return None
-    return ordered[max(1, -(-len(ordered) * share // 100)) - 1]

@@ -1,7 +1,7 @@
 """How long generations take, and when their partial images come: small tables of data.
 
 The upstream of this project draws from the same figures, and it is a stranger that imports nothing of ours. So
-they stand there once more, on purpose, and a parity test holds the two together.
+it has them once more, on purpose, and a parity test holds the two together.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 from statistics import NormalDist, median
 from typing import TYPE_CHECKING, Literal
 
-from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import parse_duration
 from whocut.chain.models import refuse_unknown
 from whocut.chain.prices import family_of, output_tokens
 from whocut.errors import BadFile, BadInput, nearest
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     import random
@@ -172,7 +173,7 @@ def parse_profile(written: str, upstream: Upstream) -> Profile:
     law, _, partials = written.partition("@")
     if partials not in {"", "article", "observed-2026"}:
         raise BadInput(
-            f"--profile: there are no partial images '{partials}'; write @article or @observed-2026"
+            f"there are no partial images '{partials}'; write @article or @observed-2026", field="profile"
         )
     profile = _parse_law(law, upstream)
     return (
@@ -200,7 +201,7 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
         try:
             limits = [parse_duration(part.strip()) for part in facts.split(",")]
         except ValueError as error:
-            raise BadInput(f"--profile: {error}") from None
+            raise BadInput(f"{error}", field="profile") from None
         median_s, p95_s = [*limits, None][:2]
         wanted = 1 if law == "constant" else 2
         if len(limits) == wanted and median_s and (wanted == 1 or (p95_s and p95_s > median_s)):
@@ -214,8 +215,9 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
             )
     known = [*ARTICLE, "chain"]
     raise BadInput(
-        f"--profile: there is no profile '{written}'{nearest(written, known)}; there are {', '.join(known)}, "
-        f"constant:195s, lognormal:195s,280s (median and a p95 above it) and csv:FILE"
+        f"there is no profile '{written}'{nearest(written, known)}; there are {', '.join(known)}, "
+        f"constant:195s, lognormal:195s,280s (median and a p95 above it) and csv:FILE",
+        field="profile",
     )
 
 
@@ -247,7 +249,7 @@ def read_timings(path: Path) -> tuple[float, ...]:
     """A user's own timings: a column of seconds, under a heading `duration_s` or under none; sorted.
 
     Raises:
-        BadFile: there are none, or one of them is no positive number.
+        BadFile: the file holds no timing, or one that is not a positive number.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -15,6 +15,7 @@ from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.modes import MODES
 from whocut.chain.profiles import ARTICLE
 from whocut.chain.targets import enough_s, targets
+from whocut.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +55,7 @@ class Situation:
 class Change:
     """One change: where, the line to write, what it does. Only one of the same `knob` can be made.
 
-    `configuration`: nobody has to change a program for it.
+    `configuration`: no program has to change for it.
     """
 
     knob: str
@@ -218,7 +219,7 @@ def _asking(situation: Situation) -> Iterator[Change]:
                 knob="mode",
                 layer=client.name,
                 line=f"client.images.generate(..., stream=True, partial_images={partials})",
-                says=f"stream with {partials} partial image{'s' if partials > 1 else ''}",
+                says=f"stream with {plural(partials, 'partial image')}",
                 cost=2 + partials / 10,
                 apply=_asked(MODES[f"stream-{partials}"]),
             )

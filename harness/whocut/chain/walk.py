@@ -1,7 +1,7 @@
 """One request through a chain, by rule: which timer cuts it, who asks again, and what runs on behind the cut.
 
 - A generation is the instants of its bytes. Of each sort of timer only the earliest can be first, so three alarms
-  stand for a whole chain (`_Alarms`); of those that fire together the outermost cuts.
+  are enough for a whole chain (`_Alarms`); of those that fire together the outermost cuts.
 - A layer that buffers lets its callers see nothing before the end.
 - Behind a cut every layer leaves at once, save those blind to it: they go by their own timer or their next byte.
 - The client asks again by its own policy, and so does a layer that retries a POST.
@@ -125,8 +125,8 @@ class Walk:
     def _gone_s(self, round_: _Round, seen_s: Instants, at_s: float, place: int) -> float:
         """When the last layer that waits for the generation has left; the layer at `place` has cut at `at_s`.
 
-        Behind a blind layer nobody knows of the cut: it, and all inside it, go on until one of them cuts by
-        itself, or until the next byte finds nobody to take it.
+        A blind layer does not notice the cut: it, and all layers inside it, wait until one of them cuts by itself,
+        or until the next byte finds the connection closed.
         """
         gone_s = at_s
         for blind in self._blind:
@@ -302,10 +302,9 @@ def _timers(
         asked_s = _asked_s(layers, place, kind, phase, stream=stream)
         return Cut(place, kind, phase, _tries(layer, kind, phase) if place else 1, asked_s)
 
-    wait = next((kind for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if kind in layer.timers), None)
-    if wait is not None:
-        waiting = cut(wait, Phase.WAIT)
-        yield _Timer("whole" if hidden else "head", "sent", layer.timers[wait].limit_s, 0, waiting, waiting)
+    if layer.waiting is not None:
+        waiting = cut(layer.waiting.kind, Phase.WAIT)
+        yield _Timer("whole" if hidden else "head", "sent", layer.waiting.limit_s, 0, waiting, waiting)
     idle_s = layer.limit_s(TimerKind.IDLE)
     beaten = heartbeat_s is not None and idle_s is not None and idle_s >= heartbeat_s
     if idle_s is not None and stream and not hidden and not beaten:
@@ -360,7 +359,7 @@ def _breaks_unseen(layers: Sequence[Layer], place: int) -> bool:
 
 
 def _answer(layers: Sequence[Layer], place: int, kind: TimerKind, phase: Phase) -> Answer | None:
-    """What the client is told: by the layer that cut, or by one that held a stream which broke off."""
+    """The answer that reaches the client: of the layer that cut, or of one that held a stream which broke off."""
     holding = [outer for outer in layers[1:place] if _holds(outer)]
     if phase is Phase.STREAM and holding and not _holds(layers[place]):
         return holding[-1].answers.get("bad_gateway")

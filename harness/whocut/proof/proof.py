@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from whocut.chain.forecast import CutShare, Figures, percentile
+from whocut.chain.forecast import CutShare, Figures
 from whocut.chain.layers import Upstream
 from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.client.asking import Asking
 from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
@@ -395,7 +396,6 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         )
         cuts[key] = cuts.get(key, 0) + 1
     started = [row for row in world.rows if row["started_s"] is not None]
-    took_s.sort()
     delivered = len(took_s)
     return Figures(
         requests=requests,
@@ -417,7 +417,7 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
 
 def _ended(verdict: Verdict) -> str:
     """How a request ended that no timer ended: the outcome, and the reason if one is known."""
-    return f"{verdict.outcome} ({verdict.reason})" if verdict.reason else verdict.outcome
+    return f"{verdict.saw} ({verdict.reason})" if verdict.reason else verdict.saw
 
 
 def _drawn(world: World) -> dict[tuple[int, int, int], tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""The outcome is unknown: a gateway gave up, a connection broke, a timer fired; the work may run on and be billed."""
+"""The outcome is unknown: a gateway gave up, a connection broke, a timer fired; the work may run on and cost."""
 
 from __future__ import annotations
 
