@@ -17,8 +17,7 @@ from whocut.client.attempt_span import attempt_span
 from whocut.client.openai_client import async_openai_client
 from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
-from whocut.trace import names
-from whocut.trace.records import Attempt, DownstreamEnd, Outcome, Span, UpstreamEnd, parse_traceparent
+from whocut.trace.records import Attempt, DownstreamEnd, Outcome, UpstreamEnd, parse_traceparent
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
 from whocut.verdict.retry_audit import audit_retries
@@ -38,7 +37,7 @@ class Account:
 
     def __init__(self) -> None:
         self.lines: list[Attempt] = []
-        self.spans: list[Span] = []
+        self.spans: list[Any] = []
         self.error: BaseException | None = None
         self.requests: list[bytes] = []
 
@@ -176,7 +175,7 @@ def test_an_answer_without_an_image_is_not_delivered(answer: bytes) -> None:
 
     (attempt,) = account.attempts
     assert (attempt.outcome, attempt.error) == (Outcome.REJECTED, "no image in the answer")
-    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+    assert account.spans[0].upstream == UpstreamEnd.COMPLETE
 
 
 def test_a_redirect_is_no_cut_and_what_follows_it_is_delivered() -> None:
@@ -189,7 +188,7 @@ def test_a_redirect_is_no_cut_and_what_follows_it_is_delivered() -> None:
     first, second = account.attempts
     assert (first.outcome, first.error, first.redirected) == (Outcome.REJECTED, "redirect 307", True)
     assert (second.outcome, second.redirected) == (Outcome.DELIVERED, False)
-    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+    assert account.spans[0].upstream == UpstreamEnd.COMPLETE
 
 
 def test_what_the_library_would_not_send_is_nobodys_cut() -> None:
@@ -200,7 +199,7 @@ def test_what_the_library_would_not_send_is_nobodys_cut() -> None:
     (span,) = account.spans
     assert account.requests == []
     assert (attempt.outcome, attempt.error) == (Outcome.REFUSED, "LocalProtocolError")
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.NONE
+    assert span.upstream == UpstreamEnd.NONE
     topology = Topology(name="direct", client=preset("openai-python"), hops=())
     verdict = attribute(gather([span])[0], topology)
     assert verdict.kind is Kind.UNATTRIBUTED
@@ -252,7 +251,7 @@ def test_own_read_timer_cuts_stream_as_idle() -> None:
     assert (attempt.outcome, attempt.timer, attempt.phase) == (Outcome.TIMEOUT, "idle", "stream")
     assert attempt.ended_s == pytest.approx(1600, abs=0.01)
     (span,) = account.spans
-    assert span.attributes[names.CUT_LIMIT_S] == 600
+    assert span.cut.limit_s == 600
 
 
 def test_cancelled_request_leaves_a_record_all_the_same() -> None:
@@ -263,7 +262,7 @@ def test_cancelled_request_leaves_a_record_all_the_same() -> None:
     assert attempt.outcome is Outcome.CENSORED
     assert attempt.ended_s == pytest.approx(42, abs=0.001)
     (span,) = account.spans
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.ABANDONED
+    assert span.upstream == UpstreamEnd.ABANDONED
 
 
 def test_attempts_of_one_request_are_children_of_one_span_and_say_so_on_the_wire() -> None:
@@ -350,7 +349,7 @@ def test_an_error_page_is_kept_with_the_headers_that_tell_layers_apart() -> None
     assert attempt.outcome is Outcome.GATEWAY_ERROR
     assert attempt.headers == {"server": "nginx", "content-length": str(len(page))}
     assert attempt.body_head == page[:512]
-    assert account.spans[-1].attributes["http.response.header.server"] == ["nginx"]
+    assert account.spans[-1].headers["server"] == "nginx"
 
 
 def test_a_delivered_image_keeps_no_headers() -> None:

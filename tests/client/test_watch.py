@@ -13,7 +13,6 @@ from whocut.client.ending import ended_by, ending_of
 from whocut.client.watch import AttemptWatch, Sinks, Watch
 from whocut.clock import Clock
 from whocut.stage.sighting import Sighting
-from whocut.trace import names
 from whocut.trace.records import Outcome, UpstreamEnd
 
 if TYPE_CHECKING:
@@ -148,10 +147,11 @@ def test_a_read_timeout_is_one_cut_from_inside_and_from_outside(play: Callable[[
     """The timer, its directive, its phase and its length are in the record and in the span."""
     watch = play(Hand())
 
-    record, told = watch.record, watch.span().attributes
+    record, told = watch.record, watch.span()
     assert (record.outcome, record.error) == (Outcome.TIMEOUT, "ReadTimeout")
     assert (record.timer, record.directive, record.phase) == ("first_byte", "timeout.read", "wait")
-    assert (told[names.UPSTREAM_END], told[names.CUT_LIMIT_S]) == (UpstreamEnd.CUT, 600.0)
+    assert told.cut is not None
+    assert (told.upstream, told.cut.limit_s) == (UpstreamEnd.CUT, 600.0)
 
 
 def test_a_client_that_leaves_at_another_moment_has_cancelled() -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.excused import unless_it_says_so
 from tests.processes import wait_until
 from whocut.trace.otlp import encode_line
-from whocut.trace.records import Span, SpanKind
+from whocut.trace.records import ForeignSpan
 from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def test_stranger_s_request_is_judged_and_its_spans_are_taken(tmp_path: Path) ->
         with pytest.raises(urllib.error.HTTPError) as refused, urllib.request.urlopen(ask):
             pass
         refused.value.close()
-        foreign = Span(
-            trace_id="a" * 32, span_id="b" * 16, parent_id=None, layer="elsewhere", kind=SpanKind.HOP,
+        foreign = ForeignSpan(
+            trace_id="a" * 32, span_id="b" * 16, parent_id=None, layer="elsewhere",
             name="GET /", start_s=1.0, end_s=2.0,
         )  # fmt: skip
         export = urllib.request.Request(

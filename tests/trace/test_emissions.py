@@ -9,7 +9,7 @@ import pytest
 from whocut.trace import otlp
 from whocut.trace.emissions import Emissions
 from whocut.trace.generations import generation_span
-from whocut.verdict.evidence import generation_of
+from whocut.trace.records import GenerationRecord
 
 
 def row(**facts: Any) -> dict[str, Any]:
@@ -67,4 +67,5 @@ def test_a_generation_s_span_keeps_what_its_row_says() -> None:
     written = {**STREAMED, "first_byte_s": 1.0, "heartbeat_s": 15.0}
     (read,) = otlp.decode_line(otlp.encode_line([generation_span(written)], 0.0), 0.0)
 
-    assert generation_of(read).sent == Emissions.of_row(written)
+    assert isinstance(read, GenerationRecord)
+    assert read.sent == Emissions.of_row(written)

@@ -9,10 +9,11 @@ import pytest
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult  # noqa: TID251  # a backend of a test's own
 from opentelemetry.trace import SpanKind as SdkKind
 
+from tests.trace.made import layer_record, record_of
 from whocut.path.fallen import Fallen
-from whocut.trace import names, otlp
+from whocut.trace import otlp
 from whocut.trace.export import Exported, FileExporter
-from whocut.trace.records import Span, SpanKind, new_span_id, new_trace_id
+from whocut.trace.records import SpanKind
 from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -41,21 +42,7 @@ class Backend(SpanExporter):
     @property
     def layers(self) -> list[str]:
         """Whose spans came, in their order."""
-        return [str(span.resource.attributes[names.SERVICE_NAME]) for span in self.taken]
-
-
-def made_span(layer: str, kind: SpanKind = SpanKind.HOP) -> Span:
-    """A span of a layer."""
-    return Span(
-        trace_id=new_trace_id(),
-        span_id=new_span_id(),
-        parent_id=None,
-        layer=layer,
-        kind=kind,
-        name="POST /v1/images/generations",
-        start_s=1.0,
-        end_s=61.0,
-    )
+        return [str(span.resource.attributes["service.name"]) for span in self.taken]
 
 
 def exported(tmp_path: Path, backend: Backend, write: Callable[[SpanWriter, Path], None]) -> Exported:
@@ -72,9 +59,9 @@ def test_the_death_of_a_layer_is_sent_and_so_is_all_that_follows(tmp_path: Path)
     backend = Backend()
 
     def write(writer: SpanWriter, _: Path) -> None:
-        writer(made_span("before"))
+        writer(layer_record("before"))
         writer(Fallen("nginx", 12.0, "it was killed").span())
-        writer(made_span("after"))
+        writer(layer_record("after"))
 
     counts = exported(tmp_path, backend, write)
 
@@ -87,18 +74,18 @@ def test_each_kind_of_span_keeps_the_kind_that_the_file_gives_it(tmp_path: Path,
     """There is one table of kinds, and the exporter follows the file."""
     backend = Backend()
 
-    exported(tmp_path, backend, lambda writer, _: writer(made_span("layer", kind)))
+    exported(tmp_path, backend, lambda writer, _: writer(record_of(kind, "layer")))
 
     (written,) = otlp.wire_spans((tmp_path / "run" / SPANS).read_bytes())
     (sent,) = backend.taken
     assert sent.kind.value + 1 == written.kind
-    assert (sent.attributes or {})[names.KIND] == str(kind)
+    assert dict(sent.attributes or {}) == written.attributes
 
 
 def test_spans_of_other_services_go_out_as_they_came_in(tmp_path: Path) -> None:
     """A producer's span stays one, and nothing of ours is added to it."""
     backend = Backend()
-    line = otlp.encode_line([made_span("shop")], EPOCH_UNIX_S)
+    line = otlp.encode_line([layer_record("shop")], EPOCH_UNIX_S)
     foreign = line.replace(b'"kind":2', b'"kind":"SPAN_KIND_PRODUCER"').replace(b"whocut.", b"shop.")
 
     def write(_: SpanWriter, path: Path) -> None:
@@ -108,9 +95,7 @@ def test_spans_of_other_services_go_out_as_they_came_in(tmp_path: Path) -> None:
 
     (sent,) = backend.taken
     assert sent.kind is SdkKind.PRODUCER
-    assert not [
-        name for name in sent.attributes or {} if name.startswith("whocut.") or name == names.OTEL_KIND
-    ]
+    assert not [name for name in sent.attributes or {} if name.startswith("whocut.")]
 
 
 def test_what_cannot_be_sent_is_counted_as_failed_and_the_rest_goes_out(tmp_path: Path) -> None:
@@ -118,13 +103,13 @@ def test_what_cannot_be_sent_is_counted_as_failed_and_the_rest_goes_out(tmp_path
     backend = Backend()
 
     def write(writer: SpanWriter, path: Path) -> None:
-        broken = made_span("broken")
+        broken = layer_record("broken")
         broken.span_id = "not hex"
-        writer(made_span("before"))
+        writer(layer_record("before"))
         writer(broken)
         with path.open("ab") as file:
             file.write(b"this is no OTLP\n")
-        writer(made_span("after"))
+        writer(layer_record("after"))
 
     counts = exported(tmp_path, backend, write)
 
@@ -146,7 +131,7 @@ def test_exporter_that_raises_costs_its_batch_and_not_the_thread(tmp_path: Path)
 
     def write(writer: SpanWriter, _: Path) -> None:
         for _number in range(600):
-            writer(made_span("layer"))
+            writer(layer_record("layer"))
 
     counts = exported(tmp_path, backend, write)
 
@@ -162,7 +147,7 @@ def test_what_is_left_when_patience_ends_is_counted_as_dropped(tmp_path: Path) -
         return SpanExportResult.FAILURE
 
     run = RunDir.create(tmp_path / "run", {"epoch_unix_s": EPOCH_UNIX_S})
-    SpanWriter(run)(made_span("left"))
+    SpanWriter(run)(layer_record("left"))
     exporter = FileExporter(run, Backend(waits))
     exporter.start()
     try:

@@ -35,7 +35,7 @@ def billed(number: int, usd: float) -> Verdict:
         attempt=number,
         mode="plain",
         trace_id="t",
-        outcome="",
+        outcome=None,
         kind=Kind.CUT,
         behind=behind,
     )

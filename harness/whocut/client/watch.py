@@ -17,8 +17,8 @@ from whocut.client.ending import Ending, ending_of, outcome_of
 from whocut.redact import KEPT_BODY, kept_headers, redact
 from whocut.trace.records import (
     Attempt,
+    AttemptRecord,
     Outcome,
-    Span,
     UpstreamEnd,
     new_span_id,
     traceparent,
@@ -154,7 +154,7 @@ class Watch:
             return None
         return redact(b"".join(self.answer.chunks)[:KEPT_BODY].decode("utf-8", "replace"))
 
-    def span(self) -> Span:
+    def span(self) -> AttemptRecord:
         """The client's span of it; an attempt still under way ends now."""
         record = self.record
         return attempt_span(

@@ -1,7 +1,7 @@
 """Material from elsewhere to verdicts: spans of any service and logs of any gateway, put together for the command.
 
 With `--chain` the layers and their limits are known. Without it they are read from the material: from how spans
-stand in each other, and, where no parent in a log says better, from the order in which logs are given: from the
+contain each other, and, where no parent in a log says better, from the order in which logs are given: from the
 caller to the upstream.
 """
 
@@ -18,15 +18,14 @@ from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.spans import Leg, legs_of
-from whocut.trace import names, otlp
+from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
 from whocut.trace.logs.reading import Read, read_file, told_together
-from whocut.trace.records import Span, SpanKind
+from whocut.trace.records import AttemptRecord, ForeignSpan, LayerRecord, Span
 from whocut.verdict.attribute import attribute
-from whocut.verdict.evidence import AttemptEvidence, gather
+from whocut.verdict.evidence import AttemptEvidence, Statement, gather
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
-from whocut.verdict.testimony import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -144,7 +143,9 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
     for one in written:
         left, equals, file = one.partition("=")
         if not equals or not left or not file:
-            raise BadInput(f"--logs {one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log")
+            raise BadInput(
+                f"{one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log", field="logs"
+            )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))
@@ -194,14 +195,11 @@ def attribute_files(
 
 def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None) -> Attributed:
     spans = [span for path in paths for span in read_spans(path)]
-    ours = [span for span in spans if names.POSITION in span.attributes or span.kind is not SpanKind.HOP]
-    foreign = [span for span in spans if names.OTEL_KIND in span.attributes]
+    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
+    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
     epoch_unix_s = _epoch(ours)
     for span in ours:
-        span.start_s -= epoch_unix_s
-        span.end_s -= epoch_unix_s
-        for event in span.events:
-            event.at_s -= epoch_unix_s
+        span.move(-epoch_unix_s)
     otlp.onto_one_clock(ours)
     legs = legs_of(foreign)
     read = Read()
@@ -264,10 +262,10 @@ def read_spans(path: Path) -> list[Span]:
 
 
 def _epoch(ours: Sequence[Span]) -> float:
-    """The calendar instant of our spans' second zero: an attempt's end stands in it twice, on both clocks."""
+    """The calendar instant of our spans' second zero: an attempt's end is in it twice, on both clocks."""
     for span in ours:
-        if span.kind is SpanKind.ATTEMPT and names.DOWNSTREAM_END_S in span.attributes:
-            return span.end_s - float(span.attributes[names.DOWNSTREAM_END_S])
+        if isinstance(span, AttemptRecord) and span.downstream_s is not None:
+            return span.end_s - span.downstream_s
     return 0.0
 
 
@@ -277,11 +275,11 @@ def _epoch(ours: Sequence[Span]) -> float:
 def _topology_of(
     ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
 ) -> Topology:
-    """The chain as the material shows it: spans by how they stand in each other, logs between them."""
+    """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
     for span in ours:
-        if names.POSITION in span.attributes:
-            depths[span.layer] = float(span.attributes[names.POSITION])
+        if isinstance(span, LayerRecord):
+            depths[span.layer] = float(span.position)
     for leg in legs:
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
     client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
@@ -299,8 +297,8 @@ def _topology_of(
 def _depths_of_logs(
     ours: Iterable[Span], legs: Iterable[Leg], accounts: Iterable[Account]
 ) -> dict[str, float]:
-    """Where layers that only have logs stand: right behind the layer whose span is the parent in the log."""
-    depth_of = {span.span_id: float(span.attributes.get(names.POSITION, 0)) for span in ours}
+    """The places of layers that only have logs: right behind the layer whose span is the parent in the log."""
+    depth_of = {span.span_id: float(span.position) for span in ours if isinstance(span, LayerRecord)}
     depth_of |= {span_id: float(leg.depth) for leg in legs for span_id in leg.span_ids}
     votes: dict[str, Counter[float]] = {}
     for account in accounts:
@@ -310,7 +308,7 @@ def _depths_of_logs(
 
 
 def _layer(name: str) -> Layer:
-    """A layer by the name of a product, without timers: nobody knows how it is configured."""
+    """A layer by the name of a product, without timers: its configuration is unknown."""
     known = catalogue().get(name)
     return (
         replace(preset(name), timers={}) if known and known.role is Role.HOP else Layer(name=name, title=name)
@@ -370,10 +368,10 @@ def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[Attempt
                 attempt=numbers[trace_id],
                 mode="",
                 trace_id=trace_id,
-                outcome=f"status {of_attempt[0].account.status}" if of_attempt[0].account.status else "",
+                outcome=None,
+                status=of_attempt[0].account.status,
                 layers=(),
                 generation=None,
-                reported=frozenset(),
                 span_ids=tuple(span_id for leg in of_attempt for span_id in leg.span_ids),
                 testimony=tuple(statements[position] for position in sorted(statements)),
             )

@@ -16,8 +16,7 @@ from locust.exception import StopUser
 from whocut.client.asking import Asking, asking_for
 from whocut.load.desk import DESK
 from whocut.load.scenario_file import place_of
-from whocut.trace import names
-from whocut.trace.records import Outcome, Span, SpanKind
+from whocut.trace.records import Outcome, RequestRecord
 
 if TYPE_CHECKING:
     import openai
@@ -138,23 +137,18 @@ class ImageUser(User):
         last = asking.attempts[-1] if asking.attempts else None
         outcome = last.outcome if last else Outcome.CENSORED
         self.session.spans(
-            Span(
+            RequestRecord(
                 trace_id=asking.trace_id,
                 span_id=asking.span_id,
                 parent_id=None,
                 layer="caller",
-                kind=SpanKind.REQUEST,
                 name=f"image request ({asking.mode})",
                 start_s=started_s,
                 end_s=ended_s,
-                attributes={
-                    names.REQUEST: asking.request,
-                    names.MODE: asking.mode,
-                    names.OUTCOME: str(outcome),
-                    names.GENAI_OPERATION: "generate_content",
-                    names.GENAI_OUTPUT_TYPE: "image",
-                },
                 error=type(error).__name__ if error else None,
+                request=asking.request,
+                mode=asking.mode,
+                outcome=outcome,
             )
         )
         self.environment.events.request.fire(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.trace import names
-from whocut.trace.records import Span, SpanKind, new_span_id, new_trace_id
+from whocut.errors import NoRoom
+from whocut.trace.records import DeathRecord, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,19 +39,18 @@ class Fallen:
         """For whoever ran it."""
         return f"{self.title or self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
 
-    def span(self) -> Span:
+    def span(self) -> DeathRecord:
         """For whoever judges it."""
-        return Span(
+        return DeathRecord(
             trace_id=new_trace_id(),
             span_id=new_span_id(),
             parent_id=None,
             layer=self.layer,
-            kind=SpanKind.DEATH,
             name="death",
             start_s=self.at_s - self.noticed_within_s,
             end_s=self.at_s,
-            attributes={names.GONE: self.why},
             error=self.why,
+            why=self.why,
         )
 
 
@@ -62,9 +61,18 @@ def ended_how(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def is_ours(error: OSError) -> bool:
+def is_ours(error: BaseException | None) -> bool:
     """Whether a connection failed for want of something on this machine, and not by a peer."""
-    return error.errno in _OURS
+    return isinstance(error, OSError) and error.errno in _OURS
+
+
+def why(error: BaseException) -> str:
+    """Why a layer of ours fell, as half a sentence."""
+    if isinstance(error, NoRoom):
+        return str(error)
+    if isinstance(error, OSError) and is_ours(error):
+        return f"this machine had no room for one more connection ({error.strerror}); raise its limits (ulimit -n)"
+    return f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
 
 
 def telling(callback: Callable[..., Any]) -> Callable[..., Any]:

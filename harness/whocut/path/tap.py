@@ -7,10 +7,9 @@ either side, whoever the neighbour is: what stands further out must be seen leav
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whocut.chain.layers import Layer
-from whocut.trace import names
 from whocut.trace.records import TapSide
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ class Tap:
 
     side: TapSide
     lazy_s: float = 0.0
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What its spans say beside what any hop's do."""
-        return {names.TAP: str(self.side)} | ({names.TAP_LAZY_S: self.lazy_s} if self.lazy_s else {})
 
 
 def taps_beside(lazy_real_s: float, clock: Clock) -> tuple[Tap, Tap]:

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from whocut.trace import names, otlp
+from whocut.trace import otlp
 from whocut.trace.rundir import SPANS
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def readable(span: WireSpan) -> ReadableSpan:
         name=span.name,
         context=_context(trace_id, span.span_id),
         parent=_context(trace_id, span.parent_id) if span.parent_id else None,
-        resource=Resource({names.SERVICE_NAME: span.service}),
+        resource=Resource(span.resource),
         attributes=span.attributes,
         events=[SdkEvent(event.name, event.attributes, event.at_ns) for event in span.events],
         kind=SpanKind(max(0, span.kind - 1)),  # OTLP has "unspecified" before them

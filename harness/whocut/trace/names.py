@@ -27,7 +27,6 @@ GENAI_OPERATION: Final = "gen_ai.operation.name"
 GENAI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 
 KIND: Final = "whocut.kind"
-OTEL_KIND: Final = "span.kind"  # of a span that is not ours: server, client …
 LAYER: Final = "whocut.layer"
 POSITION: Final = "whocut.layer.position"  # 0 is the client; grows towards the model
 MODE: Final = "whocut.mode"

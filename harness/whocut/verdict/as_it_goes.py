@@ -11,8 +11,14 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.trace import names
-from whocut.trace.records import SpanKind, TapSide
+from whocut.trace.records import (
+    AttemptRecord,
+    DeathRecord,
+    GenerationRecord,
+    LayerRecord,
+    RequestRecord,
+    TapSide,
+)
 from whocut.verdict.agreement import hold_against_ledger
 from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.ledger_totals import LedgerTotals, charged
@@ -46,16 +52,19 @@ class SeenRequest:
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
         # A real gateway is seen by two taps; the outer one stands for it.
-        inner = TapSide.INSIDE
-        kinds = Counter(span.kind for span in self.spans if span.attributes.get(names.TAP) != inner)
+        kinds = Counter(
+            type(span)
+            for span in self.spans
+            if not (isinstance(span, LayerRecord) and span.tap is TapSide.INSIDE)
+        )
         tries = len(self.attempts)
         if not tries or any(attempt.ended_s is None for attempt in self.attempts.values()):
             return False
         begun = [row for row in self.ledger.values() if row.get("started_s") is not None]
         if any(row["state"] == "running" for row in begun):
             return False
-        whole = kinds[SpanKind.REQUEST] and kinds[SpanKind.ATTEMPT] >= tries
-        if whole and kinds[SpanKind.HOP] >= tries * layers and kinds[SpanKind.GENERATION] >= len(begun):
+        whole = kinds[RequestRecord] and kinds[AttemptRecord] >= tries
+        if whole and kinds[LayerRecord] >= tries * layers and kinds[GenerationRecord] >= len(begun):
             return True
         return None
 
@@ -106,7 +115,7 @@ class AsItGoes:
             self._begun += not request.attempts
             request.attempts[attempt.span_id] = attempt
         for span in spans:
-            if span.kind is SpanKind.DEATH:
+            if isinstance(span, DeathRecord):
                 self._deaths.append(span)
                 touched |= self._kept  # whom it took down may have been judged before it was noticed
                 continue

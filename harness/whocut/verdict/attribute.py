@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whocut.chain.layers import Topology
-    from whocut.verdict.evidence import AttemptEvidence, Edges
+    from whocut.trace.records import LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
         grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
         layer=fallen.layer,
         title=layer.title if layer else fallen.layer,
-        reason=f"without a timer ({fallen.gone})",
+        reason=f"without a timer ({fallen.fell})",
         after_s=at_s - fallen.start_s,
         at_s=at_s,
         rests_on=(*above.facts, *below.facts),
@@ -292,12 +293,13 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     place = _between(evidence)
     return _unattributed(
         evidence,
-        f"the client saw {evidence.outcome}, and no layer says it cut" + (f"; {place}" if place else ""),
+        f"the client saw {evidence.saw or 'no end'}, and no layer says it cut"
+        + (f"; {place}" if place else ""),
         *(f"a span of {name}" for name in silent),
     )
 
 
-def _watched(edges: Edges) -> str:
+def _watched(edges: LayerRecord) -> str:
     """What a layer that did not cut saw, in half a sentence."""
     if edges.caller_went_first:
         return "its caller left first"
@@ -368,16 +370,16 @@ def rules_as_markdown() -> str:
 # --- what followed --------------------------------------------------------------------------------
 
 
-def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, ...]:
+def _cascade(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cascade, ...]:
     others = (edges for edges in evidence.layers if edges is not cutter)
     return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
 
 
-def _followed(edges: Edges) -> str:
+def _followed(edges: LayerRecord) -> str:
     if edges.cut:
         return f"its timer {edges.cut.directive} fired later, for nobody"
-    if edges.gone:
-        return f"fell later: {edges.gone}"
+    if edges.fell:
+        return f"fell later: {edges.fell}"
     if edges.downstream is DownstreamEnd.LEFT:
         return "its caller left"
     if edges.upstream is not UpstreamEnd.COMPLETE:
@@ -423,6 +425,7 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
         mode=seen.mode,
         trace_id=seen.trace_id,
         outcome=seen.outcome,
+        status=seen.status,
         behind=behind(seen),
         evidence=rests_on,
         **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields

@@ -22,7 +22,8 @@ from whocut.trace.records import UpstreamEnd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.verdict.evidence import AttemptEvidence, Cut, Edges
+    from whocut.trace.records import Cut, LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence
 
 # Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
 # seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
@@ -43,7 +44,7 @@ class End:
     """One end of an attempt, as the layer that saw it from nearest tells it, on that layer's clock."""
 
     what: What
-    edges: Edges
+    edges: LayerRecord
     at_s: float
 
     @property
@@ -82,7 +83,7 @@ def _ends(evidence: AttemptEvidence) -> Iterator[End]:
     for edges in evidence.layers:
         if edges.cut is not None:
             yield End(What.TIMER, edges, edges.cut.at_s)
-        elif edges.gone is not None:
+        elif edges.fell is not None:
             yield End(What.GONE, edges, _upstream_s(edges))
         elif edges.position == 0 and edges.upstream is UpstreamEnd.ABANDONED:
             yield End(What.CALLER_LEFT, edges, _upstream_s(edges))
@@ -115,11 +116,11 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
 def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
     """A layer's cut in mid-body looks, from the next layer out, like an upstream that ended."""
     return any(
-        inner.cut is not None or inner.gone is not None
+        inner.cut is not None or inner.fell is not None
         for inner in evidence.layers
         if inner.position > end.edges.position
     )
 
 
-def _upstream_s(edges: Edges) -> float:
+def _upstream_s(edges: LayerRecord) -> float:
     return edges.upstream_s if edges.upstream_s is not None else edges.end_s

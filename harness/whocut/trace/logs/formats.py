@@ -67,7 +67,7 @@ def find_format(name: str) -> LogFormat:
     """The format of that name.
 
     Raises:
-        BadInput: there is none; names the nearest one.
+        BadInput: there is no such format; names the nearest one.
     """
     known = FORMATS.get(_ALSO.get(name, name))
     if name in _NOT_READ:
@@ -77,8 +77,9 @@ def find_format(name: str) -> LogFormat:
         )
     if known is None:
         raise BadInput(
-            f"--logs: there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
-            f"{', '.join(FORMATS)}"
+            f"there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
+            f"{', '.join(FORMATS)}",
+            field="logs",
         )
     return known
 
