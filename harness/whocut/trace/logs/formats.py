@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadInput, nearest
-from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik
+from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik, varnish
 from whocut.trace.logs.records import Unreadable
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ _ALL: Final[tuple[LogFormat, ...]] = (
     caddy.FORMAT,
     traefik.FORMAT,
     apache.FORMAT,
+    varnish.FORMAT,
     alb.FORMAT,
     cloudflare.FORMAT,
     heroku.FORMAT,
