@@ -166,7 +166,7 @@ def attribute_material(
         spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
         logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
         chain: the chain that the requests went through; by default as the material shows it.
-        between: ``OUTER,INNER=LAYER[:LIMITS]``, what stands between two taps.
+        between: ``OUTER,INNER=LAYER[:LIMITS]``, what is between two taps.
 
     Raises:
         BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.

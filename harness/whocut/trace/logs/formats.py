@@ -41,7 +41,6 @@ _ALSO: Final = {
 _NOT_READ: Final = {
     "lighttpd": "lighttpd",
     "iis": "IIS",
-    "varnish": "Varnish",
     "squid": "Squid",
     "cloudfront": "CloudFront",
     "gcp-alb": "Google Cloud's load balancer",
@@ -73,8 +72,9 @@ def find_format(name: str) -> LogFormat:
     known = FORMATS.get(_ALSO.get(name, name))
     if name in _NOT_READ:
         raise BadInput(
-            f"--logs {name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
-            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}"
+            f"{name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
+            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}",
+            field="logs",
         )
     if known is None:
         raise BadInput(
