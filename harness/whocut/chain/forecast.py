@@ -19,7 +19,7 @@ from whocut.chain.prices import usd
 from whocut.chain.walk import Cut, Fate, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from whocut.chain.layers import Topology
     from whocut.chain.modes import Mode
@@ -69,7 +69,24 @@ def forecast(
     fates = fates_of(topology, mode, draw, requests=requests, dice=dice)
     model = topology.upstream.model
     price = usd(model, profile.size, profile.quality, partials=mode.partials) if is_known(model) else None
-    return figures(seen_in(mode, topology), fates, price_usd=price)
+    rare = _rarer_than_seen(topology, mode, draw, fates)
+    return figures(seen_in(mode, topology), fates, price_usd=price, rare=rare)
+
+
+def _rarer_than_seen(topology: Topology, mode: Mode, draw: Draw, fates: Sequence[Fate]) -> dict[Cut, float]:
+    """Cuts that end a request only after every retry, and too seldom for the sample to hold one, with their shares.
+
+    Attempts are independent: of the requests whose first attempt meets such a cut, those end by it whose every other
+    attempt is cut and retried as well.
+    """
+    walk = Walk(topology, mode)
+    if walk.tries == 1 or all(fate.generations == 1 for fate in fates) or any(fate.cut for fate in fates):
+        return {}  # one attempt decides, or the sample holds what ends requests
+    first = [Fate() for _ in fates]
+    walk.attempt(first, list(range(len(first))), draw, 1)
+    cuts = Counter(fate.cut for fate in first if fate.cut is not None and fate.cut.asked_s is not None)
+    retried = cuts.total() / len(first)
+    return {cut: count / len(first) * retried ** (walk.tries - 1) for cut, count in cuts.items()}
 
 
 def fates_of(topology: Topology, mode: Mode, draw: Draw, *, requests: int, dice: random.Random) -> list[Fate]:
@@ -94,16 +111,29 @@ def fates_of(topology: Topology, mode: Mode, draw: Draw, *, requests: int, dice:
     return fates
 
 
-def figures(topology: Topology, fates: Sequence[Fate], *, price_usd: float | None) -> Figures:
-    """The sums of many fates; without the price of an image, dollars are unknown."""
+def figures(
+    topology: Topology,
+    fates: Sequence[Fate],
+    *,
+    price_usd: float | None,
+    rare: Mapping[Cut, float] | None = None,
+) -> Figures:
+    """The sums of many fates; without the price of an image, dollars are unknown.
+
+    `rare` are shares of requests that the fates are too few to hold.
+    """
     requests = len(fates)
+    rare = rare or {}
     took_s = [fate.took_s for fate in fates if fate.cut is None]
     cuts = Counter(fate.cut for fate in fates if fate.cut is not None)
     generations = sum(fate.generations for fate in fates)
     return Figures(
         requests=requests,
-        delivered=len(took_s) / requests,
-        cuts=tuple(_share(topology, cut, count / requests) for cut, count in sorted(cuts.items(), key=_rank)),
+        delivered=len(took_s) / requests - math.fsum(rare.values()),
+        cuts=(
+            *(_share(topology, cut, count / requests) for cut, count in sorted(cuts.items(), key=_rank)),
+            *(_share(topology, cut, share) for cut, share in sorted(rare.items(), key=_rank)),
+        ),
         generations_per_request=generations / requests,
         orphaned=sum(fate.orphans for fate in fates) / requests,
         orphaned_s_per_request=math.fsum(fate.orphaned_s for fate in fates) / requests,
@@ -113,7 +143,7 @@ def figures(topology: Topology, fates: Sequence[Fate], *, price_usd: float | Non
     )
 
 
-def _rank(counted: tuple[Cut, int]) -> tuple[int, int, str, str]:
+def _rank(counted: tuple[Cut, float]) -> tuple[float, int, str, str]:
     """The most frequent first, and of two the outer one."""
     cut, count = counted
     return -count, cut.place, cut.kind, cut.phase
