@@ -40,7 +40,9 @@ def material(*taps: str) -> Topology:
     return Topology(name="t", client=preset("openai-python"), hops=tuple(hop(name) for name in taps))
 
 
-def client(upstream: UpstreamEnd, end_s: float, *, status: int | None = None, outcome: Outcome) -> AttemptRecord:
+def client(
+    upstream: UpstreamEnd, end_s: float, *, status: int | None = None, outcome: Outcome
+) -> AttemptRecord:
     """The SDK's account of a request that began at 0 s."""
     return AttemptRecord(
         **account("openai-python", 0, upstream, DownstreamEnd.ANSWERED, end_s),
@@ -112,10 +114,17 @@ def cut_in_the_wait(at_s: float, status: int, outcome: Outcome) -> list[Span]:
 def test_a_layer_that_is_said_is_judged_by_its_timers() -> None:
     """Both of its edges were seen, so that its cut is proven, with the limit that was said."""
     told = verdict(
-        cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR), material("a", "b"), "a,b=nginx:first_byte=30s,idle=30s"
+        cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR),
+        material("a", "b"),
+        "a,b=nginx:first_byte=30s,idle=30s",
     )
 
-    assert (told.layer, told.timer, told.limit_s, told.grade) == ("nginx", TimerKind.FIRST_BYTE, 30.0, "proven")
+    assert (told.layer, told.timer, told.limit_s, told.grade) == (
+        "nginx",
+        TimerKind.FIRST_BYTE,
+        30.0,
+        "proven",
+    )
 
 
 def test_of_a_layer_that_is_not_said_the_place_is_proven() -> None:

@@ -224,7 +224,15 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
         ),
     ),
     "let go in mid-body, and its caller waited on": (
-        Seen(caller=UpstreamEnd.ABANDONED, caller_s=200, status=200, first_s=10, last_s=20, left_s=80, gone_s=200),
+        Seen(
+            caller=UpstreamEnd.ABANDONED,
+            caller_s=200,
+            status=200,
+            first_s=10,
+            last_s=20,
+            left_s=80,
+            gone_s=200,
+        ),
         ("nginx", "idle", "stream", "proven", ""),
     ),
     "killed while it waited, at its limit by chance": (

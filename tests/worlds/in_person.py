@@ -65,7 +65,9 @@ def _look(look: Look, world: World, where: str, folder: Path) -> None:
     accounts = accounts_of(folder, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=SCALE)
     judged = judge((), spans, ledger, world.topology, accounts)
     truths = {ask.name: ask.truth for ask in world.asks}
-    chain = " → ".join(f"{layer.name} {layer.limit_s(TimerKind.FIRST_BYTE):g} s" for layer in world.topology.layers)
+    chain = " → ".join(
+        f"{layer.name} {layer.limit_s(TimerKind.FIRST_BYTE):g} s" for layer in world.topology.layers
+    )
     look.requests += len(judged.verdicts)
     for verdict in judged.verdicts:
         truth = truths[verdict.request]
@@ -98,7 +100,10 @@ def _limited(layer: Layer, limit_s: float) -> Layer:
     limits: dict[TimerKind, float | None] = dict.fromkeys((TimerKind.TOTAL, TimerKind.KEEPALIVE))
     has = known_timers(layer)
     limits |= {kind: limit_s for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if kind in has}
-    if TimerKind.CONNECT in has and has[TimerKind.CONNECT].directive == has.get(TimerKind.IDLE, _NONE).directive:
+    if (
+        TimerKind.CONNECT in has
+        and has[TimerKind.CONNECT].directive == has.get(TimerKind.IDLE, _NONE).directive
+    ):
         limits[TimerKind.CONNECT] = limit_s  # one knob for all of them
     return overridden(layer, limits, "this world")
 

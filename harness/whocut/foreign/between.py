@@ -86,7 +86,9 @@ def _limit(layer: Layer, written: str) -> tuple[TimerKind, float | None]:
         raise BadInput(f"{name} of {layer.name}: {error}", field="--between") from None
 
 
-def put_between(spans: Iterable[Span], topology: Topology, said: Sequence[Between]) -> tuple[list[Span], Topology]:
+def put_between(
+    spans: Iterable[Span], topology: Topology, said: Sequence[Between]
+) -> tuple[list[Span], Topology]:
     """The spans of two neighbouring taps as those of the taps beside one layer, and the chain with it in their place.
 
     Taps next to each other of which nothing is said have a layer between them that nothing is known of. A tap may
@@ -138,7 +140,9 @@ class _Place:
     outside: tuple[int, Layer] | None = None
 
 
-def _laid_out(topology: Topology, layers: dict[tuple[str, str], Layer]) -> tuple[list[Layer], dict[str, _Place]]:
+def _laid_out(
+    topology: Topology, layers: dict[tuple[str, str], Layer]
+) -> tuple[list[Layer], dict[str, _Place]]:
     order = topology.hops
     taps = {name for pair in layers for name in pair}
     free = Counter(layer.name for layer in topology.layers if layer.name not in taps)

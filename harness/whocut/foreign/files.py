@@ -161,9 +161,7 @@ def attribute_material(
         BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
     """
     topology = None if chain is None else read_chain(chain)
-    return attribute_files(
-        [Path(path) for path in spans], parse_logs(logs), topology, parse_between(between)
-    )
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, parse_between(between))
 
 
 def attribute_files(

@@ -199,7 +199,10 @@ def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: To
     innermost = hops[-1]
     fault = evidence.generation.fault if evidence.generation else None
     seen = Evidence(
-        innermost.layer, "passed on an answer to its end, and it was not whole", Grade.TESTIFIED, innermost.upstream_s
+        innermost.layer,
+        "passed on an answer to its end, and it was not whole",
+        Grade.TESTIFIED,
+        innermost.upstream_s,
     )
     return _verdict(
         evidence,

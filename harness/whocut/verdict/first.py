@@ -81,9 +81,7 @@ def first_ends(evidence: AttemptEvidence) -> First | None:
     ends = [end for end in ends if end not in late]
     earliest_s = min(end.at_s for end in ends)
     first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
-    return First(
-        first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late)
-    )
+    return First(first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late))
 
 
 def _ends(evidence: AttemptEvidence) -> Iterator[End]:

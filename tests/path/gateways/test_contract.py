@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.path.fakes import BODY, CHUNKED_HEAD, FIN, Caller, FakeUpstream, Part, call, ok, request, send, wait
+from tests.path.fakes import (
+    BODY,
+    CHUNKED_HEAD,
+    FIN,
+    Caller,
+    FakeUpstream,
+    Part,
+    call,
+    ok,
+    request,
+    send,
+    wait,
+)
 from tests.path.gateways import needed
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.products import product, products
@@ -85,7 +97,10 @@ def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str) 
     came = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 
     async def main() -> tuple[bytes, bytes, list[Account]]:
-        async with FakeUpstream((BODY, send(ok(b"a picture")))) as upstream, await standing(name, upstream) as gateway:
+        async with (
+            FakeUpstream((BODY, send(ok(b"a picture")))) as upstream,
+            await standing(name, upstream) as gateway,
+        ):
             caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
             got = await caller.response()
             if GATEWAYS[name].logs_requests:
@@ -107,7 +122,9 @@ def accounts(name: str, gateway: RunningGateway) -> list[Account]:
     """What a gateway's log tells of requests so far."""
     if name not in FORMATS:
         return []
-    return [account for line in gateway.log("access.log").splitlines() if (account := FORMATS[name].read(line))]
+    return [
+        account for line in gateway.log("access.log").splitlines() if (account := FORMATS[name].read(line))
+    ]
 
 
 ENDLESS: dict[TimerKind, tuple[Part, ...]] = {
@@ -152,7 +169,10 @@ def test_a_caller_that_leaves_is_noticed_where_the_preset_says_so(name: str) -> 
     async def main() -> float:
         layer = limited(name, TimerKind.FIRST_BYTE)
         loop = asyncio.get_running_loop()
-        async with FakeUpstream((BODY, wait(LONG_S))) as upstream, await standing(name, upstream, layer) as gateway:
+        async with (
+            FakeUpstream((BODY, wait(LONG_S))) as upstream,
+            await standing(name, upstream, layer) as gateway,
+        ):
             caller = await call(gateway.port, request())
             assert await until(lambda: upstream.requests)
             asked_s = loop.time()
@@ -171,7 +191,10 @@ def test_two_hundred_at_once_all_come_through(name: str) -> None:
     needed(name)
 
     async def main() -> tuple[list[bytes], int]:
-        async with FakeUpstream((BODY, wait(0.5), send(ok()))) as upstream, await standing(name, upstream) as gateway:
+        async with (
+            FakeUpstream((BODY, wait(0.5), send(ok()))) as upstream,
+            await standing(name, upstream) as gateway,
+        ):
             callers = [await call(gateway.port, request()) for _ in range(AT_ONCE)]
             got = [(await caller.response())[:12] for caller in callers]
             for caller in callers:
@@ -260,7 +283,9 @@ def test_limits_finer_than_a_product_counts_are_refused_with_the_scale_that_fits
     """Apache counts whole seconds: a minute at 1:100 would be one second and no 0.6."""
     layer = overridden(limited("apache"), {TimerKind.IDLE: 60.0}, "this test")
 
-    with pytest.raises(BadInput, match=r"apache: Apache httpd counts ProxyTimeout in units of 1 s.*scaled:60"):
+    with pytest.raises(
+        BadInput, match=r"apache: Apache httpd counts ProxyTimeout in units of 1 s.*scaled:60"
+    ):
         run_real(start_gateway("apache", layer, upstream=("127.0.0.1", 9), clock=Clock(100)))
 
 
@@ -279,7 +304,10 @@ def test_a_gateway_that_is_not_installed_says_how_to(name: str) -> None:
         run_real(start(missing, limited(name), upstream=("127.0.0.1", 9), clock=Clock()))
 
     assert GATEWAYS[name].install in str(told.value)
-    assert any(GATEWAYS[name].install.startswith(by) for by in ("sudo apt-get install ", "pip install ", "npm install "))
+    assert any(
+        GATEWAYS[name].install.startswith(by)
+        for by in ("sudo apt-get install ", "pip install ", "npm install ")
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

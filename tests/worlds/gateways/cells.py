@@ -86,7 +86,13 @@ CELLS: tuple[Cell, ...] = (
     Cell(name="first byte of a stream", stream=True, fault="hang", truth=_FIRST_BYTE),
     Cell(name="stall", stream=True, fault=_STALL, truth=_IDLE, without=_NOBODY),
     Cell(name="caller leaves, waiting", work=Work.ENDLESS, leaves_s=LEAVES_S, truth=Truth(Who.CLIENT)),
-    Cell(name="caller leaves, streaming", stream=True, work=Work.SLOW, leaves_s=LEAVES_S, truth=Truth(Who.CLIENT)),
+    Cell(
+        name="caller leaves, streaming",
+        stream=True,
+        work=Work.SLOW,
+        leaves_s=LEAVES_S,
+        truth=Truth(Who.CLIENT),
+    ),
     Cell(name="upstream resets", fault="reset_before_headers=0.4", work=Work.SLOW, truth=Truth(Who.UPSTREAM)),
     Cell(name="upstream closes", fault="answer_lost", truth=Truth(Who.UPSTREAM)),
     Cell(name="upstream dies by RST", stream=True, fault="rst_mid_body", truth=Truth(Who.UPSTREAM)),
@@ -97,7 +103,9 @@ CELLS: tuple[Cell, ...] = (
     Cell(name="gzip", variant="gzip"),
     Cell(name="gzip, slow stream", stream=True, work=Work.SLOW, variant="gzip"),
     Cell(name="gzip, stall", stream=True, fault=_STALL, variant="gzip", truth=_IDLE, without=_NOBODY),
-    Cell(name="gzip, dies by FIN", stream=True, fault="fin_mid_body", variant="gzip", truth=Truth(Who.UPSTREAM)),
+    Cell(
+        name="gzip, dies by FIN", stream=True, fault="fin_mid_body", variant="gzip", truth=Truth(Who.UPSTREAM)
+    ),
     Cell(
         name="gzip, no last event",
         stream=True,

@@ -87,7 +87,9 @@ def _judge(score: Score, row: dict[str, Any] | None, asked: Asked, name: str, *,
         return
     if accuses_wrongly(row, truth, name, said=said):
         score.wrong[str(row["grade"])] += 1
-        score.told.append(f"{asked.cell.name}: {row['phrase']}; truth: {truth.who} {truth.timer or ''}; saw {asked.saw}")
+        score.told.append(
+            f"{asked.cell.name}: {row['phrase']}; truth: {truth.who} {truth.timer or ''}; saw {asked.saw}"
+        )
         return
     score.named += by_timer and row["grade"] == "proven" and row["timer"] == truth.timer
 

@@ -133,9 +133,7 @@ class _Child:
             await self.process.wait()
 
 
-async def play(
-    name: str, cells: tuple[Cell, ...], folder: Path, *, requests: int, at_once: int
-) -> World:
+async def play(name: str, cells: tuple[Cell, ...], folder: Path, *, requests: int, at_once: int) -> World:
     """Send so many requests for each cell through one gateway, so many of them at once."""
     world = World(name, folder)
     stalls = asyncio.create_task(_watch_stalls(world))

@@ -74,7 +74,9 @@ class Varied:
 def _nginx_envelope(text: str, site: Site) -> str:
     del site
     page = f"location @house {{ internal; default_type application/json; return 503 '{ENVELOPE}'; }}"
-    text = text.replace("location / {", f"{page}\n        location / {{\n            error_page 504 = @house;")
+    text = text.replace(
+        "location / {", f"{page}\n        location / {{\n            error_page 504 = @house;"
+    )
     return text
 
 
@@ -90,7 +92,9 @@ def _nginx_gzip(text: str, site: Site) -> str:
 def _nginx_retry(text: str, site: Site) -> str:
     again = f"server {site.next} max_fails=0;"
     text = text.replace(again, f"{again} {again}")
-    return text.replace("proxy_http_version", "proxy_next_upstream error non_idempotent;\n            proxy_http_version")
+    return text.replace(
+        "proxy_http_version", "proxy_next_upstream error non_idempotent;\n            proxy_http_version"
+    )
 
 
 def _haproxy_envelope(text: str, site: Site) -> str:
@@ -103,18 +107,25 @@ def _haproxy_envelope(text: str, site: Site) -> str:
 
 def _haproxy_gzip(text: str, site: Site) -> str:
     del site
-    return text.replace(
-        "backend next", "backend next\n    compression algo gzip\n    compression type application/json text/event-stream", 1
-    ) if "default_backend next" not in text else text.replace(
-        "\nbackend next\n",
-        "\nbackend next\n    compression algo gzip\n    compression type application/json text/event-stream\n",
+    return (
+        text.replace(
+            "backend next",
+            "backend next\n    compression algo gzip\n    compression type application/json text/event-stream",
+            1,
+        )
+        if "default_backend next" not in text
+        else text.replace(
+            "\nbackend next\n",
+            "\nbackend next\n    compression algo gzip\n    compression type application/json text/event-stream\n",
+        )
     )
 
 
 def _haproxy_retry(text: str, site: Site) -> str:
     del site
     return text.replace(
-        "\nbackend next\n", "\nbackend next\n    option http-buffer-request\n    retries 1\n    retry-on conn-failure empty-response\n"
+        "\nbackend next\n",
+        "\nbackend next\n    option http-buffer-request\n    retries 1\n    retry-on conn-failure empty-response\n",
     )
 
 
@@ -181,7 +192,10 @@ def _caddy_gzip(text: str, site: Site) -> str:
 
 def _caddy_retry(text: str, site: Site) -> str:
     del site
-    return text.replace("        transport http {", "        lb_retries 1\n        lb_retry_match method POST\n        transport http {")
+    return text.replace(
+        "        transport http {",
+        "        lb_retries 1\n        lb_retry_match method POST\n        transport http {",
+    )
 
 
 def _traefik_middleware(name: str, middleware: dict[str, Any]) -> Callable[[str, Site], str]:
@@ -213,7 +227,7 @@ def _apache_gzip(text: str, site: Site) -> str:
 def _varnish_envelope(text: str, site: Site) -> str:
     del site
     return text + (
-        "sub vcl_backend_error {\n    set beresp.http.Content-Type = \"application/json\";\n"
+        'sub vcl_backend_error {\n    set beresp.http.Content-Type = "application/json";\n'
         f'    set beresp.body = {{"{ENVELOPE}"}};\n    return (deliver);\n}}\n'
     )
 
@@ -226,9 +240,12 @@ def _varnish_gzip(text: str, site: Site) -> str:
 def _varnish_retry(text: str, site: Site) -> str:
     del site
     std = "import std;\n"
-    return text.replace("vcl 4.1;\n", f"vcl 4.1;\n{std}").replace(
-        "    return (pass);", "    std.cache_req_body(1MB);\n    return (pass);"
-    ) + "sub vcl_backend_error {\n    if (bereq.retries == 0) {\n        return (retry);\n    }\n}\n"
+    return (
+        text.replace("vcl 4.1;\n", f"vcl 4.1;\n{std}").replace(
+            "    return (pass);", "    std.cache_req_body(1MB);\n    return (pass);"
+        )
+        + "sub vcl_backend_error {\n    if (bereq.retries == 0) {\n        return (retry);\n    }\n}\n"
+    )
 
 
 def _hpm_envelope(text: str, site: Site) -> str:
@@ -252,7 +269,15 @@ VARIANTS: dict[str, dict[str, Callable[[str, Site], str]]] = {
         "haproxy": _haproxy_gzip,
         "envoy": _envoy(_envoy_gzip),
         "caddy": _caddy_gzip,
-        "traefik": _traefik_middleware("gzip", {"compress": {"minResponseBodyBytes": 1, "includedContentTypes": ["application/json", "text/event-stream"]}}),
+        "traefik": _traefik_middleware(
+            "gzip",
+            {
+                "compress": {
+                    "minResponseBodyBytes": 1,
+                    "includedContentTypes": ["application/json", "text/event-stream"],
+                }
+            },
+        ),
         "apache": _apache_gzip,
         "varnish": _varnish_gzip,
     },

@@ -33,7 +33,9 @@ class Envoy(Driver):
 
     def files(self, layer: Layer, site: Site) -> dict[str, str]:
         """The configuration as JSON, which is YAML as well, with the layer's limits in it."""
-        config = {"static_resources": {"listeners": [_listener(layer, site)], "clusters": [_cluster(layer, site)]}}
+        config = {
+            "static_resources": {"listeners": [_listener(layer, site)], "clusters": [_cluster(layer, site)]}
+        }
         return {"envoy.yaml": json.dumps(config, indent=2)}
 
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file

@@ -56,9 +56,7 @@ class HttpProxyMiddleware(Driver):
 
 def _modules() -> Path | None:
     """The folder that holds the packages."""
-    return next(
-        (folder for folder in _folders() if all((folder / name).is_dir() for name in _NEEDS)), None
-    )
+    return next((folder for folder in _folders() if all((folder / name).is_dir() for name in _NEEDS)), None)
 
 
 def _folders() -> Iterator[Path]:

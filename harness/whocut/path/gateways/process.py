@@ -223,9 +223,7 @@ def found(gateway: Gateway) -> str | None:
     An extra of ours brings some products as packages of Python: their programs lie beside the interpreter.
     """
     beside = Path(sys.executable).parent
-    where = os.pathsep.join(
-        (str(beside), os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin")
-    )
+    where = os.pathsep.join((str(beside), os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
     program = shutil.which(gateway.program, path=where)
     return None if program is None or gateway.missing() else program
 
