@@ -24,6 +24,7 @@ _JSON, _FORM = "application/json", "multipart/form-data"
 _READS = {parameters.EDITS: (_FORM, _JSON), parameters.VARIATIONS: (_FORM,)}
 
 OrderReader = Callable[[Settings], Order]
+ModelOf = Callable[[str | None], str | None]
 JsonReader = Callable[[dict[str, Any]], OrderReader]
 
 
@@ -49,9 +50,16 @@ class Arrival(NamedTuple):
 
 
 async def read_arrival(
-    request: web.Request, upstream: Upstream, endpoint: str, json_order: JsonReader | None = None
+    request: web.Request,
+    upstream: Upstream,
+    endpoint: str,
+    json_order: JsonReader | None = None,
+    model_of: ModelOf | None = None,
 ) -> Arrival:
-    """The request, read whole; `json_order` reads a body that is no plain table of parameters."""
+    """The request, read whole; `json_order` reads a body that is no plain table of parameters.
+
+    `model_of` says which model stands behind the one that is named.
+    """
     limits = upstream.settings.limits
     content_type = request.headers.get("Content-Type", "")
     is_form = form.is_form(content_type)
@@ -61,13 +69,14 @@ async def read_arrival(
     try:
         _check_kind(endpoint, content_type)
         if is_form:
-            parts = form.parse_form(content_type, body)
+            parts = _renamed_part(form.parse_form(content_type, body), model_of)
             digest = bodies.digest(endpoint, [part.digest for part in parts])
             order = _form_reader(endpoint, parts)
         else:
-            fields = bodies.parse_json(body)
+            fields = _renamed(bodies.parse_json(body), model_of)
             digest = bodies.digest(endpoint, fields)
-            order = _json_reader(endpoint, fields) if json_order is None else json_order(fields)
+            find = files_of(upstream, caller.key_hash)
+            order = _json_reader(endpoint, fields, find) if json_order is None else json_order(fields)
     except ApiError as error:
         digest = bodies.digest(endpoint, body)
         order = _refuser(error)
@@ -75,6 +84,35 @@ async def read_arrival(
     request_id = request[REQUEST_ID] = f"req_{dice.hex('request', 32)}"
     attempt = upstream.workshop.attempt(caller.key_hash, digest, caller.attempt)
     return Arrival(endpoint, caller, attempt, digest, dice, request_id, len(body), order)
+
+
+def arrival_of_line(
+    upstream: Upstream, endpoint: str, caller: Caller, fields: dict[str, Any], name: str
+) -> Arrival:
+    """A request that stands in a batch's file, under the name that it has there."""
+    digest = bodies.digest(endpoint, fields)
+    dice = upstream.sightings.dice(digest + name.encode(), 1)
+    order = _json_reader(endpoint, fields, files_of(upstream, caller.key_hash))
+    return Arrival(endpoint, caller, 1, digest, dice, f"req_{dice.hex('request', 32)}", 0, order)
+
+
+def _renamed(fields: dict[str, Any], model_of: ModelOf | None) -> dict[str, Any]:
+    name = fields.get("model")
+    if model_of is None or not isinstance(name, str | None):
+        return fields
+    model = model_of(name)
+    return fields if model is None else {**fields, "model": model}
+
+
+def _renamed_part(parts: list[form.Part], model_of: ModelOf | None) -> list[form.Part]:
+    if model_of is None:
+        return parts
+    named = next((part.content.decode("utf-8", "replace") for part in parts if part.name == "model"), None)
+    model = model_of(named)
+    if model is None:
+        return parts
+    others = [part for part in parts if part.name != "model"]
+    return [*others, form.Part("model", None, "", model.encode())]
 
 
 def _check_kind(endpoint: str, content_type: str) -> None:
@@ -124,13 +162,23 @@ def reading_for(endpoint: str, settings: Settings, *, is_form: bool) -> Reading:
     )
 
 
-def _json_reader(endpoint: str, fields: dict[str, Any]) -> OrderReader:
+def files_of(upstream: Upstream, key_hash: str | None) -> uploads.FindFile:
+    """Where the file ids of this key's requests lead."""
+
+    def find(file_id: str) -> bytes | None:
+        kept = upstream.cabinet.find(file_id, key_hash)
+        return None if kept is None else kept.content()
+
+    return find
+
+
+def _json_reader(endpoint: str, fields: dict[str, Any], find: uploads.FindFile) -> OrderReader:
     def read(settings: Settings) -> Order:
         reading = reading_for(endpoint, settings, is_form=False)
         order = parameters.read_order(fields, reading)
         if endpoint != parameters.EDITS:
             return order
-        references = uploads.read_links(fields, lenient=settings.lenient)
+        references = uploads.read_links(fields, find, lenient=settings.lenient)
         return parameters.with_references(order, references)
 
     return read

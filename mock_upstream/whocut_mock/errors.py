@@ -336,6 +336,28 @@ def no_such_response(response_id: str) -> ApiError:
     return ApiError(404, f"Response with id '{response_id[:100]}' not found.", param="id")
 
 
+def no_such_file(file_id: str) -> ApiError:
+    """404: a file that this key has not (the platform's text)."""
+    return ApiError(404, f"No such File object: {file_id[:100]}", param="id")
+
+
+def file_not_found(name: str, file_id: str) -> ApiError:
+    """A file id in a request that this key has not (ours: no published wording)."""
+    return ApiError(
+        400, f"Invalid '{name}': the file '{file_id[:100]}' was not found.", code="file_not_found", param=name
+    )
+
+
+def no_room_for_files(most_bytes: int) -> ApiError:
+    """400 of the mock itself: it keeps files in memory, within a bound."""
+    return ApiError(
+        400,
+        f"The files that this mock keeps are more than {most_bytes} bytes. Delete some.",
+        type="mock_error",
+        code="files_full",
+    )
+
+
 def no_such_job(job_id: str) -> ApiError:
     """404: an id that nobody has, or has no more (template)."""
     return ApiError(404, f"No job found with id '{job_id[:100]}'.", code="not_found")
@@ -567,6 +589,11 @@ def not_http(reason: str) -> ApiError:
     """400: bytes that are no HTTP request (ours: no published wording)."""
     first = reason.partition("\n")[0].strip().rstrip(":")
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_in_batch() -> ApiError:
+    """`stream` in a line of a batch (ours: no published wording)."""
+    return ApiError(400, "Streaming is not supported in a batch.", code="invalid_value", param="stream")
 
 
 def no_stream_of(output_format: str) -> ApiError:

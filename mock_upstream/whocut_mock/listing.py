@@ -1,4 +1,4 @@
-"""`/v1/models`, and the endpoint that an image model is asked at by mistake.
+"""`/v1/models`.
 
 The list holds the retired models with their dates too; being listed proves nothing about access.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from whocut_mock import access, answers, bodies, errors, models
+from whocut_mock import access, answers, errors, models
 from whocut_mock.upstream import UPSTREAM, caller_of
 
 _OWNER = "system"
@@ -44,19 +44,6 @@ async def get_model(request: web.Request) -> web.Response:
     if found is None:
         raise errors.model_not_found(name)
     return answers.plain(found, {})
-
-
-async def chat(request: web.Request) -> web.Response:
-    """`POST /v1/chat/completions`: the wrong door for an image model."""
-    _check_key(request)
-    name = bodies.parse_json(await bodies.small(request, request.app[UPSTREAM])).get("model")
-    if name is None:
-        raise errors.missing_parameter("model")
-    if not isinstance(name, str):
-        raise errors.wrong_type("model", "a string", errors.kind_of(name))
-    if models.find(name) is None:
-        raise errors.model_not_found(name)
-    raise errors.not_a_chat_model()
 
 
 def _check_key(request: web.Request) -> None:

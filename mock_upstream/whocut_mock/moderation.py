@@ -58,14 +58,27 @@ def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
     return None
 
 
+def found_in(text: str, rules: Sequence[Rule], seed: int) -> list[str]:
+    """The categories that the input filter would report for this text."""
+    if not _any_pattern(tuple(rules)).search(text):
+        return []
+    struck = [
+        rule for rule in rules if rule.stage == "input" and _strikes_text(rule, text, rule.chance, seed)
+    ]
+    return list({name: None for rule in struck for name in rule.reported or (rule.category,)})
+
+
 def _strikes(rule: Rule, order: Order, seed: int) -> bool:
-    if not _pattern(rule.words).search(order.prompt):
-        return False
     chance = rule.chance
     if order.moderation == "low" and rule.chance_low is not None:
         chance = rule.chance_low
-    fate = Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{order.prompt}")
-    return fate < chance
+    return _strikes_text(rule, order.prompt, chance, seed)
+
+
+def _strikes_text(rule: Rule, text: str, chance: float, seed: int) -> bool:
+    if not _pattern(rule.words).search(text):
+        return False
+    return Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{text}") < chance
 
 
 @lru_cache(maxsize=32)

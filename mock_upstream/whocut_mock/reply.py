@@ -10,8 +10,10 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from whocut_mock import answers, delivery, faults
+from whocut_mock.answers import Facts
 from whocut_mock.errors import ApiError
 from whocut_mock.faults import Fault
+from whocut_mock.speech import DIALECT
 from whocut_mock.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class Reply:
         attempt: int,
     ) -> None:
         self.attempt = attempt
-        self._request = request
+        self.request = request
         self.upstream = upstream
         self._account = account
         self._fault = fault
@@ -185,8 +187,10 @@ class Reply:
 
     async def open_refusal(self, error: ApiError) -> None:
         """Answer with an error in place of the picture."""
-        body = answers.pretty(error.envelope())
-        await self.open("application/json", length_bytes=len(body), status=error.status)
+        said = self.request[DIALECT].refusal(error, NO_HEADERS)
+        body = said.body
+        assert isinstance(body, bytes)
+        await self.open(said.content_type, length_bytes=len(body), status=said.status, more=error.headers)
         await self.pass_on([body])
         self._account.failed(error.code)
 
@@ -207,7 +211,7 @@ class Reply:
     async def _ended(self) -> str:
         assert self._transport is not None
         if self._plain:
-            await self._request.writer.drain()
+            await self.request.writer.drain()
         else:
             await self.response.write_eof()
         self._account.sent()
@@ -231,7 +235,7 @@ class Reply:
                 (self._head + first, *rest) if len(first) <= _JOINED_BYTES else (self._head, first, *rest)
             )
             self._head = b""
-        await answers.write_pieces(self._request.writer, buffers)
+        await answers.write_pieces(self.request.writer, buffers)
 
     async def open(
         self,
@@ -245,22 +249,21 @@ class Reply:
         """Send the headers; `ours` are those of the API, and not of a stranger in front of it."""
         clock, account = self.upstream.clock, self._account
         now_s = clock.now_s()
-        self._transport = answers.writes_through(self._request)
-        unix_s = clock.epoch_unix_s + now_s
-        headers = (
-            answers.standard_headers(
-                account.request_id,
-                organization=self.upstream.settings.organization,
-                processing_s=now_s - account.since_s,
-                unix_s=unix_s,
-            )
-            if ours
-            else answers.cdn_headers(account.request_id, unix_s)
+        self._transport = answers.writes_through(self.request)
+        facts = Facts(
+            account.request_id,
+            self.upstream.settings.organization,
+            now_s - account.since_s,
+            clock.epoch_unix_s + now_s,
         )
+        dialect = self.request[DIALECT]
+        headers = dialect.headers(facts) if ours else answers.cdn_headers(facts)
+        if dialect.cors and "Origin" in self.request.headers:
+            headers |= answers.CORS
         headers |= more
         headers["Content-Type"] = content_type
         account.opened(status)
-        request = self._request
+        request = self.request
         if length_bytes is not None and request.version == HttpVersion11 and request.keep_alive:
             headers["Content-Length"] = str(length_bytes)
             self._head = answers.head(status, headers)
@@ -274,14 +277,14 @@ class Reply:
 
     def close(self) -> None:
         """End the connection with a FIN after what was written."""
-        transport = answers.writes_through(self._request)
+        transport = answers.writes_through(self.request)
         self._account.close_caller_side()
         transport.close()
         raise faults.SpoiledError
 
     def reset(self) -> None:
         """End the connection with a RST."""
-        transport = answers.writes_through(self._request)
+        transport = answers.writes_through(self.request)
         self._account.close_caller_side()
         faults.cut_with_reset(transport.get_extra_info("socket"))
         transport.abort()

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from whocut_mock import access, errors, moderation, webhooks
-from whocut_mock.arrival import Arrival, OrderReader, read_arrival
+from whocut_mock.arrival import Arrival, OrderReader, files_of, read_arrival
 from whocut_mock.errors import ApiError
 from whocut_mock.generation import Generation
 from whocut_mock.jobs import Job, State
@@ -44,12 +44,13 @@ async def responses(request: web.Request) -> web.StreamResponse:
     """One request, from its first byte to its last, or to the id of its background job."""
     upstream = request.app[UPSTREAM]
     asked: dict[str, Any] = {}
+    find = files_of(upstream, caller_of(request).key_hash)
 
     def reader(fields: dict[str, Any]) -> OrderReader:
         asked.update(
             {name: value for name, value in fields.items() if name != "input"}
         )  # its images are large
-        return lambda settings: read_tool_order(fields, settings)
+        return lambda settings: read_tool_order(fields, settings, find)
 
     async def answer(
         reply: Reply, upstream: Upstream, order: Order, generation: Generation, block: Block | None
@@ -128,7 +129,7 @@ async def _in_background(
 
 
 async def retrieve(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/responses/{id}`: a background response as it stands, or its stream from an event on."""
+    """`GET /v1/responses/{id}`: a background response as it is now, or its stream from an event on."""
     job = _find(request)
     if request.query.get("stream") == "true":
         after = request.query.get("starting_after", "-1")
@@ -146,7 +147,7 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /v1/responses/{id}`: nobody asks for it any more."""
+    """`DELETE /v1/responses/{id}`: it is unknown from now on."""
     job = _find(request)
     request.app[UPSTREAM].desk.forget(job)
     return web.json_response({"id": job.id, "object": "response.deleted", "deleted": True})
@@ -173,7 +174,7 @@ def _failure(job: Job) -> ApiError | None:
 
 
 async def _now(reply: Reply, job: Job, visit: Visit) -> web.StreamResponse:
-    """The response as it stands."""
+    """The response as it is now."""
     upstream = reply.upstream
     status = STATUS[job.state]
     visit.tells_done, visit.carries_picture = job.over, status == "completed"

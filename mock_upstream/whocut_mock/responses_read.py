@@ -59,7 +59,7 @@ WINDOWS_S = {"soonest": 0.0, "2h": 7_200.0, "8h": 28_800.0}
 _TOOL_ONLY = ("type", "action", "input_image_mask")
 
 
-def read_tool_order(fields: Mapping[str, Any], settings: Settings) -> Order:
+def read_tool_order(fields: Mapping[str, Any], settings: Settings, find: uploads.FindFile) -> Order:
     """The order that the tool's parameters and the input's text and images make.
 
     Raises:
@@ -83,7 +83,8 @@ def read_tool_order(fields: Mapping[str, Any], settings: Settings) -> Order:
     reading = replace(reading_for(RESPONSES, settings, is_form=False), prefix=f"tools[{place}].")
     order = parameters.read_order({"model": DEFAULT_TOOL_MODEL} | wanted, reading)
     references = tuple(
-        uploads.read_link(link, "input", index, lenient=True) for index, link in enumerate(links)
+        uploads.read_link(link, "input", index, find, lenient=settings.lenient or "file_id" not in link)
+        for index, link in enumerate(links)
     )
     if references:
         order = parameters.with_references(order, references)

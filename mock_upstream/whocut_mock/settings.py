@@ -213,6 +213,7 @@ class Limits(Part):
     """What the server takes before it refuses to read on."""
 
     held_bytes: PositiveInt = 2_000_000_000  # of all bodies that are being read or judged at once
+    files_bytes: PositiveInt = 1_000_000_000  # of all uploaded files together
     body_bytes: PositiveInt = 1_000_000_000  # sixteen images of 50 MB and their form
     json_bytes: PositiveInt = 400_000_000  # sixteen data URLs of 20,971,520 characters, and the rest
     header_bytes: PositiveInt = 32_768
@@ -232,6 +233,9 @@ class Settings(Part):
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
     moderation: Moderation = Moderation()
+    azure_deployments: dict[str, str] = Field(
+        default_factory=dict
+    )  # name: model; none named: any name will do
     keys: dict[str, Key] = Field(default_factory=dict)
     other_keys: Literal["accept", "refuse"] = "accept"
     quota: Quota = Quota()

@@ -1,11 +1,13 @@
 """The parts of one running mock, and what is put back when it is reset."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
 
 from whocut_mock import errors, latency, moderation
 from whocut_mock.bodies import Held
+from whocut_mock.cabinet import Cabinet
 from whocut_mock.caller import Caller, bearer, read_caller
 from whocut_mock.clock import ModelClock
 from whocut_mock.dice import Sightings
@@ -56,12 +58,14 @@ class Upstream:
     worker: int = 0
     relay: Relay | None = None  # the network path in front, if there is one
     known: dict[bytes, Known] = field(default_factory=dict)  # by the body's digest
+    closers: list[Callable[[], None]] = field(default_factory=list)  # what else is to end with it
     held: Held = field(init=False)
     gate: Gate = field(init=False)
     gate_open: bool = field(init=False)
     workshop: Workshop = field(init=False)
     desk: Desk = field(init=False)
     shelf: Shelf = field(init=False)
+    cabinet: Cabinet = field(init=False)
     postman: Postman = field(init=False)
     webhooks: Endpoints = field(init=False)
     sightings: Sightings = field(init=False)
@@ -74,6 +78,7 @@ class Upstream:
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
         self.desk = Desk(self.clock, self.ledger)
         self.shelf = Shelf(self.settings.seed)
+        self.cabinet = Cabinet(self.clock, self.settings.limits.files_bytes)
         self.postman = Postman(self.clock, lambda: self.settings.jobs)
         self.webhooks = Endpoints(self.clock)
         self.sightings = Sightings(self.settings.seed, self.worker)
@@ -117,6 +122,8 @@ class Upstream:
 
     def stop(self) -> int:
         """End every account and all work; return how many generations were still being worked on."""
+        for close in self.closers:
+            close()
         self.postman.stop()
         self.desk.close()
         return self.workshop.stop_all()
@@ -132,6 +139,7 @@ class Upstream:
         stopped = self.stop()
         self.workshop.forget()
         self.shelf.clear()
+        self.cabinet.clear()
         self.webhooks = Endpoints(self.clock)
         self.ledger.clear()
         self.sightings = Sightings(self.settings.seed, self.worker)

@@ -121,13 +121,9 @@ def url_of(content: bytes) -> dict[str, str]:
     ("fields", "code"),
     [
         ({"images": [url_of(drawn())]}, None),
-        (
-            {
-                "images": [{"file_id": "file-1"}, {"image_url": "https://example.com/a.png"}],
-                "mask": {"file_id": "f"},
-            },
-            None,
-        ),
+        ({"images": [{"image_url": "https://example.com/a.png"}]}, None),
+        ({"images": [{"file_id": "file-1"}]}, "file_not_found"),
+        ({"images": [url_of(drawn())], "mask": {"file_id": "f"}}, "file_not_found"),
         ({"images": [url_of(drawn())], "moderation": "low"}, None),
         ({}, "missing_required_parameter"),
         ({"images": []}, "array_below_min_length"),

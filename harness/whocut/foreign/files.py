@@ -56,6 +56,8 @@ class Attributed:
     lines: int = 0
     unreadable: int = 0
     named: list[str] = field(default_factory=list)
+    passed: int = 0  # lines of a log's format that tell of no request's end
+    passed_named: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -65,6 +67,8 @@ class Attributed:
             "lines": self.lines,
             "unreadable": self.unreadable,
             "unreadable_lines": self.named,
+            "without_request": self.passed,
+            "without_request_lines": self.passed_named,
             "unusable": self.unusable,
             "verdicts": [_as_row(verdict) for verdict in self.verdicts],
         }
@@ -86,6 +90,12 @@ class Attributed:
                 "",
                 f"{self.unreadable} lines could not be read:",
                 *(f"  {name}" for name in self.named),
+            ]
+        if self.passed:
+            words += [
+                "",
+                f"{self.passed} lines tell of no request, like",
+                *(f"  {name}" for name in self.passed_named),
             ]
         return words
 
@@ -134,7 +144,9 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
     for one in written:
         left, equals, file = one.partition("=")
         if not equals or not left or not file:
-            raise BadInput(f"--logs {one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log")
+            raise BadInput(
+                f"{one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log", field="logs"
+            )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))
@@ -209,6 +221,8 @@ def _attribute(
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
+        read.passed += of_layer.passed
+        read.passed_named += of_layer.passed_named
     topology = chain or _topology_of(ours, legs, logs, accounts)
     ours, topology = put_between(ours, topology, between)
     placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
@@ -221,7 +235,16 @@ def _attribute(
     if ours:
         moved += [leg.account for leg in legs]
     verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
-    return Attributed(verdicts, topology, len(spans), read.lines, read.unreadable, read.named)
+    return Attributed(
+        verdicts,
+        topology,
+        len(spans),
+        read.lines,
+        read.unreadable,
+        read.named,
+        read.passed,
+        read.passed_named,
+    )
 
 
 def read_spans(path: Path) -> list[Span]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.trace.records import Cut as CutRecord
 from whocut.trace.records import DownstreamEnd, Event, LayerRecord, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer

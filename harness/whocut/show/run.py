@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from rich.measure import Measurement
 from rich.table import Table
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.chain.timers import Phase
 from whocut.show.following import next_command, report_words
 from whocut.show.progress import ProgressLine
+from whocut.words import format_duration, in_seconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,7 @@ def say_if_invalid(console: Console, summary: Mapping[str, Any]) -> None:
 def _books(summary: dict[str, Any]) -> str:
     """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
     if summary["ledger"]["by"] == "account":
-        return f"no ledger: cost by the guard's account, ${summary['ledger']['billed_usd']:.4f} at most."
+        return f"no ledger: cost by the guard's account, {format_dollars(summary['ledger']['billed_usd'])} at most."
     held = summary["agreement"]
     return f"{held['checked']} verdicts held against the ledger, {len(held['disagree'])} disagree."
 
@@ -130,8 +130,8 @@ def _modes(modes: dict[str, Any]) -> Table:
             mode,
             str(figures["requests"]),
             str(figures["outcomes"].get("delivered", 0)),
-            "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
-            f"{figures['share_429'] or 0:.0%}",
+            in_seconds(figures["p50_s"]),
+            percent(figures["share_429"] or 0.0, 0),
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
             f"{least}{format_dollars(ledger['billed_usd'])}",

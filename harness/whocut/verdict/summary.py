@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.chain.percentiles import percentile
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.agreement import Agreement, hold_against_ledger
 from whocut.verdict.attribution import Attribution, attribute_all
@@ -244,11 +245,3 @@ def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
         "directive": example.directive,
         "sentence": cut_because(example, what, statistics.median(needed), len(same)),
     }
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted values; None of none."""
-    if not ordered:
-        return None
-    rank = max(1, -(-len(ordered) * share // 100))
-    return round(ordered[int(rank) - 1], 3)

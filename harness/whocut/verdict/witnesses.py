@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict.verdict import Evidence, Grade
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology

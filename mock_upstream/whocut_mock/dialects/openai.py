@@ -1,7 +1,18 @@
 """OpenAI's own paths under `/v1`: images, responses, models, and what applications call around them."""
 
-from whocut_mock import listing, responses_api, service, webhooks
-from whocut_mock.dialects import OPENAI, Dialect, register
+from whocut_mock import (
+    batches_api,
+    chat,
+    files_api,
+    listing,
+    moderations_api,
+    responses_api,
+    service,
+    webhooks,
+)
+from whocut_mock.answers import standard_headers
+from whocut_mock.dialects import OPENAI, register
+from whocut_mock.speech import Dialect
 
 register(
     Dialect(
@@ -14,11 +25,16 @@ register(
             ("GET", "/v1/responses/{id}", responses_api.retrieve),
             ("DELETE", "/v1/responses/{id}", responses_api.delete),
             ("POST", "/v1/responses/{id}/cancel", responses_api.cancel),
-            ("POST", "/v1/chat/completions", listing.chat),
+            ("POST", "/v1/chat/completions", chat.completions),
             ("GET", "/v1/models", listing.list_models),
             ("GET", "/v1/models/{name:.+}", listing.get_model),
+            ("POST", "/v1/moderations", moderations_api.moderations),
+            *files_api.ROUTES,
+            *batches_api.ROUTES,
             *webhooks.ROUTES,
         ),
-        headers=True,
+        step="v1",
+        headers=standard_headers,
+        cors=True,
     )
 )

@@ -91,7 +91,7 @@ def _listener(layer: Layer, site: Site) -> dict[str, Any]:
 
 
 def _cluster(layer: Layer, site: Site) -> dict[str, Any]:
-    many = {name: _MANY for name in ("max_connections", "max_pending_requests", "max_requests")}
+    many = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), _MANY)
     protocol = {
         "@type": f"type.googleapis.com/{_PROTOCOL}",
         "common_http_protocol_options": {"idle_timeout": _time(layer, site, TimerKind.KEEPALIVE, none="0s")},

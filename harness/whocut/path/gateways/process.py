@@ -81,7 +81,8 @@ class RunningGateway:
         """Ask it to end, wait, insist; its folder goes with it."""
         self._closing = True
         await _end(self._process)
-        await self._ended
+        await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
+        self._ended.cancel()  # it has ended, or cannot be ended
         for one in self._beside:
             await _end(one)
         self._holder.cleanup()
