@@ -79,8 +79,8 @@ MADE_UP = (
     (rb"trying to proxy: [^/]*/", b"trying to proxy: /"),
     (rb"^\|(Error occurred[^|]*)\|\r\n$", rb"\1"),
 )
-# Products that keep no connection after a whole answer, as they are configured: Caddy none to the upstream while its
-# `read_timeout` is set, http-proxy-middleware none on either side.
+# Products that keep no connection after a whole answer, as they are configured: Caddy none to the upstream while
+# its `read_timeout` is set, http-proxy-middleware none on either side.
 KEEPS_NONE = {"caddy", "http-proxy-middleware"}
 # Where the hop is known not to do as the product does.
 OTHERWISE = {

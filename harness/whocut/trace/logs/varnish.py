@@ -1,7 +1,7 @@
 """Varnish: what ``varnishncsa -b`` writes of its requests towards the upstream, in the format we recommend.
 
-Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves, and on this
-side such a request looks as any other.
+Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves, and on
+this side such a request looks as any other.
 """
 
 from __future__ import annotations
