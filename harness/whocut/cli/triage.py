@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 import typer
 
-from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
     JsonFlag,
 )
@@ -52,7 +51,11 @@ def triage(
     if redacted:
         say(masked(text))
         return
-    layers = read_chain(chain).layers if chain else ()
+    layers = ()
+    if chain:
+        from whocut.chain.chainfile import read_chain  # noqa: PLC0415  # most errors are pasted without a chain
+
+        layers = read_chain(chain).layers
     found = triage_text(text, elapsed_s=after, chain=layers)
     if as_json:
         print_json(found.as_json())

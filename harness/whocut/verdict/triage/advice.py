@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
 from whocut.chain.catalogue import catalogue
 from whocut.chain.timers import TimerKind
+from whocut.tables import table
 from whocut.verdict.triage.endings import EndedBy, Retry
 from whocut.words import format_duration
 
@@ -29,9 +28,7 @@ _FIXED: Final = frozenset(
      "browser", "aws-apigw-http"}
 )  # fmt: skip
 
-_TEXTS: Final[dict[str, dict[str, str]]] = yaml.safe_load(
-    (Path(__file__).parent / "words" / "advice.yaml").read_text(encoding="utf-8")
-)
+_TEXTS: Final[dict[str, dict[str, str]]] = table(Path(__file__).parent / "words" / "advice.yaml")
 ENDINGS: Final = _TEXTS["do"]
 DO_NOT: Final = {Retry(name): text for name, text in _TEXTS["do_not"].items()}
 
