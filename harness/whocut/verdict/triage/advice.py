@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.catalogue import catalogue
+from whocut.chain.catalogue import find_entry
 from whocut.chain.timers import TimerKind
 from whocut.tables import table
 from whocut.verdict.triage.endings import EndedBy, Retry
 from whocut.words import format_duration
 
 if TYPE_CHECKING:
-    from whocut.chain.catalogue import PresetEntry, TimerEntry
+    from whocut.chain.preset_file import PresetEntry, TimerEntry
 
 _JOB: Final = "hand out a job id and let the client poll"
 _STREAM: Final = "stream with partial images"
@@ -35,7 +35,7 @@ DO_NOT: Final = {Retry(name): text for name, text in _TEXTS["do_not"].items()}
 
 def preset_of(name: str | None) -> PresetEntry | None:
     """The catalogue's entry of that name, if it has one."""
-    return catalogue().get(name) if name else None
+    return find_entry(name) if name else None
 
 
 def known(name: str | None) -> str | None:
