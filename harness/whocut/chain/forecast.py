@@ -76,8 +76,8 @@ def forecast(
 def _rarer_than_seen(topology: Topology, mode: Mode, draw: Draw, fates: Sequence[Fate]) -> dict[Cut, float]:
     """Cuts that end a request only after every retry, and too seldom for the sample to hold one, with their shares.
 
-    Attempts are independent: of the requests whose first attempt meets such a cut, those end by it whose every other
-    attempt is cut and retried as well.
+    Attempts are independent: of the requests whose first attempt meets such a cut, those end by it whose other
+    attempts are all cut and retried as well.
     """
     walk = Walk(topology, mode)
     if walk.tries == 1 or all(fate.generations == 1 for fate in fates) or any(fate.cut for fate in fates):

@@ -17,6 +17,8 @@ Place = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
 # libyaml reads the whole catalogue in a twentieth of the time; where PyYAML came without it, the other does.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MOST_VALUES = 50_000  # with its aliases followed
+_MOST_DEPTH = 60
 _MAX_BYTES = 1_000_000  # a chain file is a page long; more than this is another kind of file
 
 
@@ -55,6 +57,12 @@ class YamlFile:
             raise BadFile(path, "it is not UTF-8 text") from None
 
     def _walk(self, node: yaml.Node, place: Place) -> None:
+        if len(self._lines) > _MOST_VALUES or len(place) > _MOST_DEPTH:
+            raise BadFile(
+                self.path,
+                "it holds too many values, or its aliases repeat too many",
+                line=node.start_mark.line + 1,
+            )
         self._lines[place] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:

@@ -36,6 +36,7 @@ _AS_WRITTEN: Final = {
 COMMANDS: Final[dict[str, _Command]] = {
     "run": _Command("Send load through a chain, and say which layer cut each request."),
     "check": _Command("Is this chain right? Audit, forecast, and proof in virtual time."),
+    "read": _Command("Read a gateway's own files as layers: each limit with its file and line."),
     "triage": _Command("Say the likely cause of a pasted error."),
     "why": _Command("Draw one request as a waterfall and say who cut it, with the evidence."),
     "attribute": _Command("Say which layer cut each request, from spans and logs made elsewhere."),

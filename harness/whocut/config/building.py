@@ -6,12 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import Limit, preset, settled, with_limits
+from whocut.chain.timers import TimerKind
+from whocut.config.reading import NotRead
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from whocut.chain.layers import Layer
-    from whocut.chain.timers import TimerKind
+    from whocut.config.trees import Tree
 
 
 def layer_of(product: str, limits: Mapping[TimerKind, Limit], *, name: str = "", **manners: Any) -> Layer:
@@ -23,7 +25,8 @@ def layer_of(product: str, limits: Mapping[TimerKind, Limit], *, name: str = "",
     defaults = {kind: replace(timer, inherited=True) for kind, timer in layer.timers.items()}
     layer = with_limits(replace(layer, timers=defaults), limits)
     said = {field: value for field, value in manners.items() if value is not None}
-    return settled(replace(layer, name=name or product, **said))
+    layer = settled(replace(layer, name=name or product, **said))
+    return replace(layer, timers={kind: layer.timers[kind] for kind in TimerKind if kind in layer.timers})
 
 
 def limit(
@@ -40,3 +43,36 @@ def limit(
     return Limit(
         limit_s=limit_s, source=place, file=file, line=line, inherited=inherited, unknown=unknown, **knob
     )
+
+
+def limit_at(
+    tree: Tree | None,
+    units: Callable[[str], float | None],
+    not_read: list[NotRead],
+    *,
+    inherited: bool = False,
+    text: str | None = None,
+    **knob: Any,
+) -> Limit | None:
+    """The limit that a value of a file says, in these units; None where nothing is written.
+
+    A value that cannot be read makes the limit unknown, and is named.
+    """
+    if tree is None:
+        return None
+    written = tree.text() if text is None else text
+    if not written:
+        not_read.append(NotRead(file=tree.file, line=tree.line, what="a limit has no value here"))
+        return limit(None, tree.file, tree.line, inherited=inherited, unknown=True, **knob)
+    try:
+        seconds = units(written)
+    except ValueError as error:
+        not_read.append(NotRead(file=tree.file, line=tree.line, what=str(error)))
+        return limit(None, tree.file, tree.line, inherited=inherited, unknown=True, **knob)
+    return limit(seconds or None, tree.file, tree.line, inherited=inherited, **knob)
+
+
+def put(limits: dict[TimerKind, Limit], kind: TimerKind, one: Limit | None) -> None:
+    """A limit, if there is one."""
+    if one is not None:
+        limits[kind] = one

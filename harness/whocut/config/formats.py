@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from whocut.config.reading import Reading
 
 _MOST_BYTES: Final = 16_000_000
+_MOST_LINES: Final = 300_000  # of a format that is read line by line
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,18 @@ def told(source: Source) -> Format:
             f"it can be {best.name} or {other.name}; say which, as in {best.name}={source.path}",
         )
     return best
+
+
+def lines_of(source: Source) -> list[str]:
+    """The lines of a file whose format is read line by line.
+
+    Raises:
+        BadFile: it has more than any configuration.
+    """
+    lines = source.text.split("\n")
+    if len(lines) > _MOST_LINES:
+        raise BadFile(source.path, "it has too many lines to be a configuration", line=_MOST_LINES)
+    return lines
 
 
 def file_name(source: Source) -> str:

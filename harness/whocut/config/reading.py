@@ -91,11 +91,9 @@ class Reading:
     def taken(self, asked: Asked) -> tuple[Route, ...]:
         """The routes that the request can take: one, if enough was said of it."""
         if not self.host_first:
-            return tuple(
-                _best(
-                    self.routes, lambda route: _both(route, asked), whole=None not in (asked.host, asked.path)
-                )
-            )
+            host_said = asked.host is not None or not any(route.host for route in self.routes)
+            whole = host_said and asked.path is not None
+            return tuple(_best(self.routes, lambda route: _both(route, asked), whole=whole))
         routes = _best(self.routes, lambda route: _rank(route.takes_host, asked.host))
         # Without a host each host has a route of its own for the path.
         return tuple(

@@ -1,7 +1,7 @@
 """Sources of a chain: presets, users' own files and chain files, as one chain for one request.
 
-`whocut check cloudflare-free ./nginx.conf litellm=./config.yaml --host img.example.com --path /v1/images` names three
-of them, from the caller to the upstream.
+`whocut check cloudflare-free ./nginx.conf litellm=./config.yaml --host img.example.com` names three of them, from
+the caller to the upstream.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Chain:
 
 
 def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
-    """What these files say of one request. Files of one format are read together, in the order of the first of each.
+    """What these files say of one request. Files of one format are read together, where the first of them stands.
 
     A file may say its format, as in ``litellm=./config.yaml``.
 
@@ -98,12 +98,11 @@ def chain_of(sources: Sequence[str], *, host: str | None = None, path: str | Non
 
 
 def _is_file(source: str) -> bool:
+    """Whether a source is a file: by its format, by its place, or because a file of the name is there."""
     name, equals, _ = source.partition("=")
-    return (
-        bool(equals and name.isidentifier())
-        or "/" in source
-        or ("." in Path(source).name and source not in catalogue())
-    )
+    if (equals and name.replace("-", "").isalnum()) or "/" in source:
+        return True
+    return source not in catalogue() and ("." in source or Path(source).is_file())
 
 
 def _is_chain(source: str) -> bool:

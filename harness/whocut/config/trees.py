@@ -126,7 +126,13 @@ class _Growing:
         merged: dict[str, Tree] = {}
         own: dict[str, Tree] = {}
         for key, value in node.value:
-            name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+            if not isinstance(key, yaml.ScalarNode):
+                raise BadFile(
+                    self._file,
+                    "it is a template; render it first, as with `helm template`",
+                    line=key.start_mark.line + 1,
+                )
+            name = str(key.value)
             child = self.tree(value, depth + 1)
             if key.tag == "tag:yaml.org,2002:merge":
                 for part in reversed(list(child.each())):

@@ -17,7 +17,7 @@ from whocut.chain.layers import LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
-from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.formats import Format, Source, file_name, lines_of, register
 from whocut.config.reading import Harmless, NotRead, Reading, Route
 from whocut.errors import BadFile
 
@@ -32,7 +32,6 @@ _SECTIONS: Final = {
     "global", "defaults", "frontend", "backend", "listen", "resolvers", "peers", "mailers", "userlist", "cache",
     "program", "http-errors", "ring", "fcgi-app", "log-forward", "crt-store", "traces", "acme",
 }  # fmt: skip
-_MOST_LINES: Final = 400_000
 _KINDS: Final = {
     "connect": TimerKind.CONNECT,
     "server": TimerKind.FIRST_BYTE,
@@ -98,9 +97,7 @@ def _sections(sources: Sequence[Source]) -> list[_Section]:
     named: dict[str, _Section] = {}
     last: _Section | None = None
     for source in sources:
-        for number, text in enumerate(source.text.split("\n"), start=1):
-            if number > _MOST_LINES:
-                raise BadFile(source.path, "it has too many lines to be a configuration", line=number)
+        for number, text in enumerate(lines_of(source), start=1):
             words = _words(source.path, number, text)
             if not words:
                 continue
@@ -143,7 +140,7 @@ def _read(sources: Sequence[Source]) -> Reading:
             routes.append(_route(front, front, not_read))
         elif front.kind == "frontend":
             routes += _of_frontend(front, backends, not_read)
-    if not routes:  # parts of a configuration: backends alone
+    if not any(section.kind in {"frontend", "listen"} for section in sections):  # parts: backends alone
         routes = [_route(section, section, not_read) for section in backends.values()]
     return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)), host_first=False)
 
@@ -317,7 +314,7 @@ def _limit(line: _Line, written: str, inherited: bool, not_read: list[NotRead]) 
 
 
 def _retries(back: _Section) -> LayerRetries:
-    """`retries` are of connections, and of timeouts where `retry-on` says so; then of a POST too, unless forbidden."""
+    """`retries` are of connections, and of timeouts where `retry-on` says so: of a POST too, unless forbidden."""
     on = back.find("retry-on")
     events = set(on[0].words[1:]) if on else {"conn-failure"}
     count = back.find("retries")

@@ -19,6 +19,7 @@ from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.matching import regex
 from whocut.config.nginx_syntax import Directive, parse
 from whocut.config.reading import Harmless, NotRead, Reading, Route
 from whocut.errors import BadFile
@@ -140,11 +141,12 @@ def _key(path: str | Path) -> str:
 
 
 def _files(pattern: str, root: Path) -> list[Path]:
-    """The files that an include names; those of /etc/nginx also beside the file that includes them."""
-    tries = [Path(pattern)] if Path(pattern).is_absolute() else [root / pattern]
+    """The files that an include names; of a copy of /etc/nginx those in the copy, never this machine's own."""
     parts = Path(pattern).parts
-    if "nginx" in parts:
-        tries.append(root.joinpath(*parts[parts.index("nginx") + 1 :]))
+    beside = root.joinpath(*parts[parts.index("nginx") + 1 :]) if "nginx" in parts else root / pattern
+    tries = [beside]
+    if Path(pattern).is_absolute() and ("nginx" not in parts or root.resolve().parts[:3] == parts[:3]):
+        tries = [Path(pattern), beside]
     for path in tries:
         try:
             if any(mark in str(path) for mark in "*?["):
@@ -239,11 +241,11 @@ class _Location:
         return self.scope.block
 
     def takes(self, path: str) -> Rank | None:
-        """Exact comes first, then the longest prefix with `^~`, then a regular expression, then the longest prefix."""
+        """Exact comes first, then a longest prefix with `^~`, then a regular expression, then the prefix."""
         if self.kind == "=":
             return (4,) if path == self.path else None
         if self.kind in {"~", "~*"}:
-            return (2, -self.place) if _matches(self.path, path, fold=self.kind == "~*") else None
+            return (2, -self.place) if regex(self.path, path, fold=self.kind == "~*") else None
         if not path.startswith(self.path):
             return None
         return (3 if self.kind == "^~" else 1, len(self.path))
@@ -281,7 +283,7 @@ def _takes_host(names: Sequence[str], *, default: bool) -> Callable[[str], Rank 
 def _host_rank(name: str, host: str) -> Rank | None:
     name = name.lower()
     if name.startswith("~"):
-        return (2,) if _matches(name[1:], host, fold=True) else None
+        return (2,) if regex(name[1:], host, fold=True) else None
     if name == host:
         return (5,)
     if name.startswith("."):
@@ -289,17 +291,6 @@ def _host_rank(name: str, host: str) -> Rank | None:
     if "*" in name and fnmatch.fnmatchcase(host, name):
         return (4 if name.startswith("*") else 3, len(name))
     return None
-
-
-def _matches(pattern: str, text: str, *, fold: bool) -> bool:
-    """Whether a regular expression of PCRE takes a text; one that Python's does not know takes none."""
-    pattern = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
-    if len(pattern) > 200 or re.search(r"[+*}]\)[+*{]", pattern):
-        return False  # too much for a backtracking engine
-    try:
-        return re.search(pattern, text, re.IGNORECASE if fold else 0) is not None
-    except re.error:
-        return False
 
 
 # --- layers ---------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def guard(web_ui: Any, listens_on: str | None) -> None:
     """Put the rules before every view of Locust's page; `listens_on` is Locust's own ``--web-host``."""
 
     def check() -> Response | None:
-        why = refusal(request.method, request.path, request.headers, listens_on)
+        why = refusal(request.method, request.path, dict(request.headers), listens_on)
         return Response(f"whocut: {why}\n", 403, mimetype="text/plain") if why else None
 
     web_ui.app.before_request(check)

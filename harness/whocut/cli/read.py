@@ -1,0 +1,37 @@
+"""`whocut read`: what a gateway's own files say of timers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from whocut.cli.options import JsonFlag
+from whocut.cli.printing import EXIT_FINDING, Terminal, print_json
+from whocut.config.reading import Asked
+from whocut.config.sources import read_files
+from whocut.show.read import print_read
+
+
+def read(
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="A configuration, or FORMAT=FILE where its name does not tell."),
+    ],
+    host: Annotated[str | None, typer.Option(help="The host that the request is for.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="The path of the request, like /v1/images/generations.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read a gateway's own files as layers: each limit with file and line. Exit 1 where the route decides.
+
+    Example: whocut read ./nginx.conf --host img.example.com --path /v1/images/generations
+    """
+    found = read_files(files, Asked(host=host, path=path))
+    if as_json:
+        print_json(found.as_json())
+    else:
+        print_read(Terminal(), found)
+    if found.undecided:
+        raise typer.Exit(EXIT_FINDING)

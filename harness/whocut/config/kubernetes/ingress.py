@@ -1,0 +1,256 @@
+"""Ingress objects, by the controller that serves them: each reads its own annotations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.chain.layers import Buffering, LayerRetries
+from whocut.chain.timers import TimerKind
+from whocut.config import units
+from whocut.config.building import layer_of, limit_at, put
+from whocut.config.kubernetes.objects import NOTHING, Objects, Thing
+from whocut.config.matching import any_host, path_rank
+from whocut.config.reading import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from whocut.chain.catalogue import Limit
+    from whocut.chain.layers import Layer
+    from whocut.config.reading import Rank
+    from whocut.config.trees import Tree
+
+_NGINX: Final = "nginx.ingress.kubernetes.io/"
+_INC: Final = "nginx.org/"
+_ALB: Final = "alb.ingress.kubernetes.io/"
+_HAPROXY: Final = ("haproxy.org/", "haproxy-ingress.github.io/", "ingress.kubernetes.io/")
+_KONG: Final = "konghq.com/"
+_KINDS: Final = {"Exact": "exact", "Prefix": "segments"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Controller:
+    """A controller: the classes that mean it, the prefix of its annotations, and its reader."""
+
+    classes: tuple[str, ...]
+    prefixes: tuple[str, ...]
+    read: Callable[[Objects, Thing], Layer]
+
+
+def ingress_routes(objects: Objects) -> Iterator[Route]:
+    """A route for each host and path of each Ingress."""
+    for ingress in objects.all("Ingress"):
+        controller = _controller(ingress)
+        if controller is None:
+            objects.note(ingress.tree, f"Ingress {ingress.name}: which controller serves it is not said")
+            continue
+        layers = (controller.read(objects, ingress),)
+        for rule in (ingress.spec.get("rules") or NOTHING).each():
+            host = rule.text("host")
+            for path in (rule.get("http", "paths") or NOTHING).each():
+                yield _route(
+                    host, path.text("path") or "/", path, _KINDS.get(path.text("pathType"), "prefix"), layers
+                )
+        default = ingress.spec.get("defaultBackend") or ingress.spec.get("backend")
+        if default is not None:
+            yield _route("", "/", default, "prefix", layers)
+
+
+def _route(host: str, path: str, where: Tree, kind: str, layers: tuple[Layer, ...]) -> Route:
+    def takes(asked: str) -> Rank | None:
+        # ingress-nginx takes a path with a group as a regular expression.
+        if re.search(r"[(*$\\]", path):
+            return path_rank("regex", f"{path}.*", asked)
+        return path_rank(kind, path, asked)
+
+    return Route(
+        host=host,
+        path=path,
+        file=where.file,
+        line=where.line,
+        layers=layers,
+        takes_host=any_host([host] if host else ["*"]),
+        takes_path=takes,
+    )
+
+
+def _controller(ingress: Thing) -> _Controller | None:
+    said = ingress.spec.text("ingressClassName") or (
+        found.text() if (found := ingress.annotation("kubernetes.io/ingress.class")) else ""
+    )
+    notes = [name for name, _ in (ingress.tree.get("metadata", "annotations") or NOTHING).items()]
+    for controller in _CONTROLLERS:
+        if any(name.startswith(controller.prefixes) for name in notes):
+            return controller
+    return next(
+        (one for one in _CONTROLLERS if any(name in said.lower() for name in one.classes) and said), None
+    )
+
+
+# --- controllers ----------------------------------------------------------------------------------
+
+
+def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
+    """ingress-nginx: annotations of the Ingress before the controller's ConfigMap."""
+    shared = next(
+        (
+            thing.tree.get("data")
+            for thing in objects.all("ConfigMap")
+            if thing.tree.get("data", "proxy-read-timeout") or "nginx" in thing.name
+        ),
+        None,
+    )
+    limits: dict[TimerKind, Limit] = {}
+    for kind, name in (
+        (TimerKind.CONNECT, "proxy-connect-timeout"),
+        (TimerKind.FIRST_BYTE, "proxy-read-timeout"),
+        (TimerKind.KEEPALIVE, "keep-alive"),
+    ):
+        own, outer = ingress.annotation(_NGINX + name), shared.get(name) if shared else None
+        put(limits, kind, limit_at(own or outer, units.nginx, objects.not_read, inherited=own is None))
+    for name in ("configuration-snippet", "server-snippet"):
+        snippet = ingress.annotation(_NGINX + name)
+        if snippet is not None and "_timeout" in snippet.text():
+            objects.note(snippet, f"{name}: it sets timeouts of its own, which are not read")
+    return layer_of(
+        "ingress-nginx",
+        limits,
+        buffering=Buffering.CONTENT_LENGTH
+        if _on(objects, ingress, shared, "proxy-buffering")
+        else Buffering.NONE,
+        retries=_nginx_retries(ingress, shared),
+    )
+
+
+def _on(objects: Objects, ingress: Thing, shared: Tree | None, name: str) -> bool:
+    del objects
+    own = ingress.annotation(_NGINX + name) or (shared.get(name) if shared else None)
+    return own is not None and own.text() in {"on", "true"}
+
+
+def _nginx_retries(ingress: Thing, shared: Tree | None) -> LayerRetries:
+    found = ingress.annotation(f"{_NGINX}proxy-next-upstream") or (
+        shared.get("proxy-next-upstream") if shared else None
+    )
+    count = ingress.annotation(f"{_NGINX}proxy-next-upstream-tries") or (
+        shared.get("proxy-next-upstream-tries") if shared else None
+    )
+    on = (found.text() if found else "error timeout").split()
+    written = count.text() if count else "3"
+    return LayerRetries(
+        tries=1 if "off" in on else max(1, int(written)) if written.isdecimal() else 3,
+        post="non_idempotent" in on,
+        on_timeout="timeout" in on,
+        file=found.file if found else "",
+        line=found.line if found else None,
+    )
+
+
+def _nginx_inc(objects: Objects, ingress: Thing) -> Layer:
+    """The controller of F5 NGINX: its annotations are nginx's own directives."""
+    limits: dict[TimerKind, Limit] = {}
+    for kind, name in (
+        (TimerKind.CONNECT, "proxy-connect-timeout"),
+        (TimerKind.FIRST_BYTE, "proxy-read-timeout"),
+        (TimerKind.KEEPALIVE, "keepalive-timeout"),
+    ):
+        put(limits, kind, limit_at(ingress.annotation(_INC + name), units.nginx, objects.not_read))
+    buffering = ingress.annotation(f"{_INC}proxy-buffering")
+    off = buffering is not None and buffering.text().lower() in {"false", "off"}
+    return layer_of("nginx", limits, buffering=Buffering.NONE if off else None)
+
+
+def _alb(objects: Objects, ingress: Thing) -> Layer:
+    """AWS Load Balancer Controller: the balancer's attributes are one text of pairs."""
+    limits: dict[TimerKind, Limit] = {}
+    found = ingress.annotation(f"{_ALB}load-balancer-attributes")
+    idle = re.search(r"idle_timeout\.timeout_seconds=(\w+)", found.text() if found else "")
+    if idle:
+        put(limits, TimerKind.FIRST_BYTE, limit_at(found, units.seconds, objects.not_read, text=idle[1]))
+    return layer_of("aws-alb", limits)
+
+
+def _haproxy(objects: Objects, ingress: Thing) -> Layer:
+    limits: dict[TimerKind, Limit] = {}
+    for kind, name in (
+        (TimerKind.CONNECT, "timeout-connect"),
+        (TimerKind.FIRST_BYTE, "timeout-server"),
+        (TimerKind.KEEPALIVE, "timeout-keep-alive"),
+    ):
+        found = ingress.annotation(*(prefix + name for prefix in _HAPROXY))
+        default_s = {TimerKind.CONNECT: 5.0, TimerKind.FIRST_BYTE: 50.0}.get(kind)
+        put(limits, kind, limit_at(found, units.haproxy, objects.not_read))
+        if found is None and default_s is not None:
+            objects.note(
+                ingress.tree,
+                f"{name}: the controller's own default, 50 s or none by its version, is not in these files",
+            )
+    return layer_of("haproxy", limits)
+
+
+def _kong(objects: Objects, ingress: Thing) -> Layer:
+    """Kong: annotations of the Service behind it, in milliseconds."""
+    names = {
+        path.text("backend", "service", "name")
+        for rule in (ingress.spec.get("rules") or NOTHING).each()
+        for path in (rule.get("http", "paths") or NOTHING).each()
+    }
+    services = [thing for thing in objects.all("Service") if thing.name in names]
+    limits: dict[TimerKind, Limit] = {}
+    for kind, name in ((TimerKind.CONNECT, "connect-timeout"), (TimerKind.FIRST_BYTE, "read-timeout")):
+        found = next((one for thing in services if (one := thing.annotation(_KONG + name)) is not None), None)
+        put(
+            limits,
+            kind,
+            limit_at(found or ingress.annotation(_KONG + name), units.milliseconds, objects.not_read),
+        )
+    if not services:
+        objects.note(
+            ingress.tree, "Kong's timeouts stand on the Service behind it, which is not in these files"
+        )
+    return layer_of("kong", limits)
+
+
+def _traefik(objects: Objects, ingress: Thing) -> Layer:
+    objects.note(
+        ingress.tree, "Traefik's timeouts stand in its static configuration and in ServersTransports"
+    )
+    return layer_of("traefik", _transport(objects))
+
+
+def _transport(objects: Objects) -> dict[TimerKind, Limit]:
+    limits: dict[TimerKind, Limit] = {}
+    for transport in objects.all("ServersTransport"):
+        times: Any = transport.spec.get("forwardingTimeouts")
+        if times is not None:
+            put(
+                limits, TimerKind.CONNECT, limit_at(times.get("dialTimeout"), units.traefik, objects.not_read)
+            )
+            put(
+                limits,
+                TimerKind.FIRST_BYTE,
+                limit_at(times.get("responseHeaderTimeout"), units.traefik, objects.not_read),
+            )
+    return limits
+
+
+def _gce(objects: Objects, ingress: Thing) -> Layer:
+    """GKE: a BackendConfig that the Service behind it names."""
+    del ingress
+    limits: dict[TimerKind, Limit] = {}
+    for config in objects.all("BackendConfig"):
+        put(limits, TimerKind.TOTAL, limit_at(config.spec.get("timeoutSec"), units.seconds, objects.not_read))
+    return layer_of("gcp-alb", limits)
+
+
+_CONTROLLERS: Final = (
+    _Controller(("nginx-inc", "f5-nginx"), (_INC,), _nginx_inc),
+    _Controller(("alb",), (_ALB,), _alb),
+    _Controller(("haproxy",), _HAPROXY[:2], _haproxy),
+    _Controller(("kong",), (_KONG,), _kong),
+    _Controller(("traefik",), ("traefik.ingress.kubernetes.io/",), _traefik),
+    _Controller(("gce", "gke"), ("cloud.google.com/", "networking.gke.io/"), _gce),
+    _Controller(("nginx",), (_NGINX,), _ingress_nginx),
+)

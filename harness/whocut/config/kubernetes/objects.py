@@ -1,0 +1,92 @@
+"""Kubernetes objects of some files, by kind and name, and what could not be read of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from whocut.config.reading import NotRead
+from whocut.config.trees import Tree, yaml_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from whocut.config.formats import Source
+
+NOTHING = Tree("", 0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """One object: its kind, its name, and the tree of the whole."""
+
+    kind: str
+    name: str
+    tree: Tree
+
+    @property
+    def spec(self) -> Tree:
+        """Its spec, empty where it has none."""
+        return self.tree.get("spec") or NOTHING
+
+    @property
+    def api(self) -> str:
+        """The group of its API, as in ``gateway.networking.k8s.io``."""
+        return self.tree.text("apiVersion").rpartition("/")[0]
+
+    def annotation(self, *names: str) -> Tree | None:
+        """The first of these annotations that it has."""
+        notes = self.tree.get("metadata", "annotations") or NOTHING
+        return next((found for name in names if (found := notes.get(name)) is not None), None)
+
+
+@dataclass(slots=True)
+class Objects:
+    """Every object of the files, in their order."""
+
+    things: list[Thing] = field(default_factory=list)
+    not_read: list[NotRead] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, sources: Sequence[Source]) -> Objects:
+        """The objects of these files; a List is its items."""
+        objects = cls()
+        for source in sources:
+            for tree in yaml_trees(source.path, source.text):
+                objects._add(tree)
+        return objects
+
+    def _add(self, tree: Tree) -> None:
+        kind = tree.text("kind")
+        if kind == "List" or (kind.endswith("List") and tree.get("items")):
+            for item in (tree.get("items") or NOTHING).each():
+                self._add(item)
+        elif kind:
+            self.things.append(Thing(kind, tree.text("metadata", "name"), tree))
+
+    def all(self, *kinds: str) -> Iterator[Thing]:
+        """The objects of these kinds."""
+        return (thing for thing in self.things if thing.kind in kinds)
+
+    def named(self, kind: str, name: str) -> Thing | None:
+        """The object of a kind and a name."""
+        return next((thing for thing in self.all(kind) if thing.name == name), None)
+
+    def aimed_at(self, policies: Iterable[str], kind: str, names: Iterable[str]) -> list[Thing]:
+        """Policies whose targets are one of these objects."""
+        names = set(names)
+        return [
+            policy
+            for policy in self.all(*policies)
+            for target in _targets(policy)
+            if target.text("kind") == kind and target.text("name") in names
+        ]
+
+    def note(self, tree: Tree, what: str) -> None:
+        """Something that could not be read, with its place."""
+        self.not_read.append(NotRead(file=tree.file, line=tree.line, what=what))
+
+
+def _targets(policy: Thing) -> Iterator[Tree]:
+    for name in ("targetRefs", "targetRef"):
+        yield from (policy.spec.get(name) or NOTHING).each()

@@ -1,0 +1,363 @@
+"""Caddyfile and Caddy's JSON: sites with their `reverse_proxy`, transports and the server's own timeouts.
+
+Without any of these Caddy has no timer for a slow answer. Snippets and imported files are read in their places.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from whocut.chain.layers import LayerRetries
+from whocut.chain.timers import TimerKind
+from whocut.config import units
+from whocut.config.building import layer_of, limit_at, put
+from whocut.config.formats import Format, Source, file_name, lines_of, register
+from whocut.config.matching import any_host, path_rank
+from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.trees import Tree, yaml_trees
+from whocut.errors import BadFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from whocut.chain.catalogue import Limit
+    from whocut.chain.layers import Layer
+    from whocut.config.reading import Rank
+
+_MOST_DEPTH: Final = 40
+_NOTHING: Final = Tree("", 0, None)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|[^\s"`][^\s]*|"', re.DOTALL)
+_WRAPPERS: Final = frozenset({"handle", "handle_path", "route", "handle_errors"})
+_TRANSPORT: Final = {
+    "dial_timeout": TimerKind.CONNECT,
+    "response_header_timeout": TimerKind.FIRST_BYTE,
+    "read_timeout": TimerKind.IDLE,
+}
+_WRITE: Final = {
+    "directive": "servers timeouts write",
+    "knob": "timeouts {{ write {s}s }}   # global options, servers",
+}
+
+
+def _caddy(text: str) -> float | None:
+    return units.or_none(units.caddy, text)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line of a Caddyfile: its words, and the lines of its block."""
+
+    words: list[str]
+    file: str
+    line: int
+    block: list[_Line] = field(default_factory=list)
+
+    def tree(self, place: int = 1) -> Tree:
+        """A word as a value with its place."""
+        return Tree(self.file, self.line, self.words[place] if place < len(self.words) else "")
+
+
+def _parse(source: Source) -> list[_Line]:
+    top: list[_Line] = []
+    open_: list[list[_Line]] = []
+    here = top
+    heredoc = ""
+    for number, raw in enumerate(lines_of(source), start=1):
+        if heredoc:
+            heredoc = "" if raw.strip() == heredoc else heredoc
+            continue
+        words = [word.strip('"`') for word in _TOKEN.findall(_without_comment(raw))]
+        if not words:
+            continue
+        if words[-1].startswith("<<") and len(words[-1]) > 2:
+            heredoc = words[-1][2:]
+        if words == ["}"]:
+            if not open_:
+                raise BadFile(source.path, "a brace is closed that was never opened", line=number)
+            here = open_.pop()
+            continue
+        opens = words[-1] == "{"
+        line = _Line(words[:-1] if opens else words, source.path, number)
+        if opens and not line.words and (top or open_):
+            raise BadFile(source.path, "a block has no name", line=number)
+        here.append(line)
+        if opens:
+            if len(open_) >= _MOST_DEPTH:
+                raise BadFile(source.path, "it is nested too deeply to be a configuration", line=number)
+            open_.append(here)
+            here = line.block
+    if open_:
+        raise BadFile(
+            source.path,
+            f"the block of '{' '.join(open_[-1][-1].words)}' is not closed",
+            line=open_[-1][-1].line,
+        )
+    return top
+
+
+def _without_comment(line: str) -> str:
+    found = re.search(r"(?:^|\s)#", line)
+    return line[: found.start()] if found else line
+
+
+@dataclass(slots=True)
+class _Conf:
+    """Everything that is read together."""
+
+    not_read: list[NotRead] = field(default_factory=list)
+    snippets: dict[str, list[_Line]] = field(default_factory=dict)
+    server: dict[TimerKind, Limit] = field(default_factory=dict)
+    root: Path = field(default_factory=Path)
+
+    def note(self, line: _Line, what: str) -> None:
+        """Something that could not be read."""
+        self.not_read.append(NotRead(file=line.file, line=line.line, what=what))
+
+    def imported(self, lines: list[_Line], depth: int = 0) -> list[_Line]:
+        """The lines with snippets and imported files in their places."""
+        found: list[_Line] = []
+        for line in lines:
+            if line.words[:1] != ["import"] or len(line.words) < 2:
+                line.block = self.imported(line.block, depth)
+                found.append(line)
+                continue
+            name = line.words[1]
+            if depth > 10:
+                self.note(line, f"import {name}: it imports itself")
+            elif name in self.snippets:
+                found += self.imported(_copies(self.snippets[name]), depth + 1)
+            else:
+                found += self.imported(self._files(line, name), depth + 1)
+        return found
+
+    def _files(self, line: _Line, name: str) -> list[_Line]:
+        try:
+            paths = (
+                sorted(path for path in self.root.glob(name) if path.is_file())
+                if not name.startswith("/")
+                else [Path(name)]
+            )
+            paths = [path for path in paths if path.is_file()]
+        except (OSError, ValueError, NotImplementedError):
+            paths = []
+        if not paths:
+            self.note(line, f"import {name}: there is no such snippet or file here")
+        found: list[_Line] = []
+        for path in paths[:100]:
+            try:
+                found += _parse(Source.open(path))
+            except BadFile as error:
+                self.not_read.append(NotRead(file=error.path, line=error.line, what=error.problem))
+        return found
+
+
+def _copies(lines: list[_Line]) -> list[_Line]:
+    return [_Line(list(line.words), line.file, line.line, _copies(line.block)) for line in lines]
+
+
+def _read(sources: Sequence[Source]) -> Reading:
+    not_read: list[NotRead] = []
+    routes: list[Route] = []
+    for source in sources:
+        if source.text.lstrip().startswith("{") and file_name(source).endswith(".json"):
+            routes += _of_json(source, not_read)
+        else:
+            conf = _Conf(root=Path(source.path).parent)
+            routes += _of_file(conf, _parse(source))
+            not_read += conf.not_read
+    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+
+
+# --- the Caddyfile --------------------------------------------------------------------------------
+
+
+def _of_file(conf: _Conf, lines: list[_Line]) -> Iterator[Route]:
+    for line in lines:
+        if len(line.words) == 1 and re.fullmatch(r"\(.+\)", line.words[0]):
+            conf.snippets[line.words[0][1:-1]] = line.block
+    lines = conf.imported(
+        [line for line in lines if not re.fullmatch(r"\(.+\)", line.words[0] if line.words else "")]
+    )
+    options = next((line for line in lines if not line.words), None)
+    for server in [line for line in (options.block if options else ()) if line.words[:1] == ["servers"]]:
+        _of_server(conf, server)
+    sites = [line for line in lines if line.words and line.block]
+    if not sites:  # a site without braces: its address, then its directives
+        loose = [line for line in lines if line.words]
+        if loose and ("." in loose[0].words[0] or ":" in loose[0].words[0]):
+            sites = [_Line(loose[0].words, loose[0].file, loose[0].line, loose[1:])]
+    for site in sites:
+        hosts = [host for word in site.words if (host := _host(word))]
+        yield from _of_site(conf, hosts, site.block, _named_matchers(site.block), "/")
+
+
+def _of_server(conf: _Conf, server: _Line) -> None:
+    for times in [line for line in server.block if line.words[:1] == ["timeouts"]]:
+        for line in times.block:
+            if line.words[:1] == ["write"]:
+                put(
+                    conf.server,
+                    TimerKind.TOTAL,
+                    limit_at(line.tree(), _caddy, conf.not_read, inherited=True, **_WRITE),
+                )
+            elif line.words[:1] == ["idle"]:
+                put(
+                    conf.server,
+                    TimerKind.KEEPALIVE,
+                    limit_at(line.tree(), _caddy, conf.not_read, inherited=True),
+                )
+
+
+def _host(address: str) -> str:
+    address = re.sub(r"^\w+://", "", address.rstrip(","))
+    host = address.partition("/")[0].partition(":")[0]
+    return "" if host in {"", "*"} else host
+
+
+def _named_matchers(lines: list[_Line]) -> dict[str, list[str]]:
+    """The paths of each named matcher; of one that asks for more, none."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.words and line.words[0].startswith("@"):
+            inner = [line.words[1:], *(child.words for child in line.block)]
+            found[line.words[0]] = [path for words in inner if words[:1] == ["path"] for path in words[1:]]
+    return found
+
+
+def _of_site(
+    conf: _Conf, hosts: list[str], lines: list[_Line], matchers: dict[str, list[str]], prefix: str
+) -> Iterator[Route]:
+    for line in lines:
+        name = line.words[0] if line.words else ""
+        if name not in _WRAPPERS and name not in {"reverse_proxy", "php_fastcgi"}:
+            continue
+        matcher = line.words[1] if len(line.words) > 1 and line.words[1].startswith(("/", "*", "@")) else ""
+        paths = (
+            matchers.get(matcher, [])
+            if matcher.startswith("@")
+            else [matcher]
+            if matcher.startswith("/")
+            else []
+        )
+        if matcher.startswith("@") and not paths:
+            conf.note(line, f"the matcher {matcher} asks for something that decides at run time")
+        if name in _WRAPPERS:
+            for path in paths or [prefix]:
+                yield from _of_site(
+                    conf, hosts, line.block, {**matchers, **_named_matchers(line.block)}, path
+                )
+            continue
+        layer = _proxy(conf, line)
+        for path in paths or [prefix]:
+            yield Route(
+                host=hosts[0] if hosts else "",
+                path=path.rstrip("*") or "/",
+                file=line.file,
+                line=line.line,
+                layers=(layer,),
+                takes_host=any_host(hosts),
+                takes_path=_takes(path),
+            )
+
+
+def _takes(path: str) -> Callable[[str], Rank | None]:
+    """A path of Caddy is exact, unless a star ends it."""
+    if path == "/":
+        return lambda _: (0, 0)
+    return lambda asked: path_rank("prefix" if path.endswith("*") else "exact", path.rstrip("*"), asked)
+
+
+def _proxy(conf: _Conf, proxy: _Line) -> Layer:
+    limits = dict(conf.server)
+    for transport in [line for line in proxy.block if line.words[:1] == ["transport"]]:
+        for line in transport.block:
+            kind = _TRANSPORT.get(line.words[0] if line.words else "")
+            if kind is not None:
+                put(limits, kind, limit_at(line.tree(), _caddy, conf.not_read))
+    return layer_of("caddy", limits, retries=_retries(proxy))
+
+
+def _retries(proxy: _Line) -> LayerRetries | None:
+    """`lb_retries` are of failed connections, and of a request that was sent only where it may be repeated."""
+    for line in proxy.block:
+        if line.words[:1] == ["lb_retries"] and len(line.words) > 1 and line.words[1].isdecimal():
+            return LayerRetries(tries=1 + int(line.words[1]), file=line.file, line=line.line)
+    return None
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
+    for tree in yaml_trees(source.path, source.text):
+        servers = tree.get("apps", "http", "servers") or _NOTHING
+        for server in [one for _, one in servers.items()]:  # a tree, not a dict
+            limits: dict[TimerKind, Limit] = {}
+            put(
+                limits,
+                TimerKind.TOTAL,
+                limit_at(server.get("write_timeout"), _nanoseconds, not_read, inherited=True, **_WRITE),
+            )
+            put(
+                limits,
+                TimerKind.KEEPALIVE,
+                limit_at(server.get("idle_timeout"), _nanoseconds, not_read, inherited=True),
+            )
+            yield from _json_routes(server.get("routes") or _NOTHING, limits, [], [], not_read, 0)
+
+
+def _nanoseconds(text: str) -> float | None:
+    return float(text) / 1e9 or None if re.fullmatch(r"\d+", text) else _caddy(text)
+
+
+def _json_routes(
+    routes: Tree,
+    server: dict[TimerKind, Limit],
+    hosts: list[str],
+    paths: list[str],
+    not_read: list[NotRead],
+    depth: int,
+) -> Iterator[Route]:
+    for route in routes.each() if depth < 20 else ():
+        match = route.get("match", 0) or _NOTHING
+        mine = [host.text() for host in (match.get("host") or _NOTHING).each()] or hosts
+        ways = [path.text() for path in (match.get("path") or _NOTHING).each()] or paths
+        for handler in (route.get("handle") or _NOTHING).each():
+            if handler.text("handler") == "subroute":
+                yield from _json_routes(
+                    handler.get("routes") or _NOTHING, server, mine, ways, not_read, depth + 1
+                )
+            elif handler.text("handler") == "reverse_proxy":
+                limits = dict(server)
+                for name, kind in _TRANSPORT.items():
+                    put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
+                layer = layer_of("caddy", limits)
+                for path in ways or ["/"]:
+                    yield Route(
+                        host=mine[0] if mine else "",
+                        path=path.rstrip("*") or "/",
+                        file=handler.file,
+                        line=handler.line,
+                        layers=(layer,),
+                        takes_host=any_host(mine),
+                        takes_path=_takes(path),
+                    )
+
+
+def _looks(source: Source) -> int:
+    name = file_name(source)
+    if name == "caddyfile" or name.startswith("caddyfile.") or name.endswith(".caddyfile"):
+        return 95
+    if name.endswith(".json"):
+        return 80 if '"reverse_proxy"' in source.text and '"apps"' in source.text else 0
+    if name.endswith((".yaml", ".yml", ".toml", ".conf", ".cfg")):
+        return 0
+    return 60 if re.search(r"^\s*reverse_proxy\s", source.text, re.MULTILINE) else 0
+
+
+CADDY: Final = register(
+    Format(name="caddy", title="Caddyfile or JSON", looks=_looks, read=_read, also=("caddyfile",))
+)

@@ -1,0 +1,50 @@
+"""Kubernetes manifests: the routes of every family that stands in them, read together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.kubernetes.gateway import gateway_routes
+from whocut.config.kubernetes.ingress import ingress_routes
+from whocut.config.kubernetes.istio import istio_routes
+from whocut.config.kubernetes.objects import Objects
+from whocut.config.reading import Reading
+from whocut.errors import BadFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ROUTED: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "AIGatewayRoute", "VirtualService")
+_KIND: Final = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
+
+
+def _read(sources: Sequence[Source]) -> Reading:
+    objects = Objects.of(sources)
+    if not any(thing.kind in _ROUTED for thing in objects.things):
+        kinds = ", ".join(dict.fromkeys(thing.kind for thing in objects.things)) or "nothing"
+        raise BadFile(
+            sources[0].path,
+            f"no route is in it, but {kinds}; give the {' or '.join(_ROUTED)} that it belongs to too",
+        )
+    routes = [*ingress_routes(objects), *gateway_routes(objects), *istio_routes(objects)]
+    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(objects.not_read)))
+
+
+def _looks(source: Source) -> int:
+    if not file_name(source).endswith((".yaml", ".yml", ".json")) or "apiVersion" not in source.text:
+        return 0
+    kinds = set(_KIND.findall(source.text))
+    return 90 if kinds & set(_ROUTED) else 60 if kinds else 0
+
+
+KUBERNETES: Final = register(
+    Format(
+        name="kubernetes",
+        title="Kubernetes manifests",
+        looks=_looks,
+        read=_read,
+        also=("k8s", "ingress", "httproute", "istio"),
+    )
+)

@@ -1,0 +1,134 @@
+"""LiteLLM's proxy, config.yaml: a model's own timeout before the router's before the settings'.
+
+The model's name decides, not the host. A request for images goes to the models that are said to make images, by
+their mode or by their names; where those differ, the models are named.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from whocut.chain.layers import LayerRetries
+from whocut.chain.timers import TimerKind
+from whocut.config import units
+from whocut.config.building import layer_of, limit_at, put
+from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.trees import Tree, yaml_trees
+from whocut.errors import BadFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from whocut.chain.catalogue import Limit
+    from whocut.chain.layers import Layer
+    from whocut.config.reading import Rank
+
+_IMAGES: Final = re.compile(
+    r"gpt-image|chatgpt-image|dall-e|imagen|flux|stable-?(?:diffusion|image)|recraft|ideogram", re.IGNORECASE
+)
+_NOTHING: Final = Tree("", 0, None)
+
+
+def _read(sources: Sequence[Source]) -> Reading:
+    not_read: list[NotRead] = []
+    routes: list[Route] = []
+    for source in sources:
+        trees = yaml_trees(source.path, source.text)
+        tree = trees[0] if trees else _NOTHING
+        if not tree.is_mapping:
+            raise BadFile(
+                source.path, "it holds no fields; LiteLLM's file has model_list and settings", line=1
+            )
+        not_read += [
+            NotRead(file=one.file, line=one.line, what=f"include {one.text()}: give that file too")
+            for one in (tree.get("include") or _NOTHING).each()
+        ]
+        models = list((tree.get("model_list") or _NOTHING).each())
+        routes += [_route(tree, model, not_read) for model in models or [_NOTHING]]
+    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+
+
+def _route(tree: Tree, model: Tree, not_read: list[NotRead]) -> Route:
+    name = model.text("model_name")
+    return Route(
+        host="",
+        path=f" model {name}" if name else "",
+        file=(model if model.line else tree).file,
+        line=model.line or tree.line,
+        layers=(_layer(tree, model, not_read),),
+        takes_path=_takes(model),
+    )
+
+
+def _takes(model: Tree) -> Callable[[str], Rank | None]:
+    mode = model.text("model_info", "mode")
+    names = f"{model.text('model_name')} {model.text('litellm_params', 'model')}"
+    makes = mode == "image_generation" if mode else bool(_IMAGES.search(names))
+
+    def takes(path: str) -> Rank | None:
+        if "/images/" not in path:
+            return (0,)
+        return (2,) if makes else None if mode else (1,)
+
+    return takes
+
+
+def _layer(tree: Tree, model: Tree, not_read: list[NotRead]) -> Layer:
+    limits: dict[TimerKind, Limit] = {}
+    for kind, names in (
+        (TimerKind.FIRST_BYTE, ("timeout",)),
+        (TimerKind.IDLE, ("stream_timeout", "timeout")),
+    ):
+        found, inherited = _setting(tree, model, names)
+        directive = "stream_timeout" if found and _called(found, tree, model) == "stream_timeout" else ""
+        own = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
+        put(limits, kind, limit_at(found, units.seconds, not_read, inherited=inherited, **own))
+    cancel = tree.text("general_settings", "cancel_on_disconnect") == "true"
+    return layer_of("litellm", limits, retries=_retries(tree, model), notices_abort=True if cancel else None)
+
+
+def _called(found: Tree, tree: Tree, model: Tree) -> str:
+    """Whether a value is the limit of streams alone."""
+    streams = (model.get("litellm_params", "stream_timeout"), tree.get("router_settings", "stream_timeout"))
+    return "stream_timeout" if any(found is one for one in streams) else ""
+
+
+def _setting(tree: Tree, model: Tree, names: Sequence[str]) -> tuple[Tree | None, bool]:
+    for name in names:
+        own = model.get("litellm_params", name)
+        if own is not None:
+            return own, False
+        outer = tree.get("router_settings", name)
+        if outer is None and name == "timeout":
+            outer = tree.get("litellm_settings", "request_timeout")
+        if outer is not None:
+            return outer, True
+    return None, True
+
+
+def _retries(tree: Tree, model: Tree) -> LayerRetries | None:
+    """The tries after a timeout: the policy's for it, else the router's, else the settings'; None by default."""
+    for found in (
+        tree.get("router_settings", "retry_policy", "TimeoutErrorRetries"),
+        model.get("litellm_params", "num_retries"),
+        tree.get("router_settings", "num_retries"),
+        tree.get("litellm_settings", "num_retries"),
+    ):
+        if found is not None and found.text().isdecimal():
+            return LayerRetries(
+                tries=1 + int(found.text()), post=True, on_timeout=True, file=found.file, line=found.line
+            )
+    return None
+
+
+def _looks(source: Source) -> int:
+    if not file_name(source).endswith((".yaml", ".yml")):
+        return 0
+    if re.search(r"^model_list\s*:", source.text, re.MULTILINE):
+        return 90
+    return 80 if re.search(r"^(?:litellm_settings|router_settings)\s*:", source.text, re.MULTILINE) else 0
+
+
+LITELLM: Final = register(Format(name="litellm", title="LiteLLM config.yaml", looks=_looks, read=_read))

@@ -1,0 +1,265 @@
+"""Traefik: static and dynamic configuration, in YAML, TOML, flags or labels, read together.
+
+An entry point's `respondingTimeouts.writeTimeout` is a total; a ServersTransport's `forwardingTimeouts` count
+towards the service. The rule with the most characters comes first, unless a priority is written.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from whocut.chain.layers import LayerRetries
+from whocut.chain.timers import TimerKind
+from whocut.config import units
+from whocut.config.building import layer_of, limit_at, put
+from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.matching import regex
+from whocut.config.reading import Harmless, NotRead, Reading, Route
+from whocut.config.trees import Tree, toml_tree, yaml_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from whocut.chain.catalogue import Limit
+    from whocut.chain.layers import Layer
+    from whocut.config.reading import Rank
+
+_NOTHING: Final = Tree("", 0, None)
+_MATCHER: Final = re.compile(r"(!?)\s*(\w+)\(([^)]*)\)")
+_NAMES: Final = re.compile(r"[`\"']([^`\"']*)[`\"']")
+
+
+def _traefik(text: str) -> float | None:
+    return units.or_none(units.traefik, text)
+
+
+@dataclass(slots=True)
+class Settings:
+    """The trees of all files, flags and labels; a field is looked for in each, in any spelling."""
+
+    trees: list[Tree] = field(default_factory=list)
+    not_read: list[NotRead] = field(default_factory=list)
+
+    def get(self, *keys: str) -> Tree | None:
+        """The first tree's value below these keys."""
+        for tree in self.trees:
+            found: Tree | None = tree
+            for key in keys:
+                found = _folded(found, key) if found else None
+            if found is not None:
+                return found
+        return None
+
+    def every(self, *keys: str) -> Iterator[tuple[str, Tree]]:
+        """The entries below these keys, of all trees."""
+        for tree in self.trees:
+            found: Tree | None = tree
+            for key in keys:
+                found = _folded(found, key) if found else None
+            yield from found.items() if found else ()
+
+
+def _folded(tree: Tree, key: str) -> Tree | None:
+    """A field whose name is spelled so, but for capitals: flags and labels are written small."""
+    direct = tree.get(key)
+    if direct is not None:
+        return direct
+    return next((child for name, child in tree.items() if name.lower() == key.lower()), None)
+
+
+def nested(pairs: Sequence[tuple[str, Tree]]) -> Tree:
+    """``http.routers.x.rule=…`` and the like as a tree."""
+    root: dict[str, Tree] = {}
+    file, line = (pairs[0][1].file, pairs[0][1].line) if pairs else ("", 0)
+    for name, value in pairs:
+        here, parts = root, name.split(".")
+        for part in parts[:-1]:
+            child = here.get(part)
+            if child is None or not isinstance(child.value, dict):
+                child = Tree(value.file, value.line, {})
+                here[part] = child
+            assert isinstance(child.value, dict)
+            here = child.value
+        here[parts[-1]] = value
+    return Tree(file, line, root)
+
+
+def _read(sources: Sequence[Source]) -> Reading:
+    settings = Settings()
+    for source in sources:
+        if file_name(source).endswith(".toml"):
+            settings.trees.append(toml_tree(source.path, source.text))
+        else:
+            settings.trees += yaml_trees(source.path, source.text)
+    return routes_of(settings)
+
+
+def routes_of(settings: Settings) -> Reading:
+    """The routers with their services; without routers, what holds for all."""
+    routers = list(settings.every("http", "routers"))
+    routes = [_route(settings, name, router) for name, router in routers]
+    if not routers:
+        where = settings.trees[0] if settings.trees else _NOTHING
+        layer, harmless = _layer(settings, None)
+        routes = [
+            Route(host="", path="", file=where.file, line=where.line, layers=(layer,), harmless=harmless)
+        ]
+    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(settings.not_read)), host_first=False)
+
+
+def _route(settings: Settings, name: str, router: Tree) -> Route:
+    rule = _folded(router, "rule")
+    text = rule.text() if rule else ""
+    hosts, paths = _named(text, "Host"), _named(text, "PathPrefix") or _named(text, "Path")
+    priority = _folded(router, "priority")
+    weight = int(priority.text()) if priority and priority.text().isdecimal() else len(text)
+    if "||" in text and ("&&" in text or "!" in text):
+        settings.not_read.append(
+            NotRead(
+                file=router.file,
+                line=(rule or router).line,
+                what=f"the rule of {name} is read as one list: {text}",
+            )
+        )
+    layer, harmless = _layer(settings, router)
+    return Route(
+        host=hosts[0] if hosts else "",
+        path=paths[0] if paths else "/",
+        file=router.file,
+        line=(rule or router).line,
+        layers=(layer,),
+        harmless=harmless,
+        takes_host=_takes(text, {"Host": "exact", "HostRegexp": "regex", "HostSNI": "exact"}, weight),
+        takes_path=_takes(text, {"Path": "exact", "PathPrefix": "prefix", "PathRegexp": "regex"}, weight),
+    )
+
+
+def _named(rule: str, matcher: str) -> list[str]:
+    return [
+        value
+        for _, name, values in _MATCHER.findall(rule)
+        if name == matcher
+        for value in _NAMES.findall(values)
+    ]
+
+
+def _takes(rule: str, matchers: dict[str, str], weight: int) -> Callable[[str], Rank | None]:
+    """Whether the rule's matchers of this sort take a text: any of their values is enough."""
+    tests = [
+        (matchers[name], value)
+        for denied, name, values in _MATCHER.findall(rule)
+        if name in matchers and not denied
+        for value in _NAMES.findall(values)
+    ]
+
+    def takes(text: str) -> Rank | None:
+        return (weight,) if not tests or any(_fits(kind, value, text) for kind, value in tests) else None
+
+    return takes
+
+
+def _fits(kind: str, value: str, text: str) -> bool:
+    if kind == "regex":
+        return regex(value, text)
+    return text.lower() == value.lower() if kind == "exact" else text.startswith(value)
+
+
+def _layer(settings: Settings, router: Tree | None) -> tuple[Layer, tuple[Harmless, ...]]:
+    limits: dict[TimerKind, Limit] = {}
+    transport = _transport(settings, router)
+    times = _folded(transport, "forwardingTimeouts") if transport else None
+    inherited = transport is settings.get("serversTransport")
+    for kind, name in ((TimerKind.CONNECT, "dialTimeout"), (TimerKind.FIRST_BYTE, "responseHeaderTimeout")):
+        found = _folded(times, name) if times else None
+        put(
+            limits,
+            kind,
+            limit_at(found, _traefik, settings.not_read, inherited=inherited and router is not None),
+        )
+    entry = _entry(settings, router)
+    responding = _folded(entry, "transport") if entry else None
+    responding = _folded(responding, "respondingTimeouts") if responding else None
+    harmless = []
+    for name, kinds in (("writeTimeout", TimerKind.TOTAL), ("idleTimeout", TimerKind.KEEPALIVE)):
+        found = _folded(responding, name) if responding else None
+        put(limits, kinds, limit_at(found, _traefik, settings.not_read, inherited=router is not None))
+    read = _folded(responding, "readTimeout") if responding else None
+    if read is not None:
+        one = limit_at(read, _traefik, settings.not_read)
+        harmless.append(
+            Harmless(
+                directive="respondingTimeouts.readTimeout",
+                limit_s=one.limit_s if one else None,
+                why="watches reading the request: slow uploads, not slow responses",
+                file=read.file,
+                line=read.line,
+            )
+        )
+    return layer_of("traefik", limits, retries=_retries(settings, router)), tuple(harmless)
+
+
+def _transport(settings: Settings, router: Tree | None) -> Tree | None:
+    service = _folded(router, "service") if router else None
+    name = service.text().partition("@")[0] if service else ""
+    named = settings.get("http", "services", name, "loadBalancer", "serversTransport") if name else None
+    if named is not None:
+        wanted = named.text().partition("@")[0]
+        found = settings.get("http", "serversTransports", wanted)
+        if found is None:
+            settings.not_read.append(
+                NotRead(
+                    file=named.file,
+                    line=named.line,
+                    what=f"serversTransport {named.text()}: it is not in these files",
+                )
+            )
+        return found
+    return settings.get("serversTransport")
+
+
+def _entry(settings: Settings, router: Tree | None) -> Tree | None:
+    """The entry point of a router: the one it names, or of several the first that has timeouts."""
+    entries = dict(settings.every("entryPoints"))
+    said = _folded(router, "entryPoints") if router else None
+    names = [one.text() for one in said.each()] if said else []
+    if len(names) == 1 and "," in names[0]:
+        names = [name.strip() for name in names[0].split(",")]
+    candidates = [entries[name] for name in names if name in entries] or list(entries.values())
+    timed = [entry for entry in candidates if _folded(entry, "transport") is not None]
+    return timed[0] if timed else candidates[0] if candidates else None
+
+
+def _retries(settings: Settings, router: Tree | None) -> LayerRetries | None:
+    """A retry middleware of the router: after a connection that failed, never after an answer or a timer."""
+    named = _folded(router, "middlewares") if router else None
+    names = [name.strip() for one in named.each() for name in one.text().split(",")] if named else []
+    for name in names:
+        attempts = settings.get("http", "middlewares", name.partition("@")[0], "retry", "attempts")
+        if attempts is not None and attempts.text().isdecimal():
+            return LayerRetries(tries=max(1, int(attempts.text())), file=attempts.file, line=attempts.line)
+    return None
+
+
+_STATIC: Final = re.compile(r"^\s*\[?(?:entryPoints|serversTransport)\b", re.MULTILINE | re.IGNORECASE)
+_DYNAMIC: Final = re.compile(
+    r"^\s*\[*(?:http\.)?(?:routers|serversTransports|services)\b", re.MULTILINE | re.IGNORECASE
+)
+
+
+def _looks(source: Source) -> int:
+    name = file_name(source)
+    if not name.endswith((".yaml", ".yml", ".toml")) or "apiVersion" in source.text:
+        return 0
+    if _STATIC.search(source.text):
+        return 85
+    http = re.search(r"^\[?http\b", source.text, re.MULTILINE) or "[http." in source.text
+    if _DYNAMIC.search(source.text) and http:
+        return 85
+    return 50 if name.startswith("traefik") else 0
+
+
+TRAEFIK: Final = register(
+    Format(name="traefik", title="Traefik, static and dynamic", looks=_looks, read=_read)
+)
