@@ -18,6 +18,8 @@ def found_in(package: str, attribute: str) -> dict[str, Any]:
     """
     found = {}
     for module in pkgutil.iter_modules(import_module(package).__path__):
+        if module.name.startswith("__"):
+            continue  # importing `__main__` would run it
         value = getattr(import_module(f"{package}.{module.name}"), attribute, None)
         if value is not None:
             found[module.name] = value

@@ -14,6 +14,7 @@ from whocut.contract.judgement import KEPT, Judgement, broken, kept, not_tried
 from whocut.contract.trial import time_in_words
 from whocut.trace.records import Outcome
 from whocut.verdict.retry_audit import ending
+from whocut.words import plural, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,9 +215,9 @@ def _price(trial: Trial) -> str:
 
 
 def _attempts(number: int) -> str:
-    return "1 attempt" if number == 1 else f"{number} attempts"
+    return plural(number, "attempt")
 
 
 def _times(number: int, trial: Trial | None = None) -> str:
     least = "at least " if trial is not None and not trial.ended else ""
-    return f"{least}{'once' if number == 1 else f'{number} times'}"
+    return f"{least}{times(number)}"
