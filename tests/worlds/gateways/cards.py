@@ -249,9 +249,8 @@ def _in_short(cards: dict[str, dict[str, list[Seen]]]) -> str:
         wrong = sum(any("no" in one.true for one in seen) for seen in card.values())
         logs = any(one.true != "–" for seen in card.values() for one in seen)
         said = f"{wrong} of {len(card)} endings" if logs else "it keeps none"
-        lines.append(
-            f"| {preset(name).title} | waiting: {notices[0]}; streaming: {notices[1]} | {stall} | {again} | {said} |"
-        )
+        left = f"waiting: {notices[0]}; streaming: {notices[1]}"
+        lines.append(f"| {preset(name).title} | {left} | {stall} | {again} | {said} |")
     return "\n".join(lines) + "\n"
 
 
@@ -264,7 +263,7 @@ def _section(name: str, card: dict[str, list[Seen]], version: str) -> str:
     lines = [
         f"## {preset(name).title}\n",
         f"{version}\n",
-        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | is it true? | verdict |",
+        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | true? | verdict |",
         "|---|---|---|---|---|---|---|",
     ]
     for ending, seen in card.items():
