@@ -12,19 +12,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from whocut.chain.timers import Phase, TimerKind
+from whocut.tables import table
 from whocut.verdict.triage.endings import ENDINGS, Ending
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOLDER: Final = Path(__file__).parent / "words"
 _REACH: Final = 240  # characters that a `*` may stand for
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
 
 
 class Role(StrEnum):
-    """On which side of the request a speaker stands."""
+    """On which side of the request a speaker is."""
 
     CLIENT = "client"
     LAYER = "layer"
@@ -65,7 +63,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A row whose words stand in the text, and where."""
+    """A row whose words are in the text, and where."""
 
     speaker: Speaker
     row: Row
@@ -74,7 +72,7 @@ class Said:
 
     @property
     def tells(self) -> int:
-        """How much it says, against what else stands in the text."""
+        """How much it says, against what else is in the text."""
         return self.row.ending.tells - (0 if self.row.sure else 3)
 
 
@@ -85,7 +83,7 @@ def speakers() -> tuple[Speaker, ...]:
 
 
 def said_in(lower: str) -> list[Said]:
-    """Every row whose words stand in a text of small letters."""
+    """Every row whose words are in a text of small letters."""
     found = []
     for speaker in speakers():
         for row in speaker.rows:
@@ -104,7 +102,7 @@ def speaking_in(lower: str) -> list[Speaker]:
 
 
 def find(lower: str, phrase: str) -> int:
-    """Where a phrase stands, or -1."""
+    """Where a phrase begins, or -1."""
     if "*" not in phrase:
         return _whole_word(lower, phrase, 0)
     first, *rest = phrase.split("*")
@@ -130,7 +128,7 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
 
 
 def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
-    """Where a phrase stands as whole words: no letter or digit touches it where it begins and ends with one."""
+    """Where a phrase begins as whole words: no letter or digit touches it where it begins and ends with one."""
     before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
     for _ in range(_SEEN):
         at = lower.find(phrase, start)
@@ -152,8 +150,7 @@ def _is_word(character: str) -> bool:
 
 
 def _read(name: str, role: Role) -> tuple[Speaker, ...]:
-    loaded = yaml.load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
-    return tuple(_speaker(entry, role) for entry in loaded)
+    return tuple(_speaker(entry, role) for entry in table(_FOLDER / f"{name}.yaml"))
 
 
 def _speaker(entry: dict[str, Any], role: Role) -> Speaker:

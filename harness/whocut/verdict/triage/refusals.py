@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
+from whocut.tables import table
 from whocut.verdict.triage.endings import Cause, Retry
 from whocut.verdict.triage.lexicon import find
 from whocut.verdict.triage.unwrap import pairs_of
@@ -63,7 +62,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refusal that stands in a text: the row, the error object it was read from, and the words that decided."""
+    """A refusal that is in a text: the row, the error object it was read from, and the words that decided."""
 
     row: Refusal
     error: Mapping[str, Any]
@@ -74,8 +73,7 @@ class Refused:
 @cache
 def refusals() -> tuple[Refusal, ...]:
     """Every row."""
-    path = Path(__file__).parent / "words" / "refusals.yaml"
-    return tuple(_row(row) for row in yaml.safe_load(path.read_text(encoding="utf-8")))
+    return tuple(_row(row) for row in table(Path(__file__).parent / "words" / "refusals.yaml"))
 
 
 def refused_in(pasted: Unwrapped) -> Refused | None:
@@ -98,7 +96,7 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
 
 
 def _by_words(lower: str, whole: str) -> Refusal | None:
-    """The first row whose words stand in a part of a text, and whose `without` stands nowhere in the whole."""
+    """The first row whose words are in a part of a text, and whose `without` is nowhere in the whole."""
     if not lower:
         return None
     for row in refusals():
@@ -212,7 +210,7 @@ def _errors_in(value: Any, depth: int) -> list[dict[str, Any]]:
 
 
 def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
-    """Every code of the API's that stands in the text, in small letters, the error's own first."""
+    """Every code of the API's that is in the text, in small letters, the error's own first."""
     own = [error.get(key) for key in ("code", "type", "status", "error_type")]
     inner = [
         value
