@@ -63,7 +63,10 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         {name for name, entry in catalogue().items() if name not in _plans()},
         _keys("harness/whocut/chain/presets/*.yaml"),
     ),
-    "a gateway driver": lambda: (GATEWAYS, holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")),
+    "a gateway driver": lambda: (
+        GATEWAYS,
+        {stem.replace("_", "-") for stem in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
+    ),
     "a log format": lambda: (FORMATS, holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
     "a mock fault": lambda: (FAULTS, _fault_names()),
     "a scenario": lambda: (shipped_scenarios(), holding("scenarios/<name>.py", "SCENARIO")),

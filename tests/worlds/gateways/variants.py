@@ -155,7 +155,7 @@ def _caddy_retry(text: str, site: Site) -> str:
     del site
     return text.replace(
         "        transport http {",
-        "        lb_retries 1\n        lb_retry_match method POST\n        transport http {",
+        "        lb_retries 1\n        lb_retry_match method POST\n        request_buffers 1MB\n        transport http {",
     )
 
 
@@ -247,7 +247,6 @@ VARIANTS: dict[str, dict[str, Callable[[str, Site], str]]] = {
         "haproxy": _haproxy_retry,
         "envoy": _envoy(_envoy_retry),
         "caddy": _caddy_retry,
-        "traefik": _traefik_middleware("retry", {"retry": {"attempts": 2}}),
         "varnish": _varnish_retry,
     },
 }
