@@ -109,13 +109,17 @@ def standing(name: str) -> Layer:
     """The gateway with its limits."""
     has = known_timers(preset(name))
     limits: dict[TimerKind, float | None] = dict.fromkeys((TimerKind.TOTAL, TimerKind.KEEPALIVE))
-    limits |= {kind: LIMIT_S for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.CONNECT) if kind in has}
+    limits |= {
+        kind: LIMIT_S for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.CONNECT) if kind in has
+    }
     return replace(overridden(preset(name), limits, "this page"), gateway=name)
 
 
 def measure(name: str) -> dict[str, list[Seen]]:
     """Each ending through one gateway."""
-    client_limits: dict[TimerKind, float | None] = dict.fromkeys((TimerKind.FIRST_BYTE, TimerKind.IDLE), 400.0)
+    client_limits: dict[TimerKind, float | None] = dict.fromkeys(
+        (TimerKind.FIRST_BYTE, TimerKind.IDLE), 400.0
+    )
     client = replace(overridden(preset("openai-python"), client_limits, "this page"), name="client")
     asks = tuple(
         _ask(ending, number, _APART_S * (EACH * place + number))
@@ -186,7 +190,9 @@ def _let_go(outside: LayerRecord | None, inside: LayerRecord | None) -> str:
     since_s = inside.last_byte_s or inside.first_byte_s or inside.request_sent_s or inside.start_s
     what = "the last byte" if inside.first_byte_s is not None else "the request"
     hung = left_s is not None and left_s - inside.downstream_s > _SOON_S
-    return f"{_about(inside.downstream_s - since_s)} after {what}" + (", and told its caller nothing" if hung else "")
+    return f"{_about(inside.downstream_s - since_s)} after {what}" + (
+        ", and told its caller nothing" if hung else ""
+    )
 
 
 def _about(duration_s: float) -> str:
@@ -250,7 +256,8 @@ def _in_short(cards: dict[str, dict[str, list[Seen]]]) -> str:
         logs = any(one.true != "–" for seen in card.values() for one in seen)
         said = f"{wrong} of {len(card)} endings" if logs else "it keeps none"
         lines.append(
-            f"| {preset(name).title} | waiting: {notices[0]}; streaming: {notices[1]} | {stall} | {again} | {said} |"
+            f"| {preset(name).title} | waiting: {notices[0]}; streaming: {notices[1]} | {stall} | {again} "
+            f"| {said} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -264,7 +271,8 @@ def _section(name: str, card: dict[str, list[Seen]], version: str) -> str:
     lines = [
         f"## {preset(name).title}\n",
         f"{version}\n",
-        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | is it true? | verdict |",
+        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | is it true? "
+        "| verdict |",
         "|---|---|---|---|---|---|---|",
     ]
     for ending, seen in card.items():

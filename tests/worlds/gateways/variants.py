@@ -155,7 +155,8 @@ def _caddy_retry(text: str, site: Site) -> str:
     del site
     return text.replace(
         "        transport http {",
-        "        lb_retries 1\n        lb_retry_match method POST\n        request_buffers 1MB\n        transport http {",
+        "        lb_retries 1\n        lb_retry_match method POST\n        request_buffers 1MB\n"
+        "        transport http {",
     )
 
 
