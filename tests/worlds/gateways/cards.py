@@ -45,6 +45,15 @@ _APART_S = 2.0  # requests begin so long after each other: a busy machine would 
 _SILENT_S = 180.0
 _SOON_S = 10.0  # a fifth of a second of real time, on a busy machine
 
+_COLUMNS = (
+    "ending",
+    "lets go of the upstream",
+    "the work behind it",
+    "the caller sees",
+    "its log",
+    "is it true?",
+    "verdict",
+)
 _FRACTION = re.compile(r"\d+\.\d+")  # a duration, another one in each line
 
 _HEAD = """\
@@ -271,8 +280,7 @@ def _section(name: str, card: dict[str, list[Seen]], version: str) -> str:
     lines = [
         f"## {preset(name).title}\n",
         f"{version}\n",
-        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | is it true? "
-        "| verdict |",
+        f"| {' | '.join(_COLUMNS)} |",
         "|---|---|---|---|---|---|---|",
     ]
     for ending, seen in card.items():
