@@ -165,7 +165,7 @@ MISTAKES = {
     "a preset that is no gateway": (
         "layers:\n  - gateway: cloudflare\n",
         ":2: layers[0]: ",
-        "there is no gateway 'cloudflare'; there are haproxy, nginx",
+        "there is no gateway 'cloudflare'; there are apache, caddy, envoy, haproxy",
     ),
     "a gateway as client": ("client: {gateway: nginx}\n", ":1: client: ", "is a hop"),
     "a gateway's own configuration": (

@@ -7,7 +7,7 @@ told by order on one witness's clock and by durations, which skewed clocks do no
 - a layer whose caller had left when its timer fired cut for nobody;
 - a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
 - an end that took longer than a layer further out was there to wait for it came too late;
-- a layer further out that left long after a layer further in had let go in silence left because of that.
+- a layer further out that left long after it had ended in silence further in left because of that.
 
 What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
 """
@@ -129,10 +129,10 @@ def _its_caller_had_gone(edges: LayerRecord, at_s: float) -> bool:
 
 
 def _left_late(end: End, ends: list[End]) -> bool:
-    """Whether a layer further in had let go, said nothing, and saw its caller leave only long afterwards."""
+    """Whether it had ended further in, in silence, and the caller of that layer left only long afterwards."""
     return any(
         inner.edges.position > end.edges.position
-        and inner.what in {What.TIMER, What.GONE}
+        and inner.what is not What.CALLER_LEFT
         and inner.edges.caller_left_s is not None
         and inner.edges.caller_left_s - inner.at_s > LONG_S
         for inner in ends

@@ -206,7 +206,7 @@ def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
     if why is None:
         known = layer is not None and layer.timers
         which = "which is none of its timers" if known else "and its limits are not known"
-        why = f"it gave up after {at_s - inside.start_s:.1f} s, {which}"
+        why = f"it gave up after {max(0.0, at_s - inside.start_s):.1f} s, {which}"
     return _End(UpstreamEnd.GONE, at_s, gone=why)
 
 

@@ -92,40 +92,36 @@ def test_a_preset_that_can_stand_in_person_has_a_driver() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str) -> None:
-    """The caller's `traceparent` reaches the upstream as it came, and the log names its span."""
+def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, tmp_path: Path) -> None:
+    """The caller's `traceparent` reaches the upstream as it came, and the log that stays names its span."""
     needed(name)
     came = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 
-    async def main() -> tuple[bytes, bytes, list[Account]]:
-        async with (
-            FakeUpstream((BODY, send(ok(b"a picture")))) as upstream,
-            await standing(name, upstream) as gateway,
-        ):
-            caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
-            got = await caller.response()
-            if GATEWAYS[name].logs_requests:
-                await until(lambda: accounts(name, gateway))
-            caller.transport.abort()
-            return got, upstream.connections[0].received, accounts(name, gateway)
+    async def main() -> tuple[bytes, bytes]:
+        async with FakeUpstream((BODY, send(ok(b"a picture")))) as upstream:
+            gateway = await start_gateway(
+                name, limited(name), upstream=upstream.address, clock=Clock(), logs=tmp_path
+            )
+            async with gateway:
+                caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
+                got = await caller.response()
+                caller.transport.abort()
+            return got, upstream.connections[0].received
 
-    got, received, told = run_real(main())
+    got, received = run_real(main())
 
     assert got.startswith(b"HTTP/1.1 200 ")
     assert got.endswith(b"a picture")
     assert f"traceparent: {came}\r\n".encode() in received.replace(b"Traceparent:", b"traceparent:")
     if GATEWAYS[name].logs_requests:
-        (account,) = told
+        (account,) = accounts(name, tmp_path / "access.log")
         assert (account.trace_id, account.parent_id, account.status) == ("a" * 32, "b" * 16, 200)
 
 
-def accounts(name: str, gateway: RunningGateway) -> list[Account]:
-    """What a gateway's log tells of requests so far."""
-    if name not in FORMATS:
-        return []
-    return [
-        account for line in gateway.log("access.log").splitlines() if (account := FORMATS[name].read(line))
-    ]
+def accounts(name: str, log: Path) -> list[Account]:
+    """What a gateway's log tells of requests."""
+    lines = log.read_text(encoding="utf-8").splitlines()
+    return [account for line in lines if (account := FORMATS[name].read(line))]
 
 
 ENDLESS: dict[TimerKind, tuple[Part, ...]] = {

@@ -24,6 +24,7 @@ from whocut.chain.timers import TimerKind
 from whocut.path.gateways import GATEWAYS
 from whocut.path.gateways.process import found
 from whocut.trace.logs.in_run import accounts_of
+from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import AttemptRecord, LayerRecord, TapSide, UpstreamEnd
 from whocut.verdict.summary import judge
 
@@ -39,10 +40,20 @@ PAGE = Path(__file__).parents[3] / "docs" / "gateway-cards.md"
 SCALE = 50.0
 LIMIT_S = 100.0  # two seconds of real time: Apache counts whole ones
 EACH = 3
-_LEAVES_S = 42.0
+_LEAVES_S = 75.0
+_APART_S = 2.0  # requests begin so long after each other: a busy machine would keep a crowd waiting
 _SILENT_S = 180.0
 _SOON_S = 10.0  # a fifth of a second of real time, on a busy machine
 
+_COLUMNS = (
+    "ending",
+    "lets go of the upstream",
+    "the work behind it",
+    "the caller sees",
+    "its log",
+    "is it true?",
+    "verdict",
+)
 _FRACTION = re.compile(r"\d+\.\d+")  # a duration, another one in each line
 
 _HEAD = """\
@@ -78,7 +89,7 @@ class Ending:
 ENDINGS: tuple[Ending, ...] = (
     Ending("a healthy stream with silences", (30, 90, 150, 210)),
     Ending("the caller leaves while waiting", (_SILENT_S,), patience_s=_LEAVES_S),
-    Ending("the caller leaves in mid-stream", (25, 90, 160), patience_s=_LEAVES_S),
+    Ending("the caller leaves in mid-stream", (20, 130, 180), patience_s=_LEAVES_S),
     Ending("no first byte", (_SILENT_S,)),
     Ending("a stall in mid-stream", (25, 25 + _SILENT_S)),
     Ending("the upstream resets before its answer", (90,), "reset", 40),
@@ -119,7 +130,11 @@ def measure(name: str) -> dict[str, list[Seen]]:
         (TimerKind.FIRST_BYTE, TimerKind.IDLE), 400.0
     )
     client = replace(overridden(preset("openai-python"), client_limits, "this page"), name="client")
-    asks = tuple(_ask(ending, number) for ending in ENDINGS for number in range(EACH))
+    asks = tuple(
+        _ask(ending, number, _APART_S * (EACH * place + number))
+        for place, ending in enumerate(ENDINGS)
+        for number in range(EACH)
+    )
     world = World(Topology(name="card", client=client, hops=(standing(name),)), asks, settles_s=150.0)
     with TemporaryDirectory() as folder:
         place = Path(folder)
@@ -129,10 +144,10 @@ def measure(name: str) -> dict[str, list[Seen]]:
     return _sorted(judged.verdicts, spans, ledger, accounts, GATEWAYS[name].logs_requests)
 
 
-def _ask(ending: Ending, number: int) -> Ask:
+def _ask(ending: Ending, number: int, starts_s: float) -> Ask:
     return Ask(
         name=f"{ending.name}/{number}",
-        starts_s=0.0,
+        starts_s=starts_s,
         stream=len(ending.emissions_s) > 1,
         emissions_s=ending.emissions_s,
         fault=ending.fault,
@@ -221,9 +236,9 @@ def _log(account: Account | None) -> str:
 def _true(verdict: Verdict, account: Account | None) -> str:
     if account is None:
         return "–"
-    if verdict.contradictions:
-        return "**no**"
-    return "unsaid" if account.ended_by == "unsaid" else "yes"
+    if account.ended_by is EndedBy.UNSAID:
+        return "unsaid"
+    return "**no**" if verdict.contradictions else "yes"
 
 
 def as_markdown(cards: dict[str, dict[str, list[Seen]]], versions: dict[str, str]) -> str:
@@ -249,8 +264,10 @@ def _in_short(cards: dict[str, dict[str, list[Seen]]]) -> str:
         wrong = sum(any("no" in one.true for one in seen) for seen in card.values())
         logs = any(one.true != "–" for seen in card.values() for one in seen)
         said = f"{wrong} of {len(card)} endings" if logs else "it keeps none"
-        left = f"waiting: {notices[0]}; streaming: {notices[1]}"
-        lines.append(f"| {preset(name).title} | {left} | {stall} | {again} | {said} |")
+        lines.append(
+            f"| {preset(name).title} | waiting: {notices[0]}; streaming: {notices[1]} | {stall} | {again} "
+            f"| {said} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -263,7 +280,7 @@ def _section(name: str, card: dict[str, list[Seen]], version: str) -> str:
     lines = [
         f"## {preset(name).title}\n",
         f"{version}\n",
-        "| ending | lets go of the upstream | the work behind it | the caller sees | its log | true? | verdict |",
+        f"| {' | '.join(_COLUMNS)} |",
         "|---|---|---|---|---|---|---|",
     ]
     for ending, seen in card.items():

@@ -151,12 +151,14 @@ async def play(name: str, cells: tuple[Cell, ...], folder: Path, *, requests: in
             await standing.stand(None)
         outer = await _tap(stack, OUTER, 1, port, folder, errors)
         async with _Sdk(outer, folder) as sdk:
-            for cell in cells:
-                if cell.variant is not None and name not in VARIANTS[cell.variant]:
-                    world.passed_over.append(cell.name)
+            for variant in (None, *VARIANTS):
+                of_variant = [cell for cell in cells if cell.variant == variant]
+                if variant is not None and name not in VARIANTS[variant]:
+                    world.passed_over += [cell.name for cell in of_variant]
                     continue
-                await standing.stand(cell.variant)
-                await _ask_all(world, cell, sdk, standing, requests, at_once)
+                if of_variant:
+                    await standing.stand(variant)
+                    await _ask_all(world, of_variant, sdk, standing, requests, at_once)
             await asyncio.sleep(_SETTLES_S)
     stalls.cancel()
     world.words = "\n".join(path.read_text(encoding="utf-8") for path in sorted(errors.iterdir()))
@@ -268,24 +270,31 @@ class _Sdk:
 
 
 async def _ask_all(
-    world: World, cell: Cell, sdk: _Sdk, standing: _Standing, requests: int, at_once: int
+    world: World, cells: list[Cell], sdk: _Sdk, standing: _Standing, requests: int, at_once: int
 ) -> None:
-    truth = cell.truth_for(product(world.name).knobs)
-    for begun in range(0, requests, at_once):
-        await standing.stand(cell.variant)  # it may have been killed
+    """All cells of one configuration among each other; behind them those that kill the gateway, one by one."""
+    room = asyncio.Semaphore(at_once)
 
-        async def one(number: int) -> None:
+    async def one(cell: Cell, number: int) -> None:
+        async with room:
             with asking_for(Asking(request=f"{cell.name} {number}")) as asking:
+                truth = cell.truth_for(product(world.name).knobs)
                 world.asked[asking.trace_id] = asked = Asked(cell, truth, asking.trace_id)
                 asked.saw = await sdk.ask(cell, number)
 
-        batch = [asyncio.create_task(one(number)) for number in range(begun, min(requests, begun + at_once))]
-        if cell.killed_s is not None:
+    mixed = [(cell, number) for number in range(requests) for cell in cells if cell.killed_s is None]
+    await asyncio.gather(*(asyncio.create_task(one(cell, number)) for cell, number in mixed))
+    await asyncio.sleep(_SETTLES_S)
+    for cell in cells:
+        if cell.killed_s is None:
+            continue
+        for begun in range(0, requests, at_once):
+            await standing.stand(cell.variant)
+            numbers = range(begun, min(requests, begun + at_once))
+            batch = [asyncio.create_task(one(cell, number)) for number in numbers]
             await asyncio.sleep(cell.killed_s)
             standing.kill()
-        await asyncio.gather(*batch)
-        if cell.leaves_s is not None:
-            await asyncio.sleep(_SETTLES_S)  # nobody else is to be in flight when a blind gateway lets go
+            await asyncio.gather(*batch)
 
 
 async def _mock(stack: AsyncExitStack, world: World, errors: Path) -> int:

@@ -31,7 +31,7 @@ class Varied:
         self.logs_requests = of.logs_requests
         self.missing = of.missing
         self.command = of.command
-        self.beside = of.beside
+        self.writes_log = of.writes_log
         self._of = of
         self._edit = edit
 
@@ -155,7 +155,8 @@ def _caddy_retry(text: str, site: Site) -> str:
     del site
     return text.replace(
         "        transport http {",
-        "        lb_retries 1\n        lb_retry_match method POST\n        transport http {",
+        "        lb_retries 1\n        lb_retry_match method POST\n        request_buffers 1MB\n"
+        "        transport http {",
     )
 
 
@@ -247,7 +248,6 @@ VARIANTS: dict[str, dict[str, Callable[[str, Site], str]]] = {
         "haproxy": _haproxy_retry,
         "envoy": _envoy(_envoy_retry),
         "caddy": _caddy_retry,
-        "traefik": _traefik_middleware("retry", {"retry": {"attempts": 2}}),
         "varnish": _varnish_retry,
     },
 }

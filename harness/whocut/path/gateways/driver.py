@@ -83,8 +83,8 @@ class Gateway(Protocol):
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:
         """The command that starts it and stays in the foreground."""
 
-    def beside(self, layer: Layer, site: Site) -> Sequence[Sequence[str]]:
-        """Commands of processes that write its logs, where the product does not write them itself."""
+    def writes_log(self, site: Site) -> Sequence[str]:
+        """The command that writes its access log before it ends, where it keeps that in memory; else nothing."""
 
 
 class Driver:
@@ -97,6 +97,6 @@ class Driver:
         """Nothing but the program is needed."""
         return False
 
-    def beside(self, layer: Layer, site: Site) -> Sequence[Sequence[str]]:  # noqa: ARG002  # most need none
-        """The product writes its own logs."""
+    def writes_log(self, site: Site) -> Sequence[str]:  # noqa: ARG002  # most need none
+        """The product writes its own log, as it goes."""
         return ()

@@ -44,7 +44,7 @@ class RunningGateway:
         holder: tempfile.TemporaryDirectory[str],
         process: asyncio.subprocess.Process,
         clock: Clock,
-        beside: list[asyncio.subprocess.Process],
+        writes_log: Sequence[str],
     ) -> None:
         self.layer = layer
         self.port = port
@@ -53,7 +53,7 @@ class RunningGateway:
         self.sink: SpanSink | None = None
         self._holder = holder
         self._process = process
-        self._beside = beside
+        self._writes_log = writes_log
         self._clock = clock
         self._closing = False
         self._ended = asyncio.get_running_loop().create_task(self._await_end())
@@ -80,16 +80,17 @@ class RunningGateway:
     async def close(self) -> None:
         """Ask it to end, wait, insist; its folder goes with it."""
         self._closing = True
+        if self._writes_log and self.returncode is None:
+            await self._write_log()
         await _end(self._process)
         await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
         self._ended.cancel()  # it has ended, or cannot be ended
-        for one in self._beside:
-            await _end(one)
         self._holder.cleanup()
 
-    def wrote_by(self, process: asyncio.subprocess.Process) -> None:
-        """A process that writes its logs: it ends with the gateway."""
-        self._beside.append(process)
+    async def _write_log(self) -> None:
+        process = await _spawn(self._writes_log, self.folder / "logs" / START, self.folder)
+        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=_STOP_REAL_S)
+        await _end(process)
 
     async def _await_end(self) -> None:
         """An end that nobody asked for is written down at its instant, so that no verdict takes it for a cut."""
@@ -142,22 +143,22 @@ async def start(
             _make_logs(site.logs, logs)
             for name, text in gateway.files(layer, site).items():
                 (site.folder / name).write_text(text, encoding="utf-8")
-            process = await _spawn(gateway.command(program, layer, site), site.logs / gateway.out, site)
+            process = await _spawn(
+                gateway.command(program, layer, site), site.logs / gateway.out, site.folder
+            )
         except BaseException:
             holder.cleanup()
             raise
-        running = RunningGateway(layer, port, holder, process, clock, [])
+        running = RunningGateway(layer, port, holder, process, clock, gateway.writes_log(site))
         try:
             await _listening(running, gateway, spare)
-            for command in gateway.beside(layer, site):
-                running.wrote_by(await _spawn(command, site.logs / START, site))
         except BaseException:
             await running.close()
             raise
         return running
 
 
-async def _spawn(command: Sequence[str], out: Path, site: Site) -> asyncio.subprocess.Process:
+async def _spawn(command: Sequence[str], out: Path, folder: Path) -> asyncio.subprocess.Process:
     with out.open("ab") as file:
         return await asyncio.create_subprocess_exec(
             *_dying_with_us(),
@@ -165,7 +166,7 @@ async def _spawn(command: Sequence[str], out: Path, site: Site) -> asyncio.subpr
             stdin=asyncio.subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            cwd=site.folder,
+            cwd=folder,
             start_new_session=True,  # Ctrl-C is for us; we end it in order
         )
 

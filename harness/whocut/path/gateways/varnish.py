@@ -1,6 +1,6 @@
 """Varnish as a layer, from its Debian package. It compiles its configuration with gcc, which takes a second.
 
-It keeps its log in memory, where varnishncsa reads it and writes it to a file.
+It keeps its log in memory; before it ends, varnishncsa reads it there and writes it to a file.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Varnish(Driver):
             *(word for name, value in parameters.items() for word in ("-p", f"{name}={value}")),
         ]
 
-    def beside(self, layer: Layer, site: Site) -> Sequence[Sequence[str]]:  # noqa: ARG002  # not by its limits
-        """The program that writes what Varnish remembers, from its start on, of its requests to the upstream."""
+    def writes_log(self, site: Site) -> Sequence[str]:
+        """All that Varnish remembers of its requests towards the upstream."""
         memory, log = str(_memory(site)), str(site.logs / ACCESS)
-        return [["varnishncsa", "-b", "-d", "-n", memory, "-w", log, "-F", LOG_FORMAT]]
+        return ["varnishncsa", "-b", "-d", "-n", memory, "-w", log, "-F", LOG_FORMAT]
 
 
 def _memory(site: Site) -> object:

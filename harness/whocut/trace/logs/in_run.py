@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.trace.logs.formats import FORMATS
-from whocut.trace.logs.reading import Read, read_file
+from whocut.trace.logs.reading import Read, read_file, told_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def accounts_of(run: Path, topology: Topology, *, epoch_unix_s: float, scale: fl
             continue
         read = Read()
         read_file(path, FORMATS[layer.gateway], layer.name, read)
-        for account in read.accounts:
+        for account in told_together(read.accounts):
             end_s, took_s = account.end_s, account.duration_s
             yield replace(
                 account,

@@ -1,0 +1,90 @@
+"""Each gateway between two taps: a few requests in each way of ending, and not one wrong `proven`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.path.gateways import needed
+from tests.worlds.gateways.cells import CELLS, Truth, Who
+from tests.worlds.gateways.judge import accuses_wrongly, judge_world
+from tests.worlds.gateways.play import INNER, OUTER, play
+from whocut.chain.products import products
+from whocut.chain.timers import TimerKind
+from whocut.clock import run_real
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GATEWAY = Truth(Who.GATEWAY, TimerKind.IDLE)
+
+
+@pytest.mark.gateway
+@pytest.mark.sockets
+@pytest.mark.parametrize("name", sorted(products()))
+def test_a_gateway_between_two_taps_is_judged_rightly(name: str, tmp_path: Path) -> None:
+    """No layer is accused wrongly above `inferred`; said or unsaid, nothing is lost and nothing falls over."""
+    needed(name)
+
+    world = run_real(play(name, CELLS, tmp_path / name, requests=2, at_once=20))
+
+    for said in (True, False):
+        for cell, score in judge_world(world, said=said).items():
+            assert not score.wrong["proven"], (cell, said, score.told)
+            assert not score.wrong["testified"], (cell, said, score.told)
+            assert (score.lost, score.tracebacks) == (0, 0), (cell, said, score.told)
+            assert not said or score.named == score.cuts, (cell, score.told)
+
+
+def row(**facts: object) -> dict[str, object]:
+    """A verdict as `whocut attribute --json` writes it."""
+    usual = {
+        "kind": "cut",
+        "layer": "nginx",
+        "timer": "idle",
+        "outcome": "reset",
+        "tie": [],
+        "grade": "proven",
+    }
+    return usual | facts
+
+
+WRONG = {
+    "another layer": row(layer="upstream"),
+    "a tap": row(layer=OUTER),
+    "another timer": row(timer="first_byte"),
+    "nobody": row(kind="none", layer=None, timer=None),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_the_judge_of_the_worlds_sees_a_wrong_verdict(case: str) -> None:
+    """What it lets pass would not be found by it."""
+    assert accuses_wrongly(WRONG[case], GATEWAY, "nginx", said=True)
+    assert not accuses_wrongly(row(), GATEWAY, "nginx", said=True)
+    assert not accuses_wrongly(row(timer=None), GATEWAY, "nginx", said=True)
+
+
+@pytest.mark.parametrize("layer", [INNER, OUTER, "client", "upstream"])
+def test_an_unsaid_gateway_may_have_any_name_but_that_of_a_neighbour(layer: str) -> None:
+    """Its place is all that can be known of it."""
+    unsaid = row(layer="what stands between outer and inner", timer=None)
+
+    assert accuses_wrongly(row(layer=layer, timer=None), GATEWAY, "nginx", said=False)
+    assert not accuses_wrongly(unsaid, GATEWAY, "nginx", said=False)
+
+
+def test_a_delivery_that_was_none_is_wrong_and_a_cut_that_was_a_delivery_too() -> None:
+    """Both ways."""
+    delivered = row(kind="none", layer=None, timer=None, outcome="delivered")
+    nobody = Truth(Who.NOBODY)
+
+    assert accuses_wrongly(row(), nobody, "nginx", said=True)
+    assert not accuses_wrongly(delivered, nobody, "nginx", said=True)
+    assert accuses_wrongly(delivered, Truth(Who.UPSTREAM), "nginx", said=True)
+
+
+def test_every_cell_says_what_happens_without_its_timer() -> None:
+    """A product without a timer for silence has a truth of its own in each cell."""
+    assert all(cell.truth_for({TimerKind.FIRST_BYTE: "knob"}) for cell in CELLS)
