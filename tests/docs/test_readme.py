@@ -1,0 +1,84 @@
+"""Every block of the README runs as printed, in an empty directory, and prints what the README says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.blocks import ROOT, Command, File, as_run_here, blocks_of, missing, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+README = ROOT / "README.md"
+BLOCKS = tuple(blocks_of(README))
+# Why a command is not run: it is this suite itself, or it needs a registry.
+NOT_RUN = {
+    "make test": "this test is part of it",
+    "uv tool install": "network",
+    "pipx install": "network",
+    "pip install": "network",
+    "locust ": "tests/load runs it in a browser",
+}
+PAID = "https://api.openai.com/v1"
+pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("readme")]
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reader's directory, empty at first: each block finds what those before it left."""
+    folder = tmp_path_factory.mktemp("reader")
+    (folder / "home").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paid() -> Iterator[str]:
+    """A mock in the place of the paid endpoint."""
+    command = [
+        sys.executable,
+        "-m",
+        "whocut_mock",
+        "--port",
+        "0",
+        "--clock",
+        "scaled:100",
+        "--exit-with-parent",
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mock:
+        assert mock.stdout is not None
+        yield str(json.loads(mock.stdout.readline())["base_url"])
+        mock.terminate()
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line-{block.line_number}")
+def test_block_runs_as_printed(block: Command | File, reader: Path, request: pytest.FixtureRequest) -> None:
+    """A file is written; a command prints the lines below it, in their order."""
+    if isinstance(block, File):
+        (reader / block.name).write_text(block.text, encoding="utf-8")
+        return
+    reason = next((why for begin, why in NOT_RUN.items() if block.command.startswith(begin)), None)
+    if reason:
+        return
+    substitutes = {PAID: request.getfixturevalue("paid")} if PAID in block.command else {}
+
+    printed = run(as_run_here(block.command, substitutes), reader, {"OPENAI_API_KEY": "sk-readme-000000"})
+
+    for written, stands_for in substitutes.items():
+        printed = printed.replace(stands_for, written)
+    assert "Traceback" not in printed, printed
+    line = missing(block.says, printed)
+    assert line is None, f"README.md:{block.line_number}: not printed: {line!r}\n{printed}"
+
+
+def test_every_command_that_is_not_run_has_a_reason() -> None:
+    """The list of exceptions holds nothing that the README no longer says."""
+    commands = [block.command for block in BLOCKS if isinstance(block, Command)]
+
+    assert commands
+    assert len([command for command in commands if not any(map(command.startswith, NOT_RUN))]) >= 8
