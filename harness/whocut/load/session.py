@@ -240,10 +240,9 @@ def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
 
 
 def _clock(run: RunDir, *, here: bool) -> Clock:
-    clock = run.manifest["clock"]
     if here:
-        return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
-    return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
+        return Clock(run.clock.scale, origin=run.clock.origin, epoch_unix_s=run.epoch_unix_s)
+    return Clock.by_calendar(run.clock.scale, epoch_unix_s=run.epoch_unix_s)
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from whocut.chain.durations import format_duration
 from whocut.trace.emissions import Emissions
 
 if TYPE_CHECKING:
@@ -130,6 +131,11 @@ class Cut:
     phase: Phase
     limit_s: float
     at_s: float
+
+    @property
+    def words(self) -> str:
+        """The cut as a span's error has it: ``cut by proxy_read_timeout after 60 s, while waiting``."""
+        return f"cut by {self.directive} after {format_duration(self.limit_s)}, {self.phase.while_}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -144,6 +144,18 @@ class _Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class RunClock:
+    """The clock that a run was timed by, as its manifest has it; a `whocut.clock.Clock` is made from it.
+
+    `origin` is the reading of this machine's clock at model second zero; None where no run was timed by it.
+    """
+
+    scale: float = 1.0
+    origin: float | None = None
+    written: str = "real"
+
+
+@dataclass(frozen=True, slots=True)
 class RunDir:
     """One run's directory and its manifest; whoever made it holds it, and no second run can."""
 
@@ -155,6 +167,14 @@ class RunDir:
     def epoch_unix_s(self) -> float:
         """The calendar instant of model second zero."""
         return float(self.manifest["epoch_unix_s"])
+
+    @property
+    def clock(self) -> RunClock:
+        """How this run's time was counted; a directory without a load was watched in real time."""
+        told = self.manifest.get("clock")
+        if not isinstance(told, dict):
+            return RunClock()
+        return RunClock(float(told["scale"]), told.get("origin"), str(told.get("written", "real")))
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any], *, replace: bool = False) -> RunDir:
@@ -202,7 +222,7 @@ class RunDir:
         """Write ``manifest.json`` again, after something became known."""
         write_json(self.path / MANIFEST, self.manifest)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: object) -> None:
         """Write ``summary.json``, whole or not at all."""
         write_json(self.path / SUMMARY, summary)
 
@@ -324,7 +344,7 @@ def write_refusal(run: Path, sentence: str) -> None:
     write_json(run / GENERATOR, {"refused": sentence})
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write one object into a file of its own, whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
