@@ -48,6 +48,11 @@ class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" 
         self.problem = problem
         self.field = field
 
+    @property
+    def at_flag(self) -> str:
+        """The sentence for a command line: the flag that holds the mistake in front."""
+        return f"--{self.field.replace('_', '-')}: {self.problem}" if self.field else str(self)
+
 
 class BadFile(BadInput):
     """A file says something that cannot be used; `where` is ``FILE:LINE: field``."""
@@ -58,6 +63,11 @@ class BadFile(BadInput):
         self.path = str(path)
         self.line = line
         self.field = field
+
+    @property
+    def at_flag(self) -> str:
+        """The sentence with its place in the file: no flag holds the mistake."""
+        return str(self)
 
 
 class CouldNotRun(WhocutError):  # noqa: N818  # as above
@@ -141,7 +151,7 @@ def require(package: str) -> None:
         )
 
 
-def nearest(wrong: str, right: Iterable[str]) -> str:
+def nearest(wrong: str, right: Iterable[str], *, cutoff: float = 0.5) -> str:
     """`` (did you mean 'nginx'?)`` or nothing, for the end of a sentence about a misspelling."""
-    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=cutoff)
     return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -21,6 +21,7 @@ async def answer_stream(
     """Every partial image at its time, then the final one, or what the output filter says of it."""
     row, press, clock = generation.row, upstream.press, upstream.clock
     row.heartbeat_s = upstream.settings.stream.heartbeat_s
+    reply.streams(lambda error: [errors.error_event(error)])
     await reply.work_begun()
     if row.heartbeat_s:
         await reply.begin(CONTENT_TYPE)

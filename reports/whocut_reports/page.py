@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.trace.rundir import FIGURES, REPORT, RunDir
 from whocut.verdict.censored import image_times
 from whocut.verdict.figures import doubts_of
 from whocut.verdict.pick import Pick, Picked, pick_request
 from whocut.waterfall.rows import waterfall
+from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
 from whocut_reports import generations, story, style
 from whocut_reports.figures import limits as limits_figure
 from whocut_reports.figures import steps as steps_figure
@@ -128,7 +128,7 @@ def _fall_caption(mode: str, picked: Picked) -> str:
     return (
         f"One bar is one layer’s account of one attempt, from acceptance to its last byte; a generation’s "
         f"bar runs until the model was done, whoever was still there. Drawn is {picked.request}, one of "
-        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
+        f"{plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
         f"this sequence of verdicts. Rule of choice: {picked.rule}."
     )
 
@@ -141,8 +141,8 @@ def _verdicts(folder: Path, judged: Judged) -> Shown:
         for mode, counts in zip(bars.modes, bars.counts, strict=True)
     )
     caption = (
-        f"One unit is one attempt on the wire; {story.plural(sum(bars.attempts), 'attempt')} of "
-        f"{story.plural(sum(bars.requests), 'request')}. None is missing: censored attempts, which the "
+        f"One unit is one attempt on the wire; {plural(sum(bars.attempts), 'attempt')} of "
+        f"{plural(sum(bars.requests), 'request')}. None is missing: censored attempts, which the "
         "run’s end stopped, and unattributed ones have pieces of their own."
     )
     return _shown(folder, "verdicts", verdicts_figure.draw(bars), f"Verdicts by mode. {alt}.", caption)
@@ -176,7 +176,7 @@ def _limits(
     alt = " ".join(
         f"{panel.title}: "
         + "; ".join(
-            f"{limit.label}: {story.share(sample.beyond(limit.limit_s))} beyond"
+            f"{limit.label}: {percent(sample.beyond(limit.limit_s), 0)} beyond"
             for limit, sample in panel.limits
         )
         + "."
@@ -311,7 +311,7 @@ def _plain(key: str, value: Any) -> str:
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
-    who = ", ".join(f"{share:.0%} {mode}" for mode, share in stage["mix"].items())
+    who = ", ".join(f"{percent(share, 0)} {mode}" for mode, share in stage["mix"].items())
     words = f"{stage['requests']} requests {stage['name'] if len(stage['mix']) == 1 else who}"
     if stage["at_once"]:
         words += f", {stage['at_once']} at once"
@@ -320,12 +320,16 @@ def _stage(stage: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    return "–" if seconds is None else format_duration(round(seconds, 1))
+    return UNKNOWN if seconds is None else rounded_duration(seconds)
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
     """An interval of shares that promises no more than it holds."""
-    return "–" if ends is None else f"{math.floor(ends[0] * 100)} % to {math.ceil(ends[1] * 100)} %"
+    return UNKNOWN if ends is None else f"{math.floor(ends[0] * 100)}% to {math.ceil(ends[1] * 100)}%"
+
+
+def _share(part: float | None) -> str:
+    return percent(part, 0)
 
 
 def _number(value: float | None) -> str:
@@ -349,7 +353,7 @@ def _page() -> Any:
         duration=format_duration,
         took=_duration,
         dollars=format_dollars,
-        share=story.share,
+        share=_share,
         number=_number,
         interval=_interval,
     )

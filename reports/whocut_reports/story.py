@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.dollars import format_dollars
+from whocut.chain.money import format_dollars
 from whocut.verdict.ledger_totals import is_unsettled
 from whocut.verdict.phrases import cut_count
+from whocut.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -120,19 +121,3 @@ def agreement(figures: RunFigures) -> str:
     count = len(held.disagree)
     verb = "disagrees" if count == 1 else "disagree"
     return f"{plural(held.checked, 'attempt')} held against the upstream’s ledger, {count} {verb}."
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 attempt``, ``180 attempts``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def share(part: float | None) -> str:
-    """``8 %``; never 0 % of some, never 100 % of fewer than all; None is a dash."""
-    if part is None:
-        return "–"
-    if 0 < part < 0.005:
-        return "< 1 %"
-    if 0.995 < part < 1:
-        return "> 99 %"
-    return f"{part * 100:.0f} %"

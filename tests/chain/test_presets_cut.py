@@ -10,7 +10,7 @@ import pytest
 
 from tests.path.fakes import CHUNKED_HEAD, FakeUpstream, Part, Rig, ok, request, send, wait
 from whocut.chain.catalogue import catalogue, preset
-from whocut.chain.layers import Buffering, Layer, MidBody, Role
+from whocut.chain.layers import Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import TimerKind
 from whocut.clock import VirtualLoop, run_virtual
 
@@ -28,7 +28,10 @@ WAITS = [
     for name in HOPS
     for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL)
     if kind in preset(name).timers
-    and not (kind is TimerKind.IDLE and TimerKind.FIRST_BYTE in preset(name).timers)
+    and not (
+        kind is TimerKind.IDLE
+        and (TimerKind.FIRST_BYTE in preset(name).timers or not preset(name).idle_waits)
+    )
 ]
 STREAMS = [
     (name, kind) for name in HOPS for kind in (TimerKind.IDLE, TimerKind.TOTAL) if kind in preset(name).timers
@@ -39,9 +42,9 @@ DIALS = [name for name in HOPS if TimerKind.CONNECT in preset(name).timers]
 
 
 def alone(name: str, kind: TimerKind) -> Layer:
-    """The layer with this timer only: another one might fire first."""
+    """The layer with this timer only, and one try: another timer might fire first."""
     layer = preset(name)
-    return replace(layer, timers={kind: layer.timers[kind]})
+    return replace(layer, timers={kind: layer.timers[kind]}, retries=LayerRetries())
 
 
 def exchange(layer: Layer, *part: Part, dial_s: float = 0.0) -> tuple[bytes, Any]:
@@ -127,6 +130,16 @@ def test_a_stream_is_cut_at_the_limit(name: str, kind: TimerKind) -> None:
     else:
         assert FIRST in cut
         assert cut.endswith(b"0\r\n\r\n") == (layer.mid_body is MidBody.TERMINATED)
+
+
+@pytest.mark.parametrize("name", [name for name in HOPS if not preset(name).idle_waits])
+def test_an_idle_timer_of_streams_alone_ends_no_wait(name: str) -> None:
+    """New API's STREAMING_TIMEOUT: twice as long in silence before the head, and the answer passes."""
+    layer = alone(name, TimerKind.IDLE)
+
+    got, _ = exchange(layer, wait(2 * layer.timers[TimerKind.IDLE].limit_s), send(ok()))
+
+    assert got == ok()
 
 
 @pytest.mark.parametrize(

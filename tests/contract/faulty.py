@@ -327,7 +327,7 @@ FAULTS: dict[str, Callable[..., Any]] = {
     "unknown-truncated": asks_again_after(caused_by("RemoteProtocolError", "incomplete")),
     "unknown-half-json": asks_again_for_a_whole_answer_after(streamed(StreamCutError)),
     "unknown-timeout": asks_again_for_a_whole_answer_after(streamed(openai.APITimeoutError)),
-    "stream-error": asks_again_after(streamed(openai.APIError, "server_error")),
+    "stream-error": asks_again_after(streamed(openai.APIError, "image_generation_failed")),
     "stream-incomplete": asks_again_for_events_after(streamed(StreamCutError)),
     "stream-incomplete-told": Deaf,
     "stream-stall": asks_again_for_events_after(streamed(openai.APITimeoutError)),

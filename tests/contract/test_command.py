@@ -29,7 +29,7 @@ def test_a_broken_check_ends_with_one_and_names_the_price() -> None:
     result = policy(SDK, *FEW)
 
     assert result.exit_code == 1
-    assert "it asked again 2 times" in result.output
+    assert "it asked again twice" in result.output
     assert "together they cost $0.63" in result.output
     assert "attempt 3 at" in result.output
     assert f"{SDK}: 1 kept, 1 broken, 1 missing" in result.output
@@ -113,7 +113,7 @@ for _ in range(2):
         (("builtins:len",), "it must take base_url and api_key"),
         ((SDK, "--check", "unknown-505"), "there is no check 'unknown-505' (did you mean 'unknown-504'?)"),
         ((SDK, "--allow", "unknown-504"), "say why"),
-        (("--command", ""), "--command is empty"),
+        (("--command", ""), "command: it is empty"),
     ],
 )
 def test_a_mistake_is_named(arguments: tuple[str, ...], complaint: str) -> None:

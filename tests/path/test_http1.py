@@ -175,6 +175,7 @@ REFUSED = {
     "chunked twice": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 400),
     "a coding that is none": (b"Transfer-Encoding: identity\r\n", 400),
     "two hosts": (b"Host: b\r\n", 400),
+    "the same host twice": (HOST, 400),
     "too many fields": (b"X: a\r\n" * (MAX_FIELDS + 1), 431),
     "too large a body": (b"Content-Length: 99999999999\r\n", 413),
 }
@@ -203,6 +204,12 @@ LINES = {
     "a method that is no token": (b"GE(T / HTTP/1.1", 400),
     "a tunnel": (b"CONNECT a:443 HTTP/1.1", 501),
     "too long a line": (b"GET /" + b"a" * MAX_LINE_BYTES + b" HTTP/1.1", 414),
+    "another host than Host's": (b"GET http://evil.example/x HTTP/1.1", 400),
+    "Host's host at another port": (b"GET http://a:8080/x HTTP/1.1", 400),
+    "a user in the target": (b"GET http://a@evil.example/x HTTP/1.1", 400),
+    "another scheme": (b"GET ftp://a/x HTTP/1.1", 400),
+    "no path at all": (b"GET x HTTP/1.1", 400),
+    "all of it, but no OPTIONS": (b"GET * HTTP/1.1", 400),
 }
 
 
@@ -221,6 +228,75 @@ def test_a_host_is_asked_for() -> None:
         parse_request(b"GET / HTTP/1.1\r\n\r\n")
 
     assert parse_request(b"GET / HTTP/1.0\r\n\r\n").close
+
+
+@pytest.mark.parametrize("host", [b"a, b", b"a b", b"u@a", b"a/b", b"a?b", b"a#b", b"a\\b", b"\xe4"])
+def test_a_host_that_two_readers_take_for_two_hosts_is_refused(host: bytes) -> None:
+    """A list, a user, a path: none of them is the name of one host."""
+    with pytest.raises(Malformed) as refused:
+        parse_request(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")
+
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "host", [b"", b"a", b"a.example:8080", b"[::1]:80", b"xn--a_b.example", b"127.0.0.1"]
+)
+def test_a_host_is_a_name_or_an_address(host: bytes) -> None:
+    """With a port or without; empty where the target has no authority."""
+    assert parse_request(b"GET / HTTP/1.1\r\nHost: " + host + b"\r\n\r\n").target == b"/"
+
+
+TARGETS = {
+    "a path": (b"GET", b"/x?y", b"/x?y"),
+    "all of it": (b"OPTIONS", b"*", b"*"),
+    "with scheme and host": (b"GET", b"http://a/x?y", b"/x?y"),
+    "with a default port": (b"GET", b"http://A:80/x", b"/x"),
+    "with another scheme": (b"GET", b"HTTPS://a:443/x", b"/x"),
+    "with no path": (b"GET", b"http://a?y", b"/?y"),
+    "with nothing but a host": (b"GET", b"http://a", b"/"),
+}
+
+
+@pytest.mark.parametrize(("method", "target", "path"), TARGETS.values(), ids=TARGETS.keys())
+def test_a_target_goes_on_as_a_path(method: bytes, target: bytes, path: bytes) -> None:
+    """A target with its host is taken where Host says the same, and the next layer gets the path alone."""
+    head = parse_request(method + b" " + target + b" HTTP/1.1\r\n" + HOST + b"\r\n")
+
+    assert head.target == path
+    assert head.forwarded(None) == method + b" " + path + b" HTTP/1.1\r\n" + HOST + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Content-Length",
+        "transfer-encoding",
+        "Host",
+        "AUTHORIZATION",
+        "Set-Cookie",
+        "traceparent",
+        "Trailer",
+        "TE",
+    ],
+)
+def test_a_trailer_that_would_count_in_a_head_is_refused(name: str) -> None:
+    """What frames, routes or vouches stands in the head: a reader that joins trailers to it would believe it."""
+    body = b"0\r\n" + name.encode() + b": x\r\n\r\n"
+    for status in (400, 502):
+        with pytest.raises(Malformed) as refused:
+            Chunked(status=status).take(body, 0)
+        assert refused.value.status == status
+
+
+@pytest.mark.parametrize("name", [b"X-Checksum", b"Content-MD5", b"Hostess", b"Teapot", b"Server-Timing"])
+def test_other_trailers_pass(name: bytes) -> None:
+    """Also those whose names only begin like a forbidden one."""
+    framing = Chunked(status=400)
+
+    framing.take(b"0\r\n" + name + b": x\r\n\r\n", 0)
+
+    assert framing.done
 
 
 def test_http_1_0_has_no_chunks() -> None:

@@ -102,6 +102,7 @@ LAYERS = st.fixed_dictionaries(
         "mid_body": st.sampled_from(list(MidBody)),
         "notices_abort": st.booleans(),
         "closes_upstream_with_reset": st.booleans(),
+        "idle_waits": st.booleans(),
     },
     # Whole tenths of a second that no two timers share: of two that fire together neither comes first.
     optional={kind: st.integers(50, 3_000) for kind in ("first_byte", "idle", "total")},
@@ -401,6 +402,20 @@ def mine(tmp_path: Path, text: str) -> str:
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
     return str(path)
+
+
+def test_an_unknown_limit_is_no_all_clear(tmp_path: Path) -> None:
+    """The first line says what the forecast does not know."""
+    path = mine(
+        tmp_path, "layers: [{name: theirs, timers: {idle: unknown, total: {limit: unknown, directive: X}}}]\n"
+    )
+
+    code, text = whocut(path, "--mode", "plain", "--n", "3", "--profile", "constant:195s")
+
+    first = " ".join(text.split("\n\n")[0].split())
+    assert code == 0
+    assert first.endswith("as far as its limits are known; unknown: X of theirs, idle of theirs.")
+    assert "unknown-limit  theirs: X" in text
 
 
 @pytest.mark.parametrize("model", ["gpt-image-1", "gpt-imge-2", "dall-e-9"])

@@ -13,12 +13,12 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.commands import has_finding, python, whocut
-from tests.processes import children_of, wait_until
+from tests.processes import children_of, doors, wait_until
 from whocut.chain.shipped import SCENARIOS
 from whocut.cli import main
 from whocut.client.spending import SpendAccount
@@ -50,13 +50,14 @@ class Endpoint:
     """The mock as a stranger's endpoint, and what it billed."""
 
     url: str
+    health: Request
     ledger: Path
     folder: Path
 
     def billed_usd(self) -> float:
         """Everything billed, when nothing runs any more."""
         until_s = wall_s() + 30
-        while json.loads(urlopen(f"{self.url.removesuffix('/v1')}/_mock/health").read())["running"]:
+        while json.loads(urlopen(self.health).read())["running"]:
             assert wall_s() < until_s
             pause(0.05)
         return sum(float(row.get("billed_usd") or 0) for row in self._rows() if row.get("billed"))
@@ -111,8 +112,8 @@ def serving(folder: Path, clock: str = "scaled:100") -> Iterator[Endpoint]:
     assert process.stdout is not None
     assert process.stdin is not None
     try:
-        port = json.loads(process.stdout.readline())["port"]
-        yield Endpoint(f"http://127.0.0.1:{port}/v1", ledger, folder)
+        ready = json.loads(process.stdout.readline())
+        yield Endpoint(f"http://127.0.0.1:{ready['port']}/v1", doors(ready, "health"), ledger, folder)
     finally:
         process.kill()
         process.stdin.close()
@@ -393,7 +394,7 @@ def test_a_key_that_no_header_carries_is_bad_input(
 
     said = capsys.readouterr().err
     assert ended.value.code == 2
-    assert "OPENAI_API_KEY: character" in said
+    assert "OPENAI_API_KEY has an invalid character at position" in said
     assert "sk-" not in said
     assert not list(tmp_path.iterdir())
 

@@ -55,7 +55,7 @@ def test_an_interval_is_rounded_outward() -> None:
     """None of 120 refused leaves up to 3.1 %: the row must not promise less than the sentence above it."""
     said = shown(Level(3, 0.0, requests=120, seen=120, came=120, taken_s=80.0, took_s=[80.0] * 120))
 
-    assert "most likely below 4 %" in said
+    assert "most likely below 4%" in said
     assert "0%–4%" in said
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering
 from whocut.chain.profiles import FIRST_PARTIAL_S
 from whocut.chain.targets import enough_s, patience, targets, too_short
 from whocut.chain.timers import TimerKind
+from whocut.words import format_duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,7 +118,7 @@ def _limit_below_generation(seen: Audited) -> Iterator[Finding]:
                 layer,
                 timer,
                 f"{layer.title} waits {_about(timer.limit_s)} for an answer in one piece; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
@@ -133,7 +133,7 @@ def _total_kills_stream(seen: Audited) -> Iterator[Finding]:
                 layer,
                 timer,
                 f"{layer.title} ends every answer after {_about(timer.limit_s)}, streamed or not; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
@@ -325,6 +325,20 @@ def _unverified(seen: Audited) -> Iterator[Finding]:
                 )
 
 
+def _unknown(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
+        for directive in dict.fromkeys(layer.unknown.values()):
+            kinds = ", ".join(f"`{kind}`" for kind, knob in layer.unknown.items() if knob == directive)
+            yield Finding(
+                code="unknown-limit",
+                layer=layer.name,
+                directive=directive,
+                why=f"{layer.title} may have such a timer, and its limit is not known: nothing is forecast of it",
+                fix=f"measure it, and write what you find into the chain file, as {kinds} under `timers`",
+                pastes=False,
+            )
+
+
 RULES = (
     Rule(BEYOND, "a limit is above the highest that its vendor allows", _beyond_its_cap),
     Rule(
@@ -355,6 +369,7 @@ RULES = (
         "keepalive-race", "an inner server closes connections that an outer pool still uses", _keepalive_race
     ),
     Rule("unverified-limit", "a limit that is known from memory alone", _unverified),
+    Rule("unknown-limit", "a limit that could not be found out", _unknown),
 )
 
 
@@ -412,8 +427,8 @@ def _may_be_cut(seen: Audited) -> bool:
     return any(timer.limit_s < seen.profile.at(0.999) for timer in waiting)
 
 
-def _share(profile: Profile, timer: Timer) -> str:
-    return f"{profile.longer_than(timer.limit_s) * 100:.3g} %"
+def _longer(profile: Profile, timer: Timer) -> str:
+    return percent(profile.longer_than(timer.limit_s))
 
 
 def _about(seconds: float) -> str:

@@ -10,20 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
-from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import parse_duration
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import Timer, TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadInput, nearest
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 TODAY = "today"
+_MISSPELT = 0.7  # how alike two names must be for one to be the other's misspelling
 Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 Tag = Literal["code", "docs", "measured", "secondary", "memory", "article"]
 _SURE: frozenset[Tag] = frozenset({"code", "docs", "measured"})  # a cap known otherwise may be out of date
@@ -45,13 +47,27 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TimerEntry(_Strict):
-    """One timer of a preset. `tag` says how the limit is known; `memory` is nobody's proof.
-
-    `limit: none` is a timer that is off by default. `knob` and `most` are as in `Timer`.
-    """
+class MaybeUnknown(_Strict):
+    """A limit as people write it: a duration, `none` for a timer that is off, or `unknown`."""
 
     limit: Duration
+    unknown: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown(cls, written: Any) -> Any:
+        if isinstance(written, dict) and written.get("limit") == "unknown":
+            return {**written, "limit": None, "unknown": True}
+        return written
+
+
+class TimerEntry(MaybeUnknown):
+    """One timer of a preset. `tag` says how the limit is known; `memory` proves nothing.
+
+    `limit: none` is a timer that is off by default, and `limit: unknown` one of which nothing could be found out.
+    `knob` and `most` are as in `Timer`.
+    """
+
     directive: str
     while_sending: str | None = None
     most: Duration = None
@@ -102,13 +118,15 @@ class InPersonEntry(_Strict):
 
 
 class PresetEntry(_Strict):
-    """One layer as the catalogue files write it.
+    """One layer as the catalogue files write it; `also` are other names that people call it by.
 
-    `idle_in_wait`: its idle timer runs in the wait too, beside `first_byte`. `doubts` are its facts beside the
-    limits that are unverified.
+    `idle_watches` says what the idle timer runs in: the `rest` that `first_byte` leaves to it (the wait too, where
+    there is no such timer), `all` of it beside `first_byte`, or the `stream` alone, once a response has begun.
+    `doubts` are its facts beside the limits that are unverified.
     """
 
     title: str
+    also: list[str] = []
     group: Literal[
         "client",
         "cdn",
@@ -124,7 +142,7 @@ class PresetEntry(_Strict):
     in_person: InPersonEntry | None = None
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
-    idle_in_wait: bool = False
+    idle_watches: Literal["rest", "all", "stream"] = "rest"
     answers: dict[str, AnswerEntry] = {}
     mid_body: MidBody = MidBody.FIN
     silent: bool = False
@@ -181,6 +199,11 @@ class PresetEntry(_Strict):
                 for kind, entry in self.written(edition, variant).items()
                 if entry.limit is not None
             },
+            unknown={
+                kind: entry.directive
+                for kind, entry in self.written(edition, variant).items()
+                if entry.unknown
+            },
             answers={
                 event: Answer(
                     status=answer.status,
@@ -198,6 +221,7 @@ class PresetEntry(_Strict):
                 tries=self.retries.tries, post=self.retries.post, on_timeout=self.retries.on_timeout
             ),
             notices_abort=self.notices_abort,
+            idle_waits=self.idle_watches != "stream",
             leaves_work=self.leaves_work,
             work_behind=self.work_behind,
             knobs={what: line for what, line in knobs.items() if line},
@@ -226,19 +250,37 @@ def editions() -> list[str]:
     return [TODAY, *sorted(found)]
 
 
+@cache
+def _aliases() -> dict[str, str]:
+    """The preset that each other name means."""
+    first = {id(entry): name for name, entry in reversed(catalogue().items())}
+    return {alias: first[id(entry)] for entry in catalogue().values() for alias in entry.also}
+
+
 def entry_of(name: str) -> tuple[PresetEntry, str | None]:
     """What the catalogue says of a name, and the plan the name means.
 
     Raises:
-        BadInput: there is no such preset; names the nearest one.
+        BadInput: there is no such preset; names the nearest one, unless the name is another product's.
     """
     known = catalogue()
-    entry = known.get(name)
-    if entry is None:
+    entry = known.get(_aliases().get(name, name))
+    if entry is not None:
+        return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    if name.lower() in without_limits():
         raise BadInput(
-            f"there is no preset '{name}'{nearest(name, known)}; `whocut presets` lists all {len(known)}"
+            f"no limits of '{name}' are known; write it as a layer of your own, with `name` and `timers`, "
+            f"or look at the other {len(known)} with `whocut presets`"
         )
-    return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    near = nearest(name, [*known, *_aliases()], cutoff=_MISSPELT)
+    raise BadInput(f"there is no preset '{name}'{near}; `whocut presets` lists all {len(known)}")
+
+
+@cache
+def without_limits() -> frozenset[str]:
+    """Products that exist and whose limits are not in the catalogue: no misspelling of another's name."""
+    text = Path(__file__).with_name("without_limits.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
 def preset(name: str, edition: str = TODAY) -> Layer:
@@ -248,19 +290,27 @@ def preset(name: str, edition: str = TODAY) -> Layer:
         BadInput: there is no such preset; names the nearest one.
     """
     entry, plan = entry_of(name)
-    layer = entry.layer(name, edition, plan)
+    layer = replace(entry.layer(_aliases().get(name, name), edition, plan), name=name)
     return replace(layer, title=f"{entry.title} ({plan.title()})") if plan else layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit as a file says it: None is no timer. `file` and `line` are the place, where there is one."""
+    """A limit as a file says it: None is no timer, or where it is `unknown`, one that may be there.
+
+    `file` and `line` are the place, where there is one; the name of the knob, the line that sets it and its highest
+    value are those of the preset, unless they are written.
+    """
 
     limit_s: float | None
     source: str
     file: str = ""
     line: int | None = None
     inherited: bool = False
+    unknown: bool = False
+    directive: str = ""
+    knob: str = ""
+    most_s: float | None = None
 
 
 def overridden(layer: Layer, limits: Mapping[TimerKind, float | None], source: str) -> Layer:
@@ -279,22 +329,32 @@ def with_limits(layer: Layer, limits: Mapping[TimerKind, Limit]) -> Layer:
     known = known_timers(layer)
     knobs = {known[kind].directive: limit for kind, limit in limits.items() if kind in known}
     moved = {kind: knobs[timer.directive] for kind, timer in known.items() if timer.directive in knobs}
-    timers = dict(layer.timers)
+    timers, unknown = dict(layer.timers), dict(layer.unknown)
     for kind, limit in {**moved, **limits}.items():
         timers.pop(kind, None)
-        if limit.limit_s is None:
-            continue
-        timer = known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=f"{kind} of {layer.title}")
-        timers[kind] = replace(
-            timer,
-            limit_s=limit.limit_s,
-            source=limit.source,
-            verified=True,
-            file=limit.file,
-            line=limit.line,
-            inherited=limit.inherited,
-        )
-    return replace(layer, timers=timers)
+        unknown.pop(kind, None)
+        timer = _written(known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=str(kind)), limit)
+        if limit.unknown:
+            unknown[kind] = timer.directive
+        elif limit.limit_s is not None:
+            timers[kind] = replace(timer, limit_s=limit.limit_s)
+    return replace(layer, timers=timers, unknown=unknown)
+
+
+def _written(timer: Timer, limit: Limit) -> Timer:
+    """What the file says of a timer beside its limit."""
+    return replace(
+        timer,
+        source=limit.source,
+        verified=True,
+        file=limit.file,
+        line=limit.line,
+        inherited=limit.inherited,
+        directive=limit.directive or timer.directive,
+        sending_directive=None if limit.directive else timer.sending_directive,
+        knob=limit.knob or ("" if limit.directive else timer.knob),
+        most_s=limit.most_s if limit.most_s is not None or limit.directive else timer.most_s,
+    )
 
 
 def settled(layer: Layer) -> Layer:
@@ -308,7 +368,7 @@ def settled(layer: Layer) -> Layer:
     entry, _ = entry_of(layer.preset)
     timers, retries = dict(layer.timers), layer.retries
     first, idle = timers.get(TimerKind.FIRST_BYTE), timers.get(TimerKind.IDLE)
-    if entry.idle_in_wait and first and idle and idle.limit_s <= first.limit_s:
+    if entry.idle_watches == "all" and first and idle and idle.limit_s <= first.limit_s:
         del timers[TimerKind.FIRST_BYTE]
     one_try = entry.retries.per_try
     if one_try and one_try not in timers:
@@ -360,4 +420,4 @@ def _dormant(layer: Layer) -> dict[TimerKind, Timer]:
         return {}
     entry, plan = entry_of(layer.preset)
     written = entry.written(variant=plan).items()
-    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if timer.limit is None}
+    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if kind not in layer.timers}

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from whocut.chain.layers import Answer, Buffering, MidBody
 from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.chain.prices import usd
 from whocut.chain.profiles import Floats
 from whocut.chain.retry_after import asked_to_wait_s
@@ -130,12 +131,11 @@ class _Guard:
 
     @classmethod
     def of(cls, layer: Layer) -> _Guard:
-        kind = next((k for k in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if k in layer.timers), None)
-        limit_s = layer.limit_s(kind) if kind else None
+        timer = layer.waiting
         retries = layer.retries
         return cls(
             layer=layer,
-            wait=(limit_s, _CODE[kind]) if kind and limit_s else None,
+            wait=(timer.limit_s, _CODE[timer.kind]) if timer else None,
             idle_s=layer.limit_s(TimerKind.IDLE),
             total_s=layer.limit_s(TimerKind.TOTAL),
             holds=layer.buffering is Buffering.ALL,
@@ -230,14 +230,6 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float | None) -> Fig
         p50_s=percentile(took_s, 50),
         p95_s=percentile(took_s, 95),
     )
-
-
-def percentile(values: Floats, share: int) -> float | None:
-    """The nearest-rank percentile; None of none."""
-    if not len(values):
-        return None
-    rank = max(1, -(-len(values) * share // 100)) - 1
-    return float(np.partition(values, rank)[rank])
 
 
 def kind_of(code: int) -> TimerKind:

@@ -45,8 +45,8 @@ def parse_arrivals(written: str) -> Arrivals | None:
     match = _ARRIVALS.fullmatch(written)
     if match is None or float(match[2]) == 0:
         raise BadInput(
-            f"--arrivals: '{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, "
-            "poisson:600/h"
+            f"'{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, poisson:600/h",
+            field="arrivals",
         )
     kind, number, unit = match.groups()
     return Arrivals(float(number) / _PER_S[unit], kind or "poisson")

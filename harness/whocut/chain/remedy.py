@@ -15,6 +15,7 @@ from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.modes import MODES
 from whocut.chain.profiles import ARTICLE
 from whocut.chain.targets import enough_s, targets
+from whocut.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,7 +204,7 @@ def _asking(situation: Situation) -> Iterator[Change]:
                 knob="mode",
                 layer=client.name,
                 line=f"client.images.generate(..., stream=True, partial_images={partials})",
-                says=f"stream with {partials} partial image{'s' if partials > 1 else ''}",
+                says=f"stream with {plural(partials, 'partial image')}",
                 cost=2 + partials / 10,
                 apply=_asked(MODES[f"stream-{partials}"]),
             )

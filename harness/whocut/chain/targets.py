@@ -90,5 +90,4 @@ def _lowered(
 
 def _waiting(layer: Layer) -> list[Timer]:
     """The timers that run while a plain answer is waited for."""
-    wait = layer.timers.get(TimerKind.FIRST_BYTE) or layer.timers.get(TimerKind.IDLE)
-    return [timer for timer in (wait, layer.timers.get(TimerKind.TOTAL)) if timer]
+    return [timer for timer in (layer.waiting, layer.timers.get(TimerKind.TOTAL)) if timer]

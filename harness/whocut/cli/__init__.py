@@ -12,8 +12,9 @@ from typing import NoReturn
 
 from whocut.cli.app import app
 from whocut.cli.printing import say
-from whocut.errors import FULL, CouldNotRun, NoRoom, NotInstalled, WhocutError
+from whocut.errors import FULL, BadInput, CouldNotRun, NoRoom, NotInstalled, WhocutError
 from whocut.redact import protect_environment
+from whocut.run.descriptors import raise_open_files
 
 __all__ = ["app", "main"]
 
@@ -24,12 +25,14 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line; every mistake ends in one sentence and its exit code.
 
-    The environment's secrets are registered first: no command writes or prints them.
+    The environment's secrets are registered first: no command writes or prints them. Then this process, and so its
+    children, may open as many files as the system allows.
 
     Raises:
         KeyboardInterrupt: it was stopped before anything stood that could end in good order.
     """
     protect_environment(os.environ)
+    raise_open_files()
     try:
         app(standalone_mode=True)
     except SystemExit as ended:
@@ -80,5 +83,5 @@ def _own_fault(error: Exception) -> NoReturn:
 
 
 def _end(error: WhocutError) -> NoReturn:
-    say(f"whocut: {error}", to_stderr=True)
+    say(f"whocut: {error.at_flag if isinstance(error, BadInput) else error}", to_stderr=True)
     sys.exit(error.exit_code)

@@ -34,7 +34,7 @@ def hold_to_contract(
         NotInstalled: the command's program is not here.
     """
     for name in only:
-        _known("--check", name)
+        _known("check", name)
     allowed = dict(_allowed(written) for written in allow)
     checks = [BY_ID[name] for name in only] or list(CHECKS)
 
@@ -72,14 +72,14 @@ def _target(target: str | None, command: str | None) -> Candidate:
 
 def _allowed(written: str) -> tuple[str, str]:
     name, _, reason = written.partition("=")
-    _known("--allow", name)
+    _known("allow", name)
     if not reason.strip():
-        raise BadInput(f"--allow {name}: say why, as in --allow {name}='the gateway deduplicates'")
+        raise BadInput(f"{name}: say why, as in {name}='the gateway deduplicates'", field="allow")
     return name, reason.strip()
 
 
-def _known(flag: str, name: str) -> None:
+def _known(field: str, name: str) -> None:
     if name not in BY_ID:
         raise BadInput(
-            f"{flag}: there is no check '{name}'{nearest(name, BY_ID)}; there are {', '.join(BY_ID)}"
+            f"there is no check '{name}'{nearest(name, BY_ID)}; there are {', '.join(BY_ID)}", field=field
         )

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.refusals import MODERATION, NEVER_STATUS, NO_MONEY, unknown_page
 from whocut.trace.records import Outcome
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,6 @@ import openai
 import tenacity
 from openai.types import Image, ImagesResponse
 
-from whocut.chain.durations import format_duration
 from whocut.client.ending import failure_of
 from whocut.client.limiter import AsyncLimiter, Limiter, Places
 from whocut.client.openai_client import shared_ssl_context
@@ -30,6 +29,7 @@ from whocut.client.policy import Decision, Policy, Retry, Stop, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
 from whocut.client.transports import wire
 from whocut.clock import Clock
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator

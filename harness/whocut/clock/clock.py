@@ -48,11 +48,13 @@ def parse_clock(written: str) -> ClockSpec:
             return ClockSpec(scale)
         if scale > MAX_SCALE:
             raise BadInput(
-                f"--clock: '{written}' is faster than timers can follow; write at most scaled:{MAX_SCALE}, better "
-                "scaled:100"
+                f"'{written}' is faster than timers can follow; write at most scaled:{MAX_SCALE}, better "
+                "scaled:100",
+                field="clock",
             )
     raise BadInput(
-        f"--clock: '{written}' is not a clock; write real, or scaled:100 for a hundred model seconds a second"
+        f"'{written}' is not a clock; write real, or scaled:100 for a hundred model seconds a second",
+        field="clock",
     )
 
 

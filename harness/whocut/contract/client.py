@@ -80,11 +80,13 @@ def command_client(written: str) -> Candidate:
     try:
         words = shlex.split(written)
     except ValueError as error:
-        raise BadInput(f"--command '{written}': {error}") from None
+        raise BadInput(f"'{written}': {error}", field="command") from None
     if not words:
-        raise BadInput("--command is empty; write a program that asks for one image, as in 'node client.mjs'")
+        raise BadInput(
+            "it is empty; write a program that asks for one image, as in 'node client.mjs'", field="command"
+        )
     if shutil.which(words[0]) is None:
-        raise NotInstalled(f"--command '{written}': there is no program '{words[0]}' here")
+        raise NotInstalled(f"the program '{words[0]}' of '{written}' is not on this machine")
     return Candidate(written, command=tuple(words))
 
 

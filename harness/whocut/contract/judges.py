@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.verdict.retry_audit import ending
+from whocut.words import plural, rounded_duration, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,8 @@ def asked_once(trial: Trial) -> str | None:
     if len(trial.attempts) <= 1:
         return None
     first, again = trial.attempts[0], len(trial.attempts) - 1
-    price = f"; together they cost ${trial.billed_usd:.2f}" if trial.billed_usd else ""
-    times = "once" if again == 1 else f"{again} times"
-    return f"it asked again {times}, {_time(trial.waits_s[0])} after {ending(first)}{price}"
+    price = f"; together they cost {format_dollars(trial.billed_usd)}" if trial.billed_usd else ""
+    return f"it asked again {times(again)}, {_time(trial.waits_s[0])} after {ending(first)}{price}"
 
 
 def waited(asked_s: float, rounding_s: float = TOLERANCE_S) -> Callable[[Trial], str | None]:
@@ -53,7 +53,7 @@ def delivered(trial: Trial) -> str | None:
     if trial.delivered:
         return None
     how = "it is still trying" if not trial.ended else "it gave up"
-    return f"{how} after {_attempts(len(trial.attempts))}, and no image came"
+    return f"{how} after {plural(len(trial.attempts), 'attempt')}, and no image came"
 
 
 def grew(trial: Trial) -> str | None:
@@ -86,7 +86,7 @@ def jittered(trial: Trial) -> str | None:
 def bounded(trial: Trial) -> str | None:
     """It gives up one day, and no wait is endless."""
     if not trial.ended:
-        return f"it was still asking after {_attempts(len(trial.attempts))}"
+        return f"it was still asking after {plural(len(trial.attempts), 'attempt')}"
     longest_s = max(trial.waits_s, default=0.0)
     return f"it waited {_time(longest_s)} between two attempts" if longest_s > LONGEST_WAIT_S else None
 
@@ -96,7 +96,7 @@ def ended_in_time(trial: Trial) -> str | None:
     if trial.ended and trial.took_s <= TOTAL_S:
         return None
     how = f"it took {_time(trial.took_s)}" if trial.ended else f"it had not ended after {_time(trial.took_s)}"
-    return f"{how}, with {_attempts(len(trial.attempts))}"
+    return f"{how}, with {plural(len(trial.attempts), 'attempt')}"
 
 
 def noticed(trial: Trial) -> str | None:
@@ -131,7 +131,7 @@ def left_with_the_caller(trial: Trial) -> str | None:
         for attempt in trial.attempts
         if attempt.started_s / trial.scale > trial.cancelled_s + TOLERANCE_S
     ]
-    return f"its caller had gone, and it asked again {_times(len(later))}" if later else None
+    return f"its caller had gone, and it asked again {times(len(later))}" if later else None
 
 
 def nothing_followed(trial: Trial) -> str | None:
@@ -143,7 +143,7 @@ def nothing_followed(trial: Trial) -> str | None:
         for attempt in trial.attempts
         if attempt.started_s / trial.scale > trial.cancelled_s + TOLERANCE_S
     ]
-    return f"its caller had gone while it waited, and it asked again {_times(len(later))}" if later else None
+    return f"its caller had gone while it waited, and it asked again {times(len(later))}" if later else None
 
 
 def never_sent(name: str) -> Callable[[Trial], str | None]:
@@ -170,13 +170,5 @@ def enumerate_parts(trial: Trial) -> list[tuple[str, str]]:
     return [("what it raised or prints", text) for text in trial.parts]
 
 
-def _attempts(number: int) -> str:
-    return "1 attempt" if number == 1 else f"{number} attempts"
-
-
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
-
-
 def _time(seconds: float) -> str:
-    return format_duration(round(seconds, 2)) if seconds >= 0.005 else "at once" if seconds < 0 else "0 s"
+    return rounded_duration(seconds, 2) if seconds >= 0 else "at once"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.chain.durations import format_duration
 from whocut.verdict.retry_audit import ending
+from whocut.words import rounded_duration
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
@@ -86,14 +86,10 @@ class Trial:
         """The attempts in words, in their order."""
         told = []
         for number, attempt in enumerate(self.attempts, start=1):
-            began = _time(attempt.started_s / self.scale)
+            began = rounded_duration(attempt.started_s / self.scale, 2)
             if attempt.ended_s is None:
                 told.append(f"attempt {number} at {began}: still open")
                 continue
-            took = _time((attempt.ended_s - attempt.started_s) / self.scale)
+            took = rounded_duration((attempt.ended_s - attempt.started_s) / self.scale, 2)
             told.append(f"attempt {number} at {began}: {ending(attempt)} after {took}")
         return told
-
-
-def _time(seconds: float) -> str:
-    return format_duration(round(seconds, 2)) if seconds >= 0.005 else "0 s"

@@ -128,7 +128,9 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
     for one in written:
         left, equals, file = one.partition("=")
         if not equals or not left or not file:
-            raise BadInput(f"--logs {one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log")
+            raise BadInput(
+                f"{one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log", field="logs"
+            )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))

@@ -241,17 +241,18 @@ class _Hooks:
 
         Where there is a run directory, whoever stands around the load reads the sentence in it, and says it.
         """
+        said = error.at_flag if isinstance(error, BadInput) else str(error)
         path = os.environ.get(RUN_VARIABLE) or (self._child and self._child.run_dir)
         if path:
-            write_refusal(Path(path), str(error))
+            write_refusal(Path(path), said)
             if self._session is not None:
                 self._session.closed = True
         else:
-            sys.stderr.write(f"whocut: {error}\n")
+            sys.stderr.write(f"whocut: {said}\n")
         DESK.close()
         environment.process_exit_code = error.exit_code
         if self._run is not None:
-            self._run.refuse(str(error))
+            self._run.refuse(said)
         gevent.spawn(environment.runner.quit if self._page is None else environment.runner.stop)
 
 

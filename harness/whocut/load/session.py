@@ -28,6 +28,7 @@ from whocut.errors import BadInput, WhocutError
 from whocut.trace.rundir import (
     ATTEMPTS,
     GENERATOR,
+    MOCK_TOKEN,
     SPANS,
     LineFile,
     RunDir,
@@ -161,9 +162,12 @@ class Session:
             return
 
     def _control(self, door: str, body: bytes | None = None) -> bytes:
-        """Look at the mock, or change it; it listens on the loopback only."""
+        """Look at the mock, or change it; its doors are on the loopback only, and open to this run's token."""
         request = urllib.request.Request(  # noqa: S310  # the address comes from our own manifest
-            f"{self.load.upstream_control}/{door}", data=body, method="PUT" if body else "GET"
+            f"{self.load.upstream_control}/{door}",
+            data=body,
+            method="PUT" if body else "GET",
+            headers={"x-mock-token": (self.run.path / MOCK_TOKEN).read_text()},
         )
         with urllib.request.urlopen(request) as answer:  # noqa: S310  # as above
             came: bytes = answer.read()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.errors import NoRoom
 from whocut.trace.records import DeathRecord, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
@@ -60,9 +61,18 @@ def ended_how(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def is_ours(error: OSError) -> bool:
+def is_ours(error: BaseException | None) -> bool:
     """Whether a connection failed for want of something on this machine, and not by a peer."""
-    return error.errno in _OURS
+    return isinstance(error, OSError) and error.errno in _OURS
+
+
+def why(error: BaseException) -> str:
+    """Why a layer of ours fell, as half a sentence."""
+    if isinstance(error, NoRoom):
+        return str(error)
+    if isinstance(error, OSError) and is_ours(error):
+        return f"this machine had no room for one more connection ({error.strerror}); raise its limits (ulimit -n)"
+    return f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
 
 
 def telling(callback: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,11 +8,11 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.errors import BadInput, CouldNotRun, NoRoom, PortTaken
+from whocut.errors import BadInput, CouldNotRun, PortTaken
 from whocut.path.account import Place
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
-from whocut.path.fallen import Fallen
+from whocut.path.fallen import Fallen, why
 from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
@@ -35,7 +35,7 @@ _MAX_POOLED: Final = 1024
 _PATIENCE_REAL_S: Final = 1.0
 _PATIENT_TURNS: Final = 50
 # Guards, not timers of the layer: no caller holds a connection for ever with half a head, or with nothing at all.
-# In real time, since it is the machine that they spare. nginx's client_header_timeout, ALB's longest keep-alive.
+# In real time, since they spare the machine. nginx's client_header_timeout; the longest keep-alive of an ALB.
 _HEAD_REAL_S: Final = 60.0
 _IDLE_REAL_S: Final = 3600.0
 
@@ -161,9 +161,7 @@ class Hop:
     def fail(self, error: BaseException) -> None:
         """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
         if self.fallen is None:
-            ours = f"a fault of whocut's own, {type(error).__name__}: {error}".rstrip(": ")
-            why = str(error) if isinstance(error, NoRoom) else ours
-            self.fallen = Fallen(self.layer.name, self.now_s(), why)
+            self.fallen = Fallen(self.layer.name, self.now_s(), why(error))
             with suppress(Exception):  # what failed may have been the sink
                 self.write_down(self.fallen.span())
 

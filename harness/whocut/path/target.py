@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 _CA_VARIABLE = "SSL_CERT_FILE"
+_KNOCK_REAL_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Target:
     trust: Path | None = None
 
     @classmethod
-    def parse(cls, written: str, *, trust: Path | None = None, flag: str = "--to") -> Self:
+    def parse(cls, written: str, *, trust: Path | None = None) -> Self:
         """Read a URL.
 
         Raises:
@@ -40,17 +41,19 @@ class Target:
             url = urlsplit(written)
             port = url.port
         except ValueError as error:
-            raise BadInput(f"{flag}: '{written}' is no URL: {error}") from None
+            raise BadInput(f"'{written}' is no URL: {error}", field="to") from None
         if url.scheme not in _PORTS or not url.hostname:
-            raise BadInput(f"{flag}: '{written}' is no URL; write it whole, like https://api.openai.com/v1")
+            raise BadInput(
+                f"'{written}' is no URL; write it whole, like https://api.openai.com/v1", field="to"
+            )
         if url.username or url.password or url.query or url.fragment:
             raise BadInput(
-                f"{flag}: a URL with a user, a query or a fragment is not taken; it may hold a secret"
+                "a URL with a user, a query or a fragment is not taken; it may hold a secret", field="to"
             )
         host = url.hostname.lower()
         found = cls(url.scheme, host, port or _PORTS[url.scheme], url.path.rstrip("/"), trust)
         if url.scheme == "http" and not found.loopback:
-            raise BadInput(f"{flag}: the key would go to {host} in the clear; use https")
+            raise BadInput(f"the key would go to {host} in the clear; use https", field="to")
         return found
 
     @property
@@ -98,9 +101,12 @@ class Target:
         """
         context = self.context()
         try:
-            _, writer = await asyncio.open_connection(
-                *self.address, ssl=context, server_hostname=self.host if context else None
-            )
+            async with asyncio.timeout(_KNOCK_REAL_S):
+                _, writer = await asyncio.open_connection(
+                    *self.address, ssl=context, server_hostname=self.host if context else None
+                )
+        except TimeoutError:
+            raise CouldNotRun(f"{self.authority} cannot be reached within {_KNOCK_REAL_S:.0f} s") from None
         except ssl.SSLCertVerificationError as error:
             raise CouldNotRun(
                 f"the certificate of {self.authority} is not to be trusted: {error.verify_message}; name the right "

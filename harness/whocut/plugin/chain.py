@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from whocut.chain.money import format_dollars
 from whocut.errors import BadInput, nearest
 from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, ending, endings
 from whocut.stage.runners import ScaledRunner
+from whocut.words import times
 
 if TYPE_CHECKING:
     from whocut.stage.runners import Playing
@@ -126,7 +128,8 @@ class WhocutChain:
             _fail(
                 observed,
                 request,
-                f"{request} is billed {_times(len(billed))} (${paid:.2f}), and {got} was delivered: {why}",
+                f"{request} is billed {times(len(billed))} ({format_dollars(paid)}), and {got} was delivered: "
+                f"{why}",
             )
 
     def assert_not_retried_after(self, what: Endings | int | str = UNKNOWN_OUTCOME) -> None:
@@ -200,10 +203,6 @@ def _why_again(observed: Observed, request: str) -> str:
         if retry.request == request and retry.unknown:
             return f"after {retry.after} the work behind it goes on, and the client asked for it again"
     return "the client asked again"
-
-
-def _times(number: int) -> str:
-    return {2: "twice", 3: "three times"}.get(number, f"{number} times")
 
 
 def _fail(observed: Observed, request: str | None, sentence: str) -> NoReturn:

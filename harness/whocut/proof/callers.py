@@ -263,7 +263,7 @@ class Call(asyncio.Protocol):
             armed.append((self.watch.record.started_s + self._limits[TimerKind.TOTAL], TimerKind.TOTAL))
         if not self._answered and TimerKind.FIRST_BYTE in self._limits:
             armed.append((self._sent_s + self._limits[TimerKind.FIRST_BYTE], TimerKind.FIRST_BYTE))
-        elif TimerKind.IDLE in self._limits:
+        elif TimerKind.IDLE in self._limits and (self._answered or self._desk.layer.idle_waits):
             armed.append((self._stamp_s + self._limits[TimerKind.IDLE], TimerKind.IDLE))
         return armed
 

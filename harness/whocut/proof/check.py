@@ -233,7 +233,8 @@ def plan_of(
     callers = get_args(AnyCaller)
     if caller not in callers:
         raise BadInput(
-            f"--caller: there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}"
+            f"there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}",
+            field="caller",
         )
     plan = Plan(
         topology=topology,

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-
-from whocut.chain.forecast import CutShare, Figures, percentile
+from whocut.chain.forecast import CutShare, Figures
 from whocut.chain.layers import Upstream
 from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.client.asking import Asking
 from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
@@ -411,8 +410,8 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         usd_per_delivered=sum(row["billed_usd"] for row in started) / delivered
         if delivered and is_known(case.topology.upstream.model)
         else None,
-        p50_s=percentile(np.array(took_s), 50),
-        p95_s=percentile(np.array(took_s), 95),
+        p50_s=percentile(took_s, 50),
+        p95_s=percentile(took_s, 95),
     )
 
 

@@ -7,11 +7,8 @@ are processes of their own (a stranger, and the only home of gevent); the hops r
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import stat
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +17,15 @@ from whocut.chain.models import refuse_unknown
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
-from whocut.errors import CouldNotRun, NoRoom
+from whocut.errors import CouldNotRun
 from whocut.path.chain import start_chain
+from whocut.run.complaints import tell_once
 from whocut.run.finish import check_wants, finish
 from whocut.run.loads import ForeignLoad, start_load
 from whocut.run.plan import manifest_of
 from whocut.run.processes import PATIENCE_REAL_S, Child
 from whocut.run.progress import RunFollower, RunProgress
+from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import RunWatch, StopAsked
 from whocut.trace import export
@@ -62,6 +61,7 @@ class Standing:
     began_s: float
     exporter: FileExporter | None
     pulse: Pulse
+    signals: Signals
     ended_early: str | None = field(default=None)
 
     def ask_more(self, stages: tuple[LoadStage, ...]) -> None:
@@ -78,14 +78,15 @@ class Standing:
         self.watch.show(self.progress)
         lost = end_export(self.exporter)
         took_s = wall_s() - self.began_s
-        return finish(
-            self.plan,
-            self.run_dir,
-            took_s=took_s,
-            stalled_real_s=self.pulse.worst_stall_real_s,
-            ended_early=self.ended_early,
-            lost=lost,
-        )
+        with self.signals.without_the_loop():
+            return finish(
+                self.plan,
+                self.run_dir,
+                took_s=took_s,
+                stalled_real_s=self.pulse.worst_stall_real_s,
+                ended_early=self.ended_early,
+                lost=lost,
+            )
 
 
 async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress], None]) -> Standing:
@@ -103,9 +104,10 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
     progress = RunProgress(asked=plan.asked, ledger=plan.to is None)
-    asyncio.get_running_loop().set_exception_handler(_unless_told)
+    tell_once(asyncio.get_running_loop())
     stop = StopAsked()
-    on_signals(stop.ask, stop.ask_at_once)
+    signals = Signals(stop.ask, stop.ask_at_once)
+    signals.listen()
     spans = SpanWriter(run_dir)
     stack.callback(spans.close)
     follower = RunFollower(run_dir, progress, spans)
@@ -119,7 +121,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     if plan.to is None:
         upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
-        behind, control = ("127.0.0.1", upstream.port), f"http://127.0.0.1:{upstream.port}/_mock"
+        behind, control = ("127.0.0.1", upstream.port), upstream.control
     else:
         await plan.to.knock()
         behind = plan.to
@@ -133,7 +135,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     watch = RunWatch(
         run_dir, upstream, chain, follower, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
     )
-    return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse)
+    return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse, signals)
 
 
 async def run(plan: Plan, show: Callable[[RunProgress], None] = lambda _: None) -> Finished:
@@ -220,40 +222,10 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
     run_dir.write_manifest()
 
 
-def _unless_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A full disk is said once, at the end: the layers know of it, and every callback would say it again."""
-    if not isinstance(context.get("exception"), NoRoom):
-        loop.default_exception_handler(context)
-
-
 async def _start_live_judge(run_dir: RunDir) -> Child:
     """It looks on; the run goes on without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
     return await Child.start("live judge", ["-m", "whocut.run.live", str(run_dir.path.resolve())], log=log)
-
-
-def on_signals(stop: Callable[[], None], at_once: Callable[[], None] | None = None) -> None:
-    """Call `stop` on Ctrl-C, and `at_once` (if other) on a polite kill and when the terminal is closed.
-
-    A service manager that asks politely kills a few seconds later. Where ``nohup`` forbade it, a terminal may go.
-    """
-    loop = asyncio.get_running_loop()
-    at_once = at_once or stop
-    with suppress(NotImplementedError, RuntimeError):
-        loop.add_signal_handler(signal.SIGINT, stop)
-        loop.add_signal_handler(signal.SIGTERM, at_once)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            loop.add_signal_handler(signal.SIGHUP, _without_a_terminal, at_once)
-
-
-def _without_a_terminal(stop: Callable[[], None]) -> None:
-    """A terminal that has gone answers each word with an error, which would be the end of the judging as well."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for output in (sys.stdout.fileno(), sys.stderr.fileno()):
-        if stat.S_ISCHR(os.fstat(output).st_mode):
-            os.dup2(nowhere, output)
-    os.close(nowhere)
-    stop()
 
 
 def main_loop(job: Coroutine[Any, Any, Finished]) -> Finished:

@@ -141,8 +141,7 @@ def read_scenario(path: Path) -> Scenario:
         try:
             read(getattr(told, field))
         except BadInput as error:
-            problem = str(error).removeprefix(f"--{field}: ")
-            raise BadFile(path, problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
+            raise BadFile(path, error.problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
     for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
         for mode in named:
             if mode not in told.modes:
@@ -198,6 +197,7 @@ def pick_modes(told: Scenario, wanted: Sequence[str] | None) -> tuple[str, ...]:
     for name in modes:
         if name not in told.modes:
             raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+                f"there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}",
+                field="mode",
             )
     return modes

@@ -43,7 +43,8 @@ def parse_levels(written: str) -> tuple[int, ...]:
     for word in written.split(","):
         if not word.strip().isdecimal() or not 1 <= int(word) <= HIGHEST:
             raise BadInput(
-                f"--levels: '{word.strip()}' is no level; write whole numbers from 1 to {HIGHEST}, like 1,3,5,10"
+                f"'{word.strip()}' is no level; write whole numbers from 1 to {HIGHEST}, like 1,3,5,10",
+                field="levels",
             )
         levels.add(int(word))
     return tuple(sorted(levels))
@@ -62,7 +63,8 @@ def parse_tolerate(written: str) -> float:
         share = -1.0
     if not 0 <= share < 1:
         raise BadInput(
-            f"--tolerate: '{written}' is no share of refused requests; write one below 100%, like 1% or 0.01"
+            f"'{written}' is no share of refused requests; write one below 100%, like 1% or 0.01",
+            field="tolerate",
         )
     return share
 
@@ -87,8 +89,9 @@ class Sweep:
         widest = max(levels)
         if self.requests is not None and self.requests < widest:
             raise BadInput(
-                f"--requests: {self.requests} requests do not fill {widest} places; ask for at least {widest}, "
-                "better three times as many"
+                f"{self.requests} requests do not fill {widest} places; ask for at least {widest}, "
+                "better three times as many",
+                field="requests",
             )
         return tuple(self._stage(level, self.gap_s or 0.0) for level in levels)
 

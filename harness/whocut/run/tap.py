@@ -16,8 +16,10 @@ from whocut.chain.layers import Layer, Topology
 from whocut.clock import Clock, ClockSpec
 from whocut.errors import BadInput, nearest
 from whocut.path.hop import Hop
+from whocut.run.complaints import tell_once
 from whocut.run.plan import Plan, manifest_of
-from whocut.run.run import end_export, on_signals, start_export
+from whocut.run.run import end_export, start_export
+from whocut.run.signals import Signals
 from whocut.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ def parse_listen(written: str) -> tuple[str, int]:
     host, _, port = written.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         known = [f"127.0.0.1:{_DEFAULT_PORT}"]
-        raise BadInput(f"--listen: '{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080")
+        raise BadInput(
+            f"'{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080", field="listen"
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -76,6 +80,7 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
         BadInput: the run directory cannot be used, or it should listen beyond this machine.
         CouldNotRun: the port is taken, or what stands behind cannot be reached or trusted.
     """
+    tell_once(asyncio.get_running_loop())
     clock = Clock()
     layer = Layer(name=plan.name, title=f"the tap {plan.name}")
     seen = 0
@@ -96,7 +101,7 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
         hop.sink = write_down
         exporter = start_export(run_dir)
         stopped = asyncio.Event()
-        on_signals(stopped.set)
+        Signals(stopped.set).listen()
         ready(f"http://{plan.host}:{hop.port}{plan.to.path}")
         await stopped.wait()
         await hop.close()

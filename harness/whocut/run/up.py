@@ -15,10 +15,11 @@ from whocut.clock import Clock
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
 from whocut.path.chain import start_chain
+from whocut.run.complaints import tell_once
 from whocut.run.finish import finish
 from whocut.run.plan import manifest_of
 from whocut.run.progress import RunFollower, RunProgress
-from whocut.run.run import on_signals
+from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import under_way
 from whocut.stage.client_tap import ClientTap
@@ -45,10 +46,12 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         CouldNotRun: a port is taken, or the upstream could not start.
     """
     began = wall_s()
+    tell_once(asyncio.get_running_loop())
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
     stopped = asyncio.Event()
-    on_signals(stopped.set)
+    signals = Signals(stopped.set)
+    signals.listen()
     died = None
     async with AsyncExitStack() as stack:
         spans = SpanWriter(run_dir)
@@ -94,7 +97,8 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
             f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
         )
     stalled_real_s = pulse.worst_stall_real_s
-    return finish(plan, run_dir, took_s=wall_s() - began, stalled_real_s=stalled_real_s, ended_early=died)
+    with signals.without_the_loop():
+        return finish(plan, run_dir, took_s=wall_s() - began, stalled_real_s=stalled_real_s, ended_early=died)
 
 
 def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.proof.check import Answer
 from whocut.show.following import next_command
 from whocut.show.progress import ProgressLine
 from whocut.verdict.verdict import Kind
+from whocut.words import UNKNOWN, in_seconds, percent, plural, rounded_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.audit import Finding
     from whocut.chain.forecast import CutShare
-    from whocut.proof.check import Checked, Fixed, Progress, Report
+from whocut.proof.check import Checked, Fixed, Progress, Report
 
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
@@ -63,7 +64,7 @@ def print_report(console: Console, report: Report, chain: str) -> None:
     for warning in report.warnings:
         page.say(f"warning: {warning}", style="yellow")
     if report.findings:
-        page.say(f"\n{len(report.findings)} finding{'s' if len(report.findings) > 1 else ''}:")
+        page.say(f"\n{plural(len(report.findings), 'finding')}:")
         for finding in report.findings:
             _print_finding(page, finding)
     for fixed in report.fixes:
@@ -115,6 +116,12 @@ def sentences(report: Report) -> list[str]:
     """The answer: can the chain carry these images, and what will cut."""
     name, answer = report.topology.name, report.answer
     said = [f"{name}: {_ANSWERS[answer]}"]
+    unknown = [
+        f"{knob} of {layer.name}" for layer in report.topology.layers for knob in set(layer.unknown.values())
+    ]
+    if answer is Answer.CARRIES and unknown:
+        known = "this chain carries every image that was asked for, as far as its limits are known"
+        said = [f"{name}: {known}; unknown: {', '.join(sorted(unknown))}."]
     if answer is Answer.MISSES:
         wants = dict.fromkeys(str(want) for case in report.cases for want in case.missed)
         said = [f"{name}: the chain misses {', '.join(wants)}."]
@@ -131,7 +138,7 @@ def _sentence(case: Checked) -> list[str]:
     bill = f"; {paid:.2g} generations are paid for each request" if paid > 1.005 else ""
     said = [cut_words(cut) for cut in seen.cuts[:_MOST_CUTS]]
     rest = sum(cut.share for cut in seen.cuts[_MOST_CUTS:])
-    others = f"; others {_percent(rest)}" if rest else ""
+    others = f"; others {percent(rest)}" if rest else ""
     return [f"  {case.profile.name}, {case.mode.name}: {'; '.join(said)}{others}{bill}."]
 
 
@@ -139,22 +146,20 @@ def cut_words(cut: CutShare) -> str:
     """One cut and its share in half a sentence; an end that is no layer's cut is told as what it is."""
     when = {"wait": ", while waiting for the first byte", "stream": ", in mid-stream"}.get(cut.phase, "")
     if cut.layer in _NO_LAYER:
-        return f"{_percent(cut.share)} of requests end {_NO_LAYER[cut.layer]}: {cut.directive}{when}"
+        return f"{percent(cut.share)} of requests end {_NO_LAYER[cut.layer]}: {cut.directive}{when}"
     verb = "cuts" if cut.timer else "ends"
-    return f"{cut.layer} {verb} {_percent(cut.share)} of requests by {cut.directive}{when}"
+    return f"{cut.layer} {verb} {percent(cut.share)} of requests by {cut.directive}{when}"
 
 
 def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
     """One line a case. What a narrow terminal has no room for stands elsewhere: the forecast in the line below."""
     columns: dict[str, Callable[[Checked], str]] = {
-        "delivered": lambda case: _percent(case.seen.delivered),
-        "forecast": lambda case: _percent(case.foretold.delivered),
+        "delivered": lambda case: percent(case.seen.delivered),
+        "forecast": lambda case: percent(case.foretold.delivered),
         "gen/req": lambda case: f"{case.seen.generations_per_request:.2f}",
-        "orphaned": lambda case: f"{case.seen.orphaned_s_per_request:.0f} s",
-        "p95": lambda case: "-" if case.seen.p95_s is None else f"{case.seen.p95_s:.0f} s",
-        "$/image": lambda case: (
-            "-" if case.seen.usd_per_delivered is None else f"{case.seen.usd_per_delivered:.3f}"
-        ),
+        "orphaned": lambda case: in_seconds(case.seen.orphaned_s_per_request),
+        "p95": lambda case: in_seconds(case.seen.p95_s),
+        "per image": lambda case: format_dollars(case.seen.usd_per_delivered),
     }
     if narrow:
         del columns["forecast"], columns["orphaned"]
@@ -168,13 +173,13 @@ def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
         cutters = [_cutter(cut) for cut in case.seen.cuts]
         figures = [figure(case) for figure in columns.values()]
         who = "\n".join(cutters) if narrow else ", ".join(cutters)
-        table.add_row(Text(case.profile.name), case.mode.name, *figures, Text(who or "-"))
+        table.add_row(Text(case.profile.name), case.mode.name, *figures, Text(who or UNKNOWN))
     return table
 
 
 def _cutter(cut: CutShare) -> str:
     who = "no cut" if cut.layer == Kind.NONE else "unknown" if cut.layer == Kind.UNATTRIBUTED else cut.layer
-    return " ".join(part for part in (who, cut.timer, _percent(cut.share)) if part)
+    return " ".join(part for part in (who, cut.timer, percent(cut.share)) if part)
 
 
 def _compared(cases: tuple[Checked, ...]) -> str:
@@ -219,16 +224,10 @@ def _print_fix(page: _Page, fixed: Fixed) -> None:
         page.paste(change.line, indent=6, style="green")
     seen = fixed.seen
     assert seen is not None
-    p95 = format_duration(round(seen.p95_s, 1)) if seen.p95_s is not None else "none"
+    p95 = rounded_duration(seen.p95_s) if seen.p95_s is not None else "none"
     proved = "proved" if fixed.holds else "NOT proved"
     page.say(
-        f"{proved}: {_percent(seen.delivered)} delivered of {seen.requests} requests, p95 {p95}, "
+        f"{proved}: {percent(seen.delivered)} delivered of {seen.requests} requests, p95 {p95}, "
         f"{seen.generations_per_request:.2f} generations a request",
         indent=2,
     )
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.001 or 0.999 < share < 1:
-        return f"{share:.2%}"
-    return f"{share:.1%}" if share not in {0.0, 1.0} else f"{share:.0%}"

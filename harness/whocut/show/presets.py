@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.catalogue import GROUPS, catalogue, entry_of
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering, MidBody
 from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +73,9 @@ def _limits(entry: PresetEntry) -> str:
         if timer and timer.limit is not None and kind is not TimerKind.CONNECT:
             doubt = "?" if timer.tag == "memory" else ""
             limits.setdefault(format_duration(timer.limit) + doubt, []).append(says)
+    unknown = [says for kind, says in _SHORT.items() if kind in entry.timers and entry.timers[kind].unknown]
+    if unknown:
+        limits["unknown"] = unknown
     said = (
         ", ".join(f"{' and '.join(kinds)} {limit}" for limit, kinds in limits.items())
         or "no limit by default"
@@ -115,7 +118,8 @@ def print_preset(console: Console, name: str) -> None:
 
 
 def _print_timer(console: Console, kind: str, timer: TimerEntry) -> None:
-    limit = format_duration(timer.limit) if timer.limit is not None else "off by default"
+    off = "unknown" if timer.unknown else "off by default"
+    limit = format_duration(timer.limit) if timer.limit is not None else off
     most = ""
     if timer.most is not None:
         most = "  fixed" if timer.most == timer.limit else f"  up to {format_duration(timer.most)}"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from rich.measure import Measurement
 from rich.table import Table
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.show.following import next_command, report_words
 from whocut.show.progress import ProgressLine
 from whocut.verdict.phrases import cut_row
+from whocut.words import format_duration, in_seconds, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -96,7 +96,7 @@ def _verdicts(figures: ModeFigures) -> Iterator[str]:
     ways += [(figures.images, "delivered"), (figures.never_ended, "still under way at the end")]
     ways += [(count, f"rejected by the API ({code})") for code, count in figures.rejected_as.items()]
     ways += [(figures.unattributed, "unattributed")]
-    of = f"of {figures.attempts} attempt{'' if figures.attempts == 1 else 's'}"
+    of = f"of {plural(figures.attempts, 'attempt')}"
     yield from (f"{count:>6} {of}: {how}" for count, how in ways if count)
     for sentence in (figures.decided.sentence if figures.decided else "", figures.image_time.sentence):
         if sentence:
@@ -106,7 +106,7 @@ def _verdicts(figures: ModeFigures) -> Iterator[str]:
 def _books(summary: Summary) -> str:
     """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
     if summary.ledger.by == "account":
-        return f"no ledger: cost by the guard's account, ${summary.ledger.billed_usd:.4f} at most."
+        return f"no ledger: cost by the guard's account, {format_dollars(summary.ledger.billed_usd)} at most."
     held = summary.agreement
     return f"{held.checked} verdicts held against the ledger, {len(held.disagree)} disagree."
 
@@ -124,8 +124,8 @@ def _modes(modes: Mapping[str, ModeFigures]) -> Table:
             mode,
             str(figures.requests),
             str(figures.delivered),
-            "–" if figures.p50_s is None else f"{figures.p50_s:.0f} s",
-            f"{figures.share_429 or 0:.0%}",
+            in_seconds(figures.p50_s),
+            percent(figures.share_429 or 0.0, 0),
             "–" if books.started is None else str(books.started),
             "–" if books.orphaned is None else str(books.orphaned),
             f"{least}{format_dollars(books.billed_usd)}",

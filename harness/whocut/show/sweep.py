@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from whocut.chain.dollars import format_dollars
+from whocut.chain.money import format_dollars
 from whocut.show.following import report_words
 from whocut.show.run import say_if_invalid
+from whocut.words import in_seconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def _table(found: SweepFigures) -> Table:
         "gap",
         "asked",
         "429s",
-        "95 %",
+        "95%",
         "batches",
         "a minute",
         "p50",
@@ -60,12 +61,12 @@ def _table(found: SweepFigures) -> Table:
             str(level.concurrency),
             f"{level.gap_s:g} s" if level.gap_s else "–",
             str(level.requests),
-            _or_dash(level.share_429, lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
+            percent(level.share_429, int(0 < (level.share_429 or 0.0) < 0.1)),
             f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
             f"{level.batches_refused} of {level.batches}" if level.batches else "–",
             _or_dash(level.delivered_per_min, lambda rate: f"{rate:.1f}"),
-            _or_dash(level.p50_s, lambda took_s: f"{took_s:.0f} s"),
-            _or_dash(level.p95_s, lambda took_s: f"{took_s:.0f} s"),
+            in_seconds(level.p50_s),
+            in_seconds(level.p95_s),
             format_dollars(level.usd_per_delivered),
         )
     return table

@@ -48,7 +48,9 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
         BadInput: no such run, request or rule, or no request fits the rule.
     """
     if pick not in list(Pick):
-        raise BadInput(f"--pick: there is no '{pick}'{nearest(pick, Pick)}; there are {', '.join(Pick)}")
+        raise BadInput(
+            f"there is no '{pick}'{nearest(pick, Pick)}; there are {', '.join(Pick)}", field="pick"
+        )
     run = RunDir.open(path)
     judged = judge_run(run, topology_from_plain(run.manifest["topology"]))
     attempts = run.attempts()

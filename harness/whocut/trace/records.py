@@ -24,8 +24,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from whocut.chain.durations import format_duration
 from whocut.trace.emissions import Emissions
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, TimerKind

@@ -12,9 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.trace.records import Outcome
 from whocut.verdict.figures import ImageTime
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

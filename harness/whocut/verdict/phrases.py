@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from whocut.chain.durations import format_duration
 from whocut.verdict.needed import Needed
+from whocut.words import format_duration, plural, rounded_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, TimerKind
@@ -86,7 +86,7 @@ class BehindLike(Protocol):
 
 def cut_phrase(cut: CutLike, after_s: float | None) -> str:
     """``nginx cut by first_byte after 60 s, while waiting``."""
-    after = f" after {format_duration(round(after_s, 1))}" if after_s is not None else ""
+    after = f" after {rounded_duration(after_s)}" if after_s is not None else ""
     where = f", {cut.phase.while_}" if cut.phase else ""
     return f"{_who(cut)} cut {_how(cut)}{after}{where}" + (" (a tie)" if cut.tie else "")
 
@@ -107,7 +107,7 @@ def became(behind: BehindLike) -> str:
     if not behind.settled:
         return "the generation was still running when the run ended"
     if behind.orphaned:
-        return f"the generation ran on for {format_duration(round(behind.ran_on_s, 1))} and {billed}"
+        return f"the generation ran on for {rounded_duration(behind.ran_on_s)} and {billed}"
     if behind.handed_to:
         return f"the image went to {behind.handed_to}, which had nobody to give it to, and {billed}"
     if behind.delivered:
@@ -134,11 +134,12 @@ def cut_count(cut: CutLike, attempts: int, of: int | None = None, *, noun: bool 
 
     Of two layers that nothing tells apart neither timer is named: a table has both.
     """
-    many = f"{attempts:,}" if of is None else f"{attempts:,} of {of:,}"
-    what = f" attempt{'' if (attempts if of is None else of) == 1 else 's'}" if noun else ""
+    counted = attempts if of is None else of
+    many = plural(counted, "attempt") if noun else f"{counted:,}"
+    many = many if of is None else f"{attempts:,} of {many}"
     who = " and ".join(cut.tie) + " (a tie)" if cut.tie else str(cut.title or cut.layer)
     how = "" if cut.tie or not (cut.timer or cut.reason) else f" {_how(cut)}{_knob(cut, _READABLE)}"
-    return f"{who[:1].upper()}{who[1:]} cut {many}{what}{how}"
+    return f"{who[:1].upper()}{who[1:]} cut {many}{how}"
 
 
 _NEEDED: Final = {
@@ -154,7 +155,7 @@ def cut_because(cut: CutLike, what: Needed, median_s: float, cuts: int) -> str:
     ``The wait for the first byte would have been 180 s (median of 3 cuts); NGINX's … allows 60 s.``
     """
     return (
-        f"{_NEEDED[what]} {format_duration(round(median_s, 1))} (median of {cuts} cut{'' if cuts == 1 else 's'}); "
+        f"{_NEEDED[what]} {rounded_duration(median_s)} (median of {plural(cuts, 'cut')}); "
         f"{cut.title}'s {cut.directive} allows {format_duration(cut.limit_s)}."
     )
 

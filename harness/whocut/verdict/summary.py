@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.chain.percentiles import percentile
 from whocut.trace.records import Attempt, Outcome
 from whocut.trace.requests import by_request, due_s
 from whocut.verdict.agreement import Agreement, hold_against_ledger
@@ -107,10 +108,8 @@ def figures_of(
     """The account of these attempts; of a run, or of one of its modes."""
     requests = by_request(attempts)
     came = [tries for tries in requests.values() if tries[-1].outcome is Outcome.DELIVERED]
-    took = sorted(tries[-1].ended_s - due_s(tries[0]) for tries in came if tries[-1].ended_s is not None)
-    began = sorted(
-        tries[-1].first_byte_s - due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None
-    )
+    took = [tries[-1].ended_s - due_s(tries[0]) for tries in came if tries[-1].ended_s is not None]
+    began = [tries[-1].first_byte_s - due_s(tries[0]) for tries in came if tries[-1].first_byte_s is not None]
     sums = counts(attempts, verdicts)
     return Figures(
         **as_fields(sums),
@@ -131,11 +130,11 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 def _dispatch(first: Sequence[Attempt]) -> Dispatch:
     """By how much requests were taken up later than they were due: the load's own fault, nobody else's."""
-    late = sorted(
+    late = [
         max(0.0, attempt.dispatched_s - attempt.due_s)
         for attempt in first
         if attempt.dispatched_s is not None and attempt.due_s is not None
-    )
+    ]
     return Dispatch(p50_s=percentile(late, 50), p99_s=percentile(late, 99), max_s=percentile(late, 100))
 
 
@@ -216,11 +215,3 @@ def _decided(verdicts: Sequence[Verdict]) -> Decided | None:
         directive=example.directive,
         sentence=cut_because(example, what, median_s, len(same)),
     )
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted values; None of none."""
-    if not ordered:
-        return None
-    rank = max(1, -(-len(ordered) * share // 100))
-    return round(ordered[int(rank) - 1], 3)

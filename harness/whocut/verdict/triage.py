@@ -10,7 +10,6 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.chain.durations import format_duration
 from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 from whocut.redact import redact
@@ -20,6 +19,7 @@ from whocut.verdict.inference import Inference, infer
 from whocut.verdict.paste import Pasted, read_paste
 from whocut.verdict.raised import REFUSED, Raised, raised_in
 from whocut.verdict.verdict import Grade
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from whocut.chain.dollars import format_dollars
+from whocut.chain.money import format_dollars
 from whocut.trace.records import Outcome, RequestRecord, SpanKind
 from whocut.verdict import phrases
 from whocut.verdict.verdict import Kind, Verdict

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whocut.client.spending import Guard, SpendAccount, account_path, dollars, nano_usd
+from whocut.chain.money import dollars, nano_usd
+from whocut.client.spending import Guard, SpendAccount, account_path
 from whocut.client.spending.account import fingerprint
 from whocut.client.spending.bound import Price
 from whocut.client.spending.guard import Withheld
@@ -321,7 +322,9 @@ def test_a_budget_that_is_none_is_bad_input(written: float) -> None:
         nano_usd(written)
 
 
-@pytest.mark.parametrize(("amount", "says"), [(5 * CENT, "$0.05"), (210_760_000, "$0.2108"), (0, "$0.00")])
+@pytest.mark.parametrize(
+    ("amount", "says"), [(5 * CENT, "$0.05"), (210_760_000, "$0.21"), (4_200_000, "$0.0042"), (0, "$0.00")]
+)
 def test_money_is_written_as_people_write_it(amount: int, says: str) -> None:
     """Cents, and finer where cents would hide it."""
     assert dollars(amount) == says

@@ -12,7 +12,6 @@
 
 from whocut.client.spending.account import SpendAccount, account_path
 from whocut.client.spending.guard import Guard, Permit
-from whocut.client.spending.money import dollars, nano_usd
 from whocut.client.spending.tally import Limits
 
-__all__ = ["Guard", "Limits", "Permit", "SpendAccount", "account_path", "dollars", "nano_usd"]
+__all__ = ["Guard", "Limits", "Permit", "SpendAccount", "account_path"]

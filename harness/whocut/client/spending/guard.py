@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.money import dollars
 from whocut.client.spending.breaker import Breaker
-from whocut.client.spending.money import dollars
 from whocut.client.spending.settling import charge
 from whocut.client.spending.tally import Limits, Why, objection
 from whocut.errors import CouldNotRun

@@ -90,13 +90,12 @@ class RunningGateway:
     async def close(self) -> None:
         """Ask it to end, wait, insist; its folder goes with it."""
         self._closing = True
-        if self.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
+        for ask in (self._process.terminate, self._process.kill):
             if self.returncode is None:
-                self._process.kill()
-        await self._ended
+                with contextlib.suppress(ProcessLookupError):
+                    ask()
+            await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
+        self._ended.cancel()  # it has ended, or cannot be ended
         self._holder.cleanup()
 
     async def _await_end(self) -> None:
@@ -241,9 +240,7 @@ async def _listening(running: RunningGateway, program: str) -> None:
             await asyncio.sleep(_LOOK_REAL_S)
             waited_s += _LOOK_REAL_S
             continue
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        writer.transport.abort()
         return
     raise CouldNotRun(f"{program} did not listen on port {running.port} within {_START_REAL_S:.0f} s")
 

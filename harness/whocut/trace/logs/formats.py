@@ -45,8 +45,9 @@ def find_format(name: str) -> LogFormat:
     known = FORMATS.get(_ALSO.get(name, name))
     if known is None:
         raise BadInput(
-            f"--logs: there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
-            f"{', '.join(FORMATS)}"
+            f"there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
+            f"{', '.join(FORMATS)}",
+            field="logs",
         )
     return known
 

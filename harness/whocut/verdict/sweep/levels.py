@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from whocut.chain.percentiles import percentile
 from whocut.chain.refusals import NO_MONEY
 from whocut.trace.records import Attempt, Outcome
 from whocut.trace.requests import by_request, due_s
 from whocut.verdict.figures import LevelFigures
-from whocut.verdict.summary import percentile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,8 +112,8 @@ class Level:
             batches_refused=self.batches_refused,
             ci95=(round(interval[0], 4), round(interval[1], 4)) if interval else None,
             delivered_per_min=_rounded(self.delivered_per_min, 3),
-            p50_s=percentile(sorted(self.took_s), 50),
-            p95_s=percentile(sorted(self.took_s), 95),
+            p50_s=percentile(self.took_s, 50),
+            p95_s=percentile(self.took_s, 95),
             usd_per_delivered=_rounded(usd, 6),
         )
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.verdict.figures import Recommended, SweepFigures
 from whocut.verdict.phrases import cut_count
 from whocut.verdict.sweep.knee import kept_levels, knee_of, plateau_of
 from whocut.verdict.sweep.levels import wilson
+from whocut.words import format_duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ def sweep_figures(
 
 def rule(tolerate: float) -> str:
     """How the knee is found, in a sentence."""
-    some = f"no more than {tolerate * 100:g} %" if tolerate else "none"
+    some = f"no more than {tolerate * 100:g}%" if tolerate else "none"
     return (
         f"The knee is the highest level asked at which, and at every level asked below it, {some} of the requests "
         "met a 429; a gap counts where it was tried. A batch is as many requests in a row as go at once; it counts "
@@ -141,7 +141,7 @@ def _set(chosen: Level) -> str:
     high = (wilson(chosen.refused, chosen.seen) or (0.0, 1.0))[1]
     return (
         f"Keep at most {chosen.concurrency} in flight{gap}: {_refused(chosen)}, so that the true share is most "
-        f"likely below {math.ceil(high * 100)} %."
+        f"likely below {math.ceil(high * 100)}%."
     )
 
 
@@ -173,8 +173,8 @@ def _lost(levels: Sequence[Level], verdicts: Sequence[CutFigures]) -> str:
     lost = sum(level.seen - level.refused - len(level.took_s) for level in levels)
     if not verdicts or lost <= 0:
         return ""
-    requests = "1 request" if lost == 1 else f"{lost} requests"
-    return f"{requests} brought neither an image nor a 429: {cut_count(verdicts[0], verdicts[0].attempts)}."
+    first = cut_count(verdicts[0], verdicts[0].attempts)
+    return f"{plural(lost, 'request')} brought neither an image nor a 429: {first}."
 
 
 def _at(level: Level) -> str:
