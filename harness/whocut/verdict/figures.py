@@ -1,7 +1,7 @@
 """The figures of a run, typed: what ``summary.json`` holds, and what the terminal, the page and pictures read.
 
 Instants and durations are model seconds, shares run from 0 to 1, dollars are dollars. None is "not known": no image
-came, so that nothing took any time; there is no ledger, so that nobody counted generations. The JSON has the fields
+came, so that nothing took any time; or there is no ledger that counted generations. The JSON has the fields
 under these names; `docs/summary.schema.json` is made from here by ``python -m whocut.verdict.figures``.
 """
 
@@ -109,7 +109,7 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What the upstream's ledger adds up to; where there is none, what the spend guard's account holds."""
+    """What the upstream's ledger adds up to; without a ledger, what the spend guard's account holds."""
 
     by: Literal["ledger", "account"]
     started: int | None = None
@@ -274,7 +274,7 @@ class RunFigures(Figures):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """How well the load generator kept up; None where it could not say. Real seconds stand beside model ones."""
+    """How well the load generator kept up; None where it could not say. Real seconds are beside model ones."""
 
     worst_stall_s: float | None
     worst_stall_real_s: float | None
@@ -288,7 +288,7 @@ class Generator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hops:
-    """For how long the loop of the layers stood still at worst."""
+    """How long the loop of the layers did nothing at worst."""
 
     worst_stall_s: float
     worst_stall_real_s: float
@@ -388,7 +388,7 @@ def schema() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the schema, as it stands in the documentation."""
+    """Print the schema, as the documentation has it."""
     sys.stdout.buffer.write(orjson.dumps(schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 

@@ -1,4 +1,4 @@
-"""A run directory, judged: the verdicts and figures made anew from its records, whoever made the run."""
+"""A run directory, judged: the verdicts and figures made anew from its records."""
 
 from __future__ import annotations
 

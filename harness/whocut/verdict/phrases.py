@@ -18,7 +18,7 @@ _READABLE: Final = 36  # a knob's full path belongs in a table; a sentence is to
 
 
 class CutLike(Protocol):
-    """What is said of a cut. `tie` names the layers that nothing tells apart; `reason` stands for a timer."""
+    """What is said of a cut. `tie` names the layers that nothing tells apart; `reason` is there in place of a timer."""
 
     @property
     def layer(self) -> str | None:
@@ -46,7 +46,7 @@ class CutLike(Protocol):
 
     @property
     def phase(self) -> Phase | None:
-        """Where the exchange stood."""
+        """Which part of the exchange had begun."""
 
     @property
     def reason(self) -> str:
@@ -58,7 +58,7 @@ class BehindLike(Protocol):
 
     @property
     def orphaned(self) -> bool:
-        """Whether it ran on for nobody."""
+        """Whether it ran on after the last layer that waited for it had gone."""
 
     @property
     def ran_on_s(self) -> float:

@@ -129,7 +129,7 @@ class Waterfall:
 
 
 def waterfall(request: str, told: Attribution, attempts: Iterable[Attempt] = ()) -> Waterfall:
-    """The rows of one request; none where nobody wrote of it.
+    """The rows of one request; empty where no layer wrote of it.
 
     Which records are an attempt's, its evidence says. `attempts` are the client's own lines: they know when each
     event of a stream arrived.

@@ -68,7 +68,7 @@ _KEY = {
     Doing.WAITING: "waiting",
     Doing.STREAMING: "streaming",
     Doing.WORKING: "model at work",
-    Doing.ORPHANED: "at work for nobody",
+    Doing.ORPHANED: "at work, orphaned",
 }
 
 

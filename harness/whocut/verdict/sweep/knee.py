@@ -70,7 +70,7 @@ def to_halve(levels: Sequence[Level], tolerate: float) -> int | None:
 
 
 def to_confirm(levels: Sequence[Level], tolerate: float) -> tuple[tuple[int, float], ...]:
-    """What to ask next, as (at once, gap); nothing when the answer stands.
+    """What to ask next, as (at once, gap); nothing when the answer is complete.
 
     First the knee once more, as it may have been luck. Then the two levels beyond it with a gap: the longest
     Retry-After heard at the first of them. Their knee, too, is asked once more, and the level beyond that one with

@@ -1,8 +1,8 @@
 """Levels of concurrency, measured. Pure.
 
 A level is so many requests under way at once. Its `share_429` counts requests, one vote each: of those whose first
-attempt was seen to its end, how many met a 429 there. A client's retries do not count, and a refused caller keeps
-its place for as long as its Retry-After says, or it would come again at once and the share would count its haste.
+attempt was seen to its end, how many met a 429 there. A client's retries do not count. A refused caller keeps its
+place for as long as its Retry-After says; otherwise the share would count how soon it comes back.
 
 A batch is as many requests in a row as may be under way at once: who sends ten together wants to know how often one
 of them is missing, and that is far more often than each of them is refused.
@@ -48,8 +48,8 @@ class Level:
 
     `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. Of the `batches`
     that ended, `batches_refused` met a 429. `billed_usd` is for `images`, of which one request may ask for several;
-    None: the ledger was not read. Of the `planned` requests an interrupted sweep asks some, or none; 0 where nobody
-    said how many. Throughput rests on the requests after the first of each place, which all come at once: `came` of
+    None: the ledger was not read. Of the `planned` requests an interrupted sweep asks some, or none; 0 where that is
+    not known. Throughput rests on the requests after the first of each place, which all come at once: `came` of
     them brought an image, and `taken_s` is how long they took their places, rests included.
     """
 
@@ -125,7 +125,7 @@ def levels_of(
 ) -> list[Level]:
     """The levels of a sweep, lowest first, a level without a gap before the same one with it.
 
-    Stages of the same level are one. `by_mode` is the run's account, for the bills; None while the run goes on.
+    Stages of the same level are one. `by_mode` is the run's account, for the bills; None while the run is under way.
     """
     of_label: defaultdict[str, list[list[Attempt]]] = defaultdict(list)
     for tries in by_request(attempts).values():
