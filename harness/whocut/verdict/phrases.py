@@ -18,7 +18,7 @@ _READABLE: Final = 36  # a knob's full path belongs in a table; a sentence is to
 
 
 class CutLike(Protocol):
-    """What is said of a cut. `tie` names the layers that nothing tells apart; `reason` is there in place of a timer."""
+    """What is said of a cut. `tie` names layers that nothing tells apart; `reason` is there in place of a timer."""
 
     @property
     def layer(self) -> str | None:

@@ -48,9 +48,9 @@ class Level:
 
     `seen` are the requests whose first attempt ended; `waits_s` is what the 429s asked to wait. Of the `batches`
     that ended, `batches_refused` met a 429. `billed_usd` is for `images`, of which one request may ask for several;
-    None: the ledger was not read. Of the `planned` requests an interrupted sweep asks some, or none; 0 where that is
-    not known. Throughput rests on the requests after the first of each place, which all come at once: `came` of
-    them brought an image, and `taken_s` is how long they took their places, rests included.
+    None: the ledger was not read. An interrupted sweep asks fewer than the `planned` requests; 0 is "not known".
+    Throughput rests on the requests after the first of each place, which all come at once: `came` of them brought
+    an image, and `taken_s` is how long they took their places, rests included.
     """
 
     concurrency: int
@@ -125,7 +125,7 @@ def levels_of(
 ) -> list[Level]:
     """The levels of a sweep, lowest first, a level without a gap before the same one with it.
 
-    Stages of the same level are one. `by_mode` is the run's account, for the bills; None while the run is under way.
+    Stages of the same level are one. `by_mode` is the run's account, for the bills; None before the run's end.
     """
     of_label: defaultdict[str, list[list[Attempt]]] = defaultdict(list)
     for tries in by_request(attempts).values():
