@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from whocut_mock import answers, downloads, errors, guard, shelf
+from whocut_mock import answers, errors, guard
 from whocut_mock.answers import Facts
 from whocut_mock.batches import Batches
 from whocut_mock.batches_api import BATCHES
 from whocut_mock.caller import read_caller
 from whocut_mock.clock import ModelClock
 from whocut_mock.dialects import OPENAI, known, spoken
+from whocut_mock.downloads import DELIVERY
 from whocut_mock.errors import ApiError
 from whocut_mock.images import Press
 from whocut_mock.ledger import Ledger
@@ -46,14 +47,13 @@ def create_app(
     )
     app[BATCHES] = Batches()
     app[UPSTREAM].closers.append(app[BATCHES].close)
-    dialects = spoken(settings.dialects)
+    dialects = [*spoken(settings.dialects), DELIVERY]
     app[_SPOKEN] = {dialect.step or dialect.name: dialect for dialect in dialects}
     for dialect in dialects:
         for method, path, handler in dialect.routes:
             app.router.add_route(method, path, handler)
         for path in {path for _, path, _ in dialect.routes} if dialect.cors else ():
             app.router.add_route("OPTIONS", path, _preflight)
-    app.router.add_route("GET", shelf.PATH, downloads.download)
     app.on_shutdown.append(_stop)
     return app
 

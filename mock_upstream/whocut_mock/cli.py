@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from whocut_mock import yaml_file
 from whocut_mock.buckets import StoreGone
 from whocut_mock.clock import ModelClock, monotonic_s, wall_clock_unix_s
+from whocut_mock.dialects import known, spoken
 from whocut_mock.ledger import Ledger
 from whocut_mock.prefork import run_workers
 from whocut_mock.serve import Doors, NotServing, Running, in_url, loopback, serve
@@ -214,6 +215,13 @@ def read_orders(argv: Sequence[str]) -> Orders:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
     parser.add_argument(
+        "--dialect",
+        dest="dialects",
+        type=lambda text: text.split(","),
+        metavar="NAME,NAME…",
+        help=f"which vendors' APIs it speaks (default: {','.join(known())})",
+    )
+    parser.add_argument(
         "--lenient", action="store_true", default=None, help="accept what the SDK's tests send"
     )
     parser.add_argument(
@@ -221,7 +229,8 @@ def read_orders(argv: Sequence[str]) -> Orders:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when stdin ends")
     flags = parser.parse_args(argv)
-    changes = {name: value for name in ("seed", "lenient") if (value := getattr(flags, name)) is not None}
+    parts = ("seed", "lenient", "dialects")
+    changes = {name: value for name in parts if (value := getattr(flags, name)) is not None}
     return Orders(
         settings=read_settings(flags.config, changes),
         host=flags.host,
@@ -252,6 +261,7 @@ def read_settings(path: Path | None, changes: dict[str, object]) -> Settings:
     try:
         settings = Settings.model_validate(merged(written, changes))
         check_files(settings)
+        spoken(settings.dialects)
     except ValidationError as error:
         raise BadInput(f"{path or 'settings'}: {explained(error)}") from None
     except ValueError as error:

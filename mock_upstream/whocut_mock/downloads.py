@@ -5,6 +5,7 @@ from aiohttp import web
 from whocut_mock import shelf
 from whocut_mock.jobs import Job
 from whocut_mock.reply import Reply
+from whocut_mock.speech import Dialect
 from whocut_mock.upstream import UPSTREAM
 from whocut_mock.visits import RESULT, Visit, visited
 
@@ -23,3 +24,8 @@ async def download(request: web.Request) -> web.StreamResponse:
         return await reply.whole([content], content_type=kind)
 
     return await visited(request, link.job, said, RESULT)
+
+
+DELIVERY = Dialect(
+    "content", (("GET", shelf.PATH, download),), cors=True
+)  # a vendor's store of files, not its API

@@ -51,6 +51,7 @@ class Job:
     clock: ModelClock
     ledger: Ledger
     bills_cancelled: bool
+    failure: ApiError | None = None  # why no work was begun, where no filter was the reason
     when_over: list[Callable[["Job"], None]] = field(default_factory=list)
     expects_callback: bool = False
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +66,7 @@ class Job:
         if self._cancelled is not None:
             return self._cancelled
         if self.generation is None:
-            return State.BLOCKED
+            return State.FAILED if self.failure is not None else State.BLOCKED
         if self.generation.running or self.fault.never_ends:
             return State.RUNNING if self.generation.begun else State.QUEUED
         if self.row.state == "stopped" or self.fault.fails:
@@ -167,10 +168,12 @@ class Job:
     def keep(self, kept_s: float) -> None:
         """Be told when the work ends; from then its result is kept for so many model seconds."""
         self._kept_s = self.fault.result_kept_s(kept_s)
-        if self.generation is None:
-            self._keep()
-        else:
+        if self.generation is not None:
             self.generation.when_over(self._finished)
+
+    def end_at_once(self) -> None:
+        """It was over before any work began."""
+        self._end()
 
     def close(self) -> None:
         """Nothing more can happen: say how a result that was made came to nobody."""

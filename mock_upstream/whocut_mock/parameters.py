@@ -52,6 +52,7 @@ class Order:
     references: int = 0
     reference_tokens: int = 0
     fidelity: str | None = None
+    video: bool = False  # whether it is a film of its picture
     links: bool = False  # whether its pictures are to be downloaded, not in the answer
 
     @cached_property

@@ -6,6 +6,7 @@ is left of its quota, then what the input filter says.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -32,13 +33,29 @@ FAULT_HEADER = "x-mock-fault"
 Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Coroutine[Any, Any, web.StreamResponse]]
 
 
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A queue that tries again by itself what was refused with these statuses, before anybody is told."""
+
+    statuses: frozenset[int]
+    tries: int
+    first_s: float
+    factor: float
+    most_s: float
+
+
 class Accepted(NamedTuple):
-    """What was decided about a request before its work begins."""
+    """What was decided about a request before its work begins.
+
+    A queue may have tried again for `waited_s`; where that was in vain, `failure` says why no work will begin.
+    """
 
     order: Order
     usage: Usage
     fault: Fault
     block: Block | None
+    waited_s: float = 0.0
+    failure: ApiError | None = None
 
 
 async def generations(request: web.Request) -> web.StreamResponse:
@@ -96,19 +113,26 @@ async def judged_line(upstream: Upstream, arrival: Arrival) -> tuple[Row, Accept
 
 
 async def judged(
-    request: web.Request, upstream: Upstream, arrival: Arrival, *, blocks_later: bool = False
+    request: web.Request,
+    upstream: Upstream,
+    arrival: Arrival,
+    *,
+    blocks_later: bool = False,
+    retrying: Retrying | None = None,
 ) -> tuple[Row, Accepted]:
     """What this request becomes, and the row that it gets; its body is let go.
 
-    With `blocks_later` the input filter's finding is no refusal: it is told later, when somebody asks.
+    With `blocks_later` the input filter's finding is no refusal: it is told later, when somebody asks. `retrying`
+    is a queue before the work, which meets faults in its caller's place.
 
     Raises:
         ApiError: the first refusal it has earned; the row of it is in the books.
     """
     row = new_row(arrival, upstream.clock.now_s())
     try:
+        fault_text = request.headers.get(FAULT_HEADER)
         return row, await _judge(
-            upstream, arrival, row, request.headers.get(FAULT_HEADER), blocks_later=blocks_later
+            upstream, arrival, row, fault_text, blocks_later=blocks_later, retrying=retrying
         )
     except ApiError as refusal:
         row.status, row.error_code = refusal.status, refusal.code
@@ -150,6 +174,7 @@ async def _judge(
     *,
     blocks_later: bool,
     gated: bool = True,
+    retrying: Retrying | None = None,
 ) -> Accepted:
     """What this request becomes; raises the first refusal it has earned, and writes down what it learns."""
     settings, caller = upstream.settings, arrival.caller
@@ -160,7 +185,12 @@ async def _judge(
     fault = _fault(fault_text, order, arrival, settings)
     row.fault = fault.name or None
     asked = Asked(arrival.request_id, order.model_name, settings.organization)
-    refusal = fault.refusal(asked)
+    refusal, waited_s = fault.refusal(asked), 0.0
+    if refusal is not None and retrying is not None and refusal.status in retrying.statuses:
+        fault, refusal, waited_s = _tried_again(retrying, fault_text, order, arrival, settings, asked)
+        if refusal is not None:
+            row.status, row.error_code = refusal.status, refusal.code
+            return Accepted(order, usage, fault, None, waited_s, refusal)
     if refusal is not None:
         raise refusal
     now_s = upstream.clock.now_s()
@@ -171,10 +201,31 @@ async def _judge(
     if block is not None and block.stage == "input":
         row.moderation = "input"
         if blocks_later:
-            return Accepted(order, usage, fault, block)
+            return Accepted(order, usage, fault, block, waited_s)
         await upstream.clock.sleep_s(arrival.dice.between("input filter", *settings.moderation.input_s))
         raise moderation.refusal(block, arrival.request_id)
-    return Accepted(order, usage, fault, block)
+    return Accepted(order, usage, fault, block, waited_s)
+
+
+def _tried_again(
+    retrying: Retrying,
+    fault_text: str | None,
+    order: Order,
+    arrival: Arrival,
+    settings: Settings,
+    asked: Asked,
+) -> tuple[Fault, ApiError | None, float]:
+    """What a queue's own tries come to: the fault that is left, the last refusal, and how long it all took."""
+    waited_s, pause_s = 0.0, retrying.first_s
+    refusal = None
+    for attempt in range(2, retrying.tries + 2):
+        waited_s += min(pause_s, retrying.most_s)
+        pause_s *= retrying.factor
+        fault = _fault(fault_text, order, arrival._replace(attempt=attempt), settings)
+        refusal = fault.refusal(asked)
+        if refusal is None or refusal.status not in retrying.statuses:
+            break
+    return fault, refusal, waited_s
 
 
 def _known(upstream: Upstream, arrival: Arrival) -> Known:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from whocut_mock import pictures
+from whocut_mock import film, pictures
 from whocut_mock.errors import ApiError
 from whocut_mock.images import Press
 from whocut_mock.jobs import Job
@@ -47,7 +47,7 @@ class Shelf:
     def put(self, order: Order, picture: str, expires_s: float, job: Job | None = None) -> str:
         """The name of a link to this picture; the same one each time."""
         digest = blake2b(f"{self.seed}/{picture}".encode(), digest_size=12).hexdigest()
-        name = f"{digest}.{order.output_format}"
+        name = f"{digest}.{'mp4' if order.video else order.output_format}"
         self._links[name] = Link(order, picture, expires_s, job)
         if len(self._links) > _LINKS_MOST:
             del self._links[next(iter(self._links))]
@@ -71,14 +71,20 @@ class Shelf:
 
 def media_type(order: Order) -> str:
     """What a picture of this order is."""
-    return MEDIA_TYPES[order.output_format]
+    return "video/mp4" if order.video else MEDIA_TYPES[order.output_format]
 
 
 def printed(order: Order, picture: str, press: Press) -> bytes:
-    """The file of this picture."""
-    return b64decode(b"".join(pictures.plate_for(order, press).print(picture)))
+    """The file of this picture, or the film of it."""
+    content = b64decode(b"".join(pictures.plate_for(order, press).print(picture)))
+    return film.of_picture(content, order.size) if order.video else content
 
 
 def url_of(request: web.Request, name: str) -> str:
     """The link as the caller can follow it: by the way it came."""
-    return f"http://{request.host}{PATH.format(name=name)}"
+    return url_at(request.host, name)
+
+
+def url_at(host: str, name: str) -> str:
+    """The link for who came to this host."""
+    return f"http://{host}{PATH.format(name=name)}"

@@ -12,6 +12,7 @@ from whocut_mock.jobs import Job
 from whocut_mock.reply import Reply
 from whocut_mock.service import (
     FAULT_HEADER,
+    Retrying,
     begin,
     exchanged,
     is_about,
@@ -93,6 +94,7 @@ async def submitted(
     opened: Callable[[Job], None] = lambda _: None,
     blocks_later: bool = False,
     terms: Terms = at_once,
+    retrying: Retrying | None = None,
 ) -> web.StreamResponse:
     """Judge a submit, begin its job, answer it with `said`; `opened` is told the job before anything is answered.
 
@@ -100,15 +102,15 @@ async def submitted(
         ApiError: the refusal that the submit has earned; no job is begun.
     """
     upstream = request.app[UPSTREAM]
-    row, accepted = await judged(request, upstream, arrival, blocks_later=blocks_later)
+    row, accepted = await judged(request, upstream, arrival, blocks_later=blocks_later, retrying=retrying)
     arrival = arrival.judged()
     fault, block = accepted.fault, accepted.block
     settings = upstream.settings.jobs
     generation = None
-    if block is None or block.stage == "output":
+    if accepted.failure is None and (block is None or block.stage == "output"):
         waits_s, price = terms(arrival, settings)
         accepted = accepted._replace(usage=accepted.usage.at(price))
-        generation = begin(upstream, arrival, row, accepted, waits_s=waits_s)
+        generation = begin(upstream, arrival, row, accepted, waits_s=waits_s + accepted.waited_s)
     job = upstream.desk.open(
         job_id=job_id(arrival),
         dialect=dialect,
@@ -121,7 +123,10 @@ async def submitted(
         kept_s=settings.kept_s,
         bills_cancelled=settings.bill_cancelled,
     )
+    job.failure = accepted.failure
     opened(job)
+    if generation is None:
+        job.end_at_once()
     visit = Visit(job, arrival.request_id, submit=True)
     reply = Reply(request, upstream, visit, NO_FAULT if fault.about_jobs else fault, arrival.attempt)
     return await exchanged(reply, visit, _submitting(reply, job, visit, said))

@@ -39,8 +39,11 @@ def _never(_error: BaseException) -> bool:
 class AsksAgain:
     """The reference client in a loop that takes one kind of error for a reason to try again, once.
 
-    `again` is asked about a call for a whole answer, `again_in_stream` about one for events.
+    `again` is asked about a call for a whole answer, `again_in_stream` about one for events. `pause_s` is how long
+    it waits before the second attempt.
     """
+
+    pause_s = 1.0
 
     def __init__(
         self,
@@ -62,7 +65,7 @@ class AsksAgain:
         except Exception as error:
             if not self._again(error):
                 raise
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(self.pause_s)
         return await self._inner.images.generate(**wanted)
 
     async def _events(self, wanted: dict[str, Any]) -> AsyncIterator[Any]:
@@ -74,7 +77,7 @@ class AsksAgain:
                 raise
         else:
             return
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(self.pause_s)
         async for event in await self._inner.images.generate(**wanted):
             yield event
 
@@ -261,7 +264,7 @@ class StubbornInWaiting(AsksAgain):
             try:
                 await asyncio.sleep(waits_s)
             except asyncio.CancelledError:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(self.pause_s)
         return await self._inner.images.generate(**wanted)
 
 
@@ -297,6 +300,30 @@ class CountsRequests(AsksAgain):
         inner = async_reference(base_url, api_key)
         super().__init__(inner)
         inner._places.weight = lambda images: 1 if images else 0  # type: ignore[method-assign]
+
+
+class Swallows(AsksAgain):
+    """Returns None where it should raise."""
+
+    def __init__(self, base_url: str, api_key: str, what: Callable[[BaseException], bool]) -> None:
+        super().__init__(async_reference(base_url, api_key))
+        self._what = what
+
+    async def generate(self, **wanted: Any) -> Any:
+        """An image, its events, or nothing."""
+        if wanted.get("stream"):
+            return await super().generate(**wanted)
+        try:
+            return await super().generate(**wanted)
+        except Exception as error:
+            if self._what(error):
+                return None
+            raise
+
+
+def swallows(what: Callable[[BaseException], bool]) -> Callable[..., Any]:
+    """A maker of clients that keep such errors to themselves."""
+    return lambda base_url, api_key: Swallows(base_url, api_key, what)
 
 
 class LetsFiveIn(AsksAgain):
@@ -363,4 +390,6 @@ FAULTS: dict[str, Callable[..., Any]] = {
     "strip-response-format": lambda base_url, api_key: SendsAnyway(base_url, api_key, name="response_format"),
     "strip-style": lambda base_url, api_key: SendsAnyway(base_url, api_key, name="style"),
     "key-kept": Talkative,
+    "told-refused": swallows(refused(400, "invalid_value", "invalid_request_error")),
+    "told-unknown": swallows(page(504)),
 }

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from whocut.cli import app
-from whocut.errors import BadInput, NotInstalled
+from whocut.errors import BadInput, CouldNotRun, NotInstalled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,12 +36,13 @@ def test_a_broken_check_ends_with_one_and_names_the_price() -> None:
 
 
 def test_json_is_as_the_contract_says() -> None:
-    """Each check with id, sentence, obligatory, passed, why and evidence; the sums beside them."""
+    """Each check with id, sentence, obligatory, result, why, watched_s and evidence; the sums beside them."""
     card = orjson.loads(policy(SDK, *FEW, "--json").stdout)
 
-    assert (card["passed"], card["failed"], card["broken"]) == (1, 2, ["unknown-504"])
+    assert (len(card["kept"]), len(card["broken"]), card["failing"]) == (1, 2, ["unknown-504"])
+    assert card["not_tried"] == []
     for check in card["checks"]:
-        assert {"id", "sentence", "obligatory", "passed", "why", "evidence"} <= set(check)
+        assert {"id", "sentence", "obligatory", "result", "why", "watched_s", "evidence"} <= set(check)
         assert check["reason"]
         assert check["source"]
 
@@ -96,8 +97,51 @@ for _ in range(2):
 
     card = orjson.loads(result.stdout)
     assert result.exit_code == 1
-    assert [check["passed"] for check in card["checks"]] == [False, None]
+    assert [check["result"] for check in card["checks"]] == ["broken", "not_tried"]
     assert "it asked again once" in card["checks"][0]["why"]
+
+
+PATIENT = """
+import os, time, urllib.error, urllib.request
+url = os.environ["OPENAI_BASE_URL"] + "/images/generations"
+while True:
+    request = urllib.request.Request(url, b'{"prompt": "a cat", "model": "gpt-image-2"}', headers={
+        "Authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "Content-Type": "application/json"})
+    try:
+        urllib.request.urlopen(request).read()
+        break
+    except urllib.error.HTTPError as error:
+        time.sleep(2)
+"""
+
+
+@pytest.mark.sockets
+def test_the_watch_is_the_user_s_to_set(tmp_path: Path) -> None:
+    """Too short a watch acquits of nothing and exits with 0; a longer one convicts, with a floor for its count."""
+    script = tmp_path / "client.py"
+    script.write_text(PATIENT)
+    few = ("--command", f"{sys.executable} {script}", "--check", "never-401", "--json")
+
+    short, longer = policy(*few, "--watch", "1s"), policy(*few, "--watch", "3s")
+
+    (seen,), (found,) = orjson.loads(short.stdout)["checks"], orjson.loads(longer.stdout)["checks"]
+    assert (short.exit_code, seen["result"], "at_least" in seen) == (0, "not_tried", False)
+    assert (longer.exit_code, found["result"], found["at_least"]) == (1, "broken", 2)
+    assert 1 < seen["watched_s"] < found["watched_s"]
+    assert orjson.loads(short.stdout)["sentence"].endswith(": 1 not tried")
+
+
+@pytest.mark.sockets
+def test_a_client_of_which_nothing_was_seen_could_not_be_judged(tmp_path: Path) -> None:
+    """A program that asks somewhere else is no client without a fault: exit 3, with the reason."""
+    script = tmp_path / "client.py"
+    script.write_text("print('an image of my own')")
+
+    result = policy("--command", f"{sys.executable} {script}", "--check", "never-401")
+
+    assert isinstance(result.exception, CouldNotRun)
+    assert "no check could be tried" in str(result.exception)
+    assert "OPENAI_BASE_URL" in str(result.exception)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +158,8 @@ for _ in range(2):
         ((SDK, "--check", "unknown-505"), "there is no check 'unknown-505' (did you mean 'unknown-504'?)"),
         ((SDK, "--allow", "unknown-504"), "say why"),
         (("--command", ""), "command: it is empty"),
+        ((SDK, "--watch", "60"), "60 has no unit; write 60s"),
+        ((SDK, "--watch", "none"), "a watch ends"),
     ],
 )
 def test_a_mistake_is_named(arguments: tuple[str, ...], complaint: str) -> None:

@@ -209,15 +209,31 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
             "without a timer (it gave up after 70.0 s, which is none of its timers)",
         ),
     ),
-    "let go at its limit, and its answer is another": (
+    "let go at its limit, and its answer is the house's own": (
         Seen(status=500),
+        ("nginx", "first_byte", "wait", "proven", ""),
+    ),
+    "let go long after its limit, and its answer is another": (
+        Seen(caller_s=80, left_s=80, status=500),
         (
             "nginx",
             None,
             None,
             "proven",
-            "without a timer (it gave up after 60.0 s, which is none of its timers)",
+            "without a timer (it gave up after 80.0 s, which is none of its timers)",
         ),
+    ),
+    "let go in mid-body, and its caller waited on": (
+        Seen(
+            caller=UpstreamEnd.ABANDONED,
+            caller_s=200,
+            status=200,
+            first_s=10,
+            last_s=20,
+            left_s=80,
+            gone_s=200,
+        ),
+        ("nginx", "idle", "stream", "proven", ""),
     ),
     "killed while it waited, at its limit by chance": (
         Seen(caller=RESET, died_s=60),

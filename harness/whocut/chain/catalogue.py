@@ -112,9 +112,11 @@ class InPersonEntry(_Strict):
     """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
 
     `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
+    `unit`: its configuration counts time in whole units of this.
     """
 
     lazy: Duration = None
+    unit: Duration = None
 
 
 class PresetEntry(_Strict):

@@ -33,12 +33,14 @@ class Product:
     """One of them. `knobs` is the directive of each timer that it has; one directive may be several timers.
 
     `lazy_real_s`: a byte that comes sooner than this after a timer was set does not set it anew, in real seconds.
+    `unit_real_s`: its configuration counts time in whole units of this, in real seconds; 0 is milliseconds.
     """
 
     name: str
     title: str
     knobs: Mapping[TimerKind, str]
     lazy_real_s: float = 0.0
+    unit_real_s: float = 0.0
 
     def refuse(self, layer: Layer) -> None:
         """Say no to limits that the product cannot have.
@@ -71,6 +73,7 @@ def products() -> dict[str, Product]:
             title=entry.title,
             knobs={kind: timer.directive for kind, timer in entry.timers.items()},
             lazy_real_s=entry.in_person.lazy or 0.0,
+            unit_real_s=entry.in_person.unit or 0.0,
         )
         for name, entry in catalogue().items()
         if entry.in_person is not None and entry_of(name)[1] is None

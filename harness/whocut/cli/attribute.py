@@ -28,6 +28,10 @@ def attribute(
         str | None,
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(help="What stands between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.
@@ -35,8 +39,11 @@ def attribute(
     Exit 1 where nothing could be read, and where what could be read holds no request.
 
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
+
+    Two taps and what stands between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
+    --between outer,inner=nginx:idle=60s
     """
-    attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain)
+    attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain, between=between or ())
     if as_json:
         print_json(attributed.as_json())
     else:

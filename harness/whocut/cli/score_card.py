@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from whocut.chain.durations import parse_duration
 from whocut.contract.card import Card, Result, print_result
 from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import Candidate, command_client, find_client
-from whocut.contract.hold import hold
+from whocut.contract.hold import WATCH_REAL_S, hold
 from whocut.errors import BadInput, CouldNotRun, nearest
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def hold_to_contract(
     allow: Sequence[str],
     only: Sequence[str],
     console: Console | None,
+    watch: str | None = None,
 ) -> Card:
     """The card of the client that was named; shown as it is made, where there is a console.
 
@@ -43,7 +45,9 @@ def hold_to_contract(
             print_result(console, result)
 
     logging.getLogger().addHandler(logging.NullHandler())  # what the client logs is not what we say
-    card = hold(_target(target, command), allow=allowed, checks=checks, show=show)
+    card = hold(
+        _target(target, command), allow=allowed, checks=checks, show=show, watch_real_s=_watch_s(watch)
+    )
     if console is not None:
         console.print(Text(f"\n{card.line}", style="bold"), soft_wrap=True)
     return card
@@ -68,6 +72,18 @@ def _target(target: str | None, command: str | None) -> Candidate:
     if (target is None) == (command is None):
         raise BadInput("name one client: TARGET as MODULE:CALLABLE, or --command 'node client.mjs'")
     return find_client(target) if target is not None else command_client(command or "")
+
+
+def _watch_s(written: str | None) -> float:
+    if written is None:
+        return WATCH_REAL_S
+    try:
+        seconds = parse_duration(written)
+    except ValueError as error:
+        raise BadInput(f"--watch '{written}': {error}") from None
+    if seconds is None:
+        raise BadInput(f"--watch '{written}': a watch ends; write a duration like 60s")
+    return seconds
 
 
 def _allowed(written: str) -> tuple[str, str]:

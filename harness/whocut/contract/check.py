@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whocut.contract.judgement import Judgement
     from whocut.contract.trial import Scene, Trial
 
 # Where a rule comes from.
@@ -39,7 +40,7 @@ class Check:
     reason: str
     source: str
     scene: Callable[[], Scene]
-    judge: Callable[[Trial], str | None]
+    judge: Callable[[Trial], Judgement]
     obligatory: bool = True
     virtual_only: bool = False
 

@@ -31,6 +31,7 @@ def world(
     ask: Ask | None = None,
     work_s: float = WORK_S,
     bound_s: float = 4_000.0,
+    runs_of_a_program: int = 0,
 ) -> Callable[[], Scene]:
     """A scene, made anew for each trial: plants in the way of attempts, hops before the mock, what is asked."""
 
@@ -43,6 +44,7 @@ def world(
             plants=Plants(sequence, forever=forever, by_body=by_body),
             ask=ask or Ask(),
             bound_s=bound_s,
+            runs_of_a_program=runs_of_a_program,
         )
 
     return scene

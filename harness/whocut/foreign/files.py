@@ -17,6 +17,7 @@ from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.errors import BadFile, BadInput, nearest
+from whocut.foreign.between import Between, parse_between, put_between
 from whocut.foreign.spans import Leg, legs_of
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
@@ -55,6 +56,8 @@ class Attributed:
     lines: int = 0
     unreadable: int = 0
     named: list[str] = field(default_factory=list)
+    passed: int = 0  # lines of a log's format that tell of no request's end
+    passed_named: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -64,6 +67,8 @@ class Attributed:
             "lines": self.lines,
             "unreadable": self.unreadable,
             "unreadable_lines": self.named,
+            "without_request": self.passed,
+            "without_request_lines": self.passed_named,
             "unusable": self.unusable,
             "verdicts": [verdict.as_json() for verdict in self.verdicts],
         }
@@ -85,6 +90,12 @@ class Attributed:
                 "",
                 f"{self.unreadable} lines could not be read:",
                 *(f"  {name}" for name in self.named),
+            ]
+        if self.passed:
+            words += [
+                "",
+                f"{self.passed} lines tell of no request, like",
+                *(f"  {name}" for name in self.passed_named),
             ]
         return words
 
@@ -142,6 +153,7 @@ def attribute_material(
     spans: Sequence[str | Path] = (),
     logs: Sequence[str] = (),
     chain: str | Path | Topology | None = None,
+    between: Sequence[str] = (),
 ) -> Attributed:
     """Which layer cut each request, from spans and logs made elsewhere, for programs.
 
@@ -149,17 +161,21 @@ def attribute_material(
         spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
         logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
         chain: the chain that the requests went through; by default as the material shows it.
+        between: ``OUTER,INNER=LAYER[:LIMITS]``, what stands between two taps.
 
     Raises:
         BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
         BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
     """
     topology = None if chain is None else read_chain(chain)
-    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology)
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, parse_between(between))
 
 
 def attribute_files(
-    spans: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None = None
+    spans: Sequence[Path],
+    logs: Sequence[LogFile],
+    chain: Topology | None = None,
+    between: Sequence[Between] = (),
 ) -> Attributed:
     """Read everything, join it, judge it.
 
@@ -172,13 +188,15 @@ def attribute_files(
     gc_was_on = gc.isenabled()
     gc.disable()  # a hundred thousand small records, none of them garbage before the end
     try:
-        return _attribute(spans, logs, chain)
+        return _attribute(spans, logs, chain, between)
     finally:
         if gc_was_on:
             gc.enable()
 
 
-def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None) -> Attributed:
+def _attribute(
+    paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None, between: Sequence[Between]
+) -> Attributed:
     spans = [span for path in paths for span in read_spans(path)]
     ours = [span for span in spans if not isinstance(span, ForeignSpan)]
     foreign = [span for span in spans if isinstance(span, ForeignSpan)]
@@ -198,7 +216,10 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
+        read.passed += of_layer.passed
+        read.passed_named += of_layer.passed_named
     topology = chain or _topology_of(ours, legs, logs, accounts)
+    ours, topology = put_between(ours, topology, between)
     placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):
@@ -209,7 +230,16 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
     if ours:
         moved += [leg.account for leg in legs]
     verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
-    return Attributed(verdicts, topology, len(spans), read.lines, read.unreadable, read.named)
+    return Attributed(
+        verdicts,
+        topology,
+        len(spans),
+        read.lines,
+        read.unreadable,
+        read.named,
+        read.passed,
+        read.passed_named,
+    )
 
 
 def read_spans(path: Path) -> list[Span]:

@@ -90,7 +90,7 @@ class Session:
         self.load = Load.from_plain(run.manifest["load"])
         self.topology: Topology = topology_from_plain(run.manifest["topology"])
         self.posted = posted or {}
-        self.clock = _clock(run, here=posted is None)
+        self.clock = Clock.of_run(run.manifest, here=posted is None)
         self.worst_stall_s = 0.0
         self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
@@ -241,12 +241,6 @@ def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
     limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
     account = SpendAccount(Path(spending.account), run=run.manifest["run"])
     return Guard(account, limits, tries_behind=spending.tries_behind)
-
-
-def _clock(run: RunDir, *, here: bool) -> Clock:
-    if here:
-        return Clock(run.clock.scale, origin=run.clock.origin, epoch_unix_s=run.epoch_unix_s)
-    return Clock.by_calendar(run.clock.scale, epoch_unix_s=run.epoch_unix_s)
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -173,6 +173,9 @@ class WhocutChain:
         __tracebackhide__ = True
         observed = self._runner.observed()
         if not observed.requests:
+            if observed.beside:
+                seen = ", ".join(dict.fromkeys(one.name for one in observed.beside))
+                raise BadInput(f"no request for a generation has reached the chain, only {seen}")
             raise BadInput(
                 "no request has reached the chain: give the client base_url=whocut_chain.base_url, which is "
                 f"{self.base_url}"

@@ -49,7 +49,7 @@ class LiveRun:
         self._attempts = Follower(run.path / ATTEMPTS)
         self._spans = Follower(run.path / SPANS)
         self._ledger = Follower(run.path / LEDGER)
-        self._clock = Clock(run.clock.scale, origin=run.clock.origin, epoch_unix_s=run.epoch_unix_s)
+        self._clock = Clock.of_run(run.manifest)
 
     def look(self) -> bool:
         """Take in what is new, or a piece of it; whether there was anything."""
@@ -85,7 +85,7 @@ class LiveRun:
                 "run": manifest.get("run"),
                 "scenario": manifest["scenario"],
                 "chain": manifest["chain"],
-                "clock": self._run.clock.written,
+                "clock": manifest["clock"]["written"],
                 "ended": ended,
                 "model_s": round(self._clock.now_s(), 1),
                 "asked": Load.from_plain(manifest["load"]).asked if "load" in manifest else None,

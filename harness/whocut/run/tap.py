@@ -16,10 +16,12 @@ from whocut.chain.layers import Layer, Topology
 from whocut.clock import Clock, ClockSpec
 from whocut.errors import BadInput, nearest
 from whocut.path.hop import Hop
+from whocut.path.tap import Tap
 from whocut.run.complaints import tell_once
 from whocut.run.plan import Plan, manifest_of
 from whocut.run.run import end_export, start_export
 from whocut.run.signals import Signals
+from whocut.trace.records import TapSide
 from whocut.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -82,11 +84,11 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
     """
     tell_once(asyncio.get_running_loop())
     clock = Clock()
-    layer = Layer(name=plan.name, title=f"the tap {plan.name}")
+    layer = Layer(name=plan.name, title=f"the tap {plan.name}", silent=True)
     seen = 0
     async with AsyncExitStack() as stack:
         await plan.to.knock()
-        hop = Hop(layer, upstream=plan.to, clock=clock, position=plan.position)
+        hop = Hop(layer, upstream=plan.to, clock=clock, position=plan.position, tap=Tap(TapSide.ALONE))
         await hop.listen(plan.host, plan.port)
         stack.push_async_callback(hop.close)
         run_dir = RunDir.create(plan.out, _manifest(plan, layer, clock), replace=plan.replace)

@@ -23,7 +23,7 @@ from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import under_way
 from whocut.stage.client_tap import ClientTap
-from whocut.stage.grouping import name_requests
+from whocut.stage.grouping import attempts_of, name_requests
 from whocut.trace.logs.in_run import LOGS
 from whocut.trace.receiver import receive_into
 from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
@@ -104,7 +104,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
 def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:
     """The client's account, as it looked from outside."""
     with LineFile(run_dir.path / ATTEMPTS) as attempts:
-        for tries in name_requests(seen):
+        for tries in name_requests(attempts_of(seen)):
             for sighting in tries:
                 attempts.write_json(sighting.record)
                 spans(sighting.span())

@@ -38,7 +38,7 @@ FAULT_HEADER: Final = "x-mock-fault"
 
 
 class ClientTap:
-    """Listens where the client dials, and dials the first layer. `seen` holds every attempt, in order.
+    """Listens where the client dials, and dials the first layer. `seen` holds every request, in order.
 
     `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not.
     """
@@ -194,7 +194,7 @@ class _Caller(asyncio.Protocol):
         self._raw, self._wire = None, b""
         body = b"".join(self._payload) if isinstance(self._framing, Chunked) else wire
         sighting = self.sighting = self.tap.sight(raw, body)
-        plant = self.tap.plants.next(sighting.digest)
+        plant = self.tap.plants.next(sighting.digest) if sighting.generates else None
         if isinstance(plant, Canned):
             loop = asyncio.get_running_loop()
             after_real_s = self.tap.clock.real_s(plant.after_s)

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _SAME_INSTANT_S = 0.001
 
 
+def attempts_of(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """Those that asked for a generation."""
+    return [one for one in sightings if one.generates]
+
+
 def requests_of(sightings: Iterable[Sighting]) -> list[list[Sighting]]:
     """The attempts, request by request, in the order of their beginnings."""
     requests: list[list[Sighting]] = []

@@ -25,10 +25,14 @@ DRAWING_COLUMNS = 100
 
 @dataclass(frozen=True)
 class Observed:
-    """A client's doings on a stage up to one moment."""
+    """A client's doings on a stage up to one moment.
+
+    `sightings` are its attempts, `beside` the requests that asked for no generation.
+    """
 
     topology: Topology
     sightings: tuple[Sighting, ...]
+    beside: tuple[Sighting, ...]
     spans: tuple[Span, ...]
     ledger: tuple[dict[str, Any], ...]
 

@@ -1,4 +1,4 @@
-"""One attempt as it looks from just outside the client: what was asked, what came back, which side ended it.
+"""One request as it looks from just outside the client: what was asked, what came back, which side ended it.
 
 The client knows nothing of us, so that its own timers are seen only by their effect: it leaves. The SDK tells its
 read timeout in a header. A client that leaves within 2 % of that timeout was cut by it; one that leaves at any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from whocut.chain.timers import TimerKind
 from whocut.client.ending import ended_by
 from whocut.client.watch import Watch
+from whocut.stage.generating import asks_for_a_generation
 from whocut.trace.records import Attempt, UpstreamEnd, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
@@ -21,10 +22,11 @@ _CLOSE_TO: Final = 0.02
 
 
 class Sighting(Watch):
-    """An attempt under way or over. `digest` is equal for equal requests; `body` is what was asked, as JSON.
+    """A request under way or over. `digest` is equal for equal requests; `body` is what was asked, as JSON.
 
-    `came_in` is trace and parent span, where the client sends a traceparent; `read_timeout_s` its own timer in
-    model seconds, where it tells it. The key is kept nowhere.
+    It is an attempt if it `generates`; any other request has a trace of its own, so that no layer's span of it is
+    taken for one of an attempt. `came_in` is trace and parent span, where the client sends a traceparent;
+    `read_timeout_s` its own timer in model seconds, where it tells it. The key is kept nowhere.
     """
 
     def __init__(
@@ -40,11 +42,12 @@ class Sighting(Watch):
         read_timeout_s: float | None,
         came_in: tuple[str, str] | None,
     ) -> None:
+        self.generates = asks_for_a_generation(method, path, body)
         record = Attempt(
             request="",
             number=1,
             mode="stream" if body.get("stream") in {True, "true"} else "plain",
-            trace_id=came_in[0] if came_in else new_trace_id(),
+            trace_id=came_in[0] if came_in and self.generates else new_trace_id(),
             span_id=new_span_id(),
             user=0,
             started_s=clock.now_s(),
@@ -60,6 +63,12 @@ class Sighting(Watch):
     def started_s(self) -> float:
         """When its request had come, in model seconds."""
         return self.record.started_s
+
+    @property
+    def name(self) -> str:
+        """What was asked, in a few words: ``GET /v1/models``, and the status if one came."""
+        status = self.record.status
+        return f"{self.method} {self.path}" + (f" ({status})" if status is not None else "")
 
     def broken(self, end: UpstreamEnd) -> None:
         """The other side ended it before the response was whole."""

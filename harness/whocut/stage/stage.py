@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from whocut.clock import Clock, VirtualLoop
 from whocut.path.chain import RunningChain, start_chain
 from whocut.stage.client_tap import ClientTap
+from whocut.stage.grouping import attempts_of
 from whocut.stage.memory import MemoryLoop
 from whocut.stage.seen import Observed
 from whocut_mock import ModelClock, Running, Settings, serve
@@ -104,7 +105,9 @@ class Stage:
     def observed(self) -> Observed:
         """All that is known by now."""
         self.tap.look()
-        return Observed(self.topology, tuple(self.tap.seen), tuple(self.spans), tuple(self.ledger()))
+        attempts = tuple(attempts_of(self.tap.seen))
+        beside = tuple(one for one in self.tap.seen if not one.generates)
+        return Observed(self.topology, attempts, beside, tuple(self.spans), tuple(self.ledger()))
 
     async def settled(self) -> None:
         """Wait until no attempt is open and no generation is at work: in virtual time, no time at all."""

@@ -49,6 +49,7 @@ class TapSide(StrEnum):
 
     OUTSIDE = "outside"  # towards the caller
     INSIDE = "inside"  # towards the model
+    ALONE = "alone"  # where its user put it; what stands beside it is not known
 
 
 class UpstreamEnd(StrEnum):

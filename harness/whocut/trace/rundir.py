@@ -159,18 +159,6 @@ class _Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class RunClock:
-    """The clock that a run was timed by, as its manifest has it; a `whocut.clock.Clock` is made from it.
-
-    `origin` is the reading of this machine's clock at model second zero; None where no run was timed by it.
-    """
-
-    scale: float = 1.0
-    origin: float | None = None
-    written: str = "real"
-
-
-@dataclass(frozen=True, slots=True)
 class RunDir:
     """One run's directory and its manifest; whoever made it holds it, and no second run can."""
 
@@ -184,12 +172,10 @@ class RunDir:
         return float(self.manifest["epoch_unix_s"])
 
     @property
-    def clock(self) -> RunClock:
-        """How this run's time was counted; a directory without a load was watched in real time."""
+    def scale(self) -> float:
+        """Model seconds in a real one; a directory without a load was watched in real time."""
         told = self.manifest.get("clock")
-        if not isinstance(told, dict):
-            return RunClock()
-        return RunClock(float(told["scale"]), told.get("origin"), str(told.get("written", "real")))
+        return float(told["scale"]) if isinstance(told, dict) else 1.0
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any], *, replace: bool = False) -> RunDir:

@@ -64,10 +64,13 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
 
 
 def _answered_itself(evidence: AttemptEvidence) -> bool:
-    """Whether a layer cut and answered for the API: some write its envelope."""
-    return any(
-        edges.cut is not None and edges.downstream is DownstreamEnd.OWN_ANSWER for edges in evidence.layers
-    ) or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+    """Whether a layer answered for the API: some write its envelope. The API's own came through all that watch."""
+    hops = [edges for edges in evidence.layers if edges.position]
+    return (
+        any(edges.downstream is DownstreamEnd.OWN_ANSWER for edges in hops)
+        or (bool(hops) and hops[-1].upstream is not UpstreamEnd.COMPLETE)
+        or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+    )
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -183,6 +186,34 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         reason=phrases.without_a_timer(fault or innermost.upstream),
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
+        rests_on=(seen,),
+        cascade=_cascade(evidence, None),
+    )
+
+
+def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    hops = [edges for edges in evidence.layers if edges.position]
+    if evidence.outcome != Outcome.TRUNCATED or not hops or hops[-1].position < len(topology.hops):
+        return None
+    if any(edges.upstream is not UpstreamEnd.COMPLETE or edges.cut or edges.fell for edges in hops):
+        return None
+    innermost = hops[-1]
+    fault = evidence.generation.fault if evidence.generation else None
+    seen = Evidence(
+        innermost.layer,
+        "passed on an answer to its end, and it was not whole",
+        Grade.TESTIFIED,
+        innermost.upstream_s,
+    )
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=Grade.PROVEN if fault else Grade.TESTIFIED,
+        layer=topology.upstream.name,
+        title="the upstream",
+        reason=f"without a timer ({fault or 'its answer was not whole'})",
+        after_s=innermost.end_s - innermost.start_s,
+        at_s=innermost.upstream_s,
         rests_on=(seen,),
         cascade=_cascade(evidence, None),
     )
@@ -342,6 +373,11 @@ RULES = (
         "the upstream ended it",
         "the innermost layer saw its upstream side end, and nobody before it had cut",
         _the_upstream_ended_it,
+    ),
+    Rule(
+        "the upstream's answer was not whole",
+        "every layer passed the answer on to its end, and it lacks its last event, or the end of its JSON",
+        _the_upstream_s_answer_was_not_whole,
     ),
     Rule(
         "a log says so",

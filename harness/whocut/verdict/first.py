@@ -6,7 +6,8 @@ told by order on one witness's clock and by durations, which skewed clocks do no
 
 - a layer whose caller had left when its timer fired cut for nobody;
 - a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
-- an end that took longer than a layer further out was there to wait for it came too late.
+- an end that took longer than a layer further out was there to wait for it came too late;
+- a layer further out that left long after a layer further in had let go in silence left because of that.
 
 What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
 """
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
 # seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
 TIE_S = 0.001
+# A layer that let go, and whose caller left so much later, was first: nothing is that long on the wire.
+LONG_S = 1.0
 
 
 class What(Enum):
@@ -74,9 +77,11 @@ def first_ends(evidence: AttemptEvidence) -> First | None:
     ends = [end for end in _ends(evidence) if not _followed(end, evidence)]
     if not ends:
         return None
+    late = [end for end in ends if _left_late(end, ends)]
+    ends = [end for end in ends if end not in late]
     earliest_s = min(end.at_s for end in ends)
     first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
-    return First(first, by_instant=len(first) < len(ends))
+    return First(first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late))
 
 
 def _ends(evidence: AttemptEvidence) -> Iterator[End]:
@@ -98,7 +103,7 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     edges = end.edges
     if end.what is What.CALLER_LEFT:
         return False  # the client is the outermost layer: nobody else could have let go before
-    if edges.caller_went_first or (edges.caller_left_s is not None and edges.caller_left_s <= end.at_s):
+    if _its_caller_had_gone(edges, end.at_s):
         return True
     if end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence):
         return True
@@ -111,6 +116,27 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
         if _upstream_s(outer) - outer.start_s + TIE_S < took_s:
             return True
     return False
+
+
+def _its_caller_had_gone(edges: LayerRecord, at_s: float) -> bool:
+    """Whether a layer's caller had left at an instant, both on the layer's own clock."""
+    left_s = edges.caller_left_s
+    if left_s is None and edges.caller_went_first:
+        left_s = edges.downstream_s
+        if left_s is None:
+            return True
+    return left_s is not None and left_s <= at_s
+
+
+def _left_late(end: End, ends: list[End]) -> bool:
+    """Whether a layer further in had let go, said nothing, and saw its caller leave only long afterwards."""
+    return any(
+        inner.edges.position > end.edges.position
+        and inner.what in {What.TIMER, What.GONE}
+        and inner.edges.caller_left_s is not None
+        and inner.edges.caller_left_s - inner.at_s > LONG_S
+        for inner in ends
+    )
 
 
 def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:

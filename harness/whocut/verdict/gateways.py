@@ -8,13 +8,14 @@ leaving, and off the way in which the gateway answered; where no timer fits, non
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from whocut.chain.layers import Layer, Topology
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 # by a clock that a busy loop reads late. After: the gateway's loop may have been late to act, or a tap's to see it.
 _EARLY: Final = 0.1
 _LATE: Final = 0.5
+# Where it answers with another status than this timer's by default, as a page of the house does, the time alone
+# tells the timer, and has to tell more exactly.
+_EARLY_ALONE: Final = 0.05
+_LATE_ALONE: Final = 0.25
+# Two timers may have been due. The nearer one has fired where the other is this many times as far off.
+_NEARER: Final = 3.0
+_LEAST_OFF: Final = 0.01
+_BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 
 
 def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
@@ -30,7 +39,7 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
     inside = {
         span.span_id: span for span in spans if isinstance(span, LayerRecord) and span.tap is TapSide.INSIDE
     }
-    if not any(isinstance(span, LayerRecord) and span.tap for span in spans):
+    if not any(isinstance(span, LayerRecord) and span.tap in _BESIDE for span in spans):
         return spans
     deaths = {span.layer: span for span in reversed(spans) if isinstance(span, DeathRecord)}
     asked: dict[str | None, list[LayerRecord]] = {}
@@ -42,7 +51,7 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
             continue
         if span.parent_id in inside:
             span = replace(span, parent_id=inside[span.parent_id].parent_id)  # noqa: PLW2901  # the same span, moved
-        if isinstance(span, LayerRecord) and span.tap:
+        if isinstance(span, LayerRecord) and span.tap is TapSide.OUTSIDE:
             tries = sorted(asked.get(span.span_id, ()), key=lambda one: one.start_s)
             span = _account(span, tries, topology.layer(span.layer), deaths.get(span.layer))  # noqa: PLW2901
         whole.append(span)
@@ -202,18 +211,27 @@ def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
 
 
 def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:
-    """The timer that was due when the gateway left, if it answered as that timer makes it answer."""
-    running = _running(sides, inside)
-    timer = sides.layer.timers.get(running.kind) if sides.layer else None
-    if timer is None or not _answered_so(sides, running.kind, running.phase):
+    """The timer that was due when the gateway left; where two were, the one that was clearly nearer."""
+    known = sides.layer.timers if sides.layer else {}
+    due = sorted(
+        (
+            (off, running.phase, timer)
+            for running in _running(sides, inside)
+            if (timer := known.get(running.kind)) is not None
+            and (off := _off(sides, running, timer, at_s)) is not None
+        ),
+        key=itemgetter(0),
+    )
+    if not due:
         return None
-    longest_s, shortest_s = at_s - running.from_s, at_s - running.to_s
-    due = longest_s >= timer.limit_s * (1 - _EARLY) and shortest_s <= timer.limit_s * (1 + _LATE)
-    return _Fired(timer, running.phase) if due else None
+    off, phase, timer = due[0]
+    if len(due) > 1 and due[1][2].directive != timer.directive and due[1][0] < max(off, _LEAST_OFF) * _NEARER:
+        return None
+    return _Fired(timer, phase)
 
 
 class _Running(NamedTuple):
-    """The timer that ran when the gateway let go, and the instants between which it had been set."""
+    """A timer that may have run when the gateway let go, and the instants between which it had been set."""
 
     kind: TimerKind
     phase: Phase
@@ -221,25 +239,38 @@ class _Running(NamedTuple):
     to_s: float
 
 
-def _running(sides: _Sides, inside: LayerRecord) -> _Running:
+def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     if inside.request_sent_s is None:
-        return _Running(TimerKind.IDLE, Phase.SEND, sides.asked_s, inside.start_s)
-    if inside.first_byte_s is None:
+        yield _Running(TimerKind.IDLE, Phase.SEND, sides.asked_s, inside.start_s)
+        phase = Phase.SEND
+    elif inside.first_byte_s is None:
         # It was set after the gateway had the request, and before the tap inside saw it come: on a busy machine the
         # tap sees it late.
-        return _Running(TimerKind.FIRST_BYTE, Phase.WAIT, sides.asked_s, inside.request_sent_s)
-    last_s = inside.first_byte_s if inside.last_byte_s is None else inside.last_byte_s
-    return _Running(TimerKind.IDLE, Phase.STREAM, last_s - (inside.tap_lazy_s or 0.0), last_s)
+        phase = Phase.WAIT
+        yield _Running(TimerKind.FIRST_BYTE, phase, sides.asked_s, inside.request_sent_s)
+        yield _Running(TimerKind.IDLE, phase, sides.asked_s, inside.request_sent_s)
+    else:
+        phase = Phase.STREAM
+        last_s = inside.first_byte_s if inside.last_byte_s is None else inside.last_byte_s
+        yield _Running(TimerKind.IDLE, phase, last_s - (inside.tap_lazy_s or 0.0), last_s)
+    yield _Running(TimerKind.TOTAL, phase, sides.outside.start_s, inside.request_sent_s or inside.start_s)
 
 
-def _answered_so(sides: _Sides, kind: TimerKind, phase: Phase) -> bool:
-    """Before the response a timer is told by its answer: a process that died gives none."""
-    if phase is Phase.STREAM or sides.caller.by_us:
-        return True
-    assert sides.layer is not None
-    answers = sides.layer.answers
-    answer = answers.get(kind) or answers.get("expiry")
-    return sides.caller is UpstreamEnd.COMPLETE and (answer is None or sides.outside.status == answer.status)
+def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float | None:
+    """By which share of its limit the gateway left off the timer's instant; None where that timer was not due."""
+    early, late = _EARLY, _LATE
+    if not (running.phase is Phase.STREAM or sides.caller.by_us):
+        if sides.caller is not UpstreamEnd.COMPLETE:
+            return None  # a timer is told by its answer: a process that died gives none
+        assert sides.layer is not None
+        answers = sides.layer.answers
+        answer = answers.get(running.kind) or answers.get("expiry")
+        if answer is not None and sides.outside.status != answer.status:
+            early, late = _EARLY_ALONE, _LATE_ALONE
+    longest, shortest = (at_s - running.from_s) / timer.limit_s, (at_s - running.to_s) / timer.limit_s
+    if longest < 1 - early or shortest > 1 + late:
+        return None
+    return max(0.0, 1 - longest, shortest - 1)
 
 
 def _downstream(outside: LayerRecord, inside: LayerRecord | None, end: _End) -> DownstreamEnd:

@@ -23,9 +23,7 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
         BadFile: a whole line of its files cannot be read.
     """
     attempts = run_dir.attempts()
-    accounts = accounts_of(
-        run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=run_dir.clock.scale
-    )
+    accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=run_dir.scale)
     ledger = None if run_dir.manifest.get("to") else run_dir.ledger()
     load = run_dir.manifest.get("load")
     stages = Load.from_plain(load).stages if load else ()

@@ -165,9 +165,10 @@ def ending(attempt: Attempt) -> str:
     if attempt.outcome is Outcome.REJECTED:
         if attempt.error == NO_IMAGE:
             return "an answer without an image"
-        return (
-            f"{attempt.status} {attempt.error}" if attempt.status != 200 else f"{attempt.error} in its stream"
-        )
+        if attempt.status == 200:
+            return f"{attempt.error} in its stream"
+        status, error = str(attempt.status), str(attempt.error)
+        return error if error.startswith(status) else f"{status} {error}"  # without a code its type says it
     if attempt.outcome is Outcome.GATEWAY_ERROR:
         return f"a gateway's {attempt.status}"
     return _WORDS[attempt.outcome]

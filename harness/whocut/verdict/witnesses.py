@@ -7,7 +7,7 @@ otherwise, the contradiction is kept and printed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
@@ -43,7 +43,12 @@ def own_word(cutter: LayerRecord) -> Evidence:
 
 
 def seen_from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
-    """Whether the neighbour towards the caller saw the end come from this layer."""
+    """Whether the neighbour towards the caller saw the end come from this layer; of a gateway, its tap did."""
+    seen = _from_above(evidence, cutter, topology)
+    return seen if not cutter.by_taps or seen.contradictions else replace(seen, confirmed=True, missing=())
+
+
+def _from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     if cutter.position == 0:
         # The client's caller is the program itself, and the client's record is its account.
         return Seen(confirmed=True)
@@ -86,7 +91,12 @@ def _answer_received(cutter: LayerRecord, neighbour: LayerRecord) -> Seen:
 
 
 def seen_from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
-    """Whether the neighbour towards the model saw this layer leave."""
+    """Whether the neighbour towards the model saw this layer leave; of a gateway, its tap did."""
+    seen = _from_below(evidence, cutter, topology)
+    return seen if not cutter.by_taps or seen.contradictions else replace(seen, confirmed=True, missing=())
+
+
+def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     if cutter.cut and cutter.cut.timer is TimerKind.CONNECT:
         # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
         fact = "no connection to its upstream was ever made"

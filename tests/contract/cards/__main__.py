@@ -20,6 +20,7 @@ from tests.contract.cards.clients import callables
 from whocut.client import async_reference
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
+from whocut.contract.judgement import Ruling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,17 +179,22 @@ def defaults(cards: list[Card]) -> str:
     for card in cards:
         found = {result.id: result for result in card.results}
         asked = [_asked(found[name]) for name in ("unknown-504", "unknown-reset", "never-quota")]
-        waits = "kept" if found["rate-121"].passed else f"**{found['rate-121'].why}**"
+        waits = _kept_or_why(found["rate-121"])
         rows.append(f"| {card.target} | {' | '.join(asked)} | {waits} |")
     return "\n".join(rows)
 
 
 def _asked(result: Result) -> str:
-    attempts = len(result.evidence)
-    if result.passed:
-        return "asks once"
-    price = f", ${0.210735 * attempts:.2f}" if result.id.startswith("unknown") else ""
-    return f"**asks {attempts} times{price}**"
+    if result.ruling is not Ruling.BROKEN:
+        return "asks once" if result.ruling is Ruling.KEPT else f"not tried: {result.why}"
+    attempts = sum(line.startswith("attempt ") for line in result.evidence)
+    least = "at least " if result.at_least is not None else ""
+    price = f", {least}${0.210735 * attempts:.2f}" if result.id.startswith("unknown") else ""
+    return f"**asks {least}{attempts} times{price}**"
+
+
+def _kept_or_why(result: Result) -> str:
+    return f"**{result.why}**" if result.ruling is Ruling.BROKEN else result.why
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ FAMILY: Final = Family(
         sentence="After a 429 without Retry-After its waits grow",
         reason="equal waits keep the load where it was when it was too much",
         source=ARTICLE_4,
-        scene=world(limited(), forever=True),
+        scene=world(limited(), forever=True, ask=Ask(images=24), runs_of_a_program=8),
         judge=judges.grew,
         obligatory=False,
     ),
