@@ -16,8 +16,9 @@ from markupsafe import Markup
 from whocut.chain.money import format_dollars
 from whocut.trace.rundir import FIGURES, REPORT, RunDir
 from whocut.verdict.censored import image_times
+from whocut.verdict.figures import doubts_of
 from whocut.verdict.pick import Pick, Picked, pick_request
-from whocut.verdict.waterfall import waterfall
+from whocut.waterfall.rows import waterfall
 from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
 from whocut_reports import generations, story, style
 from whocut_reports.figures import limits as limits_figure
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from whocut.chain.layers import Layer, Topology
+    from whocut.chain.timers import Timer
     from whocut.trace.records import Attempt
+    from whocut.verdict.figures import ModeFigures, RunFigures, SweepFigures
     from whocut.verdict.summary import Judged
 
 # What a manifest may tell a reader, by its path; anything else in it stays in the file.
@@ -72,8 +75,8 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         "falls": _falls(folder, judged, attempts),
         "verdicts": _verdicts(folder, judged),
         "limits": _limits(folder, topology, ledger, attempts),
-        "sweep": _sweep(folder, judged.figures.get("sweep")),
-        "steps": _steps(folder, steps_figure.steps_of(run.manifest, judged.figures["by_mode"]), judged),
+        "sweep": _sweep(folder, judged.figures.sweep),
+        "steps": _steps(folder, steps_figure.steps_of(run.manifest, judged.figures.by_mode), judged),
     }
     orphans = story.orphans_by_mode(ledger, attempts)
     modes = _modes(judged.figures, orphans)
@@ -83,12 +86,12 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         figures=judged.figures,
         headline=_headline(run.manifest, judged.figures, orphans, modes),
         modes=modes,
-        levels=_levels(judged.figures.get("sweep")),
+        levels=judged.figures.sweep,
         agreement=story.agreement(judged.figures),
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(run.manifest),
-        warnings=_warnings(run),
+        warnings=doubts_of(run),
         **shown,
     )
     path = run.path / REPORT
@@ -96,20 +99,12 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     return path
 
 
-def _warnings(run: RunDir) -> list[str]:
-    """What speaks against trusting the figures; a run that came to no end of its own cannot have said it itself."""
-    summary = run.summary()
-    if summary is None and "load" in run.manifest:  # a tap's directory has none, and is not judged
-        return ["This run has no summary: it was killed before it was judged, or is still under way."]
-    return [str(warning) for warning in (summary or {}).get("warnings", ())]
-
-
 # --- figures --------------------------------------------------------------------------------------
 
 
 def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Shown]:
     """The most typical request of the first mode, and of the mode that streams if that is another one."""
-    modes = list(judged.figures["by_mode"])
+    modes = list(judged.figures.by_mode)
     wanted = dict.fromkeys([*modes[:1], *(mode for mode in modes if mode == "stream")])
     shown: list[Shown] = []
     for mode in wanted:
@@ -139,7 +134,7 @@ def _fall_caption(mode: str, picked: Picked) -> str:
 
 
 def _verdicts(folder: Path, judged: Judged) -> Shown:
-    bars = verdicts_figure.count(judged.verdicts, judged.figures["by_mode"])
+    bars = verdicts_figure.count(judged.verdicts, judged.figures.by_mode)
     alt = "; ".join(
         f"{mode}: "
         + ", ".join(f"{n} {piece.label}" for piece, n in zip(bars.pieces, counts, strict=True) if n)
@@ -190,18 +185,18 @@ def _limits(
     return _shown(folder, "limits", limits_figure.draw(panels), alt, caption)
 
 
-def _sweep(folder: Path, found: Mapping[str, Any] | None) -> Shown | None:
-    if not found or not found["levels"]:
+def _sweep(folder: Path, found: SweepFigures | None) -> Shown | None:
+    if found is None or not found.levels:
         return None
     drawn = sweep_figure.draw(found)
     shown = _shown(folder, "sweep", drawn, sweep_figure.alt(found), sweep_figure.caption(found))
-    return replace(shown, phrases=tuple(found["says"]))
+    return replace(shown, phrases=found.says)
 
 
 def _steps(folder: Path, steps: Mapping[str, str], judged: Judged) -> Shown | None:
     if not steps:
         return None
-    by_mode = judged.figures["by_mode"]
+    by_mode = judged.figures.by_mode
     alt, caption = steps_figure.alt(steps, by_mode), steps_figure.caption(steps, by_mode)
     return _shown(folder, "steps", steps_figure.draw(steps, by_mode), alt, caption)
 
@@ -220,56 +215,45 @@ def _inlined(document: str, name: str, alt: str) -> Markup:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """One mode in the tables of the page: its figures, and what is said of them."""
+
+    name: str
+    headline: str
+    orphans: story.Orphans
+    figures: ModeFigures
+
+    @property
+    def per_delivered(self) -> str:
+        """What a delivered image cost."""
+        usd = self.figures.ledger.usd_per_delivered
+        return "none delivered" if usd is None else format_dollars(usd)
+
+    @property
+    def decided(self) -> str:
+        """What most of its cuts ran into."""
+        return self.figures.decided.sentence if self.figures.decided else ""
+
+
+def _modes(figures: RunFigures, orphans: Mapping[str, story.Orphans]) -> list[_Mode]:
     none = story.Orphans(0, 0.0)
     return [
-        {
-            "name": mode or "(no mode)",
-            "headline": story.headline(mine, orphans.get(mode, none)),
-            "orphans": orphans.get(mode, none),
-            "delivered": percent(mine["delivered_share"], 0),
-            "per_delivered": format_dollars(mine["ledger"]["usd_per_delivered"])
-            if mine["ledger"]["usd_per_delivered"] is not None
-            else "none delivered",
-            "per_request": _number(mine["ledger"]["generations_per_request"]),
-            "first_byte": _duration(mine["first_byte_p50_s"]),
-            "p50": _duration(mine["p50_s"]),
-            "p95": _duration(mine["p95_s"]),
-            "gap": mine["gap"]["sentence"] if mine.get("gap") else "",
-            "estimate": mine["image_time"]["sentence"],
-            "figures": mine,
-        }
-        for mode, mine in figures["by_mode"].items()
-    ]
-
-
-def _levels(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    if not found:
-        return []
-    advice = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
-    return [
-        {
-            "concurrency": level["concurrency"],
-            "chosen": (level["concurrency"], level["gap_s"]) == advice,
-            "gap": format_duration(level["gap_s"]) if level["gap_s"] else "–",
-            "requests": level["requests"],
-            "share": percent(level["share_429"], 0),
-            "interval": "–" if level["ci95"] is None else _outward(*level["ci95"]),
-            "batches": f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
-            "rate": _number(level["delivered_per_min"]),
-            "p50": _duration(level["p50_s"]),
-            "p95": _duration(level["p95_s"]),
-            "per_image": format_dollars(level["usd_per_delivered"]),
-        }
-        for level in (*found["levels"], *found["with_gap"])
+        _Mode(
+            mode or "(no mode)",
+            story.headline(mine, orphans.get(mode, none)),
+            orphans.get(mode, none),
+            mine,
+        )
+        for mode, mine in figures.by_mode.items()
     ]
 
 
 def _headline(
     manifest: Mapping[str, Any],
-    figures: Mapping[str, Any],
+    figures: RunFigures,
     orphans: Mapping[str, story.Orphans],
-    modes: Sequence[Mapping[str, Any]],
+    modes: Sequence[_Mode],
 ) -> str:
     """The page's first words: the whole run's where its modes were one load, or the first mode's with its name.
 
@@ -280,14 +264,22 @@ def _headline(
     stages = (manifest.get("load") or {}).get("stages", ())
     if any(len(stage["mix"]) > 1 for stage in stages):
         return story.headline(figures, story.together(orphans.values()))
-    first = str(modes[0]["headline"])
-    return first if len(modes) == 1 else f"Mode {modes[0]['name']}: {first}"
+    first = modes[0].headline
+    return first if len(modes) == 1 else f"Mode {modes[0].name}: {first}"
 
 
-def _box(layer: Layer, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """A layer in the row of boxes and in the table of limits."""
-    cut = sum(row["attempts"] for row in figures["verdicts"] if layer.name in (row["tie"] or [row["layer"]]))
-    return {"layer": layer, "timers": list(layer.timers.values()), "cut": cut}
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A layer in the row of boxes and in the table of limits; `cut` counts the attempts that it cut."""
+
+    layer: Layer
+    timers: tuple[Timer, ...]
+    cut: int
+
+
+def _box(layer: Layer, figures: RunFigures) -> _Box:
+    cut = sum(row.attempts for row in figures.verdicts if layer.name in row.layers)
+    return _Box(layer, tuple(layer.timers.values()), cut)
 
 
 def _told(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -331,9 +323,13 @@ def _duration(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else rounded_duration(seconds)
 
 
-def _outward(low: float, high: float) -> str:
+def _interval(ends: tuple[float, float] | None) -> str:
     """An interval of shares that promises no more than it holds."""
-    return f"{math.floor(low * 100)}% to {math.ceil(high * 100)}%"
+    return UNKNOWN if ends is None else f"{math.floor(ends[0] * 100)}% to {math.ceil(ends[1] * 100)}%"
+
+
+def _share(part: float | None) -> str:
+    return percent(part, 0)
 
 
 def _number(value: float | None) -> str:
@@ -353,5 +349,12 @@ def _page() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=format_duration, dollars=format_dollars)
+    environment.filters.update(
+        duration=format_duration,
+        took=_duration,
+        dollars=format_dollars,
+        share=_share,
+        number=_number,
+        interval=_interval,
+    )
     return environment.get_template("report.html.j2")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.money import format_dollars
 from whocut.verdict.ledger_totals import is_unsettled
-from whocut.words import format_duration, plural
+from whocut.verdict.phrases import cut_count
+from whocut.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from whocut.trace.records import Attempt
-
-
-_READABLE = 36
+    from whocut.verdict.figures import CutFigures, Figures, RunFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +58,13 @@ def together(orphans: Iterable[Orphans]) -> Orphans:
     return Orphans(sum(part.generations for part in parts), sum(part.usd for part in parts))
 
 
-def headline(figures: Mapping[str, Any], orphans: Orphans) -> str:
+def headline(figures: Figures, orphans: Orphans) -> str:
     """One mode (or one run) in a sentence or two: who cut how many, and what ran on."""
     return " ".join(part for part in (_who_cut(figures), orphans.sentence) if part)
 
 
-def _who_cut(figures: Mapping[str, Any]) -> str:
-    attempts, outcomes = int(figures["attempts"]), figures["attempt_outcomes"]
-    delivered, censored = int(outcomes.get("delivered", 0)), int(figures["never_ended"])
+def _who_cut(figures: Figures) -> str:
+    attempts, delivered, censored = figures.attempts, figures.images, figures.never_ended
     if not attempts:
         return "No attempt was made."
     if delivered == attempts:
@@ -74,73 +72,52 @@ def _who_cut(figures: Mapping[str, Any]) -> str:
         return f"Nobody cut: {all_of_them} delivered."
     if censored == attempts:
         return f"The run ended before any of {plural(attempts, 'attempt')} did."
-    unattributed = int(figures["unattributed"])
     rest = (
         (delivered, "delivered"),
-        (int(outcomes.get("rejected", 0)), "rejected by the API"),
-        (unattributed, "ended by a layer nobody can name"),
+        (figures.attempt_outcomes.get("rejected", 0), "rejected by the API"),
+        (figures.unattributed, "ended by a layer nobody can name"),
         (censored, "still under way when the run ended"),
     )
-    sentences = _cuts(_merged(figures["verdicts"]), attempts, known=not unattributed)
+    sentences = _cuts(_merged(figures.verdicts), attempts, known=not figures.unattributed)
     sentences += [f"{number} {'was' if number == 1 else 'were'} {how}." for number, how in rest if number]
     return " ".join(sentences)
 
 
-def _cuts(rows: list[dict[str, Any]], attempts: int, *, known: bool) -> list[str]:
+def _cuts(rows: Sequence[CutFigures], attempts: int, *, known: bool) -> list[str]:
     """The commonest cut with its knob, then the second, or how many more there are."""
-    of_all = plural(attempts, "attempt")
     if not rows:
-        return [f"Nobody {'cut' if known else 'is known to have cut'} any of {of_all}."]
+        return [f"Nobody {'cut' if known else 'is known to have cut'} any of {plural(attempts, 'attempt')}."]
     first, *others = rows
-    sentences = [f"{_cutter(first)} cut {first['attempts']} of {of_all}{_how(first)}."]
+    sentences = [f"{cut_count(first, first.attempts, attempts)}."]
     if len(others) == 1:
-        sentences.append(f"{_cutter(others[0])} cut {others[0]['attempts']}{_how(others[0])}.")
+        sentences.append(f"{cut_count(others[0], others[0].attempts, noun=False)}.")
     elif others:
-        more = sum(row["attempts"] for row in others)
+        more = sum(row.attempts for row in others)
         sentences.append(f"{more} more were cut in {len(others)} other ways.")
     return sentences
 
 
-def _merged(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _merged(rows: Iterable[CutFigures]) -> list[CutFigures]:
     """Rows that differ only in phase or grade, as one: a headline counts, a table tells apart.
 
     Where no timer fired, the reason stands in its place.
     """
-    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    merged: dict[tuple[object, ...], CutFigures] = {}
     for row in rows:
-        how = row["timer"] or row.get("reason")
-        key = (row["layer"], how, row["directive"], tuple(row["tie"]))
-        if key in merged:
-            merged[key]["attempts"] += row["attempts"]
-        else:
-            merged[key] = dict(row)
-    return sorted(merged.values(), key=lambda row: -int(row["attempts"]))
+        key = (row.layer, row.timer or row.reason, row.directive, row.tie)
+        known = merged.get(key)
+        merged[key] = replace(known, attempts=known.attempts + row.attempts) if known else row
+    return sorted(merged.values(), key=lambda row: -row.attempts)
 
 
-def _cutter(row: Mapping[str, Any]) -> str:
-    name = " and ".join(row["tie"]) + " (a tie)" if row["tie"] else str(row["title"] or row["layer"])
-    return name[:1].upper() + name[1:]
-
-
-def _how(row: Mapping[str, Any]) -> str:
-    if row["tie"]:
-        return ""  # two layers, two knobs: the table names them
-    if not row["timer"]:
-        return f" {row['reason']}" if row.get("reason") else ""
-    limit = f", {format_duration(row['limit_s'])}" if row["limit_s"] is not None else ""
-    # A knob's full path belongs in the table; a headline is to be read.
-    knob = row["directive"] if len(row["directive"]) <= _READABLE else row["directive"][: _READABLE - 1] + "…"
-    return f" by {row['timer']} ({knob}{limit})"
-
-
-def agreement(figures: Mapping[str, Any]) -> str:
+def agreement(figures: RunFigures) -> str:
     """How verdicts and ledger agree, in a sentence."""
-    held = figures["agreement"]
-    if figures["ledger"]["by"] == "account":
+    held = figures.agreement
+    if figures.ledger.by == "account":
         return (
             "There is no ledger to hold these verdicts against: it is not our endpoint, and cost is by the guard’s"
-            f" account, at most {format_dollars(figures['ledger']['billed_usd'])} in this run."
+            f" account, at most {format_dollars(figures.ledger.billed_usd)} in this run."
         )
-    count = len(held["disagree"])
+    count = len(held.disagree)
     verb = "disagrees" if count == 1 else "disagree"
-    return f"{plural(held['checked'], 'attempt')} held against the upstream’s ledger, {count} {verb}."
+    return f"{plural(held.checked, 'attempt')} held against the upstream’s ledger, {count} {verb}."

@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from whocut.verdict.waterfall import ticks
+from whocut.waterfall.rows import ticks
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

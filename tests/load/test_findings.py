@@ -12,7 +12,7 @@ from tests.commands import has_finding, whocut
 from tests.excused import unless_it_says_so
 from whocut.errors import BadFile
 from whocut.run.scenario import read_scenario, shipped_scenarios
-from whocut.verdict.sweep import wilson
+from whocut.verdict.sweep.levels import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +40,9 @@ def test_streaming_more_partial_images_make_shorter_silences(tmp_path: Path) -> 
     """Each partial image shortens the gap that decides; with none, the wait decides as without streaming."""
     some = [f"--mode=partials-{count}" for count in range(4)]
     with found("streaming", tmp_path, "--requests", "8", "--users", "8", *some) as modes:
-        gaps = [modes[f"partials-{count}"]["gap"] for count in (1, 2, 3)]
-        assert modes["partials-0"]["gap"]["decided_by"] == "wait"
-        assert [gap["decided_by"] for gap in gaps] == ["gap", "gap", "gap"]
+        gaps = [modes[f"partials-{count}"]["decided"] for count in (1, 2, 3)]
+        assert modes["partials-0"]["decided"]["by"] == "wait"
+        assert [gap["by"] for gap in gaps] == ["gap", "gap", "gap"]
         assert gaps[0]["median_s"] > gaps[1]["median_s"] > gaps[2]["median_s"] > 60
 
 

@@ -117,7 +117,7 @@ def judged(world: World, tmp_path: Path | None = None) -> dict[str, Verdict]:
         spans, ledger, clock = play_in_person(world, scale=SCALE, logs=tmp_path / "logs")
         accounts = accounts_of(tmp_path, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=SCALE)
         verdicts = judge((), spans, ledger, world.topology, accounts)
-    assert verdicts.figures["agreement"]["disagree"] == []
+    assert verdicts.figures.agreement.disagree == ()
     return {verdict.request: verdict for verdict in verdicts.verdicts}
 
 

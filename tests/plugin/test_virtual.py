@@ -44,7 +44,7 @@ def test_default_sdk_fails_with_drawing(pytester: pytest.Pytester) -> None:
         result,
         "request-1 is billed three times ($0.63), and no image was delivered",
         "edge cut by total after 60 s, while waiting · proven · the generation ran on for",
-        "░░ at work for nobody",
+        "░░ at work, orphaned",
     )
 
 

@@ -93,7 +93,7 @@ def test_forecast_and_proof_agree_request_by_request(name: str, mode: str) -> No
         proof = prove(case)
 
         assert surprises(case, proof) == set(), written
-        assert proof.disagree == 0, proof.judged.figures["agreement"]
+        assert proof.disagree == 0, proof.judged.figures.agreement
         assert proof.unattributed == 0
 
 
@@ -191,7 +191,7 @@ def test_every_cut_is_proven() -> None:
     )
 
     assert {verdict.grade for verdict in proof.judged.verdicts} == {Grade.PROVEN}
-    assert proof.judged.figures["agreement"]["disagree"] == []
+    assert proof.judged.figures.agreement.disagree == ()
 
 
 def test_two_limits_of_one_length_are_a_tie_and_said_to_be() -> None:

@@ -20,7 +20,7 @@ from tests.reports.made_run import (
 from tests.reports.pictures import colours, hatches, texts
 from whocut.chain.timers import TimerKind
 from whocut.verdict.censored import Sample
-from whocut.verdict.waterfall import waterfall
+from whocut.waterfall.rows import waterfall
 from whocut_reports import style
 from whocut_reports.figures import limits, verdicts
 from whocut_reports.figures import waterfall as waterfall_figure
@@ -115,7 +115,7 @@ def test_every_attempt_is_in_one_piece() -> None:
     made.request("stream", stream_cut())
     judged = made.judged()
 
-    bars = verdicts.count(judged.verdicts, judged.figures["by_mode"])
+    bars = verdicts.count(judged.verdicts, judged.figures.by_mode)
 
     counted = {
         mode: {piece.label: n for piece, n in zip(bars.pieces, counts, strict=True) if n}
@@ -142,7 +142,7 @@ def test_an_attempt_without_a_span_is_censored() -> None:
     made.spans.clear()
     judged = made.judged()
 
-    bars = verdicts.count(judged.verdicts, judged.figures["by_mode"])
+    bars = verdicts.count(judged.verdicts, judged.figures.by_mode)
 
     assert [piece.label for piece in bars.pieces] == ["censored: the run ended first"]
     assert bars.attempts == (1,)
@@ -152,7 +152,7 @@ def test_counts_and_n_are_written() -> None:
     """Each piece wears its count, each mode its n, and the key sums over modes."""
     judged = article_run(requests=12).judged()
 
-    said = texts(style.svg(verdicts.draw(verdicts.count(judged.verdicts, judged.figures["by_mode"]))))
+    said = texts(style.svg(verdicts.draw(verdicts.count(judged.verdicts, judged.figures.by_mode))))
 
     assert {"36", "33", "12", "36 attempts,", "12 requests"} <= set(said)
     assert "nginx cut by first_byte: 48" in said

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.reports.made_run import MadeRun, article_run, censored, delivered, nginx_cut
+from tests.verdict.made import summary
 from whocut_reports import write_report
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class Reader(HTMLParser):
 def page_of(made: MadeRun, path: Path, *, warnings: Sequence[str] = (), **manifest: object) -> str:
     """The page of a made-up run."""
     run = made.write(path / "run", **manifest)
-    run.write_summary({"warnings": list(warnings)})
-    return write_report(run, made.judged(), made.topology).read_text(encoding="utf-8")
+    judged = made.judged()
+    run.write_summary(summary(judged.figures, warnings=tuple(warnings)))
+    return write_report(run, judged, made.topology).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +171,9 @@ def test_the_gap_that_decided_it_is_said(article_page: str) -> None:
     judged = article_run(requests=12).judged()
     text = Reader(article_page).text
 
-    for figures in judged.figures["by_mode"].values():
-        assert figures["gap"]["sentence"] in text
+    for figures in judged.figures.by_mode.values():
+        assert figures.decided is not None
+        assert figures.decided.sentence in text
 
 
 def test_pictures_have_words(article_page: str) -> None:

@@ -14,6 +14,8 @@ from tests.reports.made_run import (
     stream_cut,
     unattributed,
 )
+from tests.verdict.made import cut, figures
+from whocut.chain.timers import TimerKind
 from whocut_reports import story
 
 
@@ -76,49 +78,20 @@ def test_other_stories(requests: tuple[tuple[Try, ...], ...], expected: str) -> 
 
 def test_a_tie_names_both() -> None:
     """Two layers that cannot be told apart are both named, and the tie is said."""
-    figures = {
-        "attempts": 1,
-        "attempt_outcomes": {},
-        "unattributed": 0,
-        "never_ended": 0,
-        "verdicts": [
-            {
-                "layer": "edge",
-                "title": "Edge",
-                "timer": "idle",
-                "directive": "edge_idle",
-                "limit_s": 60.0,
-                "attempts": 1,
-                "tie": ["edge", "nginx"],
-                "reason": "",
-            }
-        ],
-    }
+    tied = cut(1, layer="edge", title="Edge", timer=TimerKind.IDLE, tie=("edge", "nginx"))
 
-    assert story.headline(figures, story.Orphans(0, 0.0)) == ("Edge and nginx (a tie) cut 1 of 1 attempt.")
+    said = story.headline(figures(attempts=1, verdicts=(tied,)), story.Orphans(0, 0.0))
+
+    assert said == "Edge and nginx (a tie) cut 1 of 1 attempt."
 
 
 def test_two_reasons_without_a_timer_are_two() -> None:
     """An upstream that was killed, and refused from then on, did not refuse everybody."""
-    row: dict[str, object] = {
-        "layer": "upstream",
-        "title": "upstream",
-        "timer": None,
-        "directive": None,
-        "limit_s": None,
-        "tie": [],
-    }
-    figures = {
-        "attempts": 60,
-        "attempt_outcomes": {},
-        "unattributed": 0,
-        "never_ended": 0,
-        "verdicts": [
-            {**row, "attempts": 40, "reason": "without a timer (refused)"},
-            {**row, "attempts": 20, "reason": "without a timer (killed)"},
-        ],
-    }
+    rows = (
+        cut(40, layer="upstream", title="upstream", reason="without a timer (refused)"),
+        cut(20, layer="upstream", title="upstream", reason="without a timer (killed)"),
+    )
 
-    assert story.headline(figures, story.Orphans(0, 0.0)) == (
+    assert story.headline(figures(attempts=60, verdicts=rows), story.Orphans(0, 0.0)) == (
         "Upstream cut 40 of 60 attempts without a timer (refused). Upstream cut 20 without a timer (killed)."
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.reports.made_run import MadeRun, censored, delivered, nginx_cut, rejected
 from tests.reports.pictures import colours, hatches, texts
 from tests.reports.test_page import Reader
 from whocut.chain.load import Load, LoadStage
-from whocut.verdict.sweep import Level, levels_of, sweep_figures
+from whocut.verdict.sweep.levels import Level, levels_of
+from whocut.verdict.sweep.say import sweep_figures
 from whocut_reports import style, write_report
 from whocut_reports.figures import steps, sweep
 
@@ -96,8 +98,8 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
         for _ in range(stage.requests):
             made.request(stage.name, delivered(80.0))
     run, judged = made.write(tmp_path / "run", load=load_of(stages)), made.judged()
-    levels = levels_of(stages, made.attempts, judged.figures["by_mode"])
-    judged.figures["sweep"] = sweep_figures(levels, 0.01)
+    answer = sweep_figures(levels_of(stages, made.attempts, judged.figures.by_mode), 0.01)
+    judged = replace(judged, figures=replace(judged.figures, sweep=answer))
 
     page = write_report(run, judged, made.topology).read_text(encoding="utf-8")
 
@@ -137,7 +139,7 @@ def ladder() -> MadeRun:
 
 def test_each_step_has_its_row_and_each_measure_its_number() -> None:
     """Delivered, first byte, image, 429s, orphans, dollars; a dash where there is none, not a zero."""
-    by_mode = ladder().judged().figures["by_mode"]
+    by_mode = ladder().judged().figures.by_mode
 
     document = style.svg(steps.draw(STEPS, by_mode))
 
@@ -151,7 +153,7 @@ def test_each_step_has_its_row_and_each_measure_its_number() -> None:
 
 def test_the_caption_of_a_ladder_says_n_and_what_is_missing() -> None:
     """How many each median is of, which steps have none, and what the run's end stopped."""
-    by_mode = ladder().judged().figures["by_mode"]
+    by_mode = ladder().judged().figures.by_mode
 
     caption, alt = steps.caption(STEPS, by_mode), steps.alt(STEPS, by_mode)
 
@@ -170,5 +172,5 @@ def test_only_a_ladder_has_the_picture(tmp_path: Path) -> None:
     page = write_report(run, made.judged(), made.topology).read_text(encoding="utf-8")
 
     assert "Step by step" in Reader(page).text
-    assert steps.steps_of({}, made.judged().figures["by_mode"]) == {}
-    assert list(steps.steps_of(run.manifest, made.judged().figures["by_mode"])) == list(STEPS)
+    assert steps.steps_of({}, made.judged().figures.by_mode) == {}
+    assert list(steps.steps_of(run.manifest, made.judged().figures.by_mode)) == list(STEPS)

@@ -102,9 +102,9 @@ def test_streaming_is_cut_by_idle_where_a_gap_is_longer_than_the_limit(article: 
 
         cut = stream["verdicts"][0]
         assert (cut["layer"], cut["timer"], cut["phase"]) == ("nginx", "idle", "stream")
-        assert stream["gap"]["decided_by"] == "gap"
-        assert stream["gap"]["median_s"] > stream["gap"]["limit_s"] == 60
-        assert "proxy_read_timeout allows 60 s" in stream["gap"]["sentence"]
+        assert stream["decided"]["by"] == "gap"
+        assert stream["decided"]["median_s"] > stream["decided"]["limit_s"] == 60
+        assert "proxy_read_timeout allows 60 s" in stream["decided"]["sentence"]
 
 
 def test_verdicts_and_ledger_agree_request_by_request(article: dict[str, Any]) -> None:

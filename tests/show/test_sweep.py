@@ -7,8 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tests.verdict.made import figures, summary
 from whocut.show.sweep import print_sweep
-from whocut.verdict.sweep import Level, sweep_figures
+from whocut.verdict.sweep.levels import Level
+from whocut.verdict.sweep.say import sweep_figures
 
 
 def level(concurrency: int, refused: int, gap_s: float = 0.0) -> Level:
@@ -31,13 +33,8 @@ def level(concurrency: int, refused: int, gap_s: float = 0.0) -> Level:
 def shown(*levels: Level, warnings: tuple[str, ...] = ()) -> str:
     """The words and the table, in a terminal of eighty columns."""
     console = Console(file=io.StringIO(), width=80)
-    summary = {
-        "sweep": sweep_figures(levels, 0.01),
-        "warnings": warnings,
-        "ended_early": None,
-        "run_dir": "runs/x",
-    }
-    print_sweep(console, summary, Path("runs/x/report.html"))
+    swept = summary(figures(sweep=sweep_figures(levels, 0.01)), warnings=warnings)
+    print_sweep(console, swept, Path("runs/x/report.html"))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

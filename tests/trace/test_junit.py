@@ -6,9 +6,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.verdict.made import figures, summary
 from whocut.cli.finished import finding_of
 from whocut.run.finish import as_junit, unusable
 from whocut.trace.junit import Case, junit
+from whocut.verdict.figures import Threshold
 
 CASES = (
     Case("delivered>=0.99", failure="delivered>=0.99 is wanted, measured: 0.5", details=("runs/x",)),
@@ -65,17 +67,13 @@ def test_a_script_and_a_ci_server_hear_the_same(
     unusable: str | None,
 ) -> None:
     """A run has a finding, and so exit code 1, exactly where its file has a failed case, and says why."""
-    summary = {
-        "scenario": "a",
-        "chain": "b",
-        "run_dir": "runs/x",
-        "thresholds": [{"want": "p95_s<300", "holds": holds, "measured": 301.0}],
-        "valid": not warnings,
-        "warnings": warnings,
-        "unusable": unusable,
-    }
+    ended = summary(
+        thresholds=(Threshold(want="p95_s<300", holds=holds, measured=301.0),),
+        warnings=tuple(warnings),
+        unusable=unusable,
+    )
 
-    finding, suite = finding_of(summary), ET.fromstring(as_junit(summary))
+    finding, suite = finding_of(ended), ET.fromstring(as_junit(ended))
 
     assert (finding is None) == (suite.get("failures") == "0")
     assert ("broken thresholds: p95_s<300 (measured: 301)" in (finding or "")) is not holds
@@ -85,17 +83,9 @@ def test_a_script_and_a_ci_server_hear_the_same(
 
 def test_a_time_that_nothing_took_is_said_in_words() -> None:
     """No image came: a script and a CI server read that, and not the word None."""
-    summary = {
-        "scenario": "a",
-        "chain": "b",
-        "run_dir": "runs/x",
-        "thresholds": [{"want": "p95_s<300", "holds": False, "measured": None}],
-        "valid": True,
-        "warnings": [],
-        "unusable": None,
-    }
+    ended = summary(thresholds=(Threshold(want="p95_s<300", holds=False, measured=None),))
 
-    finding, (case, *_) = finding_of(summary), ET.fromstring(as_junit(summary))
+    finding, (case, *_) = finding_of(ended), ET.fromstring(as_junit(ended))
 
     assert finding == "broken thresholds: p95_s<300 (nothing was measured)"
     assert [failure.get("message") for failure in case] == ["p95_s<300 is wanted, nothing was measured"]
@@ -117,10 +107,7 @@ def test_a_run_that_delivered_nothing_answers_nothing(
     said: bool,  # noqa: FBT001
 ) -> None:
     """No delivery at all is a finding, unless a threshold has asked for it."""
-    figures = {
-        "requests": sum(outcomes.values()),
-        "outcomes": outcomes,
-        "thresholds": [{"want": want, "holds": holds} for want, holds in wants],
-    }
+    run = figures(requests=sum(outcomes.values()), outcomes=outcomes)
+    thresholds = [Threshold(want=want, holds=holds, measured=None) for want, holds in wants]
 
-    assert (unusable(figures) or "").startswith("none of 6 requests was delivered") is said
+    assert (unusable(run, thresholds) or "").startswith("none of 6 requests was delivered") is said

@@ -18,6 +18,8 @@ from whocut.verdict.summary import judge
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from whocut.verdict.figures import RunFigures
+
 CUT = """
     one column is 5 s
     client    |============|
@@ -135,7 +137,7 @@ def give(goes: AsItGoes, pieces: Iterable[Piece], now_s: float = 0.0) -> None:
     )
 
 
-def at_the_end(requests: list[Told]) -> dict[str, Any]:
+def at_the_end(requests: list[Told]) -> RunFigures:
     """The figures of the final judgement."""
     judged = judge(
         [request.attempts[-1] for request in requests],
@@ -177,11 +179,11 @@ def test_same_figures_as_at_the_end_in_any_order_and_any_pieces(seed: int) -> No
     goes.finish()
 
     live, end = goes.figures(), at_the_end(requests)
-    assert {name: live[name] for name in SAME_NAMES} == {name: end[name] for name in SAME_NAMES}
-    assert [(row["layer"], row["timer"], row["grade"], row["attempts"]) for row in live["verdicts"]] == [
-        (row["layer"], row["timer"], row["grade"], row["attempts"]) for row in end["verdicts"]
+    assert {name: live[name] for name in SAME_NAMES} == {name: getattr(end, name) for name in SAME_NAMES}
+    assert [(row.layer, row.timer, row.grade, row.attempts) for row in live["verdicts"]] == [
+        (row.layer, row.timer, row.grade, row.attempts) for row in end.verdicts
     ]
-    assert live["retries"] == {name: end["retries"][name] for name in live["retries"]}
+    assert live["retries"] == {name: getattr(end.retries, name) for name in live["retries"]}
     assert (live["under_way"], live["late"], live["disagree"]) == (0, 0, 0)
 
 
@@ -197,9 +199,9 @@ def test_request_is_not_judged_while_its_generation_runs() -> None:
     give(goes, [request.ledger[1], generation], QUIET_REAL_S * 11)
 
     assert (waiting["requests"], waiting["under_way"], waiting["generations_running"]) == (0, 1, 1)
-    assert waiting["ledger"]["started"] == 1
+    assert waiting["ledger"].started == 1
     (row,) = goes.figures()["verdicts"]
-    assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "proven", 1)
+    assert (row.layer, row.grade, row.attempts) == ("nginx", "proven", 1)
 
 
 def test_layer_that_never_writes_is_waited_for_no_longer_than_a_while() -> None:
@@ -213,7 +215,7 @@ def test_layer_that_never_writes_is_waited_for_no_longer_than_a_while() -> None:
     give(goes, [], QUIET_REAL_S + 0.1)
 
     assert (early, goes.figures()["requests"]) == (0, 1)
-    assert all(row["grade"] != "proven" for row in goes.figures()["verdicts"])
+    assert all(row.grade != "proven" for row in goes.figures()["verdicts"])
 
 
 def test_late_span_corrects_the_verdict_and_counts_nothing_twice() -> None:
@@ -228,7 +230,7 @@ def test_late_span_corrects_the_verdict_and_counts_nothing_twice() -> None:
 
     figures = goes.figures()
     (row,) = figures["verdicts"]
-    assert (row["layer"], row["grade"], row["attempts"]) == ("nginx", "proven", 1)
+    assert (row.layer, row.grade, row.attempts) == ("nginx", "proven", 1)
     assert (figures["requests"], figures["attempts"], figures["unattributed"]) == (1, 1, 0)
 
 
@@ -243,7 +245,7 @@ def test_one_of_two_late_spans_is_taken_in_as_well() -> None:
     give(goes, [], QUIET_REAL_S + 0.1)
     give(goes, [nginx], QUIET_REAL_S + 1)
 
-    assert [row["grade"] for row in goes.figures()["verdicts"]] == ["proven"]
+    assert [row.grade for row in goes.figures()["verdicts"]] == ["proven"]
 
 
 def test_death_of_a_layer_has_the_last_requests_judged_anew_and_counted_once() -> None:
@@ -279,7 +281,7 @@ def test_generation_of_somebody_else_is_in_the_books_and_in_no_request() -> None
     goes.finish()
 
     figures = goes.figures()
-    assert (figures["requests"], figures["ledger"]["started"], figures["ledger"]["billed_usd"]) == (
+    assert (figures["requests"], figures["ledger"].started, figures["ledger"].billed_usd) == (
         1,
         2,
         0.42,
@@ -294,7 +296,7 @@ def test_memory_holds_what_is_under_way_and_the_last_ones_only() -> None:
     for first in range(1, 2001, 500):
         for number in range(first, first + 500):
             give(goes, told(number, "cut").pieces(), float(number))
-        kept.append((len(goes._open), len(goes._kept), len(goes._running), len(goes._tally._verdicts)))
+        kept.append((len(goes._open), len(goes._kept), len(goes._running), len(goes._tally._cuts)))
 
     assert goes.figures()["requests"] == 2000
     assert set(kept) == {(0, 256, 0, 1)}

@@ -67,7 +67,7 @@ def test_a_retry_after_a_504_is_a_finding_with_its_price() -> None:
 
     (found,) = audit.blind
     assert found.billed_usd == 0.21
-    assert audit.figures()["after_unknown_usd"] == 0.21
+    assert audit.figures().after_unknown_usd == 0.21
     assert audit.sentences() == [
         (
             "request-1 was asked again (attempt 2) 500 ms after a gateway's 504: "
@@ -97,8 +97,8 @@ def test_a_summary_holds_examples_of_the_findings_and_their_number() -> None:
 
     figures = audit_retries(tries).figures()
 
-    assert figures["findings"] >= 99
-    assert 20 <= len(figures["sentences"]) <= 40
+    assert figures.findings >= 99
+    assert 20 <= len(figures.sentences) <= 40
 
 
 @pytest.mark.parametrize(

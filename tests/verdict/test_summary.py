@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from tests.reports.made_run import MadeRun, Try, chain_of, delivered, layer, nginx_cut
+from tests.verdict.made import summary
 from whocut.chain.load import Load, LoadStage
 from whocut.chain.timers import TimerKind
-from whocut.run.finish import judge_run
 from whocut.show.run import print_summary
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Outcome
+from whocut.verdict.of_run import judge_run
 from whocut.verdict.summary import judge
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def test_modes_come_as_the_run_lists_them_and_others_after_them(tmp_path: Path) 
     )
     run = made.write(tmp_path / "run", load=load.to_plain(), clock={"scale": 100.0})
 
-    by_mode = judge_run(run, made.topology).figures["by_mode"]
+    by_mode = judge_run(run, made.topology).figures.by_mode
 
     assert list(by_mode) == ["final", "risky", "stray"]
 
@@ -49,19 +50,13 @@ def test_modes_of_a_run_without_a_plan_come_by_their_first_attempt(tmp_path: Pat
         made.request(mode, delivered())
     run = made.write(tmp_path / "run", clock={"scale": 100.0})
 
-    assert list(judge_run(run, made.topology).figures["by_mode"]) == ["b", "a"]
+    assert list(judge_run(run, made.topology).figures.by_mode) == ["b", "a"]
 
 
 def said_of(made: MadeRun, *, warnings: tuple[str, ...] = ()) -> str:
     """What the terminal shows of it."""
     console = Console(file=io.StringIO(), width=200)
-    summary = made.judged().figures | {
-        "generator": {"worst_stall_s": None},
-        "warnings": warnings,
-        "ended_early": None,
-        "run_dir": "runs/x",
-    }
-    print_summary(console, summary, None)
+    print_summary(console, summary(made.judged().figures, warnings=warnings), None)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -173,9 +168,9 @@ def test_a_cut_is_explained_by_what_its_timer_waits_for(
     made = MadeRun(topology=chain_of(layer("envoy", **timers)))
     made.request("stream", Try(timer=timer, heartbeat_s=heartbeat_s, **CUT_AT_60))
 
-    decided = made.judged().figures["by_mode"]["stream"]["gap"]
+    decided = made.judged().figures.by_mode["stream"].decided
 
-    assert (decided["sentence"] if decided else None) == sentence
+    assert (decided.sentence if decided else None) == sentence
 
 
 def test_a_wait_behind_a_layer_that_buffers_is_the_wait_for_the_whole_answer() -> None:
@@ -196,7 +191,9 @@ def test_a_wait_behind_a_layer_that_buffers_is_the_wait_for_the_whole_answer() -
     made.ledger[0]["partials_s"] = [made.ledger[0]["accepted_s"] + 20.0]
     made.spans[-2] = generation_span(made.ledger[0])
 
-    assert made.judged().figures["by_mode"]["stream"]["gap"]["median_s"] == 195.0
+    decided = made.judged().figures.by_mode["stream"].decided
+    assert decided is not None
+    assert decided.median_s == 195.0
 
 
 def test_without_a_ledger_an_image_costs_what_it_costs_with_one() -> None:
@@ -206,6 +203,6 @@ def test_without_a_ledger_an_image_costs_what_it_costs_with_one() -> None:
     for attempt in made.attempts:
         attempt.charged_usd = 0.2
 
-    books = judge(made.attempts, made.spans, None, made.topology).figures["ledger"]
+    books = judge(made.attempts, made.spans, None, made.topology).figures.ledger
 
-    assert books["usd_per_delivered"] == 0.2
+    assert books.usd_per_delivered == 0.2

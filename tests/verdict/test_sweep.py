@@ -9,29 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
+from tests.verdict.made import cut, mode
 from whocut.chain.load import LoadStage
+from whocut.chain.timers import TimerKind
 from whocut.trace.records import Attempt, Outcome
-from whocut.verdict.sweep import (
-    Level,
-    knee_of,
-    levels_of,
-    plateau_of,
-    recommended,
-    sweep_figures,
-    to_confirm,
-    to_halve,
-    wilson,
-)
+from whocut.verdict.figures import Recommended
+from whocut.verdict.sweep.knee import knee_of, plateau_of, to_confirm, to_halve
+from whocut.verdict.sweep.levels import Level, levels_of, wilson
+from whocut.verdict.sweep.say import sweep_figures
 
 ONE_PERCENT = 0.01
-CUT = {
-    "tie": [],
-    "title": "NGINX",
-    "layer": "nginx",
-    "attempts": 40,
-    "directive": "proxy_read_timeout",
-    "limit_s": 60.0,
-}
+CUT = cut(40, timer=TimerKind.FIRST_BYTE, directive="proxy_read_timeout", limit_s=60.0)
 
 
 def level(
@@ -78,7 +66,7 @@ def test_the_interval_is_wilsons_as_scipy_has_it(counts: tuple[int, int]) -> Non
 def test_of_none_there_is_no_interval() -> None:
     """No request seen to its end: nothing is known, and nothing is said."""
     assert wilson(0, 0) is None
-    assert Level(3, 0.0).figures()["ci95"] is None
+    assert Level(3, 0.0).figures().ci95 is None
     assert not Level(3, 0.0).keeps(0.5)
 
 
@@ -223,8 +211,8 @@ def test_answer(levels: list[Level], at_once: int | None, gap_s: float | None, s
     """The semaphore, the gap, and the sentence that says why."""
     found = sweep_figures(levels, ONE_PERCENT)
 
-    assert found["recommend"] == {"max_in_flight": at_once, "gap_s": gap_s}
-    assert says in " ".join(found["says"])
+    assert found.recommend == Recommended(max_in_flight=at_once, gap_s=gap_s)
+    assert says in " ".join(found.says)
 
 
 def test_a_gateway_that_cuts_everything_is_named_and_nothing_is_recommended() -> None:
@@ -233,17 +221,20 @@ def test_a_gateway_that_cuts_everything_is_named_and_nothing_is_recommended() ->
 
     found = sweep_figures(levels, ONE_PERCENT, [CUT])
 
-    assert found["recommend"] == {"max_in_flight": None, "gap_s": None}
-    assert found["levels"][0]["p50_s"] is None
-    assert found["levels"][0]["usd_per_delivered"] is None
-    assert "NGINX cut 40 attempts by proxy_read_timeout, 60 s: the chain decides here" in found["says"][0]
+    assert found.recommend == Recommended(max_in_flight=None, gap_s=None)
+    assert found.levels[0].p50_s is None
+    assert found.levels[0].usd_per_delivered is None
+    assert (
+        "NGINX cut 40 attempts by first_byte (proxy_read_timeout, 60 s): the chain decides here"
+        in found.says[0]
+    )
 
 
 def test_what_a_layer_cut_beside_the_429s_is_said() -> None:
     """Requests that end in neither image nor 429 are counted, with the layer that took most of them."""
     found = sweep_figures([level(2, took_s=[80.0] * 30)], ONE_PERCENT, [CUT])
 
-    assert found["says"][-1].startswith("10 requests brought neither an image nor a 429: NGINX cut")
+    assert found.says[-1].startswith("10 requests brought neither an image nor a 429: NGINX cut")
 
 
 def test_an_interrupted_sweep_concludes_nothing_from_levels_never_asked() -> None:
@@ -253,12 +244,12 @@ def test_an_interrupted_sweep_concludes_nothing_from_levels_never_asked() -> Non
 
     found = sweep_figures([first, *never], ONE_PERCENT)
 
-    said = " ".join(found["says"])
-    assert found["plateau"] is None
+    said = " ".join(found.says)
+    assert found.plateau is None
     assert "0 of 0" not in said
     assert "No limit was seen" not in said
-    assert "at 1 at once 2 of 3, at 2 at once 0 of 6" in found["says"][-1]
-    assert "nothing here is confirmed" in found["says"][-1]
+    assert "at 1 at once 2 of 3, at 2 at once 0 of 6" in found.says[-1]
+    assert "nothing here is confirmed" in found.says[-1]
 
 
 def test_a_level_cut_short_has_no_throughput_to_compare() -> None:
@@ -272,15 +263,15 @@ def test_an_interrupted_sweep_that_saw_nothing_says_only_that() -> None:
     """No request ended: neither "no image came" nor "no concurrency helps"."""
     found = sweep_figures([level(1, seen=0, planned=3)], ONE_PERCENT)
 
-    assert len(found["says"]) == 1
-    assert "nothing here is confirmed" in found["says"][0]
+    assert len(found.says) == 1
+    assert "nothing here is confirmed" in found.says[0]
 
 
 def test_no_limit_is_claimed_only_for_the_gap_with_which_none_was_seen() -> None:
     """Three at once broke without a gap and kept with it: the two sentences must not contradict each other."""
     levels = [level(1, stages=2), level(3, 1, seen=6), level(3, gap_s=2.0)]
 
-    said = " ".join(sweep_figures(levels, ONE_PERCENT)["says"])
+    said = " ".join(sweep_figures(levels, ONE_PERCENT).says)
 
     assert "With a gap of 2 s, no limit was seen up to 3 at once" in said
     assert "without it, 1 of 6 requests met a 429" in said
@@ -289,7 +280,7 @@ def test_no_limit_is_claimed_only_for_the_gap_with_which_none_was_seen() -> None
 
 def test_a_gap_that_carried_further_is_not_said_to_be_useless() -> None:
     """All levels were asked with a gap that was told: whether it carries further was not tried."""
-    said = " ".join(sweep_figures([level(1, gap_s=2.0), level(3, gap_s=2.0)], ONE_PERCENT)["says"])
+    said = " ".join(sweep_figures([level(1, gap_s=2.0), level(3, gap_s=2.0)], ONE_PERCENT).says)
 
     assert "carried no level further" not in said
 
@@ -298,21 +289,21 @@ def test_nothing_came_and_no_429_was_met_does_not_blame_the_key() -> None:
     """Every request was rejected for another reason: the answer does not speak of concurrency helping."""
     found = sweep_figures([level(1, took_s=[], came=0)], ONE_PERCENT)
 
-    assert "none of 40 requests met a 429: it is not the concurrency" in found["says"][0]
+    assert "none of 40 requests met a 429: it is not the concurrency" in found.says[0]
 
 
 def test_the_rule_speaks_of_levels_that_were_asked() -> None:
     """A bisection asks one and four only, and claims nothing of two and three."""
-    assert "at every level asked below it" in sweep_figures([level(1), level(4)], ONE_PERCENT)["rule"]
+    assert "at every level asked below it" in sweep_figures([level(1), level(4)], ONE_PERCENT).rule
 
 
 def test_thresholds_are_set_on_what_is_recommended() -> None:
     """Not on the levels that break on purpose; and where nothing is recommended nothing holds."""
-    chosen = recommended(sweep_figures(ARTICLE, ONE_PERCENT))
+    chosen = sweep_figures(ARTICLE, ONE_PERCENT).measured()
 
     assert chosen["max_in_flight"] == 3
     assert chosen["share_429"] == 0
-    assert set(recommended(sweep_figures([level(1, 40)], ONE_PERCENT)).values()) == {None}
+    assert set(sweep_figures([level(1, 40)], ONE_PERCENT).measured().values()) == {None}
 
 
 # --- what counts ------------------------------------------------------------------------------------------
@@ -350,10 +341,10 @@ def test_a_request_that_asks_twice_brings_two_images_for_its_bill() -> None:
     stage = LoadStage(name="2-at-once", mix={"plain": 1.0}, requests=1, at_once=2)
     tries = [attempt("a"), attempt("a", 2, started_s=80.0)]
 
-    (one,) = levels_of([stage], tries, {stage.name: {"ledger": {"billed_usd": 0.4}}})
+    (one,) = levels_of([stage], tries, {stage.name: mode(billed_usd=0.4)})
 
-    assert one.figures()["delivered"] == 1
-    assert one.figures()["usd_per_delivered"] == pytest.approx(0.2)
+    assert one.figures().delivered == 1
+    assert one.figures().usd_per_delivered == pytest.approx(0.2)
 
 
 def test_a_level_of_which_some_was_never_asked_is_not_whole() -> None:
@@ -390,7 +381,7 @@ def test_a_batch_is_refused_when_one_of_its_requests_is() -> None:
     )
 
     assert one.share_429 == 0.25
-    assert (one.figures()["batches_refused"], one.figures()["batches"]) == (1, 2)
+    assert (one.figures().batches_refused, one.figures().batches) == (1, 2)
 
 
 def test_a_batch_that_is_not_whole_or_not_seen_to_its_end_is_none() -> None:
@@ -424,9 +415,9 @@ def test_stages_of_one_level_are_one_and_their_bills_are_summed() -> None:
     ]
     again = attempt("b")
     again.mode = "2-at-once-again"
-    bills = {stage.name: {"ledger": {"billed_usd": 0.2}} for stage in stages}
+    bills = {stage.name: mode(billed_usd=0.2) for stage in stages}
 
     (one,) = levels_of(stages, [attempt("a"), again], bills)
 
     assert (one.stages, one.requests) == (2, 2)
-    assert one.figures()["usd_per_delivered"] == pytest.approx(0.2)
+    assert one.figures().usd_per_delivered == pytest.approx(0.2)

@@ -79,7 +79,7 @@ def _look(look: Look, world: World, where: str, folder: Path) -> None:
         if accuses_wrongly(verdict, truth):
             told = f"{verdict.phrase}; truth: {sorted(truth.culprits, key=str)}"
             look.wrong.append(f"{where} ({chain}) {verdict.request}: {told}")
-    look.disagreements += [f"{where} {one}" for one in judged.figures["agreement"]["disagree"]]
+    look.disagreements += [f"{where} {one}" for one in judged.figures.agreement.disagree]
 
 
 def _world(dice: random.Random) -> World:

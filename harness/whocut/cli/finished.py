@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whocut.chain.want import in_words
 from whocut.cli.printing import (
@@ -13,44 +13,45 @@ from whocut.cli.printing import (
     fail,
     print_json,
 )
+from whocut.verdict.figures import as_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from whocut.run.finish import Finished
+    from whocut.verdict.figures import Summary
 
 
 def report_finished(
     finished: Finished,
-    show: Callable[[Terminal, dict[str, Any], Path | None], None],
+    show: Callable[[Terminal, Summary, Path | None], None],
     *,
     as_json: bool,
     in_front: str | None = None,
 ) -> None:
     """Print what came of a run, and end with its exit code; of the JSON, one part's fields come out `in_front`."""
+    summary = finished.summary
     if as_json:
-        summary = finished.summary
-        print_json({**(summary.pop(in_front) if in_front else {}), **summary})
+        fields = as_fields(summary)
+        print_json({**(as_fields(fields.pop(in_front)) if in_front else {}), **fields})
     else:
-        show(Terminal(), finished.summary, finished.report)
-    if finished.ended_early:
-        fail(finished.ended_early, EXIT_COULD_NOT_RUN)
-    finding = finding_of(finished.summary, warned=not as_json)
+        show(Terminal(), summary, finished.report)
+    if summary.ended_early:
+        fail(summary.ended_early, EXIT_COULD_NOT_RUN)
+    finding = finding_of(summary, warned=not as_json)
     if finding:
         fail(finding, EXIT_FINDING)
 
 
-def finding_of(summary: Mapping[str, Any], *, warned: bool = False) -> str | None:
+def finding_of(summary: Summary, *, warned: bool = False) -> str | None:
     """Why a run that came to its end is still no success, in a sentence: the failed cases of its ``junit.xml``.
 
-    Where whoever reads it was `warned` already, the warnings are not said once more.
+    Where the warnings were printed already (`warned`), they are not said once more.
     """
-    broken = [
-        f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
-    ]
+    broken = [f"{row.want} ({in_words(row.measured)})" for row in summary.thresholds if not row.holds]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
-    parts += [summary["unusable"]] if summary["unusable"] else []
-    if not summary["valid"]:
-        why = "see the warnings above" if warned else "; ".join(summary["warnings"])
+    parts += [summary.unusable] if summary.unusable else []
+    if not summary.valid:
+        why = "see the warnings above" if warned else "; ".join(summary.warnings)
         parts.append(f"the run is not valid: {why}")
     return "; ".join(parts) or None

@@ -8,8 +8,8 @@ from whocut.cli.options import (
     RunArgument,
 )
 from whocut.cli.printing import print_json, say
-from whocut.run.finish import judge_run
 from whocut.trace.rundir import RunDir
+from whocut.verdict.of_run import judge_run
 from whocut_reports import write_report
 
 

@@ -116,17 +116,19 @@ _KEPT_CODE: Final = 200  # characters
 
 
 def outcome_of(
-    body: JsonBody | EventBody, status: int, *, readable: bool = True, images: bool = False
+    body: JsonBody | EventBody, status: int, *, unreadable: str = "", images: bool = False
 ) -> tuple[Outcome, str | None]:
     """The outcome, and its code where no image came.
 
-    `readable` is False for a packed body; `images`: images were asked for, and an answer without any is a refusal.
+    `unreadable` says why a packed body could not be read to its end. `images`: images were asked for, and an answer
+    without any is a refusal.
     A redirect is whole without an end marker: it was not cut, and its work was not begun there.
     """
     if 300 <= status < 400:
         return Outcome.REJECTED, f"redirect {status}"
-    if not readable:
-        return (Outcome.DELIVERED if status < 400 else Outcome.GATEWAY_ERROR), None
+    if unreadable and not body.whole:
+        code = f"the body cannot be read: {unreadable}"
+        return (Outcome.TRUNCATED if status < 400 else Outcome.GATEWAY_ERROR), code[:_KEPT_CODE]
     if body.error is not None and status not in _NEVER_THE_APIS:
         code = str(body.error.get("code") or f"{status} {body.error.get('type')}")
         return Outcome.REJECTED, redact(code)[:_KEPT_CODE]

@@ -14,6 +14,7 @@ from whocut.chain.timers import Phase, TimerKind
 from whocut.client.attempt_span import attempt_span
 from whocut.client.body import EventBody, JsonBody
 from whocut.client.ending import Ending, ending_of, outcome_of
+from whocut.client.unpack import Unpacked
 from whocut.redact import KEPT_BODY, kept_headers, redact
 from whocut.trace.records import (
     Attempt,
@@ -64,6 +65,7 @@ class Watch:
         self.headers: Mapping[str, str] = {}  # of the answer, in lower case
         self.last_byte_s: float | None = None
         self.answer: JsonBody | EventBody | None = None  # None until its head has come
+        self._unpacked = Unpacked("")
         self._layer_name = layer
         self._parent_id = parent_id
         self._upstream: UpstreamEnd | None = None  # None while it is under way
@@ -86,6 +88,7 @@ class Watch:
         self.record.first_byte_s = self.last_byte_s = self.clock.now_s()
         streamed = headers.get("content-type", "").startswith("text/event-stream")
         self.answer = EventBody() if streamed else JsonBody()
+        self._unpacked = Unpacked(headers.get("content-encoding", ""))
 
     def received(self, data: bytes) -> None:
         """Bytes of the body have come."""
@@ -96,7 +99,8 @@ class Watch:
             record.largest_gap_s = max(now_s - self.last_byte_s, record.largest_gap_s or 0.0)
         self.last_byte_s = now_s
         record.bytes += len(data)
-        record.arrivals_s += [now_s] * len(self.answer.feed(data))
+        for piece in self._unpacked.feed(data):
+            record.arrivals_s += [now_s] * len(self.answer.feed(piece))
 
     def finished(self) -> None:
         """The body has ended in good order, or its reader has had enough of it."""
@@ -106,7 +110,7 @@ class Watch:
         outcome, error = outcome_of(
             self.answer,
             self.record.status or 0,
-            readable=self._readable,
+            unreadable=self._unpacked.why,
             images=self.path.endswith(_IMAGES),
         )
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
@@ -131,10 +135,6 @@ class Watch:
             self._limit_s = limit_s
         self._end(ending.outcome, ending.upstream, error)
 
-    @property
-    def _readable(self) -> bool:
-        return self.headers.get("content-encoding", "identity") == "identity"
-
     def _end(self, outcome: Outcome, upstream: UpstreamEnd, error: str | None) -> None:
         self.over = True
         self._upstream = upstream
@@ -150,7 +150,7 @@ class Watch:
 
     def _page(self) -> str | None:
         """The beginning of an error page: it tells which layer wrote it."""
-        if not isinstance(self.answer, JsonBody) or not self._readable:
+        if not isinstance(self.answer, JsonBody):
             return None
         return redact(b"".join(self.answer.chunks)[:KEPT_BODY].decode("utf-8", "replace"))
 

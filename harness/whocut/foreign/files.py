@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +70,7 @@ class Attributed:
             "without_request": self.passed,
             "without_request_lines": self.passed_named,
             "unusable": self.unusable,
-            "verdicts": [_as_row(verdict) for verdict in self.verdicts],
+            "verdicts": [verdict.as_json() for verdict in self.verdicts],
         }
 
     def as_words(self, most: int = 12) -> list[str]:
@@ -111,11 +111,6 @@ class Attributed:
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
         return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
-
-
-def _as_row(verdict: Verdict) -> dict[str, Any]:
-    """A verdict's fields as they are: what writes the JSON knows dataclasses."""
-    return {one.name: getattr(verdict, one.name) for one in fields(verdict)} | {"phrase": verdict.phrase}
 
 
 def _sort_of(verdict: Verdict) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from whocut.trace.records import Cut as CutRecord
 from whocut.trace.records import DownstreamEnd, Event, LayerRecord, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
-from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer
@@ -57,12 +56,6 @@ class Cut:
             limit_s=self.timer.limit_s,
             at_s=self.at_s,
         )
-
-    @property
-    def phrase(self) -> str:
-        """The cut in half a sentence."""
-        directive = self.timer.named_in(self.phase)
-        return f"cut by {directive} after {format_duration(self.timer.limit_s)}, {self.phase.while_}"
 
 
 class Facts:
@@ -180,7 +173,7 @@ def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerR
 
 def _error(facts: Facts) -> str | None:
     if facts.cut is not None:
-        return facts.cut.phrase
+        return facts.cut.record().words
     if facts.upstream_end.by_them:
         return f"the upstream's side: {facts.upstream_end}"
     if facts.downstream_end is DownstreamEnd.LEFT:

@@ -149,7 +149,7 @@ class Proof:
     @property
     def disagree(self) -> int:
         """Verdicts that the ledger does not confirm."""
-        return len(self.judged.figures["agreement"]["disagree"])
+        return len(self.judged.figures.agreement.disagree)
 
     @property
     def unattributed(self) -> int:

@@ -7,15 +7,12 @@ when asked to; then it takes in what is left and says that the run has ended.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-from rich.console import Console
 
 from whocut.chain.load import Load
 from whocut.chain.plain import topology_from_plain
@@ -26,8 +23,8 @@ from whocut.trace import otlp
 from whocut.trace.follow import Follower
 from whocut.trace.rundir import ATTEMPTS, LEDGER, LIVE, SPANS, RunDir, attempt_from_row, write_json
 from whocut.verdict.as_it_goes import AsItGoes
-from whocut.verdict.terminal import drawing
-from whocut.verdict.waterfall import waterfall
+from whocut.waterfall.rows import waterfall
+from whocut.waterfall.terminal import as_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +49,6 @@ class LiveRun:
         self._attempts = Follower(run.path / ATTEMPTS)
         self._spans = Follower(run.path / SPANS)
         self._ledger = Follower(run.path / LEDGER)
-        self._console = Console(width=_COLUMNS, file=io.StringIO())
         self._clock = Clock.of_run(run.manifest)
 
     def look(self) -> bool:
@@ -110,10 +106,7 @@ class LiveRun:
             "mode": fall.mode,
             "outcome": fall.outcome,
             "phrases": fall.phrases,
-            "drawing": [
-                [(piece.text, str(piece.style or line.style)) for piece in line.render(self._console)]
-                for line in drawing(fall, _COLUMNS)
-            ],
+            "drawing": as_pieces(fall, _COLUMNS),
         }
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.load import Load, LoadStage
 from whocut.errors import BadInput
-from whocut.verdict.sweep import levels_of, to_confirm, to_halve
+from whocut.verdict.sweep.knee import to_confirm, to_halve
+from whocut.verdict.sweep.levels import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from whocut.verdict.figures import Summary, SweepFigures
 
-def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) -> None:
+
+def print_sweep(console: Console, summary: Summary, report: Path | None) -> None:
     """Whether it is valid, the answer, then the levels it rests on."""
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False, soft_wrap=True)
 
-    say_if_invalid(console, summary)
-    found = summary["sweep"]
-    for sentence in found["says"]:
+    say_if_invalid(console, summary.warnings)
+    found = summary.sweep
+    assert found is not None  # a run that is no sweep is shown otherwise
+    for sentence in found.says:
         say(sentence)
     say("")
     console.print(_table(found))
-    say(f"\n{found['rule']}")
-    say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
+    say(f"\n{found.rule}")
+    say(f"\nrun:    {summary.run_dir}\nreport: {report_words(report)}")
 
 
-def _table(found: dict[str, Any]) -> Table:
+def _table(found: SweepFigures) -> Table:
     table = Table(box=None, pad_edge=False)
     for name in (
         "",
@@ -51,22 +54,20 @@ def _table(found: dict[str, Any]) -> Table:
         "per image",
     ):
         table.add_column(name, justify="right", no_wrap=True)
-    recommended = (found["recommend"]["max_in_flight"], found["recommend"]["gap_s"])
-    for level in [*found["levels"], *found["with_gap"]]:
-        mine = (level["concurrency"], level["gap_s"])
-        low, high = level["ci95"] or (0.0, 1.0)
+    for level in found.all_levels:
+        low, high = level.ci95 or (0.0, 1.0)
         table.add_row(
-            "→" if mine == recommended else "",
-            str(level["concurrency"]),
-            f"{level['gap_s']:g} s" if level["gap_s"] else "–",
-            str(level["requests"]),
-            percent(level["share_429"], int(0 < (level["share_429"] or 0.0) < 0.1)),
+            "→" if found.is_recommended(level) else "",
+            str(level.concurrency),
+            f"{level.gap_s:g} s" if level.gap_s else "–",
+            str(level.requests),
+            percent(level.share_429, int(0 < (level.share_429 or 0.0) < 0.1)),
             f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
-            f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
-            _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
-            in_seconds(level["p50_s"]),
-            in_seconds(level["p95_s"]),
-            format_dollars(level["usd_per_delivered"]),
+            f"{level.batches_refused} of {level.batches}" if level.batches else "–",
+            _or_dash(level.delivered_per_min, lambda rate: f"{rate:.1f}"),
+            in_seconds(level.p50_s),
+            in_seconds(level.p95_s),
+            format_dollars(level.usd_per_delivered),
         )
     return table
 

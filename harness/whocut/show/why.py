@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.plain import topology_from_plain
 from whocut.errors import BadInput, nearest
-from whocut.run.finish import judge_run
 from whocut.show.run import say_if_invalid
 from whocut.trace.rundir import RunDir
+from whocut.verdict.figures import doubts_of
+from whocut.verdict.of_run import judge_run
 from whocut.verdict.pick import RULES, Pick, pick_request
-from whocut.verdict.terminal import render
-from whocut.verdict.waterfall import Waterfall, waterfall
+from whocut.waterfall.rows import Waterfall, waterfall
+from whocut.waterfall.terminal import render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,9 +37,7 @@ class Explained:
             "outcome": self.waterfall.outcome,
             "chosen": self.chosen,
             "warnings": list(self.warnings),
-            "verdicts": [
-                {**asdict(verdict), "phrase": verdict.phrase} for verdict in self.waterfall.verdicts
-            ],
+            "verdicts": [verdict.as_json() for verdict in self.waterfall.verdicts],
         }
 
 
@@ -67,12 +66,11 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
         if picked is None:
             raise BadInput(f"no request in {path} fits --pick {pick}: {RULES[Pick(pick)]}")
         request, chosen = picked.request, picked.rule
-    warnings = tuple((run.summary() or {}).get("warnings", ()))
-    return Explained(waterfall(request, judged.attribution, attempts), chosen, warnings)
+    return Explained(waterfall(request, judged.attribution, attempts), chosen, doubts_of(run))
 
 
 def show_why(explained: Explained, console: Console) -> None:
     """Draw it; above it, that its run is not valid."""
-    say_if_invalid(console, explained.as_json())
+    say_if_invalid(console, explained.warnings)
     render(explained.waterfall, console)
     console.print(f"\nthis request: {explained.chosen}", style="dim", highlight=False)

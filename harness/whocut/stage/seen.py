@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
 
 from whocut.stage.grouping import name_requests
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.retry_audit import Audit, audit_retries
-from whocut.verdict.terminal import render
-from whocut.verdict.waterfall import waterfall
+from whocut.waterfall.rows import waterfall
+from whocut.waterfall.terminal import as_text
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
@@ -104,7 +101,4 @@ class Observed:
 
     def drawing(self, request: str, columns: int = DRAWING_COLUMNS) -> str:
         """A request's waterfall with its verdicts, in plain characters."""
-        text = io.StringIO()
-        console = Console(file=text, width=columns, force_terminal=False, color_system=None)
-        render(waterfall(request, self.attribution, self.attempts), console)
-        return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
+        return as_text(waterfall(request, self.attribution, self.attempts), columns)

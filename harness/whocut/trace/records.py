@@ -25,6 +25,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from whocut.trace.emissions import Emissions
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, TimerKind
@@ -131,6 +132,11 @@ class Cut:
     phase: Phase
     limit_s: float
     at_s: float
+
+    @property
+    def words(self) -> str:
+        """The cut as a span's error has it: ``cut by proxy_read_timeout after 60 s, while waiting``."""
+        return f"cut by {self.directive} after {format_duration(self.limit_s)}, {self.phase.while_}"
 
 
 @dataclass(slots=True, kw_only=True)

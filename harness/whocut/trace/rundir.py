@@ -171,6 +171,12 @@ class RunDir:
         """The calendar instant of model second zero."""
         return float(self.manifest["epoch_unix_s"])
 
+    @property
+    def scale(self) -> float:
+        """Model seconds in a real one; a directory without a load was watched in real time."""
+        told = self.manifest.get("clock")
+        return float(told["scale"]) if isinstance(told, dict) else 1.0
+
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any], *, replace: bool = False) -> RunDir:
         """Make the directory and write its manifest.
@@ -221,7 +227,7 @@ class RunDir:
         """Write ``manifest.json`` again, after something became known."""
         write_json(self.path / MANIFEST, self.manifest)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: object) -> None:
         """Write ``summary.json``, whole or not at all."""
         write_json(self.path / SUMMARY, summary)
 
@@ -343,7 +349,7 @@ def write_refusal(run: Path, sentence: str) -> None:
     write_json(run / GENERATOR, {"refused": sentence})
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write one object into a file of its own, whole or not at all."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -7,7 +7,7 @@ among the last ones; so memory stays that of what is under way. Pure: records in
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Topology
     from whocut.trace.records import Attempt, Span
+    from whocut.verdict.figures import Books, Counts, CutFigures
 
 # How long nobody may have written of a request before a layer that never will is waited for no longer.
 QUIET_REAL_S: Final = 1.5
@@ -47,7 +48,7 @@ class SeenRequest:
     spans: list[Span] = field(default_factory=list)
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
-    counted: dict[str, Any] = field(default_factory=dict)
+    counted: _Counted | None = None
 
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
@@ -74,15 +75,28 @@ class SeenRequest:
         self.attribution = attribute_all(attempts, [*self.spans, *deaths], topology)
         verdicts = self.attribution.verdicts
         audit = audit_retries(attempts, verdicts)
-        self.counted = {
-            **counts(attempts, verdicts),
-            "disagree": len(hold_against_ledger(verdicts, ledger).disagree) if has_ledger else 0,
-            "charged_usd": sum(attempt.charged_usd or 0 for attempt in attempts),
-            "started": sum(row.get("started_s") is not None for row in ledger),
-            "retries": len(audit.retries),
-            "after_unknown": len(audit.blind),
-            "after_unknown_usd": sum(retry.billed_usd for retry in audit.blind),
-        }
+        self.counted = _Counted(
+            counts=counts(attempts, verdicts),
+            disagree=len(hold_against_ledger(verdicts, ledger).disagree) if has_ledger else 0,
+            charged_usd=sum(attempt.charged_usd or 0 for attempt in attempts),
+            started=sum(row.get("started_s") is not None for row in ledger),
+            retries=len(audit.retries),
+            after_unknown=len(audit.blind),
+            after_unknown_usd=sum(retry.billed_usd for retry in audit.blind),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """What was counted of one request."""
+
+    counts: Counts
+    disagree: int
+    charged_usd: float
+    started: int
+    retries: int
+    after_unknown: int
+    after_unknown_usd: float
 
 
 class AsItGoes:
@@ -171,9 +185,11 @@ class AsItGoes:
                 self._judge(trace_id, request)
 
     def _judge(self, trace_id: str, request: SeenRequest) -> None:
-        self._tally.count(request.counted, -1)
+        if request.counted is not None:
+            self._tally.count(request.counted, -1)
         request.judge(self._topology, self._deaths, has_ledger=self._has_ledger)
-        self._tally.count(request.counted, 1)
+        if request.counted is not None:
+            self._tally.count(request.counted, 1)
         self._open.pop(trace_id, None)
         self._kept[trace_id] = request
         self._kept.move_to_end(trace_id)
@@ -186,80 +202,101 @@ class AsItGoes:
 
         Without a ledger the bill is the spend guard's.
         """
-        judged = self._tally.figures()
+        tally = self._tally
         return {
             "begun": self._begun,
-            "under_way": self._begun - judged["requests"],
+            "under_way": self._begun - tally.requests,
             "generations_running": len(self._running),
             "late": self._late,
-            **judged,
-            "ledger": self._books(judged) if self._has_ledger else self._charges(judged),
+            **tally.figures(),
+            "ledger": self._books() if self._has_ledger else charged(tally.charged_usd, tally.delivered),
         }
 
-    def _books(self, judged: Mapping[str, Any]) -> dict[str, Any]:
+    def _books(self) -> Books:
         totals = replace(self._ledger)
         for row in self._running.values():
             totals.add(row)
-        started, requests = self._tally.numbers["started"], judged["requests"]
+        started, requests = self._tally.started, self._tally.requests
         # Of requests that are over: one under way may ask again.
         share = round(started / requests, 4) if requests else None
-        return totals.figures(requests) | {"generations_per_request": share}
-
-    def _charges(self, judged: Mapping[str, Any]) -> dict[str, Any]:
-        return charged(self._tally.numbers["charged_usd"], judged["outcomes"].get("delivered", 0))
-
-
-_OF_A_VERDICT: Final = ("layer", "title", "timer", "directive", "phase", "grade", "limit_s", "tie", "reason")
+        return replace(totals.figures(requests), generations_per_request=share)
 
 
 class _Tally:
     """Counts of single requests, added up; they can be taken back, where one is judged anew."""
 
     def __init__(self) -> None:
-        self.numbers: defaultdict[str, float] = defaultdict(int)
-        self._by_name: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._verdicts: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.requests = self.attempts = self.censored = self.refused_429 = self.unattributed = 0
+        self.disagree = self.started = self.retries = self.after_unknown = 0
+        self.charged_usd = self.after_unknown_usd = 0.0
+        self._outcomes: Counter[str] = Counter()
+        self._attempt_outcomes: Counter[str] = Counter()
+        self._rejected_as: Counter[str] = Counter()
+        self._cuts: dict[CutFigures, CutFigures] = {}
 
-    def count(self, counted: Mapping[str, Any], sign: int) -> None:
+    @property
+    def delivered(self) -> int:
+        """Requests whose image came."""
+        return self._outcomes["delivered"]
+
+    def count(self, counted: _Counted, sign: int) -> None:
         """Add one request's counts, or take them back."""
-        for name, value in counted.items():
-            if name == "verdicts":
-                for row in value:
-                    self._count_verdict(row, sign)
-            elif isinstance(value, dict):
-                for key, number in value.items():
-                    self._by_name[name][key] += sign * number
-            else:
-                self.numbers[name] += sign * value
+        for name in _ADDED:
+            setattr(self, name, getattr(self, name) + sign * getattr(counted, name))
+        counts = counted.counts
+        for name in _ADDED_COUNTS:
+            setattr(self, name, getattr(self, name) + sign * getattr(counts, name))
+        for tally, one in (
+            (self._outcomes, counts.outcomes),
+            (self._attempt_outcomes, counts.attempt_outcomes),
+            (self._rejected_as, counts.rejected_as),
+        ):
+            for key, number in one.items():
+                tally[key] += sign * number
+        for cut in counts.verdicts:
+            self._count_cut(cut, sign)
 
-    def _count_verdict(self, row: Mapping[str, Any], sign: int) -> None:
-        key = tuple(tuple(row[name]) if name == "tie" else row[name] for name in _OF_A_VERDICT)
-        kept = {name: value for name, value in row.items() if name != "after_s"}  # medians do not add up
-        known = self._verdicts.setdefault(key, {**kept, "attempts": 0, "contradictions": 0})
-        known["attempts"] += sign * row["attempts"]
-        known["contradictions"] += sign * row["contradictions"]
-        known["phrase"] = row["phrase"]
-        if not known["attempts"]:
-            del self._verdicts[key]
+    def _count_cut(self, cut: CutFigures, sign: int) -> None:
+        # Medians do not add up, and the phrase is an example's.
+        alike = replace(cut, attempts=0, contradictions=0, after_s=None, phrase="")
+        known = self._cuts.get(alike, alike)
+        attempts = known.attempts + sign * cut.attempts
+        if not attempts:
+            self._cuts.pop(alike, None)
+            return
+        self._cuts[alike] = replace(
+            known,
+            attempts=attempts,
+            contradictions=known.contradictions + sign * cut.contradictions,
+            phrase=cut.phrase,
+        )
 
     def figures(self) -> dict[str, Any]:
         """The sums under the names of ``summary.json``."""
-        numbers, requests, attempts = self.numbers, self.numbers["requests"], self.numbers["attempts"]
-        sums = {
-            name: {key: number for key, number in self._by_name[name].most_common() if number}
-            for name in ("outcomes", "attempt_outcomes", "rejected_as")
-        }
         return {
-            **{name: numbers[name] for name in ("requests", "attempts", "censored", "refused_429")},
-            **sums,
-            "delivered_share": sums["outcomes"].get("delivered", 0) / requests if requests else None,
-            "share_429": numbers["refused_429"] / attempts if attempts else None,
-            "verdicts": sorted(self._verdicts.values(), key=lambda row: -row["attempts"]),
-            "unattributed": numbers["unattributed"],
-            "disagree": numbers["disagree"],
+            "requests": self.requests,
+            "attempts": self.attempts,
+            "censored": self.censored,
+            "refused_429": self.refused_429,
+            "outcomes": _commonest(self._outcomes),
+            "attempt_outcomes": _commonest(self._attempt_outcomes),
+            "rejected_as": _commonest(self._rejected_as),
+            "delivered_share": self.delivered / self.requests if self.requests else None,
+            "share_429": self.refused_429 / self.attempts if self.attempts else None,
+            "verdicts": sorted(self._cuts.values(), key=lambda cut: -cut.attempts),
+            "unattributed": self.unattributed,
+            "disagree": self.disagree,
             "retries": {
-                "retries": numbers["retries"],
-                "after_unknown": numbers["after_unknown"],
-                "after_unknown_usd": round(numbers["after_unknown_usd"], 6),
+                "retries": self.retries,
+                "after_unknown": self.after_unknown,
+                "after_unknown_usd": round(self.after_unknown_usd, 6),
             },
         }
+
+
+_ADDED: Final = ("disagree", "charged_usd", "started", "retries", "after_unknown", "after_unknown_usd")
+_ADDED_COUNTS: Final = ("requests", "attempts", "censored", "refused_429", "unattributed")
+
+
+def _commonest(tally: Counter[str]) -> dict[str, int]:
+    return {key: number for key, number in tally.most_common() if number}

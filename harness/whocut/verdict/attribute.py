@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from whocut.verdict import phrases
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends
 from whocut.verdict.inference import infer
@@ -127,7 +128,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
         grade=_grade(evidence, first, confirmed=below.confirmed),
         layer=client.layer,
         title=topology.client.title,
-        reason="because its caller went away",
+        reason=phrases.CALLER_WENT,
         after_s=first.ends[0].at_s - client.start_s,
         at_s=first.ends[0].at_s,
         rests_on=(
@@ -153,7 +154,7 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
         grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
         layer=fallen.layer,
         title=layer.title if layer else fallen.layer,
-        reason=f"without a timer ({fallen.fell})",
+        reason=phrases.without_a_timer(fallen.fell),
         after_s=at_s - fallen.start_s,
         at_s=at_s,
         rests_on=(*above.facts, *below.facts),
@@ -182,7 +183,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         grade=_grade(evidence, first, confirmed=evidence.generation is not None),
         layer=topology.upstream.name,
         title="the upstream",
-        reason=f"without a timer ({fault or innermost.upstream})",
+        reason=phrases.without_a_timer(fault or innermost.upstream),
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
         rests_on=(seen,),
@@ -237,7 +238,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
     inside = said.position <= len(topology.hops)
     layer = topology.layers[said.position] if inside else None
     timer = layer.timers.get(view.timer) if layer and view.timer else None
-    reason = said.why if inside else "without a timer"
+    reason = said.why if inside else phrases.WITHOUT
     return _verdict(
         evidence,
         kind=Kind.CUT,
@@ -250,7 +251,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
         limit_s=timer.limit_s if timer else None,
         after_s=view.duration_s,
         at_s=view.end_s,
-        reason="because its caller went away" if said.by_caller and not view.timer else reason,
+        reason=phrases.CALLER_WENT if said.by_caller and not view.timer else reason,
         rests_on=rests_on,
         cascade=said.cascade,
         contradictions=said.contradictions,
@@ -286,7 +287,7 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
         phase=inference.phase,
         limit_s=inference.limit_s,
         after_s=evidence.seen.elapsed_s,
-        reason="without a timer" if by_upstream else "",
+        reason=phrases.WITHOUT if by_upstream else "",
         rests_on=(
             *(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
             *(Evidence(edges.layer, _watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
@@ -413,15 +414,14 @@ def _cascade(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cas
 
 def _followed(edges: LayerRecord) -> str:
     if edges.cut:
-        return f"its timer {edges.cut.directive} fired later, for nobody"
+        return phrases.fired_later(edges.cut.directive)
     if edges.fell:
-        return f"fell later: {edges.fell}"
+        return phrases.fell_later(edges.fell)
     if edges.downstream is DownstreamEnd.LEFT:
-        return "its caller left"
+        return phrases.LEFT
     if edges.upstream is not UpstreamEnd.COMPLETE:
-        return f"its upstream ended: {edges.upstream}"
-    status = f" {edges.status}" if edges.status else ""
-    return f"received{status}" if edges.position == 0 else f"passed on{status}"
+        return phrases.upstream_ended(edges.upstream)
+    return phrases.passed_on(edges.status, received=edges.position == 0)
 
 
 # --- testimony beside edges ---------------------------------------------------------------------

@@ -10,9 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whocut.trace.records import Outcome
+from whocut.verdict.figures import ImageTime
 from whocut.words import format_duration
 
 if TYPE_CHECKING:
@@ -76,17 +77,17 @@ def image_times(attempts: Sequence[Attempt]) -> Sample:
     return Sample(tuple(seen), tuple(censored))
 
 
-def image_time_figures(attempts: Sequence[Attempt]) -> dict[str, Any]:
+def image_time_figures(attempts: Sequence[Attempt]) -> ImageTime:
     """The estimate as the summary holds it; quantiles are None where too few were seen to their end."""
     times = image_times(attempts)
     p50, p95 = times.quantile(0.5), times.quantile(0.95)
-    return {
-        "seen": len(times.seen_s),
-        "censored": len(times.censored_s),
-        "p50_s": None if p50 is None else round(p50, 3),
-        "p95_s": None if p95 is None else round(p95, 3),
-        "sentence": _sentence(times, p50, streamed=_cut_in_a_stream(attempts)),
-    }
+    return ImageTime(
+        seen=len(times.seen_s),
+        censored=len(times.censored_s),
+        p50_s=None if p50 is None else round(p50, 3),
+        p95_s=None if p95 is None else round(p95, 3),
+        sentence=_sentence(times, p50, streamed=_cut_in_a_stream(attempts)),
+    )
 
 
 def _cut_in_a_stream(attempts: Sequence[Attempt]) -> bool:

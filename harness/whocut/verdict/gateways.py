@@ -99,7 +99,7 @@ def _account(
     return replace(
         outside,
         end_s=max(outside.end_s, inside.end_s if inside else outside.end_s),
-        error=f"cut by {cut.directive}, {cut.phase.while_}" if cut else end.gone or outside.error,
+        error=cut.words if cut else end.gone or outside.error,
         gateway=(layer.gateway if layer else "") or outside.layer,
         tap=None,
         tap_lazy_s=None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.verdict.figures import Books
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,21 +40,21 @@ class LedgerTotals:
         if row.get("billed"):
             self.billed_usd += usd
 
-    def figures(self, requests: int) -> dict[str, Any]:
+    def figures(self, requests: int) -> Books:
         """The sums for machines, beside the number of requests they were made for."""
-        return {
-            "by": "ledger",
-            "started": self.started,
-            "finished": self.finished,
-            "delivered": self.delivered,
-            "orphaned": self.orphaned,
-            "orphaned_s": round(self.orphaned_s, 3),
-            "unsettled": self.unsettled,
-            "orphaned_usd": round(self.orphaned_usd, 6),
-            "generations_per_request": round(self.started / requests, 4) if requests else None,
-            "billed_usd": round(self.billed_usd, 6),
-            "usd_per_delivered": round(self.billed_usd / self.delivered, 6) if self.delivered else None,
-        }
+        return Books(
+            by="ledger",
+            started=self.started,
+            finished=self.finished,
+            delivered=self.delivered,
+            orphaned=self.orphaned,
+            orphaned_s=round(self.orphaned_s, 3),
+            unsettled=self.unsettled,
+            orphaned_usd=round(self.orphaned_usd, 6),
+            generations_per_request=round(self.started / requests, 4) if requests else None,
+            billed_usd=round(self.billed_usd, 6),
+            usd_per_delivered=round(self.billed_usd / self.delivered, 6) if self.delivered else None,
+        )
 
 
 def is_unsettled(row: Mapping[str, Any]) -> bool:
@@ -60,10 +62,10 @@ def is_unsettled(row: Mapping[str, Any]) -> bool:
     return row.get("started_s") is not None and row.get("state") in {"running", "stopped"}
 
 
-def charged(usd: float, delivered: int) -> dict[str, Any]:
-    """The same figures where there is no ledger: what is not known is None, the bill is the spend guard's."""
-    return dict.fromkeys(LedgerTotals().figures(0)) | {
-        "by": "account",
-        "billed_usd": round(usd, 6),
-        "usd_per_delivered": round(usd / delivered, 6) if delivered else None,
-    }
+def charged(usd: float, delivered: int) -> Books:
+    """The same where there is no ledger: what is not known is None, the bill is the spend guard's."""
+    return Books(
+        by="account",
+        billed_usd=round(usd, 6),
+        usd_per_delivered=round(usd / delivered, 6) if delivered else None,
+    )

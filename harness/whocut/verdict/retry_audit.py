@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.money import format_dollars
 from whocut.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
 from whocut.trace.records import NO_IMAGE, Attempt, Outcome
+from whocut.trace.requests import by_request
+from whocut.verdict.figures import RetryFigures
 from whocut.words import rounded_duration
 
 if TYPE_CHECKING:
@@ -98,22 +100,22 @@ class Audit:
         """The retries that came before Retry-After allowed them."""
         return tuple(retry for retry in self.retries if retry.short_by_s)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> RetryFigures:
         """The audit for machines."""
         waits = sorted(retry.waited_s for retry in self.retries)
-        return {
-            "retries": len(self.retries),
-            "after_unknown": len(self.blind),
-            "after_unknown_usd": round(sum(retry.billed_usd for retry in self.blind), 6),
-            "useless": sum(retry.useless for retry in self.retries),
-            "retry_after_broken": len(self.broken_waits),
-            "retry_after_short_by_s": round(max((r.short_by_s for r in self.broken_waits), default=0.0), 3),
-            "shortest_wait_s": round(waits[0], 3) if waits else None,
-            "longest_wait_s": round(waits[-1], 3) if waits else None,
-            "storms": len(self.storms),
-            "findings": len(self.sentences()),
-            "sentences": self.sentences(most=_EXAMPLES),
-        }
+        return RetryFigures(
+            retries=len(self.retries),
+            after_unknown=len(self.blind),
+            after_unknown_usd=round(sum(retry.billed_usd for retry in self.blind), 6),
+            useless=sum(retry.useless for retry in self.retries),
+            retry_after_broken=len(self.broken_waits),
+            retry_after_short_by_s=round(max((r.short_by_s for r in self.broken_waits), default=0.0), 3),
+            shortest_wait_s=round(waits[0], 3) if waits else None,
+            longest_wait_s=round(waits[-1], 3) if waits else None,
+            storms=len(self.storms),
+            findings=len(self.sentences()),
+            sentences=tuple(self.sentences(most=_EXAMPLES)),
+        )
 
     def sentences(self, most: int | None = None) -> list[str]:
         """The findings, storms last; of each kind at most so many (None: all)."""
@@ -128,13 +130,9 @@ def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ())
         for verdict in verdicts
         if verdict.behind
     }
-    by_request: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
-        by_request.setdefault(attempt.request, []).append(attempt)
     retries = []
     starts: list[tuple[float, str]] = []
-    for tries in by_request.values():
-        tries.sort(key=lambda attempt: (attempt.number, attempt.started_s))
+    for tries in by_request(attempts).values():
         for former, again in itertools.pairwise(tries):
             if former.redirected:
                 continue

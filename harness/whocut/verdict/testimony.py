@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
+from whocut.verdict import phrases
 from whocut.verdict.verdict import Cascade, Grade
 
 if TYPE_CHECKING:
@@ -204,21 +205,18 @@ def _grade_of(view: View) -> Grade:
 
 def _cascade(seen: list[View], position: int) -> tuple[Cascade, ...]:
     """What followed in the other layers."""
-    followed = {
-        EndedBy.LAYER: "its timer fired later, for nobody",
-        EndedBy.CLIENT: "its caller left",
-        EndedBy.NONE: "saw nothing of it",
-        EndedBy.UNSAID: "does not say",
-    }
-    return tuple(
-        Cascade(
-            view.layer,
-            followed.get(view.ended_by)
-            or f"its upstream ended it{f' ({view.status})' if view.status else ''}",
-        )
-        for view in seen
-        if view.position != position
-    )
+    return tuple(Cascade(view.layer, _followed(view)) for view in seen if view.position != position)
+
+
+def _followed(view: View) -> str:
+    if view.ended_by is EndedBy.UPSTREAM:
+        return phrases.upstream_ended(view.status)
+    return {
+        EndedBy.LAYER: phrases.fired_later(view.directive),
+        EndedBy.CLIENT: phrases.LEFT,
+        EndedBy.NONE: phrases.SAW_NOTHING,
+        EndedBy.UNSAID: phrases.DOES_NOT_SAY,
+    }[view.ended_by]
 
 
 def _from_testimony(said: Statement) -> View:

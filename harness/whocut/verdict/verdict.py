@@ -1,16 +1,15 @@
 """A verdict: which layer cut an attempt, by which timer, in which phase, when, and how sure we are.
 
-The phrase is made here and nowhere else, so that the terminal, a failing test, a figure and a span say it
-alike.
+Its phrase, like every other wording of a cut, is made in `whocut.verdict.phrases`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from whocut.words import format_duration
+from whocut.verdict import phrases
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, TimerKind
@@ -111,34 +110,16 @@ class Verdict:
     @property
     def phrase(self) -> str:
         """``nginx cut by first_byte after 60 s, while waiting · proven · the generation ran on …``."""
-        parts = [self._what()]
+        if self.kind is Kind.NONE:
+            return phrases.nobody_phrase(self.saw, self.reason)
         if self.kind is Kind.CUT:
-            parts.append(str(self.grade))
-        if self.kind is not Kind.NONE and self.behind:
-            parts.append(_what_became(self.behind))
+            parts = [phrases.cut_phrase(self, self.after_s), str(self.grade)]
+        else:
+            parts = [phrases.unattributed_phrase(self.reason or self.saw, self.missing)]
+        if self.behind:
+            parts.append(phrases.became(self.behind))
         return " · ".join(parts)
 
-    def _what(self) -> str:
-        if self.kind is Kind.NONE:
-            return f"nobody cut: {self.saw}" + (f" ({self.reason})" if self.reason else "")
-        if self.kind is Kind.UNATTRIBUTED:
-            missing = f"; to say more: {', '.join(self.missing)}" if self.missing else ""
-            return f"unattributed: {self.reason or self.saw}{missing}"
-        who = " and ".join(self.tie) if self.tie else self.layer
-        how = f"by {self.timer}" if self.timer else self.reason or "without a timer"
-        when = f" after {format_duration(round(self.after_s, 1))}" if self.after_s is not None else ""
-        where = f", {self.phase.while_}" if self.phase else ""
-        return f"{who} cut {how}{when}{where}" + (" (a tie)" if self.tie else "")
-
-
-def _what_became(behind: Behind) -> str:
-    billed = "was billed" if behind.billed else "was not billed"
-    if not behind.settled:
-        return "the generation was still running when the run ended"
-    if behind.orphaned:
-        return f"the generation ran on for {format_duration(round(behind.ran_on_s, 1))} and {billed}"
-    if behind.handed_to:
-        return f"the image went to {behind.handed_to}, which had nobody to give it to, and {billed}"
-    if behind.delivered:
-        return f"the generation had been delivered and {billed}"
-    return f"the generation had finished and {billed}"
+    def as_json(self) -> dict[str, Any]:
+        """For machines: its fields and its phrase; what writes the JSON knows dataclasses."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"phrase": self.phrase}

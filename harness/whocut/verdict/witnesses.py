@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
+from whocut.verdict import phrases
 from whocut.verdict.verdict import Evidence, Grade
-from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
@@ -36,12 +36,9 @@ def own_word(cutter: LayerRecord) -> Evidence:
     assert cutter.cut is not None
     cut = cutter.cut
     if cutter.by_taps:
-        limit = format_duration(cut.limit_s)
-        fact = (
-            f"saw it leave {cut.phase.while_}, when its timer {cut.directive} ({cut.timer}, {limit}) was due"
-        )
+        fact = phrases.seen_by_taps(cut.directive, cut.timer, cut.phase, cut.limit_s)
         return Evidence(f"the taps beside {cutter.layer}", fact, Grade.PROVEN, cut.at_s)
-    fact = f"its timer {cut.directive} ({cut.timer}) fired {cut.phase.while_}"
+    fact = phrases.own_word(cut.directive, cut.timer, cut.phase)
     return Evidence(cutter.layer, fact, Grade.TESTIFIED, cut.at_s)
 
 

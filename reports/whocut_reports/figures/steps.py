@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    Figures = Mapping[str, Any]
+    from whocut.verdict.figures import Figures
 
 _ROW_IN, _BAR_IN, _HEAD_IN, _FOOT_IN = 0.52, 0.2, 0.62, 0.1
 _NAMES, _RIGHT, _BETWEEN = 0.31, 0.995, 0.012
@@ -41,21 +41,21 @@ def _whole(share: float | None) -> str:
 
 
 MEASURES = (
-    Measure("delivered", lambda mode: mode["delivered_share"], _whole, {"facecolor": style.DELIVERED}, 1.0),
+    Measure("delivered", lambda mode: mode.delivered_share, _whole, {"facecolor": style.DELIVERED}, 1.0),
     Measure(
-        "first byte,\nmedian", lambda mode: mode["first_byte_p50_s"], in_seconds, {"facecolor": style.WAITING}
+        "first byte,\nmedian", lambda mode: mode.first_byte_p50_s, in_seconds, {"facecolor": style.WAITING}
     ),
-    Measure("image,\nmedian", lambda mode: mode["p50_s"], in_seconds, {"facecolor": style.WORKING}),
-    Measure("429s of\nattempts", lambda mode: mode["share_429"], _whole, {"facecolor": style.REJECTED}, 1.0),
+    Measure("image,\nmedian", lambda mode: mode.p50_s, in_seconds, {"facecolor": style.WORKING}),
+    Measure("429s of\nattempts", lambda mode: mode.share_429, _whole, {"facecolor": style.REJECTED}, 1.0),
     Measure(
         "orphaned\ngenerations",
-        lambda mode: mode["ledger"]["orphaned"],
+        lambda mode: mode.ledger.orphaned,
         lambda value: "–" if value is None else f"{value:.0f}",
         style.hatched(),
     ),
     Measure(
         "dollars per\ndelivered image",
-        lambda mode: mode["ledger"]["usd_per_delivered"],
+        lambda mode: mode.ledger.usd_per_delivered,
         format_dollars,
         {"facecolor": style.QUIET},
     ),
@@ -135,11 +135,11 @@ def alt(steps: Mapping[str, str], by_mode: Mapping[str, Figures]) -> str:
 
 def caption(steps: Mapping[str, str], by_mode: Mapping[str, Figures]) -> str:
     """What its numbers are, and what is missing."""
-    requests = [int(by_mode[mode]["requests"]) for mode in steps]
+    requests = [by_mode[mode].requests for mode in steps]
     each = f"{requests[0]}" if len(set(requests)) == 1 else f"{min(requests)} to {max(requests)}"
-    censored = sum(int(by_mode[mode]["censored"]) for mode in steps)
-    none = sum(by_mode[mode]["p50_s"] is None for mode in steps)
-    came = ", ".join(str(by_mode[mode]["outcomes"].get("delivered", 0)) for mode in steps)
+    censored = sum(by_mode[mode].censored for mode in steps)
+    none = sum(by_mode[mode].p50_s is None for mode in steps)
+    came = ", ".join(str(by_mode[mode].delivered) for mode in steps)
     text = (
         f"One row is one step on the same seed, {each} requests; it keeps what the steps above it changed. Medians "
         f"count from when a request was due, of delivered requests only: {came} of them, from above. "

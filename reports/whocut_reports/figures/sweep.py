@@ -8,12 +8,12 @@ from whocut.words import percent, plural
 from whocut_reports import style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Level = Mapping[str, Any]
+    from whocut.verdict.figures import LevelFigures, Recommended, SweepFigures
 
 _HEIGHT_IN = 5.6
 _LEFT, _WIDTH = 0.075, 0.91
@@ -21,9 +21,9 @@ _SHARE, _RATE = (0.44, 0.45), (0.095, 0.25)  # bottom and height of the two pane
 _TICKS = 16
 
 
-def draw(found: Mapping[str, Any]) -> Figure:
-    """The figure, from a summary's part `sweep`."""
-    levels, with_gap = found["levels"], found["with_gap"]
+def draw(found: SweepFigures) -> Figure:
+    """The figure, from the answer of a sweep."""
+    levels, with_gap = found.levels, found.with_gap
     with style.look():
         drawn = style.figure(_HEIGHT_IN)
         title = "429s by the number of requests at once"
@@ -33,42 +33,42 @@ def draw(found: Mapping[str, Any]) -> Figure:
         drawn.text(style.MARGIN, 0.385, "Images a minute", va="top", fontsize=11, fontweight="bold")
         _share(share, levels, with_gap)
         _rate(rate, levels, with_gap)
-        places = sorted({level["concurrency"] for level in levels})
+        places = sorted({level.concurrency for level in levels})
         rate.set_xlim(places[0] - 0.5, places[-1] + 0.5)
         rate.set_xticks(places if len(places) <= _TICKS else places[:: -(-len(places) // _TICKS)])
         rate.set_xlabel("requests at once")
         share.tick_params(labelbottom=False)
-        _mark(share, rate, found["recommend"], places)
+        _mark(share, rate, found.recommend, places)
     return drawn
 
 
-def _share(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> None:
-    seen = [level for level in levels if level["ci95"] is not None]
+def _share(axes: Axes, levels: Sequence[LevelFigures], with_gap: Sequence[LevelFigures]) -> None:
+    seen = [(level, level.ci95) for level in levels if level.ci95 is not None]
     axes.fill_between(
-        [level["concurrency"] for level in seen],
-        [level["ci95"][0] for level in seen],
-        [level["ci95"][1] for level in seen],
+        [level.concurrency for level, _ in seen],
+        [low for _, (low, _) in seen],
+        [high for _, (_, high) in seen],
         color=style.REJECTED_PAPER,
         label="95% interval",
         zorder=2,
     )
-    gap_s = levels[0]["gap_s"]
+    gap_s = levels[0].gap_s
     axes.plot(
-        [level["concurrency"] for level in seen],
-        [level["share_429"] for level in seen],
+        [level.concurrency for level, _ in seen],
+        [level.share_429 or 0.0 for level, _ in seen],
         **_line(style.REJECTED),
         label=f"gap of {gap_s:g} s" if gap_s else "no gap",
     )
-    tried = [level for level in with_gap if level["ci95"] is not None]
+    tried = [(level, level.share_429 or 0.0, level.ci95) for level in with_gap if level.ci95 is not None]
     if tried:
         axes.errorbar(
-            [level["concurrency"] + 0.12 for level in tried],
-            [level["share_429"] for level in tried],
+            [level.concurrency + 0.12 for level, _, _ in tried],
+            [share for _, share, _ in tried],
             yerr=[
-                [level["share_429"] - level["ci95"][0] for level in tried],
-                [level["ci95"][1] - level["share_429"] for level in tried],
+                [share - low for _, share, (low, _) in tried],
+                [high - share for _, share, (_, high) in tried],
             ],
-            label=f"gap of {tried[0]['gap_s']:g} s",
+            label=f"gap of {tried[0][0].gap_s:g} s",
             **_points(),
         )
     axes.set_ylim(-0.02, 1.02)
@@ -77,18 +77,18 @@ def _share(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> No
     _grid(axes)
 
 
-def _rate(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> None:
-    came = [level for level in levels if level["delivered_per_min"]]
+def _rate(axes: Axes, levels: Sequence[LevelFigures], with_gap: Sequence[LevelFigures]) -> None:
+    came = [level for level in levels if level.delivered_per_min]
     axes.plot(
-        [level["concurrency"] for level in came],
-        [level["delivered_per_min"] for level in came],
+        [level.concurrency for level in came],
+        [level.delivered_per_min or 0.0 for level in came],
         **_line(style.DELIVERED),
     )
-    tried = [level for level in with_gap if level["delivered_per_min"]]
+    tried = [level for level in with_gap if level.delivered_per_min]
     if tried:
         axes.errorbar(
-            [level["concurrency"] + 0.12 for level in tried],
-            [level["delivered_per_min"] for level in tried],
+            [level.concurrency + 0.12 for level in tried],
+            [level.delivered_per_min or 0.0 for level in tried],
             **_points(),
         )
     if not came:
@@ -97,9 +97,9 @@ def _rate(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> Non
     _grid(axes)
 
 
-def _mark(share: Axes, rate: Axes, advice: Mapping[str, Any], places: Sequence[int]) -> None:
+def _mark(share: Axes, rate: Axes, advice: Recommended, places: Sequence[int]) -> None:
     """A line through both panels at what is recommended, its label on the side that has room."""
-    at_once, gap_s = advice["max_in_flight"], advice["gap_s"]
+    at_once, gap_s = advice.max_in_flight, advice.gap_s
     if at_once is None:
         return
     for axes in (share, rate):
@@ -149,23 +149,23 @@ def _grid(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def alt(found: Mapping[str, Any]) -> str:
+def alt(found: SweepFigures) -> str:
     """The picture in words."""
     said = "; ".join(
-        f"{level['concurrency']} at once{_gap(level)}: {_percent(level['share_429'])} met a 429"
-        for level in (*found["levels"], *found["with_gap"])
+        f"{level.concurrency} at once{_gap(level)}: {_percent(level.share_429)} met a 429"
+        for level in found.all_levels
     )
-    return f"Share of 429s and images a minute by level. {said}. {found['says'][0]}"
+    return f"Share of 429s and images a minute by level. {said}. {found.says[0]}"
 
 
-def caption(found: Mapping[str, Any]) -> str:
+def caption(found: SweepFigures) -> str:
     """What its numbers are, and what is missing."""
-    levels = (*found["levels"], *found["with_gap"])
-    requests = sum(level["requests"] for level in levels)
-    censored = sum(level["censored"] for level in levels)
-    fewest, most = (f(level["requests"] for level in levels) for f in (min, max))
+    levels = found.all_levels
+    requests = sum(level.requests for level in levels)
+    censored = sum(level.censored for level in levels)
+    fewest, most = (f(level.requests for level in levels) for f in (min, max))
     each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    unasked = sum(level["planned"] for level in levels) - requests
+    unasked = sum(level.planned for level in levels) - requests
     gone = (
         [f"{plural(censored, 'request')} the run’s end stopped are in no time and no rate."]
         if censored
@@ -176,12 +176,12 @@ def caption(found: Mapping[str, Any]) -> str:
     return (
         f"One point is one level, {each} requests each; {plural(requests, 'request')} in all. A request counts as "
         "refused when its first attempt met a 429; the band is Wilson’s 95% interval. Images a minute are "
-        f"those of a level with all places taken, rests included. {missing} {found['rule']}"
+        f"those of a level with all places taken, rests included. {missing} {found.rule}"
     )
 
 
-def _gap(level: Level) -> str:
-    return f" with a gap of {level['gap_s']:g} s" if level["gap_s"] else ""
+def _gap(level: LevelFigures) -> str:
+    return f" with a gap of {level.gap_s:g} s" if level.gap_s else ""
 
 
 def _percent(share: float | None) -> str:

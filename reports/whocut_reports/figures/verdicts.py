@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.patches import Patch
 
 from whocut.trace.records import Outcome
+from whocut.verdict.phrases import cut_name
 from whocut.verdict.verdict import Kind, Verdict
 from whocut.words import plural
 from whocut_reports import style
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from whocut.verdict.figures import ModeFigures
 
 _BAR_IN, _ROW_IN = 0.36, 0.72
 _AXIS_IN, _KEY_IN = 0.55, 0.24
@@ -46,13 +49,13 @@ class Bars:
         return tuple(sum(counts) for counts in self.counts)
 
 
-def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, Mapping[str, Any]]) -> Bars:
+def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, ModeFigures]) -> Bars:
     """Every attempt once: the cuts by layer and timer, then what nobody cut."""
     verdicts = list(verdicts)
     cuts: dict[str, int] = {}
     for verdict in verdicts:
         if verdict.kind is Kind.CUT:
-            cuts[_cut_name(verdict)] = cuts.get(_cut_name(verdict), 0) + 1
+            cuts[cut_name(verdict)] = cuts.get(cut_name(verdict), 0) + 1
     commonest = sorted(cuts, key=lambda name: -cuts[name])
     shades = style.CUTTERS
     cutters = [
@@ -70,7 +73,7 @@ def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, Mapping[str, Any]])
         tuple(pieces[i] for i in used),
         modes,
         tuple(tuple(row[i] for i in used) for row in counts),
-        tuple(int(by_mode[mode]["requests"]) for mode in modes),
+        tuple(by_mode[mode].requests for mode in modes),
     )
 
 
@@ -84,20 +87,14 @@ _CENSORED = Piece(
 _OTHERS = (_UNATTRIBUTED, _REJECTED, _CENSORED, _DELIVERED)
 
 
-def _cut_name(verdict: Verdict) -> str:
-    who = " and ".join(verdict.tie) if verdict.tie else str(verdict.layer)
-    how = f"by {verdict.timer}" if verdict.timer else verdict.reason or "without a timer"
-    return f"{who} cut {how}" + (" (a tie)" if verdict.tie else "")
-
-
 def _piece_name(verdict: Verdict) -> str:
     if verdict.kind is Kind.CUT:
-        return _cut_name(verdict)
+        return cut_name(verdict)
     if verdict.kind is Kind.UNATTRIBUTED:
         return _UNATTRIBUTED.label
-    if verdict.outcome == Outcome.DELIVERED:
+    if verdict.outcome is Outcome.DELIVERED:
         return _DELIVERED.label
-    return _CENSORED.label if verdict.outcome == Outcome.CENSORED else _REJECTED.label
+    return _CENSORED.label if verdict.outcome is Outcome.CENSORED else _REJECTED.label
 
 
 def draw(bars: Bars) -> Figure:

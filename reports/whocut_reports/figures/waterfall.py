@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from whocut.trace.records import SpanKind
-from whocut.verdict.waterfall import Doing, MarkKind, Part, Row, Segment, Waterfall
+from whocut.waterfall.rows import Doing, MarkKind, Part, Row, Segment, Waterfall
 from whocut_reports import style
 
 if TYPE_CHECKING:

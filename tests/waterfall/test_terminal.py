@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from tests.reports.made_run import MadeRun, article_run, delivered, nginx_cut, stream_cut, unattributed
-from whocut.verdict.terminal import render
-from whocut.verdict.waterfall import waterfall
+from whocut.waterfall.rows import waterfall
+from whocut.waterfall.terminal import render
 
 if TYPE_CHECKING:
     from whocut.verdict.summary import Judged

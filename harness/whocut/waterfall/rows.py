@@ -19,7 +19,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from whocut.chain.money import format_dollars
-from whocut.trace.records import DownstreamEnd, Outcome, RequestRecord, SpanKind, UpstreamEnd
+from whocut.trace.records import Outcome, RequestRecord, SpanKind
+from whocut.verdict import phrases
 from whocut.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class Waterfall:
 
 
 def waterfall(request: str, told: Attribution, attempts: Iterable[Attempt] = ()) -> Waterfall:
-    """The rows of one request; none where nobody wrote of it.
+    """The rows of one request; empty where no layer wrote of it.
 
     Which records are an attempt's, its evidence says. `attempts` are the client's own lines: they know when each
     event of a stream arrived.
@@ -246,21 +247,10 @@ def _layer_note(layer: LayerRecord, drawn: _Drawn, *, cutter: bool) -> str:
     if cutter:
         if layer.cut is None:
             return f"cut {drawn.verdict.reason}"
-        return f"cut: {layer.cut.directive} {_seconds(layer.cut.limit_s)}"
+        return phrases.cut_note(layer.cut.directive, _seconds(layer.cut.limit_s))
     if layer.position == 0:
         return _outcome_note(layer, drawn.evidence.outcome)
-    return _followed(layer) if drawn.verdict.kind is Kind.CUT else ""
-
-
-def _followed(layer: LayerRecord) -> str:
-    """What a hop that did not cut did after the cut."""
-    if layer.cut is not None:
-        return f"{layer.cut.directive} fired later, for nobody"
-    if layer.downstream is DownstreamEnd.LEFT:
-        return "its caller left"
-    if layer.upstream is UpstreamEnd.COMPLETE:
-        return f"passed on {layer.status or 'the answer'}"
-    return f"its upstream ended: {layer.upstream}"
+    return next((then.fact for then in drawn.verdict.cascade if then.layer == layer.layer), "")
 
 
 def _outcome_note(layer: LayerRecord, outcome: Outcome | None) -> str:

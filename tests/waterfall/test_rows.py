@@ -17,7 +17,7 @@ from tests.reports.made_run import (
     unattributed,
 )
 from whocut.trace.records import DownstreamEnd, LayerRecord, SpanKind, UpstreamEnd
-from whocut.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks, waterfall
+from whocut.waterfall.rows import Doing, MarkKind, Part, Row, Waterfall, ticks, waterfall
 
 if TYPE_CHECKING:
     from whocut.verdict.summary import Judged

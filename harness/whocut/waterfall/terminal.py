@@ -5,19 +5,20 @@ Any width from 60 columns. A terminal that knows only ASCII gets the second row 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from whocut.verdict.verdict import Kind, Verdict
-from whocut.verdict.waterfall import Doing, MarkKind, Part, Row, Segment, Waterfall, ticks
+from whocut.waterfall.rows import Doing, MarkKind, Part, Row, Segment, Waterfall, ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
 
 _NARROWEST: Final = 60
 _GREY, _CUT, _ORPHAN, _DELIVERED = "bright_black", "bold red", "magenta", "green"
@@ -67,7 +68,7 @@ _KEY = {
     Doing.WAITING: "waiting",
     Doing.STREAMING: "streaming",
     Doing.WORKING: "model at work",
-    Doing.ORPHANED: "at work for nobody",
+    Doing.ORPHANED: "at work, orphaned",
 }
 
 
@@ -85,6 +86,22 @@ def render(fall: Waterfall, console: Console) -> None:
             facts.add_row(f"  {signs.bullet}", Text(_plain(text, signs), style=style))
         if facts.row_count:
             console.print(facts, highlight=False)
+
+
+def as_text(fall: Waterfall, columns: int) -> str:
+    """The drawing and the verdicts in plain characters: for a failing test, or a file."""
+    text = io.StringIO()
+    render(fall, Console(file=text, width=columns, force_terminal=False, color_system=None))
+    return "\n".join(line.rstrip() for line in text.getvalue().rstrip().splitlines())
+
+
+def as_pieces(fall: Waterfall, columns: int) -> list[list[tuple[str, str]]]:
+    """The drawing as lines of pieces of text, each with its style's name: for a page that draws them itself."""
+    console = Console(width=columns, file=io.StringIO())
+    return [
+        [(piece.text, str(piece.style or line.style)) for piece in line.render(console)]
+        for line in drawing(fall, columns)
+    ]
 
 
 def drawing(fall: Waterfall, width: int, signs: Signs = _UNICODE) -> list[Text]:

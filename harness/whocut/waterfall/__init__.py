@@ -1,0 +1,1 @@
+"""One request drawn: its rows on a time axis, and the terminal that prints them."""
