@@ -48,7 +48,7 @@ def played(*part: Part, act: Callable[[Rig], Awaitable[Any]], **limits_s: float)
     """What `act` returns, and the rig after everything was closed."""
 
     async def main() -> tuple[Any, Rig]:
-        rig = Rig(layer(**limits_s), upstream=FakeUpstream(part), clock=virtual_clock())
+        rig = Rig(layer("hop", **limits_s), upstream=FakeUpstream(part), clock=virtual_clock())
         async with rig:
             return await act(rig), rig
 

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from whocut.path.fallen import telling
+from whocut.path.sockets import hand_over_at_once
 
 if TYPE_CHECKING:
     from whocut.path.sides import House, Served
@@ -29,7 +30,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
-        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
+        hand_over_at_once(self.transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
         """Where the next bytes are read into: see `Hop.inbox`."""

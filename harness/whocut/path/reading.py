@@ -1,0 +1,290 @@
+"""What a tap reads of the bytes that pass: where requests and responses begin and end. No sockets, no clock.
+
+Bytes go on at once and as they came. In a request's head two fields may be changed, its `traceparent` and `Host`; so
+the end of a line that has not come whole may wait for its rest. What cannot be read is passed on unread, and so is
+everything after it on that connection: `readable` is False then.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from whocut.errors import Malformed
+from whocut.path.framing import Chunked
+from whocut.path.http1 import HeadReader, parse_request, parse_response
+
+if TYPE_CHECKING:
+    from whocut.path.framing import Framing
+    from whocut.path.http1 import RequestHead
+    from whocut.path.looks import Look
+
+_TRACEPARENT: Final = re.compile(rb"(?im)^traceparent:[^\n]*\n")
+_HOST: Final = re.compile(rb"(?im)^host:[^\n]*\n")
+_TLS: Final = b"\x16\x03"  # a handshake record, of any version since SSL 3
+_HTTP_2: Final = b"PRI * HTTP/2"
+
+
+class Exchanges(Protocol):
+    """What is told of where requests and responses begin and end."""
+
+    def asked(self, head: RequestHead, raw: bytes) -> Look:
+        """A request's head is whole."""
+
+    def all_asked(self, look: Look) -> bytes | None:
+        """A request is whole; returns fields to add where it was held, or None if it is not to go on."""
+
+    def awaited(self) -> Look | None:
+        """The look whose response comes next; None where nothing was asked."""
+
+    def awaits_head_only(self) -> bool:
+        """Whether that response answers a HEAD."""
+
+    def all_answered(self) -> None:
+        """A response is whole."""
+
+    def strange(self, protocol: str) -> None:
+        """The connection does not begin with HTTP/1.1 but with this."""
+
+
+class Requests:
+    """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`, else as it came."""
+
+    __slots__ = (
+        "_authority",
+        "_begun",
+        "_exchanges",
+        "_framing",
+        "_head",
+        "_heads",
+        "_kept",
+        "_line",
+        "_look",
+        "_marks",
+        "readable",
+    )
+
+    def __init__(self, exchanges: Exchanges, *, authority: bytes | None, marks: bool) -> None:
+        self._exchanges = exchanges
+        self._authority = authority  # the `Host` to send; None: as it came
+        self._marks = marks
+        self._heads = HeadReader(status=400)
+        self._begun = False  # some lines of the head that is being read have gone up
+        self._line = b""  # of a line that has not come whole
+        self._look: Look | None = None
+        self._framing: Framing | None = None
+        self._head = b""  # of a request that is held
+        self._kept: list[bytes] = []  # … and its body
+        self.readable = True
+
+    def take(self, data: bytes) -> bytes:
+        """Bytes from the caller."""
+        up: list[bytes] = []
+        at = 0
+        while at < len(data):
+            if not self.readable:
+                up.append(data[at:])
+                break
+            at = self._take_body(data, at, up) if self._look is not None else self._take_head(data, at, up)
+        return up[0] if len(up) == 1 else b"".join(up)
+
+    def rest(self) -> bytes:
+        """What is held of a head, or of a request, that will not be whole."""
+        held, self._line = self._line, b""
+        if self._look is not None and self._look.holds:
+            held = b"".join((self._head, *self._kept))
+        return held
+
+    def _take_body(self, data: bytes, at: int, up: list[bytes]) -> int:
+        look, framing = self._look, self._framing
+        assert look is not None
+        assert framing is not None
+        to = self._kept if look.holds else up
+        try:
+            end = framing.take(data, at)
+        except Malformed:
+            up += [self.rest(), data[at:]]
+            self.readable = False
+            return len(data)
+        piece = data if end - at == len(data) else data[at:end]
+        to.append(piece)
+        if look.reads:
+            for payload in _payload(framing, piece):
+                look.request_body(payload)
+        if framing.done:
+            self._whole(look, up)
+        return end
+
+    def _take_head(self, data: bytes, at: int, up: list[bytes]) -> int:
+        piece = data[at:] if at else data
+        fresh = not self._heads and not self._begun
+        if fresh and piece[:2] == _TLS:
+            self._exchanges.strange("TLS")
+            self.readable = False
+        try:
+            whole = self._heads.take(piece) if self.readable else None
+            head = parse_request(whole[0][: whole[1]]) if whole is not None else None
+        except Malformed:
+            if (self._line + piece).startswith(_HTTP_2):
+                self._exchanges.strange("HTTP/2")
+            self.readable = False
+        if not self.readable:
+            up += [self._line, piece]
+            self._line = b""
+            return len(data)
+        if whole is None or head is None:
+            self._pass_lines(self._line + piece, up)
+            return len(data)
+        end = len(piece) - (len(whole[0]) - whole[1])
+        raw = self._line + piece[:end]
+        look = self._look = self._exchanges.asked(head, whole[0][: whole[1]])
+        framing = self._framing = head.framing
+        if look.reads and isinstance(framing, Chunked):
+            framing.payload = []
+        sent = self._edited(raw, look.traceparent)
+        if look.holds:
+            self._head = sent
+        else:
+            up.append(sent)
+        self._begun, self._line = False, b""
+        if framing is None or framing.done:
+            self._whole(look, up)
+        return at + end
+
+    def _pass_lines(self, held: bytes, up: list[bytes]) -> None:
+        """Pass the lines that are whole, without the fields that are ours to write."""
+        cut = held.rfind(b"\n") + 1
+        self._line = held[cut:]
+        self._begun = self._begun or cut > 0
+        up.append(self._without(held[:cut]))
+
+    def _without(self, lines: bytes) -> bytes:
+        if self._marks:
+            lines = _TRACEPARENT.sub(b"", lines)
+        return lines if self._authority is None else _HOST.sub(b"Host: %b\r\n" % self._authority, lines)
+
+    def _edited(self, raw: bytes, traceparent: bytes | None) -> bytes:
+        """The head, or its last lines."""
+        lines = self._without(raw)
+        return b"%btraceparent: %b\r\n\r\n" % (lines[:-2], traceparent) if traceparent else lines
+
+    def _whole(self, look: Look, up: list[bytes]) -> None:
+        self._look = self._framing = None
+        fields = self._exchanges.all_asked(look)
+        if look.holds and fields is not None:
+            up += [self._head[:-2], fields, b"\r\n", *self._kept]
+        self._head, self._kept = b"", []
+
+
+class Responses:
+    """The upstream's bytes. `take` returns what goes down."""
+
+    __slots__ = ("_exchanges", "_framing", "_heads", "_held", "_in_body", "ended", "readable")
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+        self._heads = HeadReader(status=502)
+        self._in_body = False
+        self._framing: Framing | None = None
+        self._held: list[bytes] = []  # of a head that a look rewrites
+        self.readable = True
+        self.ended = False  # the last bytes taken ended a response
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether a close is the good end of the response that is being read."""
+        return self._in_body and self._framing is not None and self._framing.until_close
+
+    def take(self, data: bytes, now_s: float) -> bytes:
+        """Bytes from the upstream.
+
+        Raises:
+            Malformed: they are not HTTP/1.1; they and what follows are to be passed unread.
+        """
+        self.ended = False
+        look = self._exchanges.awaited()
+        if not self.readable or (look is None and not self._in_body and not self._heads):
+            return data  # nothing was asked: some servers say 408 before they close an idle connection
+        down: list[bytes] | None = [] if look is not None and look.rewrites else None
+        at = 0
+        try:
+            while at < len(data) and self.readable:
+                at = self._take(data, at, now_s, down)
+        except Malformed:
+            self.readable = False
+            raise
+        return data if down is None else b"".join((*down, data[at:]))
+
+    def rest(self) -> bytes:
+        """What is held of a head that will not be whole."""
+        held, self._held = b"".join(self._held), []
+        return held
+
+    def _take(self, data: bytes, at: int, now_s: float, down: list[bytes] | None) -> int:
+        look = self._exchanges.awaited()
+        if look is None:
+            if down is not None:
+                down.append(data[at:])
+            return len(data)
+        if not self._in_body:
+            return self._take_head(look, data, at, now_s, down)
+        framing = self._framing
+        end = at if framing is None else framing.take(data, at)
+        look.bytes_came(end - at, now_s)
+        piece = data if end - at == len(data) else data[at:end]
+        if down is not None:
+            down.append(piece)
+        if look.reads and piece:
+            for payload in _payload(framing, piece):
+                look.response_body(payload)
+        if framing is None or framing.done:
+            self._end()
+        return end
+
+    def _take_head(self, look: Look, data: bytes, at: int, now_s: float, down: list[bytes] | None) -> int:
+        piece = data[at:] if at else data
+        whole = self._heads.take(piece)
+        if whole is None:
+            look.bytes_came(len(piece), now_s)
+            if look.rewrites:
+                self._held.append(piece)
+            return len(data)
+        self._held = []
+        came, end = whole
+        end_here = len(piece) - (len(came) - end)
+        look.bytes_came(end_here, now_s)
+        raw = came[:end]
+        head = parse_response(raw, to_head=self._exchanges.awaits_head_only())
+        sent = look.answered(head.status, raw)
+        if down is not None:
+            down.append(sent)
+        if head.status == 101:
+            self.readable = False  # another protocol from here on
+            self._end()
+        elif head.status < 200:
+            look.interim()
+        else:
+            self._in_body = True
+            framing = self._framing = head.framing
+            if look.reads and isinstance(framing, Chunked):
+                framing.payload = []
+            if framing is None:
+                self._end()
+        return at + end_here
+
+    def _end(self) -> None:
+        self._in_body = False
+        self._framing = None
+        self.ended = True
+        self._exchanges.all_answered()
+
+    def close(self) -> None:
+        """The upstream's close has ended the response in good order."""
+        self._end()
+
+
+def _payload(framing: Framing | None, piece: bytes) -> list[bytes]:
+    if not isinstance(framing, Chunked):
+        return [piece]
+    payload, framing.payload = framing.payload or [], []
+    return payload

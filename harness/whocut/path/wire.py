@@ -1,0 +1,466 @@
+"""A wire: one caller's connection and the one that was dialled for it, handing on every byte and every end.
+
+::
+
+    caller ⇄ Outer ─ Wire ─ Inner ⇄ upstream
+
+It has no timers, no pool and no word of its own. A connection is dialled as soon as a caller has come, so that the
+upstream's own idle limit holds. A FIN goes on as a FIN, with the other direction left open; a reset as a reset, after
+the bytes that came before it; a dial that fails as a reset. A side that does not keep up holds the other one back.
+
+What passes is read beside it (`reading`) and told to a look for each request (`looks`). A caller that closes its side
+is told as having left, at that instant, whatever still passes afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from whocut.errors import Malformed
+from whocut.path.connection import Connection
+from whocut.path.fallen import is_ours, telling, why
+from whocut.path.reading import Requests, Responses
+from whocut.path.sockets import end_with_reset
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.path.http1 import RequestHead
+    from whocut.path.looks import Look
+    from whocut.path.sides import House
+
+# What waits for a connection that is being made; nothing more is read from the caller then.
+_MAX_WAITING_BYTES: Final = 64 * 1024
+# A caller whose dial fails is reset, but not before it has said what it wants: that is what the record is about.
+_HEARD_WITHIN_REAL_S: Final = 1.0
+_STRANGE: Final = {
+    "TLS": "a client spoke TLS to a port without it. Give it an http:// address, or start the tap with --tls.",
+    "HTTP/2": "a client spoke HTTP/2, which passes unread and unrecorded. Switch the client to HTTP/1.1.",
+}
+
+
+class _Side(Connection):
+    """One end of a wire. `fin`: the peer has sent its last byte; `closed`: ours has been sent, or is about to be."""
+
+    __slots__ = ("_reset_when_sent", "closed", "fin", "wire")
+
+    def __init__(self, house: House, wire: Wire) -> None:
+        super().__init__(house)
+        self.wire = wire
+        self.fin = False
+        self.closed = False
+        self._reset_when_sent = False
+
+    @property
+    def secured(self) -> bool:
+        """Whether it speaks TLS, which knows no half-closed connection."""
+        return self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
+
+    def send(self, data: bytes) -> None:
+        """Hand bytes to the peer, if it is still there."""
+        if self.transport is not None and data and not self.closed:
+            self.transport.write(data)
+
+    def finish(self) -> None:
+        """FIN, after what is still to be sent; the connection itself stays until both sides have sent theirs."""
+        if self.closed or self.transport is None:
+            return
+        self.closed = True
+        if self.fin or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+
+    def reset(self) -> None:
+        """RST, after the bytes that came before it."""
+        if self.transport is None:
+            return
+        self._reset_when_sent = True
+        self.closed = True
+        if self.writable:
+            end_with_reset(self.transport)
+
+    @telling
+    def resume_writing(self) -> None:
+        """All that was sent is in the kernel's hands."""
+        self.writable = True
+        if self._reset_when_sent and self.transport is not None:
+            end_with_reset(self.transport)
+        else:
+            self.drained()
+
+    @telling
+    def eof_received(self) -> bool:
+        """FIN. True keeps our direction open, where the connection can be half closed."""
+        self.fin = True
+        if self.closed and self.transport is not None:
+            self.transport.close()
+        self.ended()
+        return not self.secured and not self.closed
+
+    def abort(self) -> None:
+        """End it at once."""
+        self.closed = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def ended(self) -> None:
+        """The peer has sent its last byte."""
+        raise NotImplementedError
+
+
+class Outer(_Side):
+    """The side towards the caller."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, house: House) -> None:
+        super().__init__(house, Wire(house, self))
+        self.number = house.next_number()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A caller has come."""
+        super().connection_made(transport)
+        self.house.callers.add(self)
+        if self.house.closing:
+            self.abort()
+        else:
+            self.wire.begin()
+
+    @telling
+    def buffer_updated(self, count: int) -> None:
+        """Bytes for the upstream."""
+        self.wire.up(bytes(self.house.inbox[:count]))
+
+    def drained(self) -> None:
+        """The caller keeps up again."""
+        self.wire.caller_keeps_up()
+
+    def ended(self) -> None:
+        """The caller's FIN."""
+        self.wire.caller_closed()
+
+    @telling
+    def connection_lost(self, error: Exception | None) -> None:
+        """The caller's connection is no more."""
+        self.transport = None
+        self.house.callers.discard(self)
+        self.wire.caller_lost(reset=error is not None)
+
+    def stop(self, why: str) -> None:  # noqa: ARG002  # a tap's own end is nothing that it saw
+        """The tap is taken away."""
+        self.wire.stop()
+
+
+class Inner(_Side):
+    """The side towards the model."""
+
+    __slots__ = ()
+
+    @telling
+    def buffer_updated(self, count: int) -> None:
+        """Bytes for the caller."""
+        self.wire.down(bytes(self.house.inbox[:count]))
+
+    def drained(self) -> None:
+        """The upstream keeps up again."""
+        self.wire.upstream_keeps_up()
+
+    def ended(self) -> None:
+        """The upstream's FIN."""
+        self.wire.upstream_closed()
+
+    @telling
+    def connection_lost(self, error: Exception | None) -> None:
+        """The upstream's connection is no more."""
+        self.transport = None
+        self.house.upstreams.discard(self)
+        self.wire.upstream_lost(reset=error is not None)
+
+    def stop(self, why: str) -> None:  # noqa: ARG002  # as above
+        """The tap is taken away."""
+        self.abort()
+
+
+class _Asked(NamedTuple):
+    """A request whose response has not ended."""
+
+    look: Look
+    head_only: bool  # it is a HEAD
+
+
+class Wire:
+    """Both sides of one connection, and the exchanges on it."""
+
+    __slots__ = (
+        "_answering",
+        "_asked",
+        "_dialling",
+        "_failed",
+        "_later",
+        "_left",
+        "_requests",
+        "_responses",
+        "_unsent",
+        "_waiting",
+        "house",
+        "inner",
+        "outer",
+    )
+
+    def __init__(self, house: House, outer: Outer) -> None:
+        self.house = house
+        self.outer = outer
+        self.inner: Inner | None = None
+        self._requests = Requests(self, authority=house.authority, marks=house.marks)
+        self._responses = Responses(self)
+        self._asked: deque[_Asked] = deque()
+        self._unsent: Look | None = None  # a whole request of which not all is in the kernel's hands
+        self._waiting = bytearray()
+        self._dialling: asyncio.Task[None] | None = None
+        self._failed: UpstreamEnd | None = None  # why there is no connection to the upstream
+        self._left = False
+        self._answering: Look | None = None  # answers in the upstream's place
+        self._later: deque[Callable[[], None]] = deque()
+
+    # --- the upstream's side is dialled
+
+    def begin(self) -> None:
+        """Dial, as the caller has done."""
+        if not self.house.waits_to_dial:
+            self._dial()
+
+    def _dial(self) -> None:
+        self._dialling = self.house.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            inner = await self.house.connect(lambda: Inner(self.house, self))
+        except OSError as error:
+            self._dialling = None
+            self._not_connected(error)
+        except Exception as error:  # noqa: BLE001  # a fault of ours: told, since nothing awaits this task
+            self._dialling = None
+            self.house.fail(error)
+            self.outer.abort()
+        else:
+            self._dialling = None
+            self._connected(inner)
+
+    def _connected(self, inner: Inner) -> None:
+        if inner.transport is None:  # it was taken over only now, and has gone already
+            self._fail(UpstreamEnd.RESET)
+            return
+        self.inner = inner
+        self.house.upstreams.add(inner)
+        self._send_up(bytes(self._waiting))
+        self._waiting.clear()
+        if self.outer.fin or self.outer.transport is None:
+            inner.finish()
+        if inner.writable:
+            self.outer.resume_reading()
+
+    def _not_connected(self, error: OSError) -> None:
+        if is_ours(error):
+            self.house.fail(error)
+            self.house.complain(f"{why(error)}.")
+        elif isinstance(error, ssl.SSLError):
+            self.house.complain(f"TLS with the upstream failed: {error.reason or error}.")
+        self._fail(UpstreamEnd.REFUSED)
+
+    def _fail(self, how: UpstreamEnd) -> None:
+        self._failed = how
+        self._waiting.clear()
+        if self._asked or self._left or self.outer.transport is None:
+            self._broken(how, reset=True)
+        else:
+            self.outer.resume_reading()
+            self.house.loop.call_later(_HEARD_WITHIN_REAL_S, self.outer.reset)
+
+    # --- bytes
+
+    def up(self, data: bytes) -> None:
+        """Bytes from the caller."""
+        self._send_up(self._requests.take(data))
+        if self._failed is not None and self._asked:
+            self._broken(self._failed, reset=True)
+
+    def _send_up(self, data: bytes) -> None:
+        inner = self.inner
+        if inner is None:
+            if data and self._failed is None:
+                self._waiting += data
+                if self._dialling is None:
+                    self._dial()
+                if len(self._waiting) > _MAX_WAITING_BYTES:
+                    self.outer.pause_reading()
+            return
+        inner.send(data)
+        if not inner.writable:
+            self.outer.pause_reading()
+        elif self._unsent is not None:
+            self._all_sent()
+
+    def upstream_keeps_up(self) -> None:
+        """What was sent up is in the kernel's hands."""
+        if self._unsent is not None:
+            self._all_sent()
+        self.outer.resume_reading()
+
+    def _all_sent(self) -> None:
+        if self._unsent is not None:
+            self._unsent.sent(self.house.now_s())
+            self._unsent = None
+
+    def down(self, data: bytes) -> None:
+        """Bytes from the upstream."""
+        try:
+            out = self._responses.take(data, self.house.now_s())
+        except Malformed:
+            self._unreadable()
+            out = self._responses.rest() + data
+        self._send_down(out, last=self._responses.ended)
+        if self.inner is not None and not self.outer.writable:
+            self.inner.pause_reading()
+
+    def _send_down(self, data: bytes, *, last: bool) -> None:
+        if (last or self._later) and self.house.blink_s:
+            self._do_later(lambda: self.outer.send(data))
+        else:
+            self.outer.send(data)
+
+    def caller_keeps_up(self) -> None:
+        """What was sent down is in the kernel's hands."""
+        if self.inner is not None:
+            self.inner.resume_reading()
+
+    def _do_later(self, do: Callable[[], None]) -> None:
+        """In the order in which it was said, when everything else that is due at this instant has been done."""
+        self._later.append(do)
+        self.house.loop.call_later(self.house.blink_s, self._do_next)
+
+    def _do_next(self) -> None:
+        self._later.popleft()()
+
+    # --- ends
+
+    def caller_closed(self) -> None:
+        """The caller has sent its last byte: the upstream is told so, after all that came before."""
+        if self._requests.readable:
+            self._send_up(self._requests.rest())
+        self._caller_left()
+        if self.inner is not None:
+            self.inner.finish()
+        elif self._dialling is None:
+            self.outer.finish()
+
+    def caller_lost(self, *, reset: bool) -> None:
+        """The caller's connection is no more."""
+        self._caller_left()
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        if self.inner is None:
+            return
+        if reset:
+            self.inner.reset()
+        else:
+            self.inner.finish()
+
+    def _caller_left(self) -> None:
+        if not self._left:
+            self._left = True
+            self._end_all(UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
+
+    def upstream_closed(self) -> None:
+        """The upstream has sent its last byte: the caller is told so, after all that came before."""
+        if self._responses.ends_with_connection and self._asked:
+            self._responses.close()
+        self._broken(UpstreamEnd.CLOSED, reset=False)
+
+    def upstream_lost(self, *, reset: bool) -> None:
+        """The upstream's connection is no more."""
+        if self.inner is None or (self.inner.fin and not reset):
+            return
+        self._broken(UpstreamEnd.RESET if reset else UpstreamEnd.CLOSED, reset=reset)
+
+    def _broken(self, how: UpstreamEnd, *, reset: bool) -> None:
+        """Hand the upstream's end on."""
+        self._failed = self._failed or how
+        self._end_all(how, DownstreamEnd.TRUNCATED)
+        end = self.outer.reset if reset else self.outer.finish
+        rest = self._responses.rest()
+        if self.house.blink_s:
+            self._do_later(lambda: (self.outer.send(rest), end()) and None)
+        else:
+            self.outer.send(rest)
+            end()
+
+    def _unreadable(self) -> None:
+        """What comes from the upstream is not HTTP/1.1; it goes on all the same."""
+        self._requests.readable = False
+        self._end_all(UpstreamEnd.MALFORMED, DownstreamEnd.TRUNCATED)
+
+    def _end_all(self, upstream: UpstreamEnd, downstream: DownstreamEnd) -> None:
+        now_s = self.house.now_s()
+        self._unsent = None
+        while self._asked:
+            self._asked.popleft().look.ended(upstream, downstream, now_s)
+
+    def stop(self) -> None:
+        """The tap is taken away."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+            self._dialling = None
+        self._end_all(UpstreamEnd.NONE, DownstreamEnd.NONE)
+        self._left = True
+        if self.inner is not None:
+            self.inner.abort()
+        self.outer.abort()
+
+    # --- exchanges, as `reading` tells of them
+
+    def asked(self, head: RequestHead, raw: bytes) -> Look:
+        """A request's head is whole."""
+        look = self.house.look(head, raw, self.outer.number)
+        self._asked.append(_Asked(look, head.method == b"HEAD"))
+        return look
+
+    def all_asked(self, look: Look) -> bytes | None:
+        """A request is whole."""
+        fields = look.whole(self._answer)
+        if fields is None:
+            self._answering = look
+        elif self.inner is not None or self._failed is None:
+            self._unsent = look
+        return fields
+
+    def awaited(self) -> Look | None:
+        """The look whose response comes next."""
+        return self._asked[0].look if self._asked else None
+
+    def awaits_head_only(self) -> bool:
+        """Whether that response answers a HEAD."""
+        return bool(self._asked) and self._asked[0].head_only
+
+    def all_answered(self) -> None:
+        """A response is whole."""
+        if not self._responses.readable:  # another protocol was agreed on
+            self._requests.readable = False
+        if self._asked:
+            self._asked.popleft().look.ended(UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, self.house.now_s())
+
+    def _answer(self, raw: bytes) -> None:
+        """Answer in the upstream's place, unless the caller has left."""
+        if self._asked and self._asked[0].look is self._answering:
+            self._answering = None
+            out = self._responses.take(raw, self.house.now_s())
+            self._send_down(out, last=True)
+
+    def strange(self, protocol: str) -> None:
+        """The caller speaks another protocol."""
+        self.house.complain(_STRANGE[protocol])
