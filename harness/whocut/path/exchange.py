@@ -386,7 +386,7 @@ class Exchange:
                 begun=begun,
                 silent=layer.silent,
                 writable=caller.writable,
-                resets=self._resets,
+                resets=layer.mid_body is MidBody.RST,
                 terminates=self.house.manners.ends_cleanly and relay is not None and relay.rechunked,
             )
         )
@@ -397,13 +397,6 @@ class Exchange:
             caller.send(LAST_CHUNK)
         then = {Way.CLOSE: caller.close, Way.RESET: caller.reset, Way.ABORT: caller.abort}.get(way)
         self._finish(DownstreamEnd.TRUNCATED, now_s, then=then)
-
-    @property
-    def _resets(self) -> bool:
-        """Whether the caller's connection ends by a reset; a tap hands on what it saw."""
-        if self.house.taps:
-            return self.facts.upstream_end in {UpstreamEnd.RESET, UpstreamEnd.REFUSED}
-        return self.house.layer.mid_body is MidBody.RST
 
     def _answer(self, answer: Answer, now_s: float) -> None:
         self._close_after |= vendors.closes(answer) or not self.request_done

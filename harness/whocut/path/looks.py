@@ -1,8 +1,8 @@
 """What is told of a request that passes a tap, as it happens; and the one look that a tap takes for its spans.
 
 A `Wire` passes bytes and ends on; it knows nothing of spans. Its `Onlooker` gives it a `Look` for each request. A
-look may hold a request until it is whole, add fields to its head, answer in the upstream's place and rewrite the head
-of a response: a stage on which a client is tried does so. A tap's own look does nothing but write down.
+look may hold a request until it is whole, add fields to its head, answer in the upstream's place and rewrite the
+head of a response: a stage on which a client is tried does so. A tap's own look does nothing but write down.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ class Look(Protocol):
 
     def response_body(self, data: bytes) -> None:
         """A piece of the response's body, without framing."""
+
+    def complete(self, now_s: float) -> None:
+        """The response has come whole; it is still to be handed to the caller."""
 
     def ended(self, upstream: UpstreamEnd, downstream: DownstreamEnd, now_s: float) -> None:
         """It is over; told once."""
@@ -113,12 +116,18 @@ class SpanLook:
     def response_body(self, data: bytes) -> None:
         """It is not read."""
 
+    def complete(self, now_s: float) -> None:
+        """The upstream's side has ended well."""
+        self._facts.upstream_ended(UpstreamEnd.COMPLETE, now_s)
+
     def ended(self, upstream: UpstreamEnd, downstream: DownstreamEnd, now_s: float) -> None:
         """Write the span."""
         facts = self._facts
         if downstream is DownstreamEnd.LEFT:
             facts.note("downstream.left", now_s)
-        if upstream is not UpstreamEnd.NONE:
+        if upstream is UpstreamEnd.NONE:
+            facts.note("hop.closed", now_s)
+        elif upstream is not UpstreamEnd.COMPLETE:
             facts.upstream_ended(upstream, now_s)
         facts.downstream_ended(downstream, now_s)
         self._sink(span_of(facts, self._lineage, self._place, now_s))
@@ -152,6 +161,9 @@ class Unseen:
         return raw
 
     def response_body(self, data: bytes) -> None:
+        """Nothing."""
+
+    def complete(self, now_s: float) -> None:
         """Nothing."""
 
     def ended(self, upstream: UpstreamEnd, downstream: DownstreamEnd, now_s: float) -> None:

@@ -1,8 +1,8 @@
 """What a tap reads of the bytes that pass: where requests and responses begin and end. No sockets, no clock.
 
-Bytes go on at once and as they came. In a request's head two fields may be changed, its `traceparent` and `Host`; so
-the end of a line that has not come whole may wait for its rest. What cannot be read is passed on unread, and so is
-everything after it on that connection: `readable` is False then.
+Bytes go on at once and as they came. In a request's head two fields may be changed, its `traceparent` and `Host`;
+so the end of a line that has not come whole may wait for its rest. What cannot be read is passed on unread, and so
+is everything after it on that connection: `readable` is False then.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Exchanges(Protocol):
 
 
 class Requests:
-    """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`, else as it came."""
+    """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`."""
 
     __slots__ = (
         "_authority",
@@ -61,6 +61,7 @@ class Requests:
         "_line",
         "_look",
         "_marks",
+        "_midline",
         "readable",
     )
 
@@ -70,7 +71,8 @@ class Requests:
         self._marks = marks
         self._heads = HeadReader(status=400)
         self._begun = False  # some lines of the head that is being read have gone up
-        self._line = b""  # of a line that has not come whole
+        self._line = b""  # the beginning of a line that may become a field of ours
+        self._midline = False  # the beginning of a line has gone up, and its rest goes after it
         self._look: Look | None = None
         self._framing: Framing | None = None
         self._head = b""  # of a request that is held
@@ -146,19 +148,37 @@ class Requests:
             self._head = sent
         else:
             up.append(sent)
-        self._begun, self._line = False, b""
+        self._begun, self._midline, self._line = False, False, b""
         if framing is None or framing.done:
             self._whole(look, up)
         return at + end
 
     def _pass_lines(self, held: bytes, up: list[bytes]) -> None:
-        """Pass the lines that are whole, without the fields that are ours to write."""
+        """Pass what has come of a head, without the fields that are ours to write."""
         cut = held.rfind(b"\n") + 1
-        self._line = held[cut:]
-        self._begun = self._begun or cut > 0
+        line = held[cut:]
         up.append(self._without(held[:cut]))
+        if self._midline and not cut:
+            up.append(line)
+        elif self._may_be_ours(line):
+            self._midline, self._line = False, line
+        else:
+            self._midline, self._line = bool(line), b""
+            up.append(line)
+        self._begun = True
+
+    def _may_be_ours(self, line: bytes) -> bool:
+        """Whether this may be the beginning of a line that is not passed as it is, or of the last one."""
+        names = (b"traceparent:", b"\r\n") * self._marks + (b"host:",) * (self._authority is not None)
+        begins = line.lower()
+        return bool(line) and any(name.startswith(begins) or begins.startswith(name) for name in names)
 
     def _without(self, lines: bytes) -> bytes:
+        if self._midline:
+            cut = lines.find(b"\n") + 1
+            if cut:
+                self._midline = False
+            return lines[:cut] + self._without(lines[cut:]) if cut else lines
         if self._marks:
             lines = _TRACEPARENT.sub(b"", lines)
         return lines if self._authority is None else _HOST.sub(b"Host: %b\r\n" % self._authority, lines)

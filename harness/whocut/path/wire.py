@@ -4,29 +4,29 @@
 
     caller ⇄ Outer ─ Wire ─ Inner ⇄ upstream
 
-It has no timers, no pool and no word of its own. A connection is dialled as soon as a caller has come, so that the
-upstream's own idle limit holds. A FIN goes on as a FIN, with the other direction left open; a reset as a reset, after
-the bytes that came before it; a dial that fails as a reset. A side that does not keep up holds the other one back.
+It has no timers, no pool and no word of its own. A connection is dialled as soon as a caller has come, so that
+the upstream's own idle limit holds. A FIN goes on as a FIN, with the other direction left open; a reset as a reset,
+after the bytes that came before it; a dial that fails as a reset. A side that lags holds the other one back.
 
-What passes is read beside it (`reading`) and told to a look for each request (`looks`). A caller that closes its side
-is told as having left, at that instant, whatever still passes afterwards.
+What passes is read beside it (`reading`) and told to a look for each request (`looks`). A caller that closes its
+side is told as having left, at that instant, whatever still passes afterwards.
 """
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.errors import Malformed
-from whocut.path.connection import Connection
+from whocut.path.ends import End
 from whocut.path.fallen import is_ours, telling, why
 from whocut.path.reading import Requests, Responses
-from whocut.path.sockets import end_with_reset
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from whocut.path.http1 import RequestHead
@@ -37,90 +37,22 @@ if TYPE_CHECKING:
 _MAX_WAITING_BYTES: Final = 64 * 1024
 # A caller whose dial fails is reset, but not before it has said what it wants: that is what the record is about.
 _HEARD_WITHIN_REAL_S: Final = 1.0
+_NUMBERS = itertools.count(1)
 _STRANGE: Final = {
     "TLS": "a client spoke TLS to a port without it. Give it an http:// address, or start the tap with --tls.",
     "HTTP/2": "a client spoke HTTP/2, which passes unread and unrecorded. Switch the client to HTTP/1.1.",
 }
 
 
-class _Side(Connection):
-    """One end of a wire. `fin`: the peer has sent its last byte; `closed`: ours has been sent, or is about to be."""
-
-    __slots__ = ("_reset_when_sent", "closed", "fin", "wire")
-
-    def __init__(self, house: House, wire: Wire) -> None:
-        super().__init__(house)
-        self.wire = wire
-        self.fin = False
-        self.closed = False
-        self._reset_when_sent = False
-
-    @property
-    def secured(self) -> bool:
-        """Whether it speaks TLS, which knows no half-closed connection."""
-        return self.transport is not None and self.transport.get_extra_info("sslcontext") is not None
-
-    def send(self, data: bytes) -> None:
-        """Hand bytes to the peer, if it is still there."""
-        if self.transport is not None and data and not self.closed:
-            self.transport.write(data)
-
-    def finish(self) -> None:
-        """FIN, after what is still to be sent; the connection itself stays until both sides have sent theirs."""
-        if self.closed or self.transport is None:
-            return
-        self.closed = True
-        if self.fin or not self.transport.can_write_eof():
-            self.transport.close()
-        else:
-            self.transport.write_eof()
-
-    def reset(self) -> None:
-        """RST, after the bytes that came before it."""
-        if self.transport is None:
-            return
-        self._reset_when_sent = True
-        self.closed = True
-        if self.writable:
-            end_with_reset(self.transport)
-
-    @telling
-    def resume_writing(self) -> None:
-        """All that was sent is in the kernel's hands."""
-        self.writable = True
-        if self._reset_when_sent and self.transport is not None:
-            end_with_reset(self.transport)
-        else:
-            self.drained()
-
-    @telling
-    def eof_received(self) -> bool:
-        """FIN. True keeps our direction open, where the connection can be half closed."""
-        self.fin = True
-        if self.closed and self.transport is not None:
-            self.transport.close()
-        self.ended()
-        return not self.secured and not self.closed
-
-    def abort(self) -> None:
-        """End it at once."""
-        self.closed = True
-        if self.transport is not None:
-            self.transport.abort()
-
-    def ended(self) -> None:
-        """The peer has sent its last byte."""
-        raise NotImplementedError
-
-
-class Outer(_Side):
+class Outer(End):
     """The side towards the caller."""
 
-    __slots__ = ("number",)
+    __slots__ = ("number", "wire")
 
     def __init__(self, house: House) -> None:
-        super().__init__(house, Wire(house, self))
-        self.number = house.next_number()
+        super().__init__(house)
+        self.wire = Wire(house, self)
+        self.number = next(_NUMBERS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A caller has come."""
@@ -144,22 +76,24 @@ class Outer(_Side):
         """The caller's FIN."""
         self.wire.caller_closed()
 
-    @telling
-    def connection_lost(self, error: Exception | None) -> None:
+    def lost(self, *, reset: bool) -> None:
         """The caller's connection is no more."""
-        self.transport = None
         self.house.callers.discard(self)
-        self.wire.caller_lost(reset=error is not None)
+        self.wire.caller_lost(reset=reset)
 
     def stop(self, why: str) -> None:  # noqa: ARG002  # a tap's own end is nothing that it saw
         """The tap is taken away."""
         self.wire.stop()
 
 
-class Inner(_Side):
+class Inner(End):
     """The side towards the model."""
 
-    __slots__ = ()
+    __slots__ = ("wire",)
+
+    def __init__(self, house: House, wire: Wire) -> None:
+        super().__init__(house)
+        self.wire = wire
 
     @telling
     def buffer_updated(self, count: int) -> None:
@@ -174,12 +108,10 @@ class Inner(_Side):
         """The upstream's FIN."""
         self.wire.upstream_closed()
 
-    @telling
-    def connection_lost(self, error: Exception | None) -> None:
+    def lost(self, *, reset: bool) -> None:
         """The upstream's connection is no more."""
-        self.transport = None
         self.house.upstreams.discard(self)
-        self.wire.upstream_lost(reset=error is not None)
+        self.wire.upstream_lost(reset=reset)
 
     def stop(self, why: str) -> None:  # noqa: ARG002  # as above
         """The tap is taken away."""
@@ -199,12 +131,14 @@ class Wire:
     __slots__ = (
         "_answering",
         "_asked",
+        "_delivering",
         "_dialling",
         "_failed",
         "_later",
         "_left",
         "_requests",
         "_responses",
+        "_tap",
         "_unsent",
         "_waiting",
         "house",
@@ -216,9 +150,14 @@ class Wire:
         self.house = house
         self.outer = outer
         self.inner: Inner | None = None
-        self._requests = Requests(self, authority=house.authority, marks=house.marks)
+        tap = house.tap
+        assert tap is not None, "a wire belongs to a tap"
+        self._tap = tap
+        marks = house.sink is not None or tap.onlooker is not None
+        self._requests = Requests(self, authority=house.authority, marks=marks)
         self._responses = Responses(self)
         self._asked: deque[_Asked] = deque()
+        self._delivering: deque[Look] = deque()  # whole responses that are not yet in the kernel's hands
         self._unsent: Look | None = None  # a whole request of which not all is in the kernel's hands
         self._waiting = bytearray()
         self._dialling: asyncio.Task[None] | None = None
@@ -231,7 +170,7 @@ class Wire:
 
     def begin(self) -> None:
         """Dial, as the caller has done."""
-        if not self.house.waits_to_dial:
+        if not self._tap.waits_to_dial:
             self._dial()
 
     def _dial(self) -> None:
@@ -287,7 +226,10 @@ class Wire:
         """Bytes from the caller."""
         self._send_up(self._requests.take(data))
         if self._failed is not None and self._asked:
-            self._broken(self._failed, reset=True)
+            if self.inner is None:
+                self._broken(self._failed, reset=True)
+            else:  # the upstream had closed before; its own answer to these bytes will tell the caller
+                self._end_all(self._failed, DownstreamEnd.TRUNCATED)
 
     def _send_up(self, data: bytes) -> None:
         inner = self.inner
@@ -324,24 +266,33 @@ class Wire:
             self._unreadable()
             out = self._responses.rest() + data
         self._send_down(out, last=self._responses.ended)
-        if self.inner is not None and not self.outer.writable:
-            self.inner.pause_reading()
+        if not self.outer.writable:
+            if self.inner is not None:
+                self.inner.pause_reading()
+        elif self._delivering:
+            self._delivered(DownstreamEnd.ANSWERED)
 
     def _send_down(self, data: bytes, *, last: bool) -> None:
-        if (last or self._later) and self.house.blink_s:
+        if (last or self._later) and self._tap.blink_s:
             self._do_later(lambda: self.outer.send(data))
         else:
             self.outer.send(data)
 
     def caller_keeps_up(self) -> None:
         """What was sent down is in the kernel's hands."""
+        self._delivered(DownstreamEnd.ANSWERED)
         if self.inner is not None:
             self.inner.resume_reading()
+
+    def _delivered(self, how: DownstreamEnd) -> None:
+        now_s = self.house.now_s()
+        while self._delivering:
+            self._delivering.popleft().ended(UpstreamEnd.COMPLETE, how, now_s)
 
     def _do_later(self, do: Callable[[], None]) -> None:
         """In the order in which it was said, when everything else that is due at this instant has been done."""
         self._later.append(do)
-        self.house.loop.call_later(self.house.blink_s, self._do_next)
+        self.house.loop.call_later(self._tap.blink_s, self._do_next)
 
     def _do_next(self) -> None:
         self._later.popleft()()
@@ -374,12 +325,15 @@ class Wire:
     def _caller_left(self) -> None:
         if not self._left:
             self._left = True
+            self._delivered(DownstreamEnd.LEFT)
             self._end_all(UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
 
     def upstream_closed(self) -> None:
         """The upstream has sent its last byte: the caller is told so, after all that came before."""
         if self._responses.ends_with_connection and self._asked:
             self._responses.close()
+            if self.outer.writable:
+                self._delivered(DownstreamEnd.ANSWERED)
         self._broken(UpstreamEnd.CLOSED, reset=False)
 
     def upstream_lost(self, *, reset: bool) -> None:
@@ -394,11 +348,15 @@ class Wire:
         self._end_all(how, DownstreamEnd.TRUNCATED)
         end = self.outer.reset if reset else self.outer.finish
         rest = self._responses.rest()
-        if self.house.blink_s:
-            self._do_later(lambda: (self.outer.send(rest), end()) and None)
-        else:
+
+        def hand_on() -> None:
             self.outer.send(rest)
             end()
+
+        if self._tap.blink_s:
+            self._do_later(hand_on)
+        else:
+            hand_on()
 
     def _unreadable(self) -> None:
         """What comes from the upstream is not HTTP/1.1; it goes on all the same."""
@@ -416,6 +374,7 @@ class Wire:
         if self._dialling is not None:
             self._dialling.cancel()
             self._dialling = None
+        self._delivered(DownstreamEnd.NONE)
         self._end_all(UpstreamEnd.NONE, DownstreamEnd.NONE)
         self._left = True
         if self.inner is not None:
@@ -426,7 +385,7 @@ class Wire:
 
     def asked(self, head: RequestHead, raw: bytes) -> Look:
         """A request's head is whole."""
-        look = self.house.look(head, raw, self.outer.number)
+        look = self.house.look_at(head, raw, self.outer.number, self.house.now_s())
         self._asked.append(_Asked(look, head.method == b"HEAD"))
         return look
 
@@ -452,14 +411,15 @@ class Wire:
         if not self._responses.readable:  # another protocol was agreed on
             self._requests.readable = False
         if self._asked:
-            self._asked.popleft().look.ended(UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, self.house.now_s())
+            look = self._asked.popleft().look
+            look.complete(self.house.now_s())
+            self._delivering.append(look)
 
     def _answer(self, raw: bytes) -> None:
         """Answer in the upstream's place, unless the caller has left."""
         if self._asked and self._asked[0].look is self._answering:
             self._answering = None
-            out = self._responses.take(raw, self.house.now_s())
-            self._send_down(out, last=True)
+            self.down(raw)
 
     def strange(self, protocol: str) -> None:
         """The caller speaks another protocol."""
