@@ -208,7 +208,13 @@ class Wire:
             self.house.fail(error)
             self.house.complain(f"{why(error)}.")
         elif isinstance(error, ssl.SSLError):
-            self.house.complain(f"TLS with the upstream failed: {error.reason or error}.")
+            self.house.complain(
+                f"TLS with the upstream failed: {error.reason or error}. Its callers are reset."
+            )
+        else:
+            self.house.complain(
+                f"the upstream took no connection: {error.strerror or error}. Its callers are reset."
+            )
         self._fail(UpstreamEnd.REFUSED)
 
     def _fail(self, how: UpstreamEnd) -> None:
