@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds gateway-worlds sdk-matrix sdk-suite score-cards backends bench pins clean
+.PHONY: help demo test lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends bench pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,10 @@ walls: $(READY)
 worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
 
-gateway-worlds: $(READY) ## 400 requests through random worlds with real nginx and HAProxy in them: a minute
+gateway-worlds: $(READY) ## each installed gateway between two taps, in each way of ending: exits 1 on one wrong `proven`
+	@$(BIN)/python -m tests.worlds.gateways --n 20
+
+worlds-in-person: $(READY) ## 400 requests through random worlds with real gateways in them, on a scaled clock
 	@$(BIN)/python -m tests.worlds.in_person 400 7
 
 sdk-matrix: $(READY) ## environments for openai 1.x and 2.x, kept under build/sdk
@@ -61,7 +64,10 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 	@$(BIN)/python -m tests.benchmarks.bench_load
 
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
-	@$(BIN)/python -m tests.policy.cards
+	@$(BIN)/python -m tests.contract.cards
+
+gateway-cards: $(READY) ## docs/gateway-cards.md anew: what each installed gateway cancels, hides and says (some minutes)
+	@$(BIN)/python -m tests.worlds.gateways.cards
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

@@ -13,8 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from whocut.load.gate import Gate
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import Gate, ImageUser, wanted
 
 SCENARIO = {
     "chain": "article",
@@ -39,7 +38,7 @@ SCENARIO = {
 if TYPE_CHECKING:
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 AT_ONCE = Gate(3, gap_s=2.0)
 RISKY = "taylor swift and elon musk"

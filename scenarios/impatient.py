@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import ImageUser, wanted
 
 SCENARIO = {
     "chain": "direct",
@@ -25,7 +25,7 @@ PATIENCE_S = 60.0
 if TYPE_CHECKING:
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 
 class Impatient(ImageUser):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import ImageUser, wanted
 
 SCENARIO = {
     "chain": "edge-100",
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 ASKS: dict[str, dict[str, Any]] = {
     "final": {},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import openai
 
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import ImageUser, wanted
 
 SCENARIO = {
     "chain": "direct",
@@ -25,7 +25,7 @@ SCENARIO = {
 }
 
 if TYPE_CHECKING:
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 REFUSED_AT_ONCE = "a massacre in the rain"
 REFUSED_AT_THE_END = "taylor swift and elon musk at a night market"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import ImageUser, wanted
 
 SCENARIO = {
     "chain": "direct",
@@ -37,7 +37,7 @@ SENT: dict[str, dict[str, Any]] = {
 if TYPE_CHECKING:
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 
 class Parameters(ImageUser):

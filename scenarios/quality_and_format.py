@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import ImageUser, wanted
 
 SCENARIO = {
     "chain": "direct",
@@ -24,7 +24,7 @@ SCENARIO = {
 if TYPE_CHECKING:
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 
 class QualityAndFormat(ImageUser):

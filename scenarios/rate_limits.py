@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.load.gate import Gate
-from whocut.load.image_user import ImageUser, wanted
+from whocut.load import Gate, ImageUser, wanted
 
 SCENARIO = {
     "chain": "direct",
@@ -27,7 +26,7 @@ SCENARIO = {
 if TYPE_CHECKING:
     import openai
 
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 GATES = {"three": Gate(3, gap_s=2.0), "five": Gate(5, gap_s=0.0), "ten": Gate(10, gap_s=0.0)}
 

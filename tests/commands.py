@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -34,3 +35,8 @@ def whocut(
     done = python("whocut", *arguments, cwd=cwd, key=key)
     assert check is None or done.returncode == check, done.stderr
     return done
+
+
+def has_finding(summary: Mapping[str, Any]) -> bool:
+    """Whether a run says itself that it is no success: a machine that stalled, or no request delivered."""
+    return not summary.get("valid", True) or bool(summary.get("unusable"))

@@ -6,16 +6,25 @@ import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request
 
 import pytest
 
 from whocut.clock.clock import pause, wall_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MARK = "WHOCUT_TEST_MARK"
+
+
+def doors(ready: Mapping[str, Any], door: str) -> Request:
+    """A request to one of the mock's own doors, as its ready line says where and with what."""
+    return Request(
+        f"http://127.0.0.1:{ready['control_port']}/_mock/{door}",
+        headers={"x-mock-token": ready["control_token"]},
+    )
 
 
 def wait_until(happened: Callable[[], object]) -> None:

@@ -36,9 +36,22 @@ class WhocutError(Exception):
 
 
 class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" adds nothing at the call
-    """What was written cannot be used."""
+    """What was written cannot be used: `problem` is the sentence, `field` the option or field that holds it.
+
+    Whoever knows the place puts it in front: the command line its flag, a file its line, a test its marker.
+    """
 
     exit_code = 2
+
+    def __init__(self, problem: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.problem = problem
+        self.field = field
+
+    @property
+    def at_flag(self) -> str:
+        """The sentence for a command line: the flag that holds the mistake in front."""
+        return f"--{self.field.replace('_', '-')}: {self.problem}" if self.field else str(self)
 
 
 class BadFile(BadInput):
@@ -46,11 +59,15 @@ class BadFile(BadInput):
 
     def __init__(self, path: Path | str, problem: str, *, line: int | None = None, field: str = "") -> None:
         place = f"{path}:{line}" if line is not None else str(path)
-        super().__init__(f"{place}: {field}: {problem}" if field else f"{place}: {problem}")
+        super().__init__(problem, field=f"{place}: {field}" if field else place)
         self.path = str(path)
         self.line = line
         self.field = field
-        self.problem = problem
+
+    @property
+    def at_flag(self) -> str:
+        """The sentence with its place in the file: no flag holds the mistake."""
+        return str(self)
 
 
 class CouldNotRun(WhocutError):  # noqa: N818  # as above
@@ -134,7 +151,7 @@ def require(package: str) -> None:
         )
 
 
-def nearest(wrong: str, right: Iterable[str]) -> str:
+def nearest(wrong: str, right: Iterable[str], *, cutoff: float = 0.5) -> str:
     """`` (did you mean 'nginx'?)`` or nothing, for the end of a sentence about a misspelling."""
-    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(wrong, list(right), n=1, cutoff=cutoff)
     return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -22,14 +22,14 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from whocut.contract.stands import Stand
     from whocut.plugin.chain import WhocutChain, WhocutUpstream
+    from whocut.stage.runners import Runner
 
 MARKER = (
     "whocut(chain=None, upstream=None, tier=None, scale=100): the chain by name or file, the mock's settings by "
     "name or one fault, and virtual, respx or scaled time"
 )
-_stand = pytest.StashKey[Any]()
+_runner = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,31 +43,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
 
 
-@pytest.fixture(name="_whocut_stand")
-def _whocut_stand_fixture(request: pytest.FixtureRequest) -> Iterator[Stand]:
+@pytest.fixture(name="_whocut_runner")
+def _whocut_runner_fixture(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """The stage a test asks for, serving; one for both fixtures."""
-    from whocut.plugin.serving import stand_for  # noqa: PLC0415  # see above
+    from whocut.plugin.serving import runner_for  # noqa: PLC0415  # see above
 
-    with stand_for(request.node, _chain_argument(request)) as stand:
-        request.node.stash[_stand] = stand
-        yield stand
+    with runner_for(request.node, _chain_argument(request)) as runner:
+        request.node.stash[_runner] = runner
+        yield runner
 
 
 @pytest.fixture
-def whocut_upstream(_whocut_stand: Stand) -> WhocutUpstream:
+def whocut_upstream(_whocut_runner: Runner) -> WhocutUpstream:
     """The mock upstream: `base_url`, `ledger`, `settings`."""
     from whocut.plugin.chain import WhocutUpstream  # noqa: PLC0415  # see above
 
-    return WhocutUpstream(_whocut_stand)
+    return WhocutUpstream(_whocut_runner)
 
 
 @pytest.fixture
-def whocut_chain(request: pytest.FixtureRequest, _whocut_stand: Stand) -> WhocutChain:
+def whocut_chain(request: pytest.FixtureRequest, _whocut_runner: Runner) -> WhocutChain:
     """The chain in front of the mock: `base_url`, `attempts`, `verdict()`, and the assertions."""
     from whocut.plugin.chain import WhocutChain  # noqa: PLC0415  # see above
     from whocut.plugin.serving import ROUTER  # noqa: PLC0415  # see above
 
-    return WhocutChain(_whocut_stand, request.node.stash.get(ROUTER, None))
+    return WhocutChain(_whocut_runner, request.node.stash.get(ROUTER, None))
 
 
 def _chain_argument(request: pytest.FixtureRequest) -> object:
@@ -82,14 +82,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     # Another plugin may have wrapped every async test into a plain function (asyncio_mode=auto).
     if not inspect.iscoroutinefunction(inspect.unwrap(pyfuncitem.obj)):
         return None
-    stand = pyfuncitem.stash.get(_stand, None)
-    ours = stand is not None or pyfuncitem.get_closest_marker("whocut") is not None
+    runner = pyfuncitem.stash.get(_runner, None)
+    ours = runner is not None or pyfuncitem.get_closest_marker("whocut") is not None
     if not ours:
         return None
     from whocut.plugin.serving import run_test  # noqa: PLC0415  # see above
 
     names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001  # as pytest's own hook does it
-    run_test(pyfuncitem, stand, {name: pyfuncitem.funcargs[name] for name in names})
+    run_test(pyfuncitem, runner, {name: pyfuncitem.funcargs[name] for name in names})
     return True
 
 
@@ -97,12 +97,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Draw what the layers saw below any failure that does not show it already."""
     report = yield
-    stand = item.stash.get(_stand, None)
-    if stand is not None and report.when == "call" and report.failed:
+    runner = item.stash.get(_runner, None)
+    if runner is not None and report.when == "call" and report.failed:
         from whocut.plugin.serving import FAILED, drawn  # noqa: PLC0415  # see above
 
         item.stash[FAILED] = True
-        drawing = drawn(stand)
+        drawing = drawn(runner)
         if drawing and drawing.splitlines()[0] not in str(report.longrepr):
             report.sections.append(("whocut: what the layers saw", drawing))
     return report
@@ -110,7 +110,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def __getattr__(name: str) -> Any:
     if name == "UNKNOWN_OUTCOME":
-        from whocut.contract.outcomes import UNKNOWN_OUTCOME  # noqa: PLC0415  # see above
+        from whocut.plugin.endings import UNKNOWN_OUTCOME  # noqa: PLC0415  # see above
 
         return UNKNOWN_OUTCOME
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

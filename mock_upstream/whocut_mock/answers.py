@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
@@ -20,20 +20,46 @@ _PIECE_BYTES = 262_144
 SERVER = "mock-upstream"  # the real one bears its CDN's name; ours must not be taken for a CDN
 API_VERSION = "2020-10-01"
 
+# What lets a page of any origin read an answer; a browser application that dares to hold its key calls like that.
+CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "X-Request-ID, Retry-After"}
+
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
-def standard_headers(
-    request_id: str, *, organization: str, processing_s: float, unix_s: float
-) -> dict[str, str]:
-    """The headers that every answer of the API carries."""
+class Facts(NamedTuple):
+    """What an answer's head may tell of it."""
+
+    request_id: str
+    organization: str
+    processing_s: float
+    unix_s: float
+
+
+def standard_headers(facts: Facts) -> dict[str, str]:
+    """The headers that every answer of OpenAI's API carries."""
     return {
-        "x-request-id": request_id,
-        "openai-processing-ms": str(round(processing_s * 1000)),
+        "x-request-id": facts.request_id,
+        "openai-processing-ms": str(round(facts.processing_s * 1000)),
         "openai-version": API_VERSION,
-        "openai-organization": organization,
+        "openai-organization": facts.organization,
         "Server": SERVER,
-        "Date": _http_date(int(unix_s)),
+        "Date": _http_date(int(facts.unix_s)),
+    }
+
+
+def plain_headers(facts: Facts) -> dict[str, str]:
+    """The headers of an answer of any other vendor's API."""
+    return {"Server": SERVER, "Date": _http_date(int(facts.unix_s))}
+
+
+def cdn_headers(facts: Facts) -> dict[str, str]:
+    """The headers of a page that a CDN in front of the API wrote itself: its own name, nothing of the API's."""
+    ray = facts.request_id.removeprefix("req_")[:16]
+    return {
+        "Date": _http_date(int(facts.unix_s)),
+        "Cache-Control": "private, max-age=0, no-store, no-cache, must-revalidate",
+        "Server": "cloudflare",
+        "CF-RAY": f"{ray}-FRA",
     }
 
 

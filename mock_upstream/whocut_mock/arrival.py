@@ -10,60 +10,117 @@ from typing import Any, NamedTuple
 from aiohttp import web
 
 from whocut_mock import bodies, errors, form, parameters, uploads
-from whocut_mock.caller import Caller, read_caller
+from whocut_mock.caller import Caller
 from whocut_mock.dice import Dice
 from whocut_mock.errors import ApiError
 from whocut_mock.generation import rounded
 from whocut_mock.ledger import Row
 from whocut_mock.parameters import Order, Reading
 from whocut_mock.settings import Settings
-from whocut_mock.upstream import REQUEST_ID, Upstream
+from whocut_mock.upstream import REQUEST_ID, Upstream, caller_of
 
-_FORMS = (parameters.EDITS, parameters.VARIATIONS)  # the endpoints that read forms; edits read JSON too
+# What each endpoint reads; the first is what its refusal names. Every other endpoint reads JSON alone.
+_JSON, _FORM = "application/json", "multipart/form-data"
+_READS = {parameters.EDITS: (_FORM, _JSON), parameters.VARIATIONS: (_FORM,)}
 
 OrderReader = Callable[[Settings], Order]
+ModelOf = Callable[[str | None], str | None]
 JsonReader = Callable[[dict[str, Any]], OrderReader]
 
 
 class Arrival(NamedTuple):
-    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it."""
+    """A request that was read and not yet judged. `order` reads what it asks for, or refuses it; it holds the body.
+
+    `attempt` is what the books know: the caller's own count, or how often this body came with this key since
+    it was last delivered, whichever is more.
+    """
 
     endpoint: str
     caller: Caller
+    attempt: int
     digest: bytes
     dice: Dice
     request_id: str
+    size_bytes: int
     order: OrderReader
+
+    def judged(self) -> "Arrival":
+        """Without its body: the work takes minutes, and nobody reads it again."""
+        return self._replace(order=_already_judged)
 
 
 async def read_arrival(
-    request: web.Request, upstream: Upstream, endpoint: str, json_order: JsonReader | None = None
+    request: web.Request,
+    upstream: Upstream,
+    endpoint: str,
+    json_order: JsonReader | None = None,
+    model_of: ModelOf | None = None,
 ) -> Arrival:
-    """The request, read whole; `json_order` reads a body that is no plain table of parameters."""
+    """The request, read whole; `json_order` reads a body that is no plain table of parameters.
+
+    `model_of` says which model stands behind the one that is named.
+    """
     limits = upstream.settings.limits
     content_type = request.headers.get("Content-Type", "")
     is_form = form.is_form(content_type)
-    body = await bodies.read(request, limits.body_bytes if is_form else limits.json_bytes)
-    caller = read_caller(request.headers)
+    limit_bytes = limits.body_bytes if is_form else limits.json_bytes
+    body = await bodies.read(request, limit_bytes, upstream.held, upstream.patience_loop_s)
+    caller = caller_of(request)
     try:
-        if is_form and endpoint not in _FORMS:
-            raise errors.wrong_content_type(content_type, "application/json")
-        if endpoint == parameters.VARIATIONS and not is_form:
-            raise errors.wrong_content_type(content_type, "multipart/form-data")
+        _check_kind(endpoint, content_type)
         if is_form:
-            parts = form.parse_form(content_type, body)
+            parts = _renamed_part(form.parse_form(content_type, body), model_of)
             digest = bodies.digest(endpoint, [part.digest for part in parts])
             order = _form_reader(endpoint, parts)
         else:
-            fields = bodies.parse_json(body)
+            fields = _renamed(bodies.parse_json(body), model_of)
             digest = bodies.digest(endpoint, fields)
-            order = _json_reader(endpoint, fields) if json_order is None else json_order(fields)
+            find = files_of(upstream, caller.key_hash)
+            order = _json_reader(endpoint, fields, find) if json_order is None else json_order(fields)
     except ApiError as error:
         digest = bodies.digest(endpoint, body)
         order = _refuser(error)
     dice = upstream.sightings.dice(digest, caller.attempt)
     request_id = request[REQUEST_ID] = f"req_{dice.hex('request', 32)}"
-    return Arrival(endpoint, caller, digest, dice, request_id, order)
+    attempt = upstream.workshop.attempt(caller.key_hash, digest, caller.attempt)
+    return Arrival(endpoint, caller, attempt, digest, dice, request_id, len(body), order)
+
+
+def arrival_of_line(
+    upstream: Upstream, endpoint: str, caller: Caller, fields: dict[str, Any], name: str
+) -> Arrival:
+    """A request that stands in a batch's file, under the name that it has there."""
+    digest = bodies.digest(endpoint, fields)
+    dice = upstream.sightings.dice(digest + name.encode(), 1)
+    order = _json_reader(endpoint, fields, files_of(upstream, caller.key_hash))
+    return Arrival(endpoint, caller, 1, digest, dice, f"req_{dice.hex('request', 32)}", 0, order)
+
+
+def _renamed(fields: dict[str, Any], model_of: ModelOf | None) -> dict[str, Any]:
+    name = fields.get("model")
+    if model_of is None or not isinstance(name, str | None):
+        return fields
+    model = model_of(name)
+    return fields if model is None else {**fields, "model": model}
+
+
+def _renamed_part(parts: list[form.Part], model_of: ModelOf | None) -> list[form.Part]:
+    if model_of is None:
+        return parts
+    named = next((part.content.decode("utf-8", "replace") for part in parts if part.name == "model"), None)
+    model = model_of(named)
+    if model is None:
+        return parts
+    others = [part for part in parts if part.name != "model"]
+    return [*others, form.Part("model", None, "", model.encode())]
+
+
+def _check_kind(endpoint: str, content_type: str) -> None:
+    """Refuse a body of a kind that the endpoint does not read; no kind at all is taken for JSON (ours)."""
+    kind = content_type.partition(";")[0].strip().lower()
+    reads = _READS.get(endpoint, (_JSON,))
+    if (kind or _JSON) not in reads:
+        raise errors.wrong_content_type(kind, reads[0])
 
 
 def new_row(arrival: Arrival, now_s: float) -> Row:
@@ -81,6 +138,10 @@ def new_row(arrival: Arrival, now_s: float) -> Row:
         key_hash=caller.key_hash,
         accepted_s=rounded(now_s),
     )
+
+
+def _already_judged(_: Settings) -> Order:
+    raise AssertionError("the body of a judged request is gone")
 
 
 def _refuser(error: ApiError) -> OrderReader:
@@ -101,13 +162,23 @@ def reading_for(endpoint: str, settings: Settings, *, is_form: bool) -> Reading:
     )
 
 
-def _json_reader(endpoint: str, fields: dict[str, Any]) -> OrderReader:
+def files_of(upstream: Upstream, key_hash: str | None) -> uploads.FindFile:
+    """Where the file ids of this key's requests lead."""
+
+    def find(file_id: str) -> bytes | None:
+        kept = upstream.cabinet.find(file_id, key_hash)
+        return None if kept is None else kept.content()
+
+    return find
+
+
+def _json_reader(endpoint: str, fields: dict[str, Any], find: uploads.FindFile) -> OrderReader:
     def read(settings: Settings) -> Order:
         reading = reading_for(endpoint, settings, is_form=False)
         order = parameters.read_order(fields, reading)
         if endpoint != parameters.EDITS:
             return order
-        references = uploads.read_links(fields, lenient=settings.lenient)
+        references = uploads.read_links(fields, find, lenient=settings.lenient)
         return parameters.with_references(order, references)
 
     return read

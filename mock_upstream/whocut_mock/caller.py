@@ -23,10 +23,19 @@ class Caller(NamedTuple):
     parent_span_id: str | None
 
 
-def read_caller(headers: Mapping[str, str]) -> Caller:
-    """The caller of a request with these headers."""
+def bearer(headers: Mapping[str, str]) -> str | None:
+    """The key of an `Authorization: Bearer` header."""
+    return of_scheme("bearer", headers)
+
+
+def of_scheme(wanted: str, headers: Mapping[str, str]) -> str | None:
+    """The key of an `Authorization` header of this scheme, named in lower case."""
     scheme, _, text = headers.get("Authorization", "").partition(" ")
-    key = text.strip() or None if scheme.lower() == "bearer" else None
+    return text.strip() or None if scheme.lower() == wanted else None
+
+
+def read_caller(headers: Mapping[str, str], key: str | None) -> Caller:
+    """The caller of a request with these headers and this key."""
     trace = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
     return Caller(
         key=key,

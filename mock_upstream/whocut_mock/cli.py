@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 import orjson
-import yaml
 from pydantic import ValidationError
 
+from whocut_mock import yaml_file
 from whocut_mock.buckets import StoreGone
 from whocut_mock.clock import ModelClock, monotonic_s, wall_clock_unix_s
+from whocut_mock.dialects import known, spoken
 from whocut_mock.ledger import Ledger
 from whocut_mock.prefork import run_workers
-from whocut_mock.serve import NotServing, Running, loopback, serve
+from whocut_mock.serve import Doors, NotServing, Running, in_url, loopback, serve
 from whocut_mock.settings import Settings, explained, merged
 from whocut_mock.upstream import check_files
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         orders = read_orders(sys.argv[1:] if argv is None else argv)
         if orders.processes > 1:
             return _run_workers(orders)
-        return asyncio.run(_run(orders, _announcer(orders)))
+        return asyncio.run(_run(orders, _announcer(orders), Doors.new(orders.host)))
     except BadInput as mistake:
         log.error("%s", mistake)  # noqa: TRY400 - a traceback would not help who made a spelling mistake
         return BAD_INPUT
@@ -70,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_workers(orders: Orders) -> int:
     """Several processes: one origin of time, one ledger."""
+    doors = Doors.new(orders.host)
     with tempfile.TemporaryDirectory(prefix="mock-upstream-") as place:
         shared = replace(
             orders,
@@ -80,12 +82,13 @@ def _run_workers(orders: Orders) -> int:
         _open_ledger(shared.ledger, shared=False).close()
 
         def work(number: int, sock: socket.socket, ready: Callable[[], None], lifeline: int) -> int:
-            return asyncio.run(_run(shared, lambda _: ready(), sock=sock, worker=number, lifeline=lifeline))
+            running = _run(shared, lambda _: ready(), doors, sock=sock, worker=number, lifeline=lifeline)
+            return asyncio.run(running)
 
         def announce(port: int) -> None:
             if orders.exit_with_parent:
                 threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-            _announce(orders.host, port)
+            _announce(orders.host, port, doors.sock.getsockname()[1], doors.token)
 
         return run_workers(orders.processes, orders.host, orders.port, work, announce)
 
@@ -100,6 +103,7 @@ def _stop_at_end_of_input() -> None:
 async def _run(
     orders: Orders,
     ready: Callable[[Running], None],
+    doors: Doors,
     *,
     sock: socket.socket | None = None,
     worker: int = 0,
@@ -117,6 +121,7 @@ async def _run(
         ledger=_open_ledger(orders.ledger, shared=worker > 0),
         sock=sock,
         worker=worker,
+        control=doors,
     )
     if orders.exit_with_parent:
         await _watch(sys.stdin, stopping)
@@ -139,14 +144,21 @@ def _rest_easy() -> None:
 
 
 def _announcer(orders: Orders) -> Callable[[Running], None]:
-    return lambda running: _announce(orders.host, running.port)
+    def announce(running: Running) -> None:
+        assert running.control is not None
+        _announce(orders.host, running.port, running.control.port, running.control.token)
+
+    return announce
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(host: str, port: int, control_port: int, token: str) -> None:
+    """Say where it serves; the control's token only on standard output, for logs keep the rest."""
     ready = {"ready": True, "host": host, "port": port, "pid": os.getpid()}
+    ready |= {"control_port": control_port, "control_token": token}
     sys.stdout.write(orjson.dumps(ready).decode() + "\n")
     sys.stdout.flush()
-    log.info("serving on http://%s:%d/v1", host, port)
+    log.info("its ledger, health and behaviour are at http://%s:%d/_mock/", in_url(host), control_port)
+    log.info("serving on http://%s:%d/v1", in_url(host), port)
 
 
 async def _watch(pipe: TextIO, stopping: asyncio.Event) -> None:
@@ -203,6 +215,13 @@ def read_orders(argv: Sequence[str]) -> Orders:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as YAML")
     parser.add_argument(
+        "--dialect",
+        dest="dialects",
+        type=lambda text: text.split(","),
+        metavar="NAME,NAME…",
+        help=f"which vendors' APIs it speaks (default: {','.join(known())})",
+    )
+    parser.add_argument(
         "--lenient", action="store_true", default=None, help="accept what the SDK's tests send"
     )
     parser.add_argument(
@@ -210,7 +229,8 @@ def read_orders(argv: Sequence[str]) -> Orders:
     )
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when stdin ends")
     flags = parser.parse_args(argv)
-    changes = {name: value for name in ("seed", "lenient") if (value := getattr(flags, name)) is not None}
+    parts = ("seed", "lenient", "dialects")
+    changes = {name: value for name in parts if (value := getattr(flags, name)) is not None}
     return Orders(
         settings=read_settings(flags.config, changes),
         host=flags.host,
@@ -229,11 +249,11 @@ def read_settings(path: Path | None, changes: dict[str, object]) -> Settings:
     written: object = {}
     if path is not None:
         try:
-            written = yaml.safe_load(path.read_text(encoding="utf-8"))
+            written = yaml_file.read(path)
         except OSError as error:
             raise BadInput(f"--config {path}: {error.strerror}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise BadInput(f"--config {path}: this is not YAML: {' '.join(str(error).split())}") from None
+        except ValueError as error:
+            raise BadInput(f"--config {path}: {error}") from None
     if written is None:
         written = {}
     if not isinstance(written, dict):
@@ -241,6 +261,7 @@ def read_settings(path: Path | None, changes: dict[str, object]) -> Settings:
     try:
         settings = Settings.model_validate(merged(written, changes))
         check_files(settings)
+        spoken(settings.dialects)
     except ValidationError as error:
         raise BadInput(f"{path or 'settings'}: {explained(error)}") from None
     except ValueError as error:

@@ -64,6 +64,13 @@ class ModelClock:
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
+    def signing_unix_s(self) -> int:
+        """The receiver's own calendar time, as far as it is known: a signature must not look old to it.
+
+        A scaled model runs ahead of the calendar; who checks a signature lives by the wall's clock.
+        """
+        return int(self.epoch_unix_s + self.now_s() / self.scale)
+
     def unix_s(self) -> int:
         """The calendar's time in the model, as `created` fields and the Date header carry it."""
         return int(self.epoch_unix_s + self.now_s())

@@ -2,6 +2,7 @@
 
 Wordings, types and codes are those of the real API where somebody has published them
 (reference "OpenAI Images API", section 4); one that follows only the house template is marked `template`.
+One file, because a wording is found by looking at its neighbours.
 """
 
 import math
@@ -118,14 +119,20 @@ def wrong_type(name: str, expected: str, got: str) -> ApiError:
 
 def bad_choice(name: str, value: str, choices: tuple[str, ...]) -> ApiError:
     """A value outside an enumeration."""
-    quoted = [f"'{choice}'" for choice in choices]
-    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
     return ApiError(
         400,
-        f"Invalid value: '{value}'. Supported values are: {listed}.",
+        f"Invalid value: '{value}'. Supported values are: {_listed(choices)}.",
         code="invalid_value",
         param=name,
     )
+
+
+def _listed(choices: tuple[str, ...]) -> str:
+    """`'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`: two have no comma, as the published messages show."""
+    *first, last = [f"'{choice}'" for choice in choices]
+    if len(first) < 2:
+        return " and ".join([*first, last])
+    return f"{', '.join(first)}, and {last}"
 
 
 def integer_outside(name: str, value: int, low: int, high: int) -> ApiError:
@@ -182,10 +189,9 @@ def one_of(name: str, *keys: str) -> ApiError:
 
 def bad_mimetype(name: str, got: str, supported: tuple[str, ...]) -> ApiError:
     """A file of another type, `application/octet-stream` above all."""
-    listed = ", ".join(f"'{one}'" for one in supported[:-1])
     message = (
         f"Invalid file '{name}': unsupported mimetype ('{got}')."
-        f" Supported file formats are {listed}, and '{supported[-1]}'."
+        f" Supported file formats are {_listed(supported)}."
     )
     return ApiError(400, message, code="unsupported_file_mimetype", param=name)
 
@@ -247,9 +253,10 @@ def bad_size(value: str, reason: str, *, fixed: bool, param: str = "size") -> Ap
     return ApiError(400, f"Invalid size '{value}'. {reason}", type=kind, code="invalid_value", param=param)
 
 
-def no_transparency() -> ApiError:
-    """A transparent background that this model or format cannot have."""
-    message = "Transparent background is not supported for this model."
+def no_transparency(output_format: str | None = None) -> ApiError:
+    """A transparent background that this model, or the named format, cannot have."""
+    of_what = f"{output_format.upper()} output format" if output_format else "this model"
+    message = f"Transparent background is not supported for {of_what}."
     return ApiError(400, message, type=USER_ERROR, code="invalid_value", param="background")
 
 
@@ -293,9 +300,67 @@ def body_too_large(limit_bytes: int, read_bytes: int) -> ApiError:
     return ApiError(413, f"Maximum content size limit ({limit_bytes}) exceeded ({read_bytes} bytes read)")
 
 
+def several_processes() -> ApiError:
+    """501 of the mock itself: what one of several processes keeps, the next one does not know."""
+    return ApiError(
+        501,
+        "Jobs and files are kept in one process. Start the mock without --processes.",
+        type="mock_error",
+        code="several_processes",
+    )
+
+
+def too_much_at_once(most_bytes: int) -> ApiError:
+    """503 of the mock itself: the bodies that it holds at once are too many."""
+    return ApiError(
+        503,
+        f"The bodies of the requests under way are more than {most_bytes} bytes. Send fewer at once.",
+        type="mock_error",
+        code="too_many_bytes",
+        headers=retry_headers(1),
+    )
+
+
+def body_never_came() -> ApiError:
+    """408: a body that stopped coming (ours: no published wording)."""
+    return ApiError(408, "The request's body did not come in time.", code="request_timeout")
+
+
 def no_such_url(method: str, path: str) -> ApiError:
     """404: no such endpoint (the platform's text)."""
     return ApiError(404, f"Invalid URL ({method} {path})")
+
+
+def no_such_response(response_id: str) -> ApiError:
+    """404: a response that was never in the background, or is kept no more (the platform's text)."""
+    return ApiError(404, f"Response with id '{response_id[:100]}' not found.", param="id")
+
+
+def no_such_file(file_id: str) -> ApiError:
+    """404: a file that this key has not (the platform's text)."""
+    return ApiError(404, f"No such File object: {file_id[:100]}", param="id")
+
+
+def file_not_found(name: str, file_id: str) -> ApiError:
+    """A file id in a request that this key has not (ours: no published wording)."""
+    return ApiError(
+        400, f"Invalid '{name}': the file '{file_id[:100]}' was not found.", code="file_not_found", param=name
+    )
+
+
+def no_room_for_files(most_bytes: int) -> ApiError:
+    """400 of the mock itself: it keeps files in memory, within a bound."""
+    return ApiError(
+        400,
+        f"The files that this mock keeps are more than {most_bytes} bytes. Delete some.",
+        type="mock_error",
+        code="files_full",
+    )
+
+
+def no_such_job(job_id: str) -> ApiError:
+    """404: an id that nobody has, or has no more (template)."""
+    return ApiError(404, f"No job found with id '{job_id[:100]}'.", code="not_found")
 
 
 def wrong_method(method: str, path: str) -> ApiError:
@@ -316,6 +381,16 @@ def server_error(request_id: str) -> ApiError:
         f" {request_id} in your message.",
         type="server_error",
         code="server_error",
+    )
+
+
+def generation_failed() -> ApiError:
+    """500, or the error event of a stream: the work itself has failed (captured from the images stream)."""
+    return ApiError(
+        500,
+        "Image generation failed",
+        type="image_generation_server_error",
+        code="image_generation_failed",
     )
 
 
@@ -384,6 +459,26 @@ def rate_limited(
     )
 
 
+def never_fits(
+    kind: str, *, model: str, limit_name: str, organization: str, limit: int, requested: int
+) -> ApiError:
+    """429: more than the whole bucket holds. No wait helps, so it names none.
+
+    The tokens' text is the platform's; the images' follows it (template).
+    """
+    type_name, unit = _LIMIT_TYPES[kind]
+    named = f" (for limit {limit_name})" if kind == "images" else ""
+    reduced = "The number of images" if kind == "images" else "The input or output tokens"
+    return ApiError(
+        429,
+        f"Request too large for {model}{named} in organization {organization} on {unit}:"
+        f" Limit {limit}, Requested {requested}. {reduced} must be reduced in order to run successfully."
+        " Visit https://platform.openai.com/account/rate-limits to learn more.",
+        type=type_name,
+        code="rate_limit_exceeded",
+    )
+
+
 def too_many_at_once(model: str, organization: str, *, used: int, headers: Mapping[str, str]) -> ApiError:
     """429: too many generations at once (ours: the article gives the effect, nobody a wording)."""
     return ApiError(
@@ -442,7 +537,7 @@ def bad_fault(header: str, reason: str) -> ApiError:
 
 
 def wrong_content_type(got: str, accepted: str) -> ApiError:
-    """A body of another kind than the endpoint reads (the platform's text)."""
+    """A body of another kind than the endpoint reads (the platform's text); without the type's parameters."""
     return ApiError(
         400,
         f"Unsupported content type: '{got}'. This API method only accepts '{accepted}' requests,"
@@ -461,6 +556,16 @@ def moved_to_input() -> ApiError:
         " https://platform.openai.com/docs/api-reference/responses/create.",
         code="unsupported_parameter",
         param="messages",
+    )
+
+
+def window_needs_background(window: str) -> ApiError:
+    """A long completion window without `background`, or with a stream (ours: the rule is the SDK's)."""
+    return ApiError(
+        400,
+        f"The completion window '{window}' is only supported with background=true and without stream.",
+        code="invalid_value",
+        param="background_options.completion_window",
     )
 
 
@@ -484,6 +589,11 @@ def not_http(reason: str) -> ApiError:
     """400: bytes that are no HTTP request (ours: no published wording)."""
     first = reason.partition("\n")[0].strip().rstrip(":")
     return ApiError(400, f"This is not a valid HTTP request{f': {first}' if first else ''}.")
+
+
+def no_stream_in_batch() -> ApiError:
+    """`stream` in a line of a batch (ours: no published wording)."""
+    return ApiError(400, "Streaming is not supported in a batch.", code="invalid_value", param="stream")
 
 
 def no_stream_of(output_format: str) -> ApiError:

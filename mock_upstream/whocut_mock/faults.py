@@ -22,16 +22,30 @@ class SpoiledError(ConnectionError):
     """The fault has ended the connection; nobody is to write on."""
 
 
-class Line(Protocol):
-    """What a fault can do to the answer it spoils."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a fault may know of the request that it refuses."""
 
-    @property
-    def attempt(self) -> int:
-        """Which attempt this answers; starts at 1."""
+    request_id: str
+    model: str
+    organization: str
+
+
+class Line(Protocol):
+    """What a fault can do to the answer it spoils; `attempt` is which one it answers, from 1."""
+
+    attempt: int
 
     @property
     def request_id(self) -> str:
         """The id of its request."""
+
+    @property
+    def failing(self) -> Callable[[ApiError], list[bytes]] | None:
+        """How its stream says that the work has failed; `None` for a plain answer."""
+
+    async def open_refusal(self, error: ApiError) -> None:
+        """Answer with an error in place of the picture."""
 
     async def sleep_s(self, duration_s: float) -> None:
         """Wait, in model time."""
@@ -39,8 +53,10 @@ class Line(Protocol):
     async def pass_on(self, buffers: Iterable[bytes]) -> None:
         """Write for real."""
 
-    async def open(self, content_type: str, *, length_bytes: int | None = None, status: int = 200) -> None:
-        """Send the headers."""
+    async def open(
+        self, content_type: str, *, length_bytes: int | None = None, status: int = 200, ours: bool = True
+    ) -> None:
+        """Send the headers; `ours` are those of the API, and not of a stranger in front of it."""
 
     def close(self) -> None:
         """End the connection with a FIN after what was written."""
@@ -60,15 +76,22 @@ class Fault:
     bounds: ClassVar[tuple[float, float]] = (0.0, _FOREVER_S)  # of the argument, neither end included
     delivers: ClassVar[bool] = False  # whether the caller gets its picture nevertheless
     content_type: ClassVar[str | None] = None
+    about_jobs: ClassVar[bool] = False  # whether it leaves the answer to a submit as it should be
+    fails: ClassVar[bool] = False  # whether the work of a job comes to nothing
+    never_ends: ClassVar[bool] = False  # whether a job seems to run for ever
+
+    def result_kept_s(self, kept_s: float) -> float:
+        """How long the result of a job is kept."""
+        return kept_s
 
     @property
     def amount(self) -> float:
         """The argument, or this fault's default."""
         return self.default if self.argument is None else self.argument
 
-    def refusal(self, request_id: str) -> ApiError | None:
+    def refusal(self, asked: "Asked") -> ApiError | None:
         """An answer in place of any work."""
-        del request_id
+        del asked
         return None
 
     async def before_work_ends(self, line: Line) -> None:
@@ -179,14 +202,21 @@ class StreamWithoutCompleted(Fault):
 
 
 class ErrorInStream(Fault):
-    """A `server_error` event in place of `completed`; a plain answer becomes that error."""
+    """The stream's own error event in place of its last one; a plain answer becomes a 500 of the same words."""
 
     name = "error_in_stream"
+
+    async def before_headers(self, line: Line) -> None:
+        """A plain answer has no stream to say it in."""
+        if line.failing is None:
+            await line.open_refusal(errors.generation_failed())
+            raise InsteadError
 
     async def last(self, line: Line, buffers: Sequence[bytes]) -> None:
         """Write the error event in place of the last one."""
         del buffers
-        await line.pass_on([errors.error_event(errors.server_error(line.request_id))])
+        assert line.failing is not None
+        await line.pass_on(line.failing(errors.generation_failed()))
 
     def keeps_length(self) -> bool:
         """The body is another one."""
@@ -244,7 +274,10 @@ class FirstAttemptHangs(Hang):
 
 
 class Html5xx(Fault):
-    """An HTML page with this status (524) in place of the answer, as a CDN in front of the API shows it."""
+    """An HTML page with this status (524) in place of the answer, as a CDN in front of the API shows it.
+
+    It carries the CDN's headers and none of the API's: who sees it has no request id to ask about.
+    """
 
     name = "html_5xx"
     default = 524.0
@@ -264,13 +297,44 @@ class Html5xx(Fault):
         status = int(self.amount)
         title = f"api | {status}: {self._TITLES.get(status, 'Error')}"
         page = f"<!DOCTYPE html>\n<html><head><title>{title}</title></head><body></body></html>\n"
-        await line.open("text/html; charset=UTF-8", length_bytes=len(page), status=status)
+        await line.open("text/html; charset=UTF-8", length_bytes=len(page), status=status, ours=False)
         await line.pass_on([page.encode()])
         raise InsteadError
 
 
 class InsteadError(Exception):
     """The fault has written an answer of its own; end it as any other."""
+
+
+class JobFails(ErrorInStream):
+    """A job whose work fails at its end; a plain answer is a 500, a stream ends in its error."""
+
+    name = "job_fails"
+    about_jobs = True
+    fails = True
+
+
+class JobNeverEnds(Fault):
+    """A job that is made and billed, and says for ever that it is running; anything else answers as always."""
+
+    name = "job_never_ends"
+    about_jobs = True
+    delivers = True
+    never_ends = True
+
+
+class ResultExpires(Fault):
+    """A job whose result is kept for so many seconds (1) only; anything else answers as always."""
+
+    name = "result_expires"
+    about_jobs = True
+    delivers = True
+    default = 1.0
+
+    def result_kept_s(self, kept_s: float) -> float:
+        """So long."""
+        del kept_s
+        return self.amount
 
 
 class WrongContentType(Fault):
@@ -285,13 +349,13 @@ class WrongContentType(Fault):
 class Refuse(Fault):
     """Base of the faults that answer with an error before any work."""
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
         raise NotImplementedError
 
-    def refusal(self, request_id: str) -> ApiError | None:
+    def refusal(self, asked: Asked) -> ApiError | None:
         """That error."""
-        return self.error(request_id)
+        return self.error(asked)
 
 
 class ShouldRetryTrue(Refuse):
@@ -301,9 +365,9 @@ class ShouldRetryTrue(Refuse):
     default = 400.0
     bounds = (399.0, 600.0)
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The status and the header."""
-        return _with_header(request_id, int(self.amount), "true")
+        return _with_header(asked.request_id, int(self.amount), "true")
 
 
 class ShouldRetryFalse(Refuse):
@@ -313,9 +377,9 @@ class ShouldRetryFalse(Refuse):
     default = 504.0
     bounds = (399.0, 600.0)
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The status and the header."""
-        return _with_header(request_id, int(self.amount), "false")
+        return _with_header(asked.request_id, int(self.amount), "false")
 
 
 def _with_header(request_id: str, status: int, value: str) -> ApiError:
@@ -329,9 +393,9 @@ class ServerError(Refuse):
 
     name = "server_error"
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
-        return errors.server_error(request_id)
+        return errors.server_error(asked.request_id)
 
 
 class Overloaded(Refuse):
@@ -340,9 +404,9 @@ class Overloaded(Refuse):
     name = "overloaded"
     default = 5.0
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
-        del request_id
+        del asked
         return errors.overloaded(errors.retry_headers(self.amount))
 
 
@@ -352,9 +416,9 @@ class SlowDown(Refuse):
     name = "slow_down"
     default = 5.0
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
-        del request_id
+        del asked
         return errors.slow_down(errors.retry_headers(self.amount))
 
 
@@ -364,14 +428,13 @@ class RateLimited(Refuse):
     name = "rate_limited"
     default = 12.0
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
-        del request_id
         return errors.rate_limited(
             "images",
-            model="gpt-image-2",
+            model=asked.model,
             limit_name="gpt-image",
-            organization="org-mock",
+            organization=asked.organization,
             limit=5,
             used=5,
             requested=1,
@@ -385,9 +448,9 @@ class InsufficientQuota(Refuse):
 
     name = "insufficient_quota"
 
-    def error(self, request_id: str) -> ApiError:
+    def error(self, asked: Asked) -> ApiError:
         """The error."""
-        del request_id
+        del asked
         return errors.insufficient_quota("insufficient_quota")
 
 
@@ -414,6 +477,9 @@ FAULTS: dict[str, Callable[[float | None], Fault]] = {
         Hang,
         FirstAttemptHangs,
         Html5xx,
+        JobFails,
+        JobNeverEnds,
+        ResultExpires,
         WrongContentType,
         ShouldRetryTrue,
         ShouldRetryFalse,

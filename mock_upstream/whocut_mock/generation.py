@@ -26,9 +26,11 @@ class Generation:
     """One generation in progress. Instants are set once; the first account of each is the one that stays."""
 
     __slots__ = (
+        "_asked",
         "_billed",
         "_stops_when_left",
         "_timer",
+        "_told",
         "_waiter",
         "_workshop",
         "caller_side_open",
@@ -37,23 +39,35 @@ class Generation:
     )
 
     def __init__(
-        self, row: Row, plan: Plan, usage: Usage, *, billed: bool, stops_when_left: bool, workshop: "Workshop"
+        self,
+        row: Row,
+        plan: Plan,
+        usage: Usage,
+        *,
+        body_digest: bytes,
+        billed: bool,
+        stops_when_left: bool,
+        waits_s: float,
+        workshop: "Workshop",
     ) -> None:
         now_s = workshop.clock.now_s()
+        start_s = now_s + waits_s
         row.state = "running"
-        row.accepted_s = row.started_s = rounded(now_s)
+        row.accepted_s, row.started_s = rounded(now_s), rounded(start_s)
         row.profile = plan.profile
         row.duration_s = rounded(plan.duration_s)
-        row.partials_s = tuple(rounded(now_s + offset_s) for offset_s in plan.partials_s)
+        row.partials_s = tuple(rounded(start_s + offset_s) for offset_s in plan.partials_s)
         self.row = row
         self.usage = usage
         self.caller_side_open = True
+        self._asked = row.key_hash, body_digest
         self._billed = billed
         self._stops_when_left = stops_when_left
         self._workshop = workshop
         self._waiter: asyncio.Future[None] | None = None
+        self._told: Callable[[], None] | None = None
         self._timer = asyncio.get_running_loop().call_at(
-            workshop.clock.loop_instant(now_s + plan.duration_s), self._finish
+            workshop.clock.loop_instant(start_s + plan.duration_s), self._finish
         )
         workshop.enter(row)
 
@@ -62,11 +76,28 @@ class Generation:
         """Whether the work itself goes on."""
         return self.row.state == "running" and self.row.finished_s is None
 
+    @property
+    def begun(self) -> bool:
+        """Whether its turn has come: work that waits for its turn costs nothing yet."""
+        return self._workshop.clock.now_s() >= (self.row.started_s or 0.0)
+
     async def finished(self) -> None:
         """Wait for the end of the work; only one caller can."""
         if self.running:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
+
+    def when_over(self, told: Callable[[], None]) -> None:
+        """Call this when the work has ended by itself."""
+        self._told = told
+
+    def cancel(self, *, billed: bool) -> None:
+        """End the work because its caller wants no more of it, and say who pays for what was done."""
+        if not self.running:
+            return
+        if billed and self._billed:
+            self._bill()
+        self.stop()
 
     def stop(self) -> None:
         """End the server's part: the true duration will never be seen."""
@@ -94,10 +125,25 @@ class Generation:
         row.billed_usd = self.usage.usd if self._billed else 0.0
         return row
 
-    def first_byte(self) -> None:
+    @property
+    def request_id(self) -> str:
+        """The id of the request that it answers."""
+        return self.row.request_id
+
+    @property
+    def since_s(self) -> float:
+        """When that request was accepted."""
+        return self.row.accepted_s or 0.0
+
+    def opened(self, status: int) -> None:
         """The first byte of the answer was handed over."""
+        self.row.status = status
         if self.row.first_byte_s is None:
             self.row.first_byte_s = self._now_s()
+
+    def failed(self, code: str | None) -> None:
+        """The answer says that there is no picture, and why."""
+        self.row.error_code = code or self.row.error_code
 
     def partial_sent(self, index: int) -> None:
         """Write the instant at which this partial image really went out in place of the planned one."""
@@ -113,6 +159,7 @@ class Generation:
         """The caller took all of it."""
         self.row.delivered_s = self._now_s()
         self.row.delivered = True
+        self._workshop.delivered(self._asked)
         self.row.delivery_evidence = evidence
 
     def caller_gone(self) -> None:
@@ -136,13 +183,18 @@ class Generation:
             row.orphaned_s = rounded(row.finished_s - row.caller_gone_s)
         row.usage = self.usage.json
         if self._billed:
-            row.billed = True
-            row.billed_usd = self.usage.usd
-            self._workshop.spent_nano_usd[row.key_hash] += self.usage.nano_usd
+            self._bill()
         self._workshop.ended()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        if self._told is not None:
+            self._told()
         self._settle()
+
+    def _bill(self) -> None:
+        self.row.billed = True
+        self.row.billed_usd = self.usage.usd
+        self._workshop.spent_nano_usd[self.row.key_hash] += self.usage.nano_usd
 
     def _settle(self) -> None:
         if self.row.state == "running" and not self.caller_side_open and self.row.finished_s is not None:
@@ -151,6 +203,9 @@ class Generation:
 
     def _now_s(self) -> float:
         return rounded(self._workshop.clock.now_s())
+
+
+Asked = tuple[str | None, bytes]  # a key's hash and a body's digest: equal ones are one order, asked again
 
 
 @dataclass
@@ -163,17 +218,46 @@ class Workshop:
     running: int = 0
     spent_nano_usd: Counter[str | None] = field(default_factory=Counter)
     _open: dict[str, Generation] = field(default_factory=dict)
-    _first_of: dict[tuple[str | None, bytes], str] = field(default_factory=dict)
+    _first_of: dict[Asked, str] = field(default_factory=dict)
+    _tries: dict[Asked, int] = field(default_factory=dict)
+
+    def attempt(self, key_hash: str | None, body_digest: bytes, told: int) -> int:
+        """Which attempt this is, from 1: as told, or as often as it came since it was last delivered."""
+        asked = key_hash, body_digest
+        tries = self._tries[asked] = max(told, self._tries.get(asked, 0) + 1)
+        return tries
+
+    def delivered(self, asked: Asked) -> None:
+        """Who asks for the same again does not ask for want of an answer."""
+        self._tries.pop(asked, None)
 
     def begin(
-        self, row: Row, plan: Plan, usage: Usage, *, body_digest: bytes, billed: bool, stops_when_left: bool
+        self,
+        row: Row,
+        plan: Plan,
+        usage: Usage,
+        *,
+        body_digest: bytes,
+        billed: bool,
+        stops_when_left: bool,
+        waits_s: float = 0.0,
     ) -> Generation:
-        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller."""
+        """Start the work; it ends by itself, with the server, or, if that is asked for, with its caller.
+
+        It waits `waits_s` for its turn.
+        """
         first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
         row.duplicate_of = None if first == row.generation else first
         self.running += 1
         generation = Generation(
-            row, plan, usage, billed=billed, stops_when_left=stops_when_left, workshop=self
+            row,
+            plan,
+            usage,
+            body_digest=body_digest,
+            billed=billed,
+            stops_when_left=stops_when_left,
+            waits_s=waits_s,
+            workshop=self,
         )
         self._open[row.generation] = generation
         return generation
@@ -195,6 +279,7 @@ class Workshop:
     def forget(self) -> None:
         """Let nothing that was decide about what comes."""
         self._first_of.clear()
+        self._tries.clear()
         self.spent_nano_usd.clear()
 
     def enter(self, row: Row) -> None:

@@ -6,13 +6,49 @@ of an id wins. Instants are model seconds since the clock's origin; `None` is "d
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 State = str  # "running", "settled", "stopped" (the server ended first), "refused" (no work was begun)
+
+
+@dataclass(slots=True)
+class Callback:
+    """One try to tell a URL that a job is over, and what was said to it.
+
+    `said` is `accepted` (any 2xx), `redirected` (a 3xx, which is no acceptance), `refused` (a 4xx or 5xx), `gone`
+    (410), `unanswered` (nothing came in time) or `unreachable`.
+    """
+
+    at_s: float
+    said: str
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class JobRecord:
+    """What became of a request in several parts: its submit, its polls, its callbacks, its result.
+
+    `lost` says how a result that was made came to nobody; one that was delivered, or never made, has none.
+    """
+
+    id: str
+    dialect: str
+    submit_answered_s: float | None = None  # the caller has the job's id
+    polls: int = 0
+    first_poll_s: float | None = None
+    last_poll_s: float | None = None
+    told_done_s: float | None = None  # a poll or a callback has told the caller that it is over
+    fetched_s: float | None = None  # the caller has the picture itself
+    expires_s: float | None = None
+    expired: bool = False
+    cancelled_s: float | None = None
+    cancelled_while: str | None = None  # "queued" or "running"
+    callbacks: list[Callback] = field(default_factory=list)
+    lost: str | None = None
 
 
 @dataclass(slots=True)
@@ -59,11 +95,12 @@ class Row:
     billed_usd: float = 0.0
     usage: dict[str, Any] | None = None
     duplicate_of: str | None = None
+    job: JobRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of the books. A stopped generation counts as started and as nothing else."""
+    """The sums of the books. A stopped generation is never finished; a cancelled one may be billed."""
 
     started: int
     running: int
@@ -101,7 +138,7 @@ class Ledger:
     def rows(self) -> list[Row]:
         """Every row as it stands, in the order of acceptance."""
         if self.shared and self.path is not None:
-            return [Row(**{**row, "partials_s": tuple(row["partials_s"])}) for row in read(self.path)]
+            return [_row(found) for found in read(self.path)]
         return list(self._rows.values())
 
     def get(self, generation: str) -> Row | None:
@@ -121,6 +158,13 @@ class Ledger:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _row(found: dict[str, Any]) -> Row:
+    job = found.get("job")
+    if job is not None:
+        job = JobRecord(**{**job, "callbacks": [Callback(**one) for one in job["callbacks"]]})
+    return Row(**{**found, "partials_s": tuple(found["partials_s"]), "job": job})
 
 
 def line(row: Row) -> bytes:

@@ -1,4 +1,4 @@
-"""`/v1/models`, and the endpoint that an image model is asked at by mistake.
+"""`/v1/models`.
 
 The list holds the retired models with their dates too; being listed proves nothing about access.
 """
@@ -7,9 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from whocut_mock import access, answers, bodies, errors, models
-from whocut_mock.caller import read_caller
-from whocut_mock.upstream import UPSTREAM
+from whocut_mock import access, answers, errors, models
+from whocut_mock.upstream import UPSTREAM, caller_of
 
 _OWNER = "system"
 _RETIRED_CREATED = 1_698_785_189  # the day dall-e-2 and dall-e-3 came to the API; ours for gpt-image-1
@@ -47,19 +46,5 @@ async def get_model(request: web.Request) -> web.Response:
     return answers.plain(found, {})
 
 
-async def chat(request: web.Request) -> web.Response:
-    """`POST /v1/chat/completions`: the wrong door for an image model."""
-    _check_key(request)
-    limits = request.app[UPSTREAM].settings.limits
-    name = bodies.parse_json(await bodies.read(request, limits.json_bytes)).get("model")
-    if name is None:
-        raise errors.missing_parameter("model")
-    if not isinstance(name, str):
-        raise errors.wrong_type("model", "a string", errors.kind_of(name))
-    if models.find(name) is None:
-        raise errors.model_not_found(name)
-    raise errors.not_a_chat_model()
-
-
 def _check_key(request: web.Request) -> None:
-    access.key_of(read_caller(request.headers).key, request.app[UPSTREAM].settings)
+    access.key_of(caller_of(request).key, request.app[UPSTREAM].settings)

@@ -11,10 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from whocut_mock import errors
+from whocut_mock import errors, yaml_file
 from whocut_mock.dice import Dice
 from whocut_mock.errors import ApiError
 from whocut_mock.parameters import Order
@@ -59,14 +58,27 @@ def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
     return None
 
 
+def found_in(text: str, rules: Sequence[Rule], seed: int) -> list[str]:
+    """The categories that the input filter would report for this text."""
+    if not _any_pattern(tuple(rules)).search(text):
+        return []
+    struck = [
+        rule for rule in rules if rule.stage == "input" and _strikes_text(rule, text, rule.chance, seed)
+    ]
+    return list({name: None for rule in struck for name in rule.reported or (rule.category,)})
+
+
 def _strikes(rule: Rule, order: Order, seed: int) -> bool:
-    if not _pattern(rule.words).search(order.prompt):
-        return False
     chance = rule.chance
     if order.moderation == "low" and rule.chance_low is not None:
         chance = rule.chance_low
-    fate = Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{order.prompt}")
-    return fate < chance
+    return _strikes_text(rule, order.prompt, chance, seed)
+
+
+def _strikes_text(rule: Rule, text: str, chance: float, seed: int) -> bool:
+    if not _pattern(rule.words).search(text):
+        return False
+    return Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{text}") < chance
 
 
 @lru_cache(maxsize=32)
@@ -91,12 +103,12 @@ def read_rules(path: str | None) -> tuple[Rule, ...]:
     """The rules of this file, or the shipped ones; a mistake in it is one sentence."""
     file = SHIPPED_RULES if path is None else Path(path)
     try:
-        return _RULES.validate_python(yaml.safe_load(file.read_text(encoding="utf-8")) or ())
+        return _RULES.validate_python(yaml_file.read(file) or ())
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: this is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(step) for step in first["loc"])
         raise ValueError(f"{file}: rule {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None

@@ -52,6 +52,8 @@ class Order:
     references: int = 0
     reference_tokens: int = 0
     fidelity: str | None = None
+    video: bool = False  # whether it is a film of its picture
+    links: bool = False  # whether its pictures are to be downloaded, not in the answer
 
     @cached_property
     def size_text(self) -> str:
@@ -154,6 +156,7 @@ def read_order(fields: Fields, reading: Reading) -> Order:
         partial_images=values.get("partial_images") or 0,
         safety_identifier=values.get("safety_identifier"),
         fidelity=_fidelity(values.get("input_fidelity"), model, model_name, reading),
+        links=fields.get("response_format") == "url",  # refused above, unless it is tolerated
     )
     _check_together(order, fields)
     return order
@@ -319,7 +322,7 @@ def _background(value: str, model: Model, output_format: str, reading: Reading) 
         return "transparent"
     if reading.lenient:
         return "opaque"
-    raise errors.no_transparency()
+    raise errors.no_transparency(output_format if model.transparent else None)
 
 
 def _fidelity(value: str | None, model: Model, model_name: str, reading: Reading) -> str | None:

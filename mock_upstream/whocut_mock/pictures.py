@@ -77,6 +77,13 @@ def _plain_gaps(
     return tuple(orjson.dumps(body, option=orjson.OPT_INDENT_2).removeprefix(b"{").split(_PICTURE_JSON))
 
 
+def linked_body(order: Order, usage: Usage, *, created: int, urls: Sequence[str]) -> bytes:
+    """The body of a plain answer whose pictures are to be downloaded."""
+    data = [{"url": url} for url in urls]
+    body = {"created": created, **described(order), "data": data, "usage": usage.json}
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2)
+
+
 def partial_event(order: Order, index: int, *, name: str, created: int, press: Press) -> list[bytes]:
     """One partial image."""
     kind = f"{_prefix(order)}.partial_image"

@@ -158,6 +158,15 @@ def _refusal(wanted: Sequence[_Wanted], levels: Sequence[float], request: Reques
     ]
     wait_s, index = max(waits)
     one, level = wanted[index], levels[index]
+    if one.draw.amount > one.draw.capacity > 0 and one.kind != "ramp":
+        return errors.never_fits(
+            one.kind,
+            model=request.order.model_name,
+            limit_name=_LIMIT_NAME,
+            organization=request.organization,
+            limit=one.limit,
+            requested=math.ceil(one.draw.amount),
+        )
     headers = {**errors.retry_headers(wait_s), **_rate_headers(wanted, levels)}
     if one.kind == "ramp":
         return errors.slow_down(headers)
@@ -178,6 +187,8 @@ def _wait_s(one: _Wanted, level: float) -> float:
     missing = one.draw.amount - level
     if missing <= 0:
         return 0.0
+    if one.draw.amount > one.draw.capacity > 0:
+        return math.inf  # more than it ever holds
     return missing / one.draw.per_s if one.draw.per_s else 60.0  # a limit of zero never refills
 
 

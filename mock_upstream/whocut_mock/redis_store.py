@@ -1,11 +1,14 @@
 """Bucket levels in a Redis, so that several processes share one quota. Needs the package `redis`."""
 
+import os
+import re
 from collections.abc import Callable, Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from whocut_mock.buckets import Draw, Drawn, StoreGone
+from whocut_mock.settings import without_password
 
 # Redis runs a script alone, so nobody draws between our reading and our writing. A process whose clock is
 # a little behind cannot turn time back: the later instant stays.
@@ -32,13 +35,17 @@ return told
 """
 
 
+_GLOB, _ESCAPED = re.compile(r"[][*?^\\-]"), r"\\\g<0>"  # what SCAN would read as a pattern
+
+
 class RedisStore:
     """Levels in a Redis, shared by everyone who names the same address and prefix."""
 
     def __init__(self, url: str, prefix: str, origin_s: Callable[[], float] = lambda: 0.0) -> None:
+        url = os.path.expandvars(url)
         self._redis: Redis = Redis.from_url(url)
         self._script = self._redis.register_script(_SCRIPT)
-        self._url, self._prefix = url, prefix
+        self._shown, self._prefix = without_password(url), prefix
         # Each process counts from its own start; a bucket they share must fill by a clock they share.
         self._origin_s = origin_s
 
@@ -51,13 +58,15 @@ class RedisStore:
         try:
             told = await self._script(keys=keys, args=numbers)
         except RedisError as error:
-            raise StoreGone(f"the shared quota at {self._url} cannot be reached: {error}") from error
+            # What the other side said stays out: it may be anything that listens there.
+            problem = type(error).__name__
+            raise StoreGone(f"the shared quota at {self._shown} cannot be reached: {problem}") from None
         granted, *levels = [float(text) for text in told]
         return Drawn(granted == 1, tuple(levels))
 
     async def clear(self) -> None:
         """Fill every bucket of this prefix."""
-        async for key in self._redis.scan_iter(f"{self._prefix}*"):
+        async for key in self._redis.scan_iter(f"{_GLOB.sub(_ESCAPED, self._prefix)}*"):
             await self._redis.delete(key)
 
     async def close(self) -> None:

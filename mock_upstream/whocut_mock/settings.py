@@ -3,6 +3,7 @@
 `None` is "no limit" or "not set"; zero is refused where it would mean either. Durations are model seconds.
 """
 
+import re
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -18,6 +19,8 @@ from pydantic import (
 )
 
 from whocut_mock import faults
+
+_USER_INFO = re.compile(r"(://)[^/@]*@")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -122,8 +125,16 @@ class Quota(Part):
         "organization_usage_limit_exceeded",
     ] = "insufficient_quota"
     headers_on_success: bool = False  # whether real 200s of images carry x-ratelimit headers is unverified
-    redis: str | None = None  # redis://127.0.0.1:6379/0 shares the buckets between processes
-    redis_prefix: str = "whocut:"
+    # redis://127.0.0.1:6379/0 shares the buckets between processes; a $NAME in it is read from the environment
+    redis: str | None = None
+    redis_prefix: Annotated[str, Field(min_length=1)] = "whocut:"  # an empty one would own the whole Redis
+
+    @field_validator("redis")
+    @classmethod
+    def _a_redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "unix://", "$")):
+            raise ValueError("the address of a Redis begins with redis://, rediss:// or unix://")
+        return url
 
 
 class When(Part):
@@ -169,6 +180,26 @@ class Network(Part):
     hiccups_per_min: Annotated[float, Field(ge=0)] | None = None
 
 
+Range_s = tuple[PositiveFloat, PositiveFloat]
+
+
+class Jobs(Part):
+    """Requests in several parts: how long they wait, how long results are kept, who pays for a cancelled one."""
+
+    queue_s: Range_s = (0.2, 1.0)  # ours: a background response was recorded as queued for under a second
+    kept_s: PositiveFloat = 600.0  # "about 10 minutes"; from the end of the work on is ours
+    bill_cancelled: bool = True  # Replicate charges a run that is cancelled; of the others it is unverified
+    callbacks: Literal["loopback", "anywhere"] = "loopback"  # where a callback may be sent to
+    callback_twice: Fraction = 0.0  # how often a callback that was accepted comes once more: "at least once"
+    callback_timeout_s: PositiveFloat = 15.0  # fal's; Standard Webhooks names 15 to 30 s
+    window_price: Fraction = 0.5  # ours: a long completion window is "discounted", nobody says by how much
+    poll_after_s: PositiveFloat | None = (
+        None  # sent as openai-poll-after-ms; whether responses do is unverified
+    )
+    batch_waits_s: Range_s = (60.0, 3_600.0)  # ours: a batch's first line waits so long for its turn
+    batch_at_once: PositiveInt = 20  # ours: so many of its lines are worked on at once
+
+
 class Stream(Part):
     """How a stream is framed beyond the published events."""
 
@@ -181,10 +212,12 @@ class Stream(Part):
 class Limits(Part):
     """What the server takes before it refuses to read on."""
 
+    held_bytes: PositiveInt = 2_000_000_000  # of all bodies that are being read or judged at once
+    files_bytes: PositiveInt = 1_000_000_000  # of all uploaded files together
     body_bytes: PositiveInt = 1_000_000_000  # sixteen images of 50 MB and their form
     json_bytes: PositiveInt = 400_000_000  # sixteen data URLs of 20,971,520 characters, and the rest
     header_bytes: PositiveInt = 32_768
-    keepalive_s: PositiveFloat = 3_600.0  # model seconds an idle connection is kept
+    keepalive_s: PositiveFloat = 3_600.0  # model seconds of silence before a connection or a body is given up
 
 
 class Settings(Part):
@@ -193,11 +226,16 @@ class Settings(Part):
     seed: int = 0
     lenient: bool = False
     tolerate: tuple[str, ...] = ()  # parameters to accept although the model refuses them: input_fidelity
+    dialects: tuple[str, ...] = ()  # which vendors' ways are spoken; none named: all of them
     organization: str = "org-mock"
+    hosts: tuple[str, ...] = ()  # names besides the loopback's own that a Host header may carry
     when_caller_leaves: Literal["finish", "stop"] = "finish"  # field reports: it completes and bills
     auto_quality: Literal["low", "medium", "high"] = "medium"  # the article's "minimal request" was medium
     latency: Latency = Latency()
     moderation: Moderation = Moderation()
+    azure_deployments: dict[str, str] = Field(
+        default_factory=dict
+    )  # name: model; none named: any name will do
     keys: dict[str, Key] = Field(default_factory=dict)
     other_keys: Literal["accept", "refuse"] = "accept"
     quota: Quota = Quota()
@@ -205,6 +243,43 @@ class Settings(Part):
     stream: Stream = Stream()
     limits: Limits = Limits()
     network: Network = Network()
+    jobs: Jobs = Jobs()
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings as they may be told: the password of a Redis stays out."""
+    told = settings.model_dump(mode="json")
+    told["quota"]["redis"] = without_password(settings.quota.redis)
+    return told
+
+
+def without_password(url: str | None) -> str | None:
+    """The address with `***` in the place of whatever stands before its host."""
+    return None if url is None else _USER_INFO.sub(r"\1***@", url)
+
+
+def of_the_start(before: Settings, after: Settings) -> str | None:
+    """The first setting that only the start may set and that these would change; `None` if there is none.
+
+    Files and addresses are for who starts the mock; not for who can send it a request.
+    """
+    fixed = (
+        ("quota.redis", before.quota.redis, after.quota.redis),
+        ("quota.redis_prefix", before.quota.redis_prefix, after.quota.redis_prefix),
+        ("moderation.rules", before.moderation.rules, after.moderation.rules),
+        ("hosts", before.hosts, after.hosts),
+        ("dialects", before.dialects, after.dialects),
+        ("limits", before.limits, after.limits),
+        ("jobs.callbacks", before.jobs.callbacks, after.jobs.callbacks),
+    )
+    changed = next((name for name, old, new in fixed if old != new), None)
+    if changed is None and not _tables(after) <= _tables(before):
+        return "latency.rows.csv"
+    return changed
+
+
+def _tables(settings: Settings) -> set[str]:
+    return {row.csv for row in settings.latency.rows if row.csv is not None}
 
 
 def merged(old: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

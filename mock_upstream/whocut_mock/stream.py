@@ -21,18 +21,19 @@ async def answer_stream(
     """Every partial image at its time, then the final one, or what the output filter says of it."""
     row, press, clock = generation.row, upstream.press, upstream.clock
     row.heartbeat_s = upstream.settings.stream.heartbeat_s
+    reply.streams(lambda error: [errors.error_event(error)])
     await reply.work_begun()
     if row.heartbeat_s:
         await reply.begin(CONTENT_TYPE)
         await reply.write([HEARTBEAT])  # without a body the headers would wait for one
     for index, planned_s in enumerate(row.partials_s):
-        await _beat_until(planned_s, row.heartbeat_s, reply, clock)
+        await beat_until(planned_s, row.heartbeat_s, reply, clock)
         generation.partial_sent(index)
         event = pictures.partial_event(order, index, name=row.generation, created=clock.unix_s(), press=press)
         if not reply.begun:
             await reply.begin(CONTENT_TYPE)
         await reply.write(event)
-    await _beat_until((row.started_s or 0.0) + (row.duration_s or 0.0), row.heartbeat_s, reply, clock)
+    await beat_until((row.started_s or 0.0) + (row.duration_s or 0.0), row.heartbeat_s, reply, clock)
     await generation.finished()
     if not reply.begun:
         await reply.begin(CONTENT_TYPE)
@@ -49,9 +50,11 @@ async def answer_stream(
     return await reply.end()
 
 
-async def _beat_until(at_s: float, every_s: float | None, reply: Reply, clock: ModelClock) -> None:
+async def beat_until(
+    at_s: float, every_s: float | None, reply: Reply, clock: ModelClock, beat: bytes = HEARTBEAT
+) -> None:
     """Let the time pass, with a comment after each silence that becomes too long."""
     while every_s and clock.now_s() + every_s < at_s:
         await clock.sleep_until_s(clock.now_s() + every_s)
-        await reply.write([HEARTBEAT])
+        await reply.write([beat])
     await clock.sleep_until_s(at_s)

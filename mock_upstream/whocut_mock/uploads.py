@@ -8,7 +8,7 @@ import base64
 import binascii
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ IMAGE_BYTES = 50 * 1024 * 1024
 URL_CHARS = 20_971_520
 
 MIMETYPES = ("image/jpeg", "image/png", "image/webp")
+FindFile = Callable[[str], bytes | None]
+
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _MODES = ("RGB", "RGBA", "L", "LA", "P", "1")  # no CMYK, no 16 bits a channel
 
@@ -97,7 +99,16 @@ def _opened(content: bytes) -> Reference | None:
     return Reference(width, height, alpha) if mode in _MODES else None
 
 
-def read_links(fields: dict[str, Any], *, lenient: bool) -> tuple[Reference, ...]:
+def _read_file(file_id: str, name: str, index: int, find: FindFile, *, lenient: bool) -> Reference:
+    content = find(file_id)
+    if content is None:
+        if lenient:
+            return Reference(*SQUARE, alpha=True)
+        raise errors.file_not_found(name, file_id)
+    return _opened(content) or _undecodable(index, name)
+
+
+def read_links(fields: dict[str, Any], find: FindFile, *, lenient: bool) -> tuple[Reference, ...]:
     """The images of a JSON body: `images`, and `mask` or `markup`, each one URL or one file id."""
     images = fields.get("images")
     if images is None:
@@ -109,16 +120,19 @@ def read_links(fields: dict[str, Any], *, lenient: bool) -> tuple[Reference, ...
     if len(images) > IMAGES_MOST:
         raise errors.array_too_long("images", len(images), IMAGES_MOST)
     references = tuple(
-        read_link(link, f"images[{index}]", index, lenient=lenient) for index, link in enumerate(images)
+        read_link(link, f"images[{index}]", index, find, lenient=lenient) for index, link in enumerate(images)
     )
     for name in ("mask", "markup"):
         if fields.get(name) is not None:
-            read_link(fields[name], name, 0, lenient=lenient)
+            read_link(fields[name], name, 0, find, lenient=lenient)
     return references
 
 
-def read_link(link: Any, name: str, index: int, *, lenient: bool) -> Reference:
-    """A data URL is opened; any other address and a file id stand for a square image, nothing is fetched."""
+def read_link(link: Any, name: str, index: int, find: FindFile, *, lenient: bool) -> Reference:
+    """A data URL and an uploaded file are opened; any other address stands for a square image, nothing is fetched.
+
+    `find` gives the content of a file id, or None where there is none.
+    """
     if not isinstance(link, dict):
         raise errors.wrong_type(name, "an object", errors.kind_of(link))
     for key, value in link.items():
@@ -128,6 +142,8 @@ def read_link(link: Any, name: str, index: int, *, lenient: bool) -> Reference:
             raise errors.wrong_type(f"{name}.{key}", "a string", errors.kind_of(value))
     if len(link) != 1:
         raise errors.one_of(name, "image_url", "file_id")
+    if "file_id" in link:
+        return _read_file(link["file_id"], f"{name}.file_id", index, find, lenient=lenient)
     url = link.get("image_url", "")
     if len(url) > URL_CHARS:
         raise errors.string_too_long(f"{name}.image_url", len(url), URL_CHARS)

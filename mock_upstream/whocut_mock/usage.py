@@ -5,7 +5,7 @@ published, and four bytes a token is the usual rule of thumb.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,10 @@ class Usage:
             "input_tokens_details": {"text_tokens": self.text_in, "image_tokens": self.image_in},
             "output_tokens_details": {"image_tokens": self.image_out, "text_tokens": 0},
         }
+
+    def at(self, price: float) -> "Usage":
+        """The same use at a part of the price."""
+        return replace(self, nano_usd=round(self.nano_usd * price))
 
     @property
     def tokens(self) -> int:

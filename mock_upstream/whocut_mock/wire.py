@@ -1,5 +1,6 @@
 """HTTP as it comes off the wire: what is none, or is too long, is still answered in the API's envelope."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -8,6 +9,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from whocut_mock import answers, errors
 from whocut_mock.settings import Limits
+from whocut_mock.upstream import PATIENCE_LEAST_LOOP_S
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +23,29 @@ _LINGERING_S = 2.0  # how long the rest of a refused body is read, so that the c
 
 
 class Wire(web.RequestHandler):
-    """aiohttp's protocol, with our words for what it cannot parse."""
+    """aiohttp's protocol, with our words for what it cannot parse, and an end for who never asks."""
 
-    __slots__ = ()
+    __slots__ = ("_silence",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait as long for the first request as aiohttp waits between two."""
+        super().connection_made(transport)
+        patience_s = max(PATIENCE_LEAST_LOOP_S, self.keepalive_timeout)
+        self._silence: asyncio.TimerHandle | None = self._loop.call_later(patience_s, self.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes; once they are a request, aiohttp's own timers hold."""
+        super().data_received(data)
+        if self._silence is not None and (self._messages or self._current_request is not None):
+            self._silence.cancel()
+            self._silence = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Gone."""
+        super().connection_lost(exc)
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
 
     def handle_error(
         self,

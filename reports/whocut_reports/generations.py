@@ -5,11 +5,10 @@ A generation that never finished is censored: it took at least as long as the ru
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from whocut.trace.emissions import Emissions
 from whocut.verdict.censored import Sample
 
 if TYPE_CHECKING:
@@ -67,19 +66,10 @@ def silences(ledger: Sequence[dict[str, Any]], attempts: Iterable[Attempt]) -> S
         return None
     waits, gaps = [], []
     for row in streamed:
-        emissions, beat_s = emissions_s(row), float(row.get("heartbeat_s") or math.inf)
-        waits.append(emissions[0] - float(row["started_s"]))
-        if len(emissions) > 1:
-            gaps.append(min(beat_s, max(later - earlier for earlier, later in pairwise(emissions))))
+        sent = Emissions.of_row(row)
+        if sent.wait_s is not None:
+            waits.append(sent.wait_s)
+        if sent.longest_gap_s is not None:
+            gaps.append(sent.longest_gap_s)
     named = dict.fromkeys(modes.get(str(row.get("trace_id")), "") for row in streamed)
     return Silences(tuple(mode for mode in named if mode), Sample(tuple(waits)), Sample(tuple(gaps)))
-
-
-def emissions_s(row: dict[str, Any]) -> list[float]:
-    """When each event of a stream was, or would have been, sent."""
-    emissions = sorted(float(at_s) for at_s in row.get("partials_s") or ())
-    first = row.get("first_byte_s")
-    if first is not None and emissions and float(first) < emissions[0]:
-        emissions.insert(0, float(first))
-    finished = row.get("finished_s")
-    return [*emissions, float(finished)] if finished is not None else emissions

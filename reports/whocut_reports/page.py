@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.trace.rundir import FIGURES, REPORT, RunDir
 from whocut.verdict.censored import image_times
 from whocut.verdict.pick import Pick, Picked, pick_request
 from whocut.verdict.waterfall import waterfall
+from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
 from whocut_reports import generations, story, style
 from whocut_reports.figures import limits as limits_figure
 from whocut_reports.figures import steps as steps_figure
@@ -116,7 +116,7 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Sh
         picked = pick_request(judged.verdicts, attempts, pick=Pick.TYPICAL, mode=mode)
         if picked is None:
             continue
-        fall = waterfall(picked.request, judged.spans, judged.verdicts, attempts)
+        fall = waterfall(picked.request, judged.attribution, attempts)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
         whole = waterfall_figure.draw(fall)
         (folder / f"{name}.png").write_bytes(style.png(whole))
@@ -133,7 +133,7 @@ def _fall_caption(mode: str, picked: Picked) -> str:
     return (
         f"One bar is one layer’s account of one attempt, from acceptance to its last byte; a generation’s "
         f"bar runs until the model was done, whoever was still there. Drawn is {picked.request}, one of "
-        f"{story.plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
+        f"{plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
         f"this sequence of verdicts. Rule of choice: {picked.rule}."
     )
 
@@ -146,8 +146,8 @@ def _verdicts(folder: Path, judged: Judged) -> Shown:
         for mode, counts in zip(bars.modes, bars.counts, strict=True)
     )
     caption = (
-        f"One unit is one attempt on the wire; {story.plural(sum(bars.attempts), 'attempt')} of "
-        f"{story.plural(sum(bars.requests), 'request')}. None is missing: censored attempts, which the "
+        f"One unit is one attempt on the wire; {plural(sum(bars.attempts), 'attempt')} of "
+        f"{plural(sum(bars.requests), 'request')}. None is missing: censored attempts, which the "
         "run’s end stopped, and unattributed ones have pieces of their own."
     )
     return _shown(folder, "verdicts", verdicts_figure.draw(bars), f"Verdicts by mode. {alt}.", caption)
@@ -181,7 +181,7 @@ def _limits(
     alt = " ".join(
         f"{panel.title}: "
         + "; ".join(
-            f"{limit.label}: {story.share(sample.beyond(limit.limit_s))} beyond"
+            f"{limit.label}: {percent(sample.beyond(limit.limit_s), 0)} beyond"
             for limit, sample in panel.limits
         )
         + "."
@@ -227,7 +227,7 @@ def _modes(figures: Mapping[str, Any], orphans: Mapping[str, story.Orphans]) -> 
             "name": mode or "(no mode)",
             "headline": story.headline(mine, orphans.get(mode, none)),
             "orphans": orphans.get(mode, none),
-            "delivered": story.share(mine["delivered_share"]),
+            "delivered": percent(mine["delivered_share"], 0),
             "per_delivered": format_dollars(mine["ledger"]["usd_per_delivered"])
             if mine["ledger"]["usd_per_delivered"] is not None
             else "none delivered",
@@ -253,7 +253,7 @@ def _levels(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             "chosen": (level["concurrency"], level["gap_s"]) == advice,
             "gap": format_duration(level["gap_s"]) if level["gap_s"] else "–",
             "requests": level["requests"],
-            "share": story.share(level["share_429"]),
+            "share": percent(level["share_429"], 0),
             "interval": "–" if level["ci95"] is None else _outward(*level["ci95"]),
             "batches": f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             "rate": _number(level["delivered_per_min"]),
@@ -319,7 +319,7 @@ def _plain(key: str, value: Any) -> str:
 
 
 def _stage(stage: Mapping[str, Any]) -> str:
-    who = ", ".join(f"{share:.0%} {mode}" for mode, share in stage["mix"].items())
+    who = ", ".join(f"{percent(share, 0)} {mode}" for mode, share in stage["mix"].items())
     words = f"{stage['requests']} requests {stage['name'] if len(stage['mix']) == 1 else who}"
     if stage["at_once"]:
         words += f", {stage['at_once']} at once"
@@ -328,12 +328,12 @@ def _stage(stage: Mapping[str, Any]) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    return "–" if seconds is None else format_duration(round(seconds, 1))
+    return UNKNOWN if seconds is None else rounded_duration(seconds)
 
 
 def _outward(low: float, high: float) -> str:
     """An interval of shares that promises no more than it holds."""
-    return f"{math.floor(low * 100)} % to {math.ceil(high * 100)} %"
+    return f"{math.floor(low * 100)}% to {math.ceil(high * 100)}%"
 
 
 def _number(value: float | None) -> str:

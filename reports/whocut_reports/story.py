@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.verdict.ledger_totals import is_unsettled
+from whocut.words import format_duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -144,19 +144,3 @@ def agreement(figures: Mapping[str, Any]) -> str:
     count = len(held["disagree"])
     verb = "disagrees" if count == 1 else "disagree"
     return f"{plural(held['checked'], 'attempt')} held against the upstream’s ledger, {count} {verb}."
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 attempt``, ``180 attempts``."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def share(part: float | None) -> str:
-    """``8 %``; never 0 % of some, never 100 % of fewer than all; None is a dash."""
-    if part is None:
-        return "–"
-    if 0 < part < 0.005:
-        return "< 1 %"
-    if 0.995 < part < 1:
-        return "> 99 %"
-    return f"{part * 100:.0f} %"

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from whocut.clock.clock import cpu_s, wall_s
 from whocut.foreign.files import attribute_files, parse_logs
@@ -150,73 +151,75 @@ def _span(
 
 def own_line(number: int) -> bytes:
     """The same five, as our own hops write them: attempt, three hops, generation."""
-    from whocut.trace import names, otlp  # noqa: PLC0415
-    from whocut.trace.records import DownstreamEnd, Span, SpanKind, UpstreamEnd  # noqa: PLC0415
+    from whocut.chain.timers import Phase, TimerKind  # noqa: PLC0415
+    from whocut.trace import otlp  # noqa: PLC0415
+    from whocut.trace.records import (  # noqa: PLC0415
+        AttemptRecord,
+        Cut,
+        DownstreamEnd,
+        GenerationRecord,
+        LayerRecord,
+        Outcome,
+        Span,
+        UpstreamEnd,
+    )
 
     start_s = number * 0.01
     cut = number % 2 == 0
-    spans = []
+    spans: list[Span] = []
     for position, layer in enumerate(("client", "edge", "nginx", "app")):
         cuts = cut and layer == "nginx"
         end_s = start_s + (60.0 if cut else 45.0)
-        left = cut and layer == "app"
-        ends: tuple[str, str] = (UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED)
+        ends = (UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED)
         if cuts:
             ends = (UpstreamEnd.CUT, DownstreamEnd.OWN_ANSWER)
-        elif left:
+        elif cut and layer == "app":
             ends = (UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
-        has = {
-            names.POSITION: position,
-            names.METHOD: "POST",
-            names.PATH: "/v1/images/generations",
-            names.STATUS: 504 if cut else 200,
-            names.UPSTREAM_END: str(ends[0]),
-            names.UPSTREAM_END_S: end_s,
-            names.DOWNSTREAM_END: str(ends[1]),
-            names.DOWNSTREAM_END_S: end_s,
-            names.OUTCOME: "gateway_error" if cut else "delivered",
-            names.REQUEST: f"plain-{number}",
-            names.ATTEMPT: 1,
-            names.MODE: "plain",
-        }
-        if cuts:
-            has |= {
-                names.CUT_TIMER: "first_byte",
-                names.CUT_DIRECTIVE: "proxy_read_timeout",
-                names.CUT_PHASE: "wait",
-                names.CUT_LIMIT_S: 60.0,
-                names.CUT_AT_S: end_s,
-            }
-        spans.append(
-            Span(
-                trace_id=f"{number + 1:032x}",
-                span_id=f"{number * 8 + position:016x}",
-                parent_id=f"{number * 8 + position - 1:016x}" if position else None,
-                layer=layer,
-                kind=SpanKind.HOP if position else SpanKind.ATTEMPT,
-                name="POST",
-                start_s=start_s,
-                end_s=end_s,
-                attributes=has,
-            )
+        fired = Cut(
+            timer=TimerKind.FIRST_BYTE,
+            directive="proxy_read_timeout",
+            phase=Phase.WAIT,
+            limit_s=60.0,
+            at_s=end_s,
         )
-    gone = {names.CALLER_GONE_S: start_s + 60.0, names.ORPHANED: True} if cut else {}
+        facts: dict[str, Any] = {
+            "trace_id": f"{number + 1:032x}",
+            "span_id": f"{number * 8 + position:016x}",
+            "parent_id": f"{number * 8 + position - 1:016x}" if position else None,
+            "layer": layer,
+            "name": "POST",
+            "start_s": start_s,
+            "end_s": end_s,
+            "position": position,
+            "method": "POST",
+            "path": "/v1/images/generations",
+            "status": 504 if cut else 200,
+            "upstream": ends[0],
+            "upstream_s": end_s,
+            "downstream": ends[1],
+            "downstream_s": end_s,
+            "cut": fired if cuts else None,
+        }
+        client: dict[str, Any] = {
+            "request": f"plain-{number}",
+            "mode": "plain",
+            "outcome": Outcome.GATEWAY_ERROR if cut else Outcome.DELIVERED,
+        }
+        spans.append(LayerRecord(**facts) if position else AttemptRecord(**facts, **client))
     spans.append(
-        Span(
+        GenerationRecord(
             trace_id=f"{number + 1:032x}",
             span_id=f"{number * 8 + 4:016x}",
             parent_id=f"{number * 8 + 3:016x}",
             layer="upstream",
-            kind=SpanKind.GENERATION,
             name="generation",
             start_s=start_s,
             end_s=start_s + 195.0,
-            attributes={
-                names.GENERATION: f"gen-{number}",
-                names.BILLED: True,
-                names.DELIVERED: not cut,
-                **gone,
-            },
+            generation=f"gen-{number}",
+            billed=True,
+            delivered=not cut,
+            orphaned=cut,
+            caller_gone_s=start_s + 60.0 if cut else None,
         )
     )
     return otlp.encode_line(spans, EPOCH_UNIX_S)

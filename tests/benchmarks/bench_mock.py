@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from whocut_mock import ledger
+
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "bench"
 AIMOCK, LLMOCK = "@copilotkit/aimock@1.43.0", "llmock==0.2.2"
@@ -90,7 +92,7 @@ def _ours(port: int, place: Path, _: int, hold_s: float) -> Sequence[str]:
     return [
         sys.executable,
         "-m",
-        "mock_upstream",
+        "whocut_mock",
         "--port",
         str(port),
         "--config",
@@ -204,7 +206,7 @@ class Load:
 
     def __init__(self, body: dict[str, Any], requests: int, callers: int) -> None:
         sent = json.dumps(body).encode()
-        head = f"POST {PATH} HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\n"
+        head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\n"
         head += "Content-Type: application/json\r\n"
         self.request = f"{head}Content-Length: {len(sent)}\r\n\r\n".encode() + sent
         self.left, self.callers, self.open = requests, callers, callers
@@ -320,7 +322,15 @@ async def _one(port: int, *, hold_s: float) -> None:
 
 def disconnect_ms(tries: int = 20) -> list[float]:
     """From a caller's close to the mock's note of it, on the clock that both share."""
-    with running(SERVERS[0], SMALL_B64, 5.0) as (port, _):
+    with tempfile.TemporaryDirectory() as place:
+        books = Path(place) / "ledger.jsonl"
+        return _disconnect_ms(
+            Server("mock", lambda *asked: [*_ours(*asked), "--ledger", str(books)]), books, tries
+        )
+
+
+def _disconnect_ms(server: Server, books: Path, tries: int) -> list[float]:
+    with running(server, SMALL_B64, 5.0) as (port, _):
 
         async def measure() -> list[float]:
             loop = asyncio.get_running_loop()
@@ -332,12 +342,8 @@ def disconnect_ms(tries: int = 20) -> list[float]:
                 closed_s.append(loop.time())
                 transport.abort()
                 await asyncio.sleep(0.02)
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /_mock/ledger HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n")
-            answer = (await reader.read(-1)).partition(b"\r\n\r\n")[2]
-            writer.close()
-            rows = json.loads(answer)["rows"]
-            gone_s = [row["caller_gone_s"] for row in rows]
+            await asyncio.sleep(5.5)  # a row is written again when its work is over
+            gone_s = [row["caller_gone_s"] for row in ledger.read(books)]
             return [(gone - closed) * 1000 for gone, closed in zip(gone_s, closed_s, strict=True)][1:]
 
         return asyncio.run(measure())

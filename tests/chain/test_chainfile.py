@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from whocut.chain.audit import audit
 from whocut.chain.catalogue import catalogue, editions, overridden, preset
 from whocut.chain.chainfile import find_chain, read_topology, shipped_chains
-from whocut.chain.layers import Layer, Role
+from whocut.chain.forecast import forecast
+from whocut.chain.layers import Layer, MidBody, Role
+from whocut.chain.modes import MODES
 from whocut.chain.plain import topology_from_plain, topology_to_plain
+from whocut.chain.profiles import ARTICLE
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.errors import BadFile, BadInput
 
@@ -111,7 +115,43 @@ MISTAKES = {
     "a client among the layers": ("layers:\n  - openai-python\n", ":2: layers[0]: ", "is a client"),
     "a layer as client": ("client: nginx\n", ":1: client: ", "is a hop"),
     "an unknown edition": ("edition: article-2025\n", ":1: edition: ", "did you mean 'article-2026'"),
-    "no preset": ("layers:\n  - name: x\n", ":2: layers[0]: ", "`preset`, or by `gateway`"),
+    "no preset": ("layers:\n  - name: x\n", ":2: layers[0]: ", "says neither `preset` nor `timers`"),
+    "no name": ("layers:\n  - timers: {}\n", ":2: layers[0]: ", "the layer has no name; write `preset`"),
+    "a preset's name alone": (
+        "layers:\n  - name: nginx\n",
+        ":2: layers[0]: ",
+        "or `preset: nginx`",
+    ),
+    "an unknown knob": (
+        "layers:\n  - preset: nginx\n    timers: {proxy_reed_timeout: 3s}\n",
+        ":3: layers[0].timers.proxy_reed_timeout: ",
+        "did you mean 'proxy_read_timeout'",
+    ),
+    "a knob of another vendor": (
+        "layers:\n  - preset: envoy\n    timers: {proxy_read_timeout: 3s}\n",
+        ":3: layers[0].timers.proxy_read_timeout: ",
+        "there is no timer 'proxy_read_timeout'",
+    ),
+    "a knob that ends no slow answer": (
+        "layers:\n  - preset: nginx\n    timers: {send_timeout: 3s}\n",
+        ":3: layers[0].timers.send_timeout: ",
+        "it cannot end a slow answer; leave it out",
+    ),
+    "a knob written twice": (
+        "layers:\n  - preset: nginx\n    timers: {first_byte: 3s, proxy_read_timeout: 4s}\n",
+        ":3: layers[0].timers.proxy_read_timeout: ",
+        "it is `first_byte`, which is written already",
+    ),
+    "an answer of a client": (
+        "client: {name: mine, timers: {}, answers: 504}\n",
+        ":1: client.answers: ",
+        "a client answers nobody",
+    ),
+    "an answer that is no status": (
+        "layers: [{name: mine, timers: {}, answers: 700}]\n",
+        ":1: layers[0].answers",
+        "less than or equal to 599",
+    ),
     "a preset and a gateway": (
         "layers: [{preset: nginx, gateway: nginx}]\n",
         ":1: layers[0]: ",
@@ -142,6 +182,16 @@ MISTAKES = {
         "layers:\n  - gateway: haproxy\n    timers: {total: 300s}\n",
         ":2: layers[0]: ",
         "HAProxy has no timer for the whole response",
+    ),
+    "a limit above the vendor's cap": (
+        "layers:\n  - preset: vercel-hobby\n    timers:\n      total: 900s\n",
+        ":4: layers[0].timers.total: ",
+        "maxDuration of Vercel (Hobby) cannot be 15 min: the vendor allows at most 300 s",
+    ),
+    "a vendor's fixed limit taken away": (
+        "layers:\n  - preset: cloudflare-free\n    timers: {first_byte: none}\n",
+        ":3: layers[0].timers.first_byte: ",
+        "cannot be taken away: the vendor allows at most 120 s",
     ),
     "a gateway with other manners": (
         "layers:\n  - gateway: nginx\n    buffering: none\n",
@@ -252,7 +302,7 @@ def test_an_override_keeps_the_directive_and_takes_timers_away() -> None:
     )
 
     assert changed.timers[TimerKind.IDLE].named_in(Phase.SEND) == "proxy_send_timeout"
-    assert changed.timers[TimerKind.TOTAL].directive == "total of NGINX"
+    assert changed.timers[TimerKind.TOTAL].directive == "total"
     assert TimerKind.CONNECT not in changed.timers
 
 
@@ -260,15 +310,40 @@ def test_a_knob_that_is_two_timers_is_turned_as_one() -> None:
     """Who writes one of them means the knob; who writes both means both."""
     both: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: 9.0, TimerKind.IDLE: 5.0}
 
-    turned = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
+    moved = overridden(preset("nginx"), {TimerKind.IDLE: 5.0}, "here")
     taken = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: None}, "here")
     apart = overridden(preset("nginx"), both, "here")
 
-    assert [turned.limit_s(kind) for kind in both] == [5, 5]
-    assert turned.timers[TimerKind.FIRST_BYTE].source == "here"
+    assert [moved.limit_s(kind) for kind in both] == [5, 5]
+    assert moved.timers[TimerKind.FIRST_BYTE].source == "here"
     assert [taken.limit_s(kind) for kind in both] == [None, None]
     assert [apart.limit_s(kind) for kind in both] == [9, 5]
-    assert turned.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
+    assert moved.limit_s(TimerKind.CONNECT) == preset("nginx").limit_s(TimerKind.CONNECT)
+
+
+@pytest.mark.parametrize("name", ["haproxy", "requests", "http-proxy-middleware", "apache"])
+@pytest.mark.parametrize("kind", [TimerKind.FIRST_BYTE, TimerKind.IDLE])
+def test_a_knob_that_is_off_by_default_is_turned_as_one_too(name: str, kind: TimerKind) -> None:
+    """HAProxy's `timeout server` is the wait and the silence later on, also where no file says it yet."""
+    moved = overridden(preset(name), {kind: 60.0}, "here")
+
+    knob = {k for k, timer in moved.timers.items() if timer.directive == moved.timers[kind].directive}
+    assert {TimerKind.FIRST_BYTE, TimerKind.IDLE} <= knob
+    assert {moved.limit_s(k) for k in knob} == {60}
+
+
+def test_the_readme_s_own_chain_is_taken(tmp_path: Path) -> None:
+    """What the README shows can be pasted: its real HAProxy has one limit for both silences."""
+    readme = (SHIPPED.parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in readme.split("```yaml\n")[1:]]
+
+    for block in blocks:
+        chain = read_topology(written(tmp_path, block))
+
+        haproxy = chain.layer("haproxy")
+        assert haproxy is not None
+        assert [haproxy.limit_s(kind) for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE)] == [60, 60]
+    assert blocks
 
 
 def test_a_limit_of_zero_is_refused() -> None:
@@ -286,6 +361,147 @@ def test_a_phase_reads_as_a_sentence() -> None:
         "while waiting",
         "while streaming",
     ]
+
+
+@pytest.mark.parametrize("said", ["", ", post: true", ", on_timeout: true", ", post: true, on_timeout: true"])
+def test_envoy_s_timer_of_one_try_has_one_meaning(tmp_path: Path, said: str) -> None:
+    """A retry policy of three tries with a per_try_timeout of 40 s: nine generations, however it is spelled."""
+    chain = read_topology(
+        written(
+            tmp_path,
+            "layers:\n  - preset: envoy\n    timers: {first_byte: 40s, total: 200s}\n"
+            f"    retries: {{tries: 3{said}}}\n",
+        )
+    )
+
+    figures = forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100)
+
+    assert chain.hops[0].timers[TimerKind.FIRST_BYTE].directive == "per_try_timeout"
+    assert figures.generations_per_request == 9
+
+
+def test_envoy_tries_nothing_again_without_a_timer_of_one_try(tmp_path: Path) -> None:
+    """Its route timeout and its idle timeout end the whole request: the tries are said to have no effect."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    retries: {tries: 3, on_timeout: true}\n")
+    )
+
+    (finding,) = [
+        found for found in audit(chain, ARTICLE["1024-high"]) if found.code == "tries-without-effect"
+    ]
+
+    assert (finding.fix, finding.line) == ("set per_try_timeout (first_byte)", 3)
+    assert forecast(chain, ARTICLE["1024-high"], MODES["plain"], requests=100).generations_per_request == 3
+
+
+def test_envoy_s_idle_timer_runs_in_the_wait_too(tmp_path: Path) -> None:
+    """With 300 s of stream_idle_timeout a per_try_timeout of 400 s is never reached."""
+    chain = read_topology(
+        written(tmp_path, "layers:\n  - preset: envoy\n    timers: {first_byte: 400s, total: none}\n")
+    )
+
+    assert TimerKind.FIRST_BYTE not in chain.hops[0].timers
+    assert not chain.hops[0].retries.on_timeout
+
+
+def test_a_knob_is_turned_by_its_vendor_s_name(tmp_path: Path) -> None:
+    """In full, by its last words, in any spelling: the limit is that of the timers that the knob is."""
+    chain = read_topology(
+        written(
+            tmp_path,
+            "layers:\n"
+            "  - {preset: nginx, timers: {proxy_read_timeout: 300s}}\n"
+            "  - {preset: haproxy, timers: {timeout server: 240s}}\n"
+            "  - {preset: traefik, timers: {responseHeaderTimeout: 200s}}\n"
+            "  - {preset: ingress-nginx, timers: {proxy_read_timeout: 180s}}\n",
+        )
+    )
+
+    limits = [[hop.limit_s(TimerKind.FIRST_BYTE), hop.limit_s(TimerKind.IDLE)] for hop in chain.hops]
+    assert limits == [[300, 300], [240, 240], [200, None], [180, 180]]
+
+
+def test_a_layer_of_one_s_own_borrows_no_preset(tmp_path: Path) -> None:
+    """Its name, its timers with the names of their knobs, and what it answers: nothing else is known of it."""
+    path = written(
+        tmp_path,
+        "layers:\n"
+        "  - name: our-worker\n"
+        "    timers:\n"
+        "      idle: 60s\n"
+        "      total: {limit: 150s, directive: JOB_TIMEOUT, knob: 'JOB_TIMEOUT={s}', most: 300s}\n"
+        "    answers: {status: 504, body: timed out}\n"
+        "    mid_body: rst\n"
+        "    leaves_work: true\n",
+    )
+
+    (worker,) = read_topology(path).hops
+
+    assert (worker.name, worker.title, worker.preset) == ("our-worker", "our-worker", "")
+    total, idle = worker.timers[TimerKind.TOTAL], worker.timers[TimerKind.IDLE]
+    assert (total.directive, total.set_to(240), total.most_s) == ("JOB_TIMEOUT", "JOB_TIMEOUT=240", 300)
+    assert (total.file, total.line, idle.directive, idle.line) == (str(path), 5, "idle", 4)
+    assert (worker.answers["expiry"].status, worker.answers["expiry"].reason) == (504, "Gateway Timeout")
+    assert (worker.mid_body, worker.leaves_work) == (MidBody.RST, True)
+
+
+@pytest.mark.parametrize(
+    ("written_answers", "events"),
+    [
+        ("504", {"expiry": 504}),
+        ("{status: 503, reason: busy}", {"expiry": 503}),
+        ("{expiry: {status: 504}, bad_gateway: {status: 599}}", {"expiry": 504, "bad_gateway": 599}),
+    ],
+)
+def test_an_answer_is_a_status_or_more(tmp_path: Path, written_answers: str, events: dict[str, int]) -> None:
+    """One for every timer, or one for each event."""
+    path = written(tmp_path, f"layers: [{{name: mine, timers: {{}}, answers: {written_answers}}}]\n")
+
+    (mine,) = read_topology(path).hops
+
+    assert {event: answer.status for event, answer in mine.answers.items()} == events
+
+
+def test_a_client_of_one_s_own_has_timers_and_tries(tmp_path: Path) -> None:
+    """No SDK's: one try, unless the file says more."""
+    chain = read_topology(written(tmp_path, "client: {name: our-cli, timers: {total: 120s}}\n"))
+
+    assert (chain.client.role, chain.client.limit_s(TimerKind.TOTAL)) == (Role.CLIENT, 120)
+    assert chain.client.retries.tries == 1
+
+
+def test_a_layer_with_another_name_is_told_by_both(tmp_path: Path) -> None:
+    """What is said of it begins with its own name."""
+    chain = read_topology(
+        written(tmp_path, "layers: [{preset: node, name: image-worker, timers: {total: 150s}}]\n")
+    )
+
+    (finding,) = [found for found in audit(chain, ARTICLE["1024-high"]) if found.code == "total-kills-stream"]
+    assert finding.layer == "image-worker"
+    assert finding.why.startswith("image-worker (Node http) ends every answer after 150 s")
+    assert finding.directive == "total"
+
+
+def test_a_limit_can_be_unknown(tmp_path: Path) -> None:
+    """Unknown is not `no timer`: nothing is forecast of it, and a finding says so."""
+    chain = read_topology(
+        written(
+            tmp_path,
+            "layers:\n"
+            "  - {name: theirs, timers: {idle: unknown}}\n"
+            "  - {preset: nginx, timers: {idle: unknown}}\n",
+        )
+    )
+
+    theirs, nginx = chain.hops
+    assert (theirs.timers, theirs.unknown) == ({}, {TimerKind.IDLE: "idle"})
+    assert nginx.unknown == dict.fromkeys((TimerKind.IDLE, TimerKind.FIRST_BYTE), "proxy_read_timeout")
+    assert [
+        (found.layer, found.directive)
+        for found in audit(chain, ARTICLE["1024-high"])
+        if found.code == "unknown-limit"
+    ] == [("theirs", "idle"), ("nginx", "proxy_read_timeout")]
+    assert topology_from_plain(topology_to_plain(chain)) == chain
 
 
 def test_a_gateway_is_the_preset_of_its_name_in_person(tmp_path: Path) -> None:

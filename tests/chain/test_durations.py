@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import parse_duration
+from whocut.words import format_duration
 
 
 @pytest.mark.parametrize(

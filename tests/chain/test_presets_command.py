@@ -73,7 +73,7 @@ def test_all_of_it_for_machines() -> None:
     said = json.loads(presets("--json"))["presets"]
 
     assert set(said) == set(catalogue())
-    assert said["vercel-pro"]["timers"]["total"]["most_s"] == 800
+    assert said["vercel-pro"]["timers"]["total"]["most_s"] == 1800
 
 
 def test_the_schema_is_printed() -> None:

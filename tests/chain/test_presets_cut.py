@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.path.fakes import CHUNKED_HEAD, FakeUpstream, Part, Rig, ok, request, send, wait
 from whocut.chain.catalogue import catalogue, preset
-from whocut.chain.layers import Buffering, Layer, MidBody, Role
+from whocut.chain.layers import Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import TimerKind
 from whocut.clock import VirtualLoop, run_virtual
-from whocut.trace import names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from whocut.path import Hop
     from whocut.path.upstream import Upstream
-    from whocut.trace.records import Span
 
 MS = 0.001
 FIRST = b"1\r\nx\r\n"
@@ -30,7 +28,10 @@ WAITS = [
     for name in HOPS
     for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL)
     if kind in preset(name).timers
-    and not (kind is TimerKind.IDLE and TimerKind.FIRST_BYTE in preset(name).timers)
+    and not (
+        kind is TimerKind.IDLE
+        and (TimerKind.FIRST_BYTE in preset(name).timers or not preset(name).idle_waits)
+    )
 ]
 STREAMS = [
     (name, kind) for name in HOPS for kind in (TimerKind.IDLE, TimerKind.TOTAL) if kind in preset(name).timers
@@ -41,15 +42,15 @@ DIALS = [name for name in HOPS if TimerKind.CONNECT in preset(name).timers]
 
 
 def alone(name: str, kind: TimerKind) -> Layer:
-    """The layer with this timer only: another one might fire first."""
+    """The layer with this timer only, and one try: another timer might fire first."""
     layer = preset(name)
-    return replace(layer, timers={kind: layer.timers[kind]})
+    return replace(layer, timers={kind: layer.timers[kind]}, retries=LayerRetries())
 
 
-def exchange(layer: Layer, *part: Part, dial_s: float = 0.0) -> tuple[bytes, Span]:
+def exchange(layer: Layer, *part: Part, dial_s: float = 0.0) -> tuple[bytes, Any]:
     """What the caller got of one exchange, and what the layer wrote of it."""
 
-    async def main() -> tuple[bytes, Span]:
+    async def main() -> tuple[bytes, Any]:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         async with Rig(layer, upstream=FakeUpstream(part), clock=loop.clock()) as rig:
@@ -84,7 +85,7 @@ def test_a_slow_connection_is_given_up_at_the_limit(name: str) -> None:
     cut, span = exchange(layer, send(ok()), dial_s=limit_s + MS)
 
     assert got == ok()
-    assert span.attributes[names.CUT_TIMER] == TimerKind.CONNECT
+    assert span.cut.timer == TimerKind.CONNECT
     answer = layer.answers.get("connect") or layer.answers.get("expiry")
     if answer is not None:
         assert cut.startswith(f"HTTP/1.1 {answer.status} {answer.reason}\r\n".encode())
@@ -100,15 +101,15 @@ def test_a_silent_upstream_is_cut_at_the_limit(name: str, kind: TimerKind) -> No
     cut, span = exchange(layer, wait(limit_s + MS), send(ok()))
 
     assert got == ok()
-    assert span.attributes[names.CUT_TIMER] == kind
-    assert span.attributes[names.CUT_AT_S] == pytest.approx(limit_s, abs=MS / 2)
-    assert span.attributes[names.CUT_DIRECTIVE] == layer.timers[kind].directive
+    assert span.cut.timer == kind
+    assert span.cut.at_s == pytest.approx(limit_s, abs=MS / 2)
+    assert span.cut.directive == layer.timers[kind].directive
     answer = layer.answers.get(kind) or layer.answers.get("expiry")
     if layer.silent:
         assert cut == b""
     elif answer is not None:
         assert cut.startswith(f"HTTP/1.1 {answer.status} {answer.reason}\r\n".encode())
-        assert span.attributes[names.STATUS] == answer.status
+        assert span.status == answer.status
 
 
 @pytest.mark.parametrize(("name", "kind"), STREAMS)
@@ -122,13 +123,23 @@ def test_a_stream_is_cut_at_the_limit(name: str, kind: TimerKind) -> None:
     cut, span = exchange(layer, began, wait(limit_s + MS), send(b"0\r\n\r\n"))
 
     assert got.endswith(b"0\r\n\r\n")
-    assert span.attributes[names.CUT_TIMER] == kind
-    assert span.attributes[names.CUT_AT_S] == pytest.approx(limit_s, abs=MS / 2)
+    assert span.cut.timer == kind
+    assert span.cut.at_s == pytest.approx(limit_s, abs=MS / 2)
     if layer.buffering is Buffering.ALL:
         assert not cut.startswith(b"HTTP/1.1 200")
     else:
         assert FIRST in cut
         assert cut.endswith(b"0\r\n\r\n") == (layer.mid_body is MidBody.TERMINATED)
+
+
+@pytest.mark.parametrize("name", [name for name in HOPS if not preset(name).idle_waits])
+def test_an_idle_timer_of_streams_alone_ends_no_wait(name: str) -> None:
+    """New API's STREAMING_TIMEOUT: twice as long in silence before the head, and the answer passes."""
+    layer = alone(name, TimerKind.IDLE)
+
+    got, _ = exchange(layer, wait(2 * layer.timers[TimerKind.IDLE].limit_s), send(ok()))
+
+    assert got == ok()
 
 
 @pytest.mark.parametrize(

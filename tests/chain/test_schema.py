@@ -56,6 +56,11 @@ def test_every_shipped_chain_is_accepted(path: Path) -> None:
         "layers: [{gateway: nginx, buffering: none}]",
         "client: {gateway: nginx}",
         "upstream: {modle: gpt-image-2}",
+        "layers: [{name: mine}]",
+        "layers: [{timers: {}}]",
+        "layers: [{name: mine, timers: {proxy_read_timeout: 3s}}]",
+        "layers: [{name: mine, timers: {idle: {directive: x}}}]",
+        "layers: [{name: mine, timers: {}, answers: 700}]",
     ],
 )
 def test_a_mistake_is_refused_by_both(tmp_path: Path, text: str) -> None:
@@ -66,6 +71,26 @@ def test_a_mistake_is_refused_by_both(tmp_path: Path, text: str) -> None:
     assert complaints(yaml.safe_load(text))
     with pytest.raises(BadInput):
         read_topology(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "layers: [{preset: nginx, timers: {proxy_read_timeout: 300s}}]",
+        "layers: [{name: mine, timers: {}}]",
+        "layers: [{name: mine, timers: {idle: 3s, total: {limit: unknown, directive: X}}, answers: 504}]",
+        "layers: [{name: mine, timers: {}, answers: {status: 504, body: late}, mid_body: rst, silent: true}]",
+        "layers: [{name: mine, timers: {}, answers: {bad_gateway: {status: 502}}, leaves_work: true}]",
+        "client: {name: our-cli, timers: {total: 60s}, retries: {tries: 2}}",
+    ],
+)
+def test_what_is_right_is_taken_by_both(tmp_path: Path, text: str) -> None:
+    """A layer of one's own and a vendor's knob: the editor does not underline what the command reads."""
+    path = tmp_path / "chain.yaml"
+    path.write_text(text)
+
+    assert complaints(yaml.safe_load(text)) == []
+    read_topology(path)
 
 
 def test_a_chain_file_says_a_layer_s_manners(tmp_path: Path) -> None:

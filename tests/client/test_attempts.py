@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -12,13 +13,14 @@ from tests.servers import Step, chunk, head, scripted, whole
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Topology
 from whocut.client.asking import Asking, asking_for
-from whocut.client.attempts import Sinks
+from whocut.client.attempt_span import attempt_span
 from whocut.client.openai_client import async_openai_client
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
-from whocut.trace import names
-from whocut.trace.records import Attempt, Outcome, Span, UpstreamEnd, parse_traceparent
+from whocut.trace.records import Attempt, DownstreamEnd, Outcome, UpstreamEnd, parse_traceparent
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
+from whocut.verdict.retry_audit import audit_retries
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Account:
 
     def __init__(self) -> None:
         self.lines: list[Attempt] = []
-        self.spans: list[Span] = []
+        self.spans: list[Any] = []
         self.error: BaseException | None = None
         self.requests: list[bytes] = []
 
@@ -52,6 +54,7 @@ def ask(
     max_retries: int | None = 0,
     patience_s: float = 1e6,
     api_key: str = "sk-test-secret",
+    epoch_unix_s: float = 0.0,
 ) -> Account:
     """Ask a scripted upstream for one image through the real SDK, in virtual time."""
     account = Account()
@@ -63,7 +66,7 @@ def ask(
             client = async_openai_client(
                 base_url=server.base_url,
                 api_key=api_key,
-                clock=loop.clock(),
+                clock=loop.clock(epoch_unix_s),
                 layer=preset("openai-python"),
                 sinks=Sinks(account.lines.append, account.spans.append),
                 max_retries=max_retries,
@@ -172,7 +175,7 @@ def test_an_answer_without_an_image_is_not_delivered(answer: bytes) -> None:
 
     (attempt,) = account.attempts
     assert (attempt.outcome, attempt.error) == (Outcome.REJECTED, "no image in the answer")
-    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+    assert account.spans[0].upstream == UpstreamEnd.COMPLETE
 
 
 def test_a_redirect_is_no_cut_and_what_follows_it_is_delivered() -> None:
@@ -185,7 +188,7 @@ def test_a_redirect_is_no_cut_and_what_follows_it_is_delivered() -> None:
     first, second = account.attempts
     assert (first.outcome, first.error, first.redirected) == (Outcome.REJECTED, "redirect 307", True)
     assert (second.outcome, second.redirected) == (Outcome.DELIVERED, False)
-    assert account.spans[0].attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+    assert account.spans[0].upstream == UpstreamEnd.COMPLETE
 
 
 def test_what_the_library_would_not_send_is_nobodys_cut() -> None:
@@ -196,7 +199,7 @@ def test_what_the_library_would_not_send_is_nobodys_cut() -> None:
     (span,) = account.spans
     assert account.requests == []
     assert (attempt.outcome, attempt.error) == (Outcome.REFUSED, "LocalProtocolError")
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.NONE
+    assert span.upstream == UpstreamEnd.NONE
     topology = Topology(name="direct", client=preset("openai-python"), hops=())
     verdict = attribute(gather([span])[0], topology)
     assert verdict.kind is Kind.UNATTRIBUTED
@@ -248,7 +251,7 @@ def test_own_read_timer_cuts_stream_as_idle() -> None:
     assert (attempt.outcome, attempt.timer, attempt.phase) == (Outcome.TIMEOUT, "idle", "stream")
     assert attempt.ended_s == pytest.approx(1600, abs=0.01)
     (span,) = account.spans
-    assert span.attributes[names.CUT_LIMIT_S] == 600
+    assert span.cut.limit_s == 600
 
 
 def test_cancelled_request_leaves_a_record_all_the_same() -> None:
@@ -259,7 +262,7 @@ def test_cancelled_request_leaves_a_record_all_the_same() -> None:
     assert attempt.outcome is Outcome.CENSORED
     assert attempt.ended_s == pytest.approx(42, abs=0.001)
     (span,) = account.spans
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.ABANDONED
+    assert span.upstream == UpstreamEnd.ABANDONED
 
 
 def test_attempts_of_one_request_are_children_of_one_span_and_say_so_on_the_wire() -> None:
@@ -275,6 +278,55 @@ def test_attempts_of_one_request_are_children_of_one_span_and_say_so_on_the_wire
     assert sent == [(span.trace_id, span.span_id) for span in account.spans]
     assert len({span.parent_id for span in account.spans}) == 1
     assert len({span.trace_id for span in account.spans}) == 1
+
+
+LIMITED = b'{"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}}'
+
+
+def limited(*headers: str) -> bytes:
+    """A 429 of the API's with these header lines."""
+    lines = "".join(f"{line}\r\n" for line in headers)
+    head = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\n"
+    return f"{head}{lines}Content-Length: {len(LIMITED)}\r\n\r\n".encode() + LIMITED
+
+
+def refused_until_delivered(*headers: str) -> Callable[[], Iterable[Step]]:
+    """One refusal with these headers, then the image."""
+    scripts: Iterator[list[Step]] = iter([[limited(*headers), "fin"], [whole(IMAGE), "fin"]])
+    return lambda: next(scripts)
+
+
+@pytest.mark.parametrize(
+    ("headers", "asked_s"),
+    [
+        (("retry-after-ms: 6340", "retry-after: 7"), 6.34),
+        (("retry-after: 7",), 7.0),
+        (("retry-after-ms: 900",), 0.9),
+    ],
+)
+def test_an_sdk_that_waits_as_long_as_it_was_asked_is_not_accused(
+    headers: tuple[str, ...], asked_s: float
+) -> None:
+    """The SDK heeds the milliseconds beside the rounded seconds, and so does who holds it to them."""
+    account = ask(refused_until_delivered(*headers), max_retries=None)
+
+    assert [attempt.outcome for attempt in account.attempts] == [Outcome.REJECTED, Outcome.DELIVERED]
+    assert account.attempts[0].retry_after_s == asked_s
+    assert audit_retries(account.attempts).sentences() == []
+
+
+def test_a_date_is_counted_from_the_end_of_its_answer() -> None:
+    """A date is an instant: what the answer's body took of the time until then is no longer to be waited."""
+    epoch_unix_s = 1_790_000_000.0
+    asked = (
+        f"Date: {formatdate(epoch_unix_s + 30, usegmt=True)}",
+        f"retry-after: {formatdate(epoch_unix_s + 39, usegmt=True)}",
+    )
+    refusal = limited(*asked)
+
+    account = ask(lambda: [30.0, refusal[:-9], 0.5, refusal[-9:], "fin"], epoch_unix_s=epoch_unix_s)
+
+    assert account.attempts[0].retry_after_s == pytest.approx(8.5, abs=0.001)
 
 
 def test_no_record_holds_the_key() -> None:
@@ -297,7 +349,7 @@ def test_an_error_page_is_kept_with_the_headers_that_tell_layers_apart() -> None
     assert attempt.outcome is Outcome.GATEWAY_ERROR
     assert attempt.headers == {"server": "nginx", "content-length": str(len(page))}
     assert attempt.body_head == page[:512]
-    assert account.spans[-1].attributes["http.response.header.server"] == ["nginx"]
+    assert account.spans[-1].headers["server"] == "nginx"
 
 
 def test_a_delivered_image_keeps_no_headers() -> None:
@@ -318,3 +370,28 @@ def test_a_layer_that_writes_the_apis_envelope_is_no_rejection(status: int) -> N
     account = ask(lambda: [whole(body, f"{status} Whatever")])
 
     assert account.attempts[0].outcome is Outcome.GATEWAY_ERROR
+
+
+@pytest.mark.parametrize("upstream", UpstreamEnd)
+def test_every_end_of_the_client_s_side_towards_the_model_has_one_towards_its_caller(
+    upstream: UpstreamEnd,
+) -> None:
+    """Whatever ended an attempt, its span can be written: an attempt that was given up as well."""
+    record = Attempt(
+        request="r1", number=1, mode="plain", trace_id="a" * 32, span_id="b" * 16, user=0, started_s=0.0
+    )
+
+    span = attempt_span(
+        record,
+        layer="client",
+        asked=("POST", "/v1/images/generations"),
+        parent_id=None,
+        end_s=1.0,
+        upstream=upstream,
+        last_byte_s=None,
+        limit_s=None,
+    )
+
+    (evidence,) = gather([span])
+    assert evidence.layers[0].upstream is upstream
+    assert evidence.layers[0].downstream is not DownstreamEnd.NONE

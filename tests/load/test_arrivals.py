@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whocut.chain.load import Arrivals, Load, Stage, parse_arrivals
+from whocut.chain.load import Arrivals, Load, LoadStage, parse_arrivals
 from whocut.errors import BadInput
 from whocut.load.arrivals import due_times
-from whocut.load.plan import Share, orders
+from whocut.load.orders import Share, orders
 
 
 @pytest.mark.parametrize(
@@ -64,34 +64,34 @@ def test_shares_of_a_stage_are_all_of_it_and_nothing_twice(
     requests: int, of: int, arrivals: Arrivals | None, mix: dict[str, float]
 ) -> None:
     """However many workers there are, together they ask what one process would have asked, when it would have."""
-    stage = Stage(name="stage", mix=mix, requests=requests, arrivals=arrivals)
+    stage = LoadStage(name="stage", mix=mix, requests=requests, arrivals=arrivals)
 
     shares = [Share(index, of) for index in range(of)]
     together = [order for share in shares for order in orders(stage, 7, share)]
 
     assert sorted(together, key=lambda order: order.request[-4:]) == list(orders(stage, 7))
-    assert sum(share.orders(stage) for share in shares) == requests
+    assert sum(share.count(stage) for share in shares) == requests
 
 
 @given(at_once=st.integers(1, 20), of=st.integers(1, 7))
 def test_places_of_all_workers_are_the_places_of_the_stage(at_once: int, of: int) -> None:
     """At most so many at once means all processes together."""
-    stage = Stage(name="stage", mix={"plain": 1.0}, requests=100, at_once=at_once)
+    stage = LoadStage(name="stage", mix={"plain": 1.0}, requests=100, at_once=at_once)
 
     assert sum(Share(index, of).places(stage, users=50) for index in range(of)) == at_once
 
 
 def test_prompts_do_not_depend_on_the_way_of_asking() -> None:
     """Stages differ in how they ask, never in what."""
-    plain = Stage(name="plain", mix={"plain": 1.0}, requests=20)
-    stream = Stage(name="stream", mix={"stream": 1.0}, requests=20, arrivals=Arrivals(1.0))
+    plain = LoadStage(name="plain", mix={"plain": 1.0}, requests=20)
+    stream = LoadStage(name="stream", mix={"stream": 1.0}, requests=20, arrivals=Arrivals(1.0))
 
     assert [o.prompt for o in orders(plain, 7)] == [o.prompt for o in orders(stream, 7)]
 
 
 def test_mix_keeps_its_proportions_and_records_carry_each_mode() -> None:
     """Three in ten are streamed, within five standard deviations."""
-    stage = Stage(name="day", mix={"plain": 0.7, "stream": 0.3}, requests=2_000)
+    stage = LoadStage(name="day", mix={"plain": 0.7, "stream": 0.3}, requests=2_000)
 
     made = list(orders(stage, 7))
 
@@ -104,8 +104,8 @@ def test_load_is_read_back_from_the_manifest_as_it_was_written() -> None:
     load = Load(
         base_url="http://127.0.0.1:1/v1",
         stages=(
-            Stage(name="a", mix={"plain": 1.0}, requests=3, at_once=2, gap_s=1.5),
-            Stage(name="b", mix={"plain": 0.5, "stream": 0.5}, requests=4, arrivals=Arrivals(0.5)),
+            LoadStage(name="a", mix={"plain": 1.0}, requests=3, at_once=2, gap_s=1.5),
+            LoadStage(name="b", mix={"plain": 0.5, "stream": 0.5}, requests=4, arrivals=Arrivals(0.5)),
         ),
         users=5,
         seed=7,

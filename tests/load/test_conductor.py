@@ -10,10 +10,9 @@ import gevent
 import orjson
 import pytest
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.load import Load, Stage
+from whocut.chain.chainfile import read_chain
+from whocut.chain.load import Load, LoadStage
 from whocut.chain.plain import topology_to_plain
-from whocut.chain.shipped import CHAINS
 from whocut.errors import BadInput
 from whocut.load.conductor import WORD, Alone, Master, Worker
 from whocut.load.desk import Desk
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAGES = (
-    Stage(name="plain", mix={"plain": 1.0}, requests=7),
-    Stage(name="stream", mix={"stream": 1.0}, requests=5, at_once=2),
+    LoadStage(name="plain", mix={"plain": 1.0}, requests=7),
+    LoadStage(name="stream", mix={"stream": 1.0}, requests=5, at_once=2),
 )
 
 
@@ -125,7 +124,7 @@ def run_dir(tmp_path: Path) -> RunDir:
         "run": "run-1",
         "epoch_unix_s": 1.8e9,
         "clock": {"scale": 100.0, "origin": 0.0},
-        "topology": topology_to_plain(read_topology(find_chain("direct", CHAINS))),
+        "topology": topology_to_plain(read_chain("direct")),
         "load": load.to_plain(),
     }
     return RunDir.create(tmp_path / "run", manifest)
@@ -203,7 +202,7 @@ def test_a_refused_caller_keeps_its_place_for_its_retry_after(
     run_dir: RunDir, *, heeds: bool, asked: int
 ) -> None:
     """Or it would come again at once, and a sweep would count its haste; other runs leave that to the client."""
-    level = Stage(name="2-at-once", mix={"plain": 1.0}, requests=5, at_once=2, heeds_retry_after=heeds)
+    level = LoadStage(name="2-at-once", mix={"plain": 1.0}, requests=5, at_once=2, heeds_retry_after=heeds)
     desk, seen = Desk(), list[str]()
     conductor = Alone(Session(told(run_dir, stages=(level,))), desk)
     for _ in range(4):
@@ -219,7 +218,7 @@ def test_a_refused_caller_keeps_its_place_for_its_retry_after(
 def test_nobody_rests_beyond_the_end_of_a_stage(run_dir: RunDir) -> None:
     """The next level needs everybody at once."""
     levels = [
-        Stage(name=name, mix={"plain": 1.0}, requests=2, at_once=2, heeds_retry_after=True)
+        LoadStage(name=name, mix={"plain": 1.0}, requests=2, at_once=2, heeds_retry_after=True)
         for name in ("a", "b")
     ]
     desk, seen = Desk(), list[str]()

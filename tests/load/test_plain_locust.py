@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import has_finding
 from tests.excused import unless_it_says_so
 from whocut.run.scenario import read_scenario, shipped_scenarios
 
@@ -39,7 +40,7 @@ def test_scenario_runs_by_plain_locust_and_is_judged(name: str, tmp_path: Path) 
     done = locust(tmp_path, path, "--users", "2", "--requests", "2", "--mode", mode, "--clock", "scaled:300")
 
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert done.returncode == (not summary["valid"]), done.stderr  # a machine that stalls says so
+    assert done.returncode == has_finding(summary), done.stderr  # a machine that stalls says so
     assert summary["scenario"] == name
     assert (summary["requests"], summary["censored"]) == (2, 0)
     assert list(summary["by_mode"]) == [mode]
@@ -74,7 +75,7 @@ def test_run_time_ends_the_load_and_counts_what_was_in_flight(tmp_path: Path) ->
     path = shipped_scenarios()["image_generation"]
 
     done = locust(
-        tmp_path, path, "--users", "3", "--requests", "500", "--mode", "no-retry", "--run-time", "8s"
+        tmp_path, path, "--users", "3", "--requests", "500", "--mode", "no-retry", "--run-time", "16s"
     )
 
     assert done.returncode == 3, done.stderr
@@ -82,6 +83,16 @@ def test_run_time_ends_the_load_and_counts_what_was_in_flight(tmp_path: Path) ->
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert 0 < summary["requests"] < 500
     assert summary["censored"] == 0
+
+
+def test_run_time_that_is_over_before_the_load_begins_is_said(tmp_path: Path) -> None:
+    """Locust alone would end with exit code 0, as if all had gone well."""
+    path = shipped_scenarios()["image_generation"]
+
+    done = locust(tmp_path, path, "--users", "1", "--requests", "2", "--run-time", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert "whocut: the test was ended before upstream and chain were ready; no image" in done.stderr
 
 
 def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
@@ -93,7 +104,7 @@ def test_user_s_own_locust_file_is_found_by_its_path(tmp_path: Path) -> None:
     done = locust(tmp_path, mine, "--requests", "2", "--mode", "mine", "--clock", "scaled:300")
 
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert done.returncode == (not summary["valid"]), done.stderr
+    assert done.returncode == has_finding(summary), done.stderr
     assert summary["scenario"] == "my_question"
 
 
@@ -114,7 +125,7 @@ def test_plain_locust_goes_to_an_endpoint_with_a_budget_only(tmp_path: Path) -> 
 
 
 MISTAKEN = """
-from whocut.load.image_user import ImageUser
+from whocut.load import ImageUser
 
 SCENARIO = {"chain": "direct", "modes": {"plain": "none"}, "users": 2, "requests": 3}
 
@@ -163,11 +174,11 @@ NO_SCENARIOS = {
         r"mine\.py: a scenario has one user class, .* this one has A",
     ),
     "no ask": (
-        "from whocut.load.image_user import ImageUser\nclass A(ImageUser): pass",
+        "from whocut.load import ImageUser\nclass A(ImageUser): pass",
         r"mine\.py: A has no ask\(self, client, order\)",
     ),
     "on_start fails": (
-        """from whocut.load.image_user import ImageUser
+        """from whocut.load import ImageUser
 class A(ImageUser):
     def ask(self, *_): pass
     def on_start(self): raise ValueError('boom')""",
@@ -202,7 +213,7 @@ def test_file_that_is_no_scenario_is_refused_and_nothing_hangs(tmp_path: Path, n
 def test_scenario_that_sends_nothing_says_so(tmp_path: Path) -> None:
     """Orders without a request are no success: the run is marked invalid, with their number."""
     (tmp_path / "mine.py").write_text(
-        "from whocut.load.image_user import ImageUser\nclass A(ImageUser):\n    def ask(self, *_): pass"
+        "from whocut.load import ImageUser\nclass A(ImageUser):\n    def ask(self, *_): pass"
     )
 
     locust(tmp_path, tmp_path / "mine.py", "--requests", "3", "--mode", "plain")
@@ -216,7 +227,7 @@ def test_error_after_the_image_came_is_said_with_its_place(tmp_path: Path) -> No
     """What a scenario does with its image is its own; that it failed there must not be lost among the delivered."""
     path = tmp_path / "mine.py"
     path.write_text(
-        "from whocut.load.image_user import ImageUser, wanted\n"
+        "from whocut.load import ImageUser, wanted\n"
         "SCENARIO = {'chain': 'direct', 'run': ['plain']}\n"
         "class Mine(ImageUser):\n"
         "    def ask(self, client, order):\n"

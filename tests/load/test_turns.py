@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import gevent
 
 from whocut.chain.catalogue import preset
-from whocut.client.attempts import Sinks
+from whocut.client.watch import Sinks
 from whocut.client.transports import WatchedTransport, wire
 from whocut.clock import Clock
 

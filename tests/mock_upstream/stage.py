@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.mock_upstream.virtual_time import run_virtual
 from whocut_mock import Ledger, ModelClock, Running, Settings, serve
+from whocut_mock.serve import Doors
 
 KEY = "sk-made-up-for-the-tests"
 Body = dict[str, Any]
@@ -51,9 +52,21 @@ class Stage:
         async with self.session.post(self.url(path), data=data, headers=sent) as response:
             return await Answer.read(response)
 
-    async def get(self, path: str) -> "Answer":
-        """Fetch this path without a key."""
-        async with self.session.get(self.url(path)) as response:
+    async def get(self, path: str, **headers: str) -> "Answer":
+        """Fetch this path without a key; `_` in a header's name is `-`."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self.session.get(self.url(path), headers=sent) as response:
+            return await Answer.read(response)
+
+    async def door(self, method: str, name: str, body: Any = None, **headers: str) -> "Answer":
+        """One of the mock's own doors, with its token."""
+        control = self.running.control
+        assert control is not None
+        sent = {"x-mock-token": control.token} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        url = f"http://127.0.0.1:{control.port}/_mock/{name}"
+        async with self.session.request(method, url, json=body, headers=sent) as response:
             return await Answer.read(response)
 
 
@@ -97,10 +110,20 @@ class Answer:
 
 @asynccontextmanager
 async def mock(
-    settings: Settings | None = None, *, ledger_file: Path | None = None, scale: float = 1.0
+    settings: Settings | None = None,
+    *,
+    ledger_file: Path | None = None,
+    scale: float = 1.0,
+    clock: ModelClock | None = None,
 ) -> AsyncIterator[Stage]:
     """A mock and a client, closed at the end."""
-    running = await serve(settings, clock=ModelClock(scale), ledger=Ledger(ledger_file), warm=())
+    running = await serve(
+        settings,
+        clock=clock or ModelClock(scale),
+        ledger=Ledger(ledger_file),
+        warm=(),
+        control=Doors.new("127.0.0.1"),
+    )
     try:
         async with aiohttp.ClientSession() as session:
             yield Stage(running, session)
@@ -113,11 +136,12 @@ def on_stage(
     settings: Settings | None = None,
     *,
     ledger_file: Path | None = None,
+    clock: ModelClock | None = None,
 ) -> None:
     """Play it in virtual time."""
 
     async def run() -> None:
-        async with mock(settings, ledger_file=ledger_file) as stage:
+        async with mock(settings, ledger_file=ledger_file, clock=clock) as stage:
             await play(stage)
 
     run_virtual(run())

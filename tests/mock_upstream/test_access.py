@@ -77,7 +77,7 @@ def test_verification_by_control() -> None:
     """The control endpoint begins another attempt for a key."""
 
     async def play(stage: Stage) -> None:
-        before = await stage.post({"key": "sk-one"}, "/_mock/verify")
+        before = await stage.door("POST", "verify", {"key": "sk-one"})
         await stage.running.upstream.clock.sleep_s(DAY_S)
 
         assert before.json == {"state": "propagating"}

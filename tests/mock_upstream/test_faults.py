@@ -18,7 +18,7 @@ async def raw(stage: Stage, fault: str, body: dict[str, object] | None = None) -
     """Every byte that comes, and how the connection ends: FIN or RST."""
     reader, writer = await asyncio.open_connection("127.0.0.1", stage.running.port)
     sent = json.dumps(body or MINIMAL).encode()
-    head = f"POST /v1/images/generations HTTP/1.1\r\nHost: mock\r\nAuthorization: Bearer {KEY}\r\n"
+    head = f"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
     head += f"x-mock-fault: {fault}\r\nConnection: close\r\nContent-Length: {len(sent)}\r\n\r\n"
     writer.write(head.encode() + sent)
     got = b""
@@ -108,7 +108,26 @@ def test_error_in_stream() -> None:
 
         assert answer.status == 200
         assert answer.events[-1][0] == "error"
-        assert answer.events[-1][1]["error"]["code"] == "server_error"
+        assert answer.events[-1][1]["error"] == {
+            "type": "image_generation_server_error",
+            "code": "image_generation_failed",
+            "message": "Image generation failed",
+            "param": None,
+        }
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_error_in_stream_of_a_plain_answer() -> None:
+    """Without a stream to say it in, the same error is a 500 that every SDK can read."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(MINIMAL, x_mock_fault="error_in_stream")
+
+        assert (answer.status, answer.headers["content-type"]) == (500, "application/json")
+        assert answer.error["code"] == "image_generation_failed"
+        [row] = stage.ledger.rows()
+        assert (row.status, row.error_code, row.billed) == (500, "image_generation_failed", True)
 
     on_stage(play, HUNDRED_S)
 
@@ -165,6 +184,39 @@ def test_first_attempt_hangs_and_the_retry_answers() -> None:
     on_stage(long_session, HUNDRED_S)
 
 
+def test_retry_without_a_count_is_known_by_its_body() -> None:
+    """A client that sends no count is on its second attempt when the same order comes again undelivered."""
+
+    async def play(stage: Stage) -> None:
+        async def hangs(body: dict[str, object]) -> bool:
+            try:
+                async with asyncio.timeout(200):
+                    await stage.post(body, x_mock_fault="first_attempt_hangs")
+            except TimeoutError:
+                return True
+            return False
+
+        first, other, second = await hangs(MINIMAL), await hangs({**MINIMAL, "n": 2}), await hangs(MINIMAL)
+        after_delivery = await hangs(MINIMAL)
+
+        assert (first, other, second, after_delivery) == (True, True, False, True)
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_rule_about_an_attempt_knows_it_by_the_body() -> None:
+    """`when: {attempt: 1}` strikes the first of two equal orders, with or without the SDK's header."""
+    rules = [{"fault": "rate_limited", "when": {"attempt": 1}}]
+    settings = Settings.model_validate({**HUNDRED_S.model_dump(), "faults": rules})
+
+    async def play(stage: Stage) -> None:
+        answers = [await stage.post(MINIMAL) for _ in range(3)]
+
+        assert [answer.status for answer in answers] == [429, 200, 429]
+
+    on_stage(play, settings)
+
+
 @pytest.mark.parametrize(
     ("fault", "status"), [("html_5xx", 524), ("html_5xx=504", 504), ("html_5xx=520", 520)]
 )
@@ -177,6 +229,9 @@ def test_html_in_place_of_json(fault: str, status: int) -> None:
         assert answer.status == status
         assert answer.headers["content-type"] == "text/html; charset=UTF-8"
         assert f"| {status}: ".encode() in answer.body
+        assert answer.headers["server"] == "cloudflare"
+        assert "cf-ray" in answer.headers
+        assert not [name for name in answer.headers if name.startswith(("openai-", "x-request-id"))]
         [row] = stage.ledger.rows()
         assert (row.status, row.delivered, row.billed) == (status, False, True)
 
@@ -262,6 +317,18 @@ def test_rules_choose_by_rate_and_kind() -> None:
     assert seen[0] == seen[1]
     assert seen[0][-2:] == [200, 503]
     assert 10 <= seen[0].count(500) <= 30
+
+
+def test_rate_limited_names_the_model_and_organization_asked_for() -> None:
+    """The planted 429 speaks of this request, not of a request from an example."""
+    settings = Settings.model_validate({**HUNDRED_S.model_dump(), "organization": "org-ours"})
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post({**MINIMAL, "model": "gpt-image-1.5"}, x_mock_fault="rate_limited")
+
+        assert "for gpt-image-1.5 (for limit gpt-image) in organization org-ours" in answer.error["message"]
+
+    on_stage(play, settings)
 
 
 def test_unknown_fault() -> None:

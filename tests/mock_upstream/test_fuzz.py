@@ -68,7 +68,7 @@ def exchange(port: int, sent: bytes, patience_s: float = 60) -> bytes:
 def request(body: bytes, path: bytes = b"generations", headers: bytes = b"") -> bytes:
     """A request whose connection closes behind it."""
     return (
-        b"POST /v1/images/%b HTTP/1.1\r\nHost: mock\r\nAuthorization: Bearer k\r\nConnection: close\r\n%b"
+        b"POST /v1/images/%b HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\nConnection: close\r\n%b"
         b"Content-Length: %d\r\n\r\n%b" % (path, headers, len(body), body)
     )
 
@@ -125,9 +125,9 @@ def test_any_header(port: int, name: bytes, value: bytes) -> None:
     [
         (b"GARBAGE\r\n\r\n", b"400"),
         (b"GET / HTTP/9.9\r\n\r\n", b"400"),
-        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: m\r\n\r\n", b"431"),
-        (b"GET / HTTP/1.1\r\nHost: m\r\n" + b"x: y\r\n" * 2_000 + b"\r\n", b"431"),
-        (b"GET / HTTP/1.1\r\nHost: m\r\nx: " + b"y" * 40_000 + b"\r\n\r\n", b"431"),
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"x: y\r\n" * 2_000 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: " + b"y" * 40_000 + b"\r\n\r\n", b"431"),
         (request(b"{}" * 3, headers=b"Content-Encoding: gzip\r\n"), b"400"),
         (request(b'{"prompt": ' + b"[" * 100_000), b"400"),
         (request(b'{"prompt": "cat", "n": 1' + b"0" * 5_000 + b"}"), b"400"),
@@ -153,6 +153,6 @@ def test_hundred_megabytes(port: int) -> None:
     form = exchange(port, request(head + b"x" * 100_000_000 + fields, b"edits", kind))
     assert b"file_above_max_size" in form
 
-    announced = b"POST /v1/images/generations HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\n"
+    announced = b"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\n"
     refused = exchange(port, announced + b"Content-Length: 9000000000\r\n\r\n")
     assert refused.split(b" ")[1] == b"413"

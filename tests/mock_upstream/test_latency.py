@@ -141,7 +141,7 @@ def test_other_profile_in_a_whole_request() -> None:
     """A tolerated parameter reaches the profile that the article measured with it."""
 
     async def play(stage: Stage) -> None:
-        body = {**MINIMAL, "images": [{"file_id": "f"}], "input_fidelity": "high"}
+        body = {**MINIMAL, "images": [{"image_url": "https://example.com/a.png"}], "input_fidelity": "high"}
         body |= {"size": "1536x1024", "quality": "high"}
         answer = await stage.post(body, "/v1/images/edits")
 

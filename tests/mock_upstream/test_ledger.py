@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.mock_upstream.stage import MINIMAL, Answer, Stage, on_stage
+from tests.mock_upstream.stage import MINIMAL, Stage, on_stage
 from whocut_mock import Settings, ledger
 
 CONSTANT = Settings.model_validate({"latency": {"constant_s": 100.0}})
@@ -54,6 +54,7 @@ FIELDS = [
     "billed_usd",
     "usage",
     "duplicate_of",
+    "job",
 ]
 
 
@@ -129,33 +130,27 @@ def test_idempotency_key_changes_nothing() -> None:
 def test_control_doors() -> None:
     """Ledger and health can be read, behaviour can be changed, everything can be put back."""
 
-    async def put(stage: Stage, changes: dict[str, Any]) -> Answer:
-        async with stage.session.put(stage.url("/_mock/behaviour"), json=changes) as response:
-            return await Answer.read(response)
-
     async def play(stage: Stage) -> None:
         waiting = asyncio.create_task(stage.post(MINIMAL))
         await asyncio.sleep(10)
-        health = (await stage.get("/_mock/health")).json
+        health = (await stage.door("GET", "health")).json
         assert (health["running"], health["totals"]["started"]) == (1, 1)
 
-        changed = await put(stage, {"latency": {"constant_s": 5}})
+        changed = await stage.door("PUT", "behaviour", {"latency": {"constant_s": 5}})
         begun_s = stage.now_s()
         await stage.post(MINIMAL)
         assert changed.status == 200
         assert stage.now_s() - begun_s == pytest.approx(5, abs=0.001)
-        assert (await stage.get("/_mock/behaviour")).json["latency"]["constant_s"] == 5
+        assert (await stage.door("GET", "behaviour")).json["latency"]["constant_s"] == 5
 
-        wrong = await put(stage, {"latency": {"constnt_s": 5}})
+        wrong = await stage.door("PUT", "behaviour", {"latency": {"constnt_s": 5}})
         assert (wrong.status, wrong.error["code"]) == (400, "invalid_behaviour")
         assert "did you mean 'constant_s'" in wrong.error["message"]
-        missing = await put(stage, {"moderation": {"rules": "/nowhere.yaml"}})
-        assert (missing.status, missing.error["message"][:13]) == (400, "/nowhere.yaml")
 
-        kept = (await stage.get("/_mock/ledger")).json
+        kept = (await stage.door("GET", "ledger")).json
         assert (len(kept["rows"]), kept["totals"]["delivered"]) == (2, 1)
-        assert (await stage.post({}, "/_mock/reset")).json == {"stopped": 1}
-        assert (await stage.get("/_mock/ledger")).json["rows"] == []
+        assert (await stage.door("POST", "reset")).json == {"stopped": 1}
+        assert (await stage.door("GET", "ledger")).json["rows"] == []
         waiting.cancel()
 
     on_stage(play, CONSTANT)
@@ -170,7 +165,7 @@ def test_reset_brings_the_beginning_back() -> None:
             await stage.post(MINIMAL)
             await stage.post(MINIMAL)
             seen.append([(row.generation, row.duration_s) for row in stage.ledger.rows()])
-            await stage.post({}, "/_mock/reset")
+            await stage.door("POST", "reset")
 
     on_stage(play, Settings(seed=7))
 

@@ -65,7 +65,7 @@ def asked(port: int, quality: str) -> urllib.request.Request:
     return urllib.request.Request(
         f"http://127.0.0.1:{port}/v1/images/generations",
         data=json.dumps({"prompt": "cat", "quality": quality}).encode(),
-        headers={"Authorization": "Bearer k"},
+        headers={"Authorization": "Bearer k", "Content-Type": "application/json"},
     )
 
 
@@ -118,7 +118,7 @@ def test_many_open_streams_end_with_the_server(tmp_path: Path) -> None:
     """A stop with hundreds of streams open is quick, and every one of them is in the books as stopped."""
     file = tmp_path / "ledger.jsonl"
     body = b'{"prompt": "cat", "stream": true, "partial_images": 3}'
-    head = b"POST /v1/images/generations HTTP/1.1\r\nHost: m\r\nAuthorization: Bearer k\r\n"
+    head = b"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer k\r\n"
     with process("--ledger", str(file)) as (started, ready):
         callers = [socket.create_connection(("127.0.0.1", ready["port"])) for _ in range(300)]
         for caller in callers:

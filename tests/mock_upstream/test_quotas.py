@@ -109,6 +109,37 @@ def test_tokens_per_minute() -> None:
     on_stage(play, settings(tokens_per_min=15_000))
 
 
+@pytest.mark.parametrize(
+    ("limits", "fields", "said"),
+    [
+        (
+            {"tier": "1"},
+            {"n": 6},
+            "on input-images per min: Limit 5, Requested 6. The number of images must be",
+        ),
+        (
+            {"tokens_per_min": 9000},
+            {"n": 9},
+            "on tokens per min (TPM): Limit 9000, Requested 15813. The input",
+        ),
+    ],
+)
+def test_more_than_the_bucket_holds_names_no_wait(
+    limits: dict[str, Any], fields: dict[str, Any], said: str
+) -> None:
+    """No wait would ever help such a request, so its 429 tells none."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post({**MINIMAL, **fields})
+
+        assert answer.status == 429
+        assert said in answer.error["message"]
+        assert "try again" not in answer.error["message"]
+        assert "retry-after" not in answer.headers
+
+    on_stage(play, settings(**limits))
+
+
 def test_free_tier_lets_nobody_in() -> None:
     """A limit of nought refuses everything, as the published message of one does."""
 

@@ -1,12 +1,16 @@
 """POST /v1/responses with the image tool."""
 
+import json
 from typing import Any
 
 import pytest
+from openai import APIError, AsyncOpenAI
 from openai.types.responses import Response
+from openai.types.responses.response_create_params import ResponseCreateParamsBase
 
 from tests.mock_upstream.stage import KEY, Stage, on_stage, picture
 from whocut_mock import Settings
+from whocut_mock.responses_read import KNOWN
 
 HUNDRED_S = Settings.model_validate({"latency": {"constant_s": 100.0}})
 PATH = "/v1/responses"
@@ -25,10 +29,13 @@ def test_plain() -> None:
         answer = await stage.post(with_tool(size="1536x1024", quality="low"), PATH)
 
         response = Response.model_validate(answer.json)
-        [call] = response.output
+        call, message = response.output
         assert call.type == "image_generation_call"
         assert (call.status, call.size, call.quality) == ("completed", "1536x1024", "low")
         assert picture(call.result or "").size == (1536, 1024)
+        assert message.type == "message"
+        assert [part.type for part in message.content] == ["output_text"]
+        assert response.output_text == ""
         assert answer.json["tool_usage"]["image_gen"]["output_tokens"] > 0
         [row] = stage.ledger.rows()
         assert (row.endpoint, row.model, row.delivered) == ("responses", "gpt-image-2.6-sunburst", True)
@@ -59,8 +66,17 @@ def test_stream_opens_at_once() -> None:
             "response.image_generation_call.partial_image",
             "response.image_generation_call.completed",
             "response.output_item.done",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
             "response.completed",
         ]
+        numbers = [
+            json.loads(line[6:])["sequence_number"] for line in text.splitlines() if line[:6] == "data: "
+        ]
+        assert numbers == list(range(len(names)))
         assert stage.ledger.rows()[0].delivered
 
     on_stage(play, HUNDRED_S)
@@ -94,19 +110,106 @@ def test_refused(body: dict[str, Any], code: str, param: str) -> None:
     on_stage(play, HUNDRED_S)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_output_block(*, stream: bool) -> None:
+def test_output_block() -> None:
     """A picture that the output filter stops is a failed call with its details."""
 
     async def play(stage: Stage) -> None:
-        answer = await stage.post({**BODY, "input": "mickey mouse on a bike", "stream": stream}, PATH)
+        answer = await stage.post({**BODY, "input": "mickey mouse on a bike"}, PATH)
 
-        response = answer.events[-1][1]["response"] if stream else answer.json
-        assert response["status"] == "failed"
+        response = answer.json
+        assert (response["status"], response["error"]["code"]) == ("failed", "moderation_blocked")
         [call] = response["output"]
         assert (call["status"], call["result"]) == ("failed", None)
         assert call["error"]["moderation_details"]["moderation_stage"] == "output"
         assert stage.ledger.rows()[0].delivered is False
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_output_block_in_a_stream_is_an_error_event() -> None:
+    """The refusal comes as an event that the SDK raises; the failed response behind it has the same code."""
+    body = {**BODY, "input": "mickey mouse on a bike", "stream": True}
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(body, PATH)
+        async with AsyncOpenAI(api_key=KEY, base_url=stage.running.base_url, max_retries=0) as client:
+            with pytest.raises(APIError) as raised:
+                async for _ in await client.responses.create(**body):
+                    pass
+
+        (kind, error), (last, failed) = answer.events[-2:]
+        assert (kind, last) == ("error", "response.failed")
+        assert error["error"]["type"] == "image_generation_user_error"
+        assert error["error"]["code"] == failed["response"]["error"]["code"] == raised.value.code
+        assert raised.value.code == "moderation_blocked"
+        assert (error["sequence_number"], failed["sequence_number"]) == (5, 6)
+        assert [row.delivered for row in stage.ledger.rows()] == [False, False]
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_error_in_a_stream() -> None:
+    """The fault takes the place of all that would have come when the work was done."""
+
+    async def play(stage: Stage) -> None:
+        body = {**with_tool(partial_images=1), "stream": True}
+        answer = await stage.post(body, PATH, x_mock_fault="error_in_stream")
+
+        names = [name for name, _ in answer.events]
+        assert names[-3:] == [
+            "response.image_generation_call.partial_image",
+            "error",
+            "response.failed",
+        ]
+        assert answer.events[-1][1]["response"]["error"]["code"] == "image_generation_failed"
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_every_key_of_the_sdk_is_taken() -> None:
+    """What the official SDK can send is never an unknown parameter."""
+    keys = set(ResponseCreateParamsBase.__annotations__) | {"stream"}
+
+    assert keys <= KNOWN
+
+
+@pytest.mark.parametrize(
+    ("asked", "action"), [({}, "generate"), ({"action": "edit"}, "edit"), ({"action": "auto"}, "generate")]
+)
+def test_the_answer_repeats_its_tools(asked: dict[str, Any], action: str) -> None:
+    """The image tool comes back resolved, a function beside it as it was; the call says what it did."""
+    function = {"type": "function", "name": "save", "parameters": {"type": "object"}, "strict": True}
+
+    async def play(stage: Stage) -> None:
+        body = {**BODY, "tools": [function, {"type": "image_generation", "quality": "low", **asked}]}
+        answer = await stage.post(body, PATH)
+
+        Response.model_validate(answer.json)
+        assert answer.json["output"][0]["action"] == action
+        assert answer.json["tools"] == [
+            function,
+            {
+                "type": "image_generation",
+                "background": "auto",
+                "model": "gpt-image-2.6-sunburst",
+                "moderation": "auto",
+                "n": 1,
+                "output_compression": 100,
+                "output_format": "png",
+                "quality": "low",
+                "size": "auto",
+            },
+        ]
+
+    on_stage(play, HUNDRED_S)
+
+
+@pytest.mark.parametrize("field", ["text", "reasoning", "metadata"])
+def test_odd_values_of_keys_about_text(field: str) -> None:
+    """A value that means nothing is no error of the mock's own."""
+
+    async def play(stage: Stage) -> None:
+        assert (await stage.post({**BODY, field: "x"}, PATH)).status == 200
 
     on_stage(play, HUNDRED_S)
 

@@ -75,7 +75,7 @@ def test_python_gets_its_pictures(python_seen: Seen) -> None:
     assert python_seen["edit"] == "png"
     assert python_seen["edit_stream"] == ["image_edit.completed"]
     assert python_seen["models"] is True
-    assert python_seen["responses"] == ["image_generation_call"]
+    assert python_seen["responses"] == ["image_generation_call", "message"]
     assert python_seen["retry_answers"] == "png"
     assert python_seen["async"] == ["jpeg", [partial, completed]]
 
@@ -181,7 +181,7 @@ def test_curl_stream(base_url: str) -> None:
     """A stream, as lines."""
     body = json.dumps({"prompt": "quiet ramen shop", "stream": True, "partial_images": 1})
 
-    text = curl(f"{base_url}/images/generations", "-d", body)
+    text = curl(f"{base_url}/images/generations", "-H", "Content-Type: application/json", "-d", body)
 
     assert "text/event-stream" in text
     assert text.endswith("\n\n")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from tests.mock_upstream.test_process import process
-from tests.processes import wait_until
+from tests.processes import doors, wait_until
 from whocut.path.ports import held_port
 from whocut_mock.buckets import Draw, MemoryStore, StoreGone
 from whocut_mock.redis_store import RedisStore
@@ -120,14 +121,39 @@ def test_processes_started_minutes_apart_fill_no_bucket_twice(redis: str) -> Non
     assert asyncio.run(play()) == [True, False, True]
 
 
-def test_store_that_is_gone() -> None:
-    """A shared quota that cannot be reached is said so, and lets nobody in."""
+@pytest.mark.parametrize("prefix", ["*", "mine*:", "[a-z]:", "?:", "a\\:"])
+def test_clearing_takes_only_what_is_ours(redis: str, prefix: str) -> None:
+    """A prefix is text: what SCAN would read as a pattern matches no key of anybody else's."""
+
+    async def play() -> list[bytes]:
+        other = Redis.from_url(redis)
+        store = RedisStore(redis, prefix)
+        try:
+            await other.flushdb()
+            await other.set("mine too:x", "theirs")
+            await other.set("a:x", "theirs")
+            await store.draw([Draw("images", 5, 1, 1)], 0.0)
+            await store.clear()
+            return sorted(bytes(key) for key in await other.keys() if isinstance(key, bytes))
+        finally:
+            await store.close()
+            await other.aclose()
+
+    assert asyncio.run(play()) == [b"a:x", b"mine too:x"]
+
+
+def test_store_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared quota that cannot be reached is said so, without its password, and lets nobody in."""
+    monkeypatch.setenv("THE_WORD", "s3cret")
 
     async def play(port: int) -> None:
-        store = RedisStore(f"redis://127.0.0.1:{port}/0", "gone:")
+        store = RedisStore(f"redis://:$THE_WORD@127.0.0.1:{port}/0", "gone:")
         try:
-            with pytest.raises(StoreGone, match="cannot be reached"):
+            with pytest.raises(
+                StoreGone, match=f"at redis://...@127.0.0.1:{port}/0 cannot be reached"
+            ) as gone:
                 await store.draw([Draw("images", 5, 1, 1)], 0.0)
+            assert "s3cret" not in str(gone.value)
         finally:
             await store.close()
 
@@ -160,7 +186,7 @@ def test_several_processes_on_one_port(tmp_path: Path) -> None:
         said: dict[int, list[int]] = {}
 
         def all_say_so() -> bool:
-            with urllib.request.urlopen(f"http://127.0.0.1:{ready['port']}/_mock/health") as health:
+            with urllib.request.urlopen(doors(ready, "health")) as health:
                 one = json.load(health)
             said[one["pid"]] = [one["totals"][name] for name in ("started", "delivered")]
             # The kernel draws lots for who is given a caller; elsewhere one may be given them all.

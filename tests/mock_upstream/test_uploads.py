@@ -121,13 +121,9 @@ def url_of(content: bytes) -> dict[str, str]:
     ("fields", "code"),
     [
         ({"images": [url_of(drawn())]}, None),
-        (
-            {
-                "images": [{"file_id": "file-1"}, {"image_url": "https://example.com/a.png"}],
-                "mask": {"file_id": "f"},
-            },
-            None,
-        ),
+        ({"images": [{"image_url": "https://example.com/a.png"}]}, None),
+        ({"images": [{"file_id": "file-1"}]}, "file_not_found"),
+        ({"images": [url_of(drawn())], "mask": {"file_id": "f"}}, "file_not_found"),
         ({"images": [url_of(drawn())], "moderation": "low"}, None),
         ({}, "missing_required_parameter"),
         ({"images": []}, "array_below_min_length"),
@@ -223,5 +219,33 @@ def test_wrong_kind_of_body() -> None:
 
         assert form.error["code"] == no_form.error["code"] == "unsupported_content_type"
         assert no_boundary.status == 400
+
+    on_stage(play, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "accepted"),
+    [
+        ("generations", "text/plain", "application/json"),
+        ("generations", "application/x-www-form-urlencoded", "application/json"),
+        ("generations", "multipart/form-data; boundary=xyz", "application/json"),
+        ("edits", "text/plain; charset=utf-8", "multipart/form-data"),
+        ("edits", "application/x-www-form-urlencoded", "multipart/form-data"),
+        ("variations", "application/json", "multipart/form-data"),
+    ],
+)
+def test_body_of_a_kind_that_is_not_read(path: str, kind: str, accepted: str) -> None:
+    """JSON under another name is refused, and the type is repeated without its parameters."""
+    bare = kind.partition(";")[0]
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post({"prompt": "a"}, f"/v1/images/{path}", Content_Type=kind)
+
+        assert (answer.status, answer.error["code"]) == (400, "unsupported_content_type")
+        assert answer.error["message"] == (
+            f"Unsupported content type: '{bare}'. This API method only accepts '{accepted}' requests,"
+            f" but you specified the header 'Content-Type: {bare}'."
+            " Please try again with a supported content type."
+        )
 
     on_stage(play, QUICK)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from tests.path.fakes import BODY, FakeUpstream, Rig, layer, ok, request, send, wait
 from tests.path.test_timers import virtual_clock
 from whocut.clock import run_virtual
-from whocut.trace import names
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
@@ -83,10 +82,10 @@ def test_a_reader_that_stops_is_cut_by_idle() -> None:
 
     rig = run_virtual(main())
 
-    assert rig.span.attributes[names.CUT_TIMER] == "idle"
-    assert rig.span.attributes[names.CUT_PHASE] == "stream"
-    assert rig.span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
-    assert rig.span.attributes[names.UPSTREAM_END] == UpstreamEnd.CUT
+    assert rig.span.cut.timer == "idle"
+    assert rig.span.cut.phase == "stream"
+    assert rig.span.downstream == DownstreamEnd.TRUNCATED
+    assert rig.span.upstream == UpstreamEnd.CUT
 
 
 def test_a_slow_reader_that_reads_on_is_not_cut() -> None:
@@ -121,5 +120,5 @@ def test_the_request_is_sent_when_the_kernel_has_it() -> None:
 
     rig = run_virtual(main())
 
-    assert rig.span.attributes[names.CUT_TIMER] == "total"
-    assert rig.span.attributes[names.CUT_PHASE] == "send"
+    assert rig.span.cut.timer == "total"
+    assert rig.span.cut.phase == "send"

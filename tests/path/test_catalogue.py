@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -15,11 +15,7 @@ from whocut.chain.layers import Buffering, Layer, MidBody, Role
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.path import vendors
-from whocut.trace import names
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
-
-if TYPE_CHECKING:
-    from whocut.trace.records import Span
 
 MS = 0.001
 UPLOAD = request(body=b"x" * 20)
@@ -99,7 +95,7 @@ def fires_first(layer: Layer, timer: Timer, phase: Phase) -> bool:
 CELLS = cells()
 
 
-async def played(layer: Layer, play: Play) -> tuple[bytes, str, Span, FakeUpstream]:
+async def played(layer: Layer, play: Play) -> tuple[bytes, str, Any, FakeUpstream]:
     """Play it once: what the caller got, how its connection ended, the span, the upstream."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
@@ -124,8 +120,8 @@ def test_a_millisecond_below_the_limit_is_delivered(cell: Cell) -> None:
 
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
     assert got.endswith((b"whole", END))
-    assert names.CUT_TIMER not in span.attributes
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
+    assert span.cut is None
+    assert span.upstream == UpstreamEnd.COMPLETE
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -137,26 +133,26 @@ def test_a_millisecond_above_the_limit_is_cut_as_the_vendor_cuts(cell: Cell) -> 
 
     got, ended, span, upstream = run_virtual(played(layer, play))
 
-    assert span.attributes[names.CUT_TIMER] == timer.kind
-    assert span.attributes[names.CUT_PHASE] == phase
-    assert span.attributes[names.CUT_DIRECTIVE] == timer.named_in(phase)
-    assert span.attributes[names.CUT_LIMIT_S] == timer.limit_s
-    assert span.attributes[names.CUT_AT_S] == pytest.approx(timer.limit_s, abs=MS / 100)
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.CUT
+    assert span.cut.timer == timer.kind
+    assert span.cut.phase == phase
+    assert span.cut.directive == timer.named_in(phase)
+    assert span.cut.limit_s == timer.limit_s
+    assert span.cut.at_s == pytest.approx(timer.limit_s, abs=MS / 100)
+    assert span.upstream == UpstreamEnd.CUT
     if phase is not Phase.CONNECT:
         assert upstream.connections[0].ended == ("rst" if layer.closes_upstream_with_reset else "fin")
     if phase is Phase.STREAM and layer.buffering is not Buffering.ALL:
         assert_truncated(layer, got, ended)
-        assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
+        assert span.downstream == DownstreamEnd.TRUNCATED
     elif layer.silent:
         assert got == b""
         assert ended == ("rst" if layer.mid_body is MidBody.RST else "fin")
-        assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
+        assert span.downstream == DownstreamEnd.TRUNCATED
     else:
         answer = vendors.answer_for(layer, timer.kind)
         assert got.startswith(f"HTTP/1.1 {answer.status} {answer.reason}\r\n".encode())
-        assert span.attributes[names.STATUS] == answer.status
-        assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.OWN_ANSWER
+        assert span.status == answer.status
+        assert span.downstream == DownstreamEnd.OWN_ANSWER
 
 
 def assert_truncated(layer: Layer, got: bytes, ended: str) -> None:
@@ -201,4 +197,4 @@ def test_a_layer_that_tries_again_by_itself_multiplies_its_limit(name: str) -> N
     _, _, span, _ = run_virtual(played(layer, Play((BODY, wait(100_000)))))
 
     expected_s = min(tries * layer.timers[kind].limit_s, layer.limit_s(TimerKind.TOTAL) or float("inf"))
-    assert span.attributes[names.CUT_AT_S] == pytest.approx(expected_s, abs=MS)
+    assert span.cut.at_s == pytest.approx(expected_s, abs=MS)

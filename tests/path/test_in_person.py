@@ -14,13 +14,14 @@ from tests.worlds.play import play, play_in_person
 from tests.worlds.world import Ask, Truth, World
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.layers import Topology
-from whocut.chain.products import PRODUCTS
+from whocut.chain.products import products
 from whocut.chain.timers import TimerKind
 from whocut.clock import Clock, run_real
 from whocut.errors import NotInstalled
 from whocut.path import start_chain
 from whocut.path.gateways import GATEWAYS
 from whocut.path.gateways.nginx import Nginx
+from whocut.trace.logs.formats import FORMATS
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import judge
 
@@ -134,7 +135,7 @@ def said(verdict: Verdict) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-@pytest.mark.parametrize("name", sorted(PRODUCTS))
+@pytest.mark.parametrize("name", sorted(products()))
 def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> None:
     """Layer, timer, phase and grade are those of the emulated chain, and the ledger agrees with both."""
     needed(name)
@@ -184,7 +185,13 @@ def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Pat
         assert verdict.grade == "proven"
 
 
-@pytest.mark.parametrize("name", sorted(PRODUCTS))
+def test_a_product_that_can_stand_in_a_chain_has_a_driver_and_a_log_format() -> None:
+    """The three find each other by name alone: a preset, a file among the gateways, a log format."""
+    assert sorted(GATEWAYS) == sorted(products())
+    assert set(GATEWAYS) <= set(FORMATS)
+
+
+@pytest.mark.parametrize("name", sorted(products()))
 def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Path) -> None:
     """Its access log lies under its place in the chain; a second run does not add to the first one's."""
     needed(name)

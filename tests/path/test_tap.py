@@ -24,8 +24,7 @@ from whocut.path import Hop, Target
 from whocut.path.certificates import Certificate, self_made
 from whocut.path.tap import Tap
 from whocut.run.tap import TapPlan
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Span, UpstreamEnd
+from whocut.trace.records import DownstreamEnd, LayerRecord, Span, UpstreamEnd
 from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -131,7 +130,8 @@ def through(
 
 def ends(span: Span) -> tuple[object, object]:
     """How both sides ended."""
-    return span.attributes[names.UPSTREAM_END], span.attributes[names.DOWNSTREAM_END]
+    assert isinstance(span, LayerRecord)
+    return span.upstream, span.downstream
 
 
 def test_a_refused_dial_is_a_reset_and_is_written_down() -> None:
@@ -414,7 +414,7 @@ def test_the_command_listens_with_tls_and_says_what_it_cannot_see(tmp_path: Path
     assert tap.returncode == 0
     assert told["exchanges"] == 1
     (span,) = RunDir.open(tmp_path / "seen").spans()
-    assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.REFUSED
+    assert ends(span)[0] == UpstreamEnd.REFUSED
 
 
 @pytest.mark.parametrize(

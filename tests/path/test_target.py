@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -20,8 +20,7 @@ from whocut.errors import BadFile, BadInput, CouldNotRun
 from whocut.path import Hop, Target
 from whocut.path.http1 import parse_request
 from whocut.run.tap import parse_listen
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Span, UpstreamEnd
+from whocut.trace.records import DownstreamEnd, LayerRecord, UpstreamEnd
 from whocut.trace.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -70,9 +69,9 @@ class Secure:
             writer.transport.abort()
 
 
-async def asked_through(target: Target, raw: bytes = ASKED) -> tuple[bytes, Span]:
+async def asked_through(target: Target, raw: bytes = ASKED) -> tuple[bytes, Any]:
     """One request through a tap to a target."""
-    spans: list[Span] = []
+    spans: list[Any] = []
     hop = Hop(TAP, upstream=target, clock=Clock(), sink=spans.append)
     await hop.listen()
     try:
@@ -104,8 +103,8 @@ def test_a_hop_speaks_tls_with_the_target_s_name_and_host(certificate: Path) -> 
         assert f"\r\nHost: localhost:{upstream.port}\r\n".encode() in head
         assert head.lower().count(b"\r\nhost:") == 1
         assert span.span_id.encode() in head
-        assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.COMPLETE
-        assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.ANSWERED
+        assert span.upstream == UpstreamEnd.COMPLETE
+        assert span.downstream == DownstreamEnd.ANSWERED
 
     run_real(main())
 
@@ -123,7 +122,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(certificate: Path) -> None:
 
         assert got.startswith(b"HTTP/1.1 502 ")
         assert upstream.asked == []
-        assert span.attributes[names.UPSTREAM_END] == UpstreamEnd.REFUSED
+        assert span.upstream == UpstreamEnd.REFUSED
         assert [event.name for event in span.events] == ["tls.failed"]
 
     run_real(main())
@@ -145,7 +144,7 @@ def test_a_certificate_for_another_name_is_refused(certificate: Path) -> None:
 def test_a_reset_behind_tls_is_seen_as_one_that_ended_early(certificate: Path) -> None:
     """Half an answer, and the connection is gone: the tap's upstream side ended by itself."""
 
-    async def main() -> Span:
+    async def main() -> Any:
         half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
         async with Secure(certificate, half) as upstream:
             target = Target.parse(f"https://localhost:{upstream.port}/v1", trust=certificate)
@@ -154,8 +153,8 @@ def test_a_reset_behind_tls_is_seen_as_one_that_ended_early(certificate: Path) -
 
     span = run_real(main())
 
-    assert UpstreamEnd(span.attributes[names.UPSTREAM_END]).by_them
-    assert span.attributes[names.DOWNSTREAM_END] == DownstreamEnd.TRUNCATED
+    assert span.upstream.by_them
+    assert span.downstream == DownstreamEnd.TRUNCATED
 
 
 @pytest.mark.sockets
@@ -275,6 +274,7 @@ def test_the_command_watches_until_it_is_told_to_stop(certificate: Path, tmp_pat
     run_real(main())
 
     (span,) = RunDir.open(tmp_path / "watched").spans()
-    assert (span.layer, span.attributes[names.POSITION], span.attributes[names.STATUS]) == ("edge", 1, 200)
+    assert isinstance(span, LayerRecord)
+    assert (span.layer, span.position, span.status) == ("edge", 1, 200)
     written = [path for path in (tmp_path / "watched").rglob("*") if path.is_file()]
     assert not [path for path in written if b"sk-secret" in path.read_bytes()]

@@ -35,7 +35,6 @@ from whocut.errors import Malformed
 from whocut.path.framing import Chunked, Counted, Framing, UntilClose
 from whocut.path.http1 import MAX_HEAD_BYTES, HeadReader, parse_request, parse_response
 from whocut.path.upward import Upward
-from whocut.trace import names
 from whocut.trace.records import DownstreamEnd, SpanKind, UpstreamEnd
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def test_callers_that_reset_while_the_hop_dials_do_not_keep_it_from_closing() ->
     rig, left = run_real(main())
 
     assert left == 0
-    assert {span.attributes[names.DOWNSTREAM_END] for span in rig.spans} == {DownstreamEnd.LEFT}
+    assert {span.downstream for span in rig.spans} == {DownstreamEnd.LEFT}
 
 
 def test_a_connection_whose_end_is_never_told_does_not_hold_the_close() -> None:
@@ -115,7 +114,7 @@ def test_an_upstream_that_ends_while_its_connection_is_being_taken_over_is_an_up
     got, rig = run_virtual(main())
 
     assert got.startswith(b"HTTP/1.1 502 ")
-    assert rig.span.attributes[names.UPSTREAM_END] == UpstreamEnd.RESET
+    assert rig.span.upstream == UpstreamEnd.RESET
     assert rig.hop.fallen is None
 
 
@@ -136,7 +135,7 @@ def test_interim_responses_without_end_are_malformed() -> None:
     got, rig = played(*([send(INTERIM * 10)] * 1000), act=act)
 
     assert got.count(b"HTTP/1.1 103 ") == 32
-    assert rig.span.attributes[names.UPSTREAM_END] == UpstreamEnd.MALFORMED
+    assert rig.span.upstream == UpstreamEnd.MALFORMED
 
 
 def test_a_slow_caller_holds_back_interim_responses() -> None:

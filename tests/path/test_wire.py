@@ -22,8 +22,7 @@ from whocut.chain.layers import Layer
 from whocut.clock import run_virtual
 from whocut.path import Hop
 from whocut.path.tap import Tap
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, UpstreamEnd
+from whocut.trace.records import DownstreamEnd, LayerRecord, UpstreamEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +167,12 @@ async def played(
     return seen
 
 
+def ends(span: Span) -> tuple[UpstreamEnd, DownstreamEnd]:
+    """How both sides ended."""
+    assert isinstance(span, LayerRecord)
+    return span.upstream, span.downstream
+
+
 def both(steps: tuple[Step, ...], *, listens: bool = True) -> tuple[list[tuple[bytes, str]], list[Span]]:
     """What is seen through a tap, when it is what is seen without it; and the tap's spans."""
     spans: list[Span] = []
@@ -298,9 +303,7 @@ def test_an_ending_looks_through_a_tap_as_without_it(
     """The same bytes and the same end on both sides; and the tap writes down what it saw."""
     _, spans = both(steps)
 
-    assert [
-        (span.attributes[names.UPSTREAM_END], span.attributes[names.DOWNSTREAM_END]) for span in spans
-    ] == written
+    assert [ends(span) for span in spans] == written
 
 
 FIRST: tuple[Step, ...] = (ASK, s_sends(ok()), (both_look,))
@@ -329,5 +332,5 @@ def test_a_keep_alive_race_looks_through_a_tap_as_without_it(
     """The tap keeps no pool: who closes an idle connection, and who is too late for it, stays as it is."""
     _, spans = both(steps)
 
-    ends = [span.attributes[names.UPSTREAM_END] for span in spans]
-    assert [end if end is not R or R in written else C for end in ends] == written
+    upstreams = [ends(span)[0] for span in spans]
+    assert [end if end is not R or R in written else C for end in upstreams] == written

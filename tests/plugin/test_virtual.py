@@ -166,6 +166,32 @@ async def test_nothing(whocut_chain):
     seen(result, "no request has reached the chain")
 
 
+def test_requests_beside_the_generation_are_not_attempts(pytester: pytest.Pytester) -> None:
+    """A list of models is neither a request nor billed; an assertion about it alone is a mistake."""
+    text = """
+import openai
+
+async def test_lists_first(whocut_chain):
+    client = openai.AsyncOpenAI(base_url=whocut_chain.base_url, api_key="sk-test")
+    await client.models.list()
+    await client.images.generate(model="gpt-image-2", prompt="a cat", quality="low")
+    await client.close()
+    whocut_chain.assert_billed_once()
+    assert [attempt.request for attempt in whocut_chain.attempts] == ["request-1"]
+
+async def test_lists_only(whocut_chain):
+    client = openai.AsyncOpenAI(base_url=whocut_chain.base_url, api_key="sk-test")
+    await client.models.list()
+    await client.close()
+    whocut_chain.assert_billed_once()
+"""
+
+    result = outcome(pytester, text)
+
+    result.assert_outcomes(passed=1, failed=1)
+    seen(result, "no request for a generation has reached the chain, only GET /v1/models (200)")
+
+
 def test_retry_after_is_told_by_how_much_it_was_broken(pytester: pytest.Pytester) -> None:
     """A hand-made loop that waits two seconds where twelve were asked for is ten seconds early."""
     text = """

@@ -83,7 +83,7 @@ def test_three_lines_in_an_empty_project(python: Path, tmp_path: Path) -> None:
 def test_the_wheel_holds_its_data_files(python: Path, tmp_path: Path) -> None:
     """Chains, presets and rules came along."""
     code = (
-        "from whocut.client.prompt_check import read_rules; from whocut.plugin.marks import CHAINS; "
+        "from whocut.client.prompt_check import read_rules; from whocut.chain.shipped import CHAINS; "
         "print(len(read_rules()), (CHAINS / 'edge-60.yaml').is_file())"
     )
 

@@ -13,9 +13,20 @@ from whocut.chain.chainfile import read_topology
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.chain.plain import topology_to_plain
 from whocut.chain.timers import Phase, Timer, TimerKind
-from whocut.trace import names
 from whocut.trace.generations import generation_span
-from whocut.trace.records import Attempt, DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
+from whocut.trace.records import (
+    CALLER_LEFT,
+    Attempt,
+    AttemptRecord,
+    Cut,
+    DownstreamEnd,
+    Event,
+    LayerRecord,
+    Outcome,
+    RequestRecord,
+    Span,
+    UpstreamEnd,
+)
 from whocut.trace.rundir import ATTEMPTS, LEDGER, RunDir, SpanWriter
 from whocut.verdict.summary import Judged, judge
 
@@ -67,9 +78,7 @@ class MadeRun:
 
     def request(self, mode: str, *tries: Try, waits_s: Sequence[float] = (0.5, 1.0)) -> str:
         """One request with these attempts, each after the SDK's own wait."""
-        number = sum(
-            span.kind is SpanKind.REQUEST and span.attributes[names.MODE] == mode for span in self.spans
-        )
+        number = sum(isinstance(span, RequestRecord) and span.mode == mode for span in self.spans)
         name, trace_id, root = f"{mode}-{number + 1:04}", self._id(32), self._id(16)
         started_s = now_s = self._now_s
         outcome = Outcome.CENSORED
@@ -80,16 +89,17 @@ class MadeRun:
             outcome = self.attempts[-1].outcome
             now_s += waits_s[index] if index + 1 < len(tries) else 0.0
         self.spans.append(
-            Span(
+            RequestRecord(
                 trace_id=trace_id,
                 span_id=root,
                 parent_id=None,
                 layer=self.topology.client.name,
-                kind=SpanKind.REQUEST,
                 name="request",
                 start_s=started_s,
                 end_s=now_s,
-                attributes={names.REQUEST: name, names.MODE: mode, names.OUTCOME: str(outcome)},
+                request=name,
+                mode=mode,
+                outcome=outcome,
             )
         )
         self._now_s += 3.0
@@ -143,28 +153,29 @@ class MadeRun:
         for position, stands in enumerate(layers):
             if made.silent is not None and position >= made.silent:
                 break
-            span = Span(
-                trace_id=trace_id,
-                span_id=ids[position],
-                parent_id=ids[position - 1] if position else root,
-                layer=stands.name,
-                kind=SpanKind.HOP if position else SpanKind.ATTEMPT,
-                name=stands.name if position else "POST",
-                start_s=start_s + HOP_S * position,
-                end_s=end_s - HOP_S * position,
-                attributes={
-                    names.POSITION: position,
-                    names.REQUEST: request,
-                    names.ATTEMPT: number,
-                    names.MODE: mode,
-                    names.OUTCOME: str(made.outcome),
-                },
-            )
+            facts: dict[str, Any] = {
+                "trace_id": trace_id,
+                "span_id": ids[position],
+                "parent_id": ids[position - 1] if position else root,
+                "layer": stands.name,
+                "name": stands.name if position else "POST",
+                "start_s": start_s + HOP_S * position,
+                "end_s": end_s - HOP_S * position,
+                "position": position,
+                "status": made.status,
+            }
+            client: dict[str, Any] = {
+                "request": request,
+                "number": number,
+                "mode": mode,
+                "outcome": made.outcome,
+            }
+            span = LayerRecord(**facts) if position else AttemptRecord(**facts, **client)
             self._edges(span, made, position, streamed=bool(seen))
             if seen:
-                span.attributes[names.FIRST_BYTE_S] = seen[0]
+                span.first_byte_s = seen[0]
             elif made.outcome is Outcome.GATEWAY_ERROR:
-                span.attributes[names.FIRST_BYTE_S] = span.end_s
+                span.first_byte_s = span.end_s
             self.spans.append(span)
         if not made.refused:
             self._generate(made, trace_id, ids[-1], number, start_s)
@@ -186,32 +197,31 @@ class MadeRun:
         )
         return end_s
 
-    def _edges(self, span: Span, made: Try, position: int, *, streamed: bool) -> None:
-        has = span.attributes
-        has[names.STATUS] = made.status
+    def _edges(self, span: LayerRecord, made: Try, position: int, *, streamed: bool) -> None:
         if made.cutter is None or made.timer is None or made.after_s is None:
             ended = made.outcome in {Outcome.DELIVERED, Outcome.REJECTED}
-            has[names.UPSTREAM_END] = str(UpstreamEnd.COMPLETE if ended else UpstreamEnd.RESET)
-            has[names.DOWNSTREAM_END] = str(DownstreamEnd.ANSWERED if ended else DownstreamEnd.NONE)
+            span.upstream = UpstreamEnd.COMPLETE if ended else UpstreamEnd.RESET
+            span.downstream = DownstreamEnd.ANSWERED if ended else DownstreamEnd.NONE
             return
-        ends = (UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED)
+        span.upstream, span.downstream = UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED
         if streamed:
-            ends = (UpstreamEnd.CLOSED, DownstreamEnd.TRUNCATED)
+            span.upstream, span.downstream = UpstreamEnd.CLOSED, DownstreamEnd.TRUNCATED
         if position > made.cutter:
-            ends = (UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
-            span.events.append(Event("downstream.left", span.end_s))
-        cutters = {made.cutter, *made.tie}
-        if position in cutters:
-            ends = (UpstreamEnd.CUT, DownstreamEnd.TRUNCATED if streamed else DownstreamEnd.OWN_ANSWER)
+            span.upstream, span.downstream = UpstreamEnd.ABANDONED, DownstreamEnd.LEFT
+            span.events.append(Event(CALLER_LEFT, span.end_s))
+        if position in {made.cutter, *made.tie}:
+            span.upstream = UpstreamEnd.CUT
+            span.downstream = DownstreamEnd.TRUNCATED if streamed else DownstreamEnd.OWN_ANSWER
             span.events.clear()
             timer = self.topology.layers[position].timers[made.timer]
-            has[names.CUT_TIMER] = str(timer.kind)
-            has[names.CUT_DIRECTIVE] = timer.directive
-            has[names.CUT_PHASE] = str(Phase.STREAM if streamed else Phase.WAIT)
-            has[names.CUT_LIMIT_S] = timer.limit_s
-            has[names.CUT_AT_S] = span.start_s + HOP_S * (made.cutter - position) + made.after_s
-        has[names.UPSTREAM_END], has[names.DOWNSTREAM_END] = str(ends[0]), str(ends[1])
-        has[names.UPSTREAM_END_S] = has[names.DOWNSTREAM_END_S] = span.end_s
+            span.cut = Cut(
+                timer=timer.kind,
+                directive=timer.directive,
+                phase=Phase.STREAM if streamed else Phase.WAIT,
+                limit_s=timer.limit_s,
+                at_s=span.start_s + HOP_S * (made.cutter - position) + made.after_s,
+            )
+        span.upstream_s = span.downstream_s = span.end_s
 
     def _generate(self, made: Try, trace_id: str, parent: str, number: int, start_s: float) -> None:
         started_s = start_s + HOP_S * len(self.topology.layers)
@@ -231,6 +241,8 @@ class MadeRun:
             "accepted_s": started_s,
             "started_s": started_s,
             "partials_s": [started_s + at_s for at_s in made.partials_s],
+            "heartbeat_s": made.heartbeat_s,
+            "first_byte_s": started_s if made.heartbeat_s else None,
             "duration_s": made.generation_s,
             "finished_s": finished_s,
             "caller_gone_s": gone_s,
@@ -265,6 +277,7 @@ class Try:
     silent: int | None = None  # layers from this position on wrote no span
     refused: bool = False
     state: str = "settled"
+    heartbeat_s: float | None = None  # the upstream begins its stream at once, and lets no silence be longer
 
     @property
     def delivered(self) -> bool:

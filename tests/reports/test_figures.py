@@ -29,7 +29,7 @@ from whocut_reports.generations import durations, silences
 
 def fall_of(made: MadeRun, request: str) -> str:
     """The waterfall of a request as an SVG document."""
-    fall = waterfall(request, made.spans, made.judged().verdicts, made.attempts)
+    fall = waterfall(request, made.judged().attribution, made.attempts)
     return style.svg(waterfall_figure.draw(fall))
 
 
@@ -84,7 +84,7 @@ def test_the_last_orphan_label_stays_on_the_picture() -> None:
     """The bar that ends at the right edge wears its label on its hatching: no text leaves the picture."""
     made = MadeRun()
     request = made.request("plain", nginx_cut(), nginx_cut(), nginx_cut(280.0))
-    fall = waterfall(request, made.spans, made.judged().verdicts, made.attempts)
+    fall = waterfall(request, made.judged().attribution, made.attempts)
 
     drawn = waterfall_figure.draw(fall)
 
@@ -175,9 +175,9 @@ def test_each_limit_says_its_layer_knob_and_share_beyond() -> None:
 
     said = texts(style.svg(limits.draw(limits.panels(article(), sample, None))))
 
-    assert "nginx proxy_read_timeout 60 s (first_byte, idle) · 75 % beyond" in said
-    assert "cloudflare-free Proxy Read Timeout 100 s (first_byte, idle) · 50 % beyond" in said
-    assert "openai-python timeout.read 600 s (first_byte, idle) · 0 % beyond" in said
+    assert "nginx proxy_read_timeout 60 s (first_byte, idle) · 75% beyond" in said
+    assert "cloudflare-free Proxy Read Timeout 100 s (first_byte, idle) · 50% beyond" in said
+    assert "openai-python timeout.read 600 s (first_byte, idle) · 0% beyond" in said
     assert "generations done (n = 4)" in said
 
 
@@ -215,7 +215,7 @@ def test_a_far_limit_does_not_flatten_the_curve() -> None:
 
     said = texts(style.svg(limits.draw(limits.panels(topology, Sample((80.0, 195.0)), None))))
 
-    assert "patient patient_total 3600 s (total) · 0 % beyond →" in said
+    assert "patient patient_total 3600 s (total) · 0% beyond →" in said
     assert "3000" not in said
 
 
@@ -228,7 +228,7 @@ def test_a_long_knob_is_shortened_and_its_number_kept() -> None:
     drawn = limits.draw(limits.panels(topology, Sample((200.0, 310.0)), None))
 
     (label,) = (text for text in drawn.axes[0].texts if text.get_text().startswith("envoy"))
-    assert label.get_text().endswith("… 300 s (idle) · 50 % beyond")
+    assert label.get_text().endswith("… 300 s (idle) · 50% beyond")
     with style.look():
         assert label.get_window_extent().x1 <= drawn.bbox.x1
 

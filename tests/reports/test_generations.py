@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.reports.made_run import MadeRun, delivered, nginx_cut, stream_cut
 from whocut.verdict.censored import Sample
-from whocut_reports.generations import durations, emissions_s, silences
+from whocut_reports.generations import durations, silences
 
 
 def row(**facts: Any) -> dict[str, Any]:
@@ -85,15 +86,18 @@ def test_silences_of_a_stream() -> None:
     assert found.longest_gaps.seen_s == pytest.approx((92.5, 60.0))
 
 
-def test_headers_sent_early_are_an_event() -> None:
-    """A first byte before the first image ends the wait, and a silence begins with it."""
-    assert emissions_s(row(partials_s=[26.0, 32.0], first_byte_s=1.0, finished_s=35.0)) == [
-        1.0,
-        26.0,
-        32.0,
-        35.0,
-    ]
-    assert emissions_s(row(partials_s=[26.0], first_byte_s=26.1)) == [26.0]
+def test_heartbeats_end_the_wait_and_bound_the_gaps() -> None:
+    """A stream that begins at once and says something every 15 s has no wait and no longer silence."""
+    made = MadeRun()
+    made.request(
+        "stream", delivered(100.0, (20.0, 40.0)), replace(delivered(100.0, (20.0,)), heartbeat_s=15.0)
+    )
+
+    found = silences(made.ledger, made.attempts)
+
+    assert found is not None
+    assert found.waits.seen_s == pytest.approx((20.0, 0.0))
+    assert found.longest_gaps.seen_s == pytest.approx((60.0, 15.0))
 
 
 def test_no_stream_no_silences() -> None:

@@ -160,8 +160,8 @@ def test_numbers_agree_with_the_ledger(article_page: str) -> None:
 
     assert "82 attempts held against the upstream’s ledger, 0 disagree." in text
     assert "none delivered" in text
-    assert re.search(r"stream 12 8 % 34 2\.83 33 \$7\.17 \$7\.17 [\d.]+ s 112 s 112 s", text)
-    assert re.search(r"plain 12 0 % 36 3 36 \$7\.60 none delivered – – –", text)
+    assert re.search(r"stream 12 8% 34 2\.83 33 \$7\.17 \$7\.17 [\d.]+ s 112 s 112 s", text)
+    assert re.search(r"plain 12 0% 36 3 36 \$7\.60 none delivered – – –", text)
 
 
 def test_the_gap_that_decided_it_is_said(article_page: str) -> None:
@@ -180,7 +180,7 @@ def test_pictures_have_words(article_page: str) -> None:
     assert len(read.alts) == 4
     assert all(len(alt) > 40 for alt in read.alts)
     assert "nginx cut by first_byte" in read.alts[0]
-    assert "nginx proxy_read_timeout 60 s: 100 % beyond" in read.alts[3]
+    assert "nginx proxy_read_timeout 60 s: 100% beyond" in read.alts[3]
     assert len(read.ids) == len(set(read.ids))
 
 
@@ -238,7 +238,7 @@ def test_no_key_reaches_the_page(tmp_path: Path) -> None:
 
 
 def test_what_the_run_was(tmp_path: Path) -> None:
-    """Scenario, chain, clock, seed, versions and command stand at the end, warnings among them."""
+    """Scenario, chain, clock, seed, versions and command stand at the end."""
     made = MadeRun()
     made.request("plain", delivered())
 
@@ -250,7 +250,6 @@ def test_what_the_run_was(tmp_path: Path) -> None:
             command=["run", "image_generation", "--chain", "my chain.yaml"],
             versions={"openai": "3.54.0"},
             load={"modes": ["plain"], "users": 20, "requests": 1},
-            warnings=["the load generator fell behind"],
         )
     ).text
 
@@ -258,7 +257,21 @@ def test_what_the_run_was(tmp_path: Path) -> None:
     assert "Clock scaled:100" in text
     assert "openai 3.54.0" in text
     assert "Users 20" in text
-    assert "the load generator fell behind" in text
+
+
+def test_a_run_that_is_not_valid_says_so_above_its_headline(tmp_path: Path) -> None:
+    """The doubt is read before the sentence it is about, in the tab's title too; a valid run's page has none."""
+    made = MadeRun()
+    made.request("plain", delivered())
+
+    doubted = page_of(made, tmp_path / "doubted", warnings=["the load generator fell behind"])
+    valid = page_of(made, tmp_path / "valid")
+
+    text = Reader(doubted).text
+    assert text.index("This run is not valid. What follows may be wrong:") < text.index("Nobody cut")
+    assert text.index("the load generator fell behind") < text.index("Nobody cut")
+    assert "<title>whocut: not valid: " in doubted
+    assert "not valid" not in valid
 
 
 @pytest.mark.parametrize(

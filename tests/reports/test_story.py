@@ -14,7 +14,6 @@ from tests.reports.made_run import (
     stream_cut,
     unattributed,
 )
-from whocut.chain.dollars import format_dollars
 from whocut_reports import story
 
 
@@ -123,21 +122,3 @@ def test_two_reasons_without_a_timer_are_two() -> None:
     assert story.headline(figures, story.Orphans(0, 0.0)) == (
         "Upstream cut 40 of 60 attempts without a timer (refused). Upstream cut 20 without a timer (killed)."
     )
-
-
-@pytest.mark.parametrize(
-    ("usd", "written"),
-    [(None, "–"), (0.0, "$0.00"), (0.0042, "$0.0042"), (0.211, "$0.21"), (1234.5, "$1,234.50")],
-)
-def test_dollars(usd: float | None, written: str) -> None:
-    """Cents where there are dollars, two digits where there are fractions of a cent."""
-    assert format_dollars(usd) == written
-
-
-@pytest.mark.parametrize(
-    ("part", "written"),
-    [(None, "–"), (0.0, "0 %"), (0.001, "< 1 %"), (0.083, "8 %"), (0.999, "> 99 %"), (1.0, "100 %")],
-)
-def test_shares(part: float | None, written: str) -> None:
-    """Never 0 % of some, never 100 % of fewer than all."""
-    assert story.share(part) == written

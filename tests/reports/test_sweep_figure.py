@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tests.reports.made_run import MadeRun, censored, delivered, nginx_cut, rejected
 from tests.reports.pictures import colours, hatches, texts
 from tests.reports.test_page import Reader
-from whocut.chain.load import Load, Stage
+from whocut.chain.load import Load, LoadStage
 from whocut.verdict.sweep import Level, levels_of, sweep_figures
 from whocut_reports import style, write_report
 from whocut_reports.figures import steps, sweep
@@ -46,7 +46,7 @@ def test_the_figure_says_what_to_set() -> None:
     said = texts(drawn(ARTICLE))
 
     assert "set: 3 at once, gap 2 s" in said
-    assert {"1", "3", "5", "10", "no gap", "gap of 2 s", "95 % interval"} <= set(said)
+    assert {"1", "3", "5", "10", "no gap", "gap of 2 s", "95% interval"} <= set(said)
 
 
 def test_the_words_for_who_cannot_see_it_name_every_level() -> None:
@@ -55,8 +55,8 @@ def test_the_words_for_who_cannot_see_it_name_every_level() -> None:
 
     alt, caption = sweep.alt(found), sweep.caption(found)
 
-    assert "10 at once: 63 % met a 429" in alt
-    assert "5 at once with a gap of 2 s: 10 % met a 429" in alt
+    assert "10 at once: 63% met a 429" in alt
+    assert "5 at once with a gap of 2 s: 10% met a 429" in alt
     assert "30 requests each; 180 requests in all" in caption
     assert "None is missing." in caption
     assert "The knee is the highest level asked at which" in caption
@@ -89,7 +89,7 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
     """What to set, then the picture, then the chain."""
     made = MadeRun()
     stages = tuple(
-        Stage(name=name, mix={"plain": 1.0}, requests=3, at_once=at_once)
+        LoadStage(name=name, mix={"plain": 1.0}, requests=3, at_once=at_once)
         for name, at_once in (("1-at-once", 1), ("2-at-once", 2))
     )
     for stage in stages:
@@ -107,12 +107,12 @@ def test_the_page_of_a_sweep_begins_with_its_answer(tmp_path: Path) -> None:
         read.text.index("Keep at most 2") < read.text.index("How many at once") < read.text.index("The chain")
     )
     (row,) = (line for line in page.splitlines() if line.startswith('<tr><th scope="row">2 ←'))
-    assert re.findall(r'class="n">([^<]*)<', row)[:5] == ["–", "3", "0 %", "0 % to 57 %", "0 of 1"]
+    assert re.findall(r'class="n">([^<]*)<', row)[:5] == ["–", "3", "0%", "0% to 57%", "0 of 1"]
     assert (run.path / "figures" / "sweep.svg").is_file()
     assert len(read.ids) == len(set(read.ids))
 
 
-def load_of(stages: tuple[Stage, ...]) -> dict[str, Any]:
+def load_of(stages: tuple[LoadStage, ...]) -> dict[str, Any]:
     """What a manifest says of the load."""
     load = Load(base_url="", stages=stages, users=2, seed=7, partial_images=2, upstream_control=None)
     return load.to_plain()
@@ -143,7 +143,7 @@ def test_each_step_has_its_row_and_each_measure_its_number() -> None:
 
     said = texts(document)
     assert {"1-defaults", "2-streaming", "3-none", "and streamed"} <= set(said)
-    assert {"50 %", "100 %", "80 s", "44 s", "$0.42", "$0.21"} <= set(said)
+    assert {"50%", "100%", "80 s", "44 s", "$0.42", "$0.21"} <= set(said)
     assert said.count("–") == 3
     assert hatches(document) == 2
     assert style.DELIVERED in colours(document)
@@ -159,7 +159,7 @@ def test_the_caption_of_a_ladder_says_n_and_what_is_missing() -> None:
     assert "1, 2, 0 of them, from above" in caption
     assert "1 step delivered nothing" in caption
     assert "1 request the run’s end stopped" in caption
-    assert "2-streaming: delivered 100 %" in alt
+    assert "2-streaming: delivered 100%" in alt
 
 
 def test_only_a_ladder_has_the_picture(tmp_path: Path) -> None:

@@ -23,11 +23,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from whocut.chain.layers import Layer, Role, Topology
-from whocut.chain.timers import Timer, TimerKind
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, UpstreamEnd
+from whocut.chain.timers import Phase, Timer, TimerKind
+from whocut.trace.records import (
+    CALLER_LEFT,
+    AttemptRecord,
+    Cut,
+    DownstreamEnd,
+    Event,
+    GenerationRecord,
+    LayerRecord,
+    Outcome,
+    Span,
+    UpstreamEnd,
+)
 
 _ROW = re.compile(r"^\s*(?P<name>[\w-]+)\s+(?P<before>\s*)\|(?P<bar>[=l]*)(?P<end>[x<|)!-]?)\s*(?P<rest>.*)$")
 
@@ -39,6 +50,23 @@ class Drawn:
     spans: list[Span]
     topology: Topology
 
+    @property
+    def client(self) -> AttemptRecord:
+        """The client's span."""
+        (client,) = (span for span in self.spans if isinstance(span, AttemptRecord))
+        return client
+
+    @property
+    def generation(self) -> GenerationRecord:
+        """The upstream's span."""
+        (generation,) = (span for span in self.spans if isinstance(span, GenerationRecord))
+        return generation
+
+    def layer(self, name: str) -> LayerRecord:
+        """The span of a layer."""
+        (layer,) = (span for span in self.spans if isinstance(span, LayerRecord) and span.layer == name)
+        return layer
+
     def without(self, *layers: str) -> Drawn:
         """The same, with the spans of some layers withheld."""
         return Drawn([span for span in self.spans if span.layer not in layers], self.topology)
@@ -47,7 +75,8 @@ class Drawn:
         """The same, with one layer's clock wrong by so much."""
         for span in self.spans:
             if span.layer == layer:
-                _shift(span, by_s)
+                span.move(by_s)
+                span.move_own(by_s)
         return self
 
 
@@ -55,22 +84,18 @@ def drawn(picture: str) -> Drawn:
     """Read a drawing."""
     scale = float(re.search(r"one column is ([\d.]+) s", picture)[1])  # type: ignore[index]  # or the test is wrong
     rows = [match for line in picture.splitlines() if (match := _ROW.match(line))]
-    spans: list[Span] = []
+    layers = [_layer(row, scale, position) for position, row in enumerate(rows[:-1])]
+    _statuses(layers)
+    spans: list[Span] = [*layers, _generation(rows[-1], scale)]
     parent: str | None = None
-    for position, row in enumerate(rows):
-        last = position == len(rows) - 1
-        span = _generation(row, scale) if last else _layer(row, scale, position)
-        span.parent_id = parent
-        span.span_id = f"{position + 1:016x}"
+    for number, span in enumerate(spans, start=1):
+        span.parent_id, span.span_id = parent, f"{number:016x}"
         parent = span.span_id
-        spans.append(span)
-    _statuses(spans)
-    layers = [_as_layer(span) for span in spans[:-1]]
-    topology = Topology(name="drawn", client=layers[0], hops=tuple(layers[1:]))
-    return Drawn(spans, topology)
+    client, *hops = map(_as_layer, layers)
+    return Drawn(spans, Topology(name="drawn", client=client, hops=tuple(hops)))
 
 
-def _layer(row: re.Match[str], scale: float, position: int) -> Span:
+def _layer(row: re.Match[str], scale: float, position: int) -> LayerRecord:
     start_s = len(row["before"]) * scale
     end_s = start_s + (len(row["bar"]) + 1) * scale
     ends = {
@@ -82,105 +107,87 @@ def _layer(row: re.Match[str], scale: float, position: int) -> Span:
         "-": (UpstreamEnd.ABANDONED, DownstreamEnd.LEFT),
     }
     upstream, downstream = ends[row["end"]]
-    attributes: dict[str, object] = {
-        names.POSITION: position,
-        names.UPSTREAM_END: str(upstream),
-        names.UPSTREAM_END_S: end_s,
-        names.DOWNSTREAM_END: str(downstream),
-        names.DOWNSTREAM_END_S: end_s,
+    cut = _cut(row, start_s, end_s) if row["end"] in "x<" else None
+    if cut is not None and cut.phase is Phase.STREAM:
+        downstream = DownstreamEnd.TRUNCATED
+    facts: dict[str, Any] = {
+        "trace_id": "1" * 32,
+        "span_id": "",
+        "parent_id": None,
+        "layer": row["name"],
+        "name": "POST /v1/images/generations",
+        "start_s": start_s,
+        "end_s": end_s,
+        "position": position,
+        "upstream": upstream,
+        "upstream_s": end_s,
+        "downstream": downstream,
+        "downstream_s": end_s,
+        "cut": cut,
+        "events": [Event(CALLER_LEFT, start_s + (row["bar"].index("l") + 1) * scale)]
+        if "l" in row["bar"]
+        else [],
     }
-    events = []
-    if row["end"] in "x<":
-        timer, _, phase = row["rest"].strip().partition("@")
-        attributes |= {
-            names.CUT_TIMER: timer,
-            names.CUT_DIRECTIVE: f"{row['name']}_{timer}",
-            names.CUT_PHASE: phase or "wait",
-            names.CUT_LIMIT_S: end_s - start_s,
-            names.CUT_AT_S: end_s,
-        }
-        if phase == "stream":
-            attributes[names.DOWNSTREAM_END] = str(DownstreamEnd.TRUNCATED)
-    if "l" in row["bar"]:
-        events.append(Event("downstream.left", start_s + (row["bar"].index("l") + 1) * scale))
-    if position == 0:
-        outcome = {"x": Outcome.TIMEOUT, "|": Outcome.DELIVERED, ")": Outcome.TRUNCATED, "!": Outcome.RESET}
-        attributes[names.OUTCOME] = str(outcome.get(row["end"], Outcome.CENSORED))
-        attributes[names.REQUEST] = "request-1"
-        attributes[names.ATTEMPT] = 1
-    return Span(
-        trace_id="1" * 32,
-        span_id="",
-        parent_id=None,
-        layer=row["name"],
-        kind=SpanKind.HOP if position else SpanKind.ATTEMPT,
-        name="POST /v1/images/generations",
-        start_s=start_s,
-        end_s=end_s,
-        attributes=attributes,
-        events=events,
+    if position:
+        return LayerRecord(**facts)
+    outcome = {"x": Outcome.TIMEOUT, "|": Outcome.DELIVERED, ")": Outcome.TRUNCATED, "!": Outcome.RESET}
+    return AttemptRecord(
+        **facts, request="request-1", number=1, outcome=outcome.get(row["end"], Outcome.CENSORED)
     )
 
 
-def _generation(row: re.Match[str], scale: float) -> Span:
+def _cut(row: re.Match[str], start_s: float, end_s: float) -> Cut:
+    timer, _, phase = row["rest"].strip().partition("@")
+    return Cut(
+        timer=TimerKind(timer),
+        directive=f"{row['name']}_{timer}",
+        phase=Phase(phase or "wait"),
+        limit_s=end_s - start_s,
+        at_s=end_s,
+    )
+
+
+def _generation(row: re.Match[str], scale: float) -> GenerationRecord:
     start_s = len(row["before"]) * scale
     end_s = start_s + (len(row["bar"]) + 1) * scale
     gone_s = start_s + (row["bar"].index("l") + 1) * scale if "l" in row["bar"] else None
-    delivered = gone_s is None and row["end"] == "|"
-    attributes: dict[str, object] = {
-        names.GENERATION: "gen-1",
-        names.BILLED: True,
-        names.BILLED_USD: 0.21,
-        names.DELIVERED: delivered,
-        names.ORPHANED: gone_s is not None,
-        names.ORPHANED_S: None if gone_s is None else end_s - gone_s,
-        names.CALLER_GONE_S: gone_s,
-        names.EMISSIONS_S: [end_s],
-    }
-    if row["rest"].strip():
-        attributes[names.FAULT] = row["rest"].strip()
-    return Span(
+    return GenerationRecord(
         trace_id="1" * 32,
         span_id="",
         parent_id=None,
         layer="upstream",
-        kind=SpanKind.GENERATION,
         name="generation",
         start_s=start_s,
         end_s=end_s,
-        attributes={key: value for key, value in attributes.items() if value is not None},
+        generation="gen-1",
+        billed=True,
+        billed_usd=0.21,
+        delivered=gone_s is None and row["end"] == "|",
+        orphaned=gone_s is not None,
+        orphaned_s=None if gone_s is None else end_s - gone_s,
+        caller_gone_s=gone_s,
+        events_s=(end_s,),
+        fault=row["rest"].strip() or None,
     )
 
 
-def _statuses(spans: list[Span]) -> None:
+def _statuses(layers: list[LayerRecord]) -> None:
     """A whole response carries its status outward: 504 from a layer that answered itself, else 200."""
-    status: int | None = 200
-    for span in reversed(spans[:-1]):
-        upstream = UpstreamEnd(span.attributes[names.UPSTREAM_END])
-        if upstream is UpstreamEnd.CUT:
+    status = 200
+    for layer in reversed(layers):
+        if layer.upstream is UpstreamEnd.CUT:
             status = 504
-        span.attributes[names.STATUS] = status
-    client = spans[0].attributes
-    if client[names.OUTCOME] == Outcome.DELIVERED and client[names.STATUS] == 504:
-        client[names.OUTCOME] = str(Outcome.GATEWAY_ERROR)
+        layer.status = status
+    client = layers[0]
+    assert isinstance(client, AttemptRecord)
+    if client.outcome is Outcome.DELIVERED and client.status == 504:
+        client.outcome = Outcome.GATEWAY_ERROR
 
 
-def _as_layer(span: Span) -> Layer:
-    role = Role.CLIENT if span.kind is SpanKind.ATTEMPT else Role.HOP
-    if names.CUT_TIMER not in span.attributes:
-        return Layer(name=span.layer, title=span.layer.title(), role=role)
-    kind = TimerKind(span.attributes[names.CUT_TIMER])
-    timer = Timer(
-        kind=kind, limit_s=span.attributes[names.CUT_LIMIT_S], directive=span.attributes[names.CUT_DIRECTIVE]
-    )
-    return Layer(name=span.layer, title=span.layer.title(), role=role, timers={kind: timer})
-
-
-def _shift(span: Span, by_s: float) -> None:
-    span.start_s += by_s
-    span.end_s += by_s
-    for key in (names.UPSTREAM_END_S, names.DOWNSTREAM_END_S, names.CUT_AT_S):
-        if key in span.attributes:
-            span.attributes[key] += by_s
-    for event in span.events:
-        event.at_s += by_s
+def _as_layer(layer: LayerRecord) -> Layer:
+    role = Role.HOP if layer.position else Role.CLIENT
+    cut = layer.cut
+    if cut is None:
+        return Layer(name=layer.layer, title=layer.layer.title(), role=role)
+    timer = Timer(kind=cut.timer, limit_s=cut.limit_s, directive=cut.directive)
+    return Layer(name=layer.layer, title=layer.layer.title(), role=role, timers={cut.timer: timer})

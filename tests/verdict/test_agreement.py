@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tests.verdict.drawn import Drawn, drawn
-from whocut.trace import names
 from whocut.verdict.agreement import hold_against_ledger
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
@@ -59,12 +59,7 @@ def test_generation_nobody_asked_for_is_a_difference() -> None:
 def test_two_generations_of_one_attempt_are_both_accounted_for() -> None:
     """A layer that asks again by itself starts a second generation behind one attempt."""
     trace = drawn(CUT)
-    first = trace.spans[-1]
-    again = type(first)(
-        **{name: getattr(first, name) for name in first.__dataclass_fields__} | {"span_id": "9" * 16}
-    )
-    again.start_s += 1
-    again.attributes = {**first.attributes, names.GENERATION: "gen-2"}
-    trace.spans.append(again)
+    first = trace.generation
+    trace.spans.append(replace(first, span_id="9" * 16, start_s=first.start_s + 1, generation="gen-2"))
 
     assert differences(trace, row(), row(generation="gen-2")) == []

@@ -11,8 +11,7 @@ import pytest
 
 from tests.verdict.drawn import drawn
 from whocut.path.fallen import Fallen
-from whocut.trace import names
-from whocut.trace.records import Attempt, Outcome, Span, SpanKind
+from whocut.trace.records import Attempt, GenerationRecord, Outcome, RequestRecord, Span
 from whocut.verdict.as_it_goes import QUIET_REAL_S, AsItGoes
 from whocut.verdict.summary import judge
 
@@ -64,19 +63,16 @@ class Told:
 def told(number: int, how: str) -> Told:
     """One request that was cut, delivered, or refused with a 429."""
     trace_id, request = f"{number:032x}", f"plain-{number:04}"
-    spans = drawn(PICTURES[how]).spans
+    picture = drawn(PICTURES[how])
+    spans, client, generation = picture.spans, picture.client, picture.generation
     for span in spans:
         span.trace_id, span.span_id = trace_id, f"{number:012x}{span.span_id[-4:]}"
         span.parent_id = f"{number:012x}{span.parent_id[-4:]}" if span.parent_id else None
-        if span.kind is SpanKind.GENERATION:
-            span.attributes[names.GENERATION] = f"gen-{number}"
-    client = spans[0]
-    client.attributes |= {names.REQUEST: request, names.MODE: "plain"}
-    outcome = Outcome(client.attributes[names.OUTCOME])
-    status = client.attributes[names.STATUS]
+    generation.generation = f"gen-{number}"
+    client.request, client.mode = request, "plain"
     if how == "refused":
-        outcome, status = Outcome.REJECTED, 429
-        client.attributes |= {names.OUTCOME: str(outcome), names.STATUS: status}
+        client.outcome, client.status = Outcome.REJECTED, 429
+    outcome, status = client.outcome, client.status
     begun = Attempt(
         request=request,
         number=1,
@@ -89,42 +85,41 @@ def told(number: int, how: str) -> Told:
     ended = deepcopy(begun)
     ended.ended_s, ended.outcome, ended.status = client.end_s, outcome, status
     ended.error = "rate_limit_exceeded" if how == "refused" else None
-    whole = Span(
+    whole = RequestRecord(
         trace_id=trace_id,
         span_id=f"{number:012x}ffff",
         parent_id=None,
         layer="caller",
-        kind=SpanKind.REQUEST,
         name="image request",
         start_s=client.start_s,
         end_s=client.end_s,
+        request=request,
+        mode="plain",
+        outcome=outcome,
     )
-    return Told([begun, ended], [*spans, whole], _rows(spans.pop(), refused=how == "refused", spans=spans))
+    return Told([begun, ended], [*spans, whole], _rows(generation, refused=how == "refused"))
 
 
-def _rows(generation: Span, *, refused: bool, spans: list[Span]) -> list[dict[str, Any]]:
+def _rows(made: GenerationRecord, *, refused: bool) -> list[dict[str, Any]]:
     """The ledger's rows of a generation; a refusal began no work and has one row."""
-    has = generation.attributes
     row: dict[str, Any] = {
-        "generation": has[names.GENERATION],
-        "trace_id": generation.trace_id,
+        "generation": made.generation,
+        "trace_id": made.trace_id,
         "state": "running",
-        "started_s": generation.start_s,
+        "started_s": made.start_s,
     }
     if refused:
-        has |= {names.REFUSED: True, names.BILLED: False}
-        spans.append(generation)
+        made.refused, made.billed = True, False
         return [row | {"state": "refused", "started_s": None}]
-    spans.append(generation)
     settled = row | {
         "state": "settled",
-        "finished_s": generation.end_s,
-        "delivered": has[names.DELIVERED],
-        "orphaned": has[names.ORPHANED],
-        "orphaned_s": has.get(names.ORPHANED_S),
-        "caller_gone_s": has.get(names.CALLER_GONE_S),
+        "finished_s": made.end_s,
+        "delivered": made.delivered,
+        "orphaned": made.orphaned,
+        "orphaned_s": made.orphaned_s,
+        "caller_gone_s": made.caller_gone_s,
         "billed": True,
-        "billed_usd": has[names.BILLED_USD],
+        "billed_usd": made.billed_usd,
     }
     return [row, settled]
 
@@ -242,7 +237,7 @@ def test_one_of_two_late_spans_is_taken_in_as_well() -> None:
     request = told(1, "cut")
     goes = AsItGoes(TOPOLOGY)
     nginx = next(span for span in request.spans if span.layer == "nginx")
-    whole = next(span for span in request.spans if span.kind is SpanKind.REQUEST)
+    whole = next(span for span in request.spans if isinstance(span, RequestRecord))
 
     give(goes, [piece for piece in request.pieces() if piece not in (nginx, whole)], 0.0)
     give(goes, [], QUIET_REAL_S + 0.1)
@@ -261,7 +256,7 @@ def test_death_of_a_layer_has_the_last_requests_judged_anew_and_counted_once() -
     give(goes, [death], 1.0)
 
     assert goes.figures() == before
-    assert all(death in request.judged for request in goes._kept.values())
+    assert all(death in request.attribution.spans for request in goes._kept.values())
 
 
 def test_attempt_never_seen_to_its_end_is_censored_when_nothing_more_comes() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.verdict.drawn import Drawn, drawn
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace import names
+from whocut.trace.records import UpstreamEnd
 from whocut.verdict.attribute import RULES, attribute, rules_as_markdown
 from whocut.verdict.evidence import gather
 from whocut.verdict.verdict import Grade, Kind, Verdict
@@ -194,8 +194,7 @@ def test_total_cuts_stream_and_is_seen_as_a_truncated_response() -> None:
 def test_contradicting_status_is_printed_and_costs_the_grade() -> None:
     """The layer says it answered 504, its caller received 200: the contradiction is kept, proof is not claimed."""
     trace = drawn(NGINX_CUTS)
-    edge = next(span for span in trace.spans if span.layer == "edge")
-    edge.attributes[names.STATUS] = 200
+    trace.layer("edge").status = 200
 
     verdict = verdict_on(trace)
 
@@ -204,11 +203,11 @@ def test_contradicting_status_is_printed_and_costs_the_grade() -> None:
 
 
 def _upstream_never_saw_it_leave(trace: Drawn) -> None:
-    del trace.spans[-1].attributes[names.CALLER_GONE_S]
+    trace.generation.caller_gone_s = None
 
 
 def _edge_says_it_left_first(trace: Drawn) -> None:
-    trace.spans[1].attributes[names.UPSTREAM_END] = "abandoned"
+    trace.layer("edge").upstream = UpstreamEnd.ABANDONED
 
 
 @pytest.mark.parametrize("lie", [_upstream_never_saw_it_leave, _edge_says_it_left_first])

@@ -10,8 +10,20 @@ import pytest
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.layers import Topology
 from whocut.chain.timers import TimerKind
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Event, Outcome, Span, SpanKind, TapSide, UpstreamEnd
+from whocut.trace.records import (
+    CALLER_LEFT,
+    AttemptRecord,
+    DeathRecord,
+    DownstreamEnd,
+    Event,
+    GenerationRecord,
+    LayerRecord,
+    Outcome,
+    Span,
+    SpanKind,
+    TapSide,
+    UpstreamEnd,
+)
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
 from whocut.verdict.gateways import fired_early, whole_layers
@@ -57,30 +69,28 @@ class Seen:
 
     def spans(self) -> list[Span]:
         """As they are written."""
-        outcome = Outcome.GATEWAY_ERROR if self.caller is COMPLETE else Outcome.RESET
-        client_end = UpstreamEnd.ABANDONED if self.gone_s is not None else self.caller
-        found = [
-            span(
+        left = self.gone_s is not None
+        client = AttemptRecord(
+            **account(
                 "client",
                 0,
                 None,
-                SpanKind.ATTEMPT,
-                client_end,
+                UpstreamEnd.ABANDONED if left else self.caller,
                 DownstreamEnd.ANSWERED,
                 self.end_s,
-                status=self.status,
-            )
-        ]
-        found[0].attributes |= {names.OUTCOME: str(outcome), names.REQUEST: "r", names.ATTEMPT: 1}
-        found.append(self.outside())
+            ),
+            status=self.status,
+            request="r",
+            outcome=Outcome.GATEWAY_ERROR if self.caller is COMPLETE else Outcome.RESET,
+        )
+        found: list[Span] = [client, self.outside()]
         if self.asked:
-            found.append(self.inside())
-            found.append(self.generation())
+            found += [self.inside(), self.generation()]
         if self.died_s is not None:
             found.append(
-                Span(
-                    trace_id="d" * 32, span_id="d" * 16, parent_id=None, layer="nginx", kind=SpanKind.DEATH,
-                    name="death", start_s=self.died_s - 5, end_s=self.died_s, attributes={names.GONE: "killed"},
+                DeathRecord(
+                    trace_id="d" * 32, span_id="d" * 16, parent_id=None, layer="nginx",
+                    name="death", start_s=self.died_s - 5, end_s=self.died_s, why="killed",
                 )
             )  # fmt: skip
         return found
@@ -90,79 +100,70 @@ class Seen:
         """When the caller's side was over."""
         return self.gone_s if self.gone_s is not None else self.caller_s
 
-    def outside(self) -> Span:
+    def outside(self) -> LayerRecord:
         """The tap towards the caller."""
-        down = DownstreamEnd.LEFT if self.gone_s is not None else DownstreamEnd.ANSWERED
-        up = UpstreamEnd.ABANDONED if self.gone_s is not None else self.caller
-        one = span("nginx", 1, 0, SpanKind.HOP, up, down, self.end_s, tap=TapSide.OUTSIDE, status=self.status)
-        if self.gone_s is not None:
-            one.events.append(Event("downstream.left", self.gone_s))
-        return one
+        left = self.gone_s is not None
+        return LayerRecord(
+            **account(
+                "nginx",
+                1,
+                0,
+                UpstreamEnd.ABANDONED if left else self.caller,
+                DownstreamEnd.LEFT if left else DownstreamEnd.ANSWERED,
+                self.end_s,
+            ),
+            tap=TapSide.OUTSIDE,
+            status=self.status,
+            events=[] if self.gone_s is None else [Event(CALLER_LEFT, self.gone_s)],
+        )
 
-    def inside(self) -> Span:
+    def inside(self) -> LayerRecord:
         """The tap towards the model."""
         if self.left_s is not None:
             up, down, at_s = UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, self.left_s
         else:
-            whole = self.ended is COMPLETE
-            up, down, at_s = (
-                self.ended,
-                DownstreamEnd.ANSWERED if whole else DownstreamEnd.TRUNCATED,
-                self.caller_s,
-            )
-        one = span("nginx", 2, 1, SpanKind.HOP, up, down, at_s, tap=TapSide.INSIDE)
-        one.attributes |= {names.POSITION: 1, names.REQUEST_SENT_S: self.sent_s}
-        known = {
-            names.FIRST_BYTE_S: self.first_s,
-            names.LAST_BYTE_S: self.last_s,
-            names.TAP_LAZY_S: self.lazy_s,
-        }
-        one.attributes |= {name: value for name, value in known.items() if value}
-        return one
+            up, at_s = self.ended, self.caller_s
+            down = DownstreamEnd.ANSWERED if self.ended is COMPLETE else DownstreamEnd.TRUNCATED
+        return LayerRecord(
+            **account("nginx", 2, 1, up, down, at_s) | {"position": 1},
+            tap=TapSide.INSIDE,
+            request_sent_s=self.sent_s,
+            first_byte_s=self.first_s,
+            last_byte_s=self.last_s,
+            tap_lazy_s=self.lazy_s or None,
+        )
 
-    def generation(self) -> Span:
+    def generation(self) -> GenerationRecord:
         """The upstream's account."""
-        has: dict[str, Any] = {names.GENERATION: "g", names.CALLER_GONE_S: self.left_s, names.SETTLED: True}
-        return Span(
-            trace_id=TRACE, span_id="9" * 16, parent_id="2" * 16, layer="upstream", kind=SpanKind.GENERATION,
-            name="generation", start_s=0.0, end_s=200.0,
-            attributes={key: value for key, value in has.items() if value is not None},
+        return GenerationRecord(
+            trace_id=TRACE, span_id="9" * 16, parent_id="2" * 16, layer="upstream",
+            name="generation", start_s=0.0, end_s=200.0, generation="g", caller_gone_s=self.left_s,
         )  # fmt: skip
 
 
-def span(
+def account(
     layer: str,
     number: int,
     parent: int | None,
-    kind: SpanKind,
     upstream: UpstreamEnd,
     downstream: DownstreamEnd,
     end_s: float,
-    *,
-    tap: TapSide | None = None,
-    status: int | None = None,
-) -> Span:
-    """One account, from 0 s on."""
-    has = {
-        names.POSITION: number,
-        names.UPSTREAM_END: str(upstream),
-        names.UPSTREAM_END_S: end_s,
-        names.DOWNSTREAM_END: str(downstream),
-        names.DOWNSTREAM_END_S: end_s,
-        names.STATUS: status,
-        names.TAP: str(tap) if tap else None,
+) -> dict[str, Any]:
+    """The facts of one account, from 0 s on."""
+    return {
+        "trace_id": TRACE,
+        "span_id": str(number) * 16,
+        "parent_id": None if parent is None else str(parent) * 16,
+        "layer": layer,
+        "name": "POST /",
+        "start_s": 0.0,
+        "end_s": end_s,
+        "position": number,
+        "upstream": upstream,
+        "upstream_s": end_s,
+        "downstream": downstream,
+        "downstream_s": end_s,
     }
-    return Span(
-        trace_id=TRACE,
-        span_id=str(number) * 16,
-        parent_id=None if parent is None else str(parent) * 16,
-        layer=layer,
-        kind=kind,
-        name="POST /",
-        start_s=0.0,
-        end_s=end_s,
-        attributes={key: value for key, value in has.items() if value is not None},
-    )
 
 
 DIED = "without a timer (killed)"
@@ -208,15 +209,31 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
             "without a timer (it gave up after 70.0 s, which is none of its timers)",
         ),
     ),
-    "let go at its limit, and its answer is another": (
+    "let go at its limit, and its answer is the house's own": (
         Seen(status=500),
+        ("nginx", "first_byte", "wait", "proven", ""),
+    ),
+    "let go long after its limit, and its answer is another": (
+        Seen(caller_s=80, left_s=80, status=500),
         (
             "nginx",
             None,
             None,
             "proven",
-            "without a timer (it gave up after 60.0 s, which is none of its timers)",
+            "without a timer (it gave up after 80.0 s, which is none of its timers)",
         ),
+    ),
+    "let go in mid-body, and its caller waited on": (
+        Seen(
+            caller=UpstreamEnd.ABANDONED,
+            caller_s=200,
+            status=200,
+            first_s=10,
+            last_s=20,
+            left_s=80,
+            gone_s=200,
+        ),
+        ("nginx", "idle", "stream", "proven", ""),
     ),
     "killed while it waited, at its limit by chance": (
         Seen(caller=RESET, died_s=60),
@@ -291,12 +308,13 @@ def test_a_gateway_is_one_layer_whatever_stands_around_it() -> None:
         ("nginx", SpanKind.HOP, "0" * 16),
         ("upstream", SpanKind.GENERATION, "1" * 16),
     ]
-    assert names.TAP not in whole[1].attributes
+    assert isinstance(whole[1], LayerRecord)
+    assert (whole[1].tap, whole[1].gateway) == (None, "nginx")
 
 
 def test_spans_without_taps_stay_as_they_are() -> None:
     """An emulated chain has nothing to put together."""
-    spans = [one for one in Seen().spans() if names.TAP not in one.attributes]
+    spans = [one for one in Seen().spans() if not (isinstance(one, LayerRecord) and one.tap)]
 
     assert whole_layers(spans, topology()) == spans
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from whocut.trace.records import Attempt, Outcome
-from whocut.verdict.retry_audit import audit_retries, unknown, useless
+from whocut.verdict.retry_audit import audit_retries, ending, unknown, useless
 from whocut.verdict.verdict import Behind, Kind, Verdict
 
 
@@ -35,10 +35,25 @@ def billed(number: int, usd: float) -> Verdict:
         attempt=number,
         mode="plain",
         trace_id="t",
-        outcome="",
+        outcome=None,
         kind=Kind.CUT,
         behind=behind,
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("rate_limit_exceeded", "429 rate_limit_exceeded"),
+        (
+            "429 invalid_request_error",
+            "429 invalid_request_error",
+        ),  # no code: its type, with the status before
+    ],
+)
+def test_a_status_is_said_once(error: str, words: str) -> None:
+    """What an attempt ended with, in words."""
+    assert ending(attempt(1, 0, 1, Outcome.REJECTED, status=429, error=error)) == words
 
 
 def test_a_retry_after_a_504_is_a_finding_with_its_price() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from rich.console import Console
 
-from tests.reports.made_run import MadeRun, delivered, nginx_cut
-from whocut.chain.load import Load, Stage
+from tests.reports.made_run import MadeRun, Try, chain_of, delivered, layer, nginx_cut
+from whocut.chain.load import Load, LoadStage
+from whocut.chain.timers import TimerKind
 from whocut.run.finish import judge_run
 from whocut.show.run import print_summary
+from whocut.trace.generations import generation_span
+from whocut.trace.records import Outcome
 from whocut.verdict.summary import judge
 
 if TYPE_CHECKING:
@@ -22,7 +26,7 @@ def test_modes_come_as_the_run_lists_them_and_others_after_them(tmp_path: Path) 
     made = MadeRun()
     for mode in ("stray", "risky", "final"):
         made.request(mode, delivered())
-    stage = Stage(name="mix", mix={"final": 0.5, "draft": 0.3, "risky": 0.2}, requests=3)
+    stage = LoadStage(name="mix", mix={"final": 0.5, "draft": 0.3, "risky": 0.2}, requests=3)
     load = Load(
         base_url="",
         stages=(stage,),
@@ -48,18 +52,32 @@ def test_modes_of_a_run_without_a_plan_come_by_their_first_attempt(tmp_path: Pat
     assert list(judge_run(run, made.topology).figures["by_mode"]) == ["b", "a"]
 
 
-def said_of(made: MadeRun) -> str:
+def said_of(made: MadeRun, *, warnings: tuple[str, ...] = ()) -> str:
     """What the terminal shows of it."""
     console = Console(file=io.StringIO(), width=200)
     summary = made.judged().figures | {
         "generator": {"worst_stall_s": None},
-        "warnings": (),
+        "warnings": warnings,
         "ended_early": None,
         "run_dir": "runs/x",
     }
     print_summary(console, summary, None)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+def test_a_run_that_is_not_valid_says_so_above_its_figures() -> None:
+    """Why comes first, before any verdict; a valid run begins with its figures."""
+    made = MadeRun()
+    made.request("plain", nginx_cut(), delivered())
+
+    said, valid = said_of(made, warnings=("the layers' loop stalled",)), said_of(made)
+
+    assert said.splitlines()[:2] == [
+        "This run is not valid. What follows may be wrong:",
+        "warning: the layers' loop stalled",
+    ]
+    assert valid.startswith("plain:")
 
 
 def test_more_images_than_requests_are_explained() -> None:
@@ -100,6 +118,85 @@ def test_a_cost_that_is_not_known_to_its_end_is_a_lower_bound_wherever_it_stands
 
     assert "≥ $" in said
     assert "the generations they gave up on cost at least $" in said
+
+
+CUT_AT_60: dict[str, Any] = {
+    "outcome": Outcome.TRUNCATED,
+    "status": 200,
+    "cutter": 1,
+    "generation_s": 195.0,
+    "partials_s": (50.0,),
+    "after_s": 60.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("timers", "timer", "heartbeat_s", "sentence"),
+    [
+        (
+            {"total": 60.0},
+            TimerKind.TOTAL,
+            15.0,
+            "The whole answer would have taken 195 s (median of 1 cut); Envoy's envoy_total allows 60 s.",
+        ),
+        (
+            {"total": 60.0},
+            TimerKind.TOTAL,
+            None,
+            "The whole answer would have taken 195 s (median of 1 cut); Envoy's envoy_total allows 60 s.",
+        ),
+        (
+            {"idle": 10.0},
+            TimerKind.IDLE,
+            15.0,
+            (
+                "The gap between two events of the stream would have been 15 s (median of 1 cut); "
+                "Envoy's envoy_idle allows 10 s."
+            ),
+        ),
+        (
+            {"idle": 10.0},
+            TimerKind.IDLE,
+            None,
+            (
+                "The gap between two events of the stream would have been 145 s (median of 1 cut); "
+                "Envoy's envoy_idle allows 10 s."
+            ),
+        ),
+        ({"idle": 60.0}, TimerKind.IDLE, 15.0, None),  # no silence was as long: nothing here explains it
+    ],
+)
+def test_a_cut_is_explained_by_what_its_timer_waits_for(
+    timers: dict[str, Any], timer: TimerKind, heartbeat_s: float | None, sentence: str | None
+) -> None:
+    """A total limit cuts a stream whose gaps are short: the sentence speaks of the whole answer, not of a gap."""
+    made = MadeRun(topology=chain_of(layer("envoy", **timers)))
+    made.request("stream", Try(timer=timer, heartbeat_s=heartbeat_s, **CUT_AT_60))
+
+    decided = made.judged().figures["by_mode"]["stream"]["gap"]
+
+    assert (decided["sentence"] if decided else None) == sentence
+
+
+def test_a_wait_behind_a_layer_that_buffers_is_the_wait_for_the_whole_answer() -> None:
+    """The upstream's first byte came after 20 s, and a buffer kept it: the first byte was the last."""
+    made = MadeRun(topology=chain_of(layer("edge", first_byte=60.0), layer("buffer")))
+    made.request(
+        "stream",
+        Try(
+            outcome=Outcome.GATEWAY_ERROR,
+            status=504,
+            cutter=1,
+            timer=TimerKind.FIRST_BYTE,
+            after_s=60.0,
+            generation_s=195.0,
+            partials_s=(80.0,),
+        ),
+    )
+    made.ledger[0]["partials_s"] = [made.ledger[0]["accepted_s"] + 20.0]
+    made.spans[-2] = generation_span(made.ledger[0])
+
+    assert made.judged().figures["by_mode"]["stream"]["gap"]["median_s"] == 195.0
 
 
 def test_without_a_ledger_an_image_costs_what_it_costs_with_one() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
-from whocut.chain.load import Stage
+from whocut.chain.load import LoadStage
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.sweep import (
     Level,
@@ -340,14 +340,14 @@ def attempt(request: str, number: int = 1, *, status: int | None = 200, **more: 
 
 def measured(*attempts: Attempt, gap_s: float = 0.0) -> Level:
     """The only level."""
-    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=len(attempts), at_once=2, gap_s=gap_s)
+    stage = LoadStage(name="2-at-once", mix={"plain": 1.0}, requests=len(attempts), at_once=2, gap_s=gap_s)
     (one,) = levels_of([stage], attempts)
     return one
 
 
 def test_a_request_that_asks_twice_brings_two_images_for_its_bill() -> None:
     """What an image costs is by images, as in a run's own account; the level still counts requests."""
-    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=1, at_once=2)
+    stage = LoadStage(name="2-at-once", mix={"plain": 1.0}, requests=1, at_once=2)
     tries = [attempt("a"), attempt("a", 2, started_s=80.0)]
 
     (one,) = levels_of([stage], tries, {stage.name: {"ledger": {"billed_usd": 0.4}}})
@@ -358,7 +358,7 @@ def test_a_request_that_asks_twice_brings_two_images_for_its_bill() -> None:
 
 def test_a_level_of_which_some_was_never_asked_is_not_whole() -> None:
     """What was planned is in the stage, what was asked is in the attempts."""
-    stage = Stage(name="2-at-once", mix={"plain": 1.0}, requests=3, at_once=2)
+    stage = LoadStage(name="2-at-once", mix={"plain": 1.0}, requests=3, at_once=2)
 
     (one,) = levels_of([stage], [attempt("a"), attempt("b")])
 
@@ -419,7 +419,7 @@ def test_throughput_leaves_out_the_first_of_each_place_and_counts_rests() -> Non
 def test_stages_of_one_level_are_one_and_their_bills_are_summed() -> None:
     """The knee asked again is more of the same; the bill is of the ledger, stage by stage."""
     stages = [
-        Stage(name=name, mix={"plain": 1.0}, requests=1, at_once=2)
+        LoadStage(name=name, mix={"plain": 1.0}, requests=1, at_once=2)
         for name in ("2-at-once", "2-at-once-again")
     ]
     again = attempt("b")

@@ -26,7 +26,7 @@ def printed(made: MadeRun, request: str, width: int = 100, file: io.StringIO | N
     """What `render` prints of a request, line by line."""
     judged: Judged = made.judged()
     console = Console(file=file or io.StringIO(), width=width, color_system=None)
-    render(waterfall(request, made.spans, judged.verdicts, made.attempts), judged.verdicts, console)
+    render(waterfall(request, judged.attribution, made.attempts), console)
     return str(console.file.getvalue()).splitlines()  # type: ignore[attr-defined]  # it is the StringIO above
 
 

@@ -9,12 +9,11 @@ import pytest
 from tests.verdict.drawn import Drawn, drawn
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace import names
 from whocut.trace.logs.records import Account, EndedBy
+from whocut.trace.records import Outcome
 from whocut.verdict.attribute import attribute
-from whocut.verdict.evidence import AttemptEvidence, gather
+from whocut.verdict.evidence import AttemptEvidence, JoinedBy, Statement, gather
 from whocut.verdict.inference import Seen
-from whocut.verdict.testimony import JoinedBy, Statement
 from whocut.verdict.verdict import Grade, Kind, Verdict
 
 CHAIN = Topology(
@@ -49,10 +48,9 @@ def judged(*testimony: Statement, topology: Topology = CHAIN) -> Verdict:
         attempt=1,
         mode="",
         trace_id="1" * 32,
-        outcome="",
+        outcome=None,
         layers=(),
         generation=None,
-        reported=frozenset(),
         testimony=testimony,
     )
     return attribute(evidence, topology)
@@ -292,9 +290,9 @@ def test_the_caller_is_not_asked_where_a_layer_reports() -> None:
 
 
 def test_the_clients_span_carries_what_it_saw() -> None:
-    """Headers and the page's beginning come back from the attributes of an attempt's span."""
+    """Headers and the page's beginning come back from an attempt's span."""
     trace = drawn(NGINX_CUTS)
-    trace.spans[0].attributes |= {f"{names.RESPONSE_HEADER}server": ["nginx"], names.BODY_HEAD: PAGE}
+    trace.client.headers, trace.client.body_head = {"server": "nginx"}, PAGE
 
     (evidence,) = gather(trace.spans)
 
@@ -306,7 +304,7 @@ def test_the_clients_span_carries_what_it_saw() -> None:
 def test_a_rejection_by_a_layer_that_cut_is_a_cut() -> None:
     """The client took the answer for the API's refusal; the layer that wrote it shows that it cut."""
     trace = drawn(NGINX_CUTS)
-    trace.spans[0].attributes[names.OUTCOME] = "rejected"
+    trace.client.outcome = Outcome.REJECTED
 
     verdict = with_testimony(trace)
 

@@ -16,7 +16,7 @@ from tests.reports.made_run import (
     stream_cut,
     unattributed,
 )
-from whocut.trace.records import SpanKind
+from whocut.trace.records import DownstreamEnd, LayerRecord, SpanKind, UpstreamEnd
 from whocut.verdict.waterfall import Doing, MarkKind, Part, Row, Waterfall, ticks, waterfall
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def drawn(made: MadeRun, request: str, judged: Judged | None = None) -> Waterfall:
     """The waterfall of a request of a made-up run."""
-    return waterfall(request, made.spans, (judged or made.judged()).verdicts, made.attempts)
+    return waterfall(request, (judged or made.judged()).attribution, made.attempts)
 
 
 def row_of(fall: Waterfall, label: str, attempt: int = 1) -> Row:
@@ -144,11 +144,11 @@ def test_a_tie_marks_both_layers() -> None:
     made = MadeRun()
     tied = nginx_cut()
     request = made.request("plain", tied)
-    for span in made.spans:
-        if span.layer == "cloudflare-free":
-            nginx = next(other for other in made.spans if other.layer == "nginx")
-            span.attributes.update({key: value for key, value in nginx.attributes.items() if ".cut." in key})
-            span.attributes.update({"whocut.upstream.end": "cut", "whocut.downstream.end": "own_answer"})
+    edge, nginx = (
+        next(span for span in made.spans if isinstance(span, LayerRecord) and span.layer == name)
+        for name in ("cloudflare-free", "nginx")
+    )
+    edge.cut, edge.upstream, edge.downstream = nginx.cut, UpstreamEnd.CUT, DownstreamEnd.OWN_ANSWER
 
     fall = drawn(made, request)
 
@@ -183,6 +183,34 @@ def test_behind_a_silent_layer_each_generation_finds_its_attempt() -> None:
     assert second.start_s >= row_of(fall, "attempt 2 · openai-python", 2).start_s
 
 
+def test_a_layer_is_drawn_in_the_request_that_the_evidence_gave_it_to() -> None:
+    """Two requests share a trace, and the span between is missing: the layer was counted for the second one.
+
+    ::
+
+        r1   client |-----------------------|
+        r2   client      |------------------|
+               nginx      |-----------------|   whose parent was never written
+    """
+    made = MadeRun()
+    first, second = made.request("plain", delivered(100.0)), made.request("plain", delivered(100.0))
+    for span in made.spans:
+        span.trace_id = "1" * 32
+    made.spans = [
+        span
+        for span in made.spans
+        if span.layer != "cloudflare-free" and not (span.layer == "nginx" and span.start_s < 3.0)
+    ]
+    judged = made.judged()
+
+    drawn_in = {
+        request: [row.label for row in drawn(made, request, judged).rows] for request in (first, second)
+    }
+
+    assert "nginx" in drawn_in[second]
+    assert "nginx" not in drawn_in[first]
+
+
 def test_a_censored_generation_runs_as_long_as_it_was_seen() -> None:
     """Nobody saw its end: the row reaches as far as the attempt does, and says so."""
     made = MadeRun()
@@ -200,11 +228,13 @@ def test_an_attempt_without_a_span_is_still_drawn() -> None:
     made = MadeRun()
     request = made.request("plain", nginx_cut(), censored())
     second = made.attempts[-1]
-    made.spans = [span for span in made.spans if span.attributes.get("whocut.attempt") != second.number]
+    made.spans = [
+        span for span in made.spans if not isinstance(span, LayerRecord) or span.start_s < second.started_s
+    ]
 
     fall = drawn(made, request)
 
-    row = row_of(fall, "attempt 2 · client", 2)
+    row = row_of(fall, "attempt 2 · openai-python", 2)
     assert row.start_s == pytest.approx(second.started_s)
     assert row.note == "under way when the run ended"
     assert fall.outcome == "censored"

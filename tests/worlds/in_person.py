@@ -1,4 +1,4 @@
-"""``python -m tests.worlds.in_person [REQUESTS] [SEED]``: random worlds with real nginx and HAProxy in them.
+"""``python -m tests.worlds.in_person [REQUESTS] [SEED]``: random worlds with the installed gateways in them.
 
 On a scaled clock bytes take time, so that only requests are asked whose truth does not hang on a hair: made six
 percent slower or quicker, the upstream would still lead to the same end. Exits 1 on one wrong verdict.
@@ -10,16 +10,19 @@ import random
 import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.worlds.judge import accuses_wrongly
 from tests.worlds.play import play_in_person
 from tests.worlds.world import FAULTS, Ask, Truth, World, truth_of
-from whocut.chain.catalogue import overridden, preset
+from whocut.chain.catalogue import known_timers, overridden, preset
 from whocut.chain.layers import Layer, Topology
-from whocut.chain.products import PRODUCTS
-from whocut.chain.timers import TimerKind
+from whocut.chain.products import products
+from whocut.chain.timers import Timer, TimerKind
+from whocut.path.gateways import GATEWAYS
+from whocut.path.gateways.process import found
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import judge
 from whocut.verdict.verdict import Grade, Kind
@@ -30,6 +33,7 @@ _HAIR = 0.06
 _NEAR_S = 8.0  # 160 ms of real time
 _LEAST_GAP_S = 18.0  # nginx does not set a timer anew within 300 ms of real time
 _LONGEST_S = 320.0
+_NONE = Timer(kind=TimerKind.IDLE, limit_s=1.0, directive="no such knob")
 
 
 @dataclass(slots=True)
@@ -61,7 +65,9 @@ def _look(look: Look, world: World, where: str, folder: Path) -> None:
     accounts = accounts_of(folder, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=SCALE)
     judged = judge((), spans, ledger, world.topology, accounts)
     truths = {ask.name: ask.truth for ask in world.asks}
-    chain = " → ".join(f"{layer.name} {layer.limit_s(TimerKind.IDLE):g} s" for layer in world.topology.layers)
+    chain = " → ".join(
+        f"{layer.name} {layer.limit_s(TimerKind.FIRST_BYTE):g} s" for layer in world.topology.layers
+    )
     look.requests += len(judged.verdicts)
     for verdict in judged.verdicts:
         truth = truths[verdict.request]
@@ -90,14 +96,28 @@ def _world(dice: random.Random) -> World:
 
 
 def _limited(layer: Layer, limit_s: float) -> Layer:
-    timers: dict[TimerKind, float | None] = {TimerKind.FIRST_BYTE: limit_s, TimerKind.IDLE: limit_s}
-    return overridden(layer, {**timers, TimerKind.TOTAL: None, TimerKind.KEEPALIVE: None}, "this world")
+    """The layer with one limit for every wait and silence that it has a timer for."""
+    limits: dict[TimerKind, float | None] = dict.fromkeys((TimerKind.TOTAL, TimerKind.KEEPALIVE))
+    has = known_timers(layer)
+    limits |= {kind: limit_s for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if kind in has}
+    if (
+        TimerKind.CONNECT in has
+        and has[TimerKind.CONNECT].directive == has.get(TimerKind.IDLE, _NONE).directive
+    ):
+        limits[TimerKind.CONNECT] = limit_s  # one knob for all of them
+    return overridden(layer, limits, "this world")
 
 
 def _hop(dice: random.Random, place: int, limit_s: float, *, real: bool) -> Layer:
-    name = dice.choice(sorted(PRODUCTS))
+    name = dice.choice(_standing())
     layer = replace(_limited(preset(name), limit_s), name=f"{name}-{place}", gateway=name if real else "")
     return layer if real else replace(layer, notices_abort=dice.random() < 0.5)
+
+
+@cache
+def _standing() -> list[str]:
+    """The gateways that are installed, and whose limits may be any number of milliseconds."""
+    return [name for name, of in products().items() if not of.unit_real_s and found(GATEWAYS[name])]
 
 
 def _ask(dice: random.Random, topology: Topology, number: int) -> Ask:

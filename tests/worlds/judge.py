@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.worlds.play import play
 from tests.worlds.world import World, random_world
-from whocut.trace import names
-from whocut.trace.records import SpanKind
+from whocut.trace.records import AttemptRecord
 from whocut.verdict.agreement import hold_against_ledger
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from whocut.trace.records import Span
 
 PER_WORLD = 25
-_INSTANTS = (names.UPSTREAM_END_S, names.DOWNSTREAM_END_S, names.CUT_AT_S, names.CALLER_GONE_S)
 
 
 @dataclass(slots=True)
@@ -116,7 +114,7 @@ def accuses_wrongly(verdict: Verdict, truth: Truth) -> bool:
 
 def _some(spans: list[Span], dice: random.Random, share: float) -> list[Span]:
     """The client's account, and of the others only some."""
-    return [span for span in spans if span.kind is SpanKind.ATTEMPT or dice.random() < share]
+    return [span for span in spans if isinstance(span, AttemptRecord) or dice.random() < share]
 
 
 def _skewed(spans: list[Span], dice: random.Random) -> list[Span]:
@@ -125,11 +123,6 @@ def _skewed(spans: list[Span], dice: random.Random) -> list[Span]:
     moved = copy.deepcopy(spans)
     for span in moved:
         by_s = wrong_by_s.setdefault(span.layer, dice.uniform(-600, 600))
-        span.start_s += by_s
-        span.end_s += by_s
-        for name in _INSTANTS:
-            if name in span.attributes:
-                span.attributes[name] += by_s
-        for event in span.events:
-            event.at_s += by_s
+        span.move(by_s)
+        span.move_own(by_s)
     return moved

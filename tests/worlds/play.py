@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tests.worlds.upstream import PLAN_HEADER, WorldUpstream
 from whocut.chain.timers import TimerKind
 from whocut.client.asking import Asking, asking_for
-from whocut.client.attempts import Sinks
 from whocut.client.transports import AsyncWatchedTransport, wire
+from whocut.client.watch import Sinks
 from whocut.clock import Clock, VirtualLoop, run_real, run_virtual
 from whocut.path.chain import start_chain
 from whocut.trace.generations import generation_span

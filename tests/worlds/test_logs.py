@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.worlds.play import play
 from tests.worlds.world import random_world
 from whocut.trace.logs.records import Account, EndedBy
-from whocut.trace.records import Span, SpanKind
+from whocut.trace.records import LayerRecord
 from whocut.verdict.attribute import attribute
-from whocut.verdict.evidence import edges_of, gather
+from whocut.verdict.evidence import gather
 from whocut.verdict.joining import join
 from whocut.verdict.verdict import Grade, Kind
 
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 WORLDS, REQUESTS = 12, 25
 
 
-def log_of(span: Span, *, lies: bool) -> Account:
+def log_of(span: LayerRecord, *, lies: bool) -> Account:
     """What a hop would have written down of what its span shows."""
-    edges = edges_of(span)
-    facts = {
+    facts: dict[str, Any] = {
         "layer": span.layer,
         "place": "made.log:1",
         "signal": "made",
@@ -37,23 +36,23 @@ def log_of(span: Span, *, lies: bool) -> Account:
         "duration_s": span.end_s - span.start_s,
         "trace_id": span.trace_id,
         "parent_id": span.parent_id,
-        "status": edges.status,
+        "status": span.status,
     }
-    cut = edges.cut
+    cut = span.cut
     if cut is not None:
         if lies and cut.phase == "stream":
-            return Account(ended_by=EndedBy.NONE, **facts)  # type: ignore[arg-type]
+            return Account(ended_by=EndedBy.NONE, **facts)
         return Account(
             ended_by=EndedBy.LAYER,
             phase=cut.phase,
             timer=cut.timer,
             directive=cut.directive,
-            **facts,  # type: ignore[arg-type]
+            **facts,
         )
-    if edges.caller_went_first or edges.upstream.by_us:
-        return Account(ended_by=EndedBy.CLIENT, **facts)  # type: ignore[arg-type]
-    ended = edges.upstream.by_them or (edges.status or 0) >= 500
-    return Account(ended_by=EndedBy.UPSTREAM if ended else EndedBy.NONE, **facts)  # type: ignore[arg-type]
+    if span.caller_went_first or span.upstream.by_us:
+        return Account(ended_by=EndedBy.CLIENT, **facts)
+    ended = span.upstream.by_them or (span.status or 0) >= 500
+    return Account(ended_by=EndedBy.UPSTREAM if ended else EndedBy.NONE, **facts)
 
 
 def right(verdict: Verdict, truth: Truth) -> bool:
@@ -77,7 +76,9 @@ def look(*, share: float, lies: bool) -> tuple[Counter[str], Counter[str]]:
         logging = {layer.name for layer in world.topology.hops if dice.random() < share}
         kept = [span for span in spans if span.layer not in logging]
         accounts = [
-            log_of(span, lies=lies) for span in spans if span.layer in logging and span.kind is SpanKind.HOP
+            log_of(span, lies=lies)
+            for span in spans
+            if span.layer in logging and isinstance(span, LayerRecord)
         ]
         positions = {layer.name: position for position, layer in enumerate(world.topology.layers)}
         for evidence in join(gather(kept), accounts, positions):

@@ -1,43 +1,63 @@
 """What is wrong with a chain as it is written, before any request: a table of rules over limits and manners.
 
 The profile says how long generations take; "enough" is what 999 of 1,000 of them need. Each finding carries
-the fix as the vendor's own configuration line wherever the catalogue knows it.
+the fix as the vendor's own configuration line wherever the catalogue knows it. All fixes agree: a knob has one new
+value (`targets`), whichever rule asks for it.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering
 from whocut.chain.profiles import FIRST_PARTIAL_S
+from whocut.chain.targets import enough_s, patience, targets, too_short
 from whocut.chain.timers import TimerKind
+from whocut.words import format_duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.profiles import Profile
+    from whocut.chain.targets import Targets
     from whocut.chain.timers import Timer
 
 NEVER_S = math.inf
-_ROUND_S = 30.0
+BEYOND = "limit-above-cap"
 _MOST_PARTIALS = 3
-_RARE = 0.001  # a share of generations that nobody need plan for
 _KEEPALIVE_MARGIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that is wrong: where, why, and the line that mends it."""
+    """One thing that is wrong: where, why, and the line that mends it.
+
+    `fix` is a line to paste; where `pastes` is False it is words, for there is no line that helps. `or_else` is
+    another way, in words. `file` and `line` are the place in the user's own file, where the limit stands in one.
+    """
 
     code: str
     layer: str
     directive: str
     why: str
     fix: str
+    pastes: bool = True
+    or_else: str = ""
+    file: str = ""
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audited:
+    """What the rules look at: a chain, how long its generations take, and the new value of each knob."""
+
+    topology: Topology
+    profile: Profile
+    targets: Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +66,16 @@ class Rule:
 
     code: str
     says: str
-    find: Callable[[Topology, Profile], Iterator[Finding]]
+    find: Callable[[Audited], Iterator[Finding]]
 
 
-def audit(topology: Topology, profile: Profile) -> tuple[Finding, ...]:
-    """Everything the rules find, in the order of the rules and of the layers."""
-    return tuple(finding for rule in RULES for finding in rule.find(topology, profile))
+def audit(topology: Topology, profile: Profile, need_s: float | None = None) -> tuple[Finding, ...]:
+    """Everything the rules find, in the order of the rules and of the layers.
 
-
-def enough_s(profile: Profile) -> float:
-    """A round limit above what 999 of 1,000 generations take."""
-    return math.ceil(profile.at(0.999) / _ROUND_S) * _ROUND_S
-
-
-def patience(layer: Layer) -> Timer | None:
-    """The timer that ends a silent request in this layer."""
-    wait = layer.timers.get(TimerKind.FIRST_BYTE) or layer.timers.get(TimerKind.IDLE)
-    both = [timer for timer in (wait, layer.timers.get(TimerKind.TOTAL)) if timer]
-    return min(both, key=lambda timer: timer.limit_s, default=None)
+    `need_s` is the limit that is enough, where more than this profile has to pass.
+    """
+    seen = Audited(topology=topology, profile=profile, targets=targets(topology, need_s or enough_s(profile)))
+    return tuple(finding for rule in RULES for finding in rule.find(seen))
 
 
 def largest_gap_s(profile: Profile, partials: int) -> float:
@@ -76,100 +88,104 @@ def largest_gap_s(profile: Profile, partials: int) -> float:
     return max(first_s, (profile.upper_s - first_s) / partials)
 
 
-def raised(timer: Timer, limit_s: float) -> str:
-    """The line that raises a limit so far, or what to do where the vendor does not allow it."""
-    if timer.most_s is not None and limit_s > timer.most_s:
-        most = format_duration(timer.most_s)
-        way_out = "answer as a job (async), or take this layer out of the way"
-        if timer.most_s > timer.limit_s:
-            return f"{timer.line(timer.most_s)}  # {most} is the most there is; for more {way_out}"
-        return f"cannot be raised above {most}: {way_out}"
-    return timer.line(limit_s)
-
-
 # --- the rules ------------------------------------------------------------------------------------
 
 
-def _limit_below_generation(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    for layer in topology.layers:
+def _beyond_its_cap(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
+        for timer in _knobs(layer):
+            if timer.most_s is not None and timer.is_beyond:
+                most = _about(timer.most_s)
+                doubt = "" if timer.most_sure else ", as far as is known"
+                yield _finding(
+                    BEYOND,
+                    layer,
+                    timer,
+                    f"{layer.title} allows at most {most}{doubt}: a limit of {_about(timer.limit_s)} is refused or "
+                    "cut down there",
+                    timer.set_to(timer.most_s),
+                )
+
+
+def _limit_below_generation(seen: Audited) -> Iterator[Finding]:
+    profile = seen.profile
+    for layer in seen.topology.layers:
         timer = patience(layer)
-        if timer and timer.kind is not TimerKind.TOTAL and profile.longer_than(timer.limit_s) > _RARE:
-            yield _finding(
+        if timer and timer.kind is not TimerKind.TOTAL and too_short(timer, profile):
+            yield _raise(
                 "limit-below-generation",
+                seen,
                 layer,
                 timer,
                 f"{layer.title} waits {_about(timer.limit_s)} for an answer in one piece; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
-                raised(timer, enough_s(profile)),
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
-def _total_kills_stream(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    for layer in topology.layers:
+def _total_kills_stream(seen: Audited) -> Iterator[Finding]:
+    profile = seen.profile
+    for layer in seen.topology.layers:
         timer = layer.timers.get(TimerKind.TOTAL)
-        if timer and profile.longer_than(timer.limit_s) > _RARE:
-            yield _finding(
+        if timer and too_short(timer, profile):
+            yield _raise(
                 "total-kills-stream",
+                seen,
                 layer,
                 timer,
                 f"{layer.title} ends every answer after {_about(timer.limit_s)}, streamed or not; "
-                f"{_share(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
-                raised(timer, enough_s(profile)),
+                f"{_longer(profile, timer)} of generations take longer (p95 {_about(profile.upper_s)})",
             )
 
 
-def _idle_below_gap(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    for layer in topology.layers:
+def _idle_below_gap(seen: Audited) -> Iterator[Finding]:
+    profile = seen.profile
+    gap_s = largest_gap_s(profile, 2)
+    for layer in seen.topology.layers:
         timer = layer.timers.get(TimerKind.IDLE)
-        if timer is None or timer.limit_s >= largest_gap_s(profile, 2):
+        if timer is None or timer.limit_s >= gap_s:
             continue
-        gap_s = largest_gap_s(profile, 2)
         enough = [n for n in range(1, _MOST_PARTIALS + 1) if largest_gap_s(profile, n) < timer.limit_s]
-        other = (
-            f" (or stream with partial_images={enough[0]})"
-            if enough
-            else " (or send an SSE comment every 15 s)"
-        )
-        yield _finding(
+        yield _raise(
             "idle-below-gap",
+            seen,
             layer,
             timer,
             f"two partial images leave silences of up to {_about(gap_s)}, and {layer.title} allows "
             f"{_about(timer.limit_s)} between two bytes",
-            raised(timer, math.ceil(gap_s / _ROUND_S) * _ROUND_S) + other,
+            f"stream with partial_images={enough[0]}" if enough else "send an SSE comment every 15 s",
         )
 
 
-def _inverted_budget(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for place, inner in enumerate(topology.layers[1:], start=1):
+def _inverted_budget(seen: Audited) -> Iterator[Finding]:
+    """Named is the layer whose knob is to be turned: the inner one, where it can go below the outer."""
+    layers = seen.topology.layers
+    for place, inner in enumerate(layers[1:], start=1):
         mine = patience(inner)
-        outer = min(
-            (layer for layer in topology.layers[:place] if patience(layer)), key=_patience_s, default=None
-        )
+        outer = min((layer for layer in layers[:place] if patience(layer)), key=_patience_s, default=None)
         if mine is None or outer is None or _patience_s(outer) >= mine.limit_s:
             continue
         theirs = patience(outer)
         assert theirs is not None
-        yield _finding(
-            "inverted-budget",
-            outer,
-            theirs,
-            f"{outer.title} gives up after {_about(theirs.limit_s)}, before {inner.title} inside it would answer "
-            f"by itself ({mine.directive}, {_about(mine.limit_s)}): its caller never learns who was slow",
-            f"{raised(theirs, mine.limit_s + _ROUND_S)} "
-            f"(or inside, below it: {mine.line(max(1.0, theirs.limit_s - 5))})",
+        why = (
+            f"{outer.title} gives up after {_about(theirs.limit_s)} ({theirs.directive}), before {inner.title} "
+            f"inside it answers by itself ({mine.directive}, {_about(mine.limit_s)}): its caller never learns who "
+            "was slow"
         )
+        lower_s = seen.targets.get((inner.name, mine.directive))
+        if lower_s is not None and lower_s < mine.limit_s:
+            yield _finding("inverted-budget", inner, mine, why, mine.set_to(lower_s))
+        else:
+            yield _raise("inverted-budget", seen, outer, theirs, why)
 
 
-def _retries_above_budget(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for place, inner in enumerate(topology.layers[1:], start=1):
+def _retries_above_budget(seen: Audited) -> Iterator[Finding]:
+    layers = seen.topology.layers
+    for place, inner in enumerate(layers[1:], start=1):
         mine = patience(inner)
         retries = inner.retries
         if mine is None or retries.tries == 1 or not (retries.post and retries.on_timeout):
             continue
-        budget_s = min((_patience_s(outer) for outer in topology.layers[:place]), default=NEVER_S)
+        budget_s = min((_patience_s(outer) for outer in layers[:place]), default=NEVER_S)
         if mine.limit_s * retries.tries > budget_s:
             yield _finding(
                 "retries-above-budget",
@@ -177,70 +193,112 @@ def _retries_above_budget(topology: Topology, profile: Profile) -> Iterator[Find
                 mine,
                 f"{retries.tries} tries of {_about(mine.limit_s)} take {_about(mine.limit_s * retries.tries)}, and "
                 f"a layer outside waits {_about(budget_s)}: the last try is paid for and never delivered",
-                inner.knobs.get("retries") or mine.line(math.floor(budget_s / retries.tries)),
+                _once(inner),
+                pastes="retries" in inner.knobs,
             )
 
 
-def _retries_post(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    for layer in topology.layers:
+def _retries_post(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
         retries = layer.retries
-        if retries.tries > 1 and retries.post and retries.on_timeout and _may_be_cut(topology, profile):
+        if retries.tries > 1 and retries.post and retries.on_timeout and _may_be_cut(seen):
             yield Finding(
                 code="retries-post",
                 layer=layer.name,
                 directive="retries",
                 why=f"{layer.title} sends a POST up to {retries.tries} times when its outcome is unknown; each one "
                 "starts and bills a generation of its own",
-                fix=layer.knobs.get("retries") or f"no retries of POST in {layer.title}",
+                fix=_once(layer),
+                pastes="retries" in layer.knobs,
             )
 
 
-def _buffered_stream(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for layer in topology.hops:
+def _tries_without_effect(seen: Audited) -> Iterator[Finding]:
+    """Tries that a file asks for, and that a slow answer to a POST never gets."""
+    for layer in seen.topology.layers:
+        retries = layer.retries
+        if not retries.file or retries.tries == 1 or (retries.post and retries.on_timeout):
+            continue
+        if not retries.post:
+            because, wanted = "it sends no POST again", "post: true, on_timeout: true"
+        elif retries.needs:
+            because, wanted = f"no {retries.needs} is set, and its other timers end the whole request", ""
+        else:
+            because, wanted = "it does not try again after a timer of its own", "on_timeout: true"
+        yield Finding(
+            code="tries-without-effect",
+            layer=layer.name,
+            directive="retries",
+            why=f"{retries.tries} tries of {layer.title} have no effect on an answer that is too slow: {because}",
+            fix=f"retries: {{tries: {retries.tries}, {wanted}}}"
+            if wanted
+            else f"set {retries.needs} (first_byte)",
+            pastes=bool(wanted),
+            or_else="take `tries` away, if the layer does not try again",
+            file=retries.file,
+            line=retries.line,
+        )
+
+
+def _buffered_stream(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.hops:
         if layer.buffering is Buffering.ALL:
             yield Finding(
                 code="buffered-stream",
                 layer=layer.name,
                 directive="buffering",
-                why=f"{layer.title} holds a response until it is complete: no byte of a stream reaches whoever "
-                "stands before it, and their idle limits run through",
-                fix=layer.knobs.get("buffering")
-                or f"{layer.title} cannot stream; go round it, or answer as a job",
+                why=f"{layer.title} holds a response until it is complete: no byte of a stream reaches the layers "
+                "before it, and their idle limits run through",
+                fix=layer.knobs.get("buffering") or f"{layer.title} cannot stream",
+                pastes="buffering" in layer.knobs,
+                or_else="" if "buffering" in layer.knobs else "go round it, or answer as a job",
             )
 
 
-def _keepalive_race(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for outer, inner in zip(topology.layers, topology.layers[1:], strict=False):
+def _keepalive_race(seen: Audited) -> Iterator[Finding]:
+    layers = seen.topology.layers
+    for outer, inner in pairwise(layers):
         pool, server = outer.timers.get(TimerKind.KEEPALIVE), inner.timers.get(TimerKind.KEEPALIVE)
         if pool and server and server.limit_s < pool.limit_s:
+            fix = _longer_than(seen, (outer, pool), (inner, server))
             yield _finding(
                 "keepalive-race",
                 inner,
                 server,
                 f"{inner.title} closes idle connections after {_about(server.limit_s)}, {outer.title} uses them "
                 f"again up to {_about(pool.limit_s)}: a request sent into the close is lost (502)",
-                server.line(pool.limit_s + _KEEPALIVE_MARGIN_S),
+                fix or f"let {outer.title} use a connection again only before {inner.title} closes it",
+                pastes=fix is not None,
             )
 
 
-def _work_left_running(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    for layer in topology.layers:
+def _longer_than(seen: Audited, outer: tuple[Layer, Timer], inner: tuple[Layer, Timer]) -> str | None:
+    """The line that lets a server keep connections longer than the pool before it, by each knob's new value."""
+    (before, pool), (behind, server) = outer, inner
+    above_s = seen.targets.get((before.name, pool.directive), pool.limit_s) + _KEEPALIVE_MARGIN_S
+    new_s = seen.targets.get((behind.name, server.directive), above_s)
+    if new_s < above_s or (server.most_s is not None and above_s > server.most_s):
+        return None
+    return server.set_to(new_s)
+
+
+def _work_left_running(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
         timer = patience(layer)
-        if layer.leaves_work and timer and profile.longer_than(timer.limit_s) > _RARE:
-            yield _finding(
+        if layer.leaves_work and timer and too_short(timer, seen.profile):
+            yield _raise(
                 "work-left-running",
+                seen,
                 layer,
                 timer,
                 f"behind a cut by {layer.title} the work goes on: {layer.work_behind}",
-                f"{raised(timer, enough_s(profile))} (or keep the result, and hand it out when asked again: a job)",
+                "keep the result, and hand it out when asked again: a job",
             )
 
 
-def _blind_to_abort(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for outer, layer in zip(topology.layers, topology.layers[1:], strict=False):
+def _blind_to_abort(seen: Audited) -> Iterator[Finding]:
+    layers = seen.topology.layers
+    for outer, layer in pairwise(layers):
         if not layer.notices_abort:
             yield Finding(
                 code="blind-to-abort",
@@ -249,26 +307,40 @@ def _blind_to_abort(topology: Topology, profile: Profile) -> Iterator[Finding]:
                 why=f"{layer.title} does not notice that {outer.title} has left, and holds what is behind it: "
                 f"{layer.work_behind}",
                 fix=layer.knobs.get("abort") or f"no switch is known; let {layer.title}'s own limit end it",
+                pastes="abort" in layer.knobs,
             )
 
 
-def _unverified(topology: Topology, profile: Profile) -> Iterator[Finding]:
-    del profile
-    for layer in topology.layers:
-        seen = set()
-        for timer in layer.timers.values():
-            if not timer.verified and timer.directive not in seen:
-                seen.add(timer.directive)
+def _unverified(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
+        for timer in _knobs(layer):
+            if not timer.verified:
                 yield _finding(
                     "unverified-limit",
                     layer,
                     timer,
                     f"{_about(timer.limit_s)} is known from memory alone ({timer.source})",
-                    f"look it up, and write it into the chain file: timers: {{{timer.kind}: {timer.limit_s:g}s}}",
+                    f"look it up, and write what you find into the chain file, as `{timer.kind}` under `timers`",
+                    pastes=False,
                 )
 
 
+def _unknown(seen: Audited) -> Iterator[Finding]:
+    for layer in seen.topology.layers:
+        for directive in dict.fromkeys(layer.unknown.values()):
+            kinds = ", ".join(f"`{kind}`" for kind, knob in layer.unknown.items() if knob == directive)
+            yield Finding(
+                code="unknown-limit",
+                layer=layer.name,
+                directive=directive,
+                why=f"{layer.title} may have such a timer, and its limit is not known: nothing is forecast of it",
+                fix=f"measure it, and write what you find into the chain file, as {kinds} under `timers`",
+                pastes=False,
+            )
+
+
 RULES = (
+    Rule(BEYOND, "a limit is above the highest that its vendor allows", _beyond_its_cap),
     Rule(
         "limit-below-generation",
         "a limit on silence is shorter than a plain answer takes",
@@ -290,17 +362,59 @@ RULES = (
         _retries_above_budget,
     ),
     Rule("retries-post", "a layer sends a POST again though the first may be worked on", _retries_post),
+    Rule("tries-without-effect", "tries are asked for that a slow answer never gets", _tries_without_effect),
     Rule("work-left-running", "a layer lets the work behind its cut run on", _work_left_running),
     Rule("blind-to-abort", "a layer does not notice that its caller has left", _blind_to_abort),
     Rule(
         "keepalive-race", "an inner server closes connections that an outer pool still uses", _keepalive_race
     ),
-    Rule("unverified-limit", "a limit that nobody has looked up", _unverified),
+    Rule("unverified-limit", "a limit that is known from memory alone", _unverified),
+    Rule("unknown-limit", "a limit that could not be found out", _unknown),
 )
 
 
-def _finding(code: str, layer: Layer, timer: Timer, why: str, fix: str) -> Finding:
-    return Finding(code=code, layer=layer.name, directive=timer.directive, why=why, fix=fix)
+def _finding(
+    code: str, layer: Layer, timer: Timer, why: str, fix: str, *, pastes: bool = True, or_else: str = ""
+) -> Finding:
+    return Finding(
+        code=code,
+        layer=layer.name,
+        directive=timer.directive,
+        why=why,
+        fix=fix,
+        pastes=pastes,
+        or_else=or_else,
+        file=timer.file,
+        line=timer.line,
+    )
+
+
+def _raise(code: str, seen: Audited, layer: Layer, timer: Timer, why: str, other: str = "") -> Finding:
+    """The finding that a limit is too short, with the line that raises it as far as its vendor allows."""
+    limit_s = seen.targets.get((layer.name, timer.directive))
+    most_s = timer.most_s
+    if most_s is None or (limit_s is not None and limit_s < most_s):
+        return _finding(code, layer, timer, why, timer.set_to(limit_s or timer.limit_s), or_else=other)
+    most = format_duration(most_s)
+    way_out = ", ".join(
+        way for way in (other, "answer as a job (async)", "take this layer out of the way") if way
+    )
+    if limit_s is not None:
+        more = f"{most} is the most there is; for more: {way_out}"
+        return _finding(code, layer, timer, why, timer.set_to(limit_s), or_else=more)
+    return _finding(code, layer, timer, why, f"cannot be raised above {most}", pastes=False, or_else=way_out)
+
+
+def _knobs(layer: Layer) -> list[Timer]:
+    """The layer's timers, one of each knob."""
+    knobs: dict[str, Timer] = {}
+    for timer in layer.timers.values():
+        knobs.setdefault(timer.directive, timer)
+    return list(knobs.values())
+
+
+def _once(layer: Layer) -> str:
+    return layer.knobs.get("retries") or f"one try of a POST in {layer.title}"
 
 
 def _patience_s(layer: Layer) -> float:
@@ -308,12 +422,13 @@ def _patience_s(layer: Layer) -> float:
     return timer.limit_s if timer else NEVER_S
 
 
-def _may_be_cut(topology: Topology, profile: Profile) -> bool:
-    return any(_patience_s(layer) < profile.at(0.999) for layer in topology.layers)
+def _may_be_cut(seen: Audited) -> bool:
+    waiting = [timer for timer in map(patience, seen.topology.layers) if timer]
+    return any(timer.limit_s < seen.profile.at(0.999) for timer in waiting)
 
 
-def _share(profile: Profile, timer: Timer) -> str:
-    return f"{profile.longer_than(timer.limit_s) * 100:.3g} %"
+def _longer(profile: Profile, timer: Timer) -> str:
+    return percent(profile.longer_than(timer.limit_s))
 
 
 def _about(seconds: float) -> str:

@@ -7,22 +7,28 @@ Whatever nobody but a memory vouches for carries `tag: memory`, and shows as unv
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from whocut.chain.durations import parse_duration
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
 from whocut.chain.timers import Timer, TimerKind
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadInput, nearest
+from whocut.words import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 TODAY = "today"
+_MISSPELT = 0.7  # how alike two names must be for one to be the other's misspelling
 Duration = Annotated[float | None, BeforeValidator(parse_duration)]
 Tag = Literal["code", "docs", "measured", "secondary", "memory", "article"]
+_SURE: frozenset[Tag] = frozenset({"code", "docs", "measured"})  # a cap known otherwise may be out of date
 
 GROUPS = {
     "client": "SDKs and HTTP clients",
@@ -41,13 +47,27 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TimerEntry(_Strict):
-    """One timer of a preset. `tag` says how the limit is known; `memory` is nobody's proof.
-
-    `limit: none` is a timer that is off by default. `knob` and `most` are as in `Timer`.
-    """
+class MaybeUnknown(_Strict):
+    """A limit as people write it: a duration, `none` for a timer that is off, or `unknown`."""
 
     limit: Duration
+    unknown: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown(cls, written: Any) -> Any:
+        if isinstance(written, dict) and written.get("limit") == "unknown":
+            return {**written, "limit": None, "unknown": True}
+        return written
+
+
+class TimerEntry(MaybeUnknown):
+    """One timer of a preset. `tag` says how the limit is known; `memory` proves nothing.
+
+    `limit: none` is a timer that is off by default, and `limit: unknown` one of which nothing could be found out.
+    `knob` and `most` are as in `Timer`.
+    """
+
     directive: str
     while_sending: str | None = None
     most: Duration = None
@@ -77,17 +97,38 @@ class AnswerEntry(_Strict):
 
 
 class RetryEntry(_Strict):
-    """How often the layer tries by itself; `tries` counts the first."""
+    """How often the layer tries by itself; `tries` counts the first.
+
+    `per_try` is the one timer after which it tries again, where its others end the whole request.
+    """
 
     tries: int = Field(default=1, ge=1)
     post: bool = False
     on_timeout: bool = False
+    per_try: TimerKind | None = None
+
+
+class InPersonEntry(_Strict):
+    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
+
+    `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
+    `unit`: its configuration counts time in whole units of this.
+    """
+
+    lazy: Duration = None
+    unit: Duration = None
 
 
 class PresetEntry(_Strict):
-    """One layer as the catalogue files write it. `doubts` are its facts beside the limits that are unverified."""
+    """One layer as the catalogue files write it; `also` are other names that people call it by.
+
+    `idle_watches` says what the idle timer runs in: the `rest` that `first_byte` leaves to it (the wait too, where
+    there is no such timer), `all` of it beside `first_byte`, or the `stream` alone, once a response has begun.
+    `doubts` are its facts beside the limits that are unverified.
+    """
 
     title: str
+    also: list[str] = []
     group: Literal[
         "client",
         "cdn",
@@ -100,8 +141,10 @@ class PresetEntry(_Strict):
         "app_server",
     ]
     role: Role = Role.HOP
+    in_person: InPersonEntry | None = None
     timers: dict[TimerKind, TimerEntry] = {}
     other: list[OtherTimer] = []
+    idle_watches: Literal["rest", "all", "stream"] = "rest"
     answers: dict[str, AnswerEntry] = {}
     mid_body: MidBody = MidBody.FIN
     silent: bool = False
@@ -142,6 +185,7 @@ class PresetEntry(_Strict):
             verified=entry.tag != "memory",
             knob=entry.knob,
             most_s=entry.most,
+            most_sure=entry.tag in _SURE,
         )
 
     def layer(self, name: str, edition: str = TODAY, variant: str | None = None) -> Layer:
@@ -156,6 +200,11 @@ class PresetEntry(_Strict):
                 kind: self.timer(kind, entry, entry.limit)
                 for kind, entry in self.written(edition, variant).items()
                 if entry.limit is not None
+            },
+            unknown={
+                kind: entry.directive
+                for kind, entry in self.written(edition, variant).items()
+                if entry.unknown
             },
             answers={
                 event: Answer(
@@ -174,6 +223,7 @@ class PresetEntry(_Strict):
                 tries=self.retries.tries, post=self.retries.post, on_timeout=self.retries.on_timeout
             ),
             notices_abort=self.notices_abort,
+            idle_waits=self.idle_watches != "stream",
             leaves_work=self.leaves_work,
             work_behind=self.work_behind,
             knobs={what: line for what, line in knobs.items() if line},
@@ -202,19 +252,37 @@ def editions() -> list[str]:
     return [TODAY, *sorted(found)]
 
 
+@cache
+def _aliases() -> dict[str, str]:
+    """The preset that each other name means."""
+    first = {id(entry): name for name, entry in reversed(catalogue().items())}
+    return {alias: first[id(entry)] for entry in catalogue().values() for alias in entry.also}
+
+
 def entry_of(name: str) -> tuple[PresetEntry, str | None]:
     """What the catalogue says of a name, and the plan the name means.
 
     Raises:
-        BadInput: there is no such preset; names the nearest one.
+        BadInput: there is no such preset; names the nearest one, unless the name is another product's.
     """
     known = catalogue()
-    entry = known.get(name)
-    if entry is None:
+    entry = known.get(_aliases().get(name, name))
+    if entry is not None:
+        return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    if name.lower() in without_limits():
         raise BadInput(
-            f"there is no preset '{name}'{nearest(name, known)}; `whocut presets` lists all {len(known)}"
+            f"no limits of '{name}' are known; write it as a layer of your own, with `name` and `timers`, "
+            f"or look at the other {len(known)} with `whocut presets`"
         )
-    return entry, next((plan for plan in entry.variants if name.endswith(f"-{plan}")), None)
+    near = nearest(name, [*known, *_aliases()], cutoff=_MISSPELT)
+    raise BadInput(f"there is no preset '{name}'{near}; `whocut presets` lists all {len(known)}")
+
+
+@cache
+def without_limits() -> frozenset[str]:
+    """Products that exist and whose limits are not in the catalogue: no misspelling of another's name."""
+    text = Path(__file__).with_name("without_limits.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
 
 
 def preset(name: str, edition: str = TODAY) -> Layer:
@@ -224,35 +292,134 @@ def preset(name: str, edition: str = TODAY) -> Layer:
         BadInput: there is no such preset; names the nearest one.
     """
     entry, plan = entry_of(name)
-    layer = entry.layer(name, edition, plan)
+    layer = replace(entry.layer(_aliases().get(name, name), edition, plan), name=name)
     return replace(layer, title=f"{entry.title} ({plan.title()})") if plan else layer
 
 
-def overridden(layer: Layer, limits: dict[TimerKind, float | None], source: str) -> Layer:
-    """The same layer with some limits changed by hand; None takes a timer away.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A limit as a file says it: None is no timer, or where it is `unknown`, one that may be there.
 
-    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`): who changes one of them
-    has turned the knob, and the other moves with it, unless it is written as well.
+    `file` and `line` are the place, where there is one; the name of the knob, the line that sets it and its highest
+    value are those of the preset, unless they are written.
     """
-    timers: dict[TimerKind, Any] = dict(layer.timers)
-    knobs = {timers[kind].directive: limit_s for kind, limit_s in limits.items() if kind in timers}
-    moved = {kind: knobs[timer.directive] for kind, timer in timers.items() if timer.directive in knobs}
-    for kind, limit_s in {**moved, **limits}.items():
-        known = timers.pop(kind, None) or _dormant(layer, kind)
-        if limit_s is None:
-            continue
-        timers[kind] = (
-            replace(known, limit_s=limit_s, source=source, verified=True)
-            if known
-            else Timer(kind=kind, limit_s=limit_s, directive=f"{kind} of {layer.title}", source=source)
-        )
-    return replace(layer, timers=timers)
+
+    limit_s: float | None
+    source: str
+    file: str = ""
+    line: int | None = None
+    inherited: bool = False
+    unknown: bool = False
+    directive: str = ""
+    knob: str = ""
+    most_s: float | None = None
 
 
-def _dormant(layer: Layer, kind: TimerKind) -> Timer | None:
-    """A timer that the preset has, and that is off: its knob is known nevertheless."""
+def overridden(layer: Layer, limits: Mapping[TimerKind, float | None], source: str) -> Layer:
+    """The same layer with some limits changed by a program; None takes a timer away. Knobs move as one."""
+    return with_limits(
+        layer, {kind: Limit(limit_s=limit_s, source=source) for kind, limit_s in limits.items()}
+    )
+
+
+def with_limits(layer: Layer, limits: Mapping[TimerKind, Limit]) -> Layer:
+    """The same layer with some limits changed by a file; None takes a timer away.
+
+    One knob may be two timers (nginx's `proxy_read_timeout` is `first_byte` and `idle`). A change of one of them
+    turns the knob: the other moves with it, also where it is off by default, unless it is written as well.
+    """
+    known = known_timers(layer)
+    knobs = {known[kind].directive: limit for kind, limit in limits.items() if kind in known}
+    moved = {kind: knobs[timer.directive] for kind, timer in known.items() if timer.directive in knobs}
+    timers, unknown = dict(layer.timers), dict(layer.unknown)
+    for kind, limit in {**moved, **limits}.items():
+        timers.pop(kind, None)
+        unknown.pop(kind, None)
+        timer = _written(known.get(kind) or Timer(kind=kind, limit_s=1.0, directive=str(kind)), limit)
+        if limit.unknown:
+            unknown[kind] = timer.directive
+        elif limit.limit_s is not None:
+            timers[kind] = replace(timer, limit_s=limit.limit_s)
+    return replace(layer, timers=timers, unknown=unknown)
+
+
+def _written(timer: Timer, limit: Limit) -> Timer:
+    """What the file says of a timer beside its limit."""
+    return replace(
+        timer,
+        source=limit.source,
+        verified=True,
+        file=limit.file,
+        line=limit.line,
+        inherited=limit.inherited,
+        directive=limit.directive or timer.directive,
+        sending_directive=None if limit.directive else timer.sending_directive,
+        knob=limit.knob or ("" if limit.directive else timer.knob),
+        most_s=limit.most_s if limit.most_s is not None or limit.directive else timer.most_s,
+    )
+
+
+def settled(layer: Layer) -> Layer:
+    """The layer with what follows from its limits, when all of them are known.
+
+    Of two timers that both run in the wait the shorter one ends it; where the timer of one try is off, no timer of
+    this layer is followed by another try.
+    """
     if layer.preset not in catalogue():
-        return None
+        return layer
+    entry, _ = entry_of(layer.preset)
+    timers, retries = dict(layer.timers), layer.retries
+    first, idle = timers.get(TimerKind.FIRST_BYTE), timers.get(TimerKind.IDLE)
+    if entry.idle_watches == "all" and first and idle and idle.limit_s <= first.limit_s:
+        del timers[TimerKind.FIRST_BYTE]
+    one_try = entry.retries.per_try
+    if one_try and one_try not in timers:
+        retries = replace(retries, on_timeout=False, needs=entry.timers[one_try].directive)
+    return replace(layer, timers=timers, retries=retries)
+
+
+def refuse_beyond(layer: Layer, limits: Mapping[TimerKind, Limit]) -> None:
+    """Say no to limits that the vendor is known not to allow, and to taking such a limit away.
+
+    Raises:
+        BadInput: one of them is beyond; `field` is its kind.
+    """
+    for kind, timer in known_timers(layer).items():
+        if kind not in limits or timer.most_s is None or not timer.most_sure:
+            continue
+        limit_s = limits[kind].limit_s
+        if limit_s is not None and limit_s <= timer.most_s:
+            continue
+        most = format_duration(timer.most_s)
+        wrong = "cannot be taken away" if limit_s is None else f"cannot be {format_duration(limit_s)}"
+        plans = ", ".join(_plans_beyond(layer, kind, limit_s))
+        other = f"name the plan that allows more ({plans})" if plans else "write a layer of your own"
+        raise BadInput(
+            f"{timer.directive} of {layer.title} {wrong}: the vendor allows at most {most}; "
+            f"write {timer.most_s:g}s or less, or {other}",
+            field=str(kind),
+        )
+
+
+def _plans_beyond(layer: Layer, kind: TimerKind, limit_s: float | None) -> Iterator[str]:
+    """The other plans of a layer under which this limit is allowed."""
+    entry, _ = entry_of(layer.preset)
+    base = next(name for name in catalogue() if catalogue()[name] is entry)
+    for plan in entry.variants:
+        timer = entry.written(variant=plan).get(kind)
+        if timer and (timer.most is None or (limit_s is not None and limit_s <= timer.most)):
+            yield f"{base}-{plan}"
+
+
+def known_timers(layer: Layer) -> dict[TimerKind, Timer]:
+    """Every timer whose knob is known: those of the layer, and those that its preset has and that are off."""
+    return {**_dormant(layer), **layer.timers}
+
+
+def _dormant(layer: Layer) -> dict[TimerKind, Timer]:
+    """The timers that the layer's preset has and that are off: their knobs are known nevertheless."""
+    if layer.preset not in catalogue():
+        return {}
     entry, plan = entry_of(layer.preset)
-    written = entry.written(variant=plan).get(kind)
-    return entry.timer(kind, written, 1.0) if written else None
+    written = entry.written(variant=plan).items()
+    return {kind: entry.timer(kind, timer, 1.0) for kind, timer in written if kind not in layer.timers}

@@ -7,8 +7,14 @@
       - cloudflare                   # a preset
       - preset: nginx
         timers: {idle: 300s}         # a preset, changed: its knob, so `first_byte` too
+      - preset: kong
+        timers: {read_timeout: 300s} # … or by the vendor's own name of the knob
       - gateway: haproxy             # the real thing, with the preset's limits or these
         timers: {first_byte: 60s}
+      - name: our-worker             # a layer of one's own: what is written is all that is known of it
+        timers:
+          total: {limit: 150s, directive: JOB_TIMEOUT, knob: "JOB_TIMEOUT={s}"}
+        answers: {status: 504, body: timed out}
     upstream: gpt-image-2
 """
 
@@ -17,78 +23,27 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing import TYPE_CHECKING, Any
 
 from whocut.chain import catalogue
-from whocut.chain.catalogue import TODAY, Duration
-from whocut.chain.layers import Buffering, Layer, Role, Topology, Upstream
+from whocut.chain.catalogue import Limit
+from whocut.chain.entries import ChainFile
+from whocut.chain.knobs import kind_of
+from whocut.chain.layers import Layer, Role, Topology, Upstream
 from whocut.chain.products import product
-from whocut.chain.timers import TimerKind
+from whocut.chain.shipped import CHAINS
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
+    from whocut.chain.entries import LayerEntry, OwnTimer, UpstreamEntry
     from whocut.chain.products import Product
+    from whocut.chain.timers import TimerKind
 
-
-def _timer_kind(written: object) -> object:
-    kinds = [str(kind) for kind in TimerKind]
-    if isinstance(written, str) and written not in kinds:
-        raise ValueError(
-            f"there is no timer '{written}'{nearest(written, kinds)}; there are {', '.join(kinds)}"
-        )
-    return written
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RetriesEntry(_Strict):
-    """How often a layer tries by itself; `tries` counts the first. What is not said stays as in the preset."""
-
-    tries: int | None = Field(default=None, ge=1)
-    post: bool | None = None
-    on_timeout: bool | None = None
-
-
-class LayerEntry(_Strict):
-    """One layer of the file: a preset's name, or a preset with changes, or a real gateway."""
-
-    preset: str | None = None
-    gateway: str | None = None
-    config: str | None = None
-    name: str | None = None
-    timers: dict[Annotated[TimerKind, BeforeValidator(_timer_kind)], Duration] = {}
-    buffering: Buffering | None = None
-    retries: RetriesEntry | None = None
-    notices_abort: bool | None = None
-
-
-class UpstreamEntry(_Strict):
-    """The model at the end, and what it is asked for; `heartbeat` is as in `Upstream`."""
-
-    model: str = "gpt-image-2"
-    size: str = "1024x1024"
-    quality: str = "high"
-    heartbeat: Duration = None
-
-
-def _named(key: str) -> Callable[[Any], Any]:
-    return lambda written: {key: written} if isinstance(written, str) else written
-
-
-class ChainFile(_Strict):
-    """The whole file."""
-
-    edition: str = TODAY
-    client: Annotated[LayerEntry, BeforeValidator(_named("preset"))] = LayerEntry(preset="openai-python")
-    layers: list[Annotated[LayerEntry, BeforeValidator(_named("preset"))]] = []
-    upstream: Annotated[UpstreamEntry, BeforeValidator(_named("model"))] = Field(default=UpstreamEntry())
+# What a file may say of a layer beside its timers.
+_MANNERS = ("buffering", "retries", "notices_abort", "answers", "silent", "mid_body", "leaves_work")
 
 
 def read_topology(path: Path) -> Topology:
@@ -118,8 +73,8 @@ def read_topology(path: Path) -> Topology:
     return Topology(
         name=path.stem,
         client=client,
-        hops=tuple(_numbered(hops)),
-        upstream=_upstream(written.upstream),
+        hops=tuple(numbered(hops)),
+        upstream=_upstream(file, written.upstream),
         edition=written.edition,
     )
 
@@ -128,8 +83,10 @@ def _layer(
     file: YamlFile, entry: LayerEntry, edition: str, role: Role, place: tuple[str | int, ...]
 ) -> Layer:
     called = entry.gateway or entry.preset
-    if called is None or (entry.gateway and entry.preset):
+    if entry.gateway and entry.preset:
         raise file.bad("a layer is named by `preset`, or by `gateway`: write one of them", *place)
+    if called is None:
+        return _own(file, entry, role, place)
     try:
         real = product(called) if entry.gateway else None
         layer = catalogue.preset(called, edition)
@@ -143,18 +100,56 @@ def _layer(
             *place,
             "config",
         )
-    if entry.timers:
-        where = f"{file.path}:{file.line((*place, 'timers'))}"
-        layer = catalogue.overridden(layer, dict(entry.timers), where)
-    layer = replace(layer, name=entry.name or called, **_manners(layer, entry))
+    if entry.name and entry.name != called:
+        layer = replace(layer, name=entry.name, title=f"{entry.name} ({layer.title})")
+    layer = _limited(file, layer, entry, place)
+    layer = catalogue.settled(replace(layer, **_manners(file, layer, entry, place)))
     return _in_person(file, real, layer, entry, place) if real else layer
+
+
+def _own(file: YamlFile, entry: LayerEntry, role: Role, place: tuple[str | int, ...]) -> Layer:
+    """A layer that no preset describes: what the file says of it is all that is known."""
+    if entry.name is None:
+        raise file.bad(
+            "the layer has no name; write `preset`, or `gateway`, or the `name` and `timers` of your own",
+            *place,
+        )
+    if entry.timers is None:
+        known = catalogue.catalogue()
+        hint = f", or `preset: {entry.name}`" if entry.name in known else nearest(entry.name, known)
+        raise file.bad(
+            f"'{entry.name}' says neither `preset` nor `timers`; write its timers, {{}} for none{hint}",
+            *place,
+        )
+    if role is Role.CLIENT and entry.answers:
+        raise file.bad("a client answers nobody; leave it out", *place, "answers")
+    layer = Layer(name=entry.name, title=entry.name, role=role)
+    layer = _limited(file, layer, entry, place)
+    return replace(layer, **_manners(file, layer, entry, place))
+
+
+def _limited(file: YamlFile, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]) -> Layer:
+    """The layer with the limits of the file; a knob is named by its timer, or as its vendor names it."""
+    limits: dict[TimerKind, Limit] = {}
+    for written, timer in (entry.timers or {}).items():
+        where = (*place, "timers", written)
+        try:
+            kind = kind_of(layer, written)
+            limit = _limit(file, timer, where)
+            catalogue.refuse_beyond(layer, {kind: limit})
+        except BadInput as error:
+            raise file.bad(error.problem, *where) from None
+        if kind in limits:
+            raise file.bad(f"it is `{kind}`, which is written already; write it once", *where)
+        limits[kind] = limit
+    return catalogue.with_limits(layer, limits)
 
 
 def _in_person(
     file: YamlFile, real: Product, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]
 ) -> Layer:
     """The layer as a product that stands there itself: with limits it can have, and with its own manners."""
-    for said in ("buffering", "retries", "notices_abort"):
+    for said in _MANNERS:
         if getattr(entry, said) is not None:
             raise file.bad(
                 f"a real gateway does this as it does; write `preset: {real.name}` to emulate another",
@@ -168,23 +163,51 @@ def _in_person(
     return replace(layer, gateway=real.name)
 
 
-def _manners(layer: Layer, entry: LayerEntry) -> dict[str, Any]:
+def _limit(file: YamlFile, timer: OwnTimer, place: tuple[str | int, ...]) -> Limit:
+    """A limit with its place in the file."""
+    line = file.line(place)
+    return Limit(
+        limit_s=timer.limit,
+        source=f"{file.path}:{line}",
+        file=file.path,
+        line=line,
+        unknown=timer.unknown,
+        directive=timer.directive,
+        knob=timer.knob,
+        most_s=timer.most,
+    )
+
+
+def _manners(file: YamlFile, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]) -> dict[str, Any]:
     """What the file says of a layer beside its timers."""
-    said: dict[str, Any] = {
-        "buffering": entry.buffering,
-        "notices_abort": entry.notices_abort,
-        "retries": replace(layer.retries, **entry.retries.model_dump(exclude_none=True))
-        if entry.retries
-        else None,
-    }
+    said: dict[str, Any] = {name: getattr(entry, name) for name in _MANNERS}
+    if entry.retries:
+        said["retries"] = replace(
+            layer.retries,
+            **entry.retries.model_dump(exclude_none=True),
+            file=file.path,
+            line=file.line((*place, "retries")),
+        )
+    if entry.answers:
+        said["answers"] = {
+            **layer.answers,
+            **{event: answer.answer for event, answer in entry.answers.items()},
+        }
     return {name: value for name, value in said.items() if value is not None}
 
 
-def _upstream(entry: UpstreamEntry) -> Upstream:
-    return Upstream(model=entry.model, size=entry.size, quality=entry.quality, heartbeat_s=entry.heartbeat)
+def _upstream(file: YamlFile, entry: UpstreamEntry) -> Upstream:
+    return Upstream(
+        model=entry.model,
+        size=entry.size,
+        quality=entry.quality,
+        heartbeat_s=entry.heartbeat,
+        file=file.path,
+        line=file.line(("upstream", "model")),
+    )
 
 
-def _numbered(layers: list[Layer]) -> list[Layer]:
+def numbered(layers: Sequence[Layer]) -> list[Layer]:
     """Two layers of one name become ``nginx-1`` and ``nginx-2``: a verdict must name one layer."""
     counts = Counter(layer.name for layer in layers)
     seen: Counter[str] = Counter()
@@ -201,7 +224,7 @@ def shipped_chains(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def find_chain(name_or_path: str, folder: Path) -> Path:
+def find_chain(name_or_path: str, folder: Path = CHAINS) -> Path:
     """The file of a chain given by name or by path.
 
     Raises:
@@ -217,3 +240,13 @@ def find_chain(name_or_path: str, folder: Path) -> Path:
         f"there is no chain '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
         f"{', '.join(shipped)}, and a path to a .yaml file is taken too"
     )
+
+
+def read_chain(chain: str | Path | Topology) -> Topology:
+    """A chain as data: by the name of a shipped one, by the path of a chain file, or as it is.
+
+    Raises:
+        BadInput: neither a shipped chain nor a file; names the nearest one.
+        BadFile: the file says something that cannot be used, named with its line and field.
+    """
+    return chain if isinstance(chain, Topology) else read_topology(find_chain(str(chain)))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+from whocut.words import format_duration
+
+__all__ = ["format_duration", "parse_duration"]  # the way in, and the way back
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
@@ -32,15 +36,3 @@ def parse_duration(written: object) -> float | None:
     if seconds == 0:
         raise ValueError("a limit of zero is refused; write none for no timer")
     return seconds
-
-
-def format_duration(seconds: float | None) -> str:
-    """The shortest usual way to write it: ``60 s``, ``15 min``, ``600 ms``; None is ``none``."""
-    if seconds is None:
-        return "none"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < 600:  # image times are spoken of in seconds: "195 s", not "3 min 15 s"
-        return f"{seconds:.4g} s"
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f} min" + (f" {rest:.3g} s" if rest else "")

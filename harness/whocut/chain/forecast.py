@@ -23,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whocut.chain.layers import Answer, Buffering, MidBody
+from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.chain.prices import usd
 from whocut.chain.profiles import Floats
+from whocut.chain.retry_after import asked_to_wait_s
 from whocut.chain.timers import Phase, TimerKind
 
 if TYPE_CHECKING:
@@ -128,12 +131,11 @@ class _Guard:
 
     @classmethod
     def of(cls, layer: Layer) -> _Guard:
-        kind = next((k for k in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if k in layer.timers), None)
-        limit_s = layer.limit_s(kind) if kind else None
+        timer = layer.waiting
         retries = layer.retries
         return cls(
             layer=layer,
-            wait=(limit_s, _CODE[kind]) if kind and limit_s else None,
+            wait=(timer.limit_s, _CODE[timer.kind]) if timer else None,
             idle_s=layer.limit_s(TimerKind.IDLE),
             total_s=layer.limit_s(TimerKind.TOTAL),
             holds=layer.buffering is Buffering.ALL,
@@ -163,7 +165,8 @@ def forecast(
         return profile.emissions_s(dice, profile.durations_s(dice, len(requests)), mode.partials)
 
     fates = fates_of(topology, mode, draw, requests=requests, dice=dice)
-    price = usd(topology.upstream.model, profile.size, profile.quality, partials=mode.partials)
+    model = topology.upstream.model
+    price = usd(model, profile.size, profile.quality, partials=mode.partials) if is_known(model) else None
     return figures(seen_in(mode, topology), fates, price_usd=price)
 
 
@@ -193,8 +196,8 @@ def fates_of(
     return fates
 
 
-def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
-    """The sums of many fates."""
+def figures(topology: Topology, fates: Fates, *, price_usd: float | None) -> Figures:
+    """The sums of many fates; without the price of an image, dollars are unknown."""
     requests = len(fates.layer)
     layers = topology.layers
     code = (fates.layer.astype(np.int64) * 3 + fates.timer) * 2 + fates.phase
@@ -221,18 +224,12 @@ def figures(topology: Topology, fates: Fates, *, price_usd: float) -> Figures:
         generations_per_request=float(fates.generations.sum()) / requests,
         orphaned=float(fates.orphans.sum()) / requests,
         orphaned_s_per_request=float(fates.orphaned_s.sum()) / requests,
-        usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered if delivered else None,
+        usd_per_delivered=price_usd * float(fates.generations.sum()) / delivered
+        if delivered and price_usd is not None
+        else None,
         p50_s=percentile(took_s, 50),
         p95_s=percentile(took_s, 95),
     )
-
-
-def percentile(values: Floats, share: int) -> float | None:
-    """The nearest-rank percentile; None of none."""
-    if not len(values):
-        return None
-    rank = max(1, -(-len(values) * share // 100)) - 1
-    return float(np.partition(values, rank)[rank])
 
 
 def kind_of(code: int) -> TimerKind:
@@ -466,8 +463,6 @@ def _is_retried(answer: Answer | None) -> bool:
 
 def _retry_after_s(answer: Answer | None) -> float:
     """What the answer asks for, where the official SDK heeds it."""
-    for name, value in answer.headers if answer else ():
-        if name.lower() == "retry-after":
-            seconds = float(value) if value.replace(".", "", 1).isdigit() else 0.0
-            return seconds if seconds <= _RETRY_AFTER_MOST_S else 0.0
-    return 0.0
+    headers = {name.lower(): value for name, value in answer.headers} if answer else {}
+    asked_s = asked_to_wait_s(headers)
+    return asked_s if asked_s is not None and asked_s <= _RETRY_AFTER_MOST_S else 0.0

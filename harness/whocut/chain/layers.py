@@ -6,7 +6,7 @@ from collections.abc import Mapping  # noqa: TC003  # pydantic reads these types
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from whocut.chain.timers import Timer, TimerKind  # noqa: TC001  # as above
+from whocut.chain.timers import Timer, TimerKind
 
 
 class Role(StrEnum):
@@ -44,11 +44,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRetries:
-    """How often a layer tries again by itself, and when. `tries` counts the first one too."""
+    """How often a layer tries again by itself, and when. `tries` counts the first one too.
+
+    `needs` is the vendor's name of the timer of one try that has to be set before a slow answer is tried again.
+    `file` and `line` are the place in the user's own file, if it is written there.
+    """
 
     tries: int = 1
     post: bool = False  # also a request that may have been worked on already
-    on_timeout: bool = False
+    on_timeout: bool = False  # after a timer of one try: `first_byte`, or `idle` before the response
+    needs: str = ""
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +64,11 @@ class Layer:
 
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
-    A layer without timers only watches: a tap. `gateway` is the product that stands here in person in a run, and
-    empty where the layer is emulated. A `silent` one ends the connection without an answer when a
+    `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
+    forecast of it. A layer without timers only watches: a tap. `gateway` is the product that stands here in person
+    in a run, and empty where the layer is emulated. A `silent` one ends the connection without an answer when a
     timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
+    `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
 
@@ -69,16 +78,24 @@ class Layer:
     gateway: str = ""
     role: Role = Role.HOP
     timers: Mapping[TimerKind, Timer] = field(default_factory=dict)
+    unknown: Mapping[TimerKind, str] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
     mid_body: MidBody = MidBody.FIN
     closes_upstream_with_reset: bool = False
     buffering: Buffering = Buffering.NONE
     retries: LayerRetries = LayerRetries()
     notices_abort: bool = True
+    idle_waits: bool = True
     silent: bool = False
     leaves_work: bool = False
     work_behind: str = ""
     knobs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def waiting(self) -> Timer | None:
+        """The timer that ends the wait for the first byte, `total` aside; None where there is none."""
+        idle = self.timers.get(TimerKind.IDLE) if self.idle_waits else None
+        return self.timers.get(TimerKind.FIRST_BYTE) or idle
 
     def limit_s(self, kind: TimerKind) -> float | None:
         """The limit of one timer; None is no timer."""
@@ -91,7 +108,7 @@ class Upstream:
     """What stands at the end of the chain: a model, and how it is asked.
 
     `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
-    and sends an SSE comment this often while it waits.
+    and sends an SSE comment this often while it waits. `file` and `line` are where it is written, if anywhere.
     """
 
     model: str = "gpt-image-2"
@@ -99,6 +116,8 @@ class Upstream:
     quality: str = "high"
     heartbeat_s: float | None = None
     name: str = "upstream"
+    file: str = ""
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

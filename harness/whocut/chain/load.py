@@ -45,15 +45,15 @@ def parse_arrivals(written: str) -> Arrivals | None:
     match = _ARRIVALS.fullmatch(written)
     if match is None or float(match[2]) == 0:
         raise BadInput(
-            f"--arrivals: '{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, "
-            "poisson:600/h"
+            f"'{written}' are no arrivals; write closed, or for open ones 30/min, even:2/s, poisson:600/h",
+            field="arrivals",
         )
     kind, number, unit = match.groups()
     return Arrivals(float(number) / _PER_S[unit], kind or "poisson")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class LoadStage:
     """Some requests of one mode, or of several: `mix` holds each mode's share.
 
     `at_once` bounds how many users take part (None: all of them), each resting `gap_s` model seconds after a
@@ -104,7 +104,7 @@ class Load:
     """
 
     base_url: str
-    stages: tuple[Stage, ...]
+    stages: tuple[LoadStage, ...]
     users: int
     seed: int
     partial_images: int
@@ -126,7 +126,7 @@ class Load:
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """From a manifest."""
         stages = tuple(
-            Stage(**{**stage, "arrivals": Arrivals(**stage["arrivals"]) if stage["arrivals"] else None})
+            LoadStage(**{**stage, "arrivals": Arrivals(**stage["arrivals"]) if stage["arrivals"] else None})
             for stage in plain["stages"]
         )
         spending = Spending(**plain["spending"]) if plain.get("spending") else None

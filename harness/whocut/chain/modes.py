@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.catalogue import preset
 from whocut.errors import BadInput, nearest
+from whocut.words import plural
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
@@ -38,7 +39,7 @@ MODES = {
         *(
             Mode(
                 name=f"stream-{partials}",
-                says=f"server-sent events with {partials} partial image{'' if partials == 1 else 's'}",
+                says=f"server-sent events with {plural(partials, 'partial image')}",
                 stream=True,
                 partials=partials,
             )
@@ -63,7 +64,8 @@ def parse_mode(written: str) -> Mode:
     mode = MODES.get(_ALSO.get(written, written))
     if mode is None:
         raise BadInput(
-            f"--mode: there is no mode '{written}'{nearest(written, MODES)}; there are {', '.join(MODES)}"
+            f"there is no mode '{written}'{nearest(written, MODES)}; there are {', '.join(MODES)}",
+            field="mode",
         )
     return mode
 

@@ -90,7 +90,9 @@ def output_tokens(model: str, size: str, quality: str) -> int:
         units = round(base / (max(width, height) / min(width, height)))  # half to even, as theirs does
         return math.ceil(base * units * (2_000_000 + width * height) / 4_000_000)
     except (KeyError, ValueError, ZeroDivisionError):
-        raise BadInput(f"upstream: no tokens are published for {model} at {size}, {quality}") from None
+        raise BadInput(
+            f"no tokens are published for {model} at {size}, {quality}", field="upstream"
+        ) from None
 
 
 def output_nano_usd(model: str, quality: str | None, tokens: int, *, unknown: TokenPrices = DEAREST) -> int:

@@ -1,56 +1,83 @@
-"""The products that can stand in a chain in person, and which limits each of them can have.
+"""The real products that can stand in a chain, and which limits each of them can have.
 
-A layer written as ``gateway: nginx`` is the catalogue's preset of that name, and in a run the real thing.
+A layer written as ``gateway: nginx`` is the catalogue's preset of that name, and in a run the real thing. The
+preset says that it can be (`in_person`), and its timers say which knobs the product has.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.catalogue import catalogue, entry_of
 from whocut.chain.timers import TimerKind
 from whocut.errors import BadInput, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from whocut.chain.layers import Layer
+
+_WATCHES: Final = {
+    TimerKind.CONNECT: "the connection",
+    TimerKind.FIRST_BYTE: "the first byte",
+    TimerKind.IDLE: "silence",
+    TimerKind.TOTAL: "the whole response",
+    TimerKind.KEEPALIVE: "idle connections",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """One of them. `silence` is its one knob for the wait and for silence later on.
+    """One of them. `knobs` is the directive of each timer that it has; one directive may be several timers.
 
     `lazy_real_s`: a byte that comes sooner than this after a timer was set does not set it anew, in real seconds.
+    `unit_real_s`: its configuration counts time in whole units of this, in real seconds; 0 is milliseconds.
     """
 
     name: str
     title: str
-    silence: str
+    knobs: Mapping[TimerKind, str]
     lazy_real_s: float = 0.0
+    unit_real_s: float = 0.0
 
     def refuse(self, layer: Layer) -> None:
         """Say no to limits that the product cannot have.
 
         Raises:
-            BadInput: a total, or two limits where it has one knob.
+            BadInput: a limit for a timer that it has not, or two limits where it has one knob.
         """
-        if layer.limit_s(TimerKind.TOTAL) is not None:
-            raise BadInput(
-                f"{layer.name}: {self.title} has no timer for the whole response; take `total` away"
-            )
-        if layer.limit_s(TimerKind.FIRST_BYTE) != layer.limit_s(TimerKind.IDLE):
-            raise BadInput(
-                f"{layer.name}: {self.title}'s {self.silence} is `first_byte` and `idle` at once; make them one"
-            )
+        turned: dict[str, TimerKind] = {}
+        for kind in TimerKind:
+            directive = self.knobs.get(kind)
+            if directive is None:
+                if layer.limit_s(kind) is not None:
+                    raise BadInput(
+                        f"{layer.name}: {self.title} has no timer for {_WATCHES[kind]}; take `{kind}` away"
+                    )
+                continue
+            other = turned.setdefault(directive, kind)
+            if layer.limit_s(other) != layer.limit_s(kind):
+                raise BadInput(
+                    f"{layer.name}: {self.title}'s {directive} is `{other}` and `{kind}` at once; make them one"
+                )
 
 
-PRODUCTS: Final = {
-    product.name: product
-    for product in (
-        Product(name="haproxy", title="HAProxy", silence="`timeout server`"),
-        # NGX_TIMER_LAZY_DELAY in ngx_event_timer.h; seen with 1.22.1.
-        Product(name="nginx", title="nginx", silence="proxy_read_timeout", lazy_real_s=0.3),
-    )
-}
+@cache
+def products() -> dict[str, Product]:
+    """The products by name, in the order of their names."""
+    return {
+        name: Product(
+            name=name,
+            title=entry.title,
+            knobs={kind: timer.directive for kind, timer in entry.timers.items()},
+            lazy_real_s=entry.in_person.lazy or 0.0,
+            unit_real_s=entry.in_person.unit or 0.0,
+        )
+        for name, entry in catalogue().items()
+        if entry.in_person is not None and entry_of(name)[1] is None
+    }
 
 
 def product(name: str) -> Product:
@@ -59,9 +86,7 @@ def product(name: str) -> Product:
     Raises:
         BadInput: none of that name can be started; names the nearest one.
     """
-    known = PRODUCTS.get(name)
-    if known is None:
-        raise BadInput(
-            f"there is no gateway '{name}'{nearest(name, PRODUCTS)}; there are {', '.join(PRODUCTS)}"
-        )
-    return known
+    known = products()
+    if name not in known:
+        raise BadInput(f"there is no gateway '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    return known[name]

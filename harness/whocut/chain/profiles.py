@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from whocut.chain.durations import format_duration, parse_duration
+from whocut.chain.durations import parse_duration
+from whocut.chain.models import refuse_unknown
 from whocut.chain.prices import family_of, output_tokens
 from whocut.errors import BadFile, BadInput, nearest
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Upstream
@@ -149,7 +151,7 @@ def parse_profile(written: str, upstream: Upstream) -> Profile:
     law, _, partials = written.partition("@")
     if partials not in {"", "article", "observed-2026"}:
         raise BadInput(
-            f"--profile: there are no partial images '{partials}'; write @article or @observed-2026"
+            f"there are no partial images '{partials}'; write @article or @observed-2026", field="profile"
         )
     profile = _parse_law(law, upstream)
     return (
@@ -178,7 +180,7 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
         try:
             limits = [parse_duration(part.strip()) for part in facts.split(",")]
         except ValueError as error:
-            raise BadInput(f"--profile: {error}") from None
+            raise BadInput(f"{error}", field="profile") from None
         median_s, p95_s = [*limits, None][:2]
         wanted = 1 if law == "constant" else 2
         if len(limits) == wanted and median_s and (wanted == 1 or (p95_s and p95_s > median_s)):
@@ -192,13 +194,19 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
             )
     known = [*ARTICLE, "chain"]
     raise BadInput(
-        f"--profile: there is no profile '{written}'{nearest(written, known)}; there are {', '.join(known)}, "
-        f"constant:195s, lognormal:195s,280s (median and a p95 above it) and csv:FILE"
+        f"there is no profile '{written}'{nearest(written, known)}; there are {', '.join(known)}, "
+        f"constant:195s, lognormal:195s,280s (median and a p95 above it) and csv:FILE",
+        field="profile",
     )
 
 
 def profile_of(upstream: Upstream) -> Profile:
-    """What the chain's upstream takes: the article's figure if there is one, else the rule through its points."""
+    """What the chain's upstream takes: the article's figure if there is one, else the rule through its points.
+
+    Raises:
+        BadInput: the model is unknown, and so is how long it takes; names the nearest one.
+    """
+    refuse_unknown(upstream, "say how long it takes with a profile like lognormal:195s,280s")
     found = [
         profile
         for profile in ARTICLE.values()

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from whocut.chain.audit import enough_s
 from whocut.chain.forecast import Figures, forecast
 from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.modes import MODES
 from whocut.chain.profiles import ARTICLE
-from whocut.chain.timers import TimerKind
+from whocut.chain.targets import enough_s, targets
+from whocut.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.modes import Mode
     from whocut.chain.profiles import Profile
-    from whocut.chain.timers import Timer
+    from whocut.chain.targets import Targets
+    from whocut.chain.timers import Timer, TimerKind
     from whocut.chain.want import Want
 
 HEARTBEAT_S = 15.0
@@ -34,11 +35,20 @@ _SURE_REQUESTS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """A chain, how long its generations take, and how they are asked for."""
+    """A chain, how long its generations take, and how they are asked for.
+
+    `need_s` is the limit that is enough, where more than this profile has to pass.
+    """
 
     topology: Topology
     profile: Profile
     mode: Mode
+    need_s: float | None = None
+
+    @property
+    def targets(self) -> Targets:
+        """The new value of each knob that is to be turned."""
+        return targets(self.topology, self.need_s or enough_s(self.profile))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +117,9 @@ def numbers_of(figures: Figures) -> dict[str, float | None]:
 
 def candidates(situation: Situation) -> Iterator[Change]:
     """Every change that could help, each made alone."""
+    new = situation.targets
     for layer in situation.topology.layers:
-        yield from _limits(situation, layer)
+        yield from _limits(situation, layer, new)
     for layer in situation.topology.hops:
         yield from _manners(layer)
     yield from _client(situation)
@@ -116,27 +127,25 @@ def candidates(situation: Situation) -> Iterator[Change]:
     yield from _quality(situation)
 
 
-def _limits(situation: Situation, layer: Layer) -> Iterator[Change]:
+def _limits(situation: Situation, layer: Layer, new: Targets) -> Iterator[Change]:
     """One change for each knob that is too low: the timers of one directive rise together."""
-    need_s = enough_s(situation.profile)
     kinds: dict[str, list[TimerKind]] = {}
     for kind, timer in layer.timers.items():
-        if kind not in {TimerKind.CONNECT, TimerKind.KEEPALIVE} and timer.limit_s < need_s:
+        if new.get((layer.name, timer.directive), 0.0) > timer.limit_s:
             kinds.setdefault(timer.directive, []).append(kind)
     for directive, mine in kinds.items():
+        limit_s = new[layer.name, directive]
         timer = layer.timers[mine[0]]
-        limit_s = min(need_s, timer.most_s or need_s)
-        if limit_s > timer.limit_s:
-            timers = {kind: replace(layer.timers[kind], limit_s=limit_s) for kind in mine}
-            yield Change(
-                knob=f"{layer.name} {directive}",
-                layer=layer.name,
-                line=timer.line(limit_s),
-                says=f"raise {directive} from {timer.limit_s:g} s to {limit_s:g} s",
-                cost=1.0,
-                apply=_in_layer(layer.name, timers=timers),
-                configuration=layer is not situation.topology.client,
-            )
+        timers = {kind: replace(layer.timers[kind], limit_s=limit_s) for kind in mine}
+        yield Change(
+            knob=f"{layer.name} {directive}",
+            layer=layer.name,
+            line=timer.set_to(limit_s),
+            says=f"raise {directive} from {timer.limit_s:g} s to {limit_s:g} s",
+            cost=1.0,
+            apply=_in_layer(layer.name, timers=timers),
+            configuration=layer is not situation.topology.client,
+        )
 
 
 def _in_layer(
@@ -195,7 +204,7 @@ def _asking(situation: Situation) -> Iterator[Change]:
                 knob="mode",
                 layer=client.name,
                 line=f"client.images.generate(..., stream=True, partial_images={partials})",
-                says=f"stream with {partials} partial image{'s' if partials > 1 else ''}",
+                says=f"stream with {plural(partials, 'partial image')}",
                 cost=2 + partials / 10,
                 apply=_asked(MODES[f"stream-{partials}"]),
             )

@@ -60,8 +60,10 @@ class Timer:
 
     `directive` is the vendor's own name of the knob, `sending_directive` the name of the one that watches the
     request on its way up where that is another. `source` says where the limit was read; `verified` is False
-    where that is somebody's memory. `knob` is the vendor's configuration line with `{s}` for the limit, and
-    `most_s` the highest limit the vendor allows; None where there is no such bound.
+    where that is a memory. `file` and `line` are the place in the user's own file, if it stands in one; `inherited`
+    is True where it was not written for this route, but holds there. `knob` is the vendor's configuration line
+    with `{s}` for the limit, and `most_s` the highest limit the vendor allows (None: no such bound), which is
+    `most_sure` where a document or the code says so.
     """
 
     kind: TimerKind
@@ -72,6 +74,10 @@ class Timer:
     verified: bool = True
     knob: str = ""
     most_s: float | None = None
+    most_sure: bool = True
+    file: str = ""
+    line: int | None = None
+    inherited: bool = False
 
     def __post_init__(self) -> None:
         if not self.limit_s > 0:
@@ -81,7 +87,12 @@ class Timer:
         """The vendor's name of the knob that fires in this phase."""
         return self.sending_directive if phase is Phase.SEND and self.sending_directive else self.directive
 
-    def line(self, limit_s: float) -> str:
+    @property
+    def is_beyond(self) -> bool:
+        """Whether the limit is above the highest that the vendor allows."""
+        return self.most_s is not None and self.limit_s > self.most_s
+
+    def set_to(self, limit_s: float) -> str:
         """The vendor's configuration line that sets this limit; a plain sentence where none is known."""
         if not self.knob:
             return f"{self.directive}: {limit_s:g} s"

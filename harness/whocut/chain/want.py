@@ -61,7 +61,7 @@ class Want:
         """
         if self.name not in figures:
             raise BadInput(
-                f"--want: {self.name} is not measured here; there are {', '.join(sorted(figures))}"
+                f"{self.name} is not measured here; there are {', '.join(sorted(figures))}", field="want"
             )
         value = figures[self.name]
         return value is not None and _COMPARE[self.compare](value, self.number)
@@ -76,18 +76,19 @@ def parse_want(written: str) -> Want:
     match = _EXPRESSION.fullmatch(written)
     if match is None:
         raise BadInput(
-            f"--want: '{written}' is not a threshold; write a figure, a comparison and a number, like "
-            "delivered>=0.99"
+            f"'{written}' is not a threshold; write a figure, a comparison and a number, like "
+            "delivered>=0.99",
+            field="want",
         )
     name, compare, digits, percent = match.groups()
     if name not in NAMES:
         raise BadInput(
-            f"--want: there is no figure '{name}'{nearest(name, NAMES)}; there are {', '.join(NAMES)}"
+            f"there is no figure '{name}'{nearest(name, NAMES)}; there are {', '.join(NAMES)}", field="want"
         )
     try:
         number = round(float(digits) / 100, 15) if percent else float(digits)
     except ValueError:
-        raise BadInput(f"--want: '{digits}' is not a number") from None
+        raise BadInput(f"'{digits}' is not a number", field="want") from None
     return Want(name, compare, number)
 
 

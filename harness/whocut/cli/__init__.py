@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from whocut.cli.app import app
 from whocut.cli.printing import say
-from whocut.errors import FULL, CouldNotRun, NoRoom, NotInstalled, WhocutError
+from whocut.errors import FULL, BadInput, CouldNotRun, NoRoom, NotInstalled, WhocutError
 from whocut.redact import protect_environment
 from whocut.run.descriptors import raise_open_files
 
@@ -83,5 +83,5 @@ def _own_fault(error: Exception) -> NoReturn:
 
 
 def _end(error: WhocutError) -> NoReturn:
-    say(f"whocut: {error}", to_stderr=True)
+    say(f"whocut: {error.at_flag if isinstance(error, BadInput) else error}", to_stderr=True)
     sys.exit(error.exit_code)

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import print_json, say
-from whocut.foreign.files import attribute_files, parse_logs
+from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
+from whocut.foreign.files import attribute_material
 
 
 def attribute(
@@ -30,16 +28,26 @@ def attribute(
         str | None,
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
+    between: Annotated[
+        list[str] | None,
+        typer.Option(help="What stands between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.
 
+    Exit 1 where nothing could be read, and where what could be read holds no request.
+
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
+
+    Two taps and what stands between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
+    --between outer,inner=nginx:idle=60s
     """
-    topology = read_topology(find_chain(chain, CHAINS)) if chain else None
-    attributed = attribute_files(spans or [], parse_logs(logs or []), topology)
+    attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain, between=between or ())
     if as_json:
         print_json(attributed.as_json())
     else:
         for line in attributed.as_words():
             say(line)
+    if attributed.unusable:
+        fail(attributed.unusable, EXIT_FINDING)

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
     ChainArgument,
     JsonFlag,
@@ -55,7 +54,7 @@ def check(
 
     Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
     """
-    topology = read_topology(find_chain(chain, CHAINS))
+    topology = read_chain(chain)
     plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
     try:
         with ShowCheck(Terminal(stderr=True)) as progress:

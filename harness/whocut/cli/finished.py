@@ -49,7 +49,8 @@ def finding_of(summary: Mapping[str, Any], *, warned: bool = False) -> str | Non
         f"{row['want']} ({in_words(row['measured'])})" for row in summary["thresholds"] if not row["holds"]
     ]
     parts = [f"broken thresholds: {', '.join(broken)}"] if broken else []
+    parts += [summary["unusable"]] if summary["unusable"] else []
     if not summary["valid"]:
-        why = "see the warning above" if warned else "; ".join(summary["warnings"])
+        why = "see the warnings above" if warned else "; ".join(summary["warnings"])
         parts.append(f"the run is not valid: {why}")
     return "; ".join(parts) or None

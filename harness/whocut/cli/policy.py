@@ -15,7 +15,8 @@ from whocut.cli.printing import (
     Terminal,
     print_json,
 )
-from whocut.policy import hold_to_contract, write_card
+from whocut.cli.score_card import hold_to_contract, write_card
+from whocut.errors import CouldNotRun
 
 
 def policy(
@@ -34,19 +35,28 @@ def policy(
     check: Annotated[
         list[str] | None, typer.Option(help="Only this check, by its id; may be repeated.")
     ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option(
+            help="How long a client that blocks, or a program, is watched from its first attempt on; default: "
+            "12s. Async clients are watched for an hour of virtual time."
+        ),
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the score card as Markdown here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Hold a client to the retry contract: some thirty checks, a score card, exit 1 on a broken obligatory one.
+    """Hold a client to the retry contract: some forty checks, a score card, exit 1 on a broken obligatory one.
 
     Example: whocut policy whocut.client:async_reference --markdown card.md
     """
     card = hold_to_contract(
-        target, command, allow or [], check or [], None if as_json else Terminal(highlight=False)
+        target, command, allow or [], check or [], None if as_json else Terminal(highlight=False), watch
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:
         print_json(card.as_json())
+    if card.unreached is not None:
+        raise CouldNotRun(f"no check could be tried on {card.target}: {card.unreached}")
     if card.broken:
         raise typer.Exit(EXIT_FINDING)

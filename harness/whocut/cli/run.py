@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.chainfile import read_chain
 from whocut.chain.load import parse_arrivals
-from whocut.chain.shipped import CHAINS
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from whocut.cli.finished import report_finished
@@ -91,13 +90,15 @@ def run(
 ) -> None:
     """Send load through a chain, and say which layer cut each request.
 
+    Exit 1 where a threshold breaks, where the run is not valid, and where none of its requests was delivered.
+
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
     """
     require("locust")
     path = find_scenario(scenario)
     told = read_scenario(path)
     modes = pick_modes(told, mode)
-    topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    topology = read_chain(chain or told.chain)
     open_or_closed = parse_arrivals(arrivals or told.arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from whocut.cli.finished import report_finished
@@ -79,13 +78,17 @@ def sweep(
 ) -> None:
     """How many requests at once before the 429s: the knee, and the semaphore and gap to set.
 
+    Exit 1 where a threshold breaks, where the run is not valid, and where no image came at any level.
+
+    Exit 1 where a threshold breaks, where the run is not valid, and where no image came at any level.
+
     Example: whocut sweep --levels 1,3,5,10 --want 'max_in_flight>=3'
     """
     require("locust")
     path = find_scenario(scenario)
     told = read_scenario(path)
     (asked, *_) = pick_modes(told, [mode] if mode else None)
-    topology = read_topology(find_chain(chain or told.chain, CHAINS))
+    topology = read_chain(chain or told.chain)
     if levels is not None and (highest is not None or bisect):
         other = "--max" if highest is not None else "--bisect"
         raise BadInput(f"{other} and --levels both say which levels to ask; give one of them")

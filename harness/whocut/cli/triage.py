@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
     JsonFlag,
 )
+from whocut.cli.pasted import pasted_text
 from whocut.cli.printing import EXIT_FINDING, print_json, say
-from whocut.pasted import pasted_text
-from whocut.verdict.advice import Cause
+from whocut.verdict.triage import Cause, masked
 from whocut.verdict.triage import triage as triage_text
+
+_WHAT_TO_PASTE: Final = (
+    "Paste the error here: a traceback with its causes, a response with its headers, a gateway's log line. "
+    "End with Ctrl-D on a line of its own."
+)
+
+
+def at_a_terminal() -> bool:
+    """Whether the text is going to be typed or pasted by hand."""
+    return sys.stdin.isatty()
 
 
 def triage(
@@ -27,14 +37,22 @@ def triage(
         float | None, typer.Option(help="How many seconds it took, where the text does not say.")
     ] = None,
     chain: Annotated[str | None, typer.Option(help="The chain it went through: a name or a file.")] = None,
+    redacted: Annotated[
+        bool, typer.Option("--redacted", help="Print the text without keys, hosts and addresses, and end.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say the likely cause of a pasted error: an exception, a traceback, curl -v, a HAR, a response.
+    """Say the likely cause of a pasted error: an exception, a traceback, curl -v, a HAR, a response, lines of logs.
 
     Example: curl -sv https://… 2>&1 | whocut triage
     """
+    if file is None and not clipboard and at_a_terminal():
+        say(_WHAT_TO_PASTE, to_stderr=True)
     text = pasted_text(file, clipboard=clipboard)
-    layers = read_topology(find_chain(chain, CHAINS)).layers if chain else ()
+    if redacted:
+        say(masked(text))
+        return
+    layers = read_chain(chain).layers if chain else ()
     found = triage_text(text, elapsed_s=after, chain=layers)
     if as_json:
         print_json(found.as_json())

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from whocut.chain.chainfile import find_chain, read_topology
-from whocut.chain.shipped import CHAINS
+from whocut.chain.chainfile import read_chain
 from whocut.cli.finished import report_finished
 from whocut.cli.options import (
     ChainArgument,
@@ -39,9 +38,11 @@ def up(
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
 
+    Exit 1 where the run is not valid; what the clients got is for them to judge.
+
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """
-    topology = read_topology(find_chain(chain, CHAINS))
+    topology = read_chain(chain)
     plan = Plan(
         scenario=Path("up"),
         topology=topology,

@@ -14,7 +14,7 @@ from whocut.cli.printing import (
     Terminal,
     print_json,
 )
-from whocut.why import explain, show_why
+from whocut.show.why import explain, show_why
 
 
 def why(

@@ -20,8 +20,8 @@ from whocut.client.transports import AsyncWatchedTransport, WatchedTransport, wi
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Layer
-    from whocut.client.attempts import Sinks
     from whocut.client.spending import Guard
+    from whocut.client.watch import Sinks
     from whocut.clock import Clock
 
 # As many as a user could ever hold open at once; the SDK's 1,000 belong to a client shared by many.

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.refusals import MODERATION, NEVER_STATUS, NO_MONEY, unknown_page
 from whocut.trace.records import Outcome
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RetryRule:
     """One kind of failure. `again` says whether it is tried again, and `why` whatever is decided."""
 
     holds: Callable[[Failure], bool]
@@ -83,55 +83,55 @@ class Rule:
 
 
 RULES = (
-    Rule(
+    RetryRule(
         lambda f: f.code in NO_MONEY or f.kind in NO_MONEY,
         again=False,
         why="the account has no money or has reached its limit: waiting does not fill it",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.code in MODERATION,
         again=False,
         why="moderation blocks the same prompt the same way every time: change the scene, not the wording",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.kind == "image_generation_user_error",
         again=False,
         why="the API calls it the user's error: the same request gets the same answer",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.outcome is Outcome.REJECTED and f.status in NEVER_STATUS,
         again=False,
         why="the API refuses this request, key or organisation: the same request gets the same answer",
     ),
-    Rule(lambda f: f.should_retry is False, again=False, why="the answer asks not to be retried"),
-    Rule(
+    RetryRule(lambda f: f.should_retry is False, again=False, why="the answer asks not to be retried"),
+    RetryRule(
         lambda f: not f.sent or f.outcome is Outcome.REFUSED,
         again=True,
         why="no connection was made, so no work was begun",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.outcome is Outcome.REJECTED and f.status == 200,
         again=False,
         why="the stream had begun, so the work had too, and is billed",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.outcome is Outcome.GATEWAY_ERROR and unknown_page(f.status),
         again=False,
         why="a gateway gave up waiting; the generation behind it may still be running, and is billed",
     ),
-    Rule(lambda f: f.status == 429, again=True, why="the rate limit let it wait; no work was begun"),
-    Rule(lambda f: f.status == 503, again=True, why="the model is overloaded; no work was begun"),
-    Rule(
+    RetryRule(lambda f: f.status == 429, again=True, why="the rate limit let it wait; no work was begun"),
+    RetryRule(lambda f: f.status == 503, again=True, why="the model is overloaded; no work was begun"),
+    RetryRule(
         lambda f: f.outcome is Outcome.REJECTED and (f.status or 0) >= 500,
         again=True,
         why="the API itself failed, and says so: nothing runs on behind it",
     ),
-    Rule(
+    RetryRule(
         lambda f: f.outcome.unknown or f.outcome is Outcome.CENSORED,
         again=False,
         why="nobody knows what became of the generation: it may still be running, and is billed",
     ),
-    Rule(lambda _: True, again=False, why="the same request gets the same answer"),
+    RetryRule(lambda _: True, again=False, why="the same request gets the same answer"),
 )
 
 

@@ -60,7 +60,7 @@ class _RuleFile(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PromptFinding:
     """A rule that strikes, and what it struck."""
 
     rule: PromptRule
@@ -75,14 +75,14 @@ class Finding:
 class PromptRefused(BadInput):
     """The prompt would probably be blocked; it was not sent."""
 
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
+    def __init__(self, findings: tuple[PromptFinding, ...]) -> None:
         super().__init__("the prompt was not sent: " + "; ".join(finding.sentence for finding in findings))
         self.findings = findings
 
 
-def check_prompt(prompt: str, rules: tuple[PromptRule, ...]) -> tuple[Finding, ...]:
+def check_prompt(prompt: str, rules: tuple[PromptRule, ...]) -> tuple[PromptFinding, ...]:
     """Every rule that strikes."""
-    return tuple(Finding(rule, found) for rule in rules if (found := rule.find(prompt)) is not None)
+    return tuple(PromptFinding(rule, found) for rule in rules if (found := rule.find(prompt)) is not None)
 
 
 @lru_cache(maxsize=16)

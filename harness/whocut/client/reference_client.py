@@ -21,8 +21,7 @@ import openai
 import tenacity
 from openai.types import Image, ImagesResponse
 
-from whocut.chain.durations import format_duration
-from whocut.client.failures import StreamCutError, failure_of
+from whocut.client.ending import failure_of
 from whocut.client.limiter import AsyncLimiter, Limiter, Places
 from whocut.client.openai_client import shared_ssl_context
 from whocut.client.parameters import Prepared, prepare
@@ -30,6 +29,7 @@ from whocut.client.policy import Decision, Policy, Retry, Stop, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
 from whocut.client.transports import wire
 from whocut.clock import Clock
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -53,6 +53,10 @@ def reference(base_url: str, api_key: str, **options: Any) -> ReferenceClient:
 def async_reference(base_url: str, api_key: str, **options: Any) -> AsyncReferenceClient:
     """The same for asyncio."""
     return AsyncReferenceClient(base_url, api_key, **options)
+
+
+class StreamCutError(openai.APIConnectionError):
+    """The stream ended in good order, and without its last event: the image never came."""
 
 
 class _Judge:

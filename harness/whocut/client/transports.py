@@ -15,9 +15,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from whocut.client import asking
-from whocut.client.attempts import AttemptWatch
 from whocut.client.spending.bound import price_of
 from whocut.client.spending.guard import LOOK_AGAIN_REAL_S
+from whocut.client.watch import AttemptWatch
 from whocut.clock.clock import give_way, pause
 from whocut.errors import WhocutError
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from whocut.chain.layers import Layer
-    from whocut.client.attempts import Sinks
     from whocut.client.spending import Guard, Permit
+    from whocut.client.watch import Sinks
     from whocut.clock import Clock
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 # Beyond it a limit of a minute is six real milliseconds: what is measured would be this machine, not the chain.
@@ -48,11 +48,13 @@ def parse_clock(written: str) -> ClockSpec:
             return ClockSpec(scale)
         if scale > MAX_SCALE:
             raise BadInput(
-                f"--clock: '{written}' is faster than timers can follow; write at most scaled:{MAX_SCALE}, better "
-                "scaled:100"
+                f"'{written}' is faster than timers can follow; write at most scaled:{MAX_SCALE}, better "
+                "scaled:100",
+                field="clock",
             )
     raise BadInput(
-        f"--clock: '{written}' is not a clock; write real, or scaled:100 for a hundred model seconds a second"
+        f"'{written}' is not a clock; write real, or scaled:100 for a hundred model seconds a second",
+        field="clock",
     )
 
 
@@ -83,6 +85,14 @@ class Clock:
     def by_calendar(cls, scale: float, *, epoch_unix_s: float) -> Self:
         """The clock of a run on another machine, as far as both calendars agree."""
         return cls(scale, origin=time.monotonic() - (time.time() - epoch_unix_s), epoch_unix_s=epoch_unix_s)
+
+    @classmethod
+    def of_run(cls, manifest: Mapping[str, Any], *, here: bool = True) -> Self:
+        """The clock of a run, as its manifest tells it; `here`: this machine's monotonic clock is the run's."""
+        told, epoch_unix_s = manifest["clock"], float(manifest["epoch_unix_s"])
+        if here:
+            return cls(told["scale"], origin=told["origin"], epoch_unix_s=epoch_unix_s)
+        return cls.by_calendar(told["scale"], epoch_unix_s=epoch_unix_s)
 
     def now_s(self) -> float:
         """Model seconds since the origin."""

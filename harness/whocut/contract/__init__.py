@@ -1,1 +1,1 @@
-"""The retry contract: any client put before a chain, watched from outside, and held to its rules."""
+"""The retry contract: its checks as data, a client held to them on a stage, and the score card."""

@@ -7,26 +7,35 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rich.text import Text
 
-from whocut.junit import Case, junit
+from whocut.contract.judgement import Ruling
+from whocut.trace.junit import Case, junit
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from whocut.contract.checks import Check
+    from whocut.contract.check import Check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One check and what came of it. `passed` None: it was not tried, and `why` says why."""
+    """One check and what came of it.
+
+    `at_least`: its attempts are so many or more, for the client had not ended when the watch was over; `watched_s`
+    is how long it was watched from its first attempt on, in the client's seconds. `unreached`: it was played, and
+    no request for an image reached the upstream.
+    """
 
     id: str
     sentence: str
     obligatory: bool
     reason: str
     source: str
-    passed: bool | None
+    ruling: Ruling
     why: str
     evidence: tuple[str, ...] = ()
+    at_least: int | None = None
+    watched_s: float | None = None
+    unreached: bool = False
     allowed: str | None = None
 
     @classmethod
@@ -44,15 +53,13 @@ class Result:
     @property
     def counts(self) -> bool:
         """Whether it breaks the contract: obligatory, broken, and not allowed."""
-        return self.passed is False and self.obligatory and self.allowed is None
+        return self.ruling is Ruling.BROKEN and self.obligatory and self.allowed is None
 
     @property
     def mark(self) -> str:
         """What came of it, in a word."""
-        if self.passed is None:
-            return "not tried"
-        if self.passed:
-            return "kept"
+        if self.ruling is not Ruling.BROKEN:
+            return "kept" if self.ruling is Ruling.KEPT else "not tried"
         return "allowed" if self.allowed is not None else "broken" if self.obligatory else "missing"
 
 
@@ -77,6 +84,12 @@ class Card:
         """The obligatory checks that are broken and not allowed."""
         return [result for result in self.results if result.counts]
 
+    @property
+    def unreached(self) -> str | None:
+        """Why there is nothing to say of this client: no request of it ever reached the upstream; else None."""
+        played = [result for result in self.results if result.unreached or result.watched_s is not None]
+        return played[0].why if played and all(result.unreached for result in played) else None
+
     def count(self, mark: str) -> int:
         """How many came out so."""
         return sum(result.mark == mark for result in self.results)
@@ -96,8 +109,10 @@ class Card:
                     "id": result.id,
                     "sentence": result.sentence,
                     "obligatory": result.obligatory,
-                    "passed": result.passed,
+                    "result": str(result.ruling),
                     "why": result.why,
+                    **({"at_least": result.at_least} if result.at_least is not None else {}),
+                    "watched_s": result.watched_s,
                     "evidence": list(result.evidence),
                     "reason": result.reason,
                     "source": result.source,
@@ -105,10 +120,12 @@ class Card:
                 }
                 for result in self.results
             ],
-            "passed": sum(result.passed is True for result in self.results),
-            "failed": sum(result.passed is False for result in self.results),
-            "not_tried": sum(result.passed is None for result in self.results),
-            "broken": [result.id for result in self.broken],
+            **{
+                str(ruling): [result.id for result in self.results if result.ruling is ruling]
+                for ruling in Ruling
+            },
+            "failing": [result.id for result in self.broken],
+            "sentence": self.line,
         }
 
     def markdown(self) -> str:
@@ -134,7 +151,7 @@ def _case(result: Result) -> Case:
             failure=f"{result.sentence}: {result.why}",
             details=(*result.evidence, f"because {result.reason}", f"source: {result.source}"),
         )
-    skipped = None if result.passed is True else f"{result.mark}: {result.allowed or result.why}"
+    skipped = None if result.ruling is Ruling.KEPT else f"{result.mark}: {result.allowed or result.why}"
     return Case(result.id, skipped=skipped)
 
 
@@ -142,13 +159,13 @@ def print_result(console: Console, result: Result) -> None:
     """One check in a terminal: a line, and for a broken one what it did and why that matters."""
     mark = Text(result.mark.ljust(10), style=_STYLES[result.mark])
     console.print(mark + Text(result.sentence) + Text(f"  {result.id}", style="bright_black"), soft_wrap=True)
-    if result.passed is False:
+    if result.ruling is Ruling.BROKEN:
         console.print(Text(f"          {result.why}; {result.reason}", style=""), soft_wrap=True)
         for line in result.evidence[:4]:
             console.print(Text(f"          · {line}", style="bright_black"), soft_wrap=True)
         if result.allowed:
             console.print(Text(f"          allowed: {result.allowed}", style="yellow"), soft_wrap=True)
-    elif result.passed is None:
+    elif result.ruling is Ruling.NOT_TRIED:
         console.print(Text(f"          {result.why}", style="bright_black"), soft_wrap=True)
 
 

@@ -1,10 +1,18 @@
-"""What can be wrong with a trial: pure questions, each answered by a sentence, or by None where all is well."""
+"""What can be said of a trial: pure questions, each answered by a ruling and a sentence.
+
+A judge acquits on what was seen alone. Where the watch was over before the client was, what it would have done
+later is not known: a rule that is broken by then is broken, with a floor for its count; any other is not tried.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
+from whocut.contract.growth import growth
+from whocut.contract.judgement import KEPT, Judgement, broken, kept, not_tried
+from whocut.contract.trial import time_in_words
+from whocut.trace.records import Outcome
 from whocut.verdict.retry_audit import ending
 
 if TYPE_CHECKING:
@@ -14,9 +22,6 @@ if TYPE_CHECKING:
 
 # A wait that is short by less than this was kept: HTTP dates have whole seconds, event loops are not exact.
 TOLERANCE_S: Final = 0.05
-# The waits of a client that backs off grow by more than this, and need not once they are as long as that.
-GROWTH: Final = 1.1
-CAPPED_S: Final = 6.0
 # Waits that differ by less than this share are no spread. Chance brings three jittered ones as near in one of
 # fifty rounds, so three rounds are looked at.
 TOGETHER: Final = 0.02
@@ -24,159 +29,194 @@ LONGEST_WAIT_S: Final = 600.0
 TOTAL_S: Final = 1_200.0
 
 
-def asked_once(trial: Trial) -> str | None:
+def asked_once(trial: Trial) -> Judgement:
     """One attempt, and no other."""
-    if len(trial.attempts) <= 1:
-        return None
-    first, again = trial.attempts[0], len(trial.attempts) - 1
-    price = f"; together they cost ${trial.billed_usd:.2f}" if trial.billed_usd else ""
-    times = "once" if again == 1 else f"{again} times"
-    return f"it asked again {times}, {_time(trial.waits_s[0])} after {ending(first)}{price}"
+    again = len(trial.attempts) - 1
+    if again <= 0:
+        return KEPT if trial.ended else not_tried(trial.unseen)
+    return broken(
+        f"it asked again {_times(again, trial)}, {_when(trial)}{_price(trial)}", at_least=_floor(trial)
+    )
 
 
-def waited(asked_s: float, rounding_s: float = TOLERANCE_S) -> Callable[[Trial], str | None]:
+def waited(asked_s: float, rounding_s: float = TOLERANCE_S) -> Callable[[Trial], Judgement]:
     """No attempt sooner after the first than it was told."""
 
-    def judge(trial: Trial) -> str | None:
-        if len(trial.attempts) < 2:
-            return None
-        wait_s = trial.waits_s[0]
-        if wait_s >= asked_s - rounding_s:
-            return None
-        return f"it was told to wait {_time(asked_s)} and waited {_time(wait_s)}"
+    def judge(trial: Trial) -> Judgement:
+        if len(trial.attempts) > 1:
+            wait_s = trial.waits_s[0]
+            if wait_s >= asked_s - rounding_s:
+                return KEPT
+            return broken(f"it was told to wait {time_in_words(asked_s)} and {_waited(wait_s)}")
+        if trial.ended:
+            return KEPT
+        if trial.idle_s is not None and trial.idle_s >= asked_s - rounding_s:
+            return kept(f"it was still waiting after {time_in_words(trial.idle_s)}")
+        return not_tried(trial.unseen)
 
     return judge
 
 
-def delivered(trial: Trial) -> str | None:
+def delivered(trial: Trial) -> Judgement:
     """The image came in the end."""
     if trial.delivered:
-        return None
-    how = "it is still trying" if not trial.ended else "it gave up"
-    return f"{how} after {_attempts(len(trial.attempts))}, and no image came"
+        return KEPT
+    if not trial.ended:
+        return not_tried(trial.unseen)
+    return broken(f"it gave up after {_attempts(len(trial.attempts))}, and no image came")
 
 
-def grew(trial: Trial) -> str | None:
-    """Some later wait is longer than the first; chance may shorten one of them."""
-    waits = trial.waits_s
-    if len(waits) < 2 or waits[0] >= CAPPED_S or max(waits[1:]) >= GROWTH * waits[0]:
-        return None
-    return f"it waited {_time(waits[0])}, then {', '.join(map(_time, waits[1:]))}: nothing grew"
+def grew(trial: Trial) -> Judgement:
+    """The last wait of a request is longer than its first."""
+    return growth(trial.waits_by_request_s)
 
 
-def jittered(trial: Trial) -> str | None:
+def jittered(trial: Trial) -> Judgement:
     """Requests that fail together come again apart, at least once of three times."""
     together = []
-    for number in (1, 2, 3):
-        waits_s = [
-            (tries[number].started_s - (tries[number - 1].ended_s or 0.0)) / trial.scale
-            for tries in trial.account.requests.values()
-            if len(tries) > number
-        ]
+    for number in (0, 1, 2):
+        waits_s = [waits[number] for waits in trial.waits_by_request_s if len(waits) > number]
         if len(waits_s) < 2:
             break
         if max(waits_s) - min(waits_s) > TOGETHER * max(waits_s):
-            return None
-        together.append(_time(min(waits_s)))
+            return KEPT
+        together.append(time_in_words(min(waits_s)))
     if not together:
-        return None
-    return f"requests that failed together came again together, after {' and '.join(together)}"
+        return not_tried("no two requests came again" if trial.ended else trial.unseen)
+    return broken(f"requests that failed together came again together, after {' and '.join(together)}")
 
 
-def bounded(trial: Trial) -> str | None:
+def bounded(trial: Trial) -> Judgement:
     """It gives up one day, and no wait is endless."""
     if not trial.ended:
-        return f"it was still asking after {_attempts(len(trial.attempts))}"
+        return broken(
+            f"it was still asking after {_attempts(len(trial.attempts))}", at_least=len(trial.attempts)
+        )
     longest_s = max(trial.waits_s, default=0.0)
-    return f"it waited {_time(longest_s)} between two attempts" if longest_s > LONGEST_WAIT_S else None
+    if longest_s > LONGEST_WAIT_S:
+        return broken(f"it waited {time_in_words(longest_s)} between two attempts")
+    return KEPT
 
 
-def ended_in_time(trial: Trial) -> str | None:
+def ended_in_time(trial: Trial) -> Judgement:
     """All of it within the bound."""
     if trial.ended and trial.took_s <= TOTAL_S:
-        return None
-    how = f"it took {_time(trial.took_s)}" if trial.ended else f"it had not ended after {_time(trial.took_s)}"
-    return f"{how}, with {_attempts(len(trial.attempts))}"
+        return KEPT
+    if not trial.ended and trial.took_s <= TOTAL_S:
+        return not_tried(trial.unseen)
+    took = time_in_words(trial.took_s)
+    how = f"it took {took}" if trial.ended else f"it had not ended after {took}"
+    return broken(f"{how}, with {_attempts(len(trial.attempts))}", at_least=_floor(trial))
 
 
-def noticed(trial: Trial) -> str | None:
+def noticed(trial: Trial) -> Judgement:
     """A stream without its last event is an error for the caller."""
-    if trial.ended and not trial.delivered:
-        return None
-    return "the stream ended without 'completed', and the caller was told nothing"
+    if not trial.ended:
+        return not_tried(trial.unseen)
+    return (
+        KEPT
+        if trial.raised
+        else broken("the stream ended without 'completed', and the caller was told nothing")
+    )
 
 
-def at_most(images: int, each: int = 1) -> Callable[[Trial], str | None]:
+def told(trial: Trial) -> Judgement:
+    """The caller hears of an image that does not come: an error, or at least an answer that is not empty."""
+    if not trial.ended:
+        return not_tried(trial.unseen)
+    if any(attempt.outcome is Outcome.DELIVERED for attempt in trial.attempts):
+        return not_tried("the image came, and there was no error to tell of")
+    silent = [result for result in trial.results if result is None or result in ("", [], (), {})]
+    if not silent:
+        return KEPT
+    last = ending(trial.attempts[-1])
+    return broken(f"it ended with {last}, and its caller got {silent[0]!r} and no error")
+
+
+def at_most(images: int, each: int = 1) -> Callable[[Trial], Judgement]:
     """Never more images under way at once."""
 
-    def judge(trial: Trial) -> str | None:
-        most, _ = trial.account.most_in_flight
+    def judge(trial: Trial) -> Judgement:
+        most, _ = trial.observed.most_in_flight
         found = most * each
-        return f"{found} images were under way at once; {images} are stable" if found > images else None
+        if found > images:
+            return broken(f"{found} images were under way at once; {images} are stable")
+        return KEPT if trial.ended else not_tried(trial.unseen)
 
     return judge
 
 
-def left_with_the_caller(trial: Trial) -> str | None:
+def left_with_the_caller(trial: Trial) -> Judgement:
     """The attempt ended when its caller did, and none followed."""
     if trial.cancelled_s is None:
-        return None  # it had ended before its caller lost patience
-    late_s = [
-        (attempt.ended_s or float("inf")) / trial.scale - trial.cancelled_s for attempt in trial.attempts[:1]
-    ]
-    if late_s and late_s[0] > 1.0:
-        return "its caller had gone, and the attempt went on"
-    later = [
-        attempt
-        for attempt in trial.attempts
-        if attempt.started_s / trial.scale > trial.cancelled_s + TOLERANCE_S
-    ]
-    return f"its caller had gone, and it asked again {_times(len(later))}" if later else None
+        return not_tried("it had ended before its caller lost patience")
+    first = trial.attempts[0]
+    ended_s = float("inf") if first.ended_s is None else first.ended_s / trial.scale
+    if ended_s - trial.cancelled_s > 1.0:
+        return broken("its caller had gone, and the attempt went on")
+    return _none_after(trial, trial.cancelled_s, "its caller had gone")
 
 
-def nothing_followed(trial: Trial) -> str | None:
+def nothing_followed(trial: Trial) -> Judgement:
     """No attempt after the caller had gone."""
     if trial.cancelled_s is None:
-        return None  # as above
-    later = [
-        attempt
-        for attempt in trial.attempts
-        if attempt.started_s / trial.scale > trial.cancelled_s + TOLERANCE_S
-    ]
-    return f"its caller had gone while it waited, and it asked again {_times(len(later))}" if later else None
+        return not_tried("it had ended before its caller lost patience")
+    return _none_after(trial, trial.cancelled_s, "its caller had gone while it waited")
 
 
-def never_sent(name: str) -> Callable[[Trial], str | None]:
+def _none_after(trial: Trial, cancelled_s: float, caller: str) -> Judgement:
+    later = [one for one in trial.attempts if one.started_s / trial.scale > cancelled_s + TOLERANCE_S]
+    return broken(f"{caller}, and it asked again {_times(len(later))}") if later else KEPT
+
+
+def never_sent(name: str) -> Callable[[Trial], Judgement]:
     """No attempt carried this parameter."""
 
-    def judge(trial: Trial) -> str | None:
-        if any(name in sighting.body for sighting in trial.account.sightings):
-            return f"it sent '{name}', and the API answers 400"
-        return None
+    def judge(trial: Trial) -> Judgement:
+        if any(name in sighting.body for sighting in trial.observed.sightings):
+            return broken(f"it sent '{name}', and the API answers 400")
+        return KEPT
 
     return judge
 
 
-def key_kept(trial: Trial) -> str | None:
+def key_kept(trial: Trial) -> Judgement:
     """The key stands in nothing that was written."""
-    places = [
-        name for name, text in (("its log", trial.log), *enumerate_parts(trial)) if trial.api_key in text
-    ]
-    return f"the key stands in {' and in '.join(places)}" if places else None
+    texts = (("its log", trial.log), *(("what it raised or prints", text) for text in trial.parts))
+    places = dict.fromkeys(name for name, text in texts if trial.api_key in text)
+    if places:
+        return broken(f"the key stands in {' and in '.join(places)}")
+    return KEPT if trial.ended else not_tried(trial.unseen)
 
 
-def enumerate_parts(trial: Trial) -> list[tuple[str, str]]:
-    """The other texts a key could stand in: what was raised, and how the client prints."""
-    return [("what it raised or prints", text) for text in trial.parts]
+def _floor(trial: Trial) -> int | None:
+    return None if trial.ended else len(trial.attempts)
+
+
+def _when(trial: Trial) -> str:
+    """When the second attempt came, seen from the end of the first."""
+    wait_s, first = trial.waits_s[0], trial.attempts[0]
+    if wait_s < 0:
+        return f"{time_in_words(-wait_s)} before {ending(first)}"
+    return f"{time_in_words(wait_s) if wait_s >= 0.005 else 'at once'} after {ending(first)}"
+
+
+def _waited(wait_s: float) -> str:
+    if wait_s < 0:
+        return f"asked again {time_in_words(-wait_s)} before that answer had come"
+    return f"waited {time_in_words(wait_s)}"
+
+
+def _price(trial: Trial) -> str:
+    if not trial.billed_usd:
+        return ""
+    return f"; together they cost {'' if trial.ended else 'at least '}{format_dollars(trial.billed_usd)}"
 
 
 def _attempts(number: int) -> str:
     return "1 attempt" if number == 1 else f"{number} attempts"
 
 
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
-
-
-def _time(seconds: float) -> str:
-    return format_duration(round(seconds, 2)) if seconds >= 0.005 else "at once" if seconds < 0 else "0 s"
+def _times(number: int, trial: Trial | None = None) -> str:
+    least = "at least " if trial is not None and not trial.ended else ""
+    return f"{least}{'once' if number == 1 else f'{number} times'}"

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
+from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.errors import BadFile, BadInput, nearest
+from whocut.foreign.between import Between, parse_between, put_between
 from whocut.foreign.spans import Leg, legs_of
-from whocut.trace import names, otlp
+from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
 from whocut.trace.logs.reading import Read, read_file, told_together
-from whocut.trace.records import Span, SpanKind
+from whocut.trace.records import AttemptRecord, ForeignSpan, LayerRecord, Span
 from whocut.verdict.attribute import attribute
-from whocut.verdict.evidence import AttemptEvidence, gather
+from whocut.verdict.evidence import AttemptEvidence, Statement, gather
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
-from whocut.verdict.testimony import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,6 +56,8 @@ class Attributed:
     lines: int = 0
     unreadable: int = 0
     named: list[str] = field(default_factory=list)
+    passed: int = 0  # lines of a log's format that tell of no request's end
+    passed_named: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -64,6 +67,9 @@ class Attributed:
             "lines": self.lines,
             "unreadable": self.unreadable,
             "unreadable_lines": self.named,
+            "without_request": self.passed,
+            "without_request_lines": self.passed_named,
+            "unusable": self.unusable,
             "verdicts": [_as_row(verdict) for verdict in self.verdicts],
         }
 
@@ -85,7 +91,22 @@ class Attributed:
                 f"{self.unreadable} lines could not be read:",
                 *(f"  {name}" for name in self.named),
             ]
+        if self.passed:
+            words += [
+                "",
+                f"{self.passed} lines tell of no request, like",
+                *(f"  {name}" for name in self.passed_named),
+            ]
         return words
+
+    @property
+    def unusable(self) -> str | None:
+        """Why this answers nothing, in a sentence; None where there is at least one verdict."""
+        if self.lines and self.unreadable == self.lines and not self.spans:
+            return f"none of {self.lines} lines could be read: see `whocut attribute --help` for the formats"
+        if not self.verdicts:
+            return f"no request was found in {self.spans} spans and {self.lines} lines of logs"
+        return None
 
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
@@ -123,15 +144,43 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
     for one in written:
         left, equals, file = one.partition("=")
         if not equals or not left or not file:
-            raise BadInput(f"--logs {one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log")
+            raise BadInput(
+                f"{one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log", field="logs"
+            )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
         files.append(LogFile(layer if colon else name, known, Path(file)))
     return files
 
 
+def attribute_material(
+    *,
+    spans: Sequence[str | Path] = (),
+    logs: Sequence[str] = (),
+    chain: str | Path | Topology | None = None,
+    between: Sequence[str] = (),
+) -> Attributed:
+    """Which layer cut each request, from spans and logs made elsewhere, for programs.
+
+    Args:
+        spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
+        logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
+        chain: the chain that the requests went through; by default as the material shows it.
+        between: ``OUTER,INNER=LAYER[:LIMITS]``, what stands between two taps.
+
+    Raises:
+        BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
+        BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
+    """
+    topology = None if chain is None else read_chain(chain)
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, parse_between(between))
+
+
 def attribute_files(
-    spans: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None = None
+    spans: Sequence[Path],
+    logs: Sequence[LogFile],
+    chain: Topology | None = None,
+    between: Sequence[Between] = (),
 ) -> Attributed:
     """Read everything, join it, judge it.
 
@@ -144,22 +193,21 @@ def attribute_files(
     gc_was_on = gc.isenabled()
     gc.disable()  # a hundred thousand small records, none of them garbage before the end
     try:
-        return _attribute(spans, logs, chain)
+        return _attribute(spans, logs, chain, between)
     finally:
         if gc_was_on:
             gc.enable()
 
 
-def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None) -> Attributed:
+def _attribute(
+    paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None, between: Sequence[Between]
+) -> Attributed:
     spans = [span for path in paths for span in read_spans(path)]
-    ours = [span for span in spans if names.POSITION in span.attributes or span.kind is not SpanKind.HOP]
-    foreign = [span for span in spans if names.OTEL_KIND in span.attributes]
+    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
+    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
     epoch_unix_s = _epoch(ours)
     for span in ours:
-        span.start_s -= epoch_unix_s
-        span.end_s -= epoch_unix_s
-        for event in span.events:
-            event.at_s -= epoch_unix_s
+        span.move(-epoch_unix_s)
     otlp.onto_one_clock(ours)
     legs = legs_of(foreign)
     read = Read()
@@ -173,7 +221,10 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
+        read.passed += of_layer.passed
+        read.passed_named += of_layer.passed_named
     topology = chain or _topology_of(ours, legs, logs, accounts)
+    ours, topology = put_between(ours, topology, between)
     placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):
@@ -184,7 +235,16 @@ def _attribute(paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology |
     if ours:
         moved += [leg.account for leg in legs]
     verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
-    return Attributed(verdicts, topology, len(spans), read.lines, read.unreadable, read.named)
+    return Attributed(
+        verdicts,
+        topology,
+        len(spans),
+        read.lines,
+        read.unreadable,
+        read.named,
+        read.passed,
+        read.passed_named,
+    )
 
 
 def read_spans(path: Path) -> list[Span]:
@@ -213,8 +273,8 @@ def read_spans(path: Path) -> list[Span]:
 def _epoch(ours: Sequence[Span]) -> float:
     """The calendar instant of our spans' second zero: an attempt's end stands in it twice, on both clocks."""
     for span in ours:
-        if span.kind is SpanKind.ATTEMPT and names.DOWNSTREAM_END_S in span.attributes:
-            return span.end_s - float(span.attributes[names.DOWNSTREAM_END_S])
+        if isinstance(span, AttemptRecord) and span.downstream_s is not None:
+            return span.end_s - span.downstream_s
     return 0.0
 
 
@@ -227,8 +287,8 @@ def _topology_of(
     """The chain as the material shows it: spans by how they stand in each other, logs between them."""
     depths: dict[str, float] = {}
     for span in ours:
-        if names.POSITION in span.attributes:
-            depths[span.layer] = float(span.attributes[names.POSITION])
+        if isinstance(span, LayerRecord):
+            depths[span.layer] = float(span.position)
     for leg in legs:
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
     client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
@@ -247,7 +307,7 @@ def _depths_of_logs(
     ours: Iterable[Span], legs: Iterable[Leg], accounts: Iterable[Account]
 ) -> dict[str, float]:
     """Where layers that only have logs stand: right behind the layer whose span is the parent in the log."""
-    depth_of = {span.span_id: float(span.attributes.get(names.POSITION, 0)) for span in ours}
+    depth_of = {span.span_id: float(span.position) for span in ours if isinstance(span, LayerRecord)}
     depth_of |= {span_id: float(leg.depth) for leg in legs for span_id in leg.span_ids}
     votes: dict[str, Counter[float]] = {}
     for account in accounts:
@@ -317,11 +377,11 @@ def _attempts_of(legs: Sequence[Leg], positions: dict[str, int]) -> list[Attempt
                 attempt=numbers[trace_id],
                 mode="",
                 trace_id=trace_id,
-                outcome=f"status {of_attempt[0].account.status}" if of_attempt[0].account.status else "",
+                outcome=None,
+                status=of_attempt[0].account.status,
                 layers=(),
                 generation=None,
-                reported=frozenset(),
-                span_ids=frozenset(span_id for leg in of_attempt for span_id in leg.span_ids),
+                span_ids=tuple(span_id for leg in of_attempt for span_id in leg.span_ids),
                 testimony=tuple(statements[position] for position in sorted(statements)),
             )
         )

@@ -19,7 +19,7 @@ from whocut.trace.logs.records import Account, EndedBy, Signal, as_account
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from whocut.trace.records import Span
+    from whocut.trace.records import ForeignSpan
 
 _TIMED_OUT: Final = re.compile(r"(?i)time_?-?d?[ _-]?out|deadline[ _-]?exceeded|timeout")
 _LEFT: Final = re.compile(r"(?i)cancel|client[ _-]?(?:disconnect|closed)|broken pipe|aborted by")
@@ -70,13 +70,13 @@ class Leg:
     span_ids: tuple[str, ...]
 
 
-def legs_of(spans: Iterable[Span]) -> list[Leg]:
+def legs_of(spans: Iterable[ForeignSpan]) -> list[Leg]:
     """Every layer's account of every attempt in these spans, the outermost first."""
     by_id = {(span.trace_id, span.span_id): span for span in spans}
     http = {
         key: span for key, span in by_id.items() if _side(span) and _first(span, _METHOD, _STATUS) is not None
     }
-    inner: dict[tuple[str, str], list[Span]] = {}
+    inner: dict[tuple[str, str], list[ForeignSpan]] = {}
     roots = []
     for key, span in http.items():
         above = _above(span, by_id, http)
@@ -90,15 +90,15 @@ def legs_of(spans: Iterable[Span]) -> list[Leg]:
     return [leg for root in sorted(roots, key=lambda span: span.start_s) for leg in _legs(root, inner)]
 
 
-def _legs(root: Span, inner: dict[tuple[str, str], list[Span]]) -> Iterator[Leg]:
-    span: Span | None = root
+def _legs(root: ForeignSpan, inner: dict[tuple[str, str], list[ForeignSpan]]) -> Iterator[Leg]:
+    span: ForeignSpan | None = root
     depth = 0 if _side(root) == "client" else 1
     for _ in range(_DEEPEST):
         if span is None:
             return
         below = inner.get((span.trace_id, span.span_id), [])
-        call: Span | None = None
-        server: Span | None = None
+        call: ForeignSpan | None = None
+        server: ForeignSpan | None = None
         if _side(span) == "client":
             call = span
             behind = [one for one in below if _side(one) == "server"]
@@ -114,7 +114,7 @@ def _legs(root: Span, inner: dict[tuple[str, str], list[Span]]) -> Iterator[Leg]
 
 
 def _above(
-    span: Span, by_id: dict[tuple[str, str], Span], http: dict[tuple[str, str], Span]
+    span: ForeignSpan, by_id: dict[tuple[str, str], ForeignSpan], http: dict[tuple[str, str], ForeignSpan]
 ) -> tuple[str, str] | None:
     parent_id = span.parent_id
     for _ in range(_DEEPEST):
@@ -128,7 +128,7 @@ def _above(
     return None
 
 
-def _account(server: Span | None, call: Span | None, behind: list[Span]) -> Account:
+def _account(server: ForeignSpan | None, call: ForeignSpan | None, behind: list[ForeignSpan]) -> Account:
     own = server or call
     assert own is not None
     signal = _meaning(server, call, behind)
@@ -152,7 +152,7 @@ def _account(server: Span | None, call: Span | None, behind: list[Span]) -> Acco
     )
 
 
-def _meaning(server: Span | None, call: Span | None, behind: list[Span]) -> Signal:
+def _meaning(server: ForeignSpan | None, call: ForeignSpan | None, behind: list[ForeignSpan]) -> Signal:
     for span in (server, call):
         flags = span.attributes.get("response_flags") if span else None
         if isinstance(flags, str) and (by_flag := flag_meaning(flags)) is not None:
@@ -171,7 +171,7 @@ def _meaning(server: Span | None, call: Span | None, behind: list[Span]) -> Sign
     return _WHOLE
 
 
-def _by_call(call: Span) -> Signal | None:
+def _by_call(call: ForeignSpan) -> Signal | None:
     """What a layer's own call says of how it ended; None where it looks healthy."""
     problem, status = _problem(call), _status(call)
     begun = status is not None and status < 400
@@ -188,7 +188,7 @@ def _by_call(call: Span) -> Signal | None:
     return None
 
 
-def _problem(span: Span) -> str:
+def _problem(span: ForeignSpan) -> str:
     """What a span says went wrong: `error.type`, its status' message, its exceptions."""
     words = [span.attributes.get(names.ERROR_TYPE), span.error]
     for event in span.events:
@@ -197,12 +197,11 @@ def _problem(span: Span) -> str:
     return " ".join(dict.fromkeys(str(word)[:200] for word in words if word and word != "error"))
 
 
-def _side(span: Span) -> str | None:
-    side = span.attributes.get(names.OTEL_KIND)
-    return side if side in {"server", "client"} else None
+def _side(span: ForeignSpan) -> str | None:
+    return span.side if span.side in {"server", "client"} else None
 
 
-def _status(span: Span) -> int | None:
+def _status(span: ForeignSpan) -> int | None:
     status = _first(span, _STATUS)
     try:
         return int(status) or None
@@ -210,7 +209,7 @@ def _status(span: Span) -> int | None:
         return None
 
 
-def _first(span: Span, *keys: tuple[str, ...]) -> Any:
+def _first(span: ForeignSpan, *keys: tuple[str, ...]) -> Any:
     return next((span.attributes[key] for group in keys for key in group if key in span.attributes), None)
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from locust.main import main
 
-from whocut.load.image_user import HOOKS
-from whocut.load.locust_hooks import RUN_VARIABLE
+from whocut.load.locust_hooks import HOOKS, RUN_VARIABLE
 from whocut.redact import protect_environment
 from whocut.trace.rundir import GENERATOR, write_json
 

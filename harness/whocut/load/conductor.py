@@ -15,13 +15,13 @@ import gevent.event
 
 from whocut.errors import BadInput
 from whocut.load.gate import Gate
-from whocut.load.plan import Share
+from whocut.load.orders import Share
 from whocut.load.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.load.desk import Desk
 
 OPEN = "whocut.open"
@@ -169,7 +169,7 @@ class Master:
         self._stopped.set()
         self._heard.set()
 
-    def _share_out(self, number: int, stage: Stage) -> None:
+    def _share_out(self, number: int, stage: LoadStage) -> None:
         self._stage = number
         lost = {hand.name for hand in self._hands.values() if hand.lost}
         names = [name for name in self._present() if name not in lost][: stage.at_once]
@@ -178,7 +178,7 @@ class Master:
         for index, name in enumerate(names):
             share = Share(index, len(names))
             hand = self._hands.setdefault(name, _Hand(name))
-            hand.share = share.orders(stage)
+            hand.share = share.count(stage)
             hand.heard_s = self._session.clock.now_s()
             self._runner.send_message(
                 STAGE,
@@ -196,7 +196,7 @@ class Master:
     def _present(self) -> list[str]:
         return sorted(node.id for node in self._runner.clients.all if node.state != _MISSING)
 
-    def _miss(self, stage: Stage) -> None:
+    def _miss(self, stage: LoadStage) -> None:
         present = set(self._present())
         for hand in self._hands.values():
             if hand.busy and not hand.lost and hand.name not in present:

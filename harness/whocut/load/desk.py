@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import gevent.event
 from gevent.lock import BoundedSemaphore
 
-from whocut.load.plan import Order, Share, orders
+from whocut.load.orders import Order, Share, orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.clock import Clock
     from whocut.load.session import Session
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Round:
     """One stage, as far as this process has a share in it; it began at `began_s`."""
 
-    def __init__(self, session: Session, stage: Stage, share: Share, began_s: float) -> None:
+    def __init__(self, session: Session, stage: LoadStage, share: Share, began_s: float) -> None:
         self.stage = stage
         self.began_s = began_s
         self.answered = 0
@@ -29,10 +29,10 @@ class Round:
         self.next = gevent.event.Event()
         self._clock = session.clock
         self._orders: Iterator[Order] = orders(stage, session.load.seed, share)
-        self._all = share.orders(stage)
+        self._total = share.count(stage)
         places = share.places(stage, session.load.users)
         self._places = BoundedSemaphore(places)
-        if not self._all:
+        if not self._total:
             self.over.set()
 
     def take(self) -> Order | None:
@@ -62,7 +62,7 @@ class Round:
         self._places.release()
 
     def _count(self) -> None:
-        if self.answered + self.not_asked == self._all:
+        if self.answered + self.not_asked == self._total:
             self.over.set()
 
 
@@ -100,7 +100,7 @@ class Desk:
             self.silent = self.raised = self._answered_before = self._not_asked_before = 0
             self.closed, self._first = gevent.event.Event(), gevent.event.Event()
 
-    def begin(self, session: Session, stage: Stage, share: Share, began_s: float) -> Round:
+    def begin(self, session: Session, stage: LoadStage, share: Share, began_s: float) -> Round:
         """Lay out the orders of the next stage."""
         self._answered_before, self._not_asked_before = self.answered, self.not_asked
         before, self.round = self.round, Round(session, stage, share, began_s)
@@ -134,3 +134,7 @@ class Desk:
         if self.round:
             self.round.over.set()
         self.close()
+
+
+DESK = Desk()
+"""The desk of this process: Locust makes its users by itself, and they must find it."""

@@ -14,17 +14,16 @@ from locust import User, constant, task
 from locust.exception import StopUser
 
 from whocut.client.asking import Asking, asking_for
-from whocut.load import locust_hooks
-from whocut.load.locust_hooks import DESK
-from whocut.trace import names
-from whocut.trace.records import Outcome, Span, SpanKind
+from whocut.load.desk import DESK
+from whocut.load.scenario_file import place_of
+from whocut.trace.records import Outcome, RequestRecord
 
 if TYPE_CHECKING:
     import openai
 
     from whocut.chain.layers import Upstream
     from whocut.load.gate import Gate
-    from whocut.load.plan import Order
+    from whocut.load.orders import Order
     from whocut.load.session import Session
 
 
@@ -100,9 +99,8 @@ class ImageUser(User):
                 raise  # nothing went out on the wire: a mistake in the scenario, of which the desk will hear
             elif asking.attempts[-1].outcome is Outcome.DELIVERED:
                 DESK.raised += 1
-                DESK.raised_first = DESK.raised_first or ": ".join(
-                    HOOKS.place_of(raised, raised.__traceback__)
-                )
+                place = place_of(type(self), raised, raised.__traceback__)
+                DESK.raised_first = DESK.raised_first or ": ".join(place)
         except BaseException as raised:
             error = raised
             raise
@@ -139,23 +137,18 @@ class ImageUser(User):
         last = asking.attempts[-1] if asking.attempts else None
         outcome = last.outcome if last else Outcome.CENSORED
         self.session.spans(
-            Span(
+            RequestRecord(
                 trace_id=asking.trace_id,
                 span_id=asking.span_id,
                 parent_id=None,
                 layer="caller",
-                kind=SpanKind.REQUEST,
                 name=f"image request ({asking.mode})",
                 start_s=started_s,
                 end_s=ended_s,
-                attributes={
-                    names.REQUEST: asking.request,
-                    names.MODE: asking.mode,
-                    names.OUTCOME: str(outcome),
-                    names.GENAI_OPERATION: "generate_content",
-                    names.GENAI_OUTPUT_TYPE: "image",
-                },
                 error=type(error).__name__ if error else None,
+                request=asking.request,
+                mode=asking.mode,
+                outcome=outcome,
             )
         )
         self.environment.events.request.fire(
@@ -166,6 +159,3 @@ class ImageUser(User):
             exception=error or None,
             context={},
         )
-
-
-HOOKS = locust_hooks.install(ImageUser)

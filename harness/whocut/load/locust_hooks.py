@@ -15,10 +15,9 @@ import gc
 import os
 import signal
 import sys
-import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 from locust import events
@@ -28,32 +27,29 @@ from whocut.chain.load import DRAIN_S
 from whocut.clock.clock import wall_s
 from whocut.errors import BadInput, CouldNotRun, WhocutError
 from whocut.load import options
+from whocut.load.child import RunChild
 from whocut.load.conductor import WORD, Alone, Conductor, Master, Worker
-from whocut.load.desk import Desk
+from whocut.load.desk import DESK
+from whocut.load.image_user import ImageUser
+from whocut.load.scenario_file import file_of, place_of
 from whocut.load.session import Session
-from whocut.load.standing import Standing
 from whocut.load.tab.page import add_tab
 from whocut.load.tab.runs import ShownRun, ShownRuns, State
 from whocut.trace.rundir import write_refusal
 
-if TYPE_CHECKING:
-    from whocut.load.image_user import ImageUser
-
 RUN_VARIABLE = "WHOCUT_RUN"
+_TOO_EARLY = "the test was ended before upstream and chain were ready; no image was asked for"
 _STALL_EVERY_S = 0.02
 _LOOK_EVERY_REAL_S = 0.25
-
-DESK = Desk()
 
 
 class _Hooks:
     """What is going on in this process: one test after the other, each with its session."""
 
-    def __init__(self, user: type[ImageUser]) -> None:
+    def __init__(self) -> None:
         self.began = False
-        self._user = user
         self._session: Session | None = None
-        self._standing: Standing | None = None
+        self._child: RunChild | None = None
         self._conductor: Conductor | None = None
         self._worker: Worker | None = None
         self._watching: list[gevent.Greenlet] = []
@@ -71,7 +67,7 @@ class _Hooks:
     @property
     def _scenario(self) -> type[ImageUser] | None:
         """The user class of the scenario: the last one that was made of ours."""
-        classes = self._user.__subclasses__()
+        classes = ImageUser.__subclasses__()
         return classes[-1] if classes else None
 
     def init(self, environment: Any, **_: object) -> None:
@@ -108,7 +104,7 @@ class _Hooks:
             self._refuse(environment, error)
             return
         except gevent.GreenletExit:
-            run.refuse("it was stopped before it had begun")
+            run.refuse(_TOO_EARLY)
             environment.runner.update_state(STATE_STOPPED)
             raise
         except Exception as error:  # noqa: BLE001  # Locust would log it and wait for ever
@@ -131,29 +127,23 @@ class _Hooks:
         Raises:
             BadInput: it is not; names the file.
         """
-        ours = [found for found in classes if issubclass(found, self._user)]
-        place = options.file_of((ours or classes)[0])
+        ours = [found for found in classes if issubclass(found, ImageUser)]
+        place = file_of((ours or classes)[0])
         names = ", ".join(found.__name__ for found in classes)
         if len(ours) != 1 or len(classes) != 1:
             raise BadInput(
-                f"{place}: a scenario has one user class, made from whocut.load.image_user.ImageUser; this one has "
+                f"{place}: a scenario has one user class, made from whocut.load.ImageUser; this one has "
                 f"{names}"
             )
-        if ours[0].ask is self._user.ask:
+        if ours[0].ask is ImageUser.ask:
             raise BadInput(
                 f"{place}: {names} has no ask(self, client, order), which says what one order means"
             )
 
     def user_error(self, exception: Exception, tb: Any, **_: object) -> None:
         """Something was raised in a user and nobody took it: a mistake in the scenario, with its place."""
-        place, what = self.place_of(exception, tb)
+        place, what = place_of(self._scenario or ImageUser, exception, tb)
         DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
-
-    def place_of(self, error: Exception, tb: Any) -> tuple[str, str]:
-        """Where in the scenario's own file an error came from, and which it is."""
-        file = options.file_of(self._scenario or self._user)
-        lines = [frame.lineno for frame in traceback.extract_tb(tb) if frame.filename == file]
-        return f"{file}:{lines[-1]}" if lines else file, f"{type(error).__name__}: {error}".rstrip(": ")
 
     def _prepare(self, environment: Any) -> Session:
         path = os.environ.get(RUN_VARIABLE)
@@ -165,12 +155,12 @@ class _Hooks:
         options.hold_to(self._consent, parsed)
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
-        self._standing = Standing(options.file_of(scenario), arguments, live=self._page is not None)
+        self._child = RunChild(file_of(scenario), arguments, live=self._page is not None)
         options.account_begun(self._consent, parsed)
-        return Session.here(self._standing.run_dir)
+        return Session.here(self._child.run_dir)
 
     def _open(self, session: Session) -> None:
-        self._session = self._user.session = session
+        self._session = ImageUser.session = session
         # A full collection visits every object there is, and all users wait meanwhile (74 ms with the SDK and
         # Locust alone): what has been imported by now stays for good, and is visited no more.
         gc.collect()
@@ -212,12 +202,12 @@ class _Hooks:
             with suppress(FileNotFoundError):  # somebody has removed the run directory: the child will say so
                 self._session.close(self._conductor.facts())
         self._conductor = None
-        if self._standing is not None and self._run is not None:
-            standing, self._standing = self._standing, None
+        if self._child is not None and self._run is not None:
+            child, self._child = self._child, None
             run = self._run
             run.state = State.JUDGING
-            environment.process_exit_code = standing.end()
-            run.end(environment.process_exit_code, standing.last_words)
+            environment.process_exit_code = child.end()
+            run.end(environment.process_exit_code, child.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
         """The same, where nobody stopped the test before: what is in flight is drained, and only then counted."""
@@ -226,13 +216,11 @@ class _Hooks:
             with suppress(FileNotFoundError):
                 # Whoever waits for us may not have the patience for the whole drain.
                 self._session.say({**self._conductor.facts(), "draining": True})
-        if self._standing is not None or self._conductor is not None:
+        if self._child is not None or self._conductor is not None:
             environment.runner.stop()
         self.test_stop(environment, **more)
-        if self._run is not None and self._run.state is State.STARTING:
-            sys.stderr.write(
-                "whocut: the test was ended before what stands around it was ready; nothing was asked\n"
-            )
+        if self._run is not None and (self._run.state is State.STARTING or self._run.sentence == _TOO_EARLY):
+            sys.stderr.write(f"whocut: {_TOO_EARLY}\n")
             environment.process_exit_code = CouldNotRun.exit_code
 
     def _watch_the_house(self) -> None:
@@ -241,7 +229,7 @@ class _Hooks:
         A page goes on: it says why, and another test can be started from it.
         """
         parent = os.getppid()
-        while os.getppid() == parent and not (self._standing and self._standing.gone):
+        while os.getppid() == parent and not (self._child and self._child.gone):
             gevent.sleep(_LOOK_EVERY_REAL_S)
         if self._page is not None and os.getppid() == parent:
             self._page.runner.stop()
@@ -253,17 +241,18 @@ class _Hooks:
 
         Where there is a run directory, whoever stands around the load reads the sentence in it, and says it.
         """
-        path = os.environ.get(RUN_VARIABLE) or (self._standing and self._standing.run_dir)
+        said = error.at_flag if isinstance(error, BadInput) else str(error)
+        path = os.environ.get(RUN_VARIABLE) or (self._child and self._child.run_dir)
         if path:
-            write_refusal(Path(path), str(error))
+            write_refusal(Path(path), said)
             if self._session is not None:
                 self._session.closed = True
         else:
-            sys.stderr.write(f"whocut: {error}\n")
+            sys.stderr.write(f"whocut: {said}\n")
         DESK.close()
         environment.process_exit_code = error.exit_code
         if self._run is not None:
-            self._run.refuse(str(error))
+            self._run.refuse(said)
         gevent.spawn(environment.runner.quit if self._page is None else environment.runner.stop)
 
 
@@ -275,9 +264,9 @@ def _watch_the_hub(session: Session) -> None:
         session.stalled(wall_s() - before - _STALL_EVERY_S)
 
 
-def install(user: type[ImageUser]) -> _Hooks:
-    """Listen to Locust's events on behalf of all users of this class; what has come of it so far."""
-    hooks = _Hooks(user)
+def _install() -> _Hooks:
+    """Listen to Locust's events on behalf of all users of our class."""
+    hooks = _Hooks()
     listeners: list[tuple[Any, Any]] = [  # Locust's hooks carry no types
         (events.init_command_line_parser, hooks.options),
         (events.init, hooks.init),
@@ -290,3 +279,7 @@ def install(user: type[ImageUser]) -> _Hooks:
     for event, listener in listeners:
         event.add_listener(listener)
     return hooks
+
+
+HOOKS = _install()
+"""What is going on in this process: importing this file installs it, once."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whocut.errors import BadInput
+from whocut.load.scenario_file import literal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,14 +121,3 @@ def account_begun(consent: dict[str, Any], parsed: Any) -> None:
     """The user's word that an account may begin holds for one start."""
     consent.pop("--new-account", None)
     parsed.whocut_new_account = False
-
-
-def file_of(scenario: type[User]) -> str:
-    """The Locust file in which a user class stands."""
-    return inspect.getfile(scenario)
-
-
-def literal_of(scenario: type[User] | None) -> dict[str, Any] | None:
-    """What the file of a user class says of itself."""
-    module = sys.modules.get(scenario.__module__) if scenario else None
-    return getattr(module, "SCENARIO", None)

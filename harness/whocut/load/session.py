@@ -19,15 +19,16 @@ import orjson
 
 from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.plain import topology_from_plain
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import openai_client, prime
-from whocut.client.spending import Account, Guard, Limits
+from whocut.client.spending import Guard, Limits, SpendAccount
+from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
 from whocut.errors import BadInput, WhocutError
 from whocut.trace.rundir import (
     ATTEMPTS,
     GENERATOR,
+    MOCK_TOKEN,
     SPANS,
     LineFile,
     RunDir,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     import openai
 
     from whocut.chain.layers import Topology
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -89,7 +90,7 @@ class Session:
         self.load = Load.from_plain(run.manifest["load"])
         self.topology: Topology = topology_from_plain(run.manifest["topology"])
         self.posted = posted or {}
-        self.clock = _clock(run, here=posted is None)
+        self.clock = Clock.of_run(run.manifest, here=posted is None)
         self.worst_stall_s = 0.0
         self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
@@ -127,7 +128,7 @@ class Session:
         """Where spans go."""
         return self._spans
 
-    def enter(self, stage: Stage) -> None:
+    def enter(self, stage: LoadStage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
 
         First the generations that nobody waits for any more must have ended: they would take their places in the
@@ -141,7 +142,7 @@ class Session:
         if stage.quiet_s:
             self.clock.sleep(stage.quiet_s)
 
-    def _prepare_upstream(self, stage: Stage) -> None:
+    def _prepare_upstream(self, stage: LoadStage) -> None:
         if self.load.upstream_control is None:
             return
         try:
@@ -161,9 +162,12 @@ class Session:
             return
 
     def _control(self, door: str, body: bytes | None = None) -> bytes:
-        """Look at the mock, or change it; it listens on the loopback only."""
+        """Look at the mock, or change it; its doors are on the loopback only, and open to this run's token."""
         request = urllib.request.Request(  # noqa: S310  # the address comes from our own manifest
-            f"{self.load.upstream_control}/{door}", data=body, method="PUT" if body else "GET"
+            f"{self.load.upstream_control}/{door}",
+            data=body,
+            method="PUT" if body else "GET",
+            headers={"x-mock-token": (self.run.path / MOCK_TOKEN).read_text()},
         )
         with urllib.request.urlopen(request) as answer:  # noqa: S310  # as above
             came: bytes = answer.read()
@@ -235,15 +239,8 @@ def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
             "an account is shared by the processes of one machine: run with --to without workers elsewhere"
         )
     limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
-    account = Account(Path(spending.account), run=run.manifest["run"])
+    account = SpendAccount(Path(spending.account), run=run.manifest["run"])
     return Guard(account, limits, tries_behind=spending.tries_behind)
-
-
-def _clock(run: RunDir, *, here: bool) -> Clock:
-    clock = run.manifest["clock"]
-    if here:
-        return Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
-    return Clock.by_calendar(clock["scale"], epoch_unix_s=run.epoch_unix_s)
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

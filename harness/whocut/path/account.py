@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Event, Span, SpanKind, UpstreamEnd, new_span_id, new_trace_id
+from whocut.trace.records import Cut as CutRecord
+from whocut.trace.records import DownstreamEnd, Event, LayerRecord, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer
+    from whocut.trace.records import TapSide
 
 # Python 3.11 looks a member up in its enum in 0.12 µs, and every exchange begins with these.
 _NOT_ASKED, _OPEN = UpstreamEnd.NONE, DownstreamEnd.NONE
@@ -20,7 +21,7 @@ _NOT_ASKED, _OPEN = UpstreamEnd.NONE, DownstreamEnd.NONE
 class Lineage:
     """Whose child the span is, and what happened inside it; kept only where spans are collected."""
 
-    __slots__ = ("events", "parent_id", "span_id", "trace_id")
+    __slots__ = ("cut_tries", "events", "parent_id", "span_id", "trace_id")
 
     def __init__(self, traceparent: bytes | None) -> None:
         came = parse(traceparent.decode("latin-1")) if traceparent else None
@@ -29,6 +30,7 @@ class Lineage:
         self.parent_id: str | None = came[1] if came else None
         self.span_id = new_span_id()
         self.events: list[Event] = []
+        self.cut_tries: list[CutRecord] = []
 
     @property
     def traceparent(self) -> bytes:
@@ -46,16 +48,15 @@ class Cut:
         self.phase = phase
         self.at_s = at_s
 
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The cut as a span or an event tells it."""
-        return {
-            names.CUT_TIMER: self.timer.kind.value,
-            names.CUT_DIRECTIVE: self.timer.named_in(self.phase),
-            names.CUT_PHASE: self.phase.value,
-            names.CUT_LIMIT_S: self.timer.limit_s,
-            names.CUT_AT_S: self.at_s,
-        }
+    def record(self) -> CutRecord:
+        """The cut as a span tells it."""
+        return CutRecord(
+            timer=self.timer.kind,
+            directive=self.timer.named_in(self.phase),
+            phase=self.phase,
+            limit_s=self.timer.limit_s,
+            at_s=self.at_s,
+        )
 
     @property
     def phrase(self) -> str:
@@ -135,55 +136,46 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and what a tap adds."""
+    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands."""
 
     layer: str
     position: int
-    attributes: dict[str, Any] = field(default_factory=dict)
+    side: TapSide | None = None
+    lazy_s: float = 0.0
 
 
-def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> Span:
+def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerRecord:
     """The exchange as a span that ends at `at_s`."""
     method = facts.method.decode("latin-1")
     path = facts.target.partition(b"?")[0].decode("latin-1")  # a query may hold a key
-    attributes: dict[str, Any] = {
-        names.POSITION: place.position,
-        names.METHOD: method,
-        names.PATH: path,
-        names.UPSTREAM_END: facts.upstream_end.value,
-        names.DOWNSTREAM_END: facts.downstream_end.value,
-        names.BYTES_DOWN: max(0, facts.bytes_down - facts.head_bytes),
-    }
-    known = {
-        names.STATUS: facts.status,
-        names.UPSTREAM_END_S: facts.upstream_end_s,
-        names.DOWNSTREAM_END_S: facts.downstream_end_s,
-        names.REQUEST_SENT_S: facts.sent_s,
-        names.FIRST_BYTE_S: facts.first_byte_s,
-        names.LAST_BYTE_S: facts.last_byte_s,
-    }
-    attributes |= {name: value for name, value in known.items() if value is not None}
-    if facts.first_byte_s is not None:
-        attributes[names.LARGEST_GAP_S] = facts.largest_gap_s
-    attributes |= place.attributes
-    if facts.tries > 1:
-        attributes[names.RESEND_COUNT] = facts.tries - 1
-    cut = facts.cut
-    if cut is not None:
-        attributes |= cut.attributes
-        lineage.events.append(Event("cut", cut.at_s, cut.attributes))
-    return Span(
+    return LayerRecord(
         trace_id=lineage.trace_id,
         span_id=lineage.span_id,
         parent_id=lineage.parent_id,
         layer=place.layer,
-        kind=SpanKind.HOP,
         name=f"{method} {path}",
         start_s=facts.accepted_s,
         end_s=at_s,
-        attributes=attributes,
         events=lineage.events,
         error=_error(facts),
+        position=place.position,
+        method=method,
+        path=path,
+        upstream=facts.upstream_end,
+        upstream_s=facts.upstream_end_s,
+        downstream=facts.downstream_end,
+        downstream_s=facts.downstream_end_s,
+        request_sent_s=facts.sent_s,
+        first_byte_s=facts.first_byte_s,
+        last_byte_s=facts.last_byte_s,
+        largest_gap_s=facts.largest_gap_s if facts.first_byte_s is not None else None,
+        status=facts.status,
+        bytes_down=max(0, facts.bytes_down - facts.head_bytes),
+        cut=facts.cut.record() if facts.cut is not None else None,
+        cut_tries=lineage.cut_tries,
+        resent=facts.tries - 1 or None,
+        tap=place.side,
+        tap_lazy_s=place.lazy_s or None,
     )
 
 

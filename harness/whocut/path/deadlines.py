@@ -2,7 +2,8 @@
 
 A timer runs in some phases, from one instant on; the table says which. Where a layer has a `first_byte` timer
 it alone watches the wait, and `idle` the bytes before and after it: nginx has one knob for both, Varnish and
-Fastly have two, and in neither does the limit between bytes end a wait that the other one allows.
+Fastly have two, and in neither does the limit between bytes end a wait that the other one allows. Where `idle`
+does not wait at all (`Layer.idle_waits`), it runs before the wait and after it.
 `keepalive` runs between requests and is the connection's, not the exchange's.
 """
 
@@ -60,7 +61,7 @@ class Deadlines:
                 if phase in phases and kind in layer.timers
             ]
             kinds = {timer.kind for _, _, timer in running}
-            if TimerKind.FIRST_BYTE in kinds:
+            if TimerKind.FIRST_BYTE in kinds or (phase is Phase.WAIT and not layer.idle_waits):
                 running = [entry for entry in running if entry[2].kind is not TimerKind.IDLE]
             self._by_phase[phase] = running
         # However long ago their instants were, none of a phase's timers fires sooner than this after it

@@ -26,7 +26,7 @@ from whocut.path.framing import LAST_CHUNK
 from whocut.path.http1 import parse_response
 from whocut.path.relay import Relay
 from whocut.path.upward import Upward
-from whocut.trace.records import DownstreamEnd, Event, UpstreamEnd
+from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
     import asyncio
@@ -322,7 +322,7 @@ class Exchange:
         layer, facts = self.house.layer, self.facts
         if kind is not TimerKind.TOTAL and layer.retries.on_timeout and self._may_try_again():
             if facts.lineage is not None:
-                facts.lineage.events.append(Event("try.cut", now_s, cut.attributes))
+                facts.lineage.cut_tries.append(cut.record())
             self._drop_upstream(reset=layer.closes_upstream_with_reset)
             self._try_again(now_s)
             return

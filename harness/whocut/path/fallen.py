@@ -12,8 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.errors import NoRoom
-from whocut.trace import names
-from whocut.trace.records import Span, SpanKind, new_span_id, new_trace_id
+from whocut.trace.records import DeathRecord, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,19 +39,18 @@ class Fallen:
         """For whoever ran it."""
         return f"{self.title or self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
 
-    def span(self) -> Span:
+    def span(self) -> DeathRecord:
         """For whoever judges it."""
-        return Span(
+        return DeathRecord(
             trace_id=new_trace_id(),
             span_id=new_span_id(),
             parent_id=None,
             layer=self.layer,
-            kind=SpanKind.DEATH,
             name="death",
             start_s=self.at_s - self.noticed_within_s,
             end_s=self.at_s,
-            attributes={names.GONE: self.why},
             error=self.why,
+            why=self.why,
         )
 
 

@@ -7,10 +7,9 @@ what stands further out must be seen leaving by another one than itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from whocut.chain.layers import Layer
-from whocut.trace import names
 from whocut.trace.records import TapSide
 
 if TYPE_CHECKING:
@@ -35,12 +34,6 @@ class Tap:
     waits_to_dial: bool = False
     blink_s: float = 0.0
     keeps_host: bool = True
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """What its spans say beside what any hop's do."""
-        side = {names.TAP: str(self.side)} if self.side is not None else {}
-        return side | ({names.TAP_LAZY_S: self.lazy_s} if self.lazy_s else {})
 
 
 def taps_beside(lazy_real_s: float, clock: Clock) -> tuple[Tap, Tap]:

@@ -32,9 +32,7 @@ class Target:
     trust: Path | None = None
 
     @classmethod
-    def parse(
-        cls, written: str, *, trust: Path | None = None, plain: bool = False, flag: str = "--to"
-    ) -> Self:
+    def parse(cls, written: str, *, trust: Path | None = None, plain: bool = False) -> Self:
         """Read a URL. `plain`: a key may go in the clear to an address of a private network.
 
         Raises:
@@ -44,20 +42,22 @@ class Target:
             url = urlsplit(written)
             port = url.port
         except ValueError as error:
-            raise BadInput(f"{flag}: '{written}' is no URL: {error}") from None
+            raise BadInput(f"'{written}' is no URL: {error}", field="to") from None
         if url.scheme not in _PORTS or not url.hostname:
-            raise BadInput(f"{flag}: '{written}' is no URL; write it whole, like https://api.openai.com/v1")
+            raise BadInput(
+                f"'{written}' is no URL; write it whole, like https://api.openai.com/v1", field="to"
+            )
         if url.username or url.password or url.query or url.fragment:
             raise BadInput(
-                f"{flag}: a URL with a user, a query or a fragment is not taken; it may hold a secret"
+                "a URL with a user, a query or a fragment is not taken; it may hold a secret", field="to"
             )
         host = url.hostname.lower()
         found = cls(url.scheme, host, port or _PORTS[url.scheme], url.path.rstrip("/"), trust)
         if url.scheme == "http" and not found.loopback:
-            found.refuse_in_the_clear(plain=plain, flag=flag)
+            found.refuse_in_the_clear(plain=plain)
         return found
 
-    def refuse_in_the_clear(self, *, plain: bool, flag: str) -> None:
+    def refuse_in_the_clear(self, *, plain: bool) -> None:
         """Whether a key may go there without TLS: inside a private network, and only where that is wanted.
 
         Raises:
@@ -65,11 +65,11 @@ class Target:
         """
         if not plain:
             hint = ", or --plain inside a private network" if is_private(self.host) else ""
-            raise BadInput(f"{flag}: the key would go to {self.host} in the clear; use https{hint}")
+            raise BadInput(f"the key would go to {self.host} in the clear; use https{hint}", field="to")
         if not is_private(self.host):
             raise BadInput(
-                f"{flag}: {self.host} is not an address of a private network. Use https; --plain is for private "
-                "networks."
+                f"{self.host} is not an address of a private network. Use https; --plain is for private networks.",
+                field="to",
             )
 
     @property

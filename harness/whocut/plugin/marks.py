@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from whocut.chain.catalogue import preset
-from whocut.chain.chainfile import find_chain, read_topology
+from whocut.chain.chainfile import read_chain, read_topology
 from whocut.chain.layers import Topology
-from whocut.chain.shipped import CHAINS
 from whocut.errors import BadInput, nearest
 from whocut_mock import Settings
 from whocut_mock.settings import explained
@@ -58,14 +57,19 @@ def wanted(node: pytest.Item, chain: object = None) -> Wanted:
     if chain is not None:
         said["chain"] = chain
     return Wanted(
-        topology=_topology(said.get("chain"), Path(node.path).parent),
-        settings=_settings(said.get("upstream")),
+        topology=topology_of(said.get("chain"), Path(node.path).parent),
+        settings=settings_of(said.get("upstream")),
         tier=_tier(said.get("tier"), node),
-        scale=_positive(said.get("scale", _SCALE)),
+        scale=scale_of(said.get("scale", _SCALE)),
     )
 
 
-def _topology(chain: object, beside: Path) -> Topology:
+def topology_of(chain: object, beside: Path) -> Topology:
+    """A chain as a test or a program names it; a chain file may lie `beside` it.
+
+    Raises:
+        BadInput: neither a name, nor a path, nor a topology.
+    """
     if chain is None:
         return Topology(name="direct", client=preset("openai-python"), hops=())
     if isinstance(chain, Topology):
@@ -75,10 +79,15 @@ def _topology(chain: object, beside: Path) -> Topology:
     written = str(chain)
     if written.endswith((".yaml", ".yml")) and (beside / written).is_file():
         return read_topology(beside / written)
-    return read_topology(find_chain(written, CHAINS))
+    return read_chain(written)
 
 
-def _settings(upstream: object) -> Settings:
+def settings_of(upstream: object) -> Settings:
+    """The mock's settings by name, as one fault, or as they are.
+
+    Raises:
+        BadInput: a setting is unknown or its value is invalid.
+    """
     if upstream is None:
         return Settings()
     if isinstance(upstream, Settings):
@@ -108,7 +117,12 @@ def _tier(said: object, node: pytest.Item) -> str:
     return str(tier)
 
 
-def _positive(scale: object) -> float:
+def scale_of(scale: object) -> float:
+    """A positive number of model seconds in one real second.
+
+    Raises:
+        BadInput: it is not a positive number.
+    """
     if isinstance(scale, int | float) and scale > 0:
         return float(scale)
     raise BadInput(f"scale={scale!r}: write a number above zero; 100 lets 100 model seconds pass in one")

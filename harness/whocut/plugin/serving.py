@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from whocut.clock import VirtualLoop
-from whocut.contract.memory import MemoryLoop
-from whocut.contract.stage import Stage
-from whocut.contract.stands import ScaledStand, Stand, VirtualStand
 from whocut.errors import WhocutError
 from whocut.plugin.marks import Wanted, wanted
 from whocut.plugin.network import loopback_only
 from whocut.plugin.routes import new_router, routed
+from whocut.stage.memory import MemoryLoop
+from whocut.stage.runners import Runner, ScaledRunner, VirtualRunner
+from whocut.stage.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,40 +27,40 @@ _DRAWN = 3  # requests drawn below a failure
 
 
 @contextmanager
-def stand_for(node: pytest.Item, chain: object) -> Iterator[Stand]:
+def runner_for(node: pytest.Item, chain: object) -> Iterator[Runner]:
     """The stage that this test asks for."""
     __tracebackhide__ = True
     _refuse_if_claimed(node)
     try:
         asked = wanted(node, chain)
-        stand = _stand(asked)
+        runner = _runner(asked)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
     with loopback_only(virtual=asked.tier != "scaled") as tried, ExitStack() as stack:
-        stack.callback(stand.close)
-        stand.start()
+        stack.callback(runner.close)
+        runner.start()
         if asked.tier == "respx":
-            router = _router(stand)
+            router = _router(runner)
             stack.enter_context(routed(router))
             node.stash[ROUTER] = router
-        yield stand
+        yield runner
     if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
         pytest.fail(tried[0], pytrace=False)
 
 
-def _stand(asked: Wanted) -> Stand:
+def _runner(asked: Wanted) -> Runner:
     if asked.tier == "scaled":
-        return ScaledStand(
+        return ScaledRunner(
             Stage(topology=asked.topology, settings=asked.settings, scale=asked.scale, divides_waits=True)
         )
     stage = Stage(topology=asked.topology, settings=asked.settings)
-    return VirtualStand(stage, MemoryLoop if asked.tier == "respx" else VirtualLoop)
+    return VirtualRunner(stage, MemoryLoop if asked.tier == "respx" else VirtualLoop)
 
 
-def _router(stand: Stand) -> Any:
+def _router(runner: Runner) -> Any:
     __tracebackhide__ = True
     try:
-        return new_router(stand.stage.tap.port)
+        return new_router(runner.stage.tap.port)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
 
@@ -87,7 +87,7 @@ def _marks(holder: object) -> list[pytest.Mark]:
     return [getattr(mark, "mark", mark) for mark in decorators]
 
 
-def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str, Any]) -> None:
+def run_test(item: pytest.Function, runner: Runner | None, arguments: Mapping[str, Any]) -> None:
     """Run an async test where its stage plays; without one, in virtual time all the same."""
     __tracebackhide__ = True
     function = item.obj
@@ -96,14 +96,14 @@ def run_test(item: pytest.Function, stand: Stand | None, arguments: Mapping[str,
         if item.cls is not None:  # the wrapper knew its instance, the function in it does not
             function = function.__get__(item.instance)
     test = function(**arguments)
-    if stand is not None:
-        stand.run(test)
-        return
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    if runner is not None:
         runner.run(test)
+        return
+    with asyncio.Runner(loop_factory=VirtualLoop) as bare:
+        bare.run(test)
 
 
-def drawn(stand: Stand) -> str:
+def drawn(runner: Runner) -> str:
     """The first requests of a test as waterfalls."""
-    account = stand.account()
-    return "\n\n".join(account.drawing(request) for request in list(account.requests)[:_DRAWN])
+    observed = runner.observed()
+    return "\n\n".join(observed.drawing(request) for request in list(observed.requests)[:_DRAWN])

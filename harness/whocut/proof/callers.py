@@ -17,11 +17,11 @@ import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.client.asking import asking_for
-from whocut.client.attempts import AttemptWatch, Sinks
 from whocut.client.openai_client import async_openai_client
+from whocut.client.watch import AttemptWatch, Sinks
 from whocut.path.framing import Chunked
 from whocut.path.http1 import HeadReader, parse_response
-from whocut.trace.records import Outcome, UpstreamEnd
+from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
     import random
@@ -133,7 +133,7 @@ def _is_retried(call: Call, *, stream: bool) -> bool:
 
 async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
     """One attempt, watched to its last byte."""
-    watch = _Watch(
+    watch = AttemptWatch(
         clock=desk.clock,
         layer=desk.layer,
         asking=asking,
@@ -159,25 +159,10 @@ async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
     return call
 
 
-class _Watch(AttemptWatch):
-    """A watch that knows a limit for the whole answer too."""
-
-    def timed_out(self, kind: TimerKind, phase: Phase) -> None:
-        """A timer of the client's own fired."""
-        timer = self.layer.timers[kind]
-        self.record.timer, self.record.phase = str(kind), str(phase)
-        self.record.directive = timer.named_in(phase)
-        self.limits_s = {**self.limits_s, str(kind): timer.limit_s}
-        self._end(Outcome.TIMEOUT, UpstreamEnd.CUT, "Timeout")
-
-    def _limit_name(self) -> str:
-        return self.record.timer or ""
-
-
 class Call(asyncio.Protocol):
     """One attempt's connection: the client's timers, and the answer as it comes."""
 
-    def __init__(self, desk: Desk, watch: _Watch) -> None:
+    def __init__(self, desk: Desk, watch: AttemptWatch) -> None:
         self.watch = watch
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._desk = desk
@@ -278,7 +263,7 @@ class Call(asyncio.Protocol):
             armed.append((self.watch.record.started_s + self._limits[TimerKind.TOTAL], TimerKind.TOTAL))
         if not self._answered and TimerKind.FIRST_BYTE in self._limits:
             armed.append((self._sent_s + self._limits[TimerKind.FIRST_BYTE], TimerKind.FIRST_BYTE))
-        elif TimerKind.IDLE in self._limits:
+        elif TimerKind.IDLE in self._limits and (self._answered or self._desk.layer.idle_waits):
             armed.append((self._stamp_s + self._limits[TimerKind.IDLE], TimerKind.IDLE))
         return armed
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 
-from whocut.chain.audit import Finding, audit
+from whocut.chain.audit import BEYOND, Finding, audit
+from whocut.chain.chainfile import read_chain
 from whocut.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
+from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
 from whocut.chain.profiles import Floats, parse_profile, profile_of
 from whocut.chain.remedy import Remedy, Situation, numbers_of, remedy
+from whocut.chain.targets import enough_s
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import Want, parse_want, parse_wants
 from whocut.errors import BadInput, nearest
@@ -26,6 +30,7 @@ from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.modes import Mode
@@ -35,11 +40,24 @@ if TYPE_CHECKING:
 _SDK_REQUESTS = 100
 # A job is asked for dozens of times; a hundred of them show as much as a thousand.
 _JOB_REQUESTS = 100
+_CARRIED = 0.5  # a chain that delivers less than this cannot carry its generation times
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
 How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
 MISSED = parse_want("delivered>=0.999")
+
+
+class Answer(StrEnum):
+    """What a check comes to. The last three are findings."""
+
+    CARRIES = "carries"  # every image that was asked for
+    LOSES = "loses"  # some images
+    MISSES = "misses"  # what is wanted
+    BEYOND = (
+        "beyond"  # a limit is above the highest that its vendor allows, so the figures are those of no chain
+    )
+    CANNOT = "cannot"  # more than half of the images of a case are lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +72,20 @@ class Plan:
     fix: bool = False
     seed: int = 0
     caller: AnyCaller = "auto"
+
+    @property
+    def profiles_or_own(self) -> tuple[Profile, ...]:
+        """The profiles that were asked for, or what the chain's own upstream takes."""
+        return self.profiles or (profile_of(self.topology.upstream),)
+
+    @property
+    def need_s(self) -> float:
+        """The limit that is enough for every profile: advice about a knob is one value."""
+        return max(map(enough_s, self.profiles_or_own))
+
+
+def _situation(plan: Plan, profile: Profile, mode: Mode) -> Situation:
+    return Situation(topology=plan.topology, profile=profile, mode=mode, need_s=plan.need_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +170,32 @@ class Report:
     findings: tuple[Finding, ...]
     fixes: tuple[Fixed, ...] = ()
     asked_for_fix: bool = False
+    says_how_many: bool = False  # a threshold says how many images are enough
     warnings: tuple[str, ...] = field(default=())
 
     @property
+    def answer(self) -> Answer:
+        """Whether this chain is right, in one word."""
+        if any(case.missed for case in self.cases):
+            return Answer.MISSES
+        if not self.says_how_many and any(case.seen.delivered < _CARRIED for case in self.cases):
+            return Answer.CANNOT
+        if any(finding.code == BEYOND for finding in self.findings):
+            return Answer.BEYOND
+        if all(case.seen.delivered == 1 for case in self.cases):
+            return Answer.CARRIES
+        return Answer.LOSES
+
+    @property
     def ok(self) -> bool:
-        """Whether every case keeps everything that is wanted."""
-        return not any(case.missed for case in self.cases)
+        """Whether the chain does what is wanted, and carries its generation times at all."""
+        return self.answer in {Answer.CARRIES, Answer.LOSES}
 
     def as_json(self) -> dict[str, Any]:
         """The whole, for machines."""
         return {
             "chain": self.topology.name,
+            "answer": str(self.answer),
             "cases": [case.as_json() for case in self.cases],
             "findings": [asdict(finding) for finding in self.findings],
             "ok": self.ok,
@@ -180,12 +227,14 @@ def plan_of(
     """A plan from the words of a command line.
 
     Raises:
-        BadInput: one of them is not known; names the nearest that is.
+        BadInput: one of them is not known, or the chain's model is unknown and no profile says how long it takes;
+            names the nearest that is known.
     """
     callers = get_args(AnyCaller)
     if caller not in callers:
         raise BadInput(
-            f"--caller: there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}"
+            f"there is no caller '{caller}'{nearest(caller, callers)}; there are {', '.join(callers)}",
+            field="caller",
         )
     plan = Plan(
         topology=topology,
@@ -197,10 +246,39 @@ def plan_of(
         seed=seed,
         caller=cast("AnyCaller", caller),
     )
-    nothing = numbers_of(forecast(topology, profile_of(topology.upstream), plan.modes[0], requests=1))
+    nothing = numbers_of(forecast(topology, plan.profiles_or_own[0], plan.modes[0], requests=1))
     for want in plan.wants:
         want.holds(nothing)  # a figure that is not measured is said before an hour of work, not after
     return plan
+
+
+def check_chain(
+    chain: str | Path | Topology,
+    *,
+    profiles: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    wants: Sequence[str] = (),
+    requests: int = 1000,
+    fix: bool = False,
+    seed: int = 0,
+) -> Report:
+    """Is this chain right? Audit, forecast and proof in virtual time, for programs.
+
+    Args:
+        chain: a shipped chain's name, a chain file's path, or a topology.
+        profiles: generation times, as `whocut check --profile` takes them; by default what the upstream takes.
+        modes: plain, no-retry, stream-0 to stream-3, async; by default those of the command line.
+        wants: thresholds like ``delivered>=0.999``; `Report.ok` says whether they hold.
+        requests: requests to prove in each case.
+        fix: whether to search the smallest change that keeps what is wanted.
+        seed: the same seed takes the same generation times.
+
+    Raises:
+        BadInput: one of the words is not known; names the nearest that is.
+        BadFile: the chain file says something that cannot be used.
+    """
+    topology = read_chain(chain)
+    return check(plan_of(topology, profiles, modes, wants, requests=requests, fix=fix, seed=seed))
 
 
 def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Report:
@@ -209,13 +287,14 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
     Raises:
         BadInput: a figure is wanted that a check does not measure, or the upstream's price is not published.
     """
-    profiles = plan.profiles or (profile_of(plan.topology.upstream),)
     cases = tuple(
-        _checked(plan, Situation(topology=plan.topology, profile=profile, mode=mode), show)
-        for profile in profiles
+        _checked(plan, _situation(plan, profile, mode), show)
+        for profile in plan.profiles_or_own
         for mode in plan.modes
     )
-    findings = dict.fromkeys(finding for profile in profiles for finding in audit(plan.topology, profile))
+    findings = dict.fromkeys(
+        finding for profile in plan.profiles_or_own for finding in audit(plan.topology, profile, plan.need_s)
+    )
     fixes = tuple(
         fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
     )
@@ -225,7 +304,8 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         findings=_one_of_each(findings),
         fixes=fixes,
         asked_for_fix=plan.fix,
-        warnings=tuple(_warnings(cases)),
+        says_how_many=any(want.name == "delivered" for want in plan.wants),
+        warnings=(*_unknown_model(plan.topology), *_warnings(cases)),
     )
 
 
@@ -351,6 +431,12 @@ def surprises(case: Case, proof: Proof) -> set[int]:
     return found
 
 
+def _unknown_model(topology: Topology) -> Iterator[str]:
+    model = topology.upstream.model
+    if not is_known(model):
+        yield f"the model '{model}' is unknown: its times are the profile's, and its price is not known"
+
+
 def _warnings(cases: Sequence[Checked]) -> list[str]:
     found = []
     for case in cases:
@@ -380,7 +466,7 @@ def _misses(plan: Plan, case: Checked) -> bool:
 
 def _fixes(plan: Plan, case: Checked, show: Callable[[Progress], None]) -> Iterator[Fixed]:
     """The smallest fix; and where that changes a program, the smallest that does not, if there is one."""
-    situation = Situation(topology=plan.topology, profile=case.profile, mode=case.mode)
+    situation = _situation(plan, case.profile, case.mode)
     wants = _wanted(plan)
     smallest = remedy(situation, wants)
     yield _fixed(plan, case, smallest, "smallest", show)

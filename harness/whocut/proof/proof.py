@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
-
-from whocut.chain.forecast import CutShare, Figures, percentile
+from whocut.chain.forecast import CutShare, Figures
+from whocut.chain.layers import Upstream
+from whocut.chain.models import is_known
 from whocut.chain.modes import POLL_S, seen_in
+from whocut.chain.percentiles import percentile
 from whocut.client.asking import Asking
-from whocut.client.attempts import Sinks
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.clock.clock import wall_s
 from whocut.errors import CouldNotRun
@@ -85,8 +86,9 @@ class Case:
 
     def body(self, number: int) -> dict[str, Any]:
         """What request `number` asks for; every prompt is its own, and all cost the same."""
+        asked = self.topology.upstream
         body = {
-            "model": self.topology.upstream.model,
+            "model": asked.model,
             "prompt": f"a ramen shop at two in the morning {number}".ljust(_PROMPT_BYTES, ".")[
                 -_PROMPT_BYTES:
             ],
@@ -94,6 +96,11 @@ class Case:
             "quality": self.profile.quality,
             **_SMALL,
         }
+        if not is_known(
+            asked.model
+        ):  # the profile says how long it takes; the mock needs a name that it knows
+            stand_in = Upstream()
+            body |= {"model": stand_in.model, "size": stand_in.size, "quality": stand_in.quality}
         if self.mode.stream:
             body |= {"stream": True, "partial_images": self.mode.partials}
         return body
@@ -384,7 +391,7 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         key = (
             str(verdict.layer if named else verdict.kind),
             str(verdict.timer or ""),
-            str(verdict.directive or verdict.reason),
+            str(verdict.directive) if named and verdict.directive else _ended(verdict),
             str(verdict.phase or ""),
         )
         cuts[key] = cuts.get(key, 0) + 1
@@ -400,10 +407,17 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         generations_per_request=len(started) / requests,
         orphaned=sum(row["orphaned"] for row in started) / requests,
         orphaned_s_per_request=sum(row["orphaned_s"] or 0.0 for row in started) / requests,
-        usd_per_delivered=sum(row["billed_usd"] for row in started) / delivered if delivered else None,
-        p50_s=percentile(np.array(took_s), 50),
-        p95_s=percentile(np.array(took_s), 95),
+        usd_per_delivered=sum(row["billed_usd"] for row in started) / delivered
+        if delivered and is_known(case.topology.upstream.model)
+        else None,
+        p50_s=percentile(took_s, 50),
+        p95_s=percentile(took_s, 95),
     )
+
+
+def _ended(verdict: Verdict) -> str:
+    """How a request ended that no timer ended: the outcome, and the reason if one is known."""
+    return f"{verdict.saw} ({verdict.reason})" if verdict.reason else verdict.saw
 
 
 def _drawn(world: World) -> dict[tuple[int, int, int], tuple[float, ...]]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whocut.chain.load import Spending
+from whocut.chain.money import dollars, nano_usd
 from whocut.chain.want import LEDGER_ONLY, parse_wants
-from whocut.client.spending import Account, Guard, Limits, account_path, dollars, nano_usd
+from whocut.client.spending import Guard, Limits, SpendAccount, account_path
 from whocut.client.spending.account import fingerprint
 from whocut.client.spending.bound import price_of_images
 from whocut.clock import Clock, ClockSpec, parse_clock
@@ -115,15 +116,16 @@ def _open(consent: Consent) -> Path:
         raise BadInput(f"--to needs a key: put it into the environment as {_KEY}; it is never written down")
     if strange := _NO_KEY.search(key):
         raise BadInput(
-            f"{_KEY}: character {strange.start() + 1} of it is a blank, a line's end or no ASCII, and no key has "
-            "one; set it again, as it was issued"
+            f"{_KEY} has an invalid character at position {strange.start() + 1}: a space, a line's end, or one "
+            "outside ASCII. Set it again, as it was issued."
         )
     path = (consent.account or account_path(key)).expanduser().absolute()
     there = path.exists()
     if consent.new_account and there:
         raise BadInput(
-            f"--new-account: there is an account {path} already; leave the flag away to go on from what it holds, "
-            "or name another file with --account"
+            f"there is an account {path} already; leave the flag away to go on from what it holds, "
+            "or name another file with --account",
+            field="new_account",
         )
     if not consent.new_account and not there:
         raise BadInput(
@@ -131,14 +133,14 @@ def _open(consent: Consent) -> Path:
             "begin one, or name the right one with --account"
         )
     if consent.new_account:
-        Account.create(path, {"key": fingerprint(key), "opened_unix_s": round(Clock().epoch_unix_s)})
+        SpendAccount.create(path, {"key": fingerprint(key), "opened_unix_s": round(Clock().epoch_unix_s)})
     elif consent.account is not None:  # the other's name is its key's
         _same_key(path, key)
     return path
 
 
 def _same_key(path: Path, key: str) -> None:
-    account = Account(path)
+    account = SpendAccount(path)
     opened_by = account.opened_by
     account.close()
     if opened_by is not None and opened_by != fingerprint(key):
@@ -167,7 +169,7 @@ def _measurable(written: Sequence[str], *, asked: bool) -> Iterator[Want]:
             yield want
         elif asked:
             raise BadInput(
-                f"--want: {want.name} is for an upstream's ledger to say, and with --to there is none"
+                f"{want.name} is for an upstream's ledger to say, and with --to there is none", field="want"
             )
 
 
@@ -201,7 +203,7 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     spending, asked, tries = plan.spending, plan.topology.upstream, plan.topology.client.retries.tries
     price = price_of(plan)
     each = price.nano_usd * spending.tries_behind
-    account = Account(Path(spending.account))
+    account = SpendAccount(Path(spending.account))
     guard = Guard(
         account, Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
     )

@@ -9,8 +9,8 @@ from whocut.chain.load import Load
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import in_words
 from whocut.errors import NotInstalled
-from whocut.junit import Case, junit
 from whocut.trace.generations import generations_were
+from whocut.trace.junit import Case, junit
 from whocut.trace.logs.in_run import accounts_of
 from whocut.trace.rundir import JUNIT, SUMMARY, RunDir
 from whocut.verdict.gateways import fired_early
@@ -38,6 +38,7 @@ class Finished:
     report: Path | None
     ended_early: str | None = None  # why, in a sentence
     warnings: tuple[str, ...] = field(default=())
+    unusable: str | None = None  # why the figures answer nothing, although they may be true
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -48,6 +49,7 @@ class Finished:
             "valid": not self.warnings,
             "warnings": list(self.warnings),
             "ended_early": self.ended_early,
+            "unusable": self.unusable,
         }
 
 
@@ -77,8 +79,23 @@ def as_junit(summary: dict[str, Any]) -> bytes:
         )
         for row in summary["thresholds"]
     ]
+    usable = Case("usable", failure=summary["unusable"])
     valid = Case("valid", failure="; ".join(summary["warnings"]) or None, details=(summary["run_dir"],))
-    return junit(f"whocut {summary['scenario']} {summary['chain']}", "whocut.run", [*cases, valid])
+    return junit(f"whocut {summary['scenario']} {summary['chain']}", "whocut.run", [*cases, usable, valid])
+
+
+def unusable(figures: dict[str, Any]) -> str | None:
+    """Why a run whose load came to its end answers nothing: not one request was delivered.
+
+    A threshold on `delivered` that holds has asked for that.
+    """
+    wanted = any(row["want"].startswith("delivered") and row["holds"] for row in figures["thresholds"])
+    requests = figures["requests"]
+    if wanted or not requests or figures["outcomes"].get("delivered"):
+        return None
+    return (
+        f"none of {requests} request{'' if requests == 1 else 's'} was delivered: there is nothing to compare"
+    )
 
 
 def check_wants(plan: Plan) -> None:
@@ -128,7 +145,8 @@ def finish(
         ],
     )
     warnings = tuple(sentence for sentence in (ended_early, lost, *_doubts(plan, judged)) if sentence)
-    finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings)
+    nothing = unusable(judged.figures) if plan.stages else None
+    finished = Finished(run_dir, plan.topology, judged, None, ended_early, warnings, nothing)
     run_dir.write_summary(finished.summary)
     (run_dir.path / JUNIT).write_bytes(as_junit(finished.summary))
     return replace(finished, report=_report(run_dir, judged, plan.topology))
@@ -188,7 +206,7 @@ def _doubts(plan: Plan, judged: Judged) -> Iterator[str]:
             f"requests went out up to {late_s:.1f} s after they were due, all {plan.users} users being busy: the "
             "load was not the one that was asked for; use more --users"
         )
-    for layer, early_s in fired_early(judged.spans).items():
+    for layer, early_s in fired_early(judged.attribution.spans).items():
         yield (
             f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
             f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"

@@ -53,8 +53,7 @@ class LiveRun:
         self._spans = Follower(run.path / SPANS)
         self._ledger = Follower(run.path / LEDGER)
         self._console = Console(width=_COLUMNS, file=io.StringIO())
-        clock = run.manifest["clock"]
-        self._clock = Clock(clock["scale"], origin=clock["origin"], epoch_unix_s=run.epoch_unix_s)
+        self._clock = Clock.of_run(run.manifest)
 
     def look(self) -> bool:
         """Take in what is new, or a piece of it; whether there was anything."""
@@ -104,7 +103,8 @@ class LiveRun:
         seen = self._judge.last
         if seen is None:
             return None
-        fall = waterfall(seen.verdicts[0].request, seen.judged, seen.verdicts, seen.attempts.values())
+        request = seen.attribution.verdicts[0].request
+        fall = waterfall(request, seen.attribution, seen.attempts.values())
         return {
             "request": fall.request,
             "mode": fall.mode,

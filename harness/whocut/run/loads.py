@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whocut.trace.rundir import RunDir
 
 
-class Load(Protocol):
+class LoadProcess(Protocol):
     """Whoever makes the load: a process of ours, or somebody else's."""
 
     @property

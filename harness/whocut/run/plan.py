@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from whocut.chain.layers import Topology
-    from whocut.chain.load import Spending, Stage
+    from whocut.chain.load import LoadStage, Spending
     from whocut.chain.want import Want
     from whocut.clock import Clock, ClockSpec
     from whocut.path.target import Target
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
 
 
-def no_more(run_dir: RunDir) -> tuple[Stage, ...]:
+def no_more(run_dir: RunDir) -> tuple[LoadStage, ...]:
     """What else to ask: nothing."""
     del run_dir
     return ()
@@ -43,7 +43,7 @@ class Plan:
     topology: Topology
     clock: ClockSpec
     users: int
-    stages: tuple[Stage, ...]
+    stages: tuple[LoadStage, ...]
     seed: int
     out: Path
     replace: bool = False
@@ -58,7 +58,7 @@ class Plan:
     spending: Spending | None = None
     wants: tuple[Want, ...] = ()
     command: tuple[str, ...] = ()
-    then: Callable[[RunDir], tuple[Stage, ...]] = no_more
+    then: Callable[[RunDir], tuple[LoadStage, ...]] = no_more
     sweep: float | None = None
     steps: Mapping[str, str] = field(default_factory=dict)
 

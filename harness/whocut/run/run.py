@@ -12,22 +12,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.load import DRAIN_S
-from whocut.chain.load import Load as LoadOrders
+from whocut.chain.load import DRAIN_S, Load
+from whocut.chain.models import refuse_unknown
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
 from whocut.errors import CouldNotRun
 from whocut.path.chain import start_chain
-from whocut.run.books import Books, Progress
 from whocut.run.complaints import tell_once
 from whocut.run.finish import check_wants, finish
 from whocut.run.loads import ForeignLoad, start_load
 from whocut.run.plan import manifest_of
 from whocut.run.processes import PATIENCE_REAL_S, Child
+from whocut.run.progress import RunFollower, RunProgress
 from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
-from whocut.run.watching import Stop, Watch
+from whocut.run.watching import RunWatch, StopAsked
 from whocut.trace import export
 from whocut.trace.export import FileExporter
 from whocut.trace.logs.in_run import LOGS
@@ -37,10 +37,10 @@ from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
     from whocut.path.target import Target
     from whocut.run.finish import Finished
-    from whocut.run.loads import Load
+    from whocut.run.loads import LoadProcess
     from whocut.run.plan import Plan
 
 # How long the live judge may take for what it has not read yet when a run has ended.
@@ -51,22 +51,22 @@ _LAST_SPANS_REAL_S = 1.0
 
 @dataclass
 class Standing:
-    """Everything that stands around a load: the upstream, the chain, the books; and what shows how far it is."""
+    """Everything that stands around a load: the upstream, the chain, the follower; and what shows how far it is."""
 
     plan: Plan
     clock: Clock
     run_dir: RunDir
-    watch: Watch
-    progress: Progress
+    watch: RunWatch
+    progress: RunProgress
     began_s: float
     exporter: FileExporter | None
     pulse: Pulse
     signals: Signals
     ended_early: str | None = field(default=None)
 
-    def ask_more(self, stages: tuple[Stage, ...]) -> None:
+    def ask_more(self, stages: tuple[LoadStage, ...]) -> None:
         """Put stages behind those that have been asked, for another load."""
-        load = LoadOrders.from_plain(self.run_dir.manifest["load"])
+        load = Load.from_plain(self.run_dir.manifest["load"])
         load = replace(load, stages=load.stages + stages, asked_before=len(load.stages))
         self.run_dir.manifest["load"] = load.to_plain()
         self.run_dir.write_manifest()
@@ -89,26 +89,29 @@ class Standing:
             )
 
 
-async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], None]) -> Standing:
+async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress], None]) -> Standing:
     """Start what stands around a load; the stack ends it.
 
     Raises:
-        BadInput: the run directory cannot be used, or a figure is wanted that is not measured.
+        BadInput: the run directory cannot be used, a figure is wanted that is not measured, or the mock does not
+            serve the chain's model.
         CouldNotRun: a port is taken, or a process could not start.
     """
     check_wants(plan)
+    if plan.to is None:
+        refuse_unknown(plan.topology.upstream)
     began = wall_s()
     clock = Clock(plan.clock.scale)
     run_dir = RunDir.create(plan.out, manifest_of(plan, clock), replace=plan.replace)
-    progress = Progress(asked=plan.asked, ledger=plan.to is None)
+    progress = RunProgress(asked=plan.asked, ledger=plan.to is None)
     tell_once(asyncio.get_running_loop())
-    stop = Stop()
+    stop = StopAsked()
     signals = Signals(stop.ask, stop.ask_at_once)
     signals.listen()
     spans = SpanWriter(run_dir)
     stack.callback(spans.close)
-    books = Books(run_dir, progress, spans)
-    stack.callback(books.close)
+    follower = RunFollower(run_dir, progress, spans)
+    stack.callback(follower.close)
     if plan.otlp_port is not None:
         receiver = await receive_into(run_dir, port=plan.otlp_port)
         stack.push_async_callback(receiver.close)
@@ -118,7 +121,7 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     if plan.to is None:
         upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
-        behind, control = ("127.0.0.1", upstream.port), f"http://127.0.0.1:{upstream.port}/_mock"
+        behind, control = ("127.0.0.1", upstream.port), upstream.control
     else:
         await plan.to.knock()
         behind = plan.to
@@ -129,13 +132,13 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[Progress], No
     pulse = Pulse()
     await stack.enter_async_context(pulse.felt())
     _tell_the_load(run_dir, plan, chain.base_url, control)
-    watch = Watch(
-        run_dir, upstream, chain, books, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
+    watch = RunWatch(
+        run_dir, upstream, chain, follower, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
     )
     return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse, signals)
 
 
-async def run(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Finished:
+async def run(plan: Plan, show: Callable[[RunProgress], None] = lambda _: None) -> Finished:
     """Do the main job; returns when everything is written, also after a Ctrl-C or the death of a process.
 
     Raises:
@@ -176,7 +179,7 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
     return standing.finish()
 
 
-async def _until_over(standing: Standing, load: Load) -> None:
+async def _until_over(standing: Standing, load: LoadProcess) -> None:
     cut_short = await standing.watch.load(load)
     drained_not = await standing.watch.drain(standing.clock)
     standing.ended_early = cut_short or drained_not
@@ -205,7 +208,7 @@ def end_export(exporter: FileExporter | None) -> str | None:
 
 
 def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | None) -> None:
-    load = LoadOrders(
+    load = Load(
         base_url=base_url,
         stages=plan.stages,
         users=plan.users,

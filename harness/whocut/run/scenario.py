@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from whocut.chain.chainfile import find_chain
-from whocut.chain.load import Arrivals, Stage, parse_arrivals
-from whocut.chain.shipped import CHAINS, SCENARIOS
+from whocut.chain.load import Arrivals, LoadStage, parse_arrivals
+from whocut.chain.shipped import SCENARIOS
 from whocut.chain.want import parse_wants
 from whocut.clock import parse_clock
 from whocut.errors import BadFile, BadInput, nearest
@@ -45,7 +45,7 @@ PLAIN_MODES = {
 
 # What reads the flag of the same name; the scenario's own word is held to it, whether a flag overrides it or not.
 _READ_BY: Mapping[str, Callable[[Any], object]] = {
-    "chain": lambda written: find_chain(written, CHAINS),
+    "chain": find_chain,
     "clock": parse_clock,
     "arrivals": parse_arrivals,
     "want": parse_wants,
@@ -76,14 +76,14 @@ class Scenario(BaseModel):
         """What runs unless somebody says otherwise."""
         return tuple(self.run or self.mix or self.modes)
 
-    def stages(self, modes: Sequence[str], requests: int, arrivals: Arrivals | None) -> tuple[Stage, ...]:
+    def stages(self, modes: Sequence[str], requests: int, arrivals: Arrivals | None) -> tuple[LoadStage, ...]:
         """One stage for each mode; or, where the scenario mixes them, one for all."""
         if self.mix:
             mix = {mode: self.mix.get(mode, 1.0) for mode in modes}
             name = modes[0] if len(modes) == 1 else "mix"
-            return (Stage(name=name, mix=mix, requests=requests, arrivals=arrivals),)
+            return (LoadStage(name=name, mix=mix, requests=requests, arrivals=arrivals),)
         return tuple(
-            Stage(name=mode, mix={mode: 1.0}, requests=requests, arrivals=arrivals) for mode in modes
+            LoadStage(name=mode, mix={mode: 1.0}, requests=requests, arrivals=arrivals) for mode in modes
         )
 
 
@@ -141,8 +141,7 @@ def read_scenario(path: Path) -> Scenario:
         try:
             read(getattr(told, field))
         except BadInput as error:
-            problem = str(error).removeprefix(f"--{field}: ")
-            raise BadFile(path, problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
+            raise BadFile(path, error.problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
     for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
         for mode in named:
             if mode not in told.modes:
@@ -198,6 +197,7 @@ def pick_modes(told: Scenario, wanted: Sequence[str] | None) -> tuple[str, ...]:
     for name in modes:
         if name not in told.modes:
             raise BadInput(
-                f"--mode: there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}"
+                f"there is no mode '{name}'{nearest(name, told.modes)}; there are {', '.join(told.modes)}",
+                field="mode",
             )
     return modes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.chain.load import Load, Stage
+from whocut.chain.load import Load, LoadStage
 from whocut.errors import BadInput
 from whocut.verdict.sweep import levels_of, to_confirm, to_halve
 
@@ -42,7 +42,8 @@ def parse_levels(written: str) -> tuple[int, ...]:
     for word in written.split(","):
         if not word.strip().isdecimal() or not 1 <= int(word) <= HIGHEST:
             raise BadInput(
-                f"--levels: '{word.strip()}' is no level; write whole numbers from 1 to {HIGHEST}, like 1,3,5,10"
+                f"'{word.strip()}' is no level; write whole numbers from 1 to {HIGHEST}, like 1,3,5,10",
+                field="levels",
             )
         levels.add(int(word))
     return tuple(sorted(levels))
@@ -61,7 +62,8 @@ def parse_tolerate(written: str) -> float:
         share = -1.0
     if not 0 <= share < 1:
         raise BadInput(
-            f"--tolerate: '{written}' is no share of refused requests; write one below 100%, like 1% or 0.01"
+            f"'{written}' is no share of refused requests; write one below 100%, like 1% or 0.01",
+            field="tolerate",
         )
     return share
 
@@ -77,7 +79,7 @@ class Sweep:
     gap_s: float | None = None
     bisect: bool = False
 
-    def stages(self, levels: Sequence[int]) -> tuple[Stage, ...]:
+    def stages(self, levels: Sequence[int]) -> tuple[LoadStage, ...]:
         """A stage for each level, to begin with.
 
         Raises:
@@ -86,12 +88,13 @@ class Sweep:
         widest = max(levels)
         if self.requests is not None and self.requests < widest:
             raise BadInput(
-                f"--requests: {self.requests} requests do not fill {widest} places; ask for at least {widest}, "
-                "better three times as many"
+                f"{self.requests} requests do not fill {widest} places; ask for at least {widest}, "
+                "better three times as many",
+                field="requests",
             )
         return tuple(self._stage(level, self.gap_s or 0.0) for level in levels)
 
-    def then(self, run_dir: RunDir) -> tuple[Stage, ...]:
+    def then(self, run_dir: RunDir) -> tuple[LoadStage, ...]:
         """What to ask when its levels have been seen; nothing when the answer stands.
 
         First, where it is to `bisect`, the level half way to the knee, again and again. Then, unless the gap is
@@ -110,10 +113,10 @@ class Sweep:
             for at_once, gap_s in to_confirm(levels, self.tolerate)
         )
 
-    def _stage(self, at_once: int, gap_s: float, *, times: int = 1, again: bool = False) -> Stage:
+    def _stage(self, at_once: int, gap_s: float, *, times: int = 1, again: bool = False) -> LoadStage:
         told = (f"-gap-{gap_s:g}s" if gap_s else "") + ("-again" if again else "")
         requests = self.requests or max(self.at_least, _FOR_EACH_PLACE * at_once)
-        return Stage(
+        return LoadStage(
             name=f"{at_once}-at-once{told}",
             mix={self.mode: 1.0},
             requests=requests * times,

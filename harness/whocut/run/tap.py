@@ -24,6 +24,7 @@ from whocut.run.complaints import tell_once
 from whocut.run.plan import Plan, manifest_of
 from whocut.run.run import end_export, start_export
 from whocut.run.signals import Signals
+from whocut.trace.records import TapSide
 from whocut.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def parse_listen(written: str) -> tuple[str, int]:
     host, _, port = written.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
         known = [f"127.0.0.1:{_DEFAULT_PORT}"]
-        raise BadInput(f"--listen: '{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080")
+        raise BadInput(
+            f"'{written}' is no address{nearest(written, known)}; write 127.0.0.1:8080", field="listen"
+        )
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
@@ -100,7 +103,7 @@ async def tap(
     """
     tell_once(asyncio.get_running_loop())
     clock = Clock()
-    layer = Layer(name=plan.name, title=f"the tap {plan.name}")
+    layer = Layer(name=plan.name, title=f"the tap {plan.name}", silent=True)
     seen = 0
     async with AsyncExitStack() as stack:
         certificate = plan.certificate
@@ -111,7 +114,7 @@ async def tap(
             upstream=plan.to,
             clock=clock,
             position=plan.position,
-            tap=HowItStands(keeps_host=plan.host_stays),
+            tap=HowItStands(side=TapSide.ALONE, keeps_host=plan.host_stays),
             complain=complain,
         )
         await hop.listen(plan.host, plan.port, certificate.context() if certificate else None)

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from whocut.clock import Clock
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
-from whocut.contract.grouping import name_requests
-from whocut.contract.tap import Tap
 from whocut.path.chain import start_chain
-from whocut.run.books import Books, Progress
 from whocut.run.complaints import tell_once
 from whocut.run.finish import finish
 from whocut.run.plan import manifest_of
+from whocut.run.progress import RunFollower, RunProgress
 from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import under_way
+from whocut.stage.client_tap import ClientTap
+from whocut.stage.grouping import attempts_of, name_requests
 from whocut.trace.logs.in_run import LOGS
 from whocut.trace.receiver import receive_into
 from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
@@ -31,9 +31,9 @@ from whocut.trace.rundir import ATTEMPTS, LineFile, RunDir, SpanWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.contract.sighting import Sighting
     from whocut.run.finish import Finished
     from whocut.run.plan import Plan
+    from whocut.stage.sighting import Sighting
 
 _LOOK_EVERY_REAL_S = 0.1
 
@@ -56,8 +56,8 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
     async with AsyncExitStack() as stack:
         spans = SpanWriter(run_dir)
         stack.callback(spans.close)
-        books = Books(run_dir, Progress(asked=0), spans)
-        stack.callback(books.close)
+        follower = RunFollower(run_dir, RunProgress(asked=0), spans)
+        stack.callback(follower.close)
         receiver = None
         if plan.otlp_port is not None:
             receiver = await receive_into(run_dir, port=plan.otlp_port)
@@ -72,7 +72,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
             real_logs=run_dir.path / LOGS,
         )
         stack.push_async_callback(chain.close)
-        tap = Tap(
+        tap = ClientTap(
             upstream=(chain.host, chain.port),
             clock=clock,
             client=plan.topology.client.name,
@@ -85,11 +85,11 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         await stack.enter_async_context(pulse.felt())
         ready(f"http://127.0.0.1:{tap.port}/v1", receiver.endpoint if receiver else None)
         while not stopped.is_set() and upstream.look() is None and chain.look() is None:
-            books.read()
+            follower.read()
             await asyncio.sleep(_LOOK_EVERY_REAL_S)
         fallen = chain.look() or upstream.look()
         if upstream.fallen is not None:
-            books.upstream_fell = upstream.fallen.why
+            follower.upstream_fell = upstream.fallen.why
     if fallen is not None:
         attempts = run_dir.attempts()
         died = (
@@ -104,7 +104,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
 def _write_down(run_dir: RunDir, spans: SpanWriter, seen: list[Sighting]) -> None:
     """The client's account, as it looked from outside."""
     with LineFile(run_dir.path / ATTEMPTS) as attempts:
-        for tries in name_requests(seen):
+        for tries in name_requests(attempts_of(seen)):
             for sighting in tries:
                 attempts.write_json(sighting.record)
                 spans(sighting.span())

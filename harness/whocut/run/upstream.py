@@ -6,6 +6,7 @@ Such an end is nobody's timer: it is written down as a span, like that of any fa
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,9 +15,11 @@ from whocut.errors import BadInput
 from whocut.path.fallen import Fallen, ended_how
 from whocut.run.processes import Child
 from whocut.trace.generations import UPSTREAM as LAYER
-from whocut.trace.rundir import LEDGER, UPSTREAM, RunDir, write_json
+from whocut.trace.rundir import LEDGER, MOCK_TOKEN, UPSTREAM, RunDir, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.clock import Clock
     from whocut.run.plan import Plan
     from whocut.trace.records import SpanSink
@@ -27,10 +30,17 @@ _GREETING = "mock upstream: serving on"
 
 
 class RunningUpstream:
-    """A mock upstream that serves on `port`; `fallen` once it has ended by itself."""
+    """A mock upstream that serves on `port`; `fallen` once it has ended by itself.
 
-    def __init__(self, child: Child, port: int, clock: Clock, sink: SpanSink) -> None:
+    Its own doors are at `control`, on a socket that no chain leads to, for who has the run directory's token.
+    """
+
+    def __init__(
+        self, child: Child, port: int, control_port: int, token: Path, clock: Clock, sink: SpanSink
+    ) -> None:
         self.port = port
+        self.control = f"http://127.0.0.1:{control_port}/_mock"
+        self._token = token
         self.fallen: Fallen | None = None
         self._child = child
         self._clock = clock
@@ -45,6 +55,7 @@ class RunningUpstream:
     async def stop(self) -> None:
         """Ask it to end, wait, insist."""
         self._stopping = True
+        self._token.unlink(missing_ok=True)
         await self._child.stop()
         await self._ended
 
@@ -86,7 +97,9 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
     )
     line = await child.line()
     try:
-        port = int(orjson.loads(line)["port"])
+        ready = orjson.loads(line)
+        port, control_port = int(ready["port"]), int(ready["control_port"])
+        _keep_token(run_dir, ready["control_token"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         await child.stop()
         _, of_the_settings, problem = child.last_words().partition(f"{config}: ")
@@ -94,4 +107,12 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
             said = problem.removesuffix("'")
             raise BadInput(f"{plan.scenario}: SCENARIO.upstream.{said}") from None
         raise child.died() from None
-    return RunningUpstream(child, port, clock, sink)
+    return RunningUpstream(child, port, control_port, run_dir.path / MOCK_TOKEN, clock, sink)
+
+
+def _keep_token(run_dir: RunDir, token: str) -> None:
+    """For the load of this run, and for nobody else of this machine; whoever stops the mock takes it away."""
+    file = run_dir.path / MOCK_TOKEN
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as out:
+        out.write(token)

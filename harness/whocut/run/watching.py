@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from whocut.clock import Clock
     from whocut.path.chain import RunningChain
     from whocut.path.fallen import Fallen
-    from whocut.run.books import Books, Progress
-    from whocut.run.loads import Load
+    from whocut.run.loads import LoadProcess
+    from whocut.run.progress import RunFollower, RunProgress
     from whocut.trace.records import Attempt
     from whocut.trace.rundir import RunDir
 
@@ -26,14 +26,14 @@ _POLL_REAL_S = 0.1
 _STOPPED = "stopped by a signal"
 
 
-class Upstream(Protocol):
+class UpstreamProcess(Protocol):
     """The model's side, where it is a process of ours."""
 
     def look(self) -> Fallen | None:
         """How it ended by itself, or None while it serves."""
 
 
-class Stop:
+class StopAsked:
     """Somebody wants the run to end: asked once, what is in flight is waited for; asked again, not even that."""
 
     def __init__(self) -> None:
@@ -53,23 +53,23 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class RunWatch:
     """Looks at everything ten times a second until it is over, however it ends."""
 
     run_dir: RunDir
-    upstream: Upstream | None  # None: it is none of ours
+    upstream: UpstreamProcess | None  # None: it is none of ours
     chain: RunningChain
-    books: Books
-    progress: Progress
-    show: Callable[[Progress], None]
-    stop: Stop
+    follower: RunFollower
+    progress: RunProgress
+    show: Callable[[RunProgress], None]
+    stop: StopAsked
     drain_real_s: float  # how long what is in flight may take when somebody has asked for the end
 
     def expect(self, requests: int) -> None:
         """So many requests more will be asked."""
         self.progress.asked += requests
 
-    async def load(self, load: Load) -> str | None:
+    async def load(self, load: LoadProcess) -> str | None:
         """Until the load has ended; why it ended before its work was done, or None.
 
         Raises:
@@ -81,7 +81,7 @@ class Watch:
         died = load.died() if load.returncode is not None else None
         if load.returncode is None:
             await self._stop(load)
-        self.books.read()
+        self.follower.read()
         fallen = self.fallen()
         generator = self.run_dir.generator() or {}
         if "refused" in generator:
@@ -108,7 +108,7 @@ class Watch:
             why = _STOPPED
         return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
 
-    async def _stop(self, load: Load) -> None:
+    async def _stop(self, load: LoadProcess) -> None:
         """End the load; while nothing has fallen, and nobody asks again, what is in flight is drained first."""
         drained = self.fallen() is None and not self.stop.at_once.is_set()
         self.progress.stage = "stopping"
@@ -144,16 +144,16 @@ class Watch:
         return None  # what still runs is counted, and warned of, where the run is judged
 
     def fallen(self) -> Fallen | None:
-        """The first that has fallen, of all that the load stands on; the books know of the upstream's end."""
+        """The first that has fallen, of all that the load stands on; the follower is told of the upstream's end."""
         upstream = self.upstream.look() if self.upstream is not None else None
         if upstream is not None:
-            self.books.upstream_fell = upstream.why
+            self.follower.upstream_fell = upstream.why
         return min(
             (one for one in (self.chain.look(), upstream) if one), key=lambda one: one.at_s, default=None
         )
 
     async def _look(self) -> None:
-        self.books.read()
+        self.follower.read()
         self.show(self.progress)
         await asyncio.sleep(_POLL_REAL_S)
 

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.catalogue import GROUPS, catalogue, entry_of
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Buffering, MidBody
-from whocut.chain.products import PRODUCTS
+from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def print_presets(console: Console) -> None:
         console.print()
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
-        f"In person, by `gateway: NAME` in a chain file: {', '.join(PRODUCTS)}.\n"
+        f"In person, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
         f"next:   {next_command('presets')} NAME",
         highlight=False,
         markup=False,
@@ -73,6 +73,9 @@ def _limits(entry: PresetEntry) -> str:
         if timer and timer.limit is not None and kind is not TimerKind.CONNECT:
             doubt = "?" if timer.tag == "memory" else ""
             limits.setdefault(format_duration(timer.limit) + doubt, []).append(says)
+    unknown = [says for kind, says in _SHORT.items() if kind in entry.timers and entry.timers[kind].unknown]
+    if unknown:
+        limits["unknown"] = unknown
     said = (
         ", ".join(f"{' and '.join(kinds)} {limit}" for limit, kinds in limits.items())
         or "no limit by default"
@@ -102,7 +105,7 @@ def print_preset(console: Console, name: str) -> None:
             _print_other(console, other)
         console.print()
     _print_manners(console, entry)
-    if name in PRODUCTS:
+    if name in products():
         _fact(console, "in person", f"`gateway: {name}` in a chain file: whocut run and whocut up start it")
     for edition, timers in entry.editions.items():
         said = ", ".join(
@@ -115,7 +118,8 @@ def print_preset(console: Console, name: str) -> None:
 
 
 def _print_timer(console: Console, kind: str, timer: TimerEntry) -> None:
-    limit = format_duration(timer.limit) if timer.limit is not None else "off by default"
+    off = "unknown" if timer.unknown else "off by default"
+    limit = format_duration(timer.limit) if timer.limit is not None else off
     most = ""
     if timer.most is not None:
         most = "  fixed" if timer.most == timer.limit else f"  up to {format_duration(timer.most)}"
@@ -129,7 +133,7 @@ def _print_timer(console: Console, kind: str, timer: TimerEntry) -> None:
 
 def _line(timer: TimerEntry) -> str:
     kept = Timer(kind=TimerKind.TOTAL, limit_s=timer.limit or 1.0, directive=timer.directive, knob=timer.knob)
-    return kept.line(kept.limit_s)
+    return kept.set_to(kept.limit_s)
 
 
 def _print_other(console: Console, other: OtherTimer) -> None:
@@ -200,4 +204,4 @@ def _as_json(name: str) -> dict[str, Any]:
         }
         for kind, timer in entry.written(variant=plan).items()
     }
-    return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in PRODUCTS, **said}
+    return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in products(), **said}

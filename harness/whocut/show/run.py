@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Any
 from rich.measure import Measurement
 from rich.table import Table
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.chain.timers import Phase
 from whocut.show.following import next_command, report_words
 from whocut.show.progress import ProgressLine
+from whocut.words import format_duration, in_seconds, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rich.console import Console
 
-    from whocut.run.books import Progress
+    from whocut.run.progress import RunProgress
 
 
 class ShowProgress(ProgressLine):
     """How far a run is."""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Show how far it has come."""
         where = f"{progress.stage}, {progress.label}" if progress.label else progress.stage
         if progress.refused:
@@ -41,6 +42,7 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False, soft_wrap=True)
 
+    say_if_invalid(console, summary)
     for mode, figures in summary["by_mode"].items():
         say(f"{mode}:")
         for row in figures["verdicts"]:
@@ -85,17 +87,24 @@ def print_summary(console: Console, summary: dict[str, Any], report: Path | None
             f"The load generator's worst stall was {format_duration(stall_s)} of model time"
             + (f"; requests went out {format_duration(late_s)} after they were due (p99)." if late_s else ".")
         )
-    # Why it ended early is said last, as the reason of the exit code.
-    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
-        say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
     say(f"next:   {next_command('why', summary['run_dir'])}")
+
+
+def say_if_invalid(console: Console, summary: Mapping[str, Any]) -> None:
+    """Above all figures: that they cannot be trusted, and why; nothing of a run that is valid."""
+    if not summary["warnings"]:
+        return
+    console.print("This run is not valid. What follows may be wrong:", style="yellow", highlight=False)
+    for warning in summary["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    console.print()
 
 
 def _books(summary: dict[str, Any]) -> str:
     """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
     if summary["ledger"]["by"] == "account":
-        return f"no ledger: cost by the guard's account, ${summary['ledger']['billed_usd']:.4f} at most."
+        return f"no ledger: cost by the guard's account, {format_dollars(summary['ledger']['billed_usd'])} at most."
     held = summary["agreement"]
     return f"{held['checked']} verdicts held against the ledger, {len(held['disagree'])} disagree."
 
@@ -121,8 +130,8 @@ def _modes(modes: dict[str, Any]) -> Table:
             mode,
             str(figures["requests"]),
             str(figures["outcomes"].get("delivered", 0)),
-            "–" if figures["p50_s"] is None else f"{figures['p50_s']:.0f} s",
-            f"{figures['share_429'] or 0:.0%}",
+            in_seconds(figures["p50_s"]),
+            percent(figures["share_429"] or 0.0, 0),
             "–" if ledger["started"] is None else str(ledger["started"]),
             "–" if ledger["orphaned"] is None else str(ledger["orphaned"]),
             f"{least}{format_dollars(ledger['billed_usd'])}",

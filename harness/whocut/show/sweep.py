@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from whocut.chain.dollars import format_dollars
+from whocut.chain.money import format_dollars
 from whocut.show.following import report_words
+from whocut.show.run import say_if_invalid
+from whocut.words import in_seconds, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,20 +20,18 @@ if TYPE_CHECKING:
 
 
 def print_sweep(console: Console, summary: dict[str, Any], report: Path | None) -> None:
-    """The answer first, then the levels it rests on."""
+    """Whether it is valid, the answer, then the levels it rests on."""
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, highlight=False, soft_wrap=True)
 
+    say_if_invalid(console, summary)
     found = summary["sweep"]
     for sentence in found["says"]:
         say(sentence)
     say("")
     console.print(_table(found))
     say(f"\n{found['rule']}")
-    # Why it ended early is said last, as the reason of the exit code.
-    for warning in [said for said in summary["warnings"] if said != summary["ended_early"]]:
-        say(f"warning: {warning}", "yellow")
     say(f"\nrun:    {summary['run_dir']}\nreport: {report_words(report)}")
 
 
@@ -43,7 +43,7 @@ def _table(found: dict[str, Any]) -> Table:
         "gap",
         "asked",
         "429s",
-        "95 %",
+        "95%",
         "batches",
         "a minute",
         "p50",
@@ -60,12 +60,12 @@ def _table(found: dict[str, Any]) -> Table:
             str(level["concurrency"]),
             f"{level['gap_s']:g} s" if level["gap_s"] else "–",
             str(level["requests"]),
-            _or_dash(level["share_429"], lambda share: f"{share * 100:.{int(0 < share < 0.1)}f}%"),
+            percent(level["share_429"], int(0 < (level["share_429"] or 0.0) < 0.1)),
             f"{math.floor(low * 100)}%–{math.ceil(high * 100)}%",  # outward, as the sentence above has it
             f"{level['batches_refused']} of {level['batches']}" if level["batches"] else "–",
             _or_dash(level["delivered_per_min"], lambda rate: f"{rate:.1f}"),
-            _or_dash(level["p50_s"], lambda took_s: f"{took_s:.0f} s"),
-            _or_dash(level["p95_s"], lambda took_s: f"{took_s:.0f} s"),
+            in_seconds(level["p50_s"]),
+            in_seconds(level["p95_s"]),
             format_dollars(level["usd_per_delivered"]),
         )
     return table

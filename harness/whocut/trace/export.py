@@ -1,7 +1,8 @@
 """Traces out: the run's spans to any OTLP/HTTP backend, by the standard ``OTEL_*`` variables.
 
 The exporter follows ``spans.jsonl`` as it grows, in a thread of its own, and so cannot slow a layer or the load.
-Its queue is bounded: what a backend is too slow for is dropped and counted, and stays in the file all the same.
+Its queue is bounded: what a backend is too slow for is dropped and counted, and stays in the file all the same. It
+sends what stands in the file and knows no kind of span: what it cannot send it counts, and goes on with the next.
 """
 
 from __future__ import annotations
@@ -18,16 +19,15 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from whocut.trace import names, otlp
-from whocut.trace.records import Span
-from whocut.trace.records import SpanKind as Kind
+from whocut.trace import otlp
 from whocut.trace.rundir import SPANS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from opentelemetry.sdk.trace.export import SpanExporter
 
+    from whocut.trace.otlp import WireSpan
     from whocut.trace.rundir import RunDir
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -35,13 +35,6 @@ _BATCH = 512  # OTEL_BSP_MAX_EXPORT_BATCH_SIZE's default
 _LOOK_EVERY_REAL_S = 0.25
 # How far the exporter may fall behind the file before it skips: about half a minute of a busy run.
 _MAX_BEHIND_BYTES = 32 * 2**20
-_NS = 1_000_000_000
-_KINDS = {
-    Kind.REQUEST: SpanKind.INTERNAL,
-    Kind.ATTEMPT: SpanKind.CLIENT,
-    Kind.HOP: SpanKind.SERVER,
-    Kind.GENERATION: SpanKind.SERVER,
-}
 
 
 def wanted() -> bool:
@@ -56,23 +49,24 @@ def exporter_from_environment() -> SpanExporter:
     return OTLPSpanExporter()
 
 
-def readable(span: Span, epoch_unix_s: float) -> ReadableSpan:
-    """One of our records as the SDK's span, on the calendar."""
+def readable(span: WireSpan) -> ReadableSpan:
+    """One span of the file as the SDK's.
+
+    Raises:
+        ValueError: its ids are not hex numbers, or its kind is not one of OTLP's.
+    """
     trace_id = int(span.trace_id, 16)
-    attributes = {names.KIND: str(span.kind), names.LAYER: span.layer, **span.attributes}
     return ReadableSpan(
         name=span.name,
         context=_context(trace_id, span.span_id),
         parent=_context(trace_id, span.parent_id) if span.parent_id else None,
-        resource=Resource({names.SERVICE_NAME: span.layer}),
-        attributes=attributes,
-        events=[
-            SdkEvent(event.name, event.attributes, _nanos(event.at_s, epoch_unix_s)) for event in span.events
-        ],
-        kind=_KINDS[span.kind],
-        status=Status(StatusCode.ERROR, span.error) if span.error else Status(StatusCode.UNSET),
-        start_time=_nanos(span.start_s, epoch_unix_s),
-        end_time=_nanos(span.end_s, epoch_unix_s),
+        resource=Resource(span.resource),
+        attributes=span.attributes,
+        events=[SdkEvent(event.name, event.attributes, event.at_ns) for event in span.events],
+        kind=SpanKind(max(0, span.kind - 1)),  # OTLP has "unspecified" before them
+        status=Status(StatusCode.UNSET) if span.error is None else Status(StatusCode.ERROR, span.error),
+        start_time=span.start_ns,
+        end_time=span.end_ns,
         instrumentation_scope=InstrumentationScope("whocut"),
     )
 
@@ -83,13 +77,12 @@ def _context(trace_id: int, span_id: str) -> SpanContext:
     )
 
 
-def _nanos(at_s: float, epoch_unix_s: float) -> int:
-    return round((at_s + epoch_unix_s) * _NS)
-
-
 @dataclass(slots=True)
 class Exported:
-    """What a backend has taken, what it refused, and what it was too slow for."""
+    """What a backend has taken, what it refused or could not be sent, and what it was too slow for.
+
+    A line of the file that cannot be read counts as one span that failed.
+    """
 
     sent: int = 0
     failed: int = 0
@@ -107,7 +100,8 @@ class FileExporter:
         self._epoch_unix_s = run.epoch_unix_s
         self._exporter = exporter
         self._max_behind_bytes = max_behind_bytes
-        self._offset = 0
+        self._offset = 0  # what has been read
+        self._settled = 0  # what has been sent, or counted
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="whocut-export", daemon=True)
 
@@ -119,6 +113,8 @@ class FileExporter:
         """Send what is left, within its patience; what was sent and what was not."""
         self._closing.set()
         self._thread.join(patience_real_s)
+        if self._thread.is_alive():
+            self.counts.dropped_bytes += self._path.stat().st_size - self._settled
         self._exporter.shutdown()
         return self.counts
 
@@ -138,24 +134,40 @@ class FileExporter:
                 file.seek(self._offset + behind - self._max_behind_bytes)
                 file.readline()  # the rest of a line that begins before
                 self.counts.dropped_bytes += file.tell() - self._offset
-                self._offset = file.tell()
+                self._offset = self._settled = file.tell()
             file.seek(self._offset)
-            batch: list[Span] = []
+            batch: list[ReadableSpan] = []
             for line in file:
                 if not line.endswith(b"\n"):
                     break
                 self._offset += len(line)
-                batch += otlp.decode_line(line, self._epoch_unix_s)
+                batch += self._ready(line)
                 if len(batch) >= _BATCH:
                     self._send(batch)
                     batch = []
             self._send(batch)
 
-    def _send(self, spans: Iterable[Span]) -> None:
-        ready = [readable(span, self._epoch_unix_s) for span in spans]
-        if not ready:
-            return
-        if self._exporter.export(ready) is SpanExportResult.SUCCESS:
-            self.counts.sent += len(ready)
-        else:
-            self.counts.failed += len(ready)
+    def _ready(self, line: bytes) -> list[ReadableSpan]:
+        """The spans of a line that can be sent; the others are counted."""
+        ready = []
+        try:
+            for span in otlp.wire_spans(line):
+                try:
+                    ready.append(readable(span))
+                except (ValueError, TypeError):
+                    self.counts.failed += 1
+        except ValueError:
+            self.counts.failed += 1
+        return ready
+
+    def _send(self, ready: Sequence[ReadableSpan]) -> None:
+        if ready:
+            try:
+                taken = self._exporter.export(ready) is SpanExportResult.SUCCESS
+            except Exception:  # noqa: BLE001  # an exporter from elsewhere: whatever it raises, the next batch goes out
+                taken = False
+            if taken:
+                self.counts.sent += len(ready)
+            else:
+                self.counts.failed += len(ready)
+        self._settled = self._offset

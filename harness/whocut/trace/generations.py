@@ -1,4 +1,4 @@
-"""From a row of the upstream's ledger to the span of that generation.
+"""From a row of the upstream's ledger to the record of that generation.
 
 Its parent is the attempt's last hop, and it may end long after that: an orphaned generation's span outlives
 its parent on purpose.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whocut.trace import names
-from whocut.trace.records import Event, Span, SpanKind, new_span_id, new_trace_id
+from whocut.trace.emissions import Emissions
+from whocut.trace.records import Event, GenerationRecord, new_span_id, new_trace_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,53 +17,43 @@ if TYPE_CHECKING:
 UPSTREAM = "upstream"
 
 
-def generation_span(row: Mapping[str, Any]) -> Span:
-    """One generation, or one refusal, as a span; its instants are the ledger's."""
+def generation_span(row: Mapping[str, Any]) -> GenerationRecord:
+    """One generation, or one refusal; its instants are the ledger's."""
     start_s = float(row["accepted_s"])
     refused = row.get("state") == "refused"
+    sent = Emissions.of_row(row)
     ends = (row.get("finished_s"), row.get("sent_s"), row.get("delivered_s"), row.get("caller_gone_s"))
-    end_s = max([start_s, *(float(at_s) for at_s in ends if at_s is not None)])
-    attributes = {
-        names.GENERATION: row["generation"],
-        names.GENAI_MODEL: row.get("model"),
-        names.GENAI_OPERATION: "generate_content",
-        names.GENAI_OUTPUT_TYPE: "image",
-        names.STATUS: row.get("status"),
-        names.ERROR_TYPE: row.get("error_code"),
-        names.CALLER_GONE_S: row.get("caller_gone_s"),
-        names.ORPHANED: bool(row.get("orphaned")),
-        names.ORPHANED_S: row.get("orphaned_s"),
-        names.DELIVERED: bool(row.get("delivered")),
-        names.BILLED: bool(row.get("billed")),
-        names.BILLED_USD: row.get("billed_usd"),
-        names.FAULT: row.get("fault"),
-        names.EMISSIONS_S: _emissions(row),
-        names.REFUSED: refused,
-        names.SETTLED: row.get("state") in {"settled", "refused"},
-    }
-    return Span(
+    return GenerationRecord(
         trace_id=row.get("trace_id") or new_trace_id(),
         span_id=row.get("span_id") or new_span_id(),
         parent_id=row.get("parent_span_id"),
         layer=UPSTREAM,
-        kind=SpanKind.GENERATION,
         name="refusal" if refused else "generation",
         start_s=start_s,
-        end_s=end_s,
-        attributes={key: value for key, value in attributes.items() if value is not None},
+        end_s=max([start_s, *(float(at_s) for at_s in ends if at_s is not None)]),
         events=[
             Event(name, float(row[field]))
             for name, field in (("caller gone", "caller_gone_s"), ("finished", "finished_s"))
             if row.get(field) is not None
         ],
         error=row.get("error_code"),
+        generation=row["generation"],
+        model=row.get("model"),
+        status=row.get("status"),
+        error_code=row.get("error_code"),
+        caller_gone_s=row.get("caller_gone_s"),
+        delivered=bool(row.get("delivered")),
+        orphaned=bool(row.get("orphaned")),
+        orphaned_s=row.get("orphaned_s"),
+        billed=bool(row.get("billed")),
+        billed_usd=row.get("billed_usd"),
+        fault=row.get("fault"),
+        refused=refused,
+        settled=row.get("state") in {"settled", "refused"},
+        events_s=sent.events_s,
+        first_byte_s=sent.first_s,
+        heartbeat_s=sent.heartbeat_s,
     )
-
-
-def _emissions(row: Mapping[str, Any]) -> list[float]:
-    partials = [float(at_s) for at_s in row.get("partials_s") or ()]
-    finished = row.get("finished_s")
-    return [*partials, float(finished)] if finished is not None else partials
 
 
 def generations_were(count: int) -> str:

@@ -27,7 +27,6 @@ GENAI_OPERATION: Final = "gen_ai.operation.name"
 GENAI_OUTPUT_TYPE: Final = "gen_ai.output.type"
 
 KIND: Final = "whocut.kind"
-OTEL_KIND: Final = "span.kind"  # of a span that is not ours: server, client …
 LAYER: Final = "whocut.layer"
 POSITION: Final = "whocut.layer.position"  # 0 is the client; grows towards the model
 MODE: Final = "whocut.mode"
@@ -67,5 +66,6 @@ BILLED: Final = "whocut.billed"
 BILLED_USD: Final = "whocut.billed_usd"
 FAULT: Final = "whocut.fault"
 EMISSIONS_S: Final = "whocut.emissions_s"  # when each event was, or would have been, sent
+HEARTBEAT_S: Final = "whocut.heartbeat_s"  # the longest silence that the server lets a stream have
 REFUSED: Final = "whocut.refused"
 SETTLED: Final = "whocut.settled"

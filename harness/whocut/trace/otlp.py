@@ -2,35 +2,48 @@
 
 The form is the protobuf's JSON mapping with the specification's exceptions: ids in hex, 64-bit numbers as
 strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+
+This is the only place that knows by which attribute a fact of a record goes: each kind of record has a table.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from operator import attrgetter
 from sys import intern
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from whocut.chain.timers import Phase, TimerKind
 from whocut.trace import names
-from whocut.trace.records import Event, Span, SpanKind
+from whocut.trace.records import (
+    AttemptRecord,
+    Cut,
+    DeathRecord,
+    DownstreamEnd,
+    Event,
+    ForeignSpan,
+    GenerationRecord,
+    LayerRecord,
+    Outcome,
+    RequestRecord,
+    Span,
+    SpanKind,
+    TapSide,
+    UpstreamEnd,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from enum import StrEnum
 
-_SAME_CLOCK_S = 0.001  # nanoseconds of the calendar lose no more than this on the way
-_INSTANTS = (
-    names.UPSTREAM_END_S,
-    names.DOWNSTREAM_END_S,
-    names.REQUEST_SENT_S,
-    names.FIRST_BYTE_S,
-    names.LAST_BYTE_S,
-    names.CUT_AT_S,
-)
-_NS = 1_000_000_000
-_SHORT = 64
-_SERVER, _CLIENT, _INTERNAL = 2, 3, 1
-_OTEL_KIND = {
+_SAME_CLOCK_S: Final = 0.001  # nanoseconds of the calendar lose no more than this on the way
+_NS: Final = 1_000_000_000
+_SHORT: Final = 64
+_INTERNAL, _SERVER, _CLIENT = 1, 2, 3
+_OTEL_KIND: Final = {
     SpanKind.REQUEST: _INTERNAL,
     SpanKind.ATTEMPT: _CLIENT,
     SpanKind.HOP: _SERVER,
@@ -38,10 +51,154 @@ _OTEL_KIND = {
     SpanKind.DEATH: _INTERNAL,
 }
 # Numbers by the specification, names by some exporters.
-_SIDES = {_SERVER: "server", _CLIENT: "client", "SPAN_KIND_SERVER": "server", "SPAN_KIND_CLIENT": "client"}
-_STATUS_ERROR = 2
-_IS_ERROR = (_STATUS_ERROR, "STATUS_CODE_ERROR")
-_NOT_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+_OTEL_NAMES: Final = {
+    f"SPAN_KIND_{name}": number
+    for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
+_SIDES: Final = {_SERVER: "server", _CLIENT: "client"}
+_STATUS_ERROR: Final = 2
+_IS_ERROR: Final = (_STATUS_ERROR, "STATUS_CODE_ERROR")
+_NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+
+# The events of a layer's own cuts, with their facts: the one that ended it, and those after which it asked again.
+_CUT_EVENT, _CUT_TRY_EVENT = "cut", "try.cut"
+
+
+# --- values -----------------------------------------------------------------------------------------------
+
+
+def _any_value(value: Any) -> dict[str, Any]:
+    if isinstance(value, bool):
+        return {"boolValue": value}
+    if isinstance(value, int):
+        return {"intValue": str(value)}
+    if isinstance(value, float):
+        return _double(value)
+    if isinstance(value, list | tuple):
+        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
+    return {"stringValue": str(value)}
+
+
+def _double(value: float) -> dict[str, Any]:
+    # JSON has no infinity; the protobuf mapping writes it as a string.
+    return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+
+
+def _string(value: str) -> dict[str, Any]:
+    return {"stringValue": value}
+
+
+def _member(value: StrEnum) -> dict[str, Any]:
+    return {"stringValue": value._value_}  # a plain string: of a member the JSON's writer is slow
+
+
+# How a field is written, by what reads it back: a name from a set is a string.
+_WRITTEN: Final[dict[Callable[[Any], Any], Callable[[Any], dict[str, Any]]]] = {
+    str: _string,
+    float: _double,
+    int: lambda value: {"intValue": str(value)},
+    bool: lambda value: {"boolValue": value},
+    tuple: _any_value,
+    **dict.fromkeys((DownstreamEnd, Outcome, Phase, TapSide, TimerKind, UpstreamEnd), _member),
+}
+
+
+# --- which attribute is which field ---------------------------------------------------------------------
+
+
+class _Table:
+    """Rows of attribute, field, and what reads the field back; made ready for both ways."""
+
+    def __init__(self, *rows: tuple[str, str, Callable[[Any], Any]]) -> None:
+        self.rows = rows
+        self.by_name = {name: (field, read) for name, field, read in rows}
+        self.columns = tuple((name, _WRITTEN[read]) for name, _, read in rows)
+        # One value more, or of one field it would give no tuple.
+        self.values_of = attrgetter(*(field for _, field, _ in rows), "__class__")
+
+    def facts(self, has: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that are known, from attributes."""
+        known = self.by_name
+        return {known[name][0]: known[name][1](value) for name, value in has.items() if name in known}
+
+    def pairs(self, record: object) -> list[dict[str, Any]]:
+        """The fields that are known, as attributes; a hop writes this for every request that it forwards."""
+        return [
+            {"key": name, "value": write(value)}
+            for value, (name, write) in zip(self.values_of(record), self.columns)  # noqa: B905  # one value more
+            if value is not None
+        ]
+
+
+# By which attribute each field of a record goes, and how it is read back.
+_IMAGE: Final = {names.GENAI_OPERATION: "generate_content", names.GENAI_OUTPUT_TYPE: "image"}
+_REQUEST: Final = _Table(
+    (names.REQUEST, "request", str),
+    (names.MODE, "mode", str),
+    (names.OUTCOME, "outcome", Outcome),
+)
+_LAYER: Final = _Table(
+    (names.POSITION, "position", int),
+    (names.METHOD, "method", str),
+    (names.PATH, "path", str),
+    (names.UPSTREAM_END, "upstream", UpstreamEnd),
+    (names.UPSTREAM_END_S, "upstream_s", float),
+    (names.DOWNSTREAM_END, "downstream", DownstreamEnd),
+    (names.DOWNSTREAM_END_S, "downstream_s", float),
+    (names.REQUEST_SENT_S, "request_sent_s", float),
+    (names.FIRST_BYTE_S, "first_byte_s", float),
+    (names.LAST_BYTE_S, "last_byte_s", float),
+    (names.LARGEST_GAP_S, "largest_gap_s", float),
+    (names.STATUS, "status", int),
+    (names.BYTES_DOWN, "bytes_down", int),
+    (names.GONE, "gone", str),
+    (names.RESEND_COUNT, "resent", int),
+    (names.TAP, "tap", TapSide),
+    (names.TAP_LAZY_S, "tap_lazy_s", float),
+    (names.GATEWAY, "gateway", str),
+)
+_ATTEMPT: Final = _Table(
+    *_LAYER.rows,
+    *_REQUEST.rows,
+    (names.ATTEMPT, "number", int),
+    (names.ERROR_TYPE, "error_code", str),
+    (names.BODY_HEAD, "body_head", str),
+)
+_GENERATION: Final = _Table(
+    (names.GENERATION, "generation", str),
+    (names.GENAI_MODEL, "model", str),
+    (names.STATUS, "status", int),
+    (names.ERROR_TYPE, "error_code", str),
+    (names.CALLER_GONE_S, "caller_gone_s", float),
+    (names.ORPHANED, "orphaned", bool),
+    (names.ORPHANED_S, "orphaned_s", float),
+    (names.DELIVERED, "delivered", bool),
+    (names.BILLED, "billed", bool),
+    (names.BILLED_USD, "billed_usd", float),
+    (names.FAULT, "fault", str),
+    (names.REFUSED, "refused", bool),
+    (names.SETTLED, "settled", bool),
+    (names.EMISSIONS_S, "events_s", tuple),
+    (names.FIRST_BYTE_S, "first_byte_s", float),
+    (names.HEARTBEAT_S, "heartbeat_s", float),
+)
+_CUT: Final = _Table(
+    (names.CUT_TIMER, "timer", TimerKind),
+    (names.CUT_DIRECTIVE, "directive", str),
+    (names.CUT_PHASE, "phase", Phase),
+    (names.CUT_LIMIT_S, "limit_s", float),
+    (names.CUT_AT_S, "at_s", float),
+)
+_TABLES: Final[dict[SpanKind, tuple[type[Span], _Table]]] = {
+    SpanKind.REQUEST: (RequestRecord, _REQUEST),
+    SpanKind.ATTEMPT: (AttemptRecord, _ATTEMPT),
+    SpanKind.HOP: (LayerRecord, _LAYER),
+    SpanKind.GENERATION: (GenerationRecord, _GENERATION),
+    SpanKind.DEATH: (DeathRecord, _Table((names.GONE, "why", str))),
+}
+
+
+# --- lines -------------------------------------------------------------------------------------------------
 
 
 def encode_line(spans: Iterable[Span], epoch_unix_s: float) -> bytes:
@@ -61,8 +218,50 @@ def encode_line(spans: Iterable[Span], epoch_unix_s: float) -> bytes:
     return orjson.dumps(request, option=orjson.OPT_APPEND_NEWLINE)
 
 
+@dataclass(slots=True, kw_only=True)
+class WireEvent:
+    """An instant inside a span, as OTLP has it: calendar nanoseconds."""
+
+    name: str
+    at_ns: int
+    attributes: dict[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class WireSpan:
+    """One span as OTLP has it, whoever wrote it: its kind is OTLP's number, its instants are calendar nanoseconds.
+
+    `resource` are the attributes of the service that wrote it; `error` is None where its status is not an error.
+    """
+
+    trace_id: str
+    span_id: str
+    parent_id: str | None
+    resource: dict[str, Any]
+    kind: int
+    name: str
+    start_ns: int
+    end_ns: int
+    attributes: dict[str, Any]
+    events: tuple[WireEvent, ...]
+    error: str | None
+
+
 def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
-    """The spans of one export request, on the run's clock.
+    """The spans of one export request as records, on the run's clock.
+
+    Raises:
+        ValueError: the line is not an OTLP/JSON export request, or a record in it is not whole.
+    """
+    for wire in wire_spans(line):
+        try:
+            yield _record_of(wire, epoch_unix_s)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"not a whole record: span {wire.span_id}: {error}") from None
+
+
+def wire_spans(line: bytes) -> Iterator[WireSpan]:
+    """The spans of one export request as they stand there: for who sends them on and judges nothing.
 
     Raises:
         ValueError: the line is not an OTLP/JSON export request.
@@ -70,11 +269,10 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     try:
         for resource in orjson.loads(line)["resourceSpans"]:
             attributes = _decode_attributes(resource.get("resource", {}).get("attributes", []))
-            layer = str(attributes.get(names.SERVICE_NAME, ""))
             for scope in resource.get("scopeSpans", []):
-                for span in scope.get("spans", []):
-                    yield _decode_span(span, layer, epoch_unix_s)
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+                for raw in scope.get("spans", []):
+                    yield _wire_span(raw, attributes)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
@@ -84,88 +282,148 @@ def onto_one_clock(spans: Iterable[Span]) -> None:
     A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
     """
     for span in spans:
-        has = span.attributes
-        ended_s = has.get(names.DOWNSTREAM_END_S) if span.kind is SpanKind.HOP else None
-        if ended_s is not None and abs(span.end_s - ended_s) > _SAME_CLOCK_S:
-            for name in _INSTANTS:
-                if name in has:
-                    has[name] += span.end_s - ended_s
+        if isinstance(span, LayerRecord) and span.kind is SpanKind.HOP and span.downstream_s is not None:
+            apart_s = span.end_s - span.downstream_s
+            if abs(apart_s) > _SAME_CLOCK_S:
+                span.move_own(apart_s)
+
+
+# --- from records -----------------------------------------------------------------------------------------
 
 
 def _encode_span(span: Span, epoch_unix_s: float) -> dict[str, Any]:
-    attributes = {names.KIND: str(span.kind), names.LAYER: span.layer, **span.attributes}
     encoded: dict[str, Any] = {
         "traceId": span.trace_id,
         "spanId": span.span_id,
         "name": span.name,
-        "kind": _OTEL_KIND[span.kind],
+        "kind": _OTEL_KIND.get(span.kind, _INTERNAL),
         "startTimeUnixNano": _nanos(span.start_s, epoch_unix_s),
         "endTimeUnixNano": _nanos(span.end_s, epoch_unix_s),
-        "attributes": [_pair(key, value) for key, value in attributes.items() if value is not None],
+        "attributes": _attributes_of(span),
         "status": {"code": _STATUS_ERROR, "message": span.error} if span.error else {},
     }
     if span.parent_id:
         encoded["parentSpanId"] = span.parent_id
-    if span.events:
-        encoded["events"] = [
-            {
-                "timeUnixNano": _nanos(event.at_s, epoch_unix_s),
-                "name": event.name,
-                "attributes": [_pair(key, value) for key, value in event.attributes.items()],
-            }
-            for event in span.events
-        ]
+    events = [_event(event.name, event.at_s, _pairs(event.attributes), epoch_unix_s) for event in span.events]
+    if isinstance(span, LayerRecord):
+        cuts = [(_CUT_TRY_EVENT, cut) for cut in span.cut_tries]
+        cuts += [(_CUT_EVENT, span.cut)] if span.cut is not None else []
+        events += [_event(name, cut.at_s, _CUT.pairs(cut), epoch_unix_s) for name, cut in cuts]
+    if events:
+        encoded["events"] = events
     return encoded
 
 
-def _decode_span(raw: dict[str, Any], layer: str, epoch_unix_s: float) -> Span:
-    attributes = _decode_attributes(raw.get("attributes", []))
-    kind = attributes.pop(names.KIND, None)
-    layer = str(attributes.pop(names.LAYER, layer))
-    if kind is None:
-        attributes[names.OTEL_KIND] = _SIDES.get(raw.get("kind"), "internal")
-    status = raw.get("status", {})
-    return Span(
-        trace_id=intern(raw["traceId"]),
-        span_id=raw["spanId"],
-        parent_id=raw.get("parentSpanId") or None,
-        layer=layer,
-        kind=SpanKind(kind) if kind else SpanKind.HOP,
-        name=raw.get("name", ""),
-        start_s=int(raw["startTimeUnixNano"]) / _NS - epoch_unix_s,
-        end_s=int(raw["endTimeUnixNano"]) / _NS - epoch_unix_s,
-        attributes=attributes,
-        events=[
-            Event(
-                event["name"],
-                int(event["timeUnixNano"]) / _NS - epoch_unix_s,
-                _decode_attributes(event.get("attributes", [])),
-            )
-            for event in raw.get("events", [])
-        ],
-        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
-    )
+def _event(name: str, at_s: float, pairs: list[dict[str, Any]], epoch_unix_s: float) -> dict[str, Any]:
+    return {"timeUnixNano": _nanos(at_s, epoch_unix_s), "name": name, "attributes": pairs}
+
+
+def _attributes_of(span: Span) -> list[dict[str, Any]]:
+    if isinstance(span, ForeignSpan):
+        return _pairs(span.attributes)
+    pairs = [
+        {"key": names.KIND, "value": _member(span.kind)},
+        {"key": names.LAYER, "value": _string(span.layer)},
+    ]
+    pairs += _TABLES[span.kind][1].pairs(span)
+    if isinstance(span, GenerationRecord | RequestRecord):
+        pairs += _pairs(_IMAGE)
+    if isinstance(span, LayerRecord) and span.cut is not None:
+        pairs += _CUT.pairs(span.cut)
+    if isinstance(span, AttemptRecord):
+        pairs.append(_pair(names.RESEND_COUNT, span.number - 1))
+        pairs += [_pair(f"{names.RESPONSE_HEADER}{name}", [value]) for name, value in span.headers.items()]
+    return pairs
 
 
 def _nanos(at_s: float, epoch_unix_s: float) -> str:
     return str(round((at_s + epoch_unix_s) * _NS))
 
 
+def _pairs(attributes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_pair(key, value) for key, value in attributes.items() if value is not None]
+
+
 def _pair(key: str, value: Any) -> dict[str, Any]:
     return {"key": key, "value": _any_value(value)}
 
 
-def _any_value(value: Any) -> dict[str, Any]:
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    if isinstance(value, float):
-        # JSON has no infinity; the protobuf mapping writes it as a string.
-        return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
-    if isinstance(value, list | tuple):
-        return {"arrayValue": {"values": [_any_value(item) for item in value]}}
-    return {"stringValue": str(value)}
+# --- to records -------------------------------------------------------------------------------------------
+
+
+def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
+    kind, status = raw.get("kind", 0), raw.get("status", {})
+    return WireSpan(
+        trace_id=intern(raw["traceId"]),
+        span_id=raw["spanId"],
+        parent_id=raw.get("parentSpanId") or None,
+        resource=resource,
+        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else kind,
+        name=raw.get("name", ""),
+        start_ns=int(raw["startTimeUnixNano"]),
+        end_ns=int(raw["endTimeUnixNano"]),
+        attributes=_decode_attributes(raw.get("attributes", [])),
+        events=tuple(
+            WireEvent(
+                name=event["name"],
+                at_ns=int(event["timeUnixNano"]),
+                attributes=_decode_attributes(event.get("attributes", [])),
+            )
+            for event in raw.get("events", ())
+        ),
+        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
+    )
+
+
+def _record_of(wire: WireSpan, epoch_unix_s: float) -> Span:
+    has = wire.attributes
+    facts: dict[str, Any] = {
+        "trace_id": wire.trace_id,
+        "span_id": wire.span_id,
+        "parent_id": wire.parent_id,
+        "layer": str(has.get(names.LAYER) or wire.resource.get(names.SERVICE_NAME, "")),
+        "name": wire.name,
+        "start_s": wire.start_ns / _NS - epoch_unix_s,
+        "end_s": wire.end_ns / _NS - epoch_unix_s,
+        "events": [
+            Event(event.name, event.at_ns / _NS - epoch_unix_s, event.attributes) for event in wire.events
+        ],
+        "error": wire.error,
+    }
+    written = has.get(names.KIND)
+    if written is None:
+        return ForeignSpan(side=_SIDES.get(wire.kind, "internal"), attributes=has, **facts)
+    kind = SpanKind(written)
+    record, table = _TABLES[kind]
+    facts |= table.facts(has)
+    if issubclass(record, LayerRecord):
+        events = facts["events"]
+        facts["cut"] = _cut_of(has)
+        tries = [_cut_of(event.attributes) for event in events if event.name == _CUT_TRY_EVENT]
+        facts["cut_tries"] = [cut for cut in tries if cut is not None]
+        facts["events"] = [event for event in events if event.name not in {_CUT_EVENT, _CUT_TRY_EVENT}]
+    if kind is SpanKind.ATTEMPT:
+        facts["resent"] = None
+        facts["headers"] = _headers_of(has)
+        facts.setdefault("request", wire.trace_id)
+    if kind is SpanKind.GENERATION:
+        facts.setdefault("generation", wire.span_id)
+    return record(**facts)
+
+
+def _cut_of(has: Mapping[str, Any]) -> Cut | None:
+    if names.CUT_TIMER not in has:
+        return None
+    return Cut(**{"directive": str(has[names.CUT_TIMER]), **_CUT.facts(has)})
+
+
+def _headers_of(has: Mapping[str, Any]) -> dict[str, str]:
+    prefix = names.RESPONSE_HEADER
+    return {
+        key.removeprefix(prefix): ", ".join(value) if isinstance(value, list) else str(value)
+        for key, value in has.items()
+        if key.startswith(prefix)
+    }
 
 
 def _decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,18 @@
 """Plain data: what every layer writes down of a request, before anyone judges it.
 
 Instants are model seconds since the start of the run; durations end in `_s` too. A record knows no sockets
-and no OpenTelemetry: the doing arm fills it, `otlp` writes it, `verdict` reads it.
+and no OpenTelemetry: the doing arm fills it, `otlp` writes it, `verdict` reads it. Every span is a record:
+
+=================  ==========================================================================
+record             tells of
+=================  ==========================================================================
+RequestRecord      what the caller wants
+LayerRecord        one attempt, as a layer that forwards saw it at both of its edges
+AttemptRecord      the same, as the client saw it: the outermost layer, at position 0
+GenerationRecord   the work behind an attempt, by the upstream's account
+DeathRecord        the death of a layer, in the middle of a run
+ForeignSpan        what another program wrote: attributes, and no edges
+=================  ==========================================================================
 """
 
 from __future__ import annotations
@@ -9,9 +20,14 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from whocut.trace.emissions import Emissions
+
+if TYPE_CHECKING:
+    from whocut.chain.timers import Phase, TimerKind
 
 AttributeValue = str | int | float | bool | list[str] | list[float]
 
@@ -24,6 +40,7 @@ class SpanKind(StrEnum):
     HOP = "hop"  # the same try, as a layer that forwards saw it
     GENERATION = "generation"  # the work behind it; may outlive its parent, and on purpose
     DEATH = "death"  # of a layer, in the middle of a run: an instant, and nobody's request
+    FOREIGN = "foreign"  # none of ours
 
 
 class TapSide(StrEnum):
@@ -31,6 +48,7 @@ class TapSide(StrEnum):
 
     OUTSIDE = "outside"  # towards the caller
     INSIDE = "inside"  # towards the model
+    ALONE = "alone"  # where its user put it; what stands beside it is not known
 
 
 class UpstreamEnd(StrEnum):
@@ -89,6 +107,12 @@ NO_IMAGE = "no image in the answer"
 """The error of an attempt whose answer was whole and good, and had no image in it."""
 
 
+CALLER_LEFT = "downstream.left"
+"""The event of a layer whose caller has gone, whether or not the layer itself takes notice."""
+FAILED = "hop.failed"
+"""The event of a hop of ours whose code raised an error."""
+
+
 @dataclass(slots=True)
 class Event:
     """An instant inside a span."""
@@ -98,21 +122,206 @@ class Event:
     attributes: dict[str, AttributeValue] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A layer's own word that a timer of its fired, where the exchange stood, and when."""
+
+    timer: TimerKind
+    directive: str
+    phase: Phase
+    limit_s: float
+    at_s: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Span:
-    """One layer's account of one attempt (or of a request, or of a generation)."""
+    """What all records have: whose account it is, of which trace, and from when to when."""
+
+    kind: ClassVar[SpanKind]
 
     trace_id: str
     span_id: str
     parent_id: str | None
     layer: str
-    kind: SpanKind
     name: str
     start_s: float
     end_s: float
-    attributes: dict[str, Any] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     error: str | None = None
+
+    def move(self, by_s: float) -> None:
+        """Move what every span has on the calendar: start, end and events."""
+        self.start_s += by_s
+        self.end_s += by_s
+        for event in self.events:
+            event.at_s += by_s
+
+    def move_own(self, by_s: float) -> None:
+        """Move the instants that only this kind of record has."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord(Span):
+    """What the caller wants, from its first attempt to its last."""
+
+    kind: ClassVar[SpanKind] = SpanKind.REQUEST
+
+    request: str
+    mode: str
+    outcome: Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class LayerRecord(Span):
+    """One layer's account of one attempt: both of its edges, upstream (towards the model) and downstream.
+
+    `position` grows towards the model; 0 is the client. `bytes_down` are the body's, without framing. A gateway's
+    record is put together from its two taps (`gateway` names the product); nothing of it is the gateway's own word.
+    """
+
+    kind: ClassVar[SpanKind] = SpanKind.HOP
+
+    position: int = 0
+    method: str | None = None
+    path: str | None = None
+    upstream: UpstreamEnd = UpstreamEnd.NONE
+    downstream: DownstreamEnd = DownstreamEnd.NONE
+    upstream_s: float | None = None
+    downstream_s: float | None = None
+    request_sent_s: float | None = None
+    first_byte_s: float | None = None
+    last_byte_s: float | None = None
+    largest_gap_s: float | None = None
+    status: int | None = None
+    bytes_down: int | None = None
+    cut: Cut | None = None
+    cut_tries: list[Cut] = field(
+        default_factory=list
+    )  # timers that fired, and the layer asked again by itself
+    gone: str | None = None  # why it ended a request by no timer of its own: it died, or gave up
+    resent: int | None = None  # how many times it asked again by itself
+    tap: TapSide | None = None
+    tap_lazy_s: float | None = None  # how much too early the gateway's timers may fire in a live stream
+    gateway: str | None = None
+
+    @property
+    def after_s(self) -> float | None:
+        """From acceptance to the layer's own cut, on the layer's own clock."""
+        return self.cut.at_s - self.start_s if self.cut else None
+
+    @property
+    def caller_left_s(self) -> float | None:
+        """When its caller left; a hop writes that down even where the layer itself is blind to it."""
+        return next((event.at_s for event in self.events if event.name == CALLER_LEFT), None)
+
+    @property
+    def caller_went_first(self) -> bool:
+        """Whether this layer's caller ended the link before the layer did, as the layer saw it."""
+        return self.downstream is DownstreamEnd.LEFT
+
+    @property
+    def fell(self) -> str | None:
+        """Why it ended a request by no timer of its own: it died, gave up, or its code failed."""
+        if self.gone is None and any(event.name == FAILED for event in self.events):
+            return "it failed"
+        return self.gone
+
+    @property
+    def by_taps(self) -> bool:
+        """Whether this is a real gateway, seen by the taps beside it."""
+        return self.gateway is not None
+
+    def move_own(self, by_s: float) -> None:
+        """Move both ends, the cut, and when bytes came and went."""
+        for name in _LAYER_INSTANTS:
+            at_s = getattr(self, name)
+            if at_s is not None:
+                setattr(self, name, at_s + by_s)
+        if self.cut is not None:
+            self.cut = replace(self.cut, at_s=self.cut.at_s + by_s)
+        self.cut_tries = [replace(cut, at_s=cut.at_s + by_s) for cut in self.cut_tries]
+
+
+_LAYER_INSTANTS = ("upstream_s", "downstream_s", "request_sent_s", "first_byte_s", "last_byte_s")
+
+
+@dataclass(slots=True, kw_only=True)
+class AttemptRecord(LayerRecord):
+    """One attempt as the client saw it. `headers` and `body_head` are kept only where no image came."""
+
+    kind: ClassVar[SpanKind] = SpanKind.ATTEMPT
+
+    request: str
+    number: int = 1
+    mode: str = ""
+    outcome: Outcome = Outcome.CENSORED
+    error_code: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body_head: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class GenerationRecord(Span):
+    """One generation, or one refusal, by the upstream's account.
+
+    `events_s`, `first_byte_s` and `heartbeat_s` say when its answer's bytes went out, or would have: see `sent`.
+    """
+
+    kind: ClassVar[SpanKind] = SpanKind.GENERATION
+
+    generation: str
+    model: str | None = None
+    status: int | None = None
+    error_code: str | None = None
+    caller_gone_s: float | None = None
+    delivered: bool = False
+    orphaned: bool = False
+    orphaned_s: float | None = None
+    billed: bool = False
+    billed_usd: float | None = None
+    fault: str | None = None
+    refused: bool = False
+    settled: bool = True
+    events_s: tuple[float, ...] = ()
+    first_byte_s: float | None = None
+    heartbeat_s: float | None = None
+
+    @property
+    def sent(self) -> Emissions:
+        """When its answer's bytes went out, or would have gone out."""
+        return Emissions(
+            start_s=self.start_s,
+            events_s=self.events_s,
+            first_s=self.first_byte_s,
+            heartbeat_s=self.heartbeat_s,
+        )
+
+    def move_own(self, by_s: float) -> None:
+        """Move the answer's instants, and that at which its caller had gone."""
+        self.events_s = tuple(at_s + by_s for at_s in self.events_s)
+        if self.first_byte_s is not None:
+            self.first_byte_s += by_s
+        if self.caller_gone_s is not None:
+            self.caller_gone_s += by_s
+
+
+@dataclass(slots=True, kw_only=True)
+class DeathRecord(Span):
+    """The death of a layer; its span lasts from when the layer may have died to when that was noticed."""
+
+    kind: ClassVar[SpanKind] = SpanKind.DEATH
+
+    why: str
+
+
+@dataclass(slots=True, kw_only=True)
+class ForeignSpan(Span):
+    """What another program wrote. `side` is OTLP's kind of span: ``server``, ``client``, else ``internal``."""
+
+    kind: ClassVar[SpanKind] = SpanKind.FOREIGN
+
+    side: str = "internal"
+    attributes: dict[str, Any] = field(default_factory=dict)
 
 
 SpanSink = Callable[[Span], None]

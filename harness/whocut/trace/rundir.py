@@ -50,11 +50,26 @@ SUMMARY = "summary.json"
 REPORT = "report.html"
 GENERATOR = "generator.json"
 UPSTREAM = "upstream.yaml"
+MOCK_TOKEN = "mock.token"  # noqa: S105  # opens the mock's own doors; it lives as long as the mock
 JUNIT = "junit.xml"
 LIVE = "live.json"
 FIGURES = "figures"
 _OURS = frozenset(
-    {MANIFEST, ATTEMPTS, SPANS, LEDGER, SUMMARY, REPORT, GENERATOR, UPSTREAM, JUNIT, LIVE, FIGURES, "logs"}
+    {
+        MANIFEST,
+        ATTEMPTS,
+        SPANS,
+        LEDGER,
+        SUMMARY,
+        REPORT,
+        GENERATOR,
+        UPSTREAM,
+        JUNIT,
+        LIVE,
+        FIGURES,
+        MOCK_TOKEN,
+        "logs",
+    }
 )
 
 
@@ -133,7 +148,7 @@ class _Hold:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CouldNotRun(
-                f"--out: another run is being written into {path} right now; name a new directory"
+                f"another run is being written into {path} right now; name a new directory"
             ) from None
         except OSError:
             pass  # a file system without locks: then nobody can tell
@@ -166,22 +181,26 @@ class RunDir:
         """
         present = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
         if path.exists() and not path.is_dir():
-            raise BadInput(f"--out: {path} is a file; name a directory")
+            raise BadInput(f"{path} is a file; name a directory", field="out")
         if present - _OURS:
             strange = ", ".join(sorted(present - _OURS)[:3])
-            raise BadInput(f"--out: {path} holds other files ({strange}); name a new directory")
+            raise BadInput(f"{path} holds other files ({strange}); name a new directory", field="out")
         if present and MANIFEST not in present:
-            raise BadInput(f"--out: {path} holds files and no run ({min(present)}); name a new directory")
+            raise BadInput(
+                f"{path} holds files and no run ({min(present)}); name a new directory", field="out"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
             hold = _Hold(path)
             if (path / MANIFEST).exists() and not replace:
-                raise BadInput(f"--out: {path} holds a run already; name a new directory, or add --force")
+                raise BadInput(
+                    f"{path} holds a run already; name a new directory, or add --force", field="out"
+                )
             for name in _OURS - {MANIFEST}:
                 _remove(path / name)
             write_json(path / MANIFEST, manifest)
         except OSError as error:
-            raise BadInput(f"--out: {path} cannot be written: {error.strerror or error}") from None
+            raise BadInput(f"{path} cannot be written: {error.strerror or error}", field="out") from None
         return cls(path, manifest, hold)
 
     @classmethod
@@ -246,6 +265,16 @@ class RunDir:
                 raise BadFile(place, "it is not a generation: it has no field 'generation'")
             last[str(row["generation"])] = row
         return list(last.values())
+
+
+def open_run(path: str | Path) -> RunDir:
+    """A run directory that was written before: its manifest, attempts, spans, ledger and summary.
+
+    Raises:
+        BadInput: there is no such directory, or it has no manifest.
+        BadFile: the manifest is not readable.
+    """
+    return RunDir.open(Path(path))
 
 
 def _remove(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.trace.generations import UPSTREAM
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind
 
@@ -57,7 +58,7 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None) -> Iterable[str]:
     delivered = bool(row and row.get("delivered"))
     if verdict.outcome == Outcome.DELIVERED and not delivered:
         yield "the client has its image, and the ledger says it was not delivered"
-    if verdict.kind is Kind.CUT and verdict.layer != "upstream" and row is not None:
+    if verdict.kind is Kind.CUT and verdict.layer != UPSTREAM and row is not None:
         swallowed = verdict.behind is not None and verdict.behind.handed_to is not None
         if delivered and verdict.outcome != Outcome.DELIVERED and not swallowed:
             yield f"{verdict.layer} cut, and the ledger says the image was delivered"

@@ -11,19 +11,25 @@ from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.trace import names
-from whocut.trace.records import SpanKind, TapSide
+from whocut.trace.records import (
+    AttemptRecord,
+    DeathRecord,
+    GenerationRecord,
+    LayerRecord,
+    RequestRecord,
+    TapSide,
+)
 from whocut.verdict.agreement import hold_against_ledger
+from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.ledger_totals import LedgerTotals, charged
 from whocut.verdict.retry_audit import audit_retries
-from whocut.verdict.summary import counts, verdicts_on
+from whocut.verdict.summary import counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from whocut.chain.layers import Topology
     from whocut.trace.records import Attempt, Span
-    from whocut.verdict.verdict import Verdict
 
 # How long nobody may have written of a request before a layer that never will is waited for no longer.
 QUIET_REAL_S: Final = 1.5
@@ -40,34 +46,37 @@ class SeenRequest:
     attempts: dict[str, Attempt] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     ledger: dict[str, dict[str, Any]] = field(default_factory=dict)
-    verdicts: tuple[Verdict, ...] = ()
-    judged: list[Span] = field(default_factory=list)  # the spans as they were judged
+    attribution: Attribution = field(default_factory=Attribution)
     counted: dict[str, Any] = field(default_factory=dict)
 
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
         # A real gateway is seen by two taps; the outer one stands for it.
-        inner = TapSide.INSIDE
-        kinds = Counter(span.kind for span in self.spans if span.attributes.get(names.TAP) != inner)
+        kinds = Counter(
+            type(span)
+            for span in self.spans
+            if not (isinstance(span, LayerRecord) and span.tap is TapSide.INSIDE)
+        )
         tries = len(self.attempts)
         if not tries or any(attempt.ended_s is None for attempt in self.attempts.values()):
             return False
         begun = [row for row in self.ledger.values() if row.get("started_s") is not None]
         if any(row["state"] == "running" for row in begun):
             return False
-        whole = kinds[SpanKind.REQUEST] and kinds[SpanKind.ATTEMPT] >= tries
-        if whole and kinds[SpanKind.HOP] >= tries * layers and kinds[SpanKind.GENERATION] >= len(begun):
+        whole = kinds[RequestRecord] and kinds[AttemptRecord] >= tries
+        if whole and kinds[LayerRecord] >= tries * layers and kinds[GenerationRecord] >= len(begun):
             return True
         return None
 
     def judge(self, topology: Topology, deaths: Sequence[Span], *, has_ledger: bool) -> None:
         """Say who cut, by the very functions that judge a whole run; `deaths` are those of layers."""
         attempts, ledger = list(self.attempts.values()), list(self.ledger.values())
-        self.verdicts, self.judged = verdicts_on(attempts, [*self.spans, *deaths], topology)
-        audit = audit_retries(attempts, self.verdicts)
+        self.attribution = attribute_all(attempts, [*self.spans, *deaths], topology)
+        verdicts = self.attribution.verdicts
+        audit = audit_retries(attempts, verdicts)
         self.counted = {
-            **counts(attempts, self.verdicts),
-            "disagree": len(hold_against_ledger(self.verdicts, ledger).disagree) if has_ledger else 0,
+            **counts(attempts, verdicts),
+            "disagree": len(hold_against_ledger(verdicts, ledger).disagree) if has_ledger else 0,
             "charged_usd": sum(attempt.charged_usd or 0 for attempt in attempts),
             "started": sum(row.get("started_s") is not None for row in ledger),
             "retries": len(audit.retries),
@@ -106,7 +115,7 @@ class AsItGoes:
             self._begun += not request.attempts
             request.attempts[attempt.span_id] = attempt
         for span in spans:
-            if span.kind is SpanKind.DEATH:
+            if isinstance(span, DeathRecord):
                 self._deaths.append(span)
                 touched |= self._kept  # whom it took down may have been judged before it was noticed
                 continue

@@ -18,7 +18,8 @@ from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends
 from whocut.verdict.inference import infer
-from whocut.verdict.orphans import behind, silence_s
+from whocut.verdict.needed import needed_s
+from whocut.verdict.orphans import behind
 from whocut.verdict.testimony import contradictions, who_ended_it
 from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
 from whocut.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whocut.chain.layers import Topology
-    from whocut.verdict.evidence import AttemptEvidence, Edges
+    from whocut.trace.records import LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,13 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
 
 
 def _answered_itself(evidence: AttemptEvidence) -> bool:
-    """Whether a layer cut and answered for the API: some write its envelope."""
-    return any(
-        edges.cut is not None and edges.downstream is DownstreamEnd.OWN_ANSWER for edges in evidence.layers
-    ) or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+    """Whether a layer answered for the API: some write its envelope. The API's own came through all that watch."""
+    hops = [edges for edges in evidence.layers if edges.position]
+    return (
+        any(edges.downstream is DownstreamEnd.OWN_ANSWER for edges in hops)
+        or (bool(hops) and hops[-1].upstream is not UpstreamEnd.COMPLETE)
+        or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+    )
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -95,7 +100,13 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
         limit_s=cut.limit_s,
         after_s=cutter.after_s,
         at_s=cut.at_s,
-        silence_s=silence_s(evidence.generation, cut.at_s),
+        needed_s=needed_s(
+            evidence.generation.sent if evidence.generation else None,
+            cut.timer,
+            cut.phase,
+            limit_s=cut.limit_s,
+            cut_s=cut.at_s,
+        ),
         rests_on=(own_word(cutter), *above.facts, *below.facts),
         cascade=_cascade(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),
@@ -142,7 +153,7 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
         grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
         layer=fallen.layer,
         title=layer.title if layer else fallen.layer,
-        reason=f"without a timer ({fallen.gone})",
+        reason=f"without a timer ({fallen.fell})",
         after_s=at_s - fallen.start_s,
         at_s=at_s,
         rests_on=(*above.facts, *below.facts),
@@ -174,6 +185,34 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         reason=f"without a timer ({fault or innermost.upstream})",
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
+        rests_on=(seen,),
+        cascade=_cascade(evidence, None),
+    )
+
+
+def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    hops = [edges for edges in evidence.layers if edges.position]
+    if evidence.outcome != Outcome.TRUNCATED or not hops or hops[-1].position < len(topology.hops):
+        return None
+    if any(edges.upstream is not UpstreamEnd.COMPLETE or edges.cut or edges.fell for edges in hops):
+        return None
+    innermost = hops[-1]
+    fault = evidence.generation.fault if evidence.generation else None
+    seen = Evidence(
+        innermost.layer,
+        "passed on an answer to its end, and it was not whole",
+        Grade.TESTIFIED,
+        innermost.upstream_s,
+    )
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=Grade.PROVEN if fault else Grade.TESTIFIED,
+        layer=topology.upstream.name,
+        title="the upstream",
+        reason=f"without a timer ({fault or 'its answer was not whole'})",
+        after_s=innermost.end_s - innermost.start_s,
+        at_s=innermost.upstream_s,
         rests_on=(seen,),
         cascade=_cascade(evidence, None),
     )
@@ -285,12 +324,13 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     place = _between(evidence)
     return _unattributed(
         evidence,
-        f"the client saw {evidence.outcome}, and no layer says it cut" + (f"; {place}" if place else ""),
+        f"the client saw {evidence.saw or 'no end'}, and no layer says it cut"
+        + (f"; {place}" if place else ""),
         *(f"a span of {name}" for name in silent),
     )
 
 
-def _watched(edges: Edges) -> str:
+def _watched(edges: LayerRecord) -> str:
     """What a layer that did not cut saw, in half a sentence."""
     if edges.caller_went_first:
         return "its caller left first"
@@ -334,6 +374,11 @@ RULES = (
         _the_upstream_ended_it,
     ),
     Rule(
+        "the upstream's answer was not whole",
+        "every layer passed the answer on to its end, and it lacks its last event, or the end of its JSON",
+        _the_upstream_s_answer_was_not_whole,
+    ),
+    Rule(
         "a log says so",
         "a layer without edges says in its log, or in a span that is not ours, who ended it",
         _a_log_says_so,
@@ -361,16 +406,16 @@ def rules_as_markdown() -> str:
 # --- what followed --------------------------------------------------------------------------------
 
 
-def _cascade(evidence: AttemptEvidence, cutter: Edges | None) -> tuple[Cascade, ...]:
+def _cascade(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cascade, ...]:
     others = (edges for edges in evidence.layers if edges is not cutter)
     return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
 
 
-def _followed(edges: Edges) -> str:
+def _followed(edges: LayerRecord) -> str:
     if edges.cut:
         return f"its timer {edges.cut.directive} fired later, for nobody"
-    if edges.gone:
-        return f"fell later: {edges.gone}"
+    if edges.fell:
+        return f"fell later: {edges.fell}"
     if edges.downstream is DownstreamEnd.LEFT:
         return "its caller left"
     if edges.upstream is not UpstreamEnd.COMPLETE:
@@ -416,6 +461,7 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
         mode=seen.mode,
         trace_id=seen.trace_id,
         outcome=seen.outcome,
+        status=seen.status,
         behind=behind(seen),
         evidence=rests_on,
         **facts,  # type: ignore[arg-type]  # the callers above name Verdict's own fields

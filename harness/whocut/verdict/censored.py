@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.durations import format_duration
 from whocut.trace.records import Outcome
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

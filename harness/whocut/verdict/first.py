@@ -6,7 +6,8 @@ told by order on one witness's clock and by durations, which skewed clocks do no
 
 - a layer whose caller had left when its timer fired cut for nobody;
 - a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
-- an end that took longer than a layer further out was there to wait for it came too late.
+- an end that took longer than a layer further out was there to wait for it came too late;
+- a layer further out that left long after a layer further in had let go in silence left because of that.
 
 What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
 """
@@ -22,11 +23,14 @@ from whocut.trace.records import UpstreamEnd
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.verdict.evidence import AttemptEvidence, Cut, Edges
+    from whocut.trace.records import Cut, LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence
 
 # Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
 # seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
 TIE_S = 0.001
+# A layer that let go, and whose caller left so much later, was first: nothing is that long on the wire.
+LONG_S = 1.0
 
 
 class What(Enum):
@@ -43,7 +47,7 @@ class End:
     """One end of an attempt, as the layer that saw it from nearest tells it, on that layer's clock."""
 
     what: What
-    edges: Edges
+    edges: LayerRecord
     at_s: float
 
     @property
@@ -73,16 +77,18 @@ def first_ends(evidence: AttemptEvidence) -> First | None:
     ends = [end for end in _ends(evidence) if not _followed(end, evidence)]
     if not ends:
         return None
+    late = [end for end in ends if _left_late(end, ends)]
+    ends = [end for end in ends if end not in late]
     earliest_s = min(end.at_s for end in ends)
     first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
-    return First(first, by_instant=len(first) < len(ends))
+    return First(first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late))
 
 
 def _ends(evidence: AttemptEvidence) -> Iterator[End]:
     for edges in evidence.layers:
         if edges.cut is not None:
             yield End(What.TIMER, edges, edges.cut.at_s)
-        elif edges.gone is not None:
+        elif edges.fell is not None:
             yield End(What.GONE, edges, _upstream_s(edges))
         elif edges.position == 0 and edges.upstream is UpstreamEnd.ABANDONED:
             yield End(What.CALLER_LEFT, edges, _upstream_s(edges))
@@ -97,7 +103,7 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     edges = end.edges
     if end.what is What.CALLER_LEFT:
         return False  # the client is the outermost layer: nobody else could have let go before
-    if edges.caller_went_first or (edges.caller_left_s is not None and edges.caller_left_s <= end.at_s):
+    if _its_caller_had_gone(edges, end.at_s):
         return True
     if end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence):
         return True
@@ -112,14 +118,35 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     return False
 
 
+def _its_caller_had_gone(edges: LayerRecord, at_s: float) -> bool:
+    """Whether a layer's caller had left at an instant, both on the layer's own clock."""
+    left_s = edges.caller_left_s
+    if left_s is None and edges.caller_went_first:
+        left_s = edges.downstream_s
+        if left_s is None:
+            return True
+    return left_s is not None and left_s <= at_s
+
+
+def _left_late(end: End, ends: list[End]) -> bool:
+    """Whether a layer further in had let go, said nothing, and saw its caller leave only long afterwards."""
+    return any(
+        inner.edges.position > end.edges.position
+        and inner.what in {What.TIMER, What.GONE}
+        and inner.edges.caller_left_s is not None
+        and inner.edges.caller_left_s - inner.at_s > LONG_S
+        for inner in ends
+    )
+
+
 def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
     """A layer's cut in mid-body looks, from the next layer out, like an upstream that ended."""
     return any(
-        inner.cut is not None or inner.gone is not None
+        inner.cut is not None or inner.fell is not None
         for inner in evidence.layers
         if inner.position > end.edges.position
     )
 
 
-def _upstream_s(edges: Edges) -> float:
+def _upstream_s(edges: LayerRecord) -> float:
     return edges.upstream_s if edges.upstream_s is not None else edges.end_s

@@ -84,11 +84,26 @@ def infer(seen: Seen, chain: Sequence[Layer] = ()) -> Inference | None:
 
     `chain` narrows it: its layers are the likelier ones, and its own limits count instead of the defaults.
     """
-    fits = [fit for row in fingerprints() if (fit := _fit(row, seen, chain)) is not None]
-    signed = [fit for fit in fits if fit.body or (fit.headers and fit.status)]
-    if signed:
-        return _by_signature(signed, seen, chain)
-    return _by_limits(seen, chain) if chain else _by_elapsed(fits, seen)
+    signed = by_signature(seen, chain)
+    if signed is not None:
+        return signed
+    return by_limits(seen, chain) if chain else _by_elapsed(_fits(seen, chain), seen)
+
+
+def by_signature(seen: Seen, chain: Sequence[Layer] = ()) -> Inference | None:
+    """The layer whose page this is, by its body or by its headers and status; None where it is no known page."""
+    signed = [
+        fit
+        for fit in _fits(seen, chain)
+        # Words that any server may answer, like "Internal Server Error", are a layer's only with its time.
+        if (fit.body and (fit.row.headers or fit.row.body or fit.times is not None))
+        or (fit.headers and fit.status)
+    ]
+    return _by_signature(signed, seen, chain) if signed else None
+
+
+def _fits(seen: Seen, chain: Sequence[Layer]) -> list[_Fit]:
+    return [fit for row in fingerprints() if (fit := _fit(row, seen, chain)) is not None]
 
 
 # --- by the page ------------------------------------------------------------------------------------------
@@ -263,7 +278,7 @@ class _Fired:
     took_s: float
 
 
-def _by_limits(seen: Seen, chain: Sequence[Layer]) -> Inference | None:
+def by_limits(seen: Seen, chain: Sequence[Layer]) -> Inference | None:
     """Whose limit of this very chain the elapsed time, or the silence before the end, is; only if it is one's."""
     fired = [one for layer in chain for one in _fired(layer, seen)]
     if not fired:

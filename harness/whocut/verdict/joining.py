@@ -10,8 +10,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from whocut.verdict.evidence import AttemptEvidence
-from whocut.verdict.testimony import JoinedBy, Statement
+from whocut.verdict.evidence import AttemptEvidence, JoinedBy, Statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -250,9 +249,9 @@ def _finished(frame: _Frame, number: int) -> AttemptEvidence:
         attempt=1,
         mode="",
         trace_id=frame.trace_id or "",
-        outcome=f"status {frame.status}" if frame.status else "",
+        outcome=None,
+        status=frame.status,
         layers=(),
         generation=None,
-        reported=frozenset(),
         testimony=testimony,
     )

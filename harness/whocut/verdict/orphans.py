@@ -1,15 +1,14 @@
-"""What became of the generation behind an attempt: delivered, orphaned, billed; the silence that decided."""
+"""What became of the generation behind an attempt: delivered, orphaned, billed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.trace import names
 from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict.verdict import Behind
 
 if TYPE_CHECKING:
-    from whocut.verdict.evidence import AttemptEvidence, GenerationEdge
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 def behind(evidence: AttemptEvidence) -> Behind | None:
@@ -19,35 +18,19 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
     delivery, and only the layer's own edges tell that nobody received it.
     """
     generation = evidence.generation
-    if generation is None or generation.attributes.get(names.REFUSED):
+    if generation is None or generation.refused:
         return None
-    has = generation.attributes
     last = evidence.layers[-1] if evidence.layers else None
     received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED}
     swallowed = generation.delivered and not received and last is not None
     return Behind(
         generation=generation.generation,
         orphaned=generation.orphaned,
-        ran_on_s=float(has.get(names.ORPHANED_S) or 0.0),
-        billed=bool(has.get(names.BILLED, False)),
-        billed_usd=float(has.get(names.BILLED_USD) or 0.0),
+        ran_on_s=generation.orphaned_s or 0.0,
+        billed=generation.billed,
+        billed_usd=generation.billed_usd or 0.0,
         delivered=generation.delivered,
-        settled=bool(has.get(names.SETTLED, True)),
+        settled=generation.settled,
         earlier=tuple(one.generation for one in evidence.earlier),
         handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
     )
-
-
-def silence_s(generation: GenerationEdge | None, cut_s: float) -> float | None:
-    """How long the upstream would have been silent around a cut: from the byte before to the byte after it.
-
-    The upstream works on for nobody, so its ledger knows when the next byte would have come.
-    """
-    if generation is None:
-        return None
-    emissions = [float(at_s) for at_s in generation.attributes.get(names.EMISSIONS_S) or ()]
-    after = [at_s for at_s in emissions if at_s > cut_s]
-    if not after:
-        return None
-    before = [at_s for at_s in emissions if at_s <= cut_s]
-    return min(after) - (max(before) if before else generation.start_s)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _chosen(
         Pick.CUT: lambda request: sum(verdict.kind is Kind.CUT for verdict in tries[request]),
         Pick.ORPHAN: lambda request: _ran_on_s(tries[request]),
         Pick.SLOWEST: lambda request: took_s.get(request, 0.0),
-        Pick.DELIVERED: lambda request: tries[request][-1].outcome == "delivered",
+        Pick.DELIVERED: lambda request: tries[request][-1].outcome is Outcome.DELIVERED,
         Pick.TIE: lambda request: any(verdict.tie for verdict in tries[request]),
         Pick.UNATTRIBUTED: lambda request: any(v.kind is Kind.UNATTRIBUTED for v in tries[request]),
     }

@@ -11,10 +11,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from whocut.chain.dollars import format_dollars
-from whocut.chain.durations import format_duration
+from whocut.chain.money import format_dollars
 from whocut.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
 from whocut.trace.records import NO_IMAGE, Attempt, Outcome
+from whocut.words import rounded_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,14 +53,15 @@ class Retry:
     @property
     def sentence(self) -> str:
         """The finding in one sentence; empty where there is nothing to be found fault with."""
-        who = f"{self.request} was asked again (attempt {self.attempt}) {_time(self.waited_s)} after {self.after}"
+        waited = rounded_duration(self.waited_s, 2)
+        who = f"{self.request} was asked again (attempt {self.attempt}) {waited} after {self.after}"
         if self.unknown:
             price = f" and costs {format_dollars(self.billed_usd)}" if self.billed_usd else ""
             return f"{who}: the generation behind it may still be running{price}"
         if self.useless:
             return f"{who}: the same request gets the same answer"
         if self.short_by_s:
-            asked, early = _time(self.asked_s or 0.0), _time(self.short_by_s)
+            asked, early = rounded_duration(self.asked_s or 0.0, 2), rounded_duration(self.short_by_s, 2)
             return f"{who}: it was told to wait {asked}, and came {early} early"
         return ""
 
@@ -76,7 +77,8 @@ class Storm:
     @property
     def sentence(self) -> str:
         """The finding in one sentence."""
-        return f"{self.requests} requests were asked again within {_time(self.within_s)}: nothing spread them"
+        within = rounded_duration(self.within_s, 2)
+        return f"{self.requests} requests were asked again within {within}: nothing spread them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,10 @@ def ending(attempt: Attempt) -> str:
     if attempt.outcome is Outcome.REJECTED:
         if attempt.error == NO_IMAGE:
             return "an answer without an image"
-        return (
-            f"{attempt.status} {attempt.error}" if attempt.status != 200 else f"{attempt.error} in its stream"
-        )
+        if attempt.status == 200:
+            return f"{attempt.error} in its stream"
+        status, error = str(attempt.status), str(attempt.error)
+        return error if error.startswith(status) else f"{status} {error}"  # without a code its type says it
     if attempt.outcome is Outcome.GATEWAY_ERROR:
         return f"a gateway's {attempt.status}"
     return _WORDS[attempt.outcome]
@@ -212,7 +215,3 @@ def _storms(starts: Sequence[tuple[float, str]]) -> list[Storm]:
             first = last
         first += 1
     return storms
-
-
-def _time(seconds: float) -> str:
-    return format_duration(round(seconds, 2))

@@ -11,16 +11,14 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.durations import format_duration
-from whocut.chain.timers import Phase
+from whocut.chain.percentiles import percentile
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.agreement import Agreement, hold_against_ledger
-from whocut.verdict.attribute import attribute
+from whocut.verdict.attribution import Attribution, attribute_all
 from whocut.verdict.censored import image_time_figures
-from whocut.verdict.evidence import gather, never_ended
-from whocut.verdict.gateways import whole_layers
-from whocut.verdict.joining import join
 from whocut.verdict.ledger_totals import LedgerTotals, charged
+from whocut.verdict.needed import needed_by
+from whocut.verdict.phrases import cut_because
 from whocut.verdict.retry_audit import audit_retries
 from whocut.verdict.verdict import Kind, Verdict
 
@@ -34,11 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A run, judged: every verdict, and the figures made of them."""
+    """A run, judged: the attribution of every attempt, and the figures made of it."""
 
-    verdicts: tuple[Verdict, ...]
+    attribution: Attribution
     figures: dict[str, Any]
-    spans: tuple[Span, ...] = ()  # as they were judged: one a layer and attempt, of real gateways too
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """One an attempt, in the order of their starts."""
+        return self.attribution.verdicts
 
 
 def judge(
@@ -54,7 +56,8 @@ def judge(
     `accounts` are what gateways' logs say. Without a ledger the cost is what the spend guard holds for attempts.
     Modes come in the order of `modes`, any others after them by their first attempt.
     """
-    verdicts, spans = verdicts_on(attempts, spans, topology, accounts)
+    attribution = attribute_all(attempts, spans, topology, accounts)
+    verdicts = attribution.verdicts
     agreement = hold_against_ledger(verdicts, ledger) if ledger is not None else Agreement(0, ())
     met = dict.fromkeys(attempt.mode for attempt in attempts)
     in_order = dict.fromkeys([*(mode for mode in modes if mode in met), *met])
@@ -70,23 +73,7 @@ def judge(
             ],
         },
     }
-    return Judged(verdicts, figures, tuple(spans))
-
-
-def verdicts_on(
-    attempts: Sequence[Attempt],
-    spans: Iterable[Span],
-    topology: Topology,
-    accounts: Iterable[Account] = (),
-) -> tuple[tuple[Verdict, ...], list[Span]]:
-    """One verdict an attempt, in the order of their starts; and the spans as they were judged."""
-    judged = whole_layers(spans, topology)
-    judged += never_ended(attempts, judged, topology.client.name)
-    gathered = gather(judged)
-    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
-    told = join(gathered, accounts, positions)[: len(gathered)]
-    return tuple(attribute(evidence, topology) for evidence in told), judged
+    return Judged(attribution, figures)
 
 
 def counts(attempts: Sequence[Attempt], verdicts: Sequence[Verdict]) -> dict[str, Any]:
@@ -235,39 +222,26 @@ def _charges(attempts: Sequence[Attempt]) -> dict[str, Any]:
 
 
 def _gap(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
-    """The silence that decided most of a mode's cuts, beside the limit it ran into."""
-    decided = [verdict for verdict in verdicts if verdict.kind is Kind.CUT and verdict.silence_s is not None]
+    """What decided most of a mode's cuts, beside the limit it ran into: a wait, a gap, or the whole answer."""
+    decided = [verdict for verdict in verdicts if verdict.kind is Kind.CUT and verdict.needed_s is not None]
     if not decided:
         return None
     common = Counter((verdict.layer, verdict.timer, verdict.phase) for verdict in decided).most_common(1)[0][
         0
     ]
     same = [v for v in decided if (v.layer, v.timer, v.phase) == common]
-    silences = sorted(v.silence_s for v in same if v.silence_s is not None)
+    needed = sorted(v.needed_s for v in same if v.needed_s is not None)
     example = same[0]
-    waiting = example.phase is not Phase.STREAM
-    what = "wait for the first byte" if waiting else "gap between two events of the stream"
-    limit = format_duration(example.limit_s)
+    what = needed_by(example.timer, example.phase)
+    assert what is not None  # a verdict says how long only where it says of what
     return {
-        "decided_by": "wait" if waiting else "gap",
+        "decided_by": str(what),
         "attempts": len(same),
-        "median_s": round(statistics.median(silences), 3),
-        "min_s": round(silences[0], 3),
-        "max_s": round(silences[-1], 3),
+        "median_s": round(statistics.median(needed), 3),
+        "min_s": round(needed[0], 3),
+        "max_s": round(needed[-1], 3),
         "limit_s": example.limit_s,
         "layer": example.layer,
         "directive": example.directive,
-        "sentence": (
-            f"The {what} would have been {format_duration(round(statistics.median(silences), 1))} (median of "
-            f"{len(same)} cut{'' if len(same) == 1 else 's'}); "
-            f"{example.title}'s {example.directive} allows {limit}."
-        ),
+        "sentence": cut_because(example, what, statistics.median(needed), len(same)),
     }
-
-
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile of sorted values; None of none."""
-    if not ordered:
-        return None
-    rank = max(1, -(-len(ordered) * share // 100))
-    return round(ordered[int(rank) - 1], 3)

@@ -17,15 +17,15 @@ from itertools import takewhile
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.durations import format_duration
+from whocut.chain.percentiles import percentile
 from whocut.chain.refusals import NO_MONEY
 from whocut.trace.records import Attempt, Outcome
-from whocut.verdict.summary import percentile
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from whocut.chain.load import Stage
+    from whocut.chain.load import LoadStage
 
 _MEASURED = ("delivered_per_min", "p50_s", "p95_s", "share_429", "usd_per_delivered")
 LONGEST_GAP_S = 120.0  # whoever says "come again" after more than that has closed the door; no gap helps
@@ -116,14 +116,14 @@ class Level:
             "batches_refused": self.batches_refused,
             "ci95": [round(end, 4) for end in interval] if interval else None,
             "delivered_per_min": _rounded(self.delivered_per_min, 3),
-            "p50_s": percentile(sorted(self.took_s), 50),
-            "p95_s": percentile(sorted(self.took_s), 95),
+            "p50_s": percentile(self.took_s, 50),
+            "p95_s": percentile(self.took_s, 95),
             "usd_per_delivered": _rounded(usd, 6),
         }
 
 
 def levels_of(
-    stages: Iterable[Stage],
+    stages: Iterable[LoadStage],
     attempts: Iterable[Attempt],
     by_mode: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Level]:
@@ -315,7 +315,7 @@ def recommended(found: Mapping[str, Any]) -> dict[str, float | None]:
 
 def rule(tolerate: float) -> str:
     """How the knee is found, in a sentence."""
-    some = f"no more than {tolerate * 100:g} %" if tolerate else "none"
+    some = f"no more than {tolerate * 100:g}%" if tolerate else "none"
     return (
         f"The knee is the highest level asked at which, and at every level asked below it, {some} of the requests "
         "met a 429; a gap counts where it was tried. A batch is as many requests in a row as go at once; it counts "
@@ -387,7 +387,7 @@ def _set(chosen: Level) -> str:
     high = (wilson(chosen.refused, chosen.seen) or (0.0, 1.0))[1]
     return (
         f"Keep at most {chosen.concurrency} in flight{gap}: {_refused(chosen)}, so that the true share is most "
-        f"likely below {math.ceil(high * 100)} %."
+        f"likely below {math.ceil(high * 100)}%."
     )
 
 

@@ -71,15 +71,14 @@ _KEY = {
 }
 
 
-def render(fall: Waterfall, verdicts: Iterable[Verdict], console: Console) -> None:
+def render(fall: Waterfall, console: Console) -> None:
     """Print the drawing and the verdicts on this request."""
     signs = _ASCII if console.options.ascii_only else _UNICODE
     for line in drawing(fall, max(_NARROWEST, console.width), signs):
         console.print(line, no_wrap=True, crop=False, overflow="ignore", highlight=False)
-    mine = sorted((v for v in verdicts if v.request == fall.request), key=lambda verdict: verdict.attempt)
-    for verdict in mine:
+    for verdict in fall.verdicts:
         console.print()
-        number = f"attempt {verdict.attempt}: " if len(mine) > 1 else ""
+        number = f"attempt {verdict.attempt}: " if len(fall.verdicts) > 1 else ""
         console.print(Text(_plain(number + verdict.phrase, signs), style="bold"), highlight=False)
         facts = Table.grid(padding=(0, 1, 0, 0))
         for text, style in _rests_on(verdict, fall.origin_s):

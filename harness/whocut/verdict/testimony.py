@@ -10,54 +10,20 @@ Logs lie in known ways, so that nothing here is ever proven.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
-from whocut.verdict.verdict import Cascade, Evidence, Grade
+from whocut.verdict.verdict import Cascade, Grade
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.trace.logs.records import Account
-    from whocut.verdict.evidence import AttemptEvidence, Edges
+    from whocut.trace.records import LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence, Statement
     from whocut.verdict.verdict import Verdict
 
 _SOON_S = 0.05  # two durations nearer to each other than this do not tell which was first
-
-
-class JoinedBy(StrEnum):
-    """What ties an account to an attempt, best first."""
-
-    TRACE = "trace id"
-    REQUEST = "request id"
-    TIME = "time"
-    AMBIGUOUS = "time, and others fit as well"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """One layer's account of an attempt, and its place in the chain (0 is the client)."""
-
-    position: int
-    account: Account
-    joined_by: JoinedBy = JoinedBy.TRACE
-
-    @property
-    def grade(self) -> Grade:
-        """A log never gives more than `testified`, and less where it may belong to another attempt."""
-        return Grade.INFERRED if self.joined_by is JoinedBy.AMBIGUOUS else Grade.TESTIFIED
-
-    @property
-    def evidence(self) -> Evidence:
-        """As a fact a verdict rests on: what it says, in its own words, and where it stands."""
-        said = self.account
-        by_time = (
-            "" if self.joined_by in {JoinedBy.TRACE, JoinedBy.REQUEST} else f"; joined by {self.joined_by}"
-        )
-        fact = f"says: {said.says or said.ended_by} ({said.signal}, {said.place}{by_time})"
-        return Evidence(said.layer, fact, self.grade, said.end_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +237,7 @@ def _from_testimony(said: Statement) -> View:
     )
 
 
-def _from_edges(edges: Edges) -> View:
+def _from_edges(edges: LayerRecord) -> View:
     ended = _ended(edges)
     return View(
         position=edges.position,
@@ -286,10 +252,10 @@ def _from_edges(edges: Edges) -> View:
     )
 
 
-def _ended(edges: Edges) -> EndedBy:
+def _ended(edges: LayerRecord) -> EndedBy:
     if edges.downstream is DownstreamEnd.LEFT or edges.upstream is UpstreamEnd.ABANDONED:
         return EndedBy.CLIENT
-    if edges.cut is not None or edges.gone is not None:
+    if edges.cut is not None or edges.fell is not None:
         return EndedBy.LAYER
     if edges.upstream.by_them or (edges.status is not None and edges.status >= 500):
         return EndedBy.UPSTREAM

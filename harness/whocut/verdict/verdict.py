@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, TimerKind
+    from whocut.trace.records import Outcome
 
 
 class Grade(StrEnum):
@@ -70,15 +71,16 @@ class Behind:
 class Verdict:
     """The answer for one attempt.
 
+    `outcome` is what its client saw; None where only others know of it, and then `status` may say what they saw.
     `after_s` counts from the acceptance by the layer that cut; `at_s` is the instant on the run's clock.
-    `silence_s` is how long the upstream would have been silent: the wait, or the gap, that decided it.
+    `needed_s` is what the timer would have had to allow: the wait, the gap, or the whole answer (`verdict.needed`).
     """
 
     request: str
     attempt: int
     mode: str
     trace_id: str
-    outcome: str
+    outcome: Outcome | None
     kind: Kind
     grade: Grade = Grade.UNATTRIBUTED
     layer: str | None = None
@@ -89,7 +91,7 @@ class Verdict:
     limit_s: float | None = None
     after_s: float | None = None
     at_s: float | None = None
-    silence_s: float | None = None
+    needed_s: float | None = None
     reason: str = ""
     evidence: tuple[Evidence, ...] = ()
     cascade: tuple[Cascade, ...] = ()
@@ -97,6 +99,14 @@ class Verdict:
     tie: tuple[str, ...] = ()
     behind: Behind | None = None
     missing: tuple[str, ...] = field(default=())
+    status: int | None = None
+
+    @property
+    def saw(self) -> str:
+        """How it ended for its client, in a word or two."""
+        return (
+            str(self.outcome) if self.outcome is not None else f"status {self.status}" if self.status else ""
+        )
 
     @property
     def phrase(self) -> str:
@@ -110,10 +120,10 @@ class Verdict:
 
     def _what(self) -> str:
         if self.kind is Kind.NONE:
-            return f"nobody cut: {self.outcome}" + (f" ({self.reason})" if self.reason else "")
+            return f"nobody cut: {self.saw}" + (f" ({self.reason})" if self.reason else "")
         if self.kind is Kind.UNATTRIBUTED:
             missing = f"; to say more: {', '.join(self.missing)}" if self.missing else ""
-            return f"unattributed: {self.reason or self.outcome}{missing}"
+            return f"unattributed: {self.reason or self.saw}{missing}"
         who = " and ".join(self.tie) if self.tie else self.layer
         how = f"by {self.timer}" if self.timer else self.reason or "without a timer"
         when = f" after {format_duration(round(self.after_s, 1))}" if self.after_s is not None else ""

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from whocut.chain.dollars import format_dollars
-from whocut.trace import names
-from whocut.trace.records import DownstreamEnd, Outcome, Span, SpanKind, UpstreamEnd
-from whocut.verdict.evidence import never_ended
+from whocut.chain.money import format_dollars
+from whocut.trace.records import DownstreamEnd, Outcome, RequestRecord, SpanKind, UpstreamEnd
 from whocut.verdict.verdict import Kind, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from whocut.trace.records import Attempt
+    from whocut.trace.records import Attempt, GenerationRecord, LayerRecord
+    from whocut.verdict.attribution import Attribution
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 class Part(StrEnum):
@@ -127,41 +127,36 @@ class Waterfall:
         return long_enough or row.segments
 
 
-def waterfall(
-    request: str, spans: Iterable[Span], verdicts: Iterable[Verdict], attempts: Iterable[Attempt] = ()
-) -> Waterfall:
+def waterfall(request: str, told: Attribution, attempts: Iterable[Attempt] = ()) -> Waterfall:
     """The rows of one request; none where nobody wrote of it.
 
-    `attempts` are the client's own records: they know when each event of a stream arrived, and of attempts
-    that were under way when the run was ended, of which no layer wrote a span.
+    Which records are an attempt's, its evidence says. `attempts` are the client's own lines: they know when each
+    event of a stream arrived.
     """
-    spans, attempts = list(spans), [attempt for attempt in attempts if attempt.request == request]
-    spans += never_ended(attempts, spans)
-    judged = {verdict.attempt: verdict for verdict in verdicts if verdict.request == request}
-    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts}
-    tries = sorted(_attempts_of(request, spans), key=lambda span: (_number(span), span.start_s))
-    whole = next((span for span in spans if _is_request(span, request)), None)
+    mine = list(told.of_request(request))
+    arrivals = {attempt.span_id: attempt.arrivals_s for attempt in attempts if attempt.request == request}
+    tries = [evidence.layers[0] for evidence, _ in mine]
+    whole = next(
+        (span for span in told.spans if isinstance(span, RequestRecord) and span.request == request), None
+    )
     origin_s = whole.start_s if whole else min((span.start_s for span in tries), default=0.0)
-    below = _below(tries, spans)
-    rows: list[Row] = []
-    for attempt in tries:
-        verdict = judged.get(_number(attempt))
-        rows += [
-            _row(span, attempt, verdict, arrivals.get(span.span_id, ()), origin_s)
-            for span in _inward(attempt, below[attempt.span_id])
-        ]
-    outcome = str(tries[-1].attributes.get(names.OUTCOME, "")) if tries else ""
+    rows = [
+        row
+        for evidence, verdict in mine
+        for row in _rows(_Drawn(evidence, verdict, arrivals.get(evidence.span_ids[0], ()), origin_s))
+    ]
+    outcome = str(mine[-1][0].outcome or "") if mine else ""
     if tries:
         rows.insert(0, _request_row(request, whole, tries, outcome, origin_s))
-    ordered = tuple(judged[number] for number in sorted(judged))
+    verdicts = tuple(verdict for _, verdict in mine)
     return Waterfall(
         request=request,
-        mode=str(tries[0].attributes.get(names.MODE, "")) if tries else "",
+        mode=mine[0][0].mode if mine else "",
         outcome=outcome,
         origin_s=origin_s,
         rows=tuple(rows),
-        verdicts=ordered,
-        phrases=_phrases(ordered),
+        verdicts=verdicts,
+        phrases=_phrases(verdicts),
     )
 
 
@@ -174,186 +169,145 @@ def ticks(end_s: float, *, at_most: int = 7) -> list[float]:
 _STEPS = [base * 10.0**power for power in range(-4, 9) for base in (1, 2, 3, 6)]
 
 
-# --- from spans to rows ---------------------------------------------------------------------------
+# --- from records to rows -------------------------------------------------------------------------
 
 
-def _is_request(span: Span, request: str) -> bool:
-    return span.kind is SpanKind.REQUEST and span.attributes.get(names.REQUEST) == request
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """One attempt, and what its rows are drawn by."""
+
+    evidence: AttemptEvidence
+    verdict: Verdict
+    arrivals_s: Sequence[float]
+    origin_s: float
+
+    @property
+    def number(self) -> int:
+        """Of the attempt, from 1."""
+        return self.evidence.attempt
+
+    def since(self, at_s: float) -> float:
+        """An instant, counted from the request's beginning."""
+        return _since(at_s, self.origin_s)
 
 
-def _attempts_of(request: str, spans: Iterable[Span]) -> Iterator[Span]:
-    for span in spans:
-        if span.kind is SpanKind.ATTEMPT and span.attributes.get(names.REQUEST, span.trace_id) == request:
-            yield span
-
-
-def _number(attempt: Span) -> int:
-    return int(attempt.attributes.get(names.ATTEMPT, 1))
-
-
-def _below(tries: Sequence[Span], spans: Iterable[Span]) -> dict[str, list[Span]]:
-    """What lies below each attempt; joined as `evidence.gather` joins it, so that rows and verdicts agree.
-
-    By parent ids; where a layer between was silent, by the attempt under way when the span began.
-    """
-    traces = {attempt.trace_id for attempt in tries}
-    inner = {
-        span.span_id: span
-        for span in spans
-        if span.trace_id in traces and span.kind in {SpanKind.HOP, SpanKind.GENERATION}
-    }
-    below: dict[str, list[Span]] = {attempt.span_id: [] for attempt in tries}
-    for span in inner.values():
-        top = span
-        for _ in inner:  # a chain is never longer; a loop in broken data is
-            if top.parent_id not in inner:
-                break
-            top = inner[top.parent_id]
-        begun = [attempt.span_id for attempt in tries if attempt.start_s <= span.start_s]
-        under_way = begun[-1] if begun else tries[0].span_id if len(tries) == 1 else None
-        owner = top.parent_id if top.parent_id in below else under_way
-        if owner is not None:
-            below[owner].append(span)
-    return below
-
-
-def _inward(attempt: Span, below: Sequence[Span]) -> list[Span]:
+def _rows(drawn: _Drawn) -> Iterator[Row]:
     """The attempt, its hops from the caller inward, its generations."""
-    hops = sorted(
-        (span for span in below if span.kind is SpanKind.HOP),
-        key=lambda span: (int(span.attributes.get(names.POSITION, 0)), span.start_s),
-    )
-    generations = [span for span in below if span.kind is SpanKind.GENERATION]
-    return [attempt, *hops, *sorted(generations, key=lambda span: span.start_s)]
+    evidence = drawn.evidence
+    for layer in evidence.layers:
+        yield _row(layer, drawn)
+    for generation in (*evidence.earlier, *([evidence.generation] if evidence.generation else ())):
+        yield _generation_row(generation, drawn)
 
 
-def _row(
-    span: Span, attempt: Span, verdict: Verdict | None, arrivals_s: Sequence[float], origin_s: float
-) -> Row:
-    if span.kind is SpanKind.GENERATION:
-        return _generation_row(span, attempt, verdict, origin_s)
-    cutter = verdict is not None and _cut_by(verdict, span)
-    end_s = max(span.end_s, span.start_s)
-    first = span.attributes.get(names.FIRST_BYTE_S)
-    streamed = first is not None and _streamed(span, verdict)
-    turn_s = min(max(float(first), span.start_s), end_s) if first is not None and streamed else end_s
-    segments = [Segment(Doing.WAITING, span.start_s, turn_s), Segment(Doing.STREAMING, turn_s, end_s)]
-    delivered = span.kind is SpanKind.ATTEMPT and span.attributes.get(names.OUTCOME) == Outcome.DELIVERED
+def _row(layer: LayerRecord, drawn: _Drawn) -> Row:
+    verdict, client = drawn.verdict, layer.position == 0
+    cutter = verdict.kind is Kind.CUT and layer.layer in (verdict.tie or (verdict.layer,))
+    end_s = max(layer.end_s, layer.start_s)
+    first_s = layer.first_byte_s if _streamed(layer, verdict) else None
+    turn_s = min(max(first_s, layer.start_s), end_s) if first_s is not None else end_s
+    segments = [Segment(Doing.WAITING, layer.start_s, turn_s), Segment(Doing.STREAMING, turn_s, end_s)]
+    delivered = client and drawn.evidence.outcome is Outcome.DELIVERED
+    arrivals_s = drawn.arrivals_s if client else ()
     events_s = arrivals_s[:-1] if delivered else arrivals_s  # the last one is the delivery itself
     marks = [Mark(MarkKind.EVENT, at_s) for at_s in events_s]
-    at_s = span.attributes.get(names.CUT_AT_S)
-    if cutter and at_s is not None:
-        marks.append(Mark(MarkKind.CUT, float(at_s)))
+    if cutter and layer.cut is not None:
+        marks.append(Mark(MarkKind.CUT, layer.cut.at_s))
     if delivered:
         marks.append(Mark(MarkKind.DELIVERED, end_s))
     return Row(
-        kind=span.kind,
+        kind=layer.kind,
         part=Part.CUTTER if cutter else _part(verdict),
-        label=f"attempt {_number(attempt)} · {span.layer}" if span.kind is SpanKind.ATTEMPT else span.layer,
-        depth=1 + int(span.attributes.get(names.POSITION, 0)),
-        attempt=_number(attempt),
-        start_s=_since(span.start_s, origin_s),
-        end_s=_since(end_s, origin_s),
-        segments=_moved(segments, origin_s),
-        marks=tuple(Mark(mark.kind, _since(mark.at_s, origin_s)) for mark in marks),
-        note=_layer_note(span, verdict, cutter=cutter),
+        label=f"attempt {drawn.number} · {layer.layer}" if client else layer.layer,
+        depth=1 + layer.position,
+        attempt=drawn.number,
+        start_s=drawn.since(layer.start_s),
+        end_s=drawn.since(end_s),
+        segments=_moved(segments, drawn.origin_s),
+        marks=tuple(Mark(mark.kind, drawn.since(mark.at_s)) for mark in marks),
+        note=_layer_note(layer, drawn, cutter=cutter),
     )
 
 
-def _cut_by(verdict: Verdict, span: Span) -> bool:
-    return verdict.kind is Kind.CUT and span.layer in (verdict.tie or (verdict.layer,))
-
-
-def _streamed(span: Span, verdict: Verdict | None) -> bool:
+def _streamed(layer: LayerRecord, verdict: Verdict) -> bool:
     """Whether the bytes this layer saw were the model's, and not the page of a layer that had cut."""
-    if verdict is None or verdict.kind is not Kind.CUT or verdict.at_s is None:
+    if verdict.kind is not Kind.CUT or verdict.at_s is None or layer.first_byte_s is None:
         return True
-    return float(span.attributes[names.FIRST_BYTE_S]) < verdict.at_s
+    return layer.first_byte_s < verdict.at_s
 
 
-def _part(verdict: Verdict | None) -> Part:
-    if verdict is None or verdict.kind is Kind.UNATTRIBUTED:
+def _part(verdict: Verdict) -> Part:
+    if verdict.kind is Kind.UNATTRIBUTED:
         return Part.UNKNOWN
     return Part.CASCADE if verdict.kind is Kind.CUT else Part.CLEAR
 
 
-def _layer_note(span: Span, verdict: Verdict | None, *, cutter: bool) -> str:
-    has = span.attributes
+def _layer_note(layer: LayerRecord, drawn: _Drawn, *, cutter: bool) -> str:
     if cutter:
-        if names.CUT_TIMER not in has:
-            return f"cut {verdict.reason}" if verdict else "cut"
-        directive = has.get(names.CUT_DIRECTIVE, has[names.CUT_TIMER])
-        return f"cut: {directive} {_seconds(float(has[names.CUT_LIMIT_S]))}"
-    if span.kind is SpanKind.ATTEMPT:
-        return _outcome_note(span)
-    return _followed(span) if verdict is not None and verdict.kind is Kind.CUT else ""
+        if layer.cut is None:
+            return f"cut {drawn.verdict.reason}"
+        return f"cut: {layer.cut.directive} {_seconds(layer.cut.limit_s)}"
+    if layer.position == 0:
+        return _outcome_note(layer, drawn.evidence.outcome)
+    return _followed(layer) if drawn.verdict.kind is Kind.CUT else ""
 
 
-def _followed(span: Span) -> str:
+def _followed(layer: LayerRecord) -> str:
     """What a hop that did not cut did after the cut."""
-    has = span.attributes
-    if names.CUT_TIMER in has:
-        return f"{has.get(names.CUT_DIRECTIVE, has[names.CUT_TIMER])} fired later, for nobody"
-    if has.get(names.DOWNSTREAM_END) == DownstreamEnd.LEFT:
+    if layer.cut is not None:
+        return f"{layer.cut.directive} fired later, for nobody"
+    if layer.downstream is DownstreamEnd.LEFT:
         return "its caller left"
-    if has.get(names.UPSTREAM_END) == UpstreamEnd.COMPLETE:
-        return f"passed on {has.get(names.STATUS, 'the answer')}"
-    return f"its upstream ended: {has.get(names.UPSTREAM_END, UpstreamEnd.NONE)}"
+    if layer.upstream is UpstreamEnd.COMPLETE:
+        return f"passed on {layer.status or 'the answer'}"
+    return f"its upstream ended: {layer.upstream}"
 
 
-def _outcome_note(span: Span) -> str:
-    outcome = str(span.attributes.get(names.OUTCOME, "")).replace("_", " ")
-    if outcome == Outcome.CENSORED:
+def _outcome_note(layer: LayerRecord, outcome: Outcome | None) -> str:
+    if outcome is Outcome.CENSORED:
         return "under way when the run ended"
-    status = span.attributes.get(names.STATUS)
-    return f"{outcome} ({status})" if status not in {None, 200} else outcome
+    words = str(outcome or "").replace("_", " ")
+    return f"{words} ({layer.status})" if layer.status not in {None, 200} else words
 
 
-def _generation_row(span: Span, attempt: Span, verdict: Verdict | None, origin_s: float) -> Row:
-    has = span.attributes
-    end_s = max(span.end_s, span.start_s)
-    if not has.get(names.SETTLED, True):
-        end_s = max(end_s, attempt.end_s)  # nobody saw its end; it ran at least as long as it was waited for
-    gone = has.get(names.CALLER_GONE_S)
-    orphaned = bool(has.get(names.ORPHANED)) and gone is not None
-    turn_s = min(max(float(gone), span.start_s), end_s) if orphaned and gone is not None else end_s
-    segments = [Segment(Doing.WORKING, span.start_s, turn_s), Segment(Doing.ORPHANED, turn_s, end_s)]
-    emissions = [float(at_s) for at_s in has.get(names.EMISSIONS_S) or ()]
-    marks = [Mark(MarkKind.EVENT, at_s) for at_s in emissions if at_s < end_s - 0.001]  # the end is an end
-    if has.get(names.DELIVERED):
+def _generation_row(made: GenerationRecord, drawn: _Drawn) -> Row:
+    end_s = max(made.end_s, made.start_s)
+    if not made.settled:
+        end_s = max(end_s, drawn.evidence.layers[0].end_s)  # it ran at least as long as it was waited for
+    gone_s = made.caller_gone_s if made.orphaned else None
+    turn_s = min(max(gone_s, made.start_s), end_s) if gone_s is not None else end_s
+    segments = [Segment(Doing.WORKING, made.start_s, turn_s), Segment(Doing.ORPHANED, turn_s, end_s)]
+    # The end is an end, and no event.
+    marks = [Mark(MarkKind.EVENT, at_s) for at_s in made.sent.events_s if at_s < end_s - 0.001]
+    if made.delivered:
         marks.append(Mark(MarkKind.DELIVERED, end_s))
     return Row(
-        kind=span.kind,
+        kind=made.kind,
         part=Part.GENERATION,
-        label="refusal" if has.get(names.REFUSED) else "generation",
-        depth=2 + max(0, int(has.get(names.POSITION, 0))),
-        attempt=_number(attempt),
-        start_s=_since(span.start_s, origin_s),
-        end_s=_since(end_s, origin_s),
-        segments=_moved(segments, origin_s),
-        marks=tuple(Mark(mark.kind, _since(mark.at_s, origin_s)) for mark in marks),
-        note=_generation_note(span, verdict),
+        label="refusal" if made.refused else "generation",
+        depth=2,
+        attempt=drawn.number,
+        start_s=drawn.since(made.start_s),
+        end_s=drawn.since(end_s),
+        segments=_moved(segments, drawn.origin_s),
+        marks=tuple(Mark(mark.kind, drawn.since(mark.at_s)) for mark in marks),
+        note=_generation_note(made),
     )
 
 
-def _generation_note(span: Span, verdict: Verdict | None) -> str:
-    has = span.attributes
-    if has.get(names.REFUSED):
-        return f"refused ({has.get(names.STATUS, has.get(names.ERROR_TYPE, 'no status'))})"
-    money = (
-        f"billed {format_dollars(float(has.get(names.BILLED_USD) or 0))}"
-        if has.get(names.BILLED)
-        else "not billed"
-    )
-    if verdict is not None and verdict.behind and not verdict.behind.settled:
+def _generation_note(made: GenerationRecord) -> str:
+    if made.refused:
+        return f"refused ({made.status or made.error_code or 'no status'})"
+    if not made.settled:
         return "still running when the run ended"
-    if has.get(names.ORPHANED):
-        return f"runs on {_seconds(float(has.get(names.ORPHANED_S) or 0))}, {money}"
-    return f"delivered, {money}" if has.get(names.DELIVERED) else money
+    money = f"billed {format_dollars(made.billed_usd or 0)}" if made.billed else "not billed"
+    if made.orphaned:
+        return f"runs on {_seconds(made.orphaned_s or 0)}, {money}"
+    return f"delivered, {money}" if made.delivered else money
 
 
 def _request_row(
-    request: str, whole: Span | None, tries: Sequence[Span], outcome: str, origin_s: float
+    request: str, whole: RequestRecord | None, tries: Sequence[LayerRecord], outcome: str, origin_s: float
 ) -> Row:
     start_s = whole.start_s if whole else tries[0].start_s
     end_s = max(start_s, whole.end_s if whole else max(span.end_s for span in tries))

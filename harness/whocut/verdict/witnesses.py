@@ -7,17 +7,18 @@ otherwise, the contradiction is kept and printed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict.verdict import Evidence, Grade
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.verdict.evidence import AttemptEvidence, Edges
+    from whocut.trace.records import LayerRecord
+    from whocut.verdict.evidence import AttemptEvidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class Seen:
     missing: tuple[str, ...] = ()
 
 
-def own_word(cutter: Edges) -> Evidence:
+def own_word(cutter: LayerRecord) -> Evidence:
     """What the layer says of itself: testimony, however honest. Of a real gateway, what the taps saw of it."""
     assert cutter.cut is not None
     cut = cutter.cut
@@ -44,8 +45,13 @@ def own_word(cutter: Edges) -> Evidence:
     return Evidence(cutter.layer, fact, Grade.TESTIFIED, cut.at_s)
 
 
-def seen_from_above(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
-    """Whether the neighbour towards the caller saw the end come from this layer."""
+def seen_from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
+    """Whether the neighbour towards the caller saw the end come from this layer; of a gateway, its tap did."""
+    seen = _from_above(evidence, cutter, topology)
+    return seen if not cutter.by_taps or seen.contradictions else replace(seen, confirmed=True, missing=())
+
+
+def _from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     if cutter.position == 0:
         # The client's caller is the program itself, and the client's record is its account.
         return Seen(confirmed=True)
@@ -73,7 +79,7 @@ def seen_from_above(evidence: AttemptEvidence, cutter: Edges, topology: Topology
     )
 
 
-def _answer_received(cutter: Edges, neighbour: Edges) -> Seen:
+def _answer_received(cutter: LayerRecord, neighbour: LayerRecord) -> Seen:
     if neighbour.status not in {None, cutter.status}:
         return Seen(
             contradictions=(
@@ -87,13 +93,18 @@ def _answer_received(cutter: Edges, neighbour: Edges) -> Seen:
     return Seen(confirmed=True, facts=(_fact(neighbour, fact, neighbour.upstream_s),))
 
 
-def seen_from_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
-    """Whether the neighbour towards the model saw this layer leave."""
+def seen_from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
+    """Whether the neighbour towards the model saw this layer leave; of a gateway, its tap did."""
+    seen = _from_below(evidence, cutter, topology)
+    return seen if not cutter.by_taps or seen.contradictions else replace(seen, confirmed=True, missing=())
+
+
+def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     if cutter.cut and cutter.cut.timer is TimerKind.CONNECT:
         # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
         fact = "no connection to its upstream was ever made"
         return Seen(confirmed=True, facts=(_fact(cutter, fact, cutter.cut.at_s),))
-    if cutter.gone is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
+    if cutter.fell is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
         return Seen(
             confirmed=True
         )  # behind it nobody was asked, or all had been said: only its caller could see
@@ -108,7 +119,7 @@ def seen_from_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology
     return Seen(confirmed=True, facts=(left,))
 
 
-def _hop_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> Seen:
+def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     neighbour = at_position(evidence, cutter.position + 1)
     if neighbour is None:
         return Seen(missing=(f"a span of {topology.hops[cutter.position].name}",))
@@ -126,10 +137,10 @@ def _hop_below(evidence: AttemptEvidence, cutter: Edges, topology: Topology) -> 
     )
 
 
-def at_position(evidence: AttemptEvidence, position: int) -> Edges | None:
+def at_position(evidence: AttemptEvidence, position: int) -> LayerRecord | None:
     """The account of the layer at `position` (0 is the client), or None where it did not report."""
     return next((edges for edges in evidence.layers if edges.position == position), None)
 
 
-def _fact(witness: Edges, fact: str, at_s: float | None) -> Evidence:
+def _fact(witness: LayerRecord, fact: str, at_s: float | None) -> Evidence:
     return Evidence(witness.layer, fact, Grade.PROVEN, at_s)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
+from whocut.words import percent
 from whocut_reports import style
-from whocut_reports.story import share as share_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -121,7 +121,7 @@ def _panel(
     end_s = _end_s(panel)
     style.seconds_axis(axes, end_s, label=panel.axis)
     axes.set_ylim(0, 1.03)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     axes.grid(visible=True, axis="y", color=style.RULE, linewidth=0.7)
     axes.set_axisbelow(True)
     _curves(axes, panel, end_s)
@@ -199,7 +199,7 @@ def _label_rows(panel: Panel) -> list[tuple[Limit, str]]:
     rows = []
     for limit, sample in panel.limits:
         share = sample.beyond(limit.limit_s)
-        what = "share beyond unknown" if share is None else f"{share_of(share)} beyond"
+        what = "share beyond unknown" if share is None else f"{percent(share, 0)} beyond"
         rows.append((limit, f"{limit.label} ({', '.join(limit.timers)}) · {what}"))
     return rows
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.dollars import format_dollars
+from whocut.chain.money import format_dollars
+from whocut.words import in_seconds, percent, plural
 from whocut_reports import style
-from whocut_reports.story import plural, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,17 +36,17 @@ class Measure:
         return [self.of(by_mode[mode]) for mode in modes]
 
 
-def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} s"
+def _whole(share: float | None) -> str:
+    return percent(share, 0)
 
 
 MEASURES = (
-    Measure("delivered", lambda mode: mode["delivered_share"], share, {"facecolor": style.DELIVERED}, 1.0),
+    Measure("delivered", lambda mode: mode["delivered_share"], _whole, {"facecolor": style.DELIVERED}, 1.0),
     Measure(
-        "first byte,\nmedian", lambda mode: mode["first_byte_p50_s"], _seconds, {"facecolor": style.WAITING}
+        "first byte,\nmedian", lambda mode: mode["first_byte_p50_s"], in_seconds, {"facecolor": style.WAITING}
     ),
-    Measure("image,\nmedian", lambda mode: mode["p50_s"], _seconds, {"facecolor": style.WORKING}),
-    Measure("429s of\nattempts", lambda mode: mode["share_429"], share, {"facecolor": style.REJECTED}, 1.0),
+    Measure("image,\nmedian", lambda mode: mode["p50_s"], in_seconds, {"facecolor": style.WORKING}),
+    Measure("429s of\nattempts", lambda mode: mode["share_429"], _whole, {"facecolor": style.REJECTED}, 1.0),
     Measure(
         "orphaned\ngenerations",
         lambda mode: mode["ledger"]["orphaned"],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from whocut.words import percent, plural
 from whocut_reports import style
-from whocut_reports.story import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def _share(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> No
         [level["ci95"][0] for level in seen],
         [level["ci95"][1] for level in seen],
         color=style.REJECTED_PAPER,
-        label="95 % interval",
+        label="95% interval",
         zorder=2,
     )
     gap_s = levels[0]["gap_s"]
@@ -72,7 +72,7 @@ def _share(axes: Axes, levels: Sequence[Level], with_gap: Sequence[Level]) -> No
             **_points(),
         )
     axes.set_ylim(-0.02, 1.02)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0%", "25%", "50%", "75%", "100%"])
     axes.legend(loc="upper left", fontsize=9)
     _grid(axes)
 
@@ -175,7 +175,7 @@ def caption(found: Mapping[str, Any]) -> str:
     missing = " ".join(gone) or "None is missing."
     return (
         f"One point is one level, {each} requests each; {plural(requests, 'request')} in all. A request counts as "
-        "refused when its first attempt met a 429; the band is Wilson’s 95 % interval. Images a minute are "
+        "refused when its first attempt met a 429; the band is Wilson’s 95% interval. Images a minute are "
         f"those of a level with all places taken, rests included. {missing} {found['rule']}"
     )
 
@@ -185,4 +185,4 @@ def _gap(level: Level) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "an unknown share" if share is None else f"{share * 100:.{int(0 < share < 0.1)}f} %"
+    return "an unknown share" if share is None else percent(share, int(0 < share < 0.1))

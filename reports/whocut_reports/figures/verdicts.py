@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind, Verdict
+from whocut.words import plural
 from whocut_reports import style
-from whocut_reports.story import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,7 +13,7 @@ import openai
 
 from whocut.client.openai_client import shared_ssl_context
 from whocut.client.transports import wire
-from whocut.load.image_user import ImageUser
+from whocut.load import ImageUser
 
 SCENARIO: dict[str, Any] = {
     "chain": "direct",
@@ -24,7 +24,7 @@ SCENARIO: dict[str, Any] = {
 }
 
 if TYPE_CHECKING:
-    from whocut.load.plan import Order
+    from whocut.load import Order
 
 SMALL: dict[str, Any] = {"model": "gpt-image-2", "output_format": "webp", "output_compression": 0}
 

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whocut.client.spending import Account, Guard, account_path, dollars, nano_usd
+from whocut.chain.money import dollars, nano_usd
+from whocut.client.spending import Guard, SpendAccount, account_path
 from whocut.client.spending.account import fingerprint
 from whocut.client.spending.bound import Price
 from whocut.client.spending.guard import Withheld
@@ -32,7 +33,7 @@ TOKEN = 30_000  # nano-dollars of an output token of gpt-image-2
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """A new, empty account."""
-    Account.create(tmp_path / "account.jsonl", {"key": "test"})
+    SpendAccount.create(tmp_path / "account.jsonl", {"key": "test"})
     return tmp_path / "account.jsonl"
 
 
@@ -41,7 +42,7 @@ def guard(
 ) -> Guard:
     """A process's guard on an account; `budget` in nano-dollars."""
     return Guard(
-        Account(path, run=run),
+        SpendAccount(path, run=run),
         Limits(budget_nano_usd=budget, max_attempts=attempts),
         tries_behind=tries_behind,
     )
@@ -81,7 +82,7 @@ def test_no_interleaving_of_processes_deaths_and_restarts_passes_the_budget(
     billed: list[int] = []  # what the upstream bills in the end, at the most, in tokens
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "account.jsonl"
-        Account.create(path, {})
+        SpendAccount.create(path, {})
         processes = [guard(path, budget_tokens * TOKEN) for _ in range(3)]
         in_flight: list[list[tuple[Permit, int]]] = [[], [], []]
         for what, which, number in operations:
@@ -120,11 +121,11 @@ def test_processes_that_reserve_at_the_same_time_share_one_sum(path: Path) -> No
     """Four processes ask as fast as they can, fifty times each: sixty fit, and sixty go out."""
     program = (
         "import sys; from pathlib import Path\n"
-        "from whocut.client.spending import Account, Guard\n"
+        "from whocut.client.spending import SpendAccount, Guard\n"
         "from whocut.client.spending.bound import Price\n"
         "from whocut.client.spending.tally import Limits\n"
         "from whocut.errors import CouldNotRun\n"
-        "guard = Guard(Account(Path(sys.argv[1])), Limits(budget_nano_usd=60))\n"
+        "guard = Guard(SpendAccount(Path(sys.argv[1])), Limits(budget_nano_usd=60))\n"
         "sys.stdin.readline()\n"
         "for _ in range(50):\n"
         "    try: permit = guard.admit(Price(nano_usd=1))\n"
@@ -149,13 +150,13 @@ def test_processes_that_reserve_at_the_same_time_share_one_sum(path: Path) -> No
     sent = sum(child.communicate(timeout=60)[0].count("sent") for child in children)
 
     assert sent == 60
-    with Account(path).locked() as tally:
+    with SpendAccount(path).locked() as tally:
         assert (tally.attempts, tally.total_nano_usd) == (60, 60)
 
 
 def test_a_forked_process_takes_the_lock_for_itself(path: Path) -> None:
     """Locust's `--processes` forks: parent and child must not hold one lock together, nor count apart."""
-    account = Account(path)
+    account = SpendAccount(path)
     reader, writer = os.pipe()
     with account.locked():
         child = os.fork()
@@ -271,7 +272,7 @@ def test_an_account_that_is_taken_away_stops_its_run(path: Path) -> None:
     """Deleting the file is no way to a fresh budget for a run under way."""
     process = guard(path, CENT)
     path.unlink()
-    Account.create(path, {})
+    SpendAccount.create(path, {})
 
     with pytest.raises(CouldNotRun, match="was taken away while it was in use"):
         process.admit(Price(nano_usd=1))
@@ -300,7 +301,7 @@ def test_a_file_that_is_no_account_is_named_with_its_line(tmp_path: Path, lines:
 def test_there_is_one_beginning_only(path: Path) -> None:
     """A second `create` would forget what was spent."""
     with pytest.raises(BadInput, match="already"):
-        Account.create(path, {})
+        SpendAccount.create(path, {})
 
 
 def test_the_account_of_a_key_tells_nothing_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -321,7 +322,9 @@ def test_a_budget_that_is_none_is_bad_input(written: float) -> None:
         nano_usd(written)
 
 
-@pytest.mark.parametrize(("amount", "says"), [(5 * CENT, "$0.05"), (210_760_000, "$0.2108"), (0, "$0.00")])
+@pytest.mark.parametrize(
+    ("amount", "says"), [(5 * CENT, "$0.05"), (210_760_000, "$0.21"), (4_200_000, "$0.0042"), (0, "$0.00")]
+)
 def test_money_is_written_as_people_write_it(amount: int, says: str) -> None:
     """Cents, and finer where cents would hide it."""
     assert dollars(amount) == says

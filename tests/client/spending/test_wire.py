@@ -11,12 +11,12 @@ import pytest
 from tests.servers import Step, chunk, head, scripted, whole
 from whocut.chain.catalogue import preset
 from whocut.client.asking import Asking, asking_for
-from whocut.client.attempts import Sinks
 from whocut.client.openai_client import async_openai_client
-from whocut.client.spending import Account, Guard, Limits
+from whocut.client.spending import Guard, Limits, SpendAccount
 from whocut.client.spending.bound import Price
 from whocut.client.spending.guard import Withheld
 from whocut.client.spending.tally import Why
+from whocut.client.watch import Sinks
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.errors import BadInput, CouldNotRun
 from whocut.trace.records import Attempt, Outcome
@@ -42,8 +42,8 @@ def asked(
     timeout_s: float | None = None,
 ) -> tuple[list[Attempt], Asking, BaseException | None, int]:
     """One request with the SDK's default retries, guarded; what the account holds afterwards."""
-    Account.create(path, {})
-    guard = Guard(Account(path), Limits(budget_nano_usd=budget_nano))
+    SpendAccount.create(path, {})
+    guard = Guard(SpendAccount(path), Limits(budget_nano_usd=budget_nano))
     lines: list[Attempt] = []
     asking = Asking(request="request-1")
     raised: list[BaseException] = []
@@ -161,7 +161,7 @@ def test_an_answer_beyond_all_measure_is_delivered_and_stops_everything(
     assert error is None
     assert [attempt.outcome for attempt in attempts_of(lines)] == [Outcome.DELIVERED]
     with pytest.raises(Withheld) as refused:
-        Guard(Account(path), Limits(budget_nano_usd=10**18)).admit(Price(nano_usd=1))
+        Guard(SpendAccount(path), Limits(budget_nano_usd=10**18)).admit(Price(nano_usd=1))
     assert refused.value.why is Why.UNDERPRICED
 
 
@@ -169,14 +169,14 @@ def test_an_account_that_cannot_be_written_loses_no_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when an answer is to be settled: its record says delivered, its reservation stays."""
-    add = Account.add
+    add = SpendAccount.add
 
-    def full(account: Account, row: Mapping[str, object], *, durable: bool) -> None:
+    def full(account: SpendAccount, row: Mapping[str, object], *, durable: bool) -> None:
         if "settled" in row:
             raise CouldNotRun("the disk is full")
         add(account, row, durable=durable)
 
-    monkeypatch.setattr(Account, "add", full)
+    monkeypatch.setattr(SpendAccount, "add", full)
 
     lines, _, _, held = asked(tmp_path / "a.jsonl", lambda: [whole(IMAGE)], budget_nano=BOUND_NANO)
 

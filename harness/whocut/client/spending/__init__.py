@@ -10,9 +10,8 @@
     guard     stands before the wire: `admit`, then `Permit.settle`
 """
 
-from whocut.client.spending.account import Account, account_path
+from whocut.client.spending.account import SpendAccount, account_path
 from whocut.client.spending.guard import Guard, Permit
-from whocut.client.spending.money import dollars, nano_usd
 from whocut.client.spending.tally import Limits
 
-__all__ = ["Account", "Guard", "Limits", "Permit", "account_path", "dollars", "nano_usd"]
+__all__ = ["Guard", "Limits", "Permit", "SpendAccount", "account_path"]

@@ -41,7 +41,7 @@ def account_path(key: str) -> Path:
     return root / "whocut" / f"account-{fingerprint(key)}.jsonl"
 
 
-class Account:
+class SpendAccount:
     """An account as one process uses it; `run` names the run whose results its tally keeps."""
 
     def __init__(self, path: Path, *, run: str = "") -> None:

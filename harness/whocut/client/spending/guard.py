@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.money import dollars
 from whocut.client.spending.breaker import Breaker
-from whocut.client.spending.money import dollars
 from whocut.client.spending.settling import charge
 from whocut.client.spending.tally import Limits, Why, objection
 from whocut.errors import CouldNotRun
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from whocut.client.spending.account import Account
+    from whocut.client.spending.account import SpendAccount
     from whocut.client.spending.bound import Price
     from whocut.client.spending.tally import Tally
     from whocut.trace.records import Attempt
@@ -54,7 +54,7 @@ class Permit:
 class Guard:
     """The guard of one process. `tries_behind` is how often the layers behind may send one attempt on."""
 
-    account: Account
+    account: SpendAccount
     limits: Limits
     breaker: Breaker = field(default_factory=Breaker)
     tries_behind: int = 1

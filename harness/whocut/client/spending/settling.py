@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.chain.refusals import NEVER_STATUS, NO_MONEY
 from whocut.chain.timers import Phase
 from whocut.client.spending.bound import cost_of
 from whocut.trace.records import Outcome
@@ -22,14 +23,8 @@ if TYPE_CHECKING:
     from whocut.trace.records import Attempt
 
 # Refusals that come before any work: of the request, of the key, of the rate.
-_BEFORE_THE_WORK: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 422, 429})
+_BEFORE_THE_WORK: Final = NEVER_STATUS | {429}
 _HOPELESS_STATUSES: Final = frozenset({401, 403})
-_HOPELESS_CODES: Final = frozenset(
-    {
-        "insufficient_quota", "credit_balance_exhausted", "organization_spend_limit_exceeded",
-        "project_spend_limit_exceeded", "organization_usage_limit_exceeded", "billing_hard_limit_reached",
-    }
-)  # fmt: skip
 _MODERATED: Final = "moderation_blocked"
 
 
@@ -71,7 +66,7 @@ def _rejected(attempt: Attempt, error: Mapping[str, Any]) -> Charge:
         return Charge(None, "blocked, perhaps after the work", failed=False)
     if attempt.status not in _BEFORE_THE_WORK:
         return Charge(None, f"rejected with {attempt.status}, perhaps after the work", failed=True)
-    hopeless = attempt.status in _HOPELESS_STATUSES or code in _HOPELESS_CODES
+    hopeless = attempt.status in _HOPELESS_STATUSES or code in NO_MONEY
     if attempt.status == 429 and not hopeless:
         return Charge(0, "rate limited", failed=None)
     return Charge(0, "refused before the work", failed=hopeless)

@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
-from whocut.path.gateways.process import milliseconds
+from whocut.path.gateways.driver import Driver
 from whocut.trace.logs.haproxy import CAPTURES, LOG_FORMAT
 from whocut.trace.logs.in_run import ACCESS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from whocut.chain.layers import Layer
-    from whocut.clock import Clock
+    from whocut.path.gateways.driver import Site
 
 _NEVER = "24d"  # HAProxy's longest; without a line it warns and waits for ever
 
@@ -40,40 +38,35 @@ frontend callers
     {log_format}
     default_backend next
 backend next
-    server next {host}:{upstream_port}
+    server next {next}
 """
 
 
-class Haproxy:
+class Haproxy(Driver):
     """How HAProxy is configured and started."""
 
     program = "haproxy"
-    package = "haproxy"
+    install = "sudo apt-get install haproxy"
     out = ACCESS
 
-    def config(
-        self,
-        layer: Layer,
-        *,
-        clock: Clock,
-        upstream: tuple[str, int],
-        port: int,
-        folder: Path,  # noqa: ARG002  # it writes nothing into its folder
-    ) -> str:
+    def files(self, layer: Layer, site: Site) -> dict[str, str]:
         """The configuration, with the layer's limits as directives."""
-        return _CONFIG.format(
+        text = _CONFIG.format(
             abort="    option abortonclose\n" if layer.notices_abort else "",
             never=_NEVER,
-            port=port,
-            host=upstream[0],
-            upstream_port=upstream[1],
+            port=site.port,
+            next=site.next,
             captures=CAPTURES,
             log_format=LOG_FORMAT,
-            connect=milliseconds(layer.limit_s(TimerKind.CONNECT), clock, _NEVER),
-            server=milliseconds(layer.limit_s(TimerKind.IDLE), clock, _NEVER),
-            keepalive=milliseconds(layer.limit_s(TimerKind.KEEPALIVE), clock, _NEVER),
+            connect=site.time(layer, TimerKind.CONNECT, none=_NEVER),
+            server=site.time(layer, TimerKind.IDLE, none=_NEVER),
+            keepalive=site.time(layer, TimerKind.KEEPALIVE, none=_NEVER),
         )
+        return {"haproxy.cfg": text}
 
-    def command(self, program: str, config: Path, folder: Path) -> list[str]:  # noqa: ARG002  # as above
+    def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
         """In the foreground; its log is its standard output."""
-        return [program, "-db", "-f", str(config)]
+        return [program, "-db", "-f", str(site.folder / "haproxy.cfg")]
+
+
+GATEWAY = Haproxy()

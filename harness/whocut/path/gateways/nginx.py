@@ -16,15 +16,13 @@ import os
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
-from whocut.path.gateways.process import START, milliseconds
+from whocut.path.gateways.driver import START, Driver
 from whocut.trace.logs.in_run import ACCESS, ERROR
 from whocut.trace.logs.nginx import LOG_FORMAT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from whocut.chain.layers import Layer
-    from whocut.clock import Clock
+    from whocut.path.gateways.driver import Site
 
 _NEVER = "365d"  # nginx knows no "off" for its proxy timers
 
@@ -46,7 +44,7 @@ http {{
     {log_format}
     access_log {folder}/logs/{access_log} whocut;
     upstream next {{
-        server {host}:{upstream_port} max_fails=0;
+        server {next} max_fails=0;
         keepalive 64;
         keepalive_requests 1000000000;
     }}
@@ -66,33 +64,39 @@ http {{
 """
 
 
-class Nginx:
+class Nginx(Driver):
     """How nginx is configured and started."""
 
     program = "nginx"
-    package = "nginx-light"
+    install = "sudo apt-get install nginx-light"
     out = START
 
-    def config(
-        self, layer: Layer, *, clock: Clock, upstream: tuple[str, int], port: int, folder: Path
-    ) -> str:
+    def files(self, layer: Layer, site: Site) -> dict[str, str]:
         """The configuration, with the layer's limits as directives."""
-        silence = milliseconds(layer.limit_s(TimerKind.IDLE), clock, _NEVER)
-        return _CONFIG.format(
+        silence = site.time(layer, TimerKind.IDLE, none=_NEVER)
+        text = _CONFIG.format(
             user=f"user {getpass.getuser()};\n" if os.geteuid() == 0 else "",
-            folder=folder,
+            folder=site.folder,
             access_log=ACCESS,
             error_log=ERROR,
             log_format=LOG_FORMAT,
-            port=port,
-            host=upstream[0],
-            upstream_port=upstream[1],
-            connect=milliseconds(layer.limit_s(TimerKind.CONNECT), clock, _NEVER),
+            port=site.port,
+            next=site.next,
+            connect=site.time(layer, TimerKind.CONNECT, none=_NEVER),
             read=silence,
             send=silence,
-            keepalive=milliseconds(layer.limit_s(TimerKind.KEEPALIVE), clock, _NEVER),
+            keepalive=site.time(layer, TimerKind.KEEPALIVE, none=_NEVER),
         )
+        return {"nginx.conf": text}
 
-    def command(self, program: str, config: Path, folder: Path) -> list[str]:
+    def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
         """In the foreground, with everything in its own folder."""
-        return [program, "-e", str(folder / "logs" / ERROR), "-p", str(folder), "-c", str(config)]
+        return [
+            program,
+            *("-e", str(site.logs / ERROR)),
+            *("-p", str(site.folder)),
+            *("-c", str(site.folder / "nginx.conf")),
+        ]
+
+
+GATEWAY = Nginx()

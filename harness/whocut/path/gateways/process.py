@@ -6,44 +6,32 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from whocut.errors import ChildDied, CouldNotRun, NotInstalled
 from whocut.path.fallen import Fallen, ended_how
+from whocut.path.gateways.driver import START, Gateway, Site
 from whocut.path.ports import held_port
 from whocut.trace.logs.in_run import ACCESS, ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
     from whocut.trace.records import SpanSink
 
-START: Final = "start.log"
-_START_REAL_S: Final = 10.0
+_START_REAL_S: Final = 30.0  # Varnish compiles its configuration, and the machine may be busy
+_LAST_CHARACTERS: Final = 2000
 _STOP_REAL_S: Final = 5.0
 _LOOK_REAL_S: Final = 0.01
 # From a process's end to our knowing of it: its sockets close before its parent is told.
 _NOTICED_REAL_S: Final = 0.1
-
-
-class Gateway(Protocol):
-    """What one product's file says of it."""
-
-    program: str
-    package: str
-    out: str  # where its standard output goes, among its logs
-
-    def config(
-        self, layer: Layer, *, clock: Clock, upstream: tuple[str, int], port: int, folder: Path
-    ) -> str:
-        """The product's own configuration with the layer's limits in it; logs go to ``folder/logs``."""
-
-    def command(self, program: str, config: Path, folder: Path) -> list[str]:
-        """How it is started, staying in the foreground."""
 
 
 class RunningGateway:
@@ -56,6 +44,7 @@ class RunningGateway:
         holder: tempfile.TemporaryDirectory[str],
         process: asyncio.subprocess.Process,
         clock: Clock,
+        beside: list[asyncio.subprocess.Process],
     ) -> None:
         self.layer = layer
         self.port = port
@@ -64,6 +53,7 @@ class RunningGateway:
         self.sink: SpanSink | None = None
         self._holder = holder
         self._process = process
+        self._beside = beside
         self._clock = clock
         self._closing = False
         self._ended = asyncio.get_running_loop().create_task(self._await_end())
@@ -90,13 +80,16 @@ class RunningGateway:
     async def close(self) -> None:
         """Ask it to end, wait, insist; its folder goes with it."""
         self._closing = True
-        for ask in (self._process.terminate, self._process.kill):
-            if self.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    ask()
-            await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
+        await _end(self._process)
+        await asyncio.wait({self._ended}, timeout=_STOP_REAL_S)
         self._ended.cancel()  # it has ended, or cannot be ended
+        for one in self._beside:
+            await _end(one)
         self._holder.cleanup()
+
+    def wrote_by(self, process: asyncio.subprocess.Process) -> None:
+        """A process that writes its logs: it ends with the gateway."""
+        self._beside.append(process)
 
     async def _await_end(self) -> None:
         """An end that nobody asked for is written down at its instant, so that no verdict takes it for a cut."""
@@ -105,6 +98,7 @@ class RunningGateway:
         code = await self._process.wait()
         if self._closing:
             return
+        _kill_group(self.pid)  # workers of it may outlive it, and go on listening
         self.fallen = Fallen(
             self.layer.name,
             at_s,
@@ -138,49 +132,59 @@ async def start(
         NotInstalled: the program is not on this machine; says what to install.
         ChildDied: it ended at once; says its last words.
     """
-    program = _program(gateway)
+    program = program_of(gateway)
     with contextlib.ExitStack() as until_it_listens:
         port = port or until_it_listens.enter_context(held_port())
-        return await _started(gateway, program, layer, upstream=upstream, clock=clock, port=port, logs=logs)
+        spare = until_it_listens.enter_context(held_port()) if gateway.ready else 0
+        holder = tempfile.TemporaryDirectory(prefix=f"whocut-{gateway.program}-")
+        site = Site(port=port, spare_port=spare, upstream=upstream, folder=Path(holder.name), clock=clock)
+        try:
+            _make_logs(site.logs, logs)
+            for name, text in gateway.files(layer, site).items():
+                (site.folder / name).write_text(text, encoding="utf-8")
+            process = await _spawn(gateway.command(program, layer, site), site.logs / gateway.out, site)
+        except BaseException:
+            holder.cleanup()
+            raise
+        running = RunningGateway(layer, port, holder, process, clock, [])
+        try:
+            await _listening(running, gateway, spare)
+            for command in gateway.beside(layer, site):
+                running.wrote_by(await _spawn(command, site.logs / START, site))
+        except BaseException:
+            await running.close()
+            raise
+        return running
 
 
-async def _started(
-    gateway: Gateway,
-    program: str,
-    layer: Layer,
-    *,
-    upstream: tuple[str, int],
-    clock: Clock,
-    port: int,
-    logs: Path | None,
-) -> RunningGateway:
-    holder = tempfile.TemporaryDirectory(prefix=f"whocut-{gateway.program}-")
-    folder = Path(holder.name)
-    try:
-        _make_logs(folder / "logs", logs)
-        config = folder / f"{gateway.program}.conf"
-        config.write_text(
-            gateway.config(layer, clock=clock, upstream=upstream, port=port, folder=folder), encoding="utf-8"
+async def _spawn(command: Sequence[str], out: Path, site: Site) -> asyncio.subprocess.Process:
+    with out.open("ab") as file:
+        return await asyncio.create_subprocess_exec(
+            *_dying_with_us(),
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=site.folder,
+            start_new_session=True,  # Ctrl-C is for us; we end it in order
         )
-        with (folder / "logs" / gateway.out).open("wb") as out:
-            process = await asyncio.create_subprocess_exec(
-                *_dying_with_us(),
-                *gateway.command(program, config, folder),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,  # Ctrl-C is for us; we end it in order
-            )
-    except BaseException:
-        holder.cleanup()
-        raise
-    running = RunningGateway(layer, port, holder, process, clock)
-    try:
-        await _listening(running, gateway.program)
-    except BaseException:
-        await running.close()
-        raise
-    return running
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ask, wait, insist; what it had started goes with it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=_STOP_REAL_S)
+    if process.returncode is None:
+        _kill_group(process.pid)
+    await process.wait()
+
+
+def _kill_group(pid: int) -> None:
+    """End a process that was started in a group of its own, and all that it has started in turn."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 async def _gone(pid: int) -> None:
@@ -214,13 +218,29 @@ def _make_logs(here: Path, kept: Path | None) -> None:
     here.symlink_to(kept.resolve(), target_is_directory=True)
 
 
-def _program(gateway: Gateway) -> str:
-    found = shutil.which(gateway.program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
+def found(gateway: Gateway) -> str | None:
+    """The program on this machine; None where it, or something else that it needs, is missing.
+
+    An extra of ours brings some products as packages of Python: their programs lie beside the interpreter.
+    """
+    beside = Path(sys.executable).parent
+    where = os.pathsep.join((str(beside), os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+    program = shutil.which(gateway.program, path=where)
+    return None if program is None or gateway.missing() else program
+
+
+def program_of(gateway: Gateway) -> str:
+    """The program on this machine.
+
+    Raises:
+        NotInstalled: it is missing; says the command that installs it.
+    """
+    program = found(gateway)
+    if program is None:
         raise NotInstalled(
-            f"{gateway.program} is not installed; on Debian: sudo apt-get install {gateway.package}"
+            f"the gateway {gateway.program} is not installed. Install it with: {gateway.install}"
         )
-    return found
+    return program
 
 
 def _dying_with_us() -> list[str]:
@@ -229,26 +249,41 @@ def _dying_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
-async def _listening(running: RunningGateway, program: str) -> None:
+async def _listening(running: RunningGateway, gateway: Gateway, spare_port: int) -> None:
     waited_s = 0.0
     while waited_s < _START_REAL_S:
         if running.returncode is not None:
-            raise ChildDied(f"{program} ended at once: {_last_words(running)}")
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        except OSError:
-            await asyncio.sleep(_LOOK_REAL_S)
-            waited_s += _LOOK_REAL_S
-            continue
+            raise ChildDied(f"{gateway.program} ended at once: {_last_words(running)}")
+        if await _answers(running.port) and (not gateway.ready or await _answers(spare_port, gateway.ready)):
+            return
+        await asyncio.sleep(_LOOK_REAL_S)
+        waited_s += _LOOK_REAL_S
+    raise CouldNotRun(
+        f"{gateway.program} did not listen on port {running.port} within {_START_REAL_S:.0f} s: "
+        f"{_last_words(running)}"
+    )
+
+
+async def _answers(port: int, path: str = "") -> bool:
+    """Whether something takes a connection there, and answers 200 for the path where one is given."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    try:
+        if not path:
+            return True
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+        return (await reader.readline()).split(b" ")[1:2] == [b"200"]
+    except OSError:
+        return False
+    finally:
         writer.transport.abort()
-        return
-    raise CouldNotRun(f"{program} did not listen on port {running.port} within {_START_REAL_S:.0f} s")
 
 
 def _last_words(running: RunningGateway) -> str:
-    return "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()[-500:]
-
-
-def milliseconds(limit_s: float | None, clock: Clock, none: str) -> str:
-    """A model limit as the product's configuration has it, in real time."""
-    return none if limit_s is None else f"{max(1, round(clock.real_s(limit_s) * 1000))}ms"
+    """The end of its logs in whole lines: their first line often says most."""
+    said = "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()
+    if len(said) <= _LAST_CHARACTERS:
+        return said
+    return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]

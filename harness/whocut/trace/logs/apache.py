@@ -18,15 +18,17 @@ LOG_FORMAT: Final = (
     r'\"%{traceparent}i\" \"%{X-Request-Id}i\"" whocut'
 )
 _ACCESS: Final = re.compile(
-    r'^(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" '
+    r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
     r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
-    r'(?: "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*"'
+    r'(?: "(?:[^"\\]|\\.)*+" "(?:[^"\\]|\\.)*+"'
     r'(?: (?P<how>[X+-]) (?P<duration>\d+) (?P<port>\d+) "(?P<trace>[^"]*)" "(?P<request_id>[^"]*)")?)?'
 )
 _ERROR: Final = re.compile(
     r"^\[\w{3} (?P<month>\w{3}) (?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d)(?P<micros>\.\d+)? (?P<year>\d{4})\] "
     r"\[(?P<module>[\w-]*):(?P<level>\w+)\] \[pid [^\]]*\] (?P<text>.*)$"
 )
+_PROCESS: Final = re.compile(r"\[pid ([^\]]*)\]")
+_OWN_NUMBERS: Final = {499: "nginx", 444: "nginx", 460: "alb"}  # statuses that only another product logs
 _ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
 _LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
 
@@ -54,7 +56,26 @@ ERRORS: Final = (
     Signal("AH01110 … (70014)", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
     Signal("AH01102 … (104)", _UPSTREAM, _WAIT, says="the upstream reset before it answered"),
     Signal("AH01102", _UPSTREAM, _WAIT, says="the upstream closed before it answered"),
+    Signal(
+        "AH01075 … (70007)",
+        _LAYER,
+        _WAIT,
+        TimerKind.FIRST_BYTE,
+        "ProxyTimeout",
+        "the FastCGI upstream did not answer in time",
+    ),
+    Signal("AH01075", _UPSTREAM, _WAIT, says="the FastCGI upstream ended before it answered"),
+    Signal(
+        "AH00957 … (110)",
+        _LAYER,
+        Phase.CONNECT,
+        TimerKind.CONNECT,
+        "connectiontimeout",
+        "the upstream did not connect in time",
+    ),
+    Signal("AH00957", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
     Signal("AH01114", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
+    Signal("AH00898", _UPSTREAM, _WAIT, says="what stood behind it sent no answer that could be read"),
 )
 _WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
 _LEFT = Signal("%X = X", _CLIENT, _STREAM, says="its caller left before the response was whole")
@@ -70,6 +91,13 @@ def read(line: str) -> Account | None:
     if (match := _ERROR.match(line)) is not None:
         return _error(match)
     if (match := _ACCESS.match(line)) is not None:
+        if match["ident"] != "-" and "." in match["ident"]:
+            raise Unreadable(f"its second column is a host, '{match['ident'][:60]}', as lighttpd writes it")
+        if int(match["status"]) in _OWN_NUMBERS:
+            other = _OWN_NUMBERS[int(match["status"])]
+            raise Unreadable(
+                f"{match['status']} is a number of {other}'s own, and no status of httpd; give it as {other}=FILE"
+            )
         return _access(match)
     raise Unreadable("neither the recommended LogFormat, nor combined, nor a line of the error log")
 
@@ -95,6 +123,7 @@ def _access(match: re.Match[str]) -> Account:
         request_id=present(match["request_id"]),
         path=request[1] if len(request) > 1 else None,
         keys=(f"{match['client']}:{match['port']}",) if match["port"] else (f"{match['client']}",),
+        anonymous=match["how"] is None,
     )
 
 
@@ -103,13 +132,14 @@ def _error(match: re.Match[str]) -> Account | None:
     found = next((signal for signal, parts in _WORDINGS if all(part in text for part in parts)), None)
     if found is None:
         return None
-    client = _ERROR_CLIENT.search(text)
+    client, process = _ERROR_CLIENT.search(text), _PROCESS.search(match[0])
+    keys = [f"{client[1]}:{client[2]}", client[1]] if client else []
     return as_account(
         found,
         end_s=clf_instant(
             f"{match['day']}/{match['month']}/{match['year']}:{match['time']}{match['micros'] or ''}"
         ),
-        keys=(f"{client[1]}:{client[2]}", client[1]) if client else (),
+        keys=(*keys, *((f"pid {process[1]}",) if process else ())),
         remark=True,
     )
 
@@ -120,6 +150,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="access log, or error log",
+    signs=("[pid ", '" X ', '" + ', '" - '),
+    hint="set the recommended LogFormat, or give the error log",
     recommended=f"{LOG_FORMAT}\nCustomLog logs/access.log whocut\nErrorLog logs/error.log",
     remarks=(
         "Give both logs: a 502 of the access log alone stays unsaid.",

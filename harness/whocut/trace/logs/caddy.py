@@ -6,10 +6,23 @@ was cut is logged as 200, and only the warning "aborting with incomplete respons
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
+import orjson
+
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace.logs.fields import inner, iso_instant, json_object, number, present, trace_of, whole
+from whocut.trace.logs.fields import (
+    MONTHS,
+    clf_instant,
+    inner,
+    iso_instant,
+    json_object,
+    number,
+    present,
+    trace_of,
+    whole,
+)
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
@@ -68,14 +81,32 @@ SIGNALS: Final = (_LEFT, _OWN_504, _OWN_502, _RELAYED, _WHOLE, *BEFORE, *IN_BODY
 _LIES: Final = "Caddy logs 200 for a stream that was cut; the line 'aborting with incomplete response' tells"
 
 
+# The console encoder: instant, level, logger and message apart by tabs, then the fields as JSON.
+_CONSOLE: Final = re.compile(
+    r"^(?P<ts>\d{4}[/-]\d\d[/-]\d\d[ T]\d\d:\d\d:\d\d[.\d]*\S{0,6})\s+(?P<level>[A-Z]{4,5})\s+"
+    r"(?:(?P<logger>[\w.]+)\s+)?(?P<msg>[^\t{]{1,200}?)\s*(?P<fields>\{.*\})?$"
+)
+_MONTH_NAMES: Final = dict(enumerate(MONTHS, start=1))
+
+
 def read(line: str) -> Account | None:
-    """One line of JSON; what is not about a request is passed over."""
-    row = json_object(line)
+    """One line of JSON, or of the console encoder; what is not about a request is passed over."""
+    row = json_object(line) if line.startswith("{") else _console(line)
     if "ts" not in row or "msg" not in row:
-        raise Unreadable("a line of Caddy's JSON has fields 'ts' and 'msg'")
+        raise Unreadable("a line of Caddy's JSON has fields 'ts' and 'msg'; set `format json`")
     request = inner(row.get("request"))
     logger = str(row.get("logger", ""))
-    if not request:
+    if (
+        logger.startswith("http.handlers.reverse_proxy")
+        and row["msg"] == "upstream roundtrip"
+        and row.get("error")
+    ):
+        return _account(_meaning(str(row["error"]), BEFORE), row, request, remark=True)
+    if (
+        not request
+        and row["msg"] != "aborting with incomplete response"
+        and not logger.startswith("http.log.error")
+    ):
         return None
     if row["msg"] == "handled request":
         return _account(_access(row), row, request, caveat=True)
@@ -85,6 +116,33 @@ def read(line: str) -> Account | None:
     if logger.startswith("http.log.error"):
         return _account(_meaning(error, BEFORE), row, request, remark=True)
     return None
+
+
+def _console(line: str) -> dict[str, Any]:
+    """A line of the console encoder as its JSON would have it."""
+    match = _CONSOLE.match(line)
+    if match is None:
+        raise Unreadable("neither Caddy's JSON nor its console's form; set `format json`")
+    try:
+        fields = orjson.loads(match["fields"]) if match["fields"] else {}
+    except orjson.JSONDecodeError:
+        raise Unreadable("the fields at the end of the line are no JSON; set `format json`") from None
+    logger, message = match["logger"] or "", match["msg"].strip()
+    return {
+        **fields,
+        "ts": _console_instant(match["ts"]),
+        "level": match["level"].lower(),
+        "logger": logger,
+        "msg": message,
+    }
+
+
+def _console_instant(text: str) -> float | None:
+    if "/" not in text:
+        return iso_instant(text)
+    day, _, time = text.partition(" ")
+    year, month, of_month = day.split("/")
+    return clf_instant(f"{of_month}/{_MONTH_NAMES.get(int(month), '')}/{year}:{time}")
 
 
 def _access(row: dict[str, Any]) -> Signal:
@@ -128,7 +186,9 @@ def _account(
         parent_id=parent_id,
         request_id=present(headers.get("x-request-id")),
         path=present(request.get("uri")),
-        keys=(f"{request.get('remote_ip')}:{request.get('remote_port')} {request.get('uri')}",),
+        keys=(f"{request.get('remote_ip')}:{request.get('remote_port')} {request.get('uri')}",)
+        if request
+        else (),
         remark=remark,
     )
 
@@ -143,6 +203,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="access line, or error",
+    signs=('"ts"', "http.handlers", "http.log"),
+    hint="set `format json`",
     recommended="# in the site\nlog {\n  format json\n}\n# in the global options: the errors, too\n"
     "{\n  log default {\n    format json\n  }\n}",
     remarks=("Give the access log and the default log, in one file or in two.",),

@@ -83,6 +83,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="EdgeResponseStatus",
+    signs=("EdgeResponseStatus",),
+    hint="choose the dataset http_requests, as NDJSON, with the recommended fields",
     recommended="# dataset http_requests, NDJSON, timestamp format rfc3339, with the fields\nClientRequestMethod "
     "ClientRequestPath EdgeStartTimestamp EdgeEndTimestamp EdgeResponseStatus\nEdgeResponseBytes "
     "OriginResponseStatus EdgeTimeToFirstByteMs RayID\n# and the request headers (custom fields)\n"

@@ -221,6 +221,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="details, or flag",
+    signs=("response_flags", '] "', "[2"),
+    hint="set the recommended json_format",
     recommended="# typed_config of envoy.access_loggers.file\nlog_format:\n  json_format:\n"
     + "\n".join(f"    {key}: '{value}'" for key, value in JSON_FORMAT.items()),
     remarks=(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadInput, nearest
-from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik
+from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik, varnish
+from whocut.trace.logs.records import Unreadable
 
 if TYPE_CHECKING:
-    from whocut.trace.logs.records import LogFormat, Signal
+    from whocut.trace.logs.records import Account, LogFormat, Signal
 
 _ALL: Final[tuple[LogFormat, ...]] = (
     nginx.FORMAT,
@@ -17,12 +18,39 @@ _ALL: Final[tuple[LogFormat, ...]] = (
     caddy.FORMAT,
     traefik.FORMAT,
     apache.FORMAT,
+    varnish.FORMAT,
     alb.FORMAT,
     cloudflare.FORMAT,
     heroku.FORMAT,
 )
 FORMATS: Final = {log.name: log for log in _ALL}
-_ALSO: Final = {"istio": "envoy", "aws-alb": "alb", "ingress-nginx": "nginx", "httpd": "apache"}
+# Products whose logs are those of another: built on it, or another name of it.
+_ALSO: Final = {
+    "istio": "envoy",
+    "envoy-gateway": "envoy",
+    "aws-alb": "alb",
+    "ingress-nginx": "nginx",
+    "openresty": "nginx",
+    "kong": "nginx",
+    "apisix": "nginx",
+    "tengine": "nginx",
+    "httpd": "apache",
+    "apache2": "apache",
+}
+# Products that are known, and whose logs are not read: no other product's name is offered for them.
+_NOT_READ: Final = {
+    "lighttpd": "lighttpd",
+    "iis": "IIS",
+    "varnish": "Varnish",
+    "squid": "Squid",
+    "cloudfront": "CloudFront",
+    "gcp-alb": "Google Cloud's load balancer",
+    "fastly": "Fastly",
+    "akamai": "Akamai",
+    "vercel": "Vercel",
+    "netlify": "Netlify",
+    "litellm": "LiteLLM",
+}
 _HEAD: Final = """# Logs that can be read
 
 Made by `python -m whocut.trace.logs`; a test holds this page to the code.
@@ -43,12 +71,32 @@ def find_format(name: str) -> LogFormat:
         BadInput: there is none; names the nearest one.
     """
     known = FORMATS.get(_ALSO.get(name, name))
+    if name in _NOT_READ:
+        raise BadInput(
+            f"--logs {name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
+            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}"
+        )
     if known is None:
         raise BadInput(
-            f"--logs: there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
-            f"{', '.join(FORMATS)}"
+            f"there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
+            f"{', '.join(FORMATS)}",
+            field="logs",
         )
     return known
+
+
+def recognise(line: str) -> tuple[LogFormat, Account] | None:
+    """The format whose own line this is, and what it tells; None for a form that several products write."""
+    for log in _ALL:
+        if log.signs and not any(sign in line for sign in log.signs):
+            continue
+        try:
+            account = log.read(line)
+        except Unreadable:
+            continue
+        if account is not None and not account.anonymous:
+            return log, account
+    return None
 
 
 def as_markdown() -> str:

@@ -122,7 +122,7 @@ def _account(
     if signal is None:
         signal = Signal(state, EndedBy.UNSAID, says="a termination state that is not known here")
     duration_s = scaled(has["Ta"], 0.001)
-    status = whole(has["status"])
+    status = whole(has.get("status"))
     if signal.ended_by is EndedBy.NONE and status is not None and status >= 500 and state.startswith("--"):
         signal = _BY_CODE["--, 5xx"]
     return as_account(
@@ -130,7 +130,7 @@ def _account(
         signal=f"{state} {status}",
         caveat=_BLIND if signal.code in {"sH", "sD"} else "",
         status=status if status and status > 0 else None,
-        bytes=whole(has["bytes"]),
+        bytes=whole(has.get("bytes")),
         end_s=accepted_s + (duration_s or 0.0) if accepted_s is not None else None,
         duration_s=duration_s,
         trace_id=trace[0],
@@ -146,6 +146,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="state",
+    signs=("haproxy", '"state"', "/"),
+    hint="set `option httplog`, or the recommended log-format",
     recommended=f"# in a frontend\n{CAPTURES}\n{LOG_FORMAT}",
     remarks=(
         "`option httplog` is read as it is; it carries no trace id, and instants without a zone (taken as UTC).",

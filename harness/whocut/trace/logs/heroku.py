@@ -9,7 +9,7 @@ from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.fields import iso_instant, present, scaled, whole
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
 
-_PAIR: Final = re.compile(r'([a-z_]+)=(?:"([^"]*)"|(\S*))')
+_PAIR: Final = re.compile(r'(?<![a-z_])([a-z_]++)=(?:"([^"]*)"|(\S*))')
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 
 _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
@@ -75,6 +75,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="code",
+    signs=("heroku[router]", "code=H", " dyno="),
+    hint="give the router's lines: heroku logs --dyno router",
     recommended="# one form, nothing to choose: a log drain, or\nheroku logs --dyno router --tail",
     remarks=("It joins on the request id: the dyno receives it as X-Request-Id.",),
     captured=False,

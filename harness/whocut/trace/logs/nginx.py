@@ -28,14 +28,37 @@ LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$ht
     '"duration":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
     '"upstream_header_time":"$upstream_header_time","upstream_response_time":"$upstream_response_time"}';"""
 _COMBINED: Final = re.compile(
-    r'^(?P<client>\S+) \S+ \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*)" '
-    r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
+    r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
+    r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?P<agents>(?: "(?:[^"\\]|\\.)*+"){2})?(?P<more>.*)$'
+)
+# ingress-nginx' upstreaminfo, behind combined: $request_length $request_time [$proxy_upstream_name]
+# [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time
+# $upstream_status $req_id; each of the four has one value a try.
+_INGRESS: Final = re.compile(
+    r"^ (?P<length>\d+) (?P<duration>\d+\.\d+) \[(?P<upstream>[^\]]*)\] \[[^\]]*\] (?P<addresses>\S+(?:, \S+)*) "
+    r"(?P<lengths>[\d-]+(?:, [\d-]+)*) (?P<times>[\d.-]+(?:, [\d.-]+)*) (?P<statuses>[\d-]+"
+    r"(?:, [\d-]+)*)(?: (?P<id>\S+))?$"
+)
+# What many put behind combined by hand: rt=60.001 uht="-" ustatus=504.
+_NAMED: Final = re.compile(
+    r"(?<![\w.])(?P<name>rt|request_time|uht|upstream_header_time|us|ustatus"
+    r"|upstream_status)[=:][ ]?\"?(?P<value>[\d., -]+)\"?"
 )
 _ERROR: Final = re.compile(
     r"^(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d) (?P<time>\d\d:\d\d:\d\d) \[(?P<level>\w+)\] (?P<pid>\d+)#\d+: "
     r"(?:\*(?P<connection>\d+) )?(?P<text>.*)$"
 )
 _ERROR_PATH: Final = re.compile(r', request: "\S+ (\S+)')
+_ERROR_ASKED: Final = re.compile(r', request: "([^"]*)"')
+_ERROR_PEER: Final = re.compile(r', upstream: "([a-z]+)://([^/"]*)')
+# The same timer has another name in front of another protocol.
+_BY_PROTOCOL: Final = {
+    "fastcgi": "fastcgi",
+    "uwsgi": "uwsgi",
+    "scgi": "scgi",
+    "grpc": "grpc",
+    "grpcs": "grpc",
+}
 _ERROR_CLIENT: Final = re.compile(r", client: ([^,\s]+)")
 _MONTH: Final = {f"{number:02}": name for name, number in MONTHS.items()}
 _LIES: Final = "nginx logs 200 and completion OK for a stream that it cut itself; only its error log tells"
@@ -43,6 +66,8 @@ _LIES: Final = "nginx logs 200 and completion OK for a stream that it cut itself
 _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
 _CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.STREAM
 _READ: Final = "proxy_read_timeout"
+_INGRESS_READ: Final = "proxy-read-timeout"
+_FAILED: Final = frozenset({500, 502, 503, 504})
 # The error log: what the message says, in the order in which the wordings are tried.
 ERRORS: Final = (
     Signal(
@@ -152,6 +177,22 @@ ERRORS: Final = (
         _STREAM,
         says="the upstream reset in mid-response",
     ),
+    Signal("failed (113: No route to host)", _UPSTREAM, _CONNECT, says="there is no route to the upstream"),
+    Signal(
+        "while SSL handshaking to upstream",
+        _UPSTREAM,
+        _CONNECT,
+        says="the TLS handshake with the upstream failed",
+    ),
+    Signal(
+        "upstream sent too big header",
+        _LAYER,
+        _WAIT,
+        directive="proxy_buffer_size",
+        says="the response's head was too big for it",
+    ),
+    Signal("upstream sent no valid HTTP", _UPSTREAM, _WAIT, says="the upstream's answer was no HTTP"),
+    Signal("upstream sent invalid", _UPSTREAM, _WAIT, says="the upstream's answer was invalid"),
 )
 _WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
 
@@ -198,6 +239,8 @@ def read(line: str) -> Account | None:
     if (match := _ERROR.match(line)) is not None:
         return _error(match)
     if (match := _COMBINED.match(line)) is not None:
+        if match["ident"] != "-":
+            raise Unreadable(f"nginx writes '-' as the second column, and this is '{match['ident'][:60]}'")
         return _combined(match)
     raise Unreadable("neither the recommended log_format, nor combined, nor a line of error.log")
 
@@ -244,18 +287,35 @@ def _last(times: object) -> float | None:
 
 def _combined(match: re.Match[str]) -> Account:
     status = int(match["status"])
-    signal = _UNSAID if status in {500, 502, 503, 504} else _meaning(status, completed=True, answered=False)
+    tries = _INGRESS.match(match["more"])
+    named = {one["name"]: one["value"] for one in _NAMED.finditer(match["more"])}
+    if tries is not None:
+        # Its own 504 has no bytes of the upstream's; an upstream's 504 has a body.
+        answered = status in _FAILED and _last(tries["lengths"]) not in {None, 0.0}
+        signal = _meaning(status, completed=True, answered=answered)
+    elif status in _FAILED and (header := named.get("uht") or named.get("upstream_header_time")):
+        signal = _meaning(status, completed=True, answered=_last(header) is not None)
+    else:
+        signal = _UNSAID if status in _FAILED else _meaning(status, completed=True, answered=False)
     request = match["request"].split(" ")
+    duration = tries["duration"] if tries else named.get("rt") or named.get("request_time")
     return as_account(
         signal,
-        signal=f"status {status}",
+        signal=f"status {status}" + (f", upstream_status {tries['statuses']}" if tries else ""),
         caveat=_LIES if signal is _WHOLE else "",
+        directive=_INGRESS_READ if tries and signal is _OWN_504 else signal.directive,
         status=status,
         bytes=whole(match["bytes"]),
         end_s=clf_instant(match["time"]),
+        duration_s=scaled(duration.strip(), 1.0) if duration else None,
         coarse_s=1.0,
+        request_id=tries["id"] if tries else None,
         path=request[1] if len(request) > 1 else None,
         keys=(f"{match['client']} {request[1]}",) if len(request) > 1 else (),
+        # A 499 is nginx' own number, whatever else the form leaves open.
+        anonymous=tries is None and status != 499,
+        product="ingress-nginx" if tries else None,
+        asked=match["request"],
     )
 
 
@@ -266,6 +326,10 @@ def _error(match: re.Match[str]) -> Account | None:
         return None  # a start, a warning, a connection of nobody
     day = f"{match['day']}/{_MONTH.get(match['month'], '')}/{match['year']}"
     path, client = _ERROR_PATH.search(text), _ERROR_CLIENT.search(text)
+    peer, asked = _ERROR_PEER.search(text), _ERROR_ASKED.search(text)
+    directive = found.directive
+    if peer and directive and peer[1] in _BY_PROTOCOL:
+        directive = directive.replace("proxy_", f"{_BY_PROTOCOL[peer[1]]}_")
     keys = [f"{match['pid']}/{match['connection']}"]
     if path and client:
         keys.append(f"{client[1]} {path[1]}")
@@ -273,9 +337,12 @@ def _error(match: re.Match[str]) -> Account | None:
         found,
         end_s=clf_instant(f"{day}:{match['time']}"),
         coarse_s=1.0,
+        directive=directive,
         path=path[1] if path else None,
         keys=tuple(keys),
         remark=True,
+        peer=peer[2] if peer else None,
+        asked=asked[1] if asked else None,
     )
 
 
@@ -285,6 +352,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="access log, or error.log's message",
+    signs=("#", '"completion"', "] [", " 499 "),
+    hint="set the recommended log_format, or give error.log",
     recommended=f"# in http {{ }}\n{LOG_FORMAT}\naccess_log /var/log/nginx/access.log whocut;\n"
     "error_log /var/log/nginx/error.log info;  # info: it tells of callers that left",
     remarks=(

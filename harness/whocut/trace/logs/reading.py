@@ -6,10 +6,13 @@ stands for it where there is none.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
+from whocut.trace.logs.formats import recognise
+from whocut.trace.logs.prefixes import forms_of
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Unreadable
 
 if TYPE_CHECKING:
@@ -17,23 +20,34 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAMED: Final = 20  # unreadable lines that are named; all are counted
+_PASSED: Final = 3  # lines without a request that are named
+_LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
 _APART_S: Final = 1.5  # an error log in whole seconds, and the access line written after it
+_LOOKED_AT: Final = 64  # requests that were under way when an error line was written and may be meant by it
 
 
 @dataclass(slots=True)
 class Read:
-    """What came of the lines of one layer."""
+    """What came of the lines of one layer. `passed` are of the format, and tell of no request's end."""
 
     accounts: list[Account] = field(default_factory=list)
     lines: int = 0
     unreadable: int = 0
     named: list[str] = field(default_factory=list)
+    passed: int = 0
+    passed_named: list[str] = field(default_factory=list)
 
     def refuse(self, place: str, why: str) -> None:
         """Count a line that could not be read, and name it while there are few."""
         self.unreadable += 1
         if len(self.named) < _NAMED:
             self.named.append(f"{place}: {why}")
+
+    def pass_over(self, place: str, line: str) -> None:
+        """Count a line of the format that tells of no request, and show the first few."""
+        self.passed += 1
+        if len(self.passed_named) < _PASSED:
+            self.passed_named.append(f"{place}: {line[:120]}")
 
 
 def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
@@ -56,12 +70,17 @@ def read_lines(lines: Iterable[bytes], log: LogFormat, layer: str, name: str, in
             continue
         into.lines += 1
         place = f"{name}:{number}"
+        if len(line) > _LONGEST:
+            into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {_LONGEST} at most")
+            continue
         try:
             account = read_line(line, log)
         except Unreadable as error:
-            into.refuse(place, str(error))
+            into.refuse(place, _what_to_do(str(error), _text(line), log))
             continue
-        if account is not None:
+        if account is None:
+            into.pass_over(place, _text(line))
+        else:
             into.accounts.append(replace(account, layer=layer, place=place))
 
 
@@ -71,7 +90,38 @@ def read_line(line: bytes, log: LogFormat) -> Account | None:
     Raises:
         Unreadable: it is not of this format.
     """
-    return log.read(line.decode("utf-8", "replace").strip("\r\n \ufeff"))
+    text = _text(line)
+    try:
+        return log.read(text)
+    except Unreadable:
+        bare = _as_written(text, log)
+        if bare is None:
+            raise
+        return bare
+
+
+def _as_written(text: str, log: LogFormat) -> Account | None:
+    """What a line tells without what a collector put around it; None if it is of no form that is read."""
+    for form in forms_of(text)[1:]:
+        try:
+            account = log.read(form)
+        except Unreadable:
+            continue
+        if account is not None:
+            return account
+    return None
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").strip("\r\n \ufeff")
+
+
+def _what_to_do(why: str, line: str, log: LogFormat) -> str:
+    """Why a line cannot be read, whose it seems to be, and what to set."""
+    found = recognise(line)
+    if found is not None and found[0].name != log.name:
+        return f"{why}; it is a line of {found[0].title}: give it as {found[0].name}=FILE"
+    return f"{why}; {log.hint}" if log.hint and log.hint not in why else why
 
 
 def told_together(accounts: list[Account]) -> list[Account]:
@@ -80,32 +130,53 @@ def told_together(accounts: list[Account]) -> list[Account]:
     remarks = [account for account in accounts if account.remark]
     if not remarks:
         return told
-    by_key: dict[str, list[int]] = {}
-    for index, account in enumerate(told):
-        for key in account.keys:
-            by_key.setdefault(key, []).append(index)
+    lines = _Lines(told)
     alone: list[Account] = []
     for remark in remarks:
-        found = _belongs_to(remark, told, by_key)
+        found = lines.belongs_to(remark)
         if found is None:
             alone.append(remark)
         else:
             told[found] = _explained(told[found], remark)
-    return told + alone
+    return told + _tries_together(alone)
 
 
-def _belongs_to(remark: Account, told: list[Account], by_key: dict[str, list[int]]) -> int | None:
-    """The access line a remark explains: the only one that shares a key with it and was under way then."""
-    for key in remark.keys:
-        near = [index for index in by_key.get(key, ()) if _under_way(told[index], remark)]
-        if len(near) > 1:
-            ended_with_it = [index for index in near if _apart_s(told[index], remark) <= _APART_S]
-            near = ended_with_it or near
-        if len(near) == 1:
-            return near[0]
-        if near:
-            return None
-    return None
+class _Lines:
+    """Access lines by their keys, each key's in the order in which they ended."""
+
+    def __init__(self, told: list[Account]) -> None:
+        self._told = list(told)
+        self._undated: dict[str, list[int]] = {}
+        dated: dict[str, list[tuple[float, int]]] = {}
+        for index, account in enumerate(told):
+            for key in (*account.keys, ""):
+                if account.end_s is None:
+                    self._undated.setdefault(key, []).append(index)
+                else:
+                    dated.setdefault(key, []).append((account.end_s, index))
+        self._dated = {key: sorted(rows) for key, rows in dated.items()}
+
+    def belongs_to(self, remark: Account) -> int | None:
+        """The access line a remark explains: the only one that shares a key with it and was under way then."""
+        for key in remark.keys or ("",):
+            near = self._near(key, remark)
+            if len(near) > 1 or not remark.keys:
+                near = [index for index in near if _apart_s(self._told[index], remark) <= _APART_S] or (
+                    near if remark.keys else []
+                )
+            if len(near) == 1:
+                return near[0]
+            if near:
+                return None
+        return None
+
+    def _near(self, key: str, remark: Account) -> list[int]:
+        """Those that were under way when the remark was written, the first to end first; a bounded number."""
+        rows = self._dated.get(key, [])
+        start = 0 if remark.end_s is None else bisect_left(rows, (remark.end_s - _APART_S - 1.0, -1))
+        found = [index for _, index in rows[start : start + _LOOKED_AT]]
+        found += self._undated.get(key, [])[:_LOOKED_AT]
+        return [index for index in found if _under_way(self._told[index], remark)]
 
 
 def _under_way(account: Account, remark: Account) -> bool:
@@ -131,8 +202,52 @@ def _explained(account: Account, remark: Account) -> Account:
         ended_by=remark.ended_by,
         phase=remark.phase,
         timer=remark.timer,
-        directive=remark.directive,
+        directive=account.directive
+        if account.product and account.timer is remark.timer
+        else remark.directive,
         says=remark.says,
         caveat=remark.caveat,
         place=f"{account.place}, {remark.place}",
+    )
+
+
+# --- error lines without an access line ---------------------------------------------------------------------
+
+
+def _tries_together(remarks: list[Account]) -> list[Account]:
+    """Error lines of one request as one account: its tries at several upstreams, or what two modules say of it."""
+    together: list[Account] = []
+    latest: dict[str, int] = {}
+    for remark in remarks:
+        key = remark.keys[0] if remark.keys else ""
+        before = latest.get(key) if key else None
+        if before is not None and _one_request(together[before], remark):
+            together[before] = _with_try(together[before], remark)
+            continue
+        if key:
+            latest[key] = len(together)
+        together.append(remark)
+    return together
+
+
+def _one_request(first: Account, then: Account) -> bool:
+    """Whether a second error line of a connection is the same request's: another try, or another module's words."""
+    apart_s = _apart_s(first, then)
+    if first.asked is None or then.asked is None:
+        return apart_s <= _APART_S
+    if first.asked != then.asked or first.peer == then.peer:
+        return False
+    # Over HTTP/2 one connection carries many requests at once; the tries of one follow each other.
+    return "HTTP/2" not in then.asked or apart_s >= 1.0
+
+
+def _with_try(first: Account, then: Account) -> Account:
+    """The earlier lines and the next: the last try is how it ended, and a cut is not undone by what follows it."""
+    last = first if first.ended_by is EndedBy.LAYER and then.ended_by is not EndedBy.LAYER else then
+    return replace(
+        last,
+        end_s=then.end_s if then.end_s is not None else first.end_s,
+        peer=then.peer or first.peer,
+        signal=first.signal if first.signal == then.signal else f"{first.signal}; {then.signal}",
+        place=f"{first.place}, {then.place}",
     )

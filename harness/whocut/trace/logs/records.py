@@ -68,6 +68,10 @@ class Account:
     path: str | None = None
     keys: tuple[str, ...] = ()
     remark: bool = False  # a line of an error log: it explains an access line, or stands alone
+    anonymous: bool = False  # a form that several products write: the line does not say whose it is
+    product: str | None = None  # what is built on the format's product, where the line says so
+    peer: str | None = None  # the upstream's address that this try went to
+    asked: str | None = None  # the request line, as the log quotes it
     layer: str = ""
     place: str = ""
 
@@ -98,6 +102,8 @@ class LogFormat:
     recommended: str = ""
     remarks: tuple[str, ...] = ()
     captured: bool = True  # from the real thing; else written from its documentation
+    signs: tuple[str, ...] = ()  # one of these stands in each line that names the product
+    hint: str = ""  # what to set, in half a sentence, where lines of it cannot be read
 
 
 def as_account(row: Signal, /, **facts: object) -> Account:

@@ -18,6 +18,13 @@ _CLF: Final = re.compile(
     r"(?P<status>\d+|-) (?P<bytes>\d+|-) "
     r'"[^"]*" "[^"]*" \d+ "[^"]*" "[^"]*" (?P<duration>\d+)ms'
 )
+# Traefik's own log tells at level debug why it answered so: v2 in logfmt or JSON, v3 in JSON or on the console.
+_WHY: Final = re.compile(
+    r"'?(?P<status>499 Client Closed Request|502 Bad Gateway|504 Gateway Timeout)'?"
+    r"(?: caused by: (?P<old>[^\"\n]{0,300})| error=\"?(?P<new>[^\"\n]{0,300}))"
+)
+_OWN_TIME: Final = re.compile(r"(?:time=\"?|^)(\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))")
+_LEVEL: Final = re.compile(r"(?:\blevel=\w|^\S+ (?:TRC|DBG|INF|WRN|ERR) )")
 _PAGES: Final = {504: len("Gateway Timeout"), 502: len("Bad Gateway")}
 
 _WAIT, _STREAM = Phase.WAIT, Phase.STREAM
@@ -36,7 +43,18 @@ _BROKE_OFF = Signal(
     "2xx, OriginStatus 0", EndedBy.UNSAID, _STREAM, says="it broke off in mid-response; by whom is not said"
 )
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
-SIGNALS: Final = (_LEFT, _OWN_504, _OWN_502, _RELAYED, _BROKE_OFF, _WHOLE)
+_DIAL = Signal(
+    "504, dial tcp … i/o timeout",
+    EndedBy.LAYER,
+    Phase.CONNECT,
+    TimerKind.CONNECT,
+    "forwardingTimeouts.dialTimeout",
+    "the upstream did not connect in time",
+)
+_REFUSED = Signal(
+    "502, dial tcp", EndedBy.UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"
+)
+SIGNALS: Final = (_LEFT, _OWN_504, _DIAL, _OWN_502, _REFUSED, _RELAYED, _BROKE_OFF, _WHOLE)
 _CLF_LIES: Final = "CLF does not tell a response that broke off from a whole one"
 
 
@@ -46,12 +64,36 @@ def read(line: str) -> Account | None:
         row = json_object(line)
         if "DownstreamStatus" not in row:
             if "level" in row and "time" in row:
-                return None
+                return _why(
+                    f'{row.get("msg") or row.get("message") or ""} error="{row.get("error") or ""}"',
+                    row["time"],
+                )
             raise Unreadable("Traefik's JSON access log has a field 'DownstreamStatus'")
         return _json(row)
     if (match := _CLF.match(line)) is not None:
         return _clf(match)
+    if _LEVEL.search(line[:120]):
+        time = _OWN_TIME.search(line[:120])
+        return _why(line, time[1] if time else None)
     raise Unreadable("neither Traefik's JSON nor its CLF")
+
+
+def _why(line: str, at: object) -> Account | None:
+    """A line of Traefik's own log that tells why it answered with a status of its own; None for any other."""
+    match = _WHY.search(line)
+    if match is None:
+        return None
+    status, because = int(match["status"][:3]), match["old"] or match["new"] or ""
+    dialled = because.startswith("dial ")
+    signal = {499: _LEFT, 504: _DIAL if dialled else _OWN_504, 502: _REFUSED if dialled else _OWN_502}[status]
+    return as_account(
+        signal,
+        signal=f"{match['status']}: {because}"[:160],
+        status=status,
+        end_s=iso_instant(at),
+        coarse_s=1.0,
+        remark=True,
+    )
 
 
 def _json(row: dict[str, Any]) -> Account:
@@ -110,6 +152,8 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="status and size",
+    signs=("DownstreamStatus", "499 Client", "502 Bad", "504 Gateway", "ms"),
+    hint="set accessLog: format: json",
     recommended="accessLog:\n  format: json\n  fields:\n    headers:\n      defaultMode: drop\n      names:\n"
     "        Traceparent: keep\n        X-Request-Id: keep",
     remarks=(f"{_CLF_LIES}, and has no trace id.",),

@@ -1,0 +1,114 @@
+"""What people write in a chain file, as models: a mistake in the form is found here, one in the meaning later."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from whocut.chain.catalogue import TODAY, Duration, MaybeUnknown
+from whocut.chain.durations import parse_duration
+from whocut.chain.layers import Answer, Buffering, MidBody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RetriesEntry(_Strict):
+    """How often a layer tries by itself; `tries` counts the first. What is not said stays as in the preset."""
+
+    tries: int | None = Field(default=None, ge=1)
+    post: bool | None = None
+    on_timeout: bool | None = None
+
+
+class OwnTimer(MaybeUnknown):
+    """A limit, alone or with the name of its knob, the line that sets it and its highest value, as in `Timer`."""
+
+    directive: str = ""
+    knob: str = ""
+    most: Duration = None
+
+
+class OwnAnswer(_Strict):
+    """What a layer answers by itself; a status alone has its usual reason and no body."""
+
+    status: int = Field(ge=200, le=599)
+    reason: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+
+    @property
+    def answer(self) -> Answer:
+        """The answer as data."""
+        usual = HTTPStatus(self.status).phrase if self.status in set(HTTPStatus) else "Error"
+        return Answer(
+            status=self.status,
+            reason=self.reason or usual,
+            headers=tuple(self.headers.items()),
+            body=self.body,
+        )
+
+
+def _timer(written: object) -> object:
+    if isinstance(written, dict | OwnTimer):
+        return written
+    if written == "unknown":
+        return OwnTimer.model_construct(limit=None, unknown=True)
+    return OwnTimer.model_construct(limit=parse_duration(written))
+
+
+def _answers(written: object) -> object:
+    """``504``, one answer for every timer, or one for each event."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        written = {"status": written}
+    if isinstance(written, dict) and "status" in written:
+        return {"expiry": written}
+    return written
+
+
+Event = Literal["expiry", "bad_gateway", "connect", "first_byte", "idle", "total"]
+
+
+class LayerEntry(_Strict):
+    """One layer of the file: a preset's name, a preset with changes, a real gateway, or a layer of one's own."""
+
+    preset: str | None = None
+    gateway: str | None = None
+    config: str | None = None
+    name: str | None = None
+    timers: dict[str, Annotated[OwnTimer, BeforeValidator(_timer)]] | None = None
+    buffering: Buffering | None = None
+    retries: RetriesEntry | None = None
+    notices_abort: bool | None = None
+    answers: Annotated[dict[Event, OwnAnswer], BeforeValidator(_answers)] | None = None
+    silent: bool | None = None
+    mid_body: MidBody | None = None
+    leaves_work: bool | None = None
+
+
+class UpstreamEntry(_Strict):
+    """The model at the end, and what it is asked for; `heartbeat` is as in `Upstream`."""
+
+    model: str = "gpt-image-2"
+    size: str = "1024x1024"
+    quality: str = "high"
+    heartbeat: Duration = None
+
+
+def _named(key: str) -> Callable[[Any], Any]:
+    return lambda written: {key: written} if isinstance(written, str) else written
+
+
+class ChainFile(_Strict):
+    """The whole file."""
+
+    edition: str = TODAY
+    client: Annotated[LayerEntry, BeforeValidator(_named("preset"))] = LayerEntry(preset="openai-python")
+    layers: list[Annotated[LayerEntry, BeforeValidator(_named("preset"))]] = []
+    upstream: Annotated[UpstreamEntry, BeforeValidator(_named("model"))] = Field(default=UpstreamEntry())

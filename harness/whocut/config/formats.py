@@ -1,0 +1,123 @@
+"""The formats that can be read, each registered by its own file; told by a file's name and content, or said.
+
+A new format is one new file in this folder: it calls `register`, and is found because it is there.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from whocut.errors import BadFile, BadInput, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from whocut.config.reading import Reading
+
+_MOST_BYTES: Final = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file as it was read: its path as the user wrote it, and its text."""
+
+    path: str
+    text: str = field(repr=False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> Source:
+        """Read a file.
+
+        Raises:
+            BadFile: it cannot be read, is not text, or is larger than any configuration.
+        """
+        try:
+            where = Path(path)
+            if not where.is_file():
+                raise BadFile(path, "it is not a file" if where.exists() else "there is no such file")
+            if where.stat().st_size > _MOST_BYTES:
+                raise BadFile(path, "it is larger than 16 MB; a configuration is smaller")
+            return cls(str(path), where.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+        except OSError as error:
+            raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
+        except ValueError:
+            raise BadFile(path, "it is not UTF-8 text") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One kind of configuration.
+
+    `looks` gives how surely a file is of this kind, from 0 (it is not) to 100; `read` reads files of one kind
+    together, for several make one configuration.
+    """
+
+    name: str
+    title: str
+    looks: Callable[[Source], int]
+    read: Callable[[Sequence[Source]], Reading]
+    also: tuple[str, ...] = ()
+
+
+_FORMATS: dict[str, Format] = {}
+
+
+def register(format_: Format) -> Format:
+    """Make a format known."""
+    _FORMATS[format_.name] = format_
+    return format_
+
+
+@cache
+def formats() -> dict[str, Format]:
+    """Every format, by its name: each file of the folder of readers registers its own."""
+    package = import_module("whocut.config.readers")
+    for module in pkgutil.iter_modules(package.__path__):
+        import_module(f"whocut.config.readers.{module.name}")
+    return dict(sorted(_FORMATS.items()))
+
+
+def format_of(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        BadInput: there is none; names the nearest one.
+    """
+    known = {also: format_ for format_ in formats().values() for also in (format_.name, *format_.also)}
+    if name not in known:
+        raise BadInput(f"there is no format '{name}'{nearest(name, known)}; there are {', '.join(formats())}")
+    return known[name]
+
+
+def told(source: Source) -> Format:
+    """The format of a file, by its name and its content.
+
+    Raises:
+        BadFile: no format looks like it, or two do alike; says how to name one.
+    """
+    sure = sorted(
+        ((format_.looks(source), format_) for format_ in formats().values()),
+        key=lambda found: -found[0],
+    )
+    (first, best), (second, other) = sure[0], (sure[1] if len(sure) > 1 else (0, sure[0][1]))
+    if not first:
+        raise BadFile(
+            source.path,
+            f"its format is not known; say it, as in nginx={source.path}. There are {', '.join(formats())}",
+        )
+    if first == second:
+        raise BadFile(
+            source.path,
+            f"it can be {best.name} or {other.name}; say which, as in {best.name}={source.path}",
+        )
+    return best
+
+
+def file_name(source: Source) -> str:
+    """The file's own name, in lower case."""
+    return Path(source.path).name.lower()

@@ -1,0 +1,253 @@
+"""What a reader has read: routes with their layers, what could not be read, and the choice among them.
+
+A route says for which host and path it holds. Which of them a request takes is decided by rank, host first: the
+readers give the ranks by their products' own rules. Where the answer depends on a host or a path that was not
+given, the routes are named instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from whocut.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from whocut.chain.layers import Layer
+    from whocut.chain.timers import Timer
+
+_MOST_NAMED = 8
+Rank = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The request that is meant, as far as it was said; None is not said."""
+
+    host: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRead:
+    """Something in a file that could not be read, or that decides at run time."""
+
+    file: str
+    line: int | None
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harmless:
+    """A timer that is written and cannot end a slow answer, and why."""
+
+    directive: str
+    limit_s: float | None
+    why: str
+    file: str
+    line: int | None
+
+
+def anywhere(_: str) -> Rank | None:
+    """Every host, or every path."""
+    return (0,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One way through a gateway: for whom it holds, where it is written, and the layers on it.
+
+    `takes_host` and `takes_path` give the rank with which it takes a request; None is not at all.
+    """
+
+    host: str
+    path: str
+    file: str
+    line: int | None
+    layers: tuple[Layer, ...]
+    harmless: tuple[Harmless, ...] = ()
+    takes_host: Callable[[str], Rank | None] = field(default=anywhere, compare=False)
+    takes_path: Callable[[str], Rank | None] = field(default=anywhere, compare=False)
+
+    @property
+    def name(self) -> str:
+        """``img.example.com/v1``, with a star where it holds for all."""
+        return f"{self.host or '*'}{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """All that one format's reader has found.
+
+    `host_first`: a host is chosen before a path is looked at; otherwise the first route that takes both is.
+    """
+
+    routes: tuple[Route, ...]
+    not_read: tuple[NotRead, ...] = ()
+    host_first: bool = True
+
+    def taken(self, asked: Asked) -> tuple[Route, ...]:
+        """The routes that the request can take: one, if enough was said of it."""
+        if not self.host_first:
+            return tuple(
+                _best(
+                    self.routes, lambda route: _both(route, asked), whole=None not in (asked.host, asked.path)
+                )
+            )
+        routes = _best(self.routes, lambda route: _rank(route.takes_host, asked.host))
+        # Without a host each host has a route of its own for the path.
+        return tuple(
+            route
+            for host in dict.fromkeys(route.host for route in routes)
+            for route in _best(
+                [route for route in routes if route.host == host],
+                lambda route: _rank(route.takes_path, asked.path),
+            )
+        )
+
+
+def _rank(takes: Callable[[str], Rank | None], said: str | None) -> Rank | None:
+    return () if said is None else takes(said)
+
+
+def _both(route: Route, asked: Asked) -> Rank | None:
+    host, path = _rank(route.takes_host, asked.host), _rank(route.takes_path, asked.path)
+    return None if host is None or path is None else (*host, *path)
+
+
+def _best(
+    routes: Iterable[Route], rank: Callable[[Route], Rank | None], *, whole: bool = True
+) -> list[Route]:
+    """The routes that take it with the highest rank; where only a part was asked, all that take that part."""
+    ranked = [(found, route) for route in routes if (found := rank(route)) is not None]
+    best = max((found for found, _ in ranked), default=None)
+    return [route for found, route in ranked if found == best or not whole]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What files say of one request: its layers from the caller inward, and what was not read.
+
+    Where a host or a path decides and was not given, there are no layers, and `undecided` says so.
+    """
+
+    layers: tuple[Layer, ...]
+    routes: tuple[Route, ...]
+    not_read: tuple[NotRead, ...] = ()
+    harmless: tuple[Harmless, ...] = ()
+    undecided: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        chosen = {
+            (route.host, route.path, route.line) for route in self.routes if route.layers == self.layers
+        }
+        return {
+            "layers": [layer_as_json(layer) for layer in self.layers],
+            "routes": [
+                {
+                    "host": route.host,
+                    "path": route.path,
+                    "file": route.file,
+                    "line": route.line,
+                    "taken": bool(self.layers) and (route.host, route.path, route.line) in chosen,
+                    "timers": [timer_as_json(t) for layer in route.layers for t in layer.timers.values()],
+                }
+                for route in self.routes
+            ],
+            "harmless": [
+                {"directive": h.directive, "limit_s": h.limit_s, "why": h.why, "file": h.file, "line": h.line}
+                for h in self.harmless
+            ],
+            "not_read": [{"file": n.file, "line": n.line, "what": n.what} for n in self.not_read],
+            "undecided": self.undecided or None,
+        }
+
+
+def layer_as_json(layer: Layer) -> dict[str, Any]:
+    """One layer, for machines."""
+    return {
+        "name": layer.name,
+        "product": layer.preset or layer.name,
+        "timers": [timer_as_json(timer) for timer in layer.timers.values()],
+        "unknown": [{"kind": str(kind), "directive": knob} for kind, knob in layer.unknown.items()],
+        "buffers": str(layer.buffering),
+        "retries": {
+            "tries": layer.retries.tries,
+            "post": layer.retries.post,
+            "on_timeout": layer.retries.on_timeout,
+            "file": layer.retries.file or None,
+            "line": layer.retries.line,
+        },
+        "notices_abort": layer.notices_abort,
+    }
+
+
+def timer_as_json(timer: Timer) -> dict[str, Any]:
+    """One timer, for machines; a default stands in no file."""
+    return {
+        "kind": str(timer.kind),
+        "limit_s": timer.limit_s,
+        "directive": timer.directive,
+        "file": timer.file or None,
+        "line": timer.line,
+        "inherited": timer.inherited,
+    }
+
+
+def decided(reading: Reading, asked: Asked) -> Read:
+    """The layers of the route that the request takes.
+
+    Raises:
+        BadInput: no route takes it; names those that there are.
+    """
+    taken = [route for route in reading.taken(asked) if route.layers]
+    if not taken:
+        raise BadInput(_none_takes(reading, asked))
+    # Routes that differ in nothing that counts are one answer.
+    ways = {_essence(route.layers) for route in taken}
+    if len(ways) > 1:
+        which = " and ".join(
+            flag for flag, said in (("--host", asked.host), ("--path", asked.path)) if said is None
+        )
+        names = _named(taken)
+        question = (
+            f"the limits depend on the route; say which one with {which}" if which else "the limits differ"
+        )
+        return Read(
+            layers=(), routes=reading.routes, not_read=reading.not_read, undecided=f"{question}: {names}"
+        )
+    return Read(
+        layers=taken[0].layers, routes=reading.routes, not_read=reading.not_read, harmless=taken[0].harmless
+    )
+
+
+def _none_takes(reading: Reading, asked: Asked) -> str:
+    if not any(route.layers for route in reading.routes):
+        return "it passes no request on to an upstream"
+    wanted = f"{asked.host or '*'}{asked.path or ''}"
+    return f"no route takes {wanted}; there are {_named([route for route in reading.routes if route.layers])}"
+
+
+def _named(routes: Sequence[Route]) -> str:
+    names = list(dict.fromkeys(route.name for route in routes))
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+def _essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
+    """What counts of layers: not where it is written."""
+    return tuple(
+        (
+            layer.name,
+            layer.preset,
+            tuple(sorted((kind, timer.limit_s) for kind, timer in layer.timers.items())),
+            tuple(sorted(layer.unknown.items())),
+            layer.buffering,
+            (layer.retries.tries, layer.retries.post, layer.retries.on_timeout),
+            layer.notices_abort,
+        )
+        for layer in layers
+    )

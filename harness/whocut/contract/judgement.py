@@ -1,0 +1,41 @@
+"""What a judge says of a trial: kept, broken, or not tried, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ruling(StrEnum):
+    """The three words. What was not watched long enough, or cannot be told from chance, is not tried."""
+
+    KEPT = "kept"
+    BROKEN = "broken"
+    NOT_TRIED = "not_tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One ruling. `at_least`: the watch was over before the client was: its attempts are so many, or more."""
+
+    ruling: Ruling
+    why: str = ""
+    at_least: int | None = None
+
+
+KEPT = Judgement(Ruling.KEPT)
+
+
+def kept(why: str = "") -> Judgement:
+    """The rule holds."""
+    return Judgement(Ruling.KEPT, why)
+
+
+def broken(why: str, at_least: int | None = None) -> Judgement:
+    """The rule does not hold; a floor stays a floor."""
+    return Judgement(Ruling.BROKEN, why, at_least)
+
+
+def not_tried(why: str) -> Judgement:
+    """Nothing can be said, for this reason."""
+    return Judgement(Ruling.NOT_TRIED, why)

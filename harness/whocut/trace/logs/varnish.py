@@ -1,0 +1,105 @@
+"""Varnish: what ``varnishncsa -b`` writes of its requests towards the upstream, in the format we recommend.
+
+Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves, and on this
+side such a request looks as any other.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import json_object, number, present, trace_of, whole
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+LOG_FORMAT: Final = (
+    '{"time":"%{VSL:Timestamp:Start[1]}x","trace":"%{traceparent}i","request_id":"%{x-request-id}i","path":"%U",'
+    '"status":"%s","bytes":"%b","answered_s":"%{VSL:Timestamp:Beresp[2]}x",'
+    '"whole_s":"%{VSL:Timestamp:BerespBody[2]}x","failed_s":"%{VSL:Timestamp:Error[2]}x",'
+    '"error":"%{VSL:FetchError}x"}'
+)
+_LAYER, _UPSTREAM = EndedBy.LAYER, EndedBy.UPSTREAM
+_WAIT, _STREAM = Phase.WAIT, Phase.STREAM
+# What a FetchError says, before the response's head and behind it.
+BEFORE: Final = (
+    Signal(
+        "first byte timeout",
+        _LAYER,
+        _WAIT,
+        TimerKind.FIRST_BYTE,
+        "first_byte_timeout",
+        "the upstream did not answer in time",
+    ),
+    Signal("http first read error: EOF", _UPSTREAM, _WAIT, says="the upstream closed before it answered"),
+    Signal("http first read error: -1 104", _UPSTREAM, _WAIT, says="the upstream reset before it answered"),
+    Signal("http first read error", _UPSTREAM, _WAIT, says="the upstream ended before it answered"),
+    Signal("http format error", _UPSTREAM, _WAIT, says="the upstream's answer is not HTTP"),
+    Signal("backend", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
+)
+IN_BODY: Final = (
+    Signal(
+        "Resource temporarily unavailable",
+        _LAYER,
+        _STREAM,
+        TimerKind.IDLE,
+        "between_bytes_timeout",
+        "the upstream was silent in mid-response",
+    ),
+    Signal("Connection reset by peer", _UPSTREAM, _STREAM, says="the upstream reset in mid-response"),
+    Signal("chunked", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
+    Signal("straight insufficient bytes", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
+)
+_UNSAID = Signal("another FetchError", EndedBy.UNSAID, says="it failed, and the words for it are not known")
+_RELAYED = Signal("5xx, no FetchError", _UPSTREAM, _WAIT, says="the upstream answered so")
+_WHOLE = Signal("no FetchError", EndedBy.NONE, says="nobody, as far as the side towards the upstream knows")
+SIGNALS: Final = (_WHOLE, _RELAYED, *BEFORE, *IN_BODY, _UNSAID)
+_BLIND: Final = "Varnish says so too of a caller that had left before"
+
+
+def read(line: str) -> Account:
+    """One line of the recommended format."""
+    row = json_object(line)
+    if "error" not in row or "answered_s" not in row:
+        raise Unreadable("the recommended format of varnishncsa has fields 'error' and 'answered_s'")
+    error = present(row["error"])
+    status = whole(row.get("status"))
+    signal = _meaning(error, status, row)
+    begun_s = number(row.get("time"))
+    took_s = next(
+        (took for name in ("whole_s", "failed_s") if (took := number(row.get(name))) is not None), None
+    )
+    trace_id, parent_id = trace_of(row.get("trace"))
+    return as_account(
+        signal,
+        signal=f"{error or 'no FetchError'}, {status}",
+        caveat=_BLIND if signal.ended_by is _LAYER else "",
+        status=status,
+        bytes=whole(row.get("bytes")),
+        end_s=None if begun_s is None or took_s is None else begun_s + took_s,
+        duration_s=took_s,
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=present(row.get("request_id")),
+        path=present(row.get("path")),
+    )
+
+
+def _meaning(error: str | None, status: int | None, row: dict[str, Any]) -> Signal:
+    if error is None:
+        return _RELAYED if status is not None and status >= 500 else _WHOLE
+    table = BEFORE if present(row.get("failed_s")) else IN_BODY
+    return next((signal for signal in table if signal.code in error), _UNSAID)
+
+
+FORMAT: Final = LogFormat(
+    name="varnish",
+    title="Varnish",
+    read=read,
+    signals=SIGNALS,
+    code="FetchError",
+    recommended=f"varnishncsa -b -w /var/log/varnish/access.log -F '{LOG_FORMAT}'",
+    remarks=(
+        "The side towards the caller (`-c`, the default) has no FetchError, and so a 503 of its stays unsaid.",
+        _BLIND + ", so its own timeout is told even where its caller had gone.",
+    ),
+)

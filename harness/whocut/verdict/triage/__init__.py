@@ -1,0 +1,93 @@
+"""The 30-second triage: from a pasted text to its likely cause, what to do, and what not to do.
+
+The text is unwrapped (`unwrap`), its answers, log lines, numbers and words become facts (`exchange`, `loglines`,
+`numbers`, `lexicon`, `refusals`), the facts are ranked (`decide`), and advice is given (`advice`). What
+clients, layers and APIs say is data in ``words/``. Nothing that looks like a secret leaves this package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whocut.redact import redact, visible
+from whocut.verdict.triage.answer import SECTIONS, Triage
+from whocut.verdict.triage.decide import decide
+from whocut.verdict.triage.endings import Cause, EndedBy, Retry
+from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
+from whocut.verdict.triage.facts import Facts
+from whocut.verdict.triage.loglines import accounts_in
+from whocut.verdict.triage.masked import masked
+from whocut.verdict.triage.unwrap import Unwrapped, unwrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from whocut.chain.layers import Layer
+
+_OTHERS: Final = 50  # further requests that are told
+_LONGEST: Final = 2000  # characters that are quoted of a text
+
+__all__ = ["Cause", "EndedBy", "Retry", "Triage", "masked", "triage"]
+
+
+def triage(text: str, *, elapsed_s: float | None = None, chain: Sequence[Layer] = ()) -> Triage:
+    """The likely cause of a pasted text; further requests that it tells of are `others`.
+
+    `elapsed_s` is how long the request took, where the text does not say it; `chain` names the layers on the way.
+    """
+    answers = [_clean(decide(facts)) for facts in _requests(text, elapsed_s, chain)]
+    first = max(answers, key=_telling)
+    others = [answer for answer in answers if answer is not first]
+    return replace(first, others=tuple(others[:_OTHERS]))
+
+
+def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Iterable[Facts]:
+    """The facts of each request in the text; at least of one."""
+    har = har_of(text)
+    if har is not None:
+        for exchange in har:
+            yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
+        return
+    pasted = unwrap(text)
+    accounts = accounts_in(pasted)
+    if accounts:
+        for account in accounts:
+            yield Facts(pasted, None, account, after_s, chain, f"a line of {account.layer}'s log")
+        return
+    answers = answers_of(pasted.levels[0]) or (answers_of(pasted.levels[1]) if len(pasted.levels) > 1 else [])
+    if len(answers) > 1:
+        for exchange in answers:
+            yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
+        return
+    only = answers[0] if answers else None
+    yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
+
+
+def _read_as(pasted: Unwrapped, exchange: Exchange | None) -> str:
+    if exchange is not None:
+        return exchange.read_as
+    if "traceback (most recent" in pasted.lower or "\n    at " in pasted.text or "\n\tat " in pasted.text:
+        return "a traceback"
+    return "a JSON body" if pasted.levels[0].lstrip()[:1] in {"{", "["} and pasted.objects else "text"
+
+
+def _telling(answer: Triage) -> tuple[bool, bool, bool]:
+    """Which of several requests is told first: one that is known, then one that a layer cut; else the first."""
+    return (answer.cause is not Cause.UNKNOWN, answer.layer is not None, answer.ended_by is EndedBy.LAYER)
+
+
+def _clean(found: Triage) -> Triage:
+    return replace(
+        found,
+        name=_fit(found.name),
+        field=_fit(found.field) if found.field else None,
+        bucket=_fit(found.bucket) if found.bucket else None,
+        why=tuple(_fit(reason) for reason in found.why),
+        section=SECTIONS.get(found.cause),
+    )
+
+
+def _fit(text: str) -> str:
+    """Text of the paste, fit to be shown: without secrets, control characters visible, of a bounded length."""
+    return visible(redact(text[:_LONGEST]))

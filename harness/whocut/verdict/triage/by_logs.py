@@ -1,0 +1,75 @@
+"""What a line of a layer's own log says, read as `attribute` reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from whocut.chain.timers import Phase
+from whocut.trace.logs.records import EndedBy as LogEndedBy
+from whocut.verdict.triage import advice
+from whocut.verdict.triage.answer import Triage
+from whocut.verdict.triage.endings import ENDINGS, Cause, EndedBy, Retry
+from whocut.verdict.triage.products import title_of
+from whocut.verdict.verdict import Grade
+
+if TYPE_CHECKING:
+    from whocut.trace.logs.records import Account
+    from whocut.verdict.triage.facts import Facts
+
+
+def a_log_says(facts: Facts) -> Triage | None:
+    """The account of one line, or of the lines of one request."""
+    account = facts.account
+    if account is None:
+        return None
+    if account.ended_by is LogEndedBy.LAYER:
+        name = _log_layer(account)
+        title = title_of(name)
+        never_sent = account.phase in {Phase.CONNECT, Phase.SEND}
+        return Triage(
+            cause=Cause.CONNECTION if account.phase is Phase.CONNECT else Cause.TIMEOUT_CHAIN,
+            name=f"{title}: {account.says}",
+            layer=name,
+            product=title,
+            directive=account.directive,
+            timer=account.timer,
+            phase=account.phase,
+            grade=Grade.TESTIFIED,
+            status=account.status,
+            ended_by=EndedBy.LAYER,
+            retry=Retry.SAFE if never_sent else Retry.PAYS_AGAIN,
+            do=advice.against_own_timer(name, title, account.directive, account.timer, EndedBy.LAYER),
+            why=(f"its log says {account.signal}", *((account.caveat,) if account.caveat else ())),
+        )
+    by_caller = account.ended_by is LogEndedBy.CLIENT
+    kind = _log_ending(account)
+    ending = ENDINGS[kind]
+    return Triage(
+        cause=ending.cause,
+        name=f"{title_of(account.layer)}: {account.says}",
+        product=title_of(account.layer),
+        phase=account.phase or ending.phase,
+        grade=Grade.TESTIFIED,
+        status=account.status,
+        ended_by=EndedBy.CLIENT if by_caller else EndedBy.UPSTREAM,
+        retry=ending.retry,
+        do=advice.ENDINGS[kind],
+        why=(f"its log says {account.signal}",),
+    )
+
+
+def _log_layer(account: Account) -> str:
+    name = {"alb": "aws-alb"}.get(account.layer, account.layer)
+    return "ingress-nginx" if account.product == "ingress-nginx" else name
+
+
+def _log_ending(account: Account) -> str:
+    if account.ended_by is LogEndedBy.CLIENT:
+        return "left_stream" if account.phase is Phase.STREAM else "left"
+    if account.phase is Phase.CONNECT:
+        return "refused"
+    if account.phase is Phase.STREAM:
+        return "mid"
+    if account.status is not None and "answered so" in account.says:
+        return "failed"
+    return "closed_before"

@@ -1,0 +1,113 @@
+"""From the facts of a text to the answer, by rank: what the text says outranks what it resembles.
+
+The rules stand in `RULES`, read from the top. A refusal by the API's own code is first; then what a layer
+says in its log; then its page; then what a client raised, as long as no response had come; then a bare
+status; and last the words that say little. How long it took names no layer by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from whocut.verdict.triage import advice
+from whocut.verdict.triage.answer import Triage
+from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
+from whocut.verdict.triage.by_clients import a_client_raised
+from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_says
+from whocut.verdict.triage.by_logs import a_log_says
+from whocut.verdict.triage.coincidence import coincidences, with_chain
+from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
+from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.numbers import How
+from whocut.verdict.verdict import Grade
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _little_is_said(facts: Facts) -> Triage | None:
+    best = best_of(facts.said)
+    if best is None:
+        return None
+    ending = best.row.ending
+    cause = ending.cause
+    timed = cause is Cause.TIMEOUT_CHAIN
+    return with_chain(
+        Triage(
+            cause=cause,
+            name=ending.says,
+            product=None,
+            phase=ending.phase if best.row.kind in NOTHING_SENT or best.row.kind == "mid" else None,
+            grade=Grade.UNATTRIBUTED,
+            status=facts.code if facts.status and facts.status.how is not How.OWN else None,
+            ended_by=EndedBy.CLIENT if timed and ending.by is By.SELF else EndedBy.UNKNOWN,
+            retry=ending.retry if not timed or ending.by is By.SELF else Retry.UNKNOWN,
+            do=advice.ENDINGS.get(best.row.kind, advice.ENDINGS["opaque"]),
+            why=(f"{best.words}: {ending.says}",),
+            alternatives=coincidences(facts),
+        ),
+        facts,
+    )
+
+
+def _a_chain_has_the_limit(facts: Facts) -> Triage | None:
+    """Only a chain that was given turns a duration into a layer."""
+    if not facts.chain or facts.elapsed_s(by_limit=True) is None:
+        return None
+    found = with_chain(
+        Triage(
+            cause=Cause.TIMEOUT_CHAIN,
+            name="the time it took is a limit of the chain that was given",
+            retry=Retry.PAYS_AGAIN,
+        ),
+        facts,
+    )
+    return found if found.layer else None
+
+
+def _nothing_is_known(facts: Facts) -> Triage | None:
+    return Triage(
+        cause=Cause.UNKNOWN,
+        name="not recognised",
+        status=facts.code if facts.status and facts.status.how is How.ANSWERED else None,
+        do="Paste what decides it: the response's status, headers and body (`curl -sv`), or the "
+        "whole traceback with its "
+        "causes, or the gateway's log line of that instant; say how long it took (--after). If it stays unknown, "
+        "`whocut triage --redacted` prints the text without keys, hosts and addresses, fit for an issue.",
+        do_not="Do not retry before it is known whether the first request did its work.",
+        alternatives=coincidences(facts),
+    )
+
+
+RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
+    a_log_says,
+    the_api_refused,
+    a_layer_says,
+    a_page_says,
+    a_client_raised,
+    a_status_says,
+    the_api_only_refused,
+    _little_is_said,
+    _a_chain_has_the_limit,
+    _nothing_is_known,
+)
+
+
+def decide(facts: Facts) -> Triage:
+    """The first rule that applies."""
+    for rule in RULES:
+        found = rule(facts)
+        if found is not None:
+            return _completed(found, facts)
+    raise AssertionError("the last rule applies always")
+
+
+def _completed(found: Triage, facts: Facts) -> Triage:
+    by_limit = found.cause is Cause.TIMEOUT_CHAIN
+    return replace(
+        found,
+        elapsed_s=facts.elapsed_s(by_limit=by_limit),
+        do_not=found.do_not or advice.DO_NOT[found.retry],
+        read_as=facts.read_as,
+    )

@@ -1,0 +1,193 @@
+"""The words by which clients and layers are known: data in ``words/*.yaml``, and looking them up in a text.
+
+A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line. That is
+all: no pattern here can be slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.verdict.triage.endings import ENDINGS, Ending
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FOLDER: Final = Path(__file__).parent / "words"
+_REACH: Final = 240  # characters that a `*` may stand for
+_SEEN: Final = 40  # places of a phrase's beginning that are tried
+
+
+class Role(StrEnum):
+    """On which side of the request a speaker stands."""
+
+    CLIENT = "client"
+    LAYER = "layer"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One ending in a speaker's words."""
+
+    ending: Ending
+    kind: str
+    words: tuple[str, ...]
+    every: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    directive: str | None = None
+    timer: TimerKind | None = None
+    phase: Phase | None = None
+    status: int | None = None
+    log: bool = False
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A client or a layer that speaks in a text; the columns are explained in ``words/clients.yaml``."""
+
+    name: str
+    title: str
+    role: Role
+    out: int
+    sets: frozenset[str]
+    marks: tuple[str, ...]
+    knobs: dict[str, str]
+    rows: tuple[Row, ...]
+    source: str
+    fakes: frozenset[int] = frozenset()  # statuses that it makes up where no response came
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A row whose words stand in the text, and where."""
+
+    speaker: Speaker
+    row: Row
+    at: int
+    words: str
+
+    @property
+    def tells(self) -> int:
+        """How much it says, against what else stands in the text."""
+        return self.row.ending.tells - (0 if self.row.sure else 3)
+
+
+@cache
+def speakers() -> tuple[Speaker, ...]:
+    """Every client and every layer that is known by its words."""
+    return (*_read("clients", Role.CLIENT), *_read("layers", Role.LAYER))
+
+
+def said_in(lower: str) -> list[Said]:
+    """Every row whose words stand in a text of small letters."""
+    found = []
+    for speaker in speakers():
+        for row in speaker.rows:
+            hit = next(((at, words) for words in row.words if (at := find(lower, words)) >= 0), None)
+            if hit is None or not all(find(lower, words) >= 0 for words in row.every):
+                continue
+            if any(find(lower, words) >= 0 for words in row.none):
+                continue
+            found.append(Said(speaker, row, *hit))
+    return found
+
+
+def speaking_in(lower: str) -> list[Speaker]:
+    """Every speaker that names itself in a text of small letters."""
+    return [speaker for speaker in speakers() if any(find(lower, mark) >= 0 for mark in speaker.marks)]
+
+
+def find(lower: str, phrase: str) -> int:
+    """Where a phrase stands, or -1."""
+    if "*" not in phrase:
+        return _whole_word(lower, phrase, 0)
+    first, *rest = phrase.split("*")
+    at = -1
+    for _ in range(_SEEN):
+        at = _whole_word(lower, first, at + 1, ends=False)
+        if at < 0:
+            return -1
+        if _follows(lower, at + len(first), rest):
+            return at
+    return -1
+
+
+def _follows(lower: str, start: int, rest: list[str]) -> bool:
+    end = lower.find("\n", start, start + _REACH)
+    end = start + _REACH if end < 0 else end
+    for chunk in rest:
+        at = lower.find(chunk, start, end)
+        if at < 0:
+            return False
+        start = at + len(chunk)
+    return True
+
+
+def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
+    """Where a phrase stands as whole words: no letter or digit touches it where it begins and ends with one."""
+    before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
+    for _ in range(_SEEN):
+        at = lower.find(phrase, start)
+        if at < 0:
+            return -1
+        end = at + len(phrase)
+        touched = (before and at > 0 and _is_word(lower[at - 1])) or (
+            after and end < len(lower) and _is_word(lower[end])
+        )
+        if not touched:
+            return at
+        start = at + 1
+    return -1
+
+
+def _is_word(character: str) -> bool:
+    """Whether a character joins others into a word; those of scripts without spaces do not."""
+    return character.isascii() and character.isalnum()
+
+
+def _read(name: str, role: Role) -> tuple[Speaker, ...]:
+    loaded = yaml.load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
+    return tuple(_speaker(entry, role) for entry in loaded)
+
+
+def _speaker(entry: dict[str, Any], role: Role) -> Speaker:
+    return Speaker(
+        name=entry["name"],
+        title=entry["title"],
+        role=role,
+        out=entry.get("out", 1),
+        sets=frozenset(entry.get("sets", ())),
+        marks=tuple(str(mark).lower() for mark in entry.get("marks", ())),
+        knobs=dict(entry.get("knobs", {})),
+        rows=tuple(_row(row) for row in entry.get("rows", ())),
+        source=entry["source"],
+        fakes=frozenset(entry.get("fakes", ())),
+    )
+
+
+def _row(row: dict[str, Any]) -> Row:
+    ending = ENDINGS[row["ending"]]
+    phase = row.get("phase")
+    return Row(
+        ending=ending,
+        kind=row["ending"],
+        words=_phrases(row["words"]),
+        every=_phrases(row.get("with", ())),
+        none=_phrases(row.get("without", ())),
+        directive=row.get("directive"),
+        timer=TimerKind(row["timer"]) if "timer" in row else ending.timer,
+        phase=None if phase == "none" else Phase(phase) if phase else ending.phase,
+        status=row.get("status"),
+        log=row.get("log", False),
+        sure=row.get("sure", True),
+    )
+
+
+def _phrases(written: Any) -> tuple[str, ...]:
+    return tuple(str(words).lower() for words in written)

@@ -1,0 +1,329 @@
+"""The numbers of a text: statuses and durations, however they are written, and what each is the number of.
+
+A number is taken for a status or a duration by what stands around it; one without such a neighbour is neither.
+Every pattern is bounded on each side, so that reading is linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST: Final = 4000  # hits of one pattern that are looked at
+
+
+# --- statuses -----------------------------------------------------------------------------------------------
+
+
+class How(IntEnum):
+    """How a status stands in a text, weakest first."""
+
+    WORDS = 1  # by its reason phrase alone
+    OWN = 2  # what the speaker answered its own caller: an access line, a log's field
+    SAID = 3  # with a word that calls it a status
+    ANSWERED = 4  # a response's own head, body or title
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status, and where it stands."""
+
+    code: int
+    how: How
+    at: int
+
+
+_REASONS: Final = (
+    r"gateway[ _-]?time-?out|gateway time|bad[ _]gateway|service (?:temporarily )?unavailable"
+    r"|internal[ _]server[ _]error"
+    r"|too many requests|origin time-?out|a timeout occurred|connection timed out|web server|origin is|bad request"
+    r"|unauthori[sz]ed|forbidden|not found|request time-?out|client closed request|payment required|unprocessable"
+    r"|payload too large|content too large|request entity|server error|proxy error|deadline_exceeded"
+    r"|resource_exhausted|unavailable|invalid_argument|not acceptable|conflict|error\b"
+)
+_NUMBER: Final = (
+    r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px"
+    r"|characters|tokens|images|times|%)\b)"
+)
+_STATUSES: Final = (
+    # a response's head; a bare one begins its line
+    (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
+    (re.compile(r"(?i)<title>[^<\n]{0,120}?(?<!\d)([45]\d\d)(?!\d)"), How.ANSWERED),
+    (re.compile(rf"(?i)\berror code: ?{_NUMBER}"), How.ANSWERED),
+    (re.compile(r"(?i)\b(?:http )?status(?:[ _-]?code)? of ([45]\d\d)\b"), How.SAID),
+    # an access line: the answer of the one that wrote it
+    (re.compile(r'(?i)HTTP/[\d.]{1,4}["\']{1,2} ([1-5]\d\d)\b'), How.OWN),
+    (
+        re.compile(
+            r"\b(?:GET|POST|PUT|PATCH"
+            r"|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"
+        ),
+        How.OWN,
+    ),
+    (
+        re.compile(
+            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
+            r"|responded|replied|got|received)"
+            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}[\"']?[ \t]{0,3}[:=(#]?[ \t]{0,3}[\"'(]?"
+            rf"(?:an? |http )?{_NUMBER}"
+        ),
+        How.SAID,
+    ),
+    (
+        re.compile(
+            rf"(?i)[\"']?\b(?:code|param|status_?code|http_?code|errcode|error_code"
+            rf"|upstream_status|last status)[\"']?"
+            rf"[ \t]{{0,2}}[:=][ \t]{{0,2}}[\"']?{_NUMBER}"
+        ),
+        How.SAID,
+    ),
+    (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
+    (
+        re.compile(
+            rf"(?i)(?<!encoding)(?<!length)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+        ),
+        How.SAID,
+    ),
+    (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
+    (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
+    (
+        re.compile(
+            rf"(?i)\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?|->|=>"
+            rf"|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
+        ),
+        How.WORDS,
+    ),
+)
+_BY_REASON: Final = (
+    (re.compile(r"(?i)\borigin time-?out\b"), 524),
+    (re.compile(r"(?i)\bgateway[ _-]?time-?out\b"), 504),
+    (re.compile(r"(?i)\bbad[ _]gateway\b"), 502),
+    (re.compile(r"(?i)\bservice (?:temporarily )?unavailable\b"), 503),
+    (re.compile(r"(?i)\btoo many requests\b"), 429),
+    (re.compile(r"(?i)\bclient closed request\b"), 499),
+    (re.compile(r"(?i)\binternal server error\b"), 500),
+)
+
+
+def statuses_in(text: str) -> list[Status]:
+    """Every status of 400 and above that a text speaks of, the strongest first, then in the order of the text."""
+    found: dict[tuple[int, int], Status] = {}
+    for pattern, how in _STATUSES:
+        for match in _few(pattern.finditer(text)):
+            code, at = int(match[1]), match.start(1)
+            if code >= 400 and ((at, code) not in found or found[at, code].how < how):
+                found[at, code] = Status(code, how, at)
+    if not found:
+        by_reason = ((reason.search(text), code) for reason, code in _BY_REASON)
+        first = next(((hit.start(), code) for hit, code in by_reason if hit), None)
+        return [Status(first[1], How.WORDS, first[0])] if first else []
+    return sorted(found.values(), key=lambda status: (-status.how, status.at))
+
+
+# --- durations ----------------------------------------------------------------------------------------------
+
+
+class Of(IntEnum):
+    """What a duration is the duration of, as far as the text says, weakest first."""
+
+    WAIT = -1  # a wait that is asked for, or that a back-off takes
+    UNSAID = 0
+    LIMIT = 1  # a limit that was reached
+    TOOK = 2  # how long something took
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A duration, and where it stands."""
+
+    seconds: float
+    of: Of
+    at: int
+    sure: bool = True  # its unit is written
+
+
+_UNITS_S: Final = {
+    "ns": 1e-9, "nanoseconds": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "microseconds": 1e-6,
+    "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millis": 1e-3, "milliseconds": 1e-3, "millisecond": 1e-3,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "秒": 1.0,
+    "m": 60.0, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0,
+}  # fmt: skip
+_UNIT: Final = "|".join(sorted(_UNITS_S, key=len, reverse=True))
+_PART: Final = re.compile(rf"(\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?)[ -]?({_UNIT})(?![a-zµμ])", re.IGNORECASE)
+_WRITTEN: Final = re.compile(
+    rf"(?<![\w.:/-])(?:(?P<parts>\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?[ -]?(?:{_UNIT})(?![a-zµμ])"
+    rf"(?:[ ,]{{0,2}}\d{{1,6}}(?:\.\d{{1,9}})?[ ]?(?:{_UNIT})(?![a-zµμ])){{0,3}})"
+    r"|(?P<iso>PT(?:\d{1,4}H)?(?:\d{1,4}M)?(?:\d{1,6}(?:\.\d{1,9})?S)?)(?![\w])"
+    r"|(?P<clock>\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?)(?![\d:]))",
+    re.IGNORECASE,
+)
+_ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IGNORECASE)
+# A number with its unit in its name, or with none: `latency_ms=58888`, `"duration": 60.01`, `read timeout=240`.
+_KEYED: Final = re.compile(
+    r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
+    r"|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
+    r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
+)
+_KEY_TOOK: Final = re.compile(
+    r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
+    r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
+    r"|total[_-]?time|time_total"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
+)
+_EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
+_KEY_LIMIT: Final = re.compile(
+    r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$"
+)
+_KEY_CONNECT: Final = re.compile(r"(?i)connect")
+_IN_KEY: Final = (
+    (re.compile(r"(?i)(?:_ns|nanos|nanoseconds)$"), 1e-9),
+    (re.compile(r"(?i)(?:_us|micros|microseconds)$"), 1e-6),
+    (re.compile(r"(?:(?i:_ms|-ms|millis|milliseconds)|Ms|MS)$"), 1e-3),
+    (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
+)
+_SURELY_TOOK: Final = re.compile(r"(?i)\b(?:took|taken|elapsed|duration|latency|lasted|ran for)[^\w\n]{0,4}$")
+_WAIT_BEFORE: Final = re.compile(
+    r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
+    r"|cool ?down|delay|expires?|ttl"
+    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*"
+    r"|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
+    r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
+)
+_WAIT_AFTER: Final = re.compile(
+    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
+)
+_TOOK_BEFORE: Final = re.compile(
+    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
+    r"|waited|waits|ran for|running for"
+    r"|response time|total|real|exactly|around|about|roughly|reached)\b"
+    r"|[=:(~≈])[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
+)
+_TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
+_LIMIT_AROUND: Final = re.compile(
+    r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
+    r"|aborted after|allowed"
+)
+_CALLED: Final = re.compile(
+    r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
+)
+_TIMEOUT_OF: Final = re.compile(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$")
+_CONNECT_AROUND: Final = re.compile(
+    r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving"
+)
+
+
+def durations_in(text: str) -> list[Duration]:
+    """Every duration a text speaks of; those that say what they are the duration of first."""
+    found = [*_written_out(text), *_keyed(text)]
+    return sorted(found, key=lambda duration: (-duration.of, duration.at))
+
+
+def _written_out(text: str) -> Iterable[Duration]:
+    for match in _few(_WRITTEN.finditer(text)):
+        seconds = _seconds(match)
+        if seconds is None or not seconds:
+            continue
+        before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
+        after = text[match.end() : match.end() + 40].partition("\n")[0]
+        of = _of(before, after, clock=match["clock"] is not None)
+        if of is not None:
+            yield Duration(seconds, of, match.start())
+
+
+def _of(before: str, after: str, *, clock: bool) -> Of | None:
+    """What a duration is of, by its neighbours; None for an hour of the day."""
+    if _SURELY_TOOK.search(before):
+        return Of.TOOK
+    if _WAIT_BEFORE.search(before) or _WAIT_AFTER.match(after):
+        return None if clock else Of.WAIT
+    limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
+    if clock:
+        # An hour of the day looks alike: only what has just been called a duration is one.
+        near = _CALLED.search(before)
+        return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
+    if _CONNECT_AROUND.search(before[-40:]):
+        return Of.UNSAID
+    if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
+        return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
+    return Of.LIMIT if limit else Of.UNSAID
+
+
+def _keyed(text: str) -> Iterable[Duration]:
+    for match in _few(_KEYED.finditer(text)):
+        key = match["key"]
+        took, limit = _KEY_TOOK.search(key), _KEY_LIMIT.search(key)
+        if not (took or limit) or _KEY_CONNECT.search(key):
+            continue
+        number = float(match["number"])
+        unit = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
+        # No unit anywhere: whole thousands are milliseconds, as Node and Java count; else seconds.
+        factor = unit or (1e-3 if "." not in match["number"] and number >= 1000 else 1.0)
+        if took and unit is None and "." not in match["number"] and number < 1000 and _EITHER.search(key):
+            continue  # Node's are milliseconds, others' seconds: it does not say
+        if number:
+            of = Of.TOOK if took else Of.LIMIT
+            yield Duration(round(number * factor, 6), of, match.start(), sure=unit is not None)
+
+
+def _seconds(match: re.Match[str]) -> float | None:
+    try:
+        if match["clock"]:
+            hours, minutes, seconds = match["clock"].split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        if match["iso"]:
+            found = _ISO.fullmatch(match["iso"])
+            hours, minutes, seconds = found.groups() if found else ("", "", "")
+            return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+        return round(
+            sum(
+                float(re.sub("[_,]", "", number)) * _UNITS_S[unit.lower()]
+                for number, unit in _PART.findall(match["parts"])
+            ),
+            6,
+        )
+    except (ValueError, KeyError, OverflowError):
+        return None
+
+
+def elapsed_of(durations: Iterable[Duration]) -> float | None:
+    """How long the request took: what was measured, else the limit that was reached; the longest of either."""
+    durations = list(durations)
+    for of in (Of.TOOK, Of.LIMIT):
+        known = [duration for duration in durations if duration.of is of]
+        known = [duration for duration in known if duration.sure] or known
+        if known:
+            return round(max(duration.seconds for duration in known), 3)
+    return None
+
+
+_ASKED: Final = re.compile(
+    r"(?i)(?:try again (?:in|after)|retry[- _]?after|retry in|retrydelay|available in"
+    r"|please wait)[\"']?[:= ]{0,3}[\"']?"
+    rf"((?:\d{{1,6}}(?:\.\d{{1,6}})?[ ]?(?:{_UNIT})?[ ]?){{1,3}})"
+)
+
+
+def wait_asked(text: str) -> float | None:
+    """The wait that a text asks for before a retry, in seconds."""
+    match = _ASKED.search(text)
+    if match is None:
+        return None
+    parts = _PART.findall(match[1])
+    if parts:
+        total = sum(float(re.sub("[_,]", "", number)) * _UNITS_S[unit.lower()] for number, unit in parts)
+        return round(total, 3)
+    number = match[1].split()[0].rstrip(".")
+    return float(number) if number.replace(".", "", 1).isdigit() else None
+
+
+def _few(matches: Iterable[re.Match[str]]) -> Iterable[re.Match[str]]:
+    for number, match in enumerate(matches):
+        if number >= _MOST:
+            return
+        yield match

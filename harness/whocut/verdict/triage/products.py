@@ -1,0 +1,76 @@
+"""Products by name: which is built on which, which only pass an answer on, and how their knobs are called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from whocut.chain.timers import TimerKind
+from whocut.verdict.triage import advice
+from whocut.verdict.triage.lexicon import Role, speakers
+
+if TYPE_CHECKING:
+    from whocut.verdict.triage.facts import Facts
+
+# Products that stand around another's answer and pass it on: not the layer, unless they speak of themselves.
+PASSERS_BY: Final = frozenset(
+    {"litellm", "new-api", "one-api", "portkey", "helicone", "bifrost", "open-webui", "dify", "cloudflare",
+     "cloudflare-ai-gateway", "vercel-ai-gateway", "ngrok", "ngrok-ai-gateway", "fastly", "some-server", "php",
+     "aws-lambda", "nextjs-rewrite", "http-proxy-middleware", "gunicorn-sync", "temporal", "trigger-dev"}
+)  # fmt: skip
+# What is built on what: the innermost name of a family is the product.
+BUILT_ON: Final = {
+    "apisix": ("openresty", "nginx"), "kong": ("openresty", "nginx"), "openresty": ("nginx",),
+    "tengine": ("nginx",), "ingress-nginx": ("nginx",), "istio": ("envoy",), "envoy-gateway": ("envoy",),
+    "envoy-ai-gateway": ("envoy-gateway", "envoy"), "aibrix": ("envoy-gateway", "envoy"),
+    "higress": ("istio", "envoy"), "gcp-cloud-run": ("envoy",), "fastly": ("varnish",),
+}  # fmt: skip
+# Names under which nobody knows the program: what stands on them is meant.
+MEANT_BY_NOBODY: Final = frozenset(
+    {"os", "any", "httpcore", "python-http", "http-client", "openai-sdk", "node-http"}
+)
+
+
+def title_of(name: str | None) -> str:
+    """A product's name for people."""
+    preset = advice.preset_of(name)
+    if preset is not None:
+        return preset.title
+    return next((one.title for one in speakers() if one.name == name), name or "")
+
+
+def named_in(facts: Facts) -> str | None:
+    """The one product that names itself beside a status and does not only pass answers on."""
+    names = [one.name for one in facts.names if one.role is Role.LAYER and one.name not in PASSERS_BY]
+    built_on = {base for name in names for base in BUILT_ON.get(name, ())}
+    names = [name for name in names if name not in built_on]
+    return names[0] if len(names) == 1 else None
+
+
+def family_of(name: str, facts: Facts) -> str:
+    """A product that is built on the speaker, if it names itself: ingress-nginx for nginx' own words."""
+    names = [one.name for one in facts.names if name in BUILT_ON.get(one.name, ())]
+    return names[0] if len(names) == 1 else name
+
+
+def first_timer_of(name: str | None) -> TimerKind | None:
+    """The timer of a layer that a slow answer meets first."""
+    preset = advice.preset_of(name)
+    kinds = (TimerKind.FIRST_BYTE, TimerKind.TOTAL, TimerKind.IDLE)
+    return next((kind for kind in kinds if preset and kind in preset.timers), None)
+
+
+def directive_of(name: str | None, timer: TimerKind | None) -> str | None:
+    """A timer's knob as the catalogue calls it."""
+    entry = advice.limit_of(name, timer)
+    return entry.directive if entry else None
+
+
+def knob_of(name: str | None, timer: TimerKind | None) -> str | None:
+    """The name of a timer's knob: as the catalogue has it, or as the lexicon does."""
+    speaker = next((one for one in speakers() if one.name == name), None)
+    return directive_of(name, timer) or (speaker.knobs.get(watch(timer)) if speaker else None)
+
+
+def watch(timer: TimerKind | None) -> str:
+    """A timer as the key under which the lexicon has its knob."""
+    return str(timer) if timer else ""

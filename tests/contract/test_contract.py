@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.contract.faulty import FAULTS
+from whocut.client import async_reference
+from whocut.contract.checks import BY_ID, CHECKS
+from whocut.contract.client import client_of
+from whocut.contract.hold import hold
+from whocut.contract.judgement import Ruling
+from whocut.stage.memory import MemoryLoop
+
+
+def test_the_reference_client_keeps_the_contract() -> None:
+    """Every check is tried on the reference client, and kept."""
+    card = hold(client_of(async_reference, "reference"))
+
+    assert {result.id: result.why for result in card.results if result.ruling is not Ruling.KEPT} == {}
+
+
+def test_there_is_a_faulty_client_for_each_check() -> None:
+    """No check is without a client that breaks it."""
+    assert set(FAULTS) == set(BY_ID)
+    assert len(CHECKS) >= 30
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found_by_its_check_alone(fault: str) -> None:
+    """A client with one fault breaks the check that is about it, and no other."""
+    card = hold(client_of(FAULTS[fault], fault), loop_factory=MemoryLoop)
+
+    found = {result.id: result.why for result in card.results if result.ruling is Ruling.BROKEN}
+    assert set(found) == {fault}, found

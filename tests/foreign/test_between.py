@@ -1,0 +1,260 @@
+"""What stands between two taps: said, and where nothing is said; what is refused."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from whocut.chain.catalogue import preset
+from whocut.chain.layers import Layer, Topology
+from whocut.chain.timers import TimerKind
+from whocut.errors import BadInput
+from whocut.foreign.between import parse_between, put_between
+from whocut.trace.records import (
+    CALLER_LEFT,
+    AttemptRecord,
+    DownstreamEnd,
+    Event,
+    LayerRecord,
+    Outcome,
+    Span,
+    TapSide,
+    UpstreamEnd,
+)
+from whocut.verdict.attribute import attribute
+from whocut.verdict.evidence import gather
+from whocut.verdict.gateways import whole_layers
+from whocut.verdict.verdict import Verdict
+
+TRACE = "a" * 32
+
+
+def hop(name: str) -> Layer:
+    """A layer that the material shows."""
+    return Layer(name=name, title=name)
+
+
+def material(*taps: str) -> Topology:
+    """A client and these taps."""
+    return Topology(name="t", client=preset("openai-python"), hops=tuple(hop(name) for name in taps))
+
+
+def client(
+    upstream: UpstreamEnd, end_s: float, *, status: int | None = None, outcome: Outcome
+) -> AttemptRecord:
+    """The SDK's account of a request that began at 0 s."""
+    return AttemptRecord(
+        **account("openai-python", 0, upstream, DownstreamEnd.ANSWERED, end_s),
+        status=status,
+        request="r",
+        outcome=outcome,
+    )
+
+
+def tap(
+    name: str,
+    number: int,
+    upstream: UpstreamEnd,
+    downstream: DownstreamEnd,
+    end_s: float,
+    *,
+    left_s: float | None = None,
+    sent_s: float | None = 0.0,
+    first_s: float | None = None,
+    status: int | None = None,
+) -> LayerRecord:
+    """A tap's account; `number` counts from the client, and the tap before it is its parent."""
+    return LayerRecord(
+        **account(name, number, upstream, downstream, end_s),
+        tap=TapSide.ALONE,
+        request_sent_s=sent_s,
+        first_byte_s=first_s,
+        status=status,
+        events=[] if left_s is None else [Event(CALLER_LEFT, left_s)],
+    )
+
+
+def account(
+    name: str, number: int, upstream: UpstreamEnd, downstream: DownstreamEnd, end_s: float
+) -> dict[str, object]:
+    """What all accounts have."""
+    return {
+        "trace_id": TRACE,
+        "span_id": f"{number:x}" * 16,
+        "parent_id": f"{number - 1:x}" * 16 if number else None,
+        "layer": name,
+        "name": "POST /",
+        "start_s": 0.0,
+        "end_s": end_s,
+        "position": number,
+        "upstream": upstream,
+        "upstream_s": end_s,
+        "downstream": downstream,
+        "downstream_s": end_s,
+    }
+
+
+def verdict(spans: list[Span], topology: Topology, *said: str) -> Verdict:
+    """The verdict on the one request among them."""
+    spans, topology = put_between(spans, topology, parse_between(said))
+    (evidence,) = gather(whole_layers(spans, topology))
+    return attribute(evidence, topology)
+
+
+def cut_in_the_wait(at_s: float, status: int, outcome: Outcome) -> list[Span]:
+    """Something between the taps let go in the wait, and answered."""
+    return [
+        client(UpstreamEnd.COMPLETE, at_s, status=status, outcome=outcome),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, at_s, status=status, first_s=at_s),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, at_s, left_s=at_s),
+    ]
+
+
+def test_a_layer_that_is_said_is_judged_by_its_timers() -> None:
+    """Both of its edges were seen, so that its cut is proven, with the limit that was said."""
+    told = verdict(
+        cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR),
+        material("a", "b"),
+        "a,b=nginx:first_byte=30s,idle=30s",
+    )
+
+    assert (told.layer, told.timer, told.limit_s, told.grade) == (
+        "nginx",
+        TimerKind.FIRST_BYTE,
+        30.0,
+        "proven",
+    )
+
+
+def test_of_a_layer_that_is_not_said_the_place_is_proven() -> None:
+    """Two taps that stand next to each other have something between them, and nothing is known of it."""
+    told = verdict(cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR), material("a", "b"))
+
+    assert (told.layer, told.timer, told.grade) == ("what stands between a and b", None, "proven")
+    assert "its limits are not known" in told.reason
+
+
+def test_a_refusal_that_the_inner_tap_did_not_hand_on_is_not_the_api_s() -> None:
+    """A gateway's own timeout in the API's envelope: the inner tap saw its caller leave in the wait."""
+    spans = cut_in_the_wait(60, 503, Outcome.REJECTED)
+
+    assert verdict(spans, material("a", "b"), "a,b=nginx").layer == "nginx"
+    assert verdict(spans, material("a", "b")).layer == "what stands between a and b"
+    assert verdict(spans[:2], material("a")).grade == "proven"  # the only tap handed it on
+
+
+def test_a_layer_that_let_go_in_silence_was_before_the_client_that_gave_up() -> None:
+    """Its caller waited on for a minute, on the tap's own clock: the client's timer is what followed."""
+    client_cut = client(UpstreamEnd.ABANDONED, 90, status=200, outcome=Outcome.TIMEOUT)
+    spans: list[Span] = [
+        client_cut,
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 90, left_s=90, status=200, first_s=5),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 35, left_s=35, first_s=5),
+    ]
+
+    told = verdict(spans, material("a", "b"), "a,b=http-proxy-middleware:first_byte=30s,idle=30s")
+
+    assert (told.layer, told.timer, told.grade) == ("http-proxy-middleware", TimerKind.IDLE, "proven")
+
+
+def test_of_two_timers_that_were_due_the_nearer_one_fired() -> None:
+    """Envoy's total of 31 s was due as well; the wait was as long as the limit of one try."""
+    spans = cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR)
+
+    told = verdict(spans, material("a", "b"), "a,b=envoy:first_byte=30s,idle=none,total=33s,connect=5s")
+
+    assert (told.timer, told.grade) == (TimerKind.FIRST_BYTE, "proven")
+
+
+def test_of_two_timers_that_cannot_be_told_apart_none_is_named() -> None:
+    """The layer is proven, its timer is not guessed."""
+    spans = cut_in_the_wait(30.5, 504, Outcome.GATEWAY_ERROR)
+
+    told = verdict(spans, material("a", "b"), "a,b=envoy:first_byte=30s,idle=none,total=31s,connect=5s")
+
+    assert (told.layer, told.timer, told.grade) == ("envoy", None, "proven")
+
+
+@pytest.mark.parametrize("behind", ["nginx", "haproxy"])
+def test_a_tap_may_stand_between_two_layers(behind: str) -> None:
+    """It is the inner tap of one and the outer tap of the other; each of them is judged by its own pair."""
+    outer_leaves: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 30, status=504, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 30, status=504, first_s=30),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 30, left_s=30),
+        tap("c", 3, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 30, left_s=30),
+    ]
+    inner_cuts: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 20, status=504, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 20, status=504, first_s=20),
+        tap("b", 2, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 20, status=504, first_s=20),
+        tap("c", 3, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 20, left_s=20),
+    ]
+    said = ("a,b=caddy:first_byte=30s", f"b,c={behind}:first_byte=20s,idle=20s")
+
+    assert verdict(outer_leaves, material("a", "b", "c"), *said).layer == "caddy"
+    assert verdict(inner_cuts, material("a", "b", "c"), *said).layer == behind
+
+
+def test_hops_of_a_run_are_no_taps_of_a_user_s() -> None:
+    """An emulated layer dials the next one itself: nothing stands between them."""
+    spans: list[Span] = []
+    for span in cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR):
+        if isinstance(span, LayerRecord):
+            span.tap = None
+        spans.append(span)
+
+    moved, topology = put_between(spans, material("a", "b"), [])
+
+    assert moved == spans
+    assert [layer.name for layer in topology.hops] == ["a", "b"]
+
+
+def test_two_layers_of_one_name_are_told_apart() -> None:
+    """A verdict must name one layer."""
+    said = parse_between(["a,b=nginx", "b,c=nginx"])
+
+    _, topology = put_between([], material("a", "b", "c"), said)
+
+    assert [layer.name for layer in topology.hops] == ["nginx", "nginx-2"]
+
+
+def test_a_layer_of_one_s_own_has_a_name_and_limits() -> None:
+    """Any name that is no preset's."""
+    (said,) = parse_between(["a,b=house-proxy:idle=45s"])
+
+    assert said.layer.name == "house-proxy"
+    assert said.layer.limit_s(TimerKind.IDLE) == 45.0
+
+
+REFUSED = {
+    "a=nginx": "does not name two taps and a layer",
+    "a,b": "does not name two taps and a layer",
+    "a,a=nginx": "does not name two taps and a layer",
+    "a,b=openai-python": "is a client",
+    "a,b=nginx:idel=60s": "did you mean 'idle'",
+    "a,b=nginx:idle=60 parsecs": "idle of nginx",
+    "a,x=nginx": "there is no tap 'x'",
+    "b,a=nginx": "the other way round",
+    "a,c=nginx": "not next to each other",
+}
+
+
+@pytest.mark.parametrize("written", REFUSED)
+def test_what_cannot_be_used_is_named(written: str) -> None:
+    """With the nearest right spelling, and the form."""
+    with pytest.raises(BadInput, match=REFUSED[written]) as told:
+        put_between([], material("a", "b", "c"), parse_between([written]))
+
+    assert str(told.value).startswith("--between: ")
+
+
+def test_pairs_stand_in_the_order_of_the_chain() -> None:
+    """A plain hop between taps stays where it stands."""
+    topology = material("a", "b", "c", "d")
+
+    _, moved = put_between([], topology, parse_between(["c,d=nginx"]))
+
+    assert [layer.name for layer in moved.hops] == ["a", "b", "nginx"]
+    assert all(one != other for one, other in pairwise(layer.name for layer in moved.hops))

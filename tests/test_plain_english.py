@@ -1,0 +1,292 @@
+"""Docstrings and messages are plain English for an international reader.
+
+The rules: the subject is a noun of the glossary, so no "nobody", "somebody", "whoever"; a thing is invalid, missing
+or unknown, never "none"; plain verbs for "stands", "told", "goes on", "lets go", "in person"; short sentences.
+`STILL_THERE` holds files that break a rule; it may only shrink.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parents[1]
+PRODUCT: Final = ("harness", "mock_upstream", "reports", "scenarios")
+HARD: Final = re.compile(
+    r"\b(?:nobody|somebody|anybody|whoever|whomever|whom|(?:is|are|was|were) none|none to be|lets go|goes on"
+    r"|(?:is|was|are|were|been|be) told|stands?|stood|in person)\b",
+    re.IGNORECASE,
+)
+MOST_WORDS: Final = 28
+STILL_THERE: Final[frozenset[str]] = frozenset(
+    [
+        "harness/whocut/chain/audit.py",
+        "harness/whocut/chain/catalogue.py",
+        "harness/whocut/chain/chainfile.py",
+        "harness/whocut/chain/forecast.py",
+        "harness/whocut/chain/layers.py",
+        "harness/whocut/chain/load.py",
+        "harness/whocut/chain/models.py",
+        "harness/whocut/chain/percentiles.py",
+        "harness/whocut/chain/prices.py",
+        "harness/whocut/chain/products.py",
+        "harness/whocut/chain/profiles.py",
+        "harness/whocut/chain/remedy.py",
+        "harness/whocut/chain/schema.py",
+        "harness/whocut/chain/timers.py",
+        "harness/whocut/chain/want.py",
+        "harness/whocut/chain/yamlfile.py",
+        "harness/whocut/cli/__init__.py",
+        "harness/whocut/cli/app.py",
+        "harness/whocut/cli/finished.py",
+        "harness/whocut/cli/pasted.py",
+        "harness/whocut/cli/printing.py",
+        "harness/whocut/cli/run.py",
+        "harness/whocut/cli/score_card.py",
+        "harness/whocut/cli/tap.py",
+        "harness/whocut/client/body.py",
+        "harness/whocut/client/ending.py",
+        "harness/whocut/client/openai_client.py",
+        "harness/whocut/client/parameters.py",
+        "harness/whocut/client/policy.py",
+        "harness/whocut/client/reference_client.py",
+        "harness/whocut/client/spending/__init__.py",
+        "harness/whocut/client/spending/account.py",
+        "harness/whocut/client/spending/bound.py",
+        "harness/whocut/client/spending/breaker.py",
+        "harness/whocut/client/spending/guard.py",
+        "harness/whocut/client/spending/settling.py",
+        "harness/whocut/client/spending/tally.py",
+        "harness/whocut/client/transports.py",
+        "harness/whocut/clock/clock.py",
+        "harness/whocut/clock/pulse.py",
+        "harness/whocut/clock/virtual.py",
+        "harness/whocut/config/formats.py",
+        "harness/whocut/config/nginx_syntax.py",
+        "harness/whocut/config/readers/haproxy.py",
+        "harness/whocut/config/readers/nginx.py",
+        "harness/whocut/config/reading.py",
+        "harness/whocut/config/trees.py",
+        "harness/whocut/contract/checks/cancel.py",
+        "harness/whocut/contract/checks/key.py",
+        "harness/whocut/contract/checks/never.py",
+        "harness/whocut/contract/checks/patience.py",
+        "harness/whocut/contract/checks/rate.py",
+        "harness/whocut/contract/client.py",
+        "harness/whocut/contract/judges.py",
+        "harness/whocut/contract/trial.py",
+        "harness/whocut/errors.py",
+        "harness/whocut/foreign/files.py",
+        "harness/whocut/foreign/spans.py",
+        "harness/whocut/load/__main__.py",
+        "harness/whocut/load/arrivals.py",
+        "harness/whocut/load/child.py",
+        "harness/whocut/load/conductor.py",
+        "harness/whocut/load/desk.py",
+        "harness/whocut/load/image_user.py",
+        "harness/whocut/load/locust_hooks.py",
+        "harness/whocut/load/options.py",
+        "harness/whocut/load/session.py",
+        "harness/whocut/load/tab/runs.py",
+        "harness/whocut/path/__init__.py",
+        "harness/whocut/path/account.py",
+        "harness/whocut/path/chain.py",
+        "harness/whocut/path/ending.py",
+        "harness/whocut/path/exchange.py",
+        "harness/whocut/path/fallen.py",
+        "harness/whocut/path/framing.py",
+        "harness/whocut/path/gateways/process.py",
+        "harness/whocut/path/hop.py",
+        "harness/whocut/path/http1.py",
+        "harness/whocut/path/ports.py",
+        "harness/whocut/path/relay.py",
+        "harness/whocut/path/sides.py",
+        "harness/whocut/path/tap.py",
+        "harness/whocut/path/target.py",
+        "harness/whocut/path/vendors.py",
+        "harness/whocut/plugin/chain.py",
+        "harness/whocut/plugin/embedded.py",
+        "harness/whocut/plugin/marks.py",
+        "harness/whocut/plugin/network.py",
+        "harness/whocut/plugin/routes.py",
+        "harness/whocut/plugin/serving.py",
+        "harness/whocut/proof/__init__.py",
+        "harness/whocut/proof/callers.py",
+        "harness/whocut/proof/check.py",
+        "harness/whocut/proof/proof.py",
+        "harness/whocut/proof/stand_ins.py",
+        "harness/whocut/pytest_plugin.py",
+        "harness/whocut/redact.py",
+        "harness/whocut/run/__init__.py",
+        "harness/whocut/run/complaints.py",
+        "harness/whocut/run/endpoint.py",
+        "harness/whocut/run/finish.py",
+        "harness/whocut/run/live.py",
+        "harness/whocut/run/loads.py",
+        "harness/whocut/run/plan.py",
+        "harness/whocut/run/processes.py",
+        "harness/whocut/run/run.py",
+        "harness/whocut/run/scenario.py",
+        "harness/whocut/run/signals.py",
+        "harness/whocut/run/sweep.py",
+        "harness/whocut/run/tap.py",
+        "harness/whocut/run/up.py",
+        "harness/whocut/run/upstream.py",
+        "harness/whocut/run/watching.py",
+        "harness/whocut/show/check.py",
+        "harness/whocut/show/presets.py",
+        "harness/whocut/stage/client_tap.py",
+        "harness/whocut/stage/grouping.py",
+        "harness/whocut/stage/memory.py",
+        "harness/whocut/stage/plants.py",
+        "harness/whocut/stage/stage.py",
+        "harness/whocut/trace/export.py",
+        "harness/whocut/trace/junit.py",
+        "harness/whocut/trace/logs/alb.py",
+        "harness/whocut/trace/logs/apache.py",
+        "harness/whocut/trace/logs/caddy.py",
+        "harness/whocut/trace/logs/cloudflare.py",
+        "harness/whocut/trace/logs/envoy.py",
+        "harness/whocut/trace/logs/fields.py",
+        "harness/whocut/trace/logs/formats.py",
+        "harness/whocut/trace/logs/haproxy.py",
+        "harness/whocut/trace/logs/heroku.py",
+        "harness/whocut/trace/logs/nginx.py",
+        "harness/whocut/trace/logs/reading.py",
+        "harness/whocut/trace/logs/traefik.py",
+        "harness/whocut/trace/otlp.py",
+        "harness/whocut/trace/receiver.py",
+        "harness/whocut/trace/records.py",
+        "harness/whocut/trace/rundir.py",
+        "harness/whocut/verdict/agreement.py",
+        "harness/whocut/verdict/as_it_goes.py",
+        "harness/whocut/verdict/attribute.py",
+        "harness/whocut/verdict/censored.py",
+        "harness/whocut/verdict/evidence.py",
+        "harness/whocut/verdict/fingerprints.py",
+        "harness/whocut/verdict/first.py",
+        "harness/whocut/verdict/gateways.py",
+        "harness/whocut/verdict/inference.py",
+        "harness/whocut/verdict/joining.py",
+        "harness/whocut/verdict/ledger_totals.py",
+        "harness/whocut/verdict/needed.py",
+        "harness/whocut/verdict/orphans.py",
+        "harness/whocut/verdict/paste.py",
+        "harness/whocut/verdict/pick.py",
+        "harness/whocut/verdict/raised.py",
+        "harness/whocut/verdict/retry_audit.py",
+        "harness/whocut/verdict/summary.py",
+        "harness/whocut/verdict/sweep.py",
+        "harness/whocut/verdict/terminal.py",
+        "harness/whocut/verdict/testimony.py",
+        "harness/whocut/verdict/triage.py",
+        "harness/whocut/verdict/verdict.py",
+        "harness/whocut/verdict/waterfall.py",
+        "mock_upstream/whocut_mock/access.py",
+        "mock_upstream/whocut_mock/answers.py",
+        "mock_upstream/whocut_mock/arrival.py",
+        "mock_upstream/whocut_mock/batches.py",
+        "mock_upstream/whocut_mock/cabinet.py",
+        "mock_upstream/whocut_mock/cli.py",
+        "mock_upstream/whocut_mock/clock.py",
+        "mock_upstream/whocut_mock/control.py",
+        "mock_upstream/whocut_mock/delivery.py",
+        "mock_upstream/whocut_mock/dialects/__init__.py",
+        "mock_upstream/whocut_mock/dialects/azure.py",
+        "mock_upstream/whocut_mock/endpoints.py",
+        "mock_upstream/whocut_mock/errors.py",
+        "mock_upstream/whocut_mock/faults.py",
+        "mock_upstream/whocut_mock/files_api.py",
+        "mock_upstream/whocut_mock/generation.py",
+        "mock_upstream/whocut_mock/images.py",
+        "mock_upstream/whocut_mock/jobs.py",
+        "mock_upstream/whocut_mock/ledger.py",
+        "mock_upstream/whocut_mock/moderations_api.py",
+        "mock_upstream/whocut_mock/network.py",
+        "mock_upstream/whocut_mock/parameters.py",
+        "mock_upstream/whocut_mock/pictures.py",
+        "mock_upstream/whocut_mock/postman.py",
+        "mock_upstream/whocut_mock/quotas.py",
+        "mock_upstream/whocut_mock/reply.py",
+        "mock_upstream/whocut_mock/responses_api.py",
+        "mock_upstream/whocut_mock/responses_told.py",
+        "mock_upstream/whocut_mock/serve.py",
+        "mock_upstream/whocut_mock/service.py",
+        "mock_upstream/whocut_mock/settings.py",
+        "mock_upstream/whocut_mock/shelf.py",
+        "mock_upstream/whocut_mock/speech.py",
+        "mock_upstream/whocut_mock/uploads.py",
+        "mock_upstream/whocut_mock/upstream.py",
+        "mock_upstream/whocut_mock/usage.py",
+        "mock_upstream/whocut_mock/visits.py",
+        "mock_upstream/whocut_mock/webhooks.py",
+        "mock_upstream/whocut_mock/wire.py",
+        "mock_upstream/whocut_mock/yaml_file.py",
+        "reports/whocut_reports/figures/limits.py",
+        "reports/whocut_reports/figures/steps.py",
+        "reports/whocut_reports/figures/verdicts.py",
+        "reports/whocut_reports/figures/waterfall.py",
+        "reports/whocut_reports/generations.py",
+        "reports/whocut_reports/page.py",
+        "reports/whocut_reports/story.py",
+        "scenarios/fix_ladder.py",
+        "scenarios/image_generation.py",
+        "scenarios/impatient.py",
+        "scenarios/mixed_day.py",
+        "scenarios/parameters.py",
+    ]
+)
+FILES: Final = tuple(
+    sorted(str(path.relative_to(ROOT)) for root in PRODUCT for path in (ROOT / root).rglob("*.py"))
+)
+
+
+def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every piece of prose with its line: docstrings, and strings of four words or more."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value.split()) >= 4:
+            yield node.lineno, node.value
+
+
+def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Docstrings with the lines of what they describe."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text
+
+
+def sentences(text: str) -> Iterator[str]:
+    """The sentences of a docstring; a table, a code block or a list item ends one."""
+    for paragraph in re.split(r"\n\s*\n", text):
+        if not re.search(r"^(?:    |::|[=|+*-])|::$", paragraph, re.MULTILINE):
+            yield from re.split(r"(?<=[.:;!?])\s+", paragraph.replace("\n", " "))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_is_plain_english(file: str) -> None:
+    """No hard word in prose, and no sentence of a docstring that a reader loses."""
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+    hard = [
+        f"{file}:{line}: {found.group()!r}" for line, text in texts(tree) for found in HARD.finditer(text)
+    ]
+    long = [
+        f"{file}:{line}: {len(sentence.split())} words: {sentence[:60]}…"
+        for line, text in docstrings(tree)
+        for sentence in sentences(text)
+        if len(sentence.split()) > MOST_WORDS
+    ]
+
+    if file in STILL_THERE:
+        assert hard or long, f"{file} is plain now: take it out of STILL_THERE"
+        return
+    assert not hard + long, "\n".join(hard + long)

@@ -1,0 +1,1 @@
+"""What mypy alone runs: the public face as its users write it."""

@@ -1,0 +1,1 @@
+"""Triage: what is pasted, and what is answered."""

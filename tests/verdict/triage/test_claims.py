@@ -1,0 +1,211 @@
+"""What triage must never claim, drawn from all that it knows: another's name, or a retry that pays again."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whocut.chain.catalogue import catalogue
+from whocut.chain.timers import Phase
+from whocut.verdict.fingerprints import Ended, fingerprints
+from whocut.verdict.triage import Cause, Retry, triage
+from whocut.verdict.triage.endings import By
+from whocut.verdict.triage.lexicon import Role, speakers
+from whocut.verdict.triage.products import BUILT_ON
+from whocut.verdict.verdict import Grade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from whocut.verdict.triage import Triage
+
+PREFIXES = (
+    "",
+    "web-1  | ",
+    "2026-10-05T11:12:47.123456789Z stderr F ",
+    "Oct  5 11:12:47 edge1 app[2217]: ",
+    "[pod/img-7f5c/web] ",
+    "2026-10-05T11:12:47.310Z ",
+    "<134>1 2026-10-05T11:12:47Z edge1 app 2217 - - ",
+    "> ",
+    "0|cards  | ",
+)
+# Layers that are one product under several names, or of whose words one cannot be told from the other's.
+ALIKE = (
+    {"vercel", "vercel-hobby", "vercel-pro", "vercel-enterprise", "vercel-legacy", "vercel-legacy-hobby",
+     "vercel-legacy-pro", "vercel-legacy-enterprise", "netlify-functions", "aws-lambda"},
+    {"openai-python", "azure-openai-python", "langchain-openai", "httpx"},
+    {"openai-node", "undici"},
+    {"supabase-edge", "supabase-edge-free", "supabase-edge-paid"},
+    {"azure-functions", "azure-functions-consumption", "azure-functions-premium"},
+    {"caddy", "caddy-2.6"},
+    {"requests", "urllib3"},
+)  # fmt: skip
+
+
+class Known(NamedTuple):
+    """A text that one layer or client is known by, and what is true of it."""
+
+    name: str
+    text: str
+    pays_again: bool
+
+
+def everything() -> Iterator[Known]:
+    """Every page, every preset's own answer and log line, every row of words."""
+    for row in fingerprints():
+        headers = [f"{name.replace('*', 'request-id')}: {begins or 'x'}" for name, begins in row.headers]
+        body = row.whole if row.whole is not None else row.body[0] if row.body else ""
+        if row.status:
+            head = f"HTTP/1.1 {row.status[0]} Whatever"
+            pays = row.ended is Ended.LAYER and row.phase is not Phase.CONNECT
+            yield Known(row.layer, "\n".join([head, *headers, "", body]), pays)
+    for name, preset in catalogue().items():
+        for kind, answer in preset.answers.items():
+            head = "\n".join(f"{key}: {value}" for key, value in answer.headers.items())
+            text = f"HTTP/1.1 {answer.status} {answer.reason}\n{head}\n\n{answer.body}"
+            yield Known(name, text, kind in {"expiry", "first_byte", "idle"})
+        if preset.log_signal:
+            several = ";" in preset.log_signal or "," in preset.log_signal
+            yield Known(name, preset.log_signal, pays_again=not several)
+    for speaker in speakers():
+        for said in speaker.rows:
+            words = said.words[0].replace("*", "4 ")
+            text = "\n".join([*said.every, words])
+            pays = said.ending.by is By.SELF and said.ending.retry is Retry.PAYS_AGAIN
+            yield Known(speaker.name, text, pays and said.sure)
+
+
+KNOWN = tuple(everything())
+
+
+def may_be(name: str, layer: str) -> bool:
+    """Whether a layer may be named for a text of another: the same, a plan of it, or of one family."""
+    if layer == name or name.startswith(f"{layer}-") or layer.startswith(f"{name}-"):
+        return True
+    if layer in BUILT_ON.get(name, ()) or name in BUILT_ON.get(layer, ()):
+        return True
+    sets = {speaker.name: speaker.sets for speaker in speakers()}
+    if layer in sets.get(name, frozenset()) or name in sets.get(layer, frozenset()):
+        return True
+    return any(name in group and layer in group for group in ALIKE)
+
+
+def holds(known: Known, found: Triage, text: str) -> None:
+    """No other layer is named above `inferred`, and no retry is advised that pays again."""
+    if found.layer is not None and found.grade not in {Grade.INFERRED, Grade.UNATTRIBUTED}:
+        assert may_be(known.name, found.layer), (known.name, found.layer, text)
+    for one in (found, *found.others):
+        if known.pays_again:
+            assert one.retry not in {Retry.SAFE, Retry.AFTER_WAIT}, (known.name, one.retry, text)
+            assert not one.do.lower().startswith(("retry", "try again")), text
+        assert one.do, text
+        assert one.do_not, text
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=[f"{number}-{known.name}" for number, known in enumerate(KNOWN)])
+def test_no_text_gives_another_layers_name(known: Known) -> None:
+    """As it stands, each known text names its own layer, or infers at most."""
+    holds(known, triage(known.text), known.text)
+
+
+@given(st.sampled_from(KNOWN), st.sampled_from(PREFIXES), st.integers(0, 3), st.floats(0.5, 1.0))
+def test_no_wrapping_gives_another_layers_name(known: Known, prefix: str, quoted: int, kept: float) -> None:
+    """Prefixes, quoting inside quoting and truncation change neither: it may become unknown, never another's."""
+    text = known.text
+    for _ in range(quoted):
+        text = json.dumps({"level": "error", "message": text})
+    text = "\n".join(prefix + line for line in text.split("\n"))
+    text = text[: max(1, int(len(text) * kept))]
+
+    holds(known, triage(text), text)
+
+
+def test_a_fixed_limit_is_never_to_be_raised() -> None:
+    """What a vendor does not let its users raise is not what the first words of the advice ask for."""
+    texts = {
+        "cloudflare": "524: A timeout occurred",
+        "heroku": "Error H12 (Request timeout)",
+        "aws-apigw-http": 'HTTP/1.1 503 x\napigw-requestid: a\n\n{"message":"Service Unavailable"}',
+        "vercel-edge": "EDGE_FUNCTION_INVOCATION_TIMEOUT",
+        "zapier": "The app did not respond in-time.",
+    }
+
+    advice = {name: triage(text) for name, text in texts.items()}
+
+    assert {name: found.layer for name, found in advice.items()} == {name: name for name in texts}
+    assert not [name for name, found in advice.items() if found.do.startswith("Raise")]
+
+
+def test_a_stream_is_not_offered_against_a_timer_that_counts_the_body() -> None:
+    """Where the timer is a total, partial images put nothing off."""
+    for known in KNOWN:
+        found = triage(known.text)
+        if found.timer == "total" and found.layer:
+            assert "stream with partial images" not in found.do.lower(), known.text
+
+
+# --- what it does not know ----------------------------------------------------------------------------------
+
+NOUNS = "painting palette river engraver harbour canvas sketch lantern meadow copper thread widget".split()  # noqa: SIM905
+VERBS = "draws mixes folds counts sends carries paints copies marks keeps".split()  # noqa: SIM905
+
+
+def unrelated(draw: random.Random) -> str:
+    """A fragment that tells of no request: prose, JSON, configuration, or a stack trace of something else."""
+    noun, other, verb, number = (
+        draw.choice(NOUNS),
+        draw.choice(NOUNS),
+        draw.choice(VERBS),
+        draw.randint(2, 998),
+    )
+    forms = (
+        f"The {noun} {verb} the {other} {number} times, and then {draw.choice(NOUNS)} {draw.choice(VERBS)}.",
+        json.dumps({noun: number, other: [number, {"size": f"{number}x{number}", verb: None}], "ok": True}),
+        f'Traceback (most recent call last):\n  File "/{noun}.py", line {number}, in {verb}\nIndexError: {other}',
+        f"java.lang.NullPointerException: {noun} is null\n\tat com.example.{other}.{verb}({other}.java:{number})",
+        f"{noun}:\n  {other}: {number}\n  replicas: 3\n  image: example/{noun}:{number}.0",
+        f"TypeError: Cannot read properties of undefined (reading '{noun}')\n    at {verb} ({other}.js:{number})",
+        f"INFO {noun} {verb} {number} rows of {other}",
+        "".join(chr(draw.randint(32, 0x2FF)) for _ in range(draw.randint(1, 200))),
+        f"select {noun}, count(*) from {other} where id = {number} group by 1",
+        f"#{number} {noun} v{number}.{draw.randint(0, 9)} ({other})",
+    )
+    return "\n".join(draw.choice(forms) for _ in range(draw.randint(1, 4)))
+
+
+def test_what_tells_of_no_request_is_unknown() -> None:
+    """A thousand fragments of prose, JSON, configuration and other stack traces: unknown, and no more."""
+    draw = random.Random(2026)
+    fragments = [unrelated(draw) for _ in range(1000)]
+
+    claimed = [(found, text) for text in fragments if (found := triage(text)).cause is not Cause.UNKNOWN]
+
+    assert claimed == []
+
+
+def test_what_is_unknown_says_what_would_decide_it() -> None:
+    """The answer names what to paste, and how to send the text without secrets."""
+    found = triage("Something went wrong while drawing.")
+
+    assert (found.cause, found.layer, found.retry) == (Cause.UNKNOWN, None, Retry.UNKNOWN)
+    assert "curl -sv" in found.do
+    assert "--redacted" in found.do
+
+
+def test_the_roles_of_speakers_are_those_of_the_catalogue() -> None:
+    """A client's name is no hop's preset: its words would be blamed on a layer."""
+    presets = catalogue()
+    wrong = [
+        speaker.name
+        for speaker in speakers()
+        if speaker.name in presets
+        and (presets[speaker.name].role == "client") is not (speaker.role is Role.CLIENT)
+    ]
+
+    assert wrong == []

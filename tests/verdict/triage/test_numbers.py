@@ -1,0 +1,140 @@
+"""Statuses and durations, however they are written, and numbers that stand for something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from whocut.verdict.triage.numbers import durations_in, elapsed_of, statuses_in, wait_asked
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("HTTP/1.1 504 Gateway Time-out", 504),
+        ("Error code: 504 - {'error': {}}", 504),
+        ("Image request failed: Response 524:", 524),
+        ("524: Origin Time-out", 524),
+        ('{"type":"upstream_error","param":"524"}', 524),
+        ("{ ok: false, status: 524 }", 524),
+        ("AxiosError: Request failed with status code 502", 502),
+        ("<title>llm.example.com | 522: Connection timed out</title>", 522),
+        ("POST https://app.example.org/api 504 (Gateway Timeout)", 504),
+        (" POST /api/generate 500 in 300512ms", 500),
+        ('"POST /v1/images HTTP/1.1" 499 0 "-"', 499),
+        ("PermissionDeniedError: 403 Your organization must be verified", 403),
+        ("exceeded retry limit, last status: 504 Gateway Timeout", 504),
+        ("ERROR: Gateway Timeout", 504),
+        ("the browser shows 504 and nothing else", 504),
+        ("API Error (504 {})", 504),
+        ("status_code=502 latency_ms=58888", 502),
+        ("ERROR 504: Gateway Time-out.", 504),
+    ],
+)
+def test_a_status_is_read_however_it_is_written(text: str, code: int) -> None:
+    """With a word that calls it a status, in a response's head, on an access line, by its reason phrase alone."""
+    assert [status.code for status in statuses_in(text)][:1] == [code]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '  File "/app/sessions.py", line 504, in send',
+        "at client.mjs:504:23",
+        "received 500 bytes, expected 1000",
+        "limit of 500 images",
+        "in 504 days",
+        "took 502 ms",
+        "version 4.0.4, build 502",
+        "1024x504 and 502px",
+        "<TransferEncodingError: 400, message='Not enough data'>",
+        "req_504abc and port 5040",
+        "error 5023",
+    ],
+)
+def test_a_number_that_stands_for_something_else_is_no_status(text: str) -> None:
+    """Lines, bytes, days, sizes, versions and the codes of a parser are none."""
+    assert statuses_in(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("timeout of 300000ms exceeded", 300),
+        ("latency_ms=58888", 58.888),
+        ("TimeoutException after 0:00:30.000000: Future not completed", 30),
+        ("Read timed out. (read timeout=360)", 360),
+        ("timeout value=60.0, time taken=60.01 seconds", 60.01),
+        ("configured HttpClient.Timeout of 90 seconds elapsing", 90),
+        ("allowed timeout of '00:00:30'", 30),
+        ("Timeout value of 00:05:00 exceeded by function", 300),
+        ("failed after 1m30s", 90),
+        ("gave up after 2 min 5 s", 125),
+        ("the whole took PT1M0.5S", 60.5),
+        ('"latency": "119.999713042s"', 119.9997),
+        ("500 in 300512ms", 300.512),
+        ("it always breaks at about 100 seconds", 100),
+        ("execution timed out (60.112 sec), terminating", 60.112),
+        ("duration_ms=41207", 41.207),
+        ("real 1m0.5s", 60.5),
+        ("Duration: 30033.21 ms Billed Duration: 30000 ms", 30.033),
+    ],
+)
+def test_a_duration_is_read_however_it_is_written(text: str, seconds: float) -> None:
+    """With its unit beside it or in its name, as a clock, in ISO 8601; the measured one first."""
+    found = elapsed_of(durations_in(text))
+
+    assert found == pytest.approx(seconds, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Retrying request to /images/generations in 0.812 seconds",
+        "Please try again in 20s.",
+        "Please retry after 43 seconds",
+        "sleeping 5s before the next attempt",
+        "waiting 30 s until the retry",
+        "poll every 2s",
+        "at 08:15:42.120417 it began",
+        "2026-10-05T11:12:47.310Z",
+        "keepalive 75s",
+        "expected available in 8 seconds",
+    ],
+)
+def test_a_wait_is_not_how_long_the_request_took(text: str) -> None:
+    """Back-off, polls, keep-alives and hours of the day are not the request's own time."""
+    assert elapsed_of(durations_in(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Please try again in 12s.", 12),
+        ("Please try again in 534ms.", 0.534),
+        ("Please try again in 1m12.5s", 72.5),
+        ("try again after 51.84 seconds", 51.84),
+        ("Expected available in 8 seconds.", 8),
+        ("'retryDelay': '34s'", 34),
+        ("Retry-After: 30", 30),
+        ("try again in 1.2.3s", 2.3),
+        ("nothing is asked", None),
+    ],
+)
+def test_the_wait_that_is_asked_for_is_read(text: str, seconds: float | None) -> None:
+    """In words, in a header's form, in Google's; a number that is none is no wait, and nothing raises."""
+    found = wait_asked(text)
+
+    assert found == (pytest.approx(seconds, rel=0.01) if seconds is not None else None) or found in {
+        1.2,
+        2.3,
+        None,
+    }
+
+
+def test_five_thousand_digits_are_no_number() -> None:
+    """A number that no clock can show is left out, and nothing raises."""
+    text = f"try again in {'9' * 5000}s after {'9' * 5000} seconds, status {'5' * 5000}"
+
+    assert statuses_in(text) == []
+    asked = wait_asked(text)
+    assert asked is None or asked >= 0

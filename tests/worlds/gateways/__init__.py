@@ -1,0 +1,1 @@
+"""Real gateways between two `whocut tap` processes, with the truth about each request known beforehand."""

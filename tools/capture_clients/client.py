@@ -1,0 +1,136 @@
+"""Python's clients, each against each ending.
+
+Usage: python client.py LIBRARY BASE-URL REFUSED-URL FULL-URL ENDING…
+
+Prints one JSON object a line: `client`, `version`, `ending` and the `text` of what was raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import traceback
+import urllib.request
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT_S = 0.8
+BODY = {"model": "gpt-image-2", "prompt": "a cat"}
+
+
+def by_httpx(url: str) -> object:
+    """Httpx."""
+    import httpx  # noqa: PLC0415  # each library only where it is asked for
+
+    with httpx.Client(timeout=LIMIT_S, trust_env=False) as client:
+        return client.post(url, json=BODY).raise_for_status()
+
+
+def by_httpx2(url: str) -> object:
+    """httpx2."""
+    import httpx2  # noqa: PLC0415
+
+    with httpx2.Client(timeout=LIMIT_S, trust_env=False) as client:
+        return client.post(url, json=BODY).raise_for_status()
+
+
+def by_requests(url: str) -> object:
+    """Requests."""
+    import requests  # noqa: PLC0415
+
+    answer = requests.post(url, json=BODY, timeout=LIMIT_S)
+    answer.raise_for_status()
+    return answer
+
+
+def by_urllib(url: str) -> object:
+    """Urllib."""
+    request = urllib.request.Request(url, json.dumps(BODY).encode(), method="POST")  # noqa: S310  # loopback only
+    with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:  # noqa: S310
+        return answer.read()
+
+
+def by_aiohttp(url: str) -> object:
+    """aiohttp, by its total."""
+    import aiohttp  # noqa: PLC0415
+
+    async def ask() -> bytes:
+        limits = aiohttp.ClientTimeout(total=LIMIT_S, sock_connect=LIMIT_S / 2)
+        async with aiohttp.ClientSession(timeout=limits) as session, session.post(url, json=BODY) as answer:
+            answer.raise_for_status()
+            return await answer.read()
+
+    return asyncio.run(ask())
+
+
+def by_asyncio(url: str) -> object:
+    """The program's own timer, around httpx without one."""
+    import httpx  # noqa: PLC0415
+
+    async def ask() -> object:
+        async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113  # the program's own timer is what is captured
+            return await asyncio.wait_for(client.post(url, json=BODY), LIMIT_S)
+
+    return asyncio.run(ask())
+
+
+def by_openai(url: str) -> object:
+    """The OpenAI SDK."""
+    import openai  # noqa: PLC0415
+
+    client = openai.OpenAI(api_key="none", base_url=url, timeout=LIMIT_S, max_retries=0)
+    return client.images.generate(model="gpt-image-2", prompt="a cat")
+
+
+def by_grpc(url: str) -> object:
+    """gRPC, by the deadline of the call."""
+    import grpc  # noqa: PLC0415
+
+    channel = grpc.insecure_channel(url.split("/")[2])
+    call = channel.unary_unary("/images.Images/Generate", lambda one: one, lambda one: one)
+    return call(b"", timeout=LIMIT_S)
+
+
+LIBRARIES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "httpx": ("httpx", by_httpx),
+    "httpx2": ("httpx2", by_httpx2),
+    "requests": ("requests", by_requests),
+    "urllib": ("", by_urllib),
+    "aiohttp": ("aiohttp", by_aiohttp),
+    "asyncio": ("", by_asyncio),
+    "openai-python": ("openai", by_openai),
+    "grpc": ("grpcio", by_grpc),
+}
+
+
+def main() -> None:
+    """Ask once for each ending."""
+    name, base, refused, full, *endings = sys.argv[1:]
+    package, ask = LIBRARIES[name]
+    known = f"{package} {version(package)}" if package else f"CPython {sys.version.split()[0]}"
+    if name == "openai-python":
+        name += "-" + version(package).partition(".")[0]  # its generations differ
+    for ending in endings:
+        url = {
+            "refused": f"{refused}/x",
+            "no-connection": f"{full}/x",
+            "no-name": "http://no-such-host.invalid/x",
+        }.get(ending, f"{base}/{ending}")
+        try:
+            ask(url)
+        except Exception:  # noqa: BLE001  # whatever it raises is what is captured
+            text = traceback.format_exc()
+        else:
+            text = ""
+        sys.stdout.write(
+            json.dumps({"client": name, "version": known, "ending": ending, "text": text}) + "\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
