@@ -101,7 +101,7 @@ class Batch:
             self._task.cancel()
 
     def polled(self) -> None:
-        """Somebody asks for it, and so for each of its lines."""
+        """Its caller asks for it, and so for each of its lines."""
         for line in self.lines:
             if line.job is not None:
                 line.job.polled()
@@ -129,7 +129,7 @@ class Batch:
         self._end("cancelled" if cancelled else "expired" if expired else "completed")
 
     async def _all(self, at_once: int) -> None:
-        """Work on the lines, so many at once, until all are done, the window ends, or nobody wants them."""
+        """Work on the lines, so many at once, until all are done, the window ends, or the batch is cancelled."""
         waiting = iter(self.lines)
         workers = [asyncio.get_running_loop().create_task(self._some(waiting)) for _ in range(at_once)]
         left_s = self.created_s + WINDOW_S - self.upstream.clock.now_s()

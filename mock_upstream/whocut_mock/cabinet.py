@@ -13,7 +13,7 @@ _FILES_MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """One file; `taken` is called with the evidence when somebody has all of it."""
+    """One file; `taken` is called with the evidence of a complete download."""
 
     id: str
     filename: str

@@ -1,7 +1,7 @@
 """The mock's own doors: its books, its health, its behaviour, on a socket beside the API.
 
-No chain leads to that socket, and each request needs the token that the mock told whoever started it. Only what
-costs nothing outside can be changed there: files and addresses are settings of the start.
+No chain leads to that socket, and each request needs the token of the ready line. Files and addresses cannot be
+changed there: they are settings of the start.
 """
 
 import os

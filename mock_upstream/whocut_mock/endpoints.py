@@ -1,4 +1,4 @@
-"""The receivers of webhooks: their addresses, what each wants to be told, and the secrets that its letters bear."""
+"""The receivers of webhooks: their addresses, their event types, and the secrets of their signatures."""
 
 import base64
 import secrets
@@ -45,7 +45,7 @@ class Endpoint:
         }
 
     def disable(self) -> None:
-        """It has said 410: nothing is sent to it any more, until somebody changes it."""
+        """It has said 410: nothing is sent to it any more, until it is changed."""
         self.disabled = True
 
 
@@ -89,7 +89,7 @@ class Endpoints:
         """The endpoint of this id.
 
         Raises:
-            ApiError: there is none.
+            ApiError: the id is unknown.
         """
         found = self._kept.get(endpoint_id)
         if found is None:
@@ -105,7 +105,7 @@ class Endpoints:
         return list(self._kept.values())
 
     def wanting(self, event_type: str) -> list[Endpoint]:
-        """Those who are to be told of this."""
+        """The endpoints of this event type."""
         return [one for one in self._kept.values() if event_type in one.event_types and not one.disabled]
 
     def next_event(self) -> str:

@@ -93,7 +93,7 @@ async def retrieve(request: web.Request) -> web.Response:
 
 
 async def content(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/files/{id}/content`; whoever has all of a batch's answers has its pictures."""
+    """`GET /v1/files/{id}/content`; a complete download of a batch's answers delivers its pictures."""
     kept = _find(request)
     transport = answers.writes_through(request)
     response = web.Response(body=kept.content(), content_type="application/octet-stream")

@@ -8,7 +8,7 @@ _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
 def of_picture(jpeg: bytes, size: tuple[int, int]) -> bytes:
-    """The file. Boxes of ISO/IEC 14496-12; its frame stands behind everything that describes it."""
+    """The file. Boxes of ISO/IEC 14496-12; its frame follows everything that describes it."""
     head = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isommp41")
     moov = _moov(size, len(jpeg), 0)
     offset = len(head) + len(moov) + 8

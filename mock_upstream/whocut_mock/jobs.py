@@ -1,7 +1,7 @@
 """Requests in several parts: a submit that answers at once, polls that ask, a result that is kept for a while.
 
-A job is a generation and an account of who learnt of it. It knows no vendor: each dialect says it in its own
-words. What the account can tell at the end is how a result that was made came to nobody.
+A job is a generation and an account of what its caller learnt. It knows no vendor: each dialect says it in its own
+words. At its end the account says how a finished result was lost.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from whocut_mock.parameters import Order
 
 
 class State(StrEnum):
-    """Where a job stands, in no vendor's words."""
+    """The state of a job, in no vendor's words."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def state(self) -> State:
-        """Where it stands now."""
+        """Its state now."""
         if self._cancelled is not None:
             return self._cancelled
         if self.generation is None:
@@ -131,14 +131,14 @@ class Job:
         self.ledger.write(self.row)
 
     def submit_lost(self) -> None:
-        """The caller left before it had the id: unless a callback tells it, nobody waits any more."""
+        """The caller left before it had the id; only a callback can still reach it."""
         self.row.caller_gone_s = rounded(self.clock.now_s())
         if self.generation is not None and self.generation.running and not self.expects_callback:
             self.row.orphaned = True
         self.ledger.write(self.row)
 
     def polled(self) -> None:
-        """Somebody asks for it."""
+        """Its caller asks for it."""
         now_s = rounded(self.clock.now_s())
         self.record.polls += 1
         self.record.last_poll_s = now_s
@@ -146,7 +146,7 @@ class Job:
             self.record.first_poll_s = now_s
 
     def called_back(self, callback: Callback) -> None:
-        """A URL was told, or was not to be told."""
+        """A callback was accepted, or was not."""
         self.record.callbacks.append(callback)
         if callback.said == "accepted":
             self.told_done()
@@ -166,7 +166,7 @@ class Job:
         self.generation.close_caller_side()
 
     def keep(self, kept_s: float) -> None:
-        """Be told when the work ends; from then its result is kept for so many model seconds."""
+        """Keep its result for so many model seconds from the end of the work."""
         self._kept_s = self.fault.result_kept_s(kept_s)
         if self.generation is not None:
             self.generation.when_over(self._finished)
@@ -176,7 +176,7 @@ class Job:
         self._end()
 
     def close(self) -> None:
-        """Nothing more can happen: say how a result that was made came to nobody."""
+        """Nothing more can happen: write down how a finished result was lost."""
         if self._settled:
             return
         self._settled = True
@@ -280,7 +280,7 @@ class Desk:
         """The job of this id that this key submitted, as long as its result is kept.
 
         Raises:
-            ApiError: there is none; `missing` says it in the dialect's words.
+            ApiError: the id is unknown; `missing` says it in the dialect's words.
         """
         job = self._jobs.get(job_id)
         if job is None or job.dialect != dialect or job.row.key_hash != key_hash or job.expired():

@@ -1,6 +1,6 @@
 """`POST /v1/moderations`: what the input filter would say of a text, before anything is paid for it.
 
-It answers for the filter that reads prompts; what the other one sees in a finished picture nobody can know before.
+It answers for the filter that reads prompts. What the other one finds in a finished picture cannot be known before.
 The categories are the official SDK's; a score is ours: high where a word was found, low elsewhere.
 """
 
@@ -57,7 +57,7 @@ async def moderations(request: web.Request) -> web.Response:
 
 
 def _inputs(given: Any) -> list[tuple[str, bool]]:
-    """The texts, and whether an image is among what each stands for."""
+    """The texts, each with whether an image comes with it."""
     if given is None:
         raise errors.missing_parameter("input")
     if isinstance(given, str):

@@ -1,4 +1,4 @@
-"""Callbacks: letters to URLs that want to be told, signed, tried again, and given up by rule.
+"""Callbacks: letters to URLs, signed, tried again and given up by rule.
 
 As Standard Webhooks asks of a sender: any 2xx is acceptance and nothing else is; a redirect is not followed; 410
 ends it; a Retry-After is obeyed; each try has the same id. In model time, like everything here.
@@ -47,7 +47,7 @@ TEN_IN_TWO_HOURS = Schedule(5.0, 2.0, 11, 7_200.0)
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is to be told, to which URL, for which job; `headers` are made anew for each try."""
+    """One callback: its URL, its body and its job; `headers` are made anew for each try."""
 
     url: str
     body: bytes

@@ -129,7 +129,7 @@ async def _in_background(
 
 
 async def retrieve(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/responses/{id}`: a background response as it stands, or its stream from an event on."""
+    """`GET /v1/responses/{id}`: a background response as it is now, or its stream from an event on."""
     job = _find(request)
     if request.query.get("stream") == "true":
         after = request.query.get("starting_after", "-1")
@@ -147,7 +147,7 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE /v1/responses/{id}`: nobody asks for it any more."""
+    """`DELETE /v1/responses/{id}`: it is unknown from now on."""
     job = _find(request)
     request.app[UPSTREAM].desk.forget(job)
     return web.json_response({"id": job.id, "object": "response.deleted", "deleted": True})
@@ -174,7 +174,7 @@ def _failure(job: Job) -> ApiError | None:
 
 
 async def _now(reply: Reply, job: Job, visit: Visit) -> web.StreamResponse:
-    """The response as it stands."""
+    """The response as it is now."""
     upstream = reply.upstream
     status = STATUS[job.state]
     visit.tells_done, visit.carries_picture = job.over, status == "completed"

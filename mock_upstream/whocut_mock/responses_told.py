@@ -1,4 +1,4 @@
-"""What is told of a response: its object at any moment, and the script of its events.
+"""The words of a response: its object at any moment, and the script of its events.
 
 Shapes as api.openai.com was recorded with them (pydantic-ai's cassettes of the image tool and of background
 mode, 2025 and 2026) and as the official SDK types them. A script is a list of steps, each due at an instant and
@@ -108,7 +108,7 @@ class Telling:
         return [self.call("failed")] if status == "failed" else []
 
     def call(self, status: str) -> dict[str, Any]:
-        """The tool's call; its picture stands in it when it is completed."""
+        """The tool's call; it holds its picture when it is completed."""
         item = {"id": f"ig_{self.name}", "type": f"{TOOL}_call", "status": status, "result": None}
         if status == "completed":
             said = {"action": action_of(self.asked["tools"], self.order), **pictures.described(self.order)}

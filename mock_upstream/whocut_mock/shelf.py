@@ -1,7 +1,7 @@
 """Where finished pictures lie to be downloaded: by a link, for as long as it is kept.
 
-The picture itself is not kept: it follows from its order and its name, and is printed for whoever comes. A link
-needs no key, as a vendor's signed link needs none.
+The picture itself is not kept: it follows from its order and its name, and is printed at each download. A link
+needs no key, like a vendor's signed link.
 """
 
 from base64 import b64decode

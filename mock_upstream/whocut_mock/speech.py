@@ -1,6 +1,6 @@
 """How a vendor speaks: where a request carries its key, what its answers' heads say, and how it says no.
 
-A plain description, so that whoever writes an answer need not know which vendor's it is.
+A plain description, so that the writer of an answer need not know the vendor.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""What the dialects of other vendors share: an order in nobody's table, links to its pictures, a callback.
+"""What the dialects of other vendors share: an order, links to its pictures, a callback.
 
-Another vendor's models are worked on and billed as the default model is. That is ours, and stands for nothing that
-they charge: the question here is what becomes of a result, not what it costs elsewhere.
+Another vendor's models are worked on and billed as the default model is. That is a choice of this mock and says
+nothing of the vendor's prices: the question here is what becomes of a result.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ def order_of(wish: Wish, endpoint: str, settings: Settings) -> Order:
     """The order that a wish makes.
 
     Raises:
-        ApiError: the prompt is missing or no text, or an image is none.
+        ApiError: the prompt is missing or no text, or an image is invalid.
     """
     if wish.prompt is None or wish.prompt == "":
         raise errors.missing_parameter("prompt")
@@ -92,7 +92,7 @@ def _is_large(value: Any) -> bool:
 
 
 def found(request: web.Request, dialect: str, job_id: str, missing: ApiError) -> Job:
-    """The job that somebody asks after.
+    """The job that a request names.
 
     Raises:
         ApiError: the key is unknown, or this key has no such job.
@@ -122,7 +122,7 @@ def iso(upstream: Upstream, at_s: float | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where a job's end is to be told, in which words, by which rule."""
+    """A URL for a job's end, with the words and the schedule of the callback."""
 
     url: str
     body: Callable[[Job], Any]
@@ -135,7 +135,7 @@ class Callback:
         job.when_over.append(lambda job: self.send(upstream, job))
 
     def send(self, upstream: Upstream, job: Job, name: str = "over") -> None:
-        """Tell it how this job stands now."""
+        """Tell it the state of this job now."""
         body, letter_id = orjson.dumps(self.body(job)), f"msg_{job.id}_{name}"
         upstream.postman.send(
             Letter(
@@ -159,7 +159,7 @@ def callback_url(url: Any, upstream: Upstream, name: str) -> str | None:
 
 
 def number(value: Any, default: int) -> int:
-    """A whole number, or what stands for it."""
+    """A whole number, or the default."""
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 

@@ -75,7 +75,7 @@ class Visit:
             self._job.submit_lost()
 
     def close_caller_side(self) -> None:
-        """Nothing more can happen in this exchange; the job goes on."""
+        """Nothing more can happen in this exchange; the job runs on."""
 
 
 def at_once(arrival: Arrival, settings: Jobs) -> tuple[float, float]:
@@ -96,7 +96,7 @@ async def submitted(
     terms: Terms = at_once,
     retrying: Retrying | None = None,
 ) -> web.StreamResponse:
-    """Judge a submit, begin its job, answer it with `said`; `opened` is told the job before anything is answered.
+    """Judge a submit, begin its job, answer it with `said`; `opened` gets the job before the answer begins.
 
     Raises:
         ApiError: the refusal that the submit has earned; no job is begun.
@@ -138,7 +138,7 @@ async def _submitting(reply: Reply, job: Job, visit: Visit, said: Said) -> web.S
 
 
 async def visited(request: web.Request, job: Job, said: Said, kind: str = POLL) -> web.StreamResponse:
-    """Answer somebody who asks about a job; a fault may strike that answer too.
+    """Answer a question about a job; a fault may strike that answer too.
 
     Raises:
         ApiError: a fault refuses to answer.

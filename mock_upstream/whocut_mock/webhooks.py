@@ -1,4 +1,4 @@
-"""`/v1/webhook_endpoints`: who wants to be told of responses and batches, and the telling itself.
+"""`/v1/webhook_endpoints`: the receivers of events about responses and batches, and the events themselves.
 
 Shapes are the official SDK's (3.57): a thin body with an id, signed by the rules of Standard Webhooks; a secret is
 shown when it is made and never again; a rotated one may hold for a day beside the new.
@@ -122,7 +122,7 @@ async def retrieve(request: web.Request) -> web.Response:
 
 
 async def update(request: web.Request) -> web.Response:
-    """`POST /v1/webhook_endpoints/{id}`; an endpoint that had said 410 is told again."""
+    """`POST /v1/webhook_endpoints/{id}`; an endpoint that had said 410 gets events again."""
     upstream = _entered(request)
     endpoint = upstream.webhooks.find(request.match_info["id"])
     for name, value in _read(await _fields(request), upstream).items():

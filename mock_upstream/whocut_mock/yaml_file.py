@@ -1,7 +1,7 @@
 """YAML as people write settings: within a size and a depth, and without aliases.
 
-A few hundred bytes of aliases stand for gigabytes, and depth ends a process: both are counted on the parser's
-events, before anything is built from them.
+A few hundred bytes of aliases become gigabytes, and depth ends a process: both are counted on the parser's events,
+before a value is built from them.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ DEPTH_MOST = 32
 
 
 def read(path: Path) -> Any:
-    """What stands in this file.
+    """The value of this file.
 
     Raises:
         OSError: it cannot be read.

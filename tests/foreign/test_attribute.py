@@ -356,7 +356,7 @@ def test_command_takes_a_chain(tmp_path: Path) -> None:
 @pytest.mark.parametrize("written", ["nginx", "=x", "nginx=", "ngnix=x.log", "edge:=x.log", "a:b:c=x"])
 def test_a_badly_written_log_is_bad_input(written: str) -> None:
     """The form is named, or the nearest format."""
-    with pytest.raises(BadInput, match="--logs"):
+    with pytest.raises(BadInput, match="logs: "):
         parse_logs([written])
 
 

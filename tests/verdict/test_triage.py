@@ -444,7 +444,7 @@ CAPTURED = sorted((Path(__file__).parents[1] / "data" / "pages").glob("*.txt"))
 
 @pytest.mark.parametrize("path", CAPTURED, ids=[path.stem for path in CAPTURED])
 def test_every_captured_page_is_recognised(path: Path) -> None:
-    """Pages of real gateways name them; a timeout is theirs, anything else is whatever stands behind them."""
+    """Pages of real gateways name them; a timeout is theirs, anything else is whatever is behind them."""
     gateway, _, what = path.stem.partition("-")
 
     found = triage(path.read_text(), elapsed_s=60.0 if what == "timeout" else 0.3)
@@ -464,7 +464,7 @@ def test_a_page_for_two_endings_says_so_where_no_time_is_known() -> None:
     """Apache writes one page for its timeout and for a dead upstream: without a time, both are named."""
     found = triage((Path(__file__).parents[1] / "data" / "pages" / "apache-timeout.txt").read_text())
 
-    assert (found.layer, found.alternatives) == ("apache", ("whatever stands behind Apache httpd",))
+    assert (found.layer, found.alternatives) == ("apache", ("whatever is behind Apache httpd",))
 
 
 def test_a_relayed_page_accuses_the_hop_that_wrote_it() -> None:

@@ -1,7 +1,7 @@
 """Material from elsewhere to verdicts: spans of any service and logs of any gateway, put together for the command.
 
 With `--chain` the layers and their limits are known. Without it they are read from the material: from how spans
-stand in each other, and, where no parent in a log says better, from the order in which logs are given: from the
+contain each other, and, where no parent in a log says better, from the order in which logs are given: from the
 caller to the upstream.
 """
 
@@ -166,7 +166,7 @@ def attribute_material(
         spans: files of OTLP/JSON lines, as a Collector's file exporter writes them.
         logs: ``FORMAT=FILE`` or ``LAYER:FORMAT=FILE``, from the caller inward.
         chain: the chain that the requests went through; by default as the material shows it.
-        between: ``OUTER,INNER=LAYER[:LIMITS]``, what stands between two taps.
+        between: ``OUTER,INNER=LAYER[:LIMITS]``, what is between two taps.
 
     Raises:
         BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
@@ -271,7 +271,7 @@ def read_spans(path: Path) -> list[Span]:
 
 
 def _epoch(ours: Sequence[Span]) -> float:
-    """The calendar instant of our spans' second zero: an attempt's end stands in it twice, on both clocks."""
+    """The calendar instant of our spans' second zero: an attempt's end is in it twice, on both clocks."""
     for span in ours:
         if isinstance(span, AttemptRecord) and span.downstream_s is not None:
             return span.end_s - span.downstream_s
@@ -284,7 +284,7 @@ def _epoch(ours: Sequence[Span]) -> float:
 def _topology_of(
     ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
 ) -> Topology:
-    """The chain as the material shows it: spans by how they stand in each other, logs between them."""
+    """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
     for span in ours:
         if isinstance(span, LayerRecord):
@@ -306,7 +306,7 @@ def _topology_of(
 def _depths_of_logs(
     ours: Iterable[Span], legs: Iterable[Leg], accounts: Iterable[Account]
 ) -> dict[str, float]:
-    """Where layers that only have logs stand: right behind the layer whose span is the parent in the log."""
+    """The places of layers that only have logs: right behind the layer whose span is the parent in the log."""
     depth_of = {span.span_id: float(span.position) for span in ours if isinstance(span, LayerRecord)}
     depth_of |= {span_id: float(leg.depth) for leg in legs for span_id in leg.span_ids}
     votes: dict[str, Counter[float]] = {}
@@ -317,7 +317,7 @@ def _depths_of_logs(
 
 
 def _layer(name: str) -> Layer:
-    """A layer by the name of a product, without timers: nobody knows how it is configured."""
+    """A layer by the name of a product, without timers: its configuration is unknown."""
     known = catalogue().get(name)
     return (
         replace(preset(name), timers={}) if known and known.role is Role.HOP else Layer(name=name, title=name)

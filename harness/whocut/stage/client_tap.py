@@ -414,8 +414,12 @@ def _has_closed(transport: asyncio.Transport) -> bool:
             return True
 
 
+# Fields that this tap replaces or has answered itself: a second `100 Continue` would come for a body already sent.
+_OURS = (b"traceparent:", b"expect:")
+
+
 def _with_fields(raw: bytes, added: list[str]) -> bytes:
-    kept = [line for line in raw[:-4].split(b"\r\n") if not line.lower().startswith(b"traceparent:")]
+    kept = [line for line in raw[:-4].split(b"\r\n") if not line.lower().startswith(_OURS)]
     return b"\r\n".join([*kept, *(line.encode("latin-1") for line in added), b"", b""])
 
 

@@ -1,8 +1,8 @@
 """Fingerprints: what a caller can tell of the layer that answered, from one response alone.
 
-Data: the rows stand in ``fingerprints.yaml``, and `inference` reads a response by them.
+Data: the rows are in ``fingerprints.yaml``, and `inference` reads a response by them.
 
-A CDN may relay the page of the hop behind it under headers of its own: `depth` says how far in a layer stands, and
+A CDN may relay the page of the hop behind it under headers of its own: `depth` says how far in a layer is, and
 where two rows fit, the innermost is read.
 """
 
@@ -20,7 +20,7 @@ from whocut.chain.timers import Phase, TimerKind
 
 
 class Depth(IntEnum):
-    """How far in a layer usually stands."""
+    """How far in a layer usually is."""
 
     EDGE = 1  # CDN
     PLATFORM = 2  # load balancer, hosting platform
@@ -32,7 +32,7 @@ class Ended(StrEnum):
     """Who ended the request, by the page's own account."""
 
     LAYER = "layer"  # a timer of the layer that wrote the page
-    UPSTREAM = "upstream"  # whoever stands behind the layer that wrote the page
+    UPSTREAM = "upstream"  # the hop behind the layer that wrote the page
     CALLER = "caller"  # the layer waited for its caller, and in vain
 
 
@@ -110,7 +110,7 @@ def _markdown(row: Fingerprint) -> str:
     )
     means = {
         Ended.LAYER: f"`{row.directive}` fired",
-        Ended.UPSTREAM: "whoever is behind it ended",
+        Ended.UPSTREAM: "the hop behind it ended",
         Ended.CALLER: "its caller was too slow",
     }[row.ended]
     known = row.source if row.verified else f"{row.source}, **unverified**"

@@ -1,7 +1,7 @@
 """The caller's view alone: which layer's page this is, or at least whose limit the elapsed time is.
 
 Order of trust: body > header > status > elapsed (also divided by the layer's own tries) > way of ending. The
-answer is an inference and never more; what else it could have been stands beside it.
+answer is an inference and never more; what else it could have been is given beside it.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def _by_signature(signed: list[_Fit], seen: Seen, chain: Sequence[Layer]) -> Inf
 def _or_upstream(found: Inference, seen: Seen, best: _Fit) -> Inference:
     """A page that its layer writes for its own timeout and for a dead upstream: the time tells, or nothing."""
     if seen.elapsed_s is None:
-        return replace(found, alternatives=(*found.alternatives, f"whatever stands behind {found.title}"))
+        return replace(found, alternatives=(*found.alternatives, f"whatever is behind {found.title}"))
     if best.times is not None or not best.row.elapsed_s:
         return found
     why = f"{seen.elapsed_s:g} s is not its limit, and it writes the same page where its upstream ended"
@@ -212,7 +212,7 @@ def _in_chain(found: Inference, seen: Seen, chain: Sequence[Layer]) -> Inference
     """The same, as the chain has it: its name for the layer, and the timer whose limit it took."""
     ours = [layer for layer in chain if _is(layer, found.layer or "")]
     if not ours:
-        return replace(found, why=(*found.why, f"{found.title} does not stand in the chain that was given"))
+        return replace(found, why=(*found.why, f"{found.title} is not in the chain that was given"))
     fired = [one for layer in ours for one in _fired(layer, seen)] if found.ended is Ended.LAYER else []
     if len({one.layer.name for one in fired}) > 1 or (not fired and len(ours) > 1):
         names = [one.layer.name for one in fired] or [layer.name for layer in ours]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.chain.durations import format_duration
 from whocut.verdict.needed import Needed
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.verdict.verdict import Verdict

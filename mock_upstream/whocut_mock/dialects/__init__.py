@@ -1,6 +1,6 @@
 """The vendors' ways of speaking about generations: one file each, over one generation, clock, quota and ledger.
 
-A file of this folder registers its dialect by calling `register`; whoever wants another one adds a file.
+A file of this folder registers its dialect by calling `register`; another dialect is another file.
 """
 
 import importlib

@@ -1,8 +1,8 @@
 """Azure's doors to the same models: by deployment and `api-version`, or under `/openai/v1` as OpenAI's own.
 
-A deployment has any name; the settings may say which model stands behind one, and else a name that is no model's
-stands for the default model. Azure's texts for a wrong key, a path and a deployment are its published ones; those
-of its limits and its headers are unverified.
+A deployment has any name; the settings may name the model behind it. Without that, a name that is no model's means
+the default model. Azure's texts for a wrong key, a path and a deployment are its published ones. Those of limits
+and headers are unverified.
 """
 
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ def deployed(name: str | None, settings: Settings) -> str | None:
     """The model behind this deployment.
 
     Raises:
-        ApiError: the settings name deployments, and this is none of them.
+        ApiError: the settings name deployments, and this one is unknown.
     """
     if name is None:
         return None

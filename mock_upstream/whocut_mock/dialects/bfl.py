@@ -1,6 +1,6 @@
 """Black Forest Labs: a submit with a `polling_url`, states in words, moderation told at either stage.
 
-From docs.bfl.ai (states, 402, 422, 429). Unverified, and marked so where they stand: the bound of 24 active tasks,
+From docs.bfl.ai (states, 402, 422, 429). Unverified, and marked so below: the bound of 24 active tasks,
 the ten minutes of a link, the webhook's header and body.
 """
 
@@ -132,7 +132,7 @@ async def get_result(request: web.Request) -> web.StreamResponse:
 
 
 def shown(job: Job, host: str, upstream: Upstream) -> dict[str, Any]:
-    """The task as it stands."""
+    """The task as it is now."""
     told: dict[str, Any] = {
         "id": job.id,
         "status": _status(job),

@@ -194,7 +194,7 @@ def _image(url: str, order: Order) -> dict[str, Any]:
 
 
 def told_back(job: Job, host: str, upstream: Upstream) -> dict[str, Any]:
-    """What the webhook is told."""
+    """The body of the webhook."""
     told: dict[str, Any] = {"request_id": job.id, "gateway_request_id": job.id}
     if vendor.succeeded(job):
         return told | {"status": "OK", "payload": made(job, host, upstream)}

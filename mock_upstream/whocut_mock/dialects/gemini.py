@@ -62,7 +62,7 @@ def key(headers: Mapping[str, str]) -> str | None:
 
 
 def refusal(error: ApiError, headers: Mapping[str, str]) -> web.Response:
-    """The envelope of google.rpc: code, message, canonical status; a wait stands in the details."""
+    """The envelope of google.rpc: code, message, canonical status; a wait is in the details."""
     status, message = error.status, error.message
     if status == 401:
         wrong = error.code == "invalid_api_key"

@@ -203,7 +203,7 @@ def _polling_url(job: Job, host: str) -> str:
 
 
 def shown(job: Job, host: str, upstream: Upstream) -> dict[str, Any]:
-    """The video's job as it stands; `urls` need no key, `unsigned_urls` do."""
+    """The video's job as it is now; `urls` need no key, `unsigned_urls` do."""
     told: dict[str, Any] = {
         "id": job.id,
         "polling_url": _polling_url(job, host),

@@ -183,7 +183,7 @@ def _tell_start(upstream: Upstream, job: Job, callback: Callback) -> None:
 
 
 def shown(job: Job, host: str, upstream: Upstream, status: str | None = None) -> dict[str, Any]:
-    """The prediction as it stands."""
+    """The prediction as it is now."""
     model, version = job.asked["model"], job.asked["version"]
     base = f"http://{host}/{NAME}/v1/predictions/{job.id}"
     made = job.state is State.SUCCEEDED

@@ -55,6 +55,7 @@ LAYERS: Final = {
     "openai-python-1": "openai-python",
     "openai-python-3": "openai-python",
     "requests": "requests",
+    "ruby": "ruby",
 }
 KNOBS: Final = {
     "aiohttp": "ClientTimeout.total",

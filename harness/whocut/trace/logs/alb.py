@@ -1,4 +1,4 @@
-"""AWS Application Load Balancer's access log. Its own answer and the target's stand apart in two fields."""
+"""AWS Application Load Balancer's access log. Its own answer and the target's are apart, in two fields."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _CLOSED = Signal("502, target -", _UPSTREAM, _WAIT, says="the target closed, res
 _NONE_THERE = Signal("503, target -", _LAYER, _CONNECT, says="no target is registered or healthy")
 _LAMBDA = Signal("561, 460s of its own", EndedBy.UNSAID, says="an answer of its own that is not known here")
 _RELAYED = Signal("5xx, target the same", _UPSTREAM, _WAIT, says="the target answered so")
-_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (
     _OWN_504,
     _CONNECT_504,

@@ -75,14 +75,14 @@ ERRORS: Final = (
     ),
     Signal("AH00957", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
     Signal("AH01114", _UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"),
-    Signal("AH00898", _UPSTREAM, _WAIT, says="what stood behind it sent no answer that could be read"),
+    Signal("AH00898", _UPSTREAM, _WAIT, says="what is behind it sent no answer that could be read"),
 )
 _WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
 _LEFT = Signal("%X = X", _CLIENT, _STREAM, says="its caller left before the response was whole")
 _BAD = Signal(
     "502, 503, 504", EndedBy.UNSAID, says="its timeout, a dead upstream and a relayed answer look the same"
 )
-_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (_LEFT, _WHOLE, _BAD, *ERRORS)
 
 

@@ -35,7 +35,7 @@ _RELAYED = Signal("5xx, OriginResponseStatus the same", _UPSTREAM, _WAIT, says="
 _UNSAID = Signal(
     "5xx, OriginResponseStatus 0", EndedBy.UNSAID, says="an answer of the edge that is not known here"
 )
-_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the log knows")
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the log knows")
 SIGNALS: Final = (*CODES, _RELAYED, _UNSAID, _WHOLE)
 
 

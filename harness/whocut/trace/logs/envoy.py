@@ -139,7 +139,7 @@ FLAGS: Final = (
     Signal("DI", _LAYER, None, says="an operator injected a delay"),
 )
 _VIA_UPSTREAM = Signal("via_upstream, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so")
-_WHOLE = Signal("via_upstream, -", EndedBy.NONE, says="nobody: it went through whole")
+_WHOLE = Signal("via_upstream, -", EndedBy.NONE, says="no hop: it went through whole")
 _UNSAID = Signal("5xx without flags", EndedBy.UNSAID, says="the text format does not say who answered so")
 SIGNALS: Final = (_WHOLE, _VIA_UPSTREAM, *DETAILS, *FLAGS, _UNSAID)
 _BY_FLAG: Final = {signal.code: signal for signal in FLAGS}

@@ -46,7 +46,7 @@ def present(value: object) -> str | None:
 
 
 def scaled(value: object, factor: float) -> float | None:
-    """A number of other units in seconds; a negative one means "never", and is None."""
+    """A number of other units in seconds; a negative one means "never", and gives None."""
     found = number(value)
     return None if found is None or found < 0 else found * factor
 
@@ -77,7 +77,7 @@ def json_object(line: str) -> dict[str, Any]:
 
 
 def inner(value: object) -> dict[str, Any]:
-    """An object inside an object; an empty one where it is none."""
+    """An object inside an object; an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
 
 

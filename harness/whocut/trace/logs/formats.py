@@ -41,7 +41,6 @@ _ALSO: Final = {
 _NOT_READ: Final = {
     "lighttpd": "lighttpd",
     "iis": "IIS",
-    "varnish": "Varnish",
     "squid": "Squid",
     "cloudfront": "CloudFront",
     "gcp-alb": "Google Cloud's load balancer",
@@ -68,13 +67,14 @@ def find_format(name: str) -> LogFormat:
     """The format of that name.
 
     Raises:
-        BadInput: there is none; names the nearest one.
+        BadInput: there is no such format; names the nearest one.
     """
     known = FORMATS.get(_ALSO.get(name, name))
     if name in _NOT_READ:
         raise BadInput(
-            f"--logs {name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
-            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}"
+            f"{name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
+            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}",
+            field="logs",
         )
     if known is None:
         raise BadInput(

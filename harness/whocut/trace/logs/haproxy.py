@@ -1,7 +1,7 @@
 """HAProxy: the default ``option httplog``, and the JSON we recommend. Both carry the termination state.
 
-Its first character says who ended the session, its second where it stood (configuration.txt §8.5). An instant of
-the default format has no zone; it is taken to be UTC.
+Its first character says who ended the session, its second in which phase it was (configuration.txt §8.5). An
+instant of the default format has no zone; it is taken to be UTC.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
 _CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.STREAM
 _FIRST, _IDLE = TimerKind.FIRST_BYTE, TimerKind.IDLE
 SIGNALS: Final = (
-    Signal("--", EndedBy.NONE, says="nobody: it went through whole"),
+    Signal("--", EndedBy.NONE, says="no hop: it went through whole"),
     Signal("--, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so"),
     Signal("CR", _CLIENT, _SEND, says="its caller left before the request was whole"),
     Signal("cR", _LAYER, _SEND, _IDLE, "timeout http-request", "its caller was too slow with the request"),
-    Signal("CQ", _CLIENT, _CONNECT, says="its caller left while it stood in the queue"),
-    Signal("sQ", _LAYER, _CONNECT, TimerKind.CONNECT, "timeout queue", "it stood in the queue too long"),
+    Signal("CQ", _CLIENT, _CONNECT, says="its caller left while it waited in the queue"),
+    Signal("sQ", _LAYER, _CONNECT, TimerKind.CONNECT, "timeout queue", "it waited in the queue too long"),
     Signal("CC", _CLIENT, _CONNECT, says="its caller left while it was connecting"),
     Signal("SC", _UPSTREAM, _CONNECT, says="the upstream refused or reset the connection"),
     Signal(

@@ -196,7 +196,7 @@ ERRORS: Final = (
 )
 _WORDINGS: Final = tuple((signal, tuple(signal.code.split(" … "))) for signal in ERRORS)
 
-_WHOLE = Signal("completion OK", EndedBy.NONE, says="nobody, as far as the access log knows")
+_WHOLE = Signal("completion OK", EndedBy.NONE, says="no hop, as far as the access log knows")
 _LEFT_WAITING = Signal("499", _CLIENT, _WAIT, says="its caller left before anything was sent")
 _LEFT_STREAMING = Signal("completion empty", _CLIENT, _STREAM, says="its caller left in mid-response")
 _OWN_504 = Signal(

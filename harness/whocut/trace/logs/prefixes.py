@@ -41,7 +41,7 @@ _PREFIXES: Final = (
 
 
 def prefixed(line: str) -> bool:
-    """Whether a line begins as a collector makes it begin; blanks alone are none."""
+    """Whether a line begins as a collector makes it begin; blanks alone do not count."""
     return any(prefix.match(line) for prefix in _PREFIXES[:-1])
 
 
@@ -57,7 +57,7 @@ def less_prefixes(line: str) -> tuple[str, ...]:
 
 
 def forms_of(line: str) -> tuple[str, ...]:
-    """Each form in which a line may have been written: as it stands, less each prefix, out of JSON."""
+    """Each form in which a line may have been written: as it is, less each prefix, out of JSON."""
     forms = less_prefixes(line)
     if not forms[-1].startswith("{"):
         return forms

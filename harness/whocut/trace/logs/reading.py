@@ -1,7 +1,7 @@
 """A log file to accounts: lines that cannot be read are counted and named, never guessed.
 
 A layer that keeps two logs tells one story in both: an error line explains the access line of its request, and
-stands for it where there is none.
+takes its place where there is no such id.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
 
 
 def read_lines(lines: Iterable[bytes], log: LogFormat, layer: str, name: str, into: Read) -> None:
-    """Read lines of bytes, whatever stands in them."""
+    """Read lines of bytes, whatever they hold."""
     for number, line in enumerate(lines, start=1):
         if line.isspace():
             continue

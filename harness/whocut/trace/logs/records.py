@@ -21,7 +21,7 @@ class EndedBy(StrEnum):
 
     CLIENT = "client"  # its caller went first
     LAYER = "layer"  # it did, by a timer or a limit of its own
-    UPSTREAM = "upstream"  # whatever stands behind it did
+    UPSTREAM = "upstream"  # whatever is behind it did
     NONE = "none"  # nobody: the response was handed on whole
     UNSAID = "unsaid"  # the line does not say
 

@@ -40,9 +40,12 @@ _OWN_504 = Signal(
 _OWN_502 = Signal("502, 11 bytes", EndedBy.UPSTREAM, _WAIT, says="the upstream ended before it answered")
 _RELAYED = Signal("5xx of another length", EndedBy.UPSTREAM, _WAIT, says="the upstream answered so")
 _BROKE_OFF = Signal(
-    "2xx, OriginStatus 0", EndedBy.UNSAID, _STREAM, says="it broke off in mid-response; by whom is not said"
+    "2xx, OriginStatus 0",
+    EndedBy.UNSAID,
+    _STREAM,
+    says="it broke off in mid-response; by which side is not said",
 )
-_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="nobody, as far as the access log knows")
+_WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 _DIAL = Signal(
     "504, dial tcp … i/o timeout",
     EndedBy.LAYER,

@@ -1,7 +1,7 @@
 """The 30-second triage: from a pasted text to its likely cause, what to do, and what not to do.
 
 The text is unwrapped (`unwrap`), its answers, log lines, numbers and words become facts (`exchange`, `loglines`,
-`numbers`, `lexicon`, `refusals`), the facts are ranked (`decide`), and advice is given (`advice`). What
+`numbers`, `lexicon`, `refusals`). The facts are ranked (`decide`), and advice is given (`advice`). What
 clients, layers and APIs say is data in ``words/``. Nothing that looks like a secret leaves this package.
 """
 
@@ -73,7 +73,7 @@ def _read_as(pasted: Unwrapped, exchange: Exchange | None) -> str:
 
 
 def _telling(answer: Triage) -> tuple[bool, bool, bool]:
-    """Which of several requests is told first: one that is known, then one that a layer cut; else the first."""
+    """Which of several requests comes first: one that is known, then one that a layer cut; else the first."""
     return (answer.cause is not Cause.UNKNOWN, answer.layer is not None, answer.ended_by is EndedBy.LAYER)
 
 

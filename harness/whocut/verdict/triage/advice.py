@@ -1,7 +1,7 @@
 """What to do and what not to do, in words that this user can follow.
 
-A limit that its vendor fixes is never to be raised, a stream is not offered against a timer that counts the
-body, and what is said never doubles the bill.
+A limit that its vendor fixes is never to be raised. A stream is not offered against a timer that counts the body.
+No advice doubles the bill.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 import yaml
 
 from whocut.chain.catalogue import catalogue
-from whocut.chain.durations import format_duration
 from whocut.chain.timers import TimerKind
 from whocut.verdict.triage.endings import EndedBy, Retry
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from whocut.chain.catalogue import PresetEntry, TimerEntry
@@ -60,14 +60,12 @@ def against_own_timer(
     instead = _JOB if timer is TimerKind.TOTAL else f"{_STREAM}, or {_JOB}"
     beside = " Streaming does not help: this timer counts the body too." if timer is TimerKind.TOTAL else ""
     if timer is TimerKind.CONNECT:
-        return f"{title} could not reach what stands behind it: see whether that runs, and its firewall."
+        return f"{title} could not reach what is behind it: see whether that runs, and its firewall."
     if fixed(name, timer):
         limit = f" ({format_duration(entry.limit)})" if entry and entry.limit else ""
         round_it = "" if ended_by is EndedBy.CLIENT else f", or take a way round {title}"
         lift = " Only an Enterprise plan has a higher one." if name and name.startswith("cloudflare") else ""
-        return (
-            f"{_first_upper(instead)}{round_it}: {title} lets nobody raise this limit{limit}.{lift}{beside}"
-        )
+        return f"{_first_upper(instead)}{round_it}: {title} does not let this limit{limit} be raised.{lift}{beside}"
     most_s = _most_s(name, timer)
     bound = f" ({format_duration(most_s)} at most, as the plan allows)" if most_s else ""
     again = _no_retry(name)

@@ -126,13 +126,13 @@ def _status(facts: Facts, owner: Speaker) -> int | None:
 
 
 def _outermost(best: Said, facts: Facts) -> Speaker:
-    """The program that the words are of: the outermost that names itself and stands on the one that says them."""
+    """The program that the words are of: the outermost that names itself and is built on the one that says them."""
     over = [one for one in facts.names if one.role is Role.CLIENT and _reaches(one, best.speaker.name)]
     return max(over, key=lambda one: one.out, default=best.speaker)
 
 
 def _on(witness: Speaker, best: Said) -> str:
-    """A program by name, and what it stands on where the words are of that."""
+    """A program by name, and what it is built on where the words are of that."""
     inner = best.speaker
     if inner.name == witness.name or inner.name in MEANT_BY_NOBODY or inner.role is not Role.CLIENT:
         return witness.title

@@ -102,7 +102,7 @@ def a_page_says(facts: Facts) -> Triage | None:
 
 
 def from_inference(found: Inference, facts: Facts) -> Triage:
-    """A page as an answer: what stands behind its layer, or that layer itself."""
+    """A page as an answer: what is behind its layer, or that layer itself."""
     by_upstream = found.ended is Ended.UPSTREAM
     name = family_of(found.layer or "", facts) if not facts.chain else found.layer
     directive = found.directive or None
@@ -110,17 +110,17 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
         directive = knob_of(name, found.timer) or directive
     title = found.title or "" if name == found.layer else title_of(name)
     connecting = found.timer is TimerKind.CONNECT or found.phase is Phase.CONNECT
-    unsure = any(one.startswith("whatever stands behind") for one in found.alternatives)
+    unsure = any(one.startswith("whatever is behind") for one in found.alternatives)
     why = found.why if found.verified else (*found.why, "this page is known from memory: unverified")
     if by_upstream:
-        do = f"Look into the log of what stands behind {title}: it closed the connection, or refused it, first."
+        do = f"Look into the log of what is behind {title}: it closed the connection, or refused it, first."
     elif found.ended is Ended.CALLER:
         do = f"The request came in too slowly for {found.directive} of {title}: send a smaller upload, or raise it."
     else:
         do = advice.against_own_timer(name, title, directive, found.timer, EndedBy.LAYER)
     if unsure:
         do = (
-            f"Look into {title}'s error log: it says whether its own timer fired or what stands "
+            f"Look into {title}'s error log: it says whether its own timer fired or what is "
             f"behind it closed. {do}"
         )
     retry = Retry.SAFE if connecting else Retry.UNKNOWN if by_upstream or unsure else Retry.PAYS_AGAIN
@@ -128,7 +128,7 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
         retry = Retry.SAFE
     return Triage(
         cause=(Cause.CONNECTION if connecting else Cause.UPSTREAM if by_upstream else Cause.TIMEOUT_CHAIN),
-        name=f"what stands behind {title} ended it" if by_upstream else f"{title} gave up",
+        name=f"what is behind {title} ended it" if by_upstream else f"{title} gave up",
         layer=found.layer if facts.chain else advice.known(name),
         product=title,
         directive=directive,
@@ -148,7 +148,7 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
         retry=retry,
         do=do,
         why=why,
-        alternatives=found.alternatives,
+        alternatives=found.alternatives if name == found.layer else (),
     )
 
 
@@ -233,7 +233,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
             cause=Cause.TIMEOUT_CHAIN if timed_out else Cause.UPSTREAM,
             name=f"{title} gave up waiting ({code})"
             if timed_out
-            else f"what stands behind {title} failed ({code})",
+            else f"what is behind {title} failed ({code})",
             layer=advice.known(name),
             product=title if name else None,
             directive=directive_of(name, timer) if timer else None,

@@ -1,6 +1,6 @@
 """From the facts of a text to the answer, by rank: what the text says outranks what it resembles.
 
-The rules stand in `RULES`, read from the top. A refusal by the API's own code is first; then what a layer
+The rules are in `RULES`, read from the top. A refusal by the API's own code is first; then what a layer
 says in its log; then its page; then what a client raised, as long as no response had come; then a bare
 status; and last the words that say little. How long it took names no layer by itself.
 """

@@ -56,7 +56,7 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """One way to end. `tells` ranks it against others that stand in the same text: the higher says more."""
+    """One way to end. `tells` ranks it against others in the same text: the higher says more."""
 
     cause: Cause
     by: By
@@ -108,7 +108,7 @@ ENDINGS: Final = {
         4,
     ),
     "h2": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the HTTP/2 stream was reset", None, _STREAM, 4),
-    "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what stands behind it failed", None, _WAIT, 4),
+    "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what is behind it failed", None, _WAIT, 4),
     # --- no connection came about ---
     "refused": Ending(_CONNECTION, By.UPSTREAM, _SAFE, "the connection was refused", None, _CONNECT, 6),
     "dns": Ending(_CONNECTION, By.UNKNOWN, _USELESS, "the name was not found", None, _CONNECT, 7),

@@ -1,4 +1,4 @@
-"""Answers that stand in a text whole: a HAR, ``curl -v``, a response's head and body, an error object with headers.
+"""Answers that a text holds whole: a HAR, ``curl -v``, a response's head and body, an error object with headers.
 
 Out comes the same plain view of each: what the caller saw (`Seen`), and the text that belongs to it.
 """
@@ -113,7 +113,7 @@ def _har_body(content: dict[str, Any]) -> str | None:
 
 
 def answers_of(text: str) -> list[Exchange]:
-    """Every response that stands in a text with its head, bare or as ``curl -v`` draws it (``<`` in front)."""
+    """Every response that a text holds with its head, bare or as ``curl -v`` draws it (``<`` in front)."""
     lines = text.split("\n")
     heads = [number for number, line in enumerate(lines) if _STATUS_LINE.match(line.removeprefix("< "))]
     if not heads:
@@ -177,7 +177,7 @@ def _answer(lines: list[str], head: int, *, drawn: bool) -> Exchange:
 
 
 def headers_in(pasted: Unwrapped) -> dict[str, str]:
-    """Headers that tell layers apart, wherever and however they stand in a text."""
+    """Headers that tell layers apart, wherever and however a text holds them."""
     found: dict[str, str] = {}
     for number, match in enumerate(_ANYWHERE.finditer(pasted.text)):
         if number > 20_000:

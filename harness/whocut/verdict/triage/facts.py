@@ -90,7 +90,7 @@ class Facts:
 
     @cached_property
     def said(self) -> list[Said]:
-        """Every ending that stands in the text in the words of a client or a layer."""
+        """Every ending that the text gives in the words of a client or a layer."""
         return said_in(self.lower)
 
     @cached_property

@@ -24,7 +24,7 @@ _SEEN: Final = 40  # places of a phrase's beginning that are tried
 
 
 class Role(StrEnum):
-    """On which side of the request a speaker stands."""
+    """On which side of the request a speaker is."""
 
     CLIENT = "client"
     LAYER = "layer"
@@ -65,7 +65,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A row whose words stand in the text, and where."""
+    """A row whose words are in the text, and where."""
 
     speaker: Speaker
     row: Row
@@ -74,7 +74,7 @@ class Said:
 
     @property
     def tells(self) -> int:
-        """How much it says, against what else stands in the text."""
+        """How much it says, against what else is in the text."""
         return self.row.ending.tells - (0 if self.row.sure else 3)
 
 
@@ -85,7 +85,7 @@ def speakers() -> tuple[Speaker, ...]:
 
 
 def said_in(lower: str) -> list[Said]:
-    """Every row whose words stand in a text of small letters."""
+    """Every row whose words are in a text of small letters."""
     found = []
     for speaker in speakers():
         for row in speaker.rows:
@@ -104,7 +104,7 @@ def speaking_in(lower: str) -> list[Speaker]:
 
 
 def find(lower: str, phrase: str) -> int:
-    """Where a phrase stands, or -1."""
+    """Where a phrase begins, or -1."""
     if "*" not in phrase:
         return _whole_word(lower, phrase, 0)
     first, *rest = phrase.split("*")
@@ -130,7 +130,7 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
 
 
 def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
-    """Where a phrase stands as whole words: no letter or digit touches it where it begins and ends with one."""
+    """Where a phrase begins as whole words: no letter or digit touches it where it begins and ends with one."""
     before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
     for _ in range(_SEEN):
         at = lower.find(phrase, start)

@@ -1,7 +1,7 @@
 """A pasted text, fit to be shown to strangers: without keys, prompts, hosts, addresses and names of people.
 
 The same host has the same number everywhere, so that what the text says of its layers stays readable. Hosts
-are found where only a host can stand (in a URL, behind `host:`), for a name with dots may as well be a
+are found where only a host can be (in a URL, behind `host:`), for a name with dots may as well be a
 module or a file.
 """
 

@@ -1,6 +1,6 @@
 """The numbers of a text: statuses and durations, however they are written, and what each is the number of.
 
-A number is taken for a status or a duration by what stands around it; one without such a neighbour is neither.
+A number is taken for a status or a duration by what is around it; one without such a neighbour is neither.
 Every pattern is bounded on each side, so that reading is linear in the text.
 """
 
@@ -21,7 +21,7 @@ _MOST: Final = 4000  # hits of one pattern that are looked at
 
 
 class How(IntEnum):
-    """How a status stands in a text, weakest first."""
+    """How a text writes a status, weakest first."""
 
     WORDS = 1  # by its reason phrase alone
     OWN = 2  # what the speaker answered its own caller: an access line, a log's field
@@ -31,7 +31,7 @@ class How(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A status, and where it stands."""
+    """A status, and where it is."""
 
     code: int
     how: How
@@ -139,7 +139,7 @@ class Of(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A duration, and where it stands."""
+    """A duration, and where it is."""
 
     seconds: float
     of: Of

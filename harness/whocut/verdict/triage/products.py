@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 # Products that stand around another's answer and pass it on: not the layer, unless they speak of themselves.
 PASSERS_BY: Final = frozenset(
-    {"litellm", "new-api", "one-api", "portkey", "helicone", "bifrost", "open-webui", "dify", "cloudflare",
-     "cloudflare-ai-gateway", "vercel-ai-gateway", "ngrok", "ngrok-ai-gateway", "fastly", "some-server", "php",
-     "aws-lambda", "nextjs-rewrite", "http-proxy-middleware", "gunicorn-sync", "temporal", "trigger-dev"}
+    {"litellm", "new-api", "one-api", "sub2api", "gitlab-ai-gateway", "portkey", "helicone", "bifrost",
+     "open-webui", "dify", "cloudflare", "cloudflare-ai-gateway", "vercel-ai-gateway", "ngrok", "ngrok-ai-gateway",
+     "fastly", "some-server", "php", "aws-lambda", "nextjs-rewrite", "http-proxy-middleware", "gunicorn-sync",
+     "temporal", "trigger-dev"}
 )  # fmt: skip
 # What is built on what: the innermost name of a family is the product.
 BUILT_ON: Final = {
     "apisix": ("openresty", "nginx"), "kong": ("openresty", "nginx"), "openresty": ("nginx",),
     "tengine": ("nginx",), "ingress-nginx": ("nginx",), "istio": ("envoy",), "envoy-gateway": ("envoy",),
     "envoy-ai-gateway": ("envoy-gateway", "envoy"), "aibrix": ("envoy-gateway", "envoy"),
-    "higress": ("istio", "envoy"), "gcp-cloud-run": ("envoy",), "fastly": ("varnish",),
+    "higress": ("istio", "envoy"), "gcp-cloud-run": ("envoy",), "aws-app-runner": ("envoy",),
+    "gcp-api-gateway": ("envoy",), "fastly": ("varnish",),
 }  # fmt: skip
 # Names under which nobody knows the program: what stands on them is meant.
 MEANT_BY_NOBODY: Final = frozenset(

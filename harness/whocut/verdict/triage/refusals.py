@@ -63,7 +63,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refusal that stands in a text: the row, the error object it was read from, and the words that decided."""
+    """A refusal that is in a text: the row, the error object it was read from, and the words that decided."""
 
     row: Refusal
     error: Mapping[str, Any]
@@ -98,7 +98,7 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
 
 
 def _by_words(lower: str, whole: str) -> Refusal | None:
-    """The first row whose words stand in a part of a text, and whose `without` stands nowhere in the whole."""
+    """The first row whose words are in a part of a text, and whose `without` is nowhere in the whole."""
     if not lower:
         return None
     for row in refusals():
@@ -212,7 +212,7 @@ def _errors_in(value: Any, depth: int) -> list[dict[str, Any]]:
 
 
 def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
-    """Every code of the API's that stands in the text, in small letters, the error's own first."""
+    """Every code of the API's that is in the text, in small letters, the error's own first."""
     own = [error.get(key) for key in ("code", "type", "status", "error_type")]
     inner = [
         value

@@ -86,7 +86,7 @@ class Unwrapped:
 
     @cached_property
     def objects(self) -> tuple[Any, ...]:
-        """Every object that stands in the text, or in a string of it, each once and the outer before the inner."""
+        """Every object that is in the text, or in a string of it, each once and the outer before the inner."""
         found: list[Any] = []
         for level in self.levels:
             for value in _objects_of(level):
@@ -201,7 +201,7 @@ def _read(text: str, start: int, end: int) -> tuple[Any, int]:
 
 
 def _deep(piece: str) -> bool:
-    """Whether brackets stand in each other deeper than anything that is worth reading."""
+    """Whether brackets are nested deeper than anything that is worth reading."""
     return any(bracket * _DEEP in piece for bracket in "[{(") or piece.count("[{") > _DEEP * 25
 
 
