@@ -28,7 +28,6 @@ class Noted(Unseen):
 
     def __init__(self, head: RequestHead) -> None:
         self.told = [head.target]
-        self.reads = True
 
     @property
     def traceparent(self) -> bytes:  # type: ignore[override]  # the base has none
@@ -107,7 +106,7 @@ def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
 def passed(data: bytes, cuts: list[int], authority: bytes | None) -> tuple[bytes, Notes, bool]:
     """What goes up for these bytes, what was told, and whether they could be read."""
     notes = Notes()
-    requests = Requests(notes, authority=authority, marks=True)
+    requests = Requests(notes, authority=authority, marks=True, reads=True)
     up = b"".join(requests.take(piece) for piece in pieces_of(data, cuts)) + requests.rest()
     return up, notes, requests.readable
 
@@ -181,7 +180,7 @@ def test_responses_pass_and_are_told_the_same_however_they_are_cut(
         requests = Requests(notes, authority=None, marks=True)
         for number in range(len(answers)):
             requests.take(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
-        responses = Responses(notes)
+        responses = Responses(notes, reads=True)
         down = b"".join(responses.take(piece, 0.0) for piece in pieces)
         return down, notes.told()
 

@@ -1,8 +1,8 @@
 """What is told of a request that passes a tap, as it happens; and the one look that a tap takes for its spans.
 
 A `Wire` passes bytes and ends on; it knows nothing of spans. Its `Onlooker` gives it a `Look` for each request. A
-look may hold a request until it is whole, add fields to its head, answer in the upstream's place and rewrite the
-head of a response: a stage on which a client is tried does so. A tap's own look does nothing but write down.
+look may add fields to a request that is held, answer in the upstream's place and rewrite the head of a response: a
+stage on which a client is tried does so. A tap's own look does nothing but write down.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 class Look(Protocol):
     """One request and its response. Instants are model seconds."""
 
-    holds: bool  # keep the request back until it is whole
-    reads: bool  # tell of the bodies
-    rewrites: bool  # keep a response's head back until it is whole, and send what `answered` returns
-
     @property
     def traceparent(self) -> bytes | None:
         """What goes on to the next layer in place of the caller's; None: the head goes on as it came."""
@@ -35,9 +31,9 @@ class Look(Protocol):
         """A piece of the request's body, without framing."""
 
     def whole(self, answer: Callable[[bytes], None]) -> bytes | None:
-        """The request is whole; says which fields to add to its head, or None if it is not to go on.
+        """The request is whole; where it was held, returns the fields to add to its head, or None to keep it back.
 
-        Who answers None calls `answer` with a whole response, now or later.
+        After None, `answer` is called with a whole response, now or later.
         """
 
     def sent(self, now_s: float) -> None:
@@ -63,7 +59,15 @@ class Look(Protocol):
 
 
 class Onlooker(Protocol):
-    """Gives a look to each request."""
+    """Gives a look to each request.
+
+    `holds`: requests are kept back until they are whole. `rewrites`: a response's head is kept back until it is
+    whole, and what `Look.answered` returns goes down. `reads`: looks are told of the bodies.
+    """
+
+    holds: bool
+    rewrites: bool
+    reads: bool
 
     def look(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
         """A request has begun, on the caller's connection of this number."""
@@ -73,7 +77,6 @@ class SpanLook:
     """A tap's own: facts, and a span of them."""
 
     __slots__ = ("_facts", "_lineage", "_place", "_sink")
-    holds = reads = rewrites = False
 
     def __init__(self, head: RequestHead, sink: SpanSink, place: Place, now_s: float) -> None:
         self._lineage = Lineage(head.traceparent)
@@ -137,7 +140,6 @@ class Unseen:
     """A look that sees nothing, where no span is wanted."""
 
     __slots__ = ()
-    holds = reads = rewrites = False
     traceparent = None
 
     def request_body(self, data: bytes) -> None:

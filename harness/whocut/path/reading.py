@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TRACEPARENT: Final = re.compile(rb"(?im)^traceparent:[^\n]*\n")
 _HOST: Final = re.compile(rb"(?im)^host:[^\n]*\n")
+_EXPECT: Final = re.compile(rb"(?im)^expect:[^\n]*\n")
 _TLS: Final = b"\x16\x03"  # a handshake record, of any version since SSL 3
 _HTTP_2: Final = b"PRI * HTTP/2"
 
@@ -48,35 +49,49 @@ class Exchanges(Protocol):
 
 
 class Requests:
-    """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`."""
+    """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`.
+
+    Where requests are held (`holds`), each goes up when it is whole and its look has said with which fields.
+    `reads`: looks are told of the bodies.
+    """
 
     __slots__ = (
         "_authority",
         "_begun",
         "_exchanges",
         "_framing",
-        "_head",
         "_heads",
-        "_kept",
+        "_held",
+        "_holds",
         "_line",
         "_look",
         "_marks",
         "_midline",
+        "_reads",
         "readable",
     )
 
-    def __init__(self, exchanges: Exchanges, *, authority: bytes | None, marks: bool) -> None:
+    def __init__(
+        self,
+        exchanges: Exchanges,
+        *,
+        authority: bytes | None,
+        marks: bool,
+        holds: bool = False,
+        reads: bool = False,
+    ) -> None:
         self._exchanges = exchanges
         self._authority = authority  # the `Host` to send; None: as it came
         self._marks = marks
+        self._holds = holds
+        self._reads = reads
         self._heads = HeadReader(status=400)
         self._begun = False  # some lines of the head that is being read have gone up
         self._line = b""  # the beginning of a line that may become a field of ours
         self._midline = False  # the beginning of a line has gone up, and its rest goes after it
         self._look: Look | None = None
         self._framing: Framing | None = None
-        self._head = b""  # of a request that is held
-        self._kept: list[bytes] = []  # … and its body
+        self._held: list[bytes] = []  # of a request that is not whole
         self.readable = True
 
     def take(self, data: bytes) -> bytes:
@@ -85,32 +100,29 @@ class Requests:
         at = 0
         while at < len(data):
             if not self.readable:
-                up.append(data[at:])
+                up += [*self._held, data[at:]]
+                self._held = []
                 break
             at = self._take_body(data, at, up) if self._look is not None else self._take_head(data, at, up)
         return up[0] if len(up) == 1 else b"".join(up)
 
     def rest(self) -> bytes:
-        """What is held of a head, or of a request, that will not be whole."""
+        """What is held of a line that will not be whole; a request that was held back stays so."""
         held, self._line = self._line, b""
-        if self._look is not None and self._look.holds:
-            held = b"".join((self._head, *self._kept))
         return held
 
     def _take_body(self, data: bytes, at: int, up: list[bytes]) -> int:
         look, framing = self._look, self._framing
         assert look is not None
         assert framing is not None
-        to = self._kept if look.holds else up
         try:
             end = framing.take(data, at)
         except Malformed:
-            up += [self.rest(), data[at:]]
             self.readable = False
-            return len(data)
+            return at
         piece = data if end - at == len(data) else data[at:end]
-        to.append(piece)
-        if look.reads:
+        (self._held if self._holds else up).append(piece)
+        if self._reads:
             for payload in _payload(framing, piece):
                 look.request_body(payload)
         if framing.done:
@@ -119,39 +131,46 @@ class Requests:
 
     def _take_head(self, data: bytes, at: int, up: list[bytes]) -> int:
         piece = data[at:] if at else data
-        fresh = not self._heads and not self._begun
-        if fresh and piece[:2] == _TLS:
+        if not self._heads and not self._begun and piece[:2] == _TLS:
             self._exchanges.strange("TLS")
             self.readable = False
+            return at
         try:
-            whole = self._heads.take(piece) if self.readable else None
+            whole = self._heads.take(piece)
             head = parse_request(whole[0][: whole[1]]) if whole is not None else None
         except Malformed:
-            if (self._line + piece).startswith(_HTTP_2):
+            if (b"".join(self._held) + self._line + piece).startswith(_HTTP_2):
                 self._exchanges.strange("HTTP/2")
+            up.append(self.rest())
             self.readable = False
-        if not self.readable:
-            up += [self._line, piece]
-            self._line = b""
-            return len(data)
+            return at
         if whole is None or head is None:
-            self._pass_lines(self._line + piece, up)
+            if self._holds:
+                self._held.append(piece)
+            else:
+                self._pass_lines(self._line + piece, up)
             return len(data)
         end = len(piece) - (len(whole[0]) - whole[1])
-        raw = self._line + piece[:end]
         look = self._look = self._exchanges.asked(head, whole[0][: whole[1]])
         framing = self._framing = head.framing
-        if look.reads and isinstance(framing, Chunked):
+        if self._reads and isinstance(framing, Chunked):
             framing.payload = []
-        sent = self._edited(raw, look.traceparent)
-        if look.holds:
-            self._head = sent
+        if self._holds:
+            self._held = [whole[0][: whole[1]]]
         else:
-            up.append(sent)
+            up.append(self._edited(self._line + piece[:end], look.traceparent))
         self._begun, self._midline, self._line = False, False, b""
-        if framing is None or framing.done:
+        if framing is None:
             self._whole(look, up)
         return at + end
+
+    def _whole(self, look: Look, up: list[bytes]) -> None:
+        self._look = self._framing = None
+        fields = self._exchanges.all_asked(look)
+        if self._holds and fields is not None:
+            head, *body = self._held
+            up += [_EXPECT.sub(b"", self._without(head))[:-2], fields, b"\r\n", *body]
+        self._held = []
 
     def _pass_lines(self, held: bytes, up: list[bytes]) -> None:
         """Pass what has come of a head, without the fields that are ours to write."""
@@ -188,21 +207,26 @@ class Requests:
         lines = self._without(raw)
         return b"%btraceparent: %b\r\n\r\n" % (lines[:-2], traceparent) if traceparent else lines
 
-    def _whole(self, look: Look, up: list[bytes]) -> None:
-        self._look = self._framing = None
-        fields = self._exchanges.all_asked(look)
-        if look.holds and fields is not None:
-            up += [self._head[:-2], fields, b"\r\n", *self._kept]
-        self._head, self._kept = b"", []
-
 
 class Responses:
-    """The upstream's bytes. `take` returns what goes down."""
+    """The upstream's bytes. `take` returns what goes down; `rewrites` and `reads` are the onlooker's."""
 
-    __slots__ = ("_exchanges", "_framing", "_heads", "_held", "_in_body", "ended", "readable")
+    __slots__ = (
+        "_exchanges",
+        "_framing",
+        "_heads",
+        "_held",
+        "_in_body",
+        "_reads",
+        "_rewrites",
+        "ended",
+        "readable",
+    )
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, *, rewrites: bool = False, reads: bool = False) -> None:
         self._exchanges = exchanges
+        self._rewrites = rewrites
+        self._reads = reads
         self._heads = HeadReader(status=502)
         self._in_body = False
         self._framing: Framing | None = None
@@ -225,7 +249,7 @@ class Responses:
         look = self._exchanges.awaited()
         if not self.readable or (look is None and not self._in_body and not self._heads):
             return data  # nothing was asked: some servers say 408 before they close an idle connection
-        down: list[bytes] | None = [] if look is not None and look.rewrites else None
+        down: list[bytes] | None = [] if self._rewrites else None
         at = 0
         try:
             while at < len(data) and self.readable:
@@ -254,7 +278,7 @@ class Responses:
         piece = data if end - at == len(data) else data[at:end]
         if down is not None:
             down.append(piece)
-        if look.reads and piece:
+        if self._reads and piece:
             for payload in _payload(framing, piece):
                 look.response_body(payload)
         if framing is None or framing.done:
@@ -266,7 +290,7 @@ class Responses:
         whole = self._heads.take(piece)
         if whole is None:
             look.bytes_came(len(piece), now_s)
-            if look.rewrites:
+            if self._rewrites:
                 self._held.append(piece)
             return len(data)
         self._held = []
@@ -286,7 +310,7 @@ class Responses:
         else:
             self._in_body = True
             framing = self._framing = head.framing
-            if look.reads and isinstance(framing, Chunked):
+            if self._reads and isinstance(framing, Chunked):
                 framing.payload = []
             if framing is None:
                 self._end()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _MAX_WAITING_BYTES: Final = 64 * 1024
 # A caller whose dial fails is reset, but not before it has said what it wants: that is what the record is about.
 _HEARD_WITHIN_REAL_S: Final = 1.0
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NUMBERS = itertools.count(1)
 _STRANGE: Final = {
     "TLS": "a client spoke TLS to a port without it. Give it an http:// address, or start the tap with --tls.",
@@ -134,6 +135,7 @@ class Wire:
         "_delivering",
         "_dialling",
         "_failed",
+        "_holds",
         "_later",
         "_left",
         "_requests",
@@ -153,9 +155,14 @@ class Wire:
         tap = house.tap
         assert tap is not None, "a wire belongs to a tap"
         self._tap = tap
-        marks = house.sink is not None or tap.onlooker is not None
-        self._requests = Requests(self, authority=house.authority, marks=marks)
-        self._responses = Responses(self)
+        onlooker = tap.onlooker
+        marks = house.sink is not None or onlooker is not None
+        holds, rewrites, reads = (
+            (onlooker.holds, onlooker.rewrites, onlooker.reads) if onlooker is not None else (False,) * 3
+        )
+        self._holds = holds
+        self._requests = Requests(self, authority=house.authority, marks=marks, holds=holds, reads=reads)
+        self._responses = Responses(self, rewrites=rewrites, reads=reads)
         self._asked: deque[_Asked] = deque()
         self._delivering: deque[Look] = deque()  # whole responses that are not yet in the kernel's hands
         self._unsent: Look | None = None  # a whole request of which not all is in the kernel's hands
@@ -393,6 +400,8 @@ class Wire:
         """A request's head is whole."""
         look = self.house.look_at(head, raw, self.outer.number, self.house.now_s())
         self._asked.append(_Asked(look, head.method == b"HEAD"))
+        if self._holds and b"100-continue" in raw.lower():
+            self.outer.send(_CONTINUE)  # the upstream will not say so before it has the head
         return look
 
     def all_asked(self, look: Look) -> bytes | None:
