@@ -20,8 +20,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.errors import Malformed
+from whocut.path.dialling import Dial
 from whocut.path.ends import End
-from whocut.path.fallen import is_ours, telling, why
+from whocut.path.fallen import telling, why
 from whocut.path.reading import Requests, Responses
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
@@ -167,7 +168,7 @@ class Wire:
         self._delivering: deque[Look] = deque()  # whole responses that are not yet in the kernel's hands
         self._unsent: Look | None = None  # a whole request of which not all is in the kernel's hands
         self._waiting = bytearray()
-        self._dialling: asyncio.Task[None] | None = None
+        self._dialling: Dial[Inner] | None = None
         self._failed: UpstreamEnd | None = None  # why there is no connection to the upstream
         self._left = False
         self._answering: Look | None = None  # answers in the upstream's place
@@ -181,23 +182,16 @@ class Wire:
             self._dial()
 
     def _dial(self) -> None:
-        self._dialling = self.house.loop.create_task(self._connect())
-
-    async def _connect(self) -> None:
-        try:
-            inner = await self.house.connect(lambda: Inner(self.house, self))
-        except OSError as error:
-            self._dialling = None
-            self._not_connected(error)
-        except Exception as error:  # noqa: BLE001  # a fault of ours: told, since nothing awaits this task
-            self._dialling = None
-            self.house.fail(error)
-            self.outer.abort()
-        else:
-            self._dialling = None
-            self._connected(inner)
+        self._dialling = Dial(
+            self.house,
+            lambda: self.house.connect(lambda: Inner(self.house, self)),
+            made=self._connected,
+            refused=self._refused,
+            failed=self._no_room,
+        )
 
     def _connected(self, inner: Inner) -> None:
+        self._dialling = None
         if inner.transport is None:  # it was taken over only now, and has gone already
             self._fail(UpstreamEnd.RESET)
             return
@@ -210,21 +204,20 @@ class Wire:
         if inner.writable:
             self.outer.resume_reading()
 
-    def _not_connected(self, error: OSError) -> None:
-        if is_ours(error):
-            self.house.fail(error)
-            self.house.complain(f"{why(error)}.")
-        elif isinstance(error, ssl.SSLError):
-            self.house.complain(
-                f"TLS with the upstream failed: {error.reason or error}. Its callers are reset."
-            )
+    def _refused(self, error: OSError) -> None:
+        if isinstance(error, ssl.SSLError):
+            what = f"TLS with the upstream failed: {error.reason or error}"
         else:
-            self.house.complain(
-                f"the upstream took no connection: {error.strerror or error}. Its callers are reset."
-            )
+            what = f"the upstream took no connection: {error.strerror or error}"
+        self.house.complain(f"{what}. Its callers are reset.")
+        self._fail(UpstreamEnd.REFUSED)
+
+    def _no_room(self, error: Exception) -> None:
+        self.house.complain(f"{why(error)}.")
         self._fail(UpstreamEnd.REFUSED)
 
     def _fail(self, how: UpstreamEnd) -> None:
+        self._dialling = None
         self._failed = how
         self._waiting.clear()
         if self._asked or self._left or self.outer.transport is None:
