@@ -121,8 +121,10 @@ class _UpstreamSide(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
         self.upstream.connections.append(self.seen)
         self.upstream._open.add(self)
-        if not self.upstream.read:
-            self.transport.pause_reading()
+        if (
+            not self.upstream.read
+        ):  # after the loop's own beginning: before Python 3.11.3 it would undo a pause
+            asyncio.get_running_loop().call_soon(self.transport.pause_reading)
 
     def data_received(self, data: bytes) -> None:
         """As asyncio calls it."""

@@ -12,7 +12,7 @@ from whocut.clock import run_virtual
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
-    from whocut.path.sides import Side
+    from whocut.path.sides import Open
 
 IMAGE = b"i" * 8_000_000
 MAX_HELD_BYTES = 600_000  # one read in each direction; the kernel's own buffers are not the hop's
@@ -20,7 +20,7 @@ MAX_HELD_BYTES = 600_000  # one read in each direction; the kernel's own buffers
 
 def held(rig: Rig) -> int:
     """Bytes that wait in the hop's own buffers."""
-    sides: list[Side] = [*rig.hop.callers, *rig.hop.upstreams]
+    sides: list[Open] = [*rig.hop.callers, *rig.hop.upstreams]
     return sum(side.transport.get_write_buffer_size() for side in sides if side.transport is not None)
 
 

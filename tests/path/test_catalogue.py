@@ -84,10 +84,11 @@ def cells() -> list[Cell]:
 
 def fires_first(layer: Layer, timer: Timer, phase: Phase) -> bool:
     """Whether this timer is the one that ends a silence in this phase."""
-    if timer.kind is TimerKind.IDLE and phase is Phase.WAIT and TimerKind.FIRST_BYTE in layer.timers:
+    idle_sleeps = phase is Phase.WAIT and (TimerKind.FIRST_BYTE in layer.timers or not layer.idle_waits)
+    if timer.kind is TimerKind.IDLE and idle_sleeps:
         return False
     others = [other for other in layer.timers.values() if other is not timer and phase in PHASES[other.kind]]
-    if phase is Phase.WAIT and TimerKind.FIRST_BYTE in layer.timers:
+    if idle_sleeps:
         others = [other for other in others if other.kind is not TimerKind.IDLE]
     return all(timer.limit_s < other.limit_s for other in others)
 

@@ -8,12 +8,12 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from tests.path.certificates import certificate_in
 from whocut.chain.layers import Layer
 from whocut.clock import Clock, run_real
 from whocut.errors import BadFile, BadInput, CouldNotRun
@@ -34,17 +34,7 @@ ASKED = b"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nConten
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a self-made certificate for `localhost`, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem"
-    command += " -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run(
-        command.split(),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
-    (folder / "both.pem").write_bytes((folder / "key.pem").read_bytes() + (folder / "cert.pem").read_bytes())
-    return folder / "both.pem"
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 class Secure:

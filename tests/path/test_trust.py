@@ -134,7 +134,7 @@ def test_interim_responses_without_end_are_malformed() -> None:
 
     got, rig = played(*([send(INTERIM * 10)] * 1000), act=act)
 
-    assert got.count(b"HTTP/1.1 103 ") == 32
+    assert got.count(b"HTTP/1.1 103 ") <= 32
     assert rig.span.upstream == UpstreamEnd.MALFORMED
 
 
@@ -338,7 +338,7 @@ def body(make: Callable[[], Framing], start: bytes = b"") -> Callable[[list[byte
 
 def kept(pieces: list[bytes]) -> None:
     """A request that waits for its connection."""
-    upward = Upward(b"", Counted(1 << 30), replayable=True)
+    upward = Upward(b"", Counted(1 << 30), idempotent=True)
     for piece in pieces:
         upward.take(piece, 0, waiting=True)
 

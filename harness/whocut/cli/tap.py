@@ -15,7 +15,9 @@ from whocut.cli.options import (
 )
 from whocut.cli.printing import directory_of, print_json, print_line, say
 from whocut.clock import run_real
+from whocut.errors import BadInput
 from whocut.path import Target
+from whocut.path.certificates import Certificate
 from whocut.run.tap import TapPlan, parse_listen
 from whocut.run.tap import tap as stand_there
 from whocut.show.following import next_command
@@ -33,6 +35,22 @@ def tap(
     ca: Annotated[
         Path | None, typer.Option(help="Certificates to trust. Default: SSL_CERT_FILE, the system's.")
     ] = None,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Listen with TLS, with a certificate made for this machine's own names."),
+    ] = False,
+    cert: Annotated[Path | None, typer.Option(help="Listen with TLS, with this certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key. Default: in the same file.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Let --to be http:// inside a private network, keys in the clear.")
+    ] = False,
+    keep_host: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-host/--set-host",
+            help="Pass Host on as it came, or as --to has it. Default: as it came, save for https elsewhere.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Watch a connection from where it stands: pass every byte on, write down when it came and how it ended.
@@ -40,24 +58,37 @@ def tap(
     Example: whocut tap --listen 127.0.0.1:8080 --to https://api.openai.com/v1 --out runs/tap
     """
     host, port = parse_listen(listen)
+    if key is not None and cert is None:
+        raise BadInput("--key: it belongs to a certificate. Give that with --cert.")
+    if tls and cert is not None:
+        raise BadInput("--tls: it makes a certificate, and --cert gives one. Give one of the two.")
     plan = TapPlan(
         name=name,
         position=position,
         host=host,
         port=port,
-        to=Target.parse(to, trust=ca),
+        to=Target.parse(to, trust=ca, plain=plain),
         out=directory_of(out, name, force=force),
         replace=force,
+        certificate=Certificate(cert, key) if cert is not None else None,
+        own_certificate=tls,
+        keeps_host=keep_host,
         command=tuple(sys.argv[1:]),
     )
 
-    def ready(base_url: str) -> None:
+    def ready(base_url: str, to_trust: Path | None) -> None:
         if as_json:
-            print_line({"ready": True, "base_url": base_url})
-        else:
-            say(f"watching: OPENAI_BASE_URL={base_url}\nCtrl-C takes the tap away")
+            print_line(
+                {"ready": True, "base_url": base_url, "certificate": str(to_trust) if to_trust else None}
+            )
+            return
+        trust = f" SSL_CERT_FILE={to_trust}" if to_trust else ""
+        say(f"watching: OPENAI_BASE_URL={base_url}{trust}\nCtrl-C takes the tap away")
 
-    tapped = run_real(stand_there(plan, ready))
+    def complain(sentence: str) -> None:
+        say(f"warning: {sentence}", to_stderr=True)
+
+    tapped = run_real(stand_there(plan, ready, complain))
     if as_json:
         print_json(tapped.as_json())
         return

@@ -11,7 +11,7 @@ from whocut.trace.records import parse_traceparent as parse
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer
-    from whocut.path.tap import Tap
+    from whocut.trace.records import TapSide
 
 # Python 3.11 looks a member up in its enum in 0.12 µs, and every exchange begins with these.
 _NOT_ASKED, _OPEN = UpstreamEnd.NONE, DownstreamEnd.NONE
@@ -129,11 +129,12 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and of which tap."""
+    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands."""
 
     layer: str
     position: int
-    tap: Tap | None = None
+    side: TapSide | None = None
+    lazy_s: float = 0.0
 
 
 def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerRecord:
@@ -166,8 +167,8 @@ def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerR
         cut=facts.cut.record() if facts.cut is not None else None,
         cut_tries=lineage.cut_tries,
         resent=facts.tries - 1 or None,
-        tap=place.tap.side if place.tap is not None else None,
-        tap_lazy_s=place.tap.lazy_s or None if place.tap is not None else None,
+        tap=place.side,
+        tap_lazy_s=place.lazy_s or None,
     )
 
 

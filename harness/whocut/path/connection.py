@@ -1,4 +1,4 @@
-"""What both sides of a hop have in common: a connection whose reading and writing can be held back.
+"""What both sides of a hop or a tap have in common: a connection whose reading and writing can be held back.
 
 A side that cannot write stops the other from reading: that is how a slow caller slows the upstream down.
 """
@@ -9,30 +9,35 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from whocut.path.fallen import telling
+from whocut.path.sockets import hand_over_at_once
 
 if TYPE_CHECKING:
-    from whocut.path.sides import House, Served
+    from whocut.path.sides import House
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One side of a hop; `exchange` is what it serves at the moment, `writable` whether its peer keeps up."""
+    """One side; `writable` is whether its peer keeps up."""
 
-    __slots__ = ("_paused", "exchange", "house", "transport", "writable")
+    __slots__ = ("_paused", "house", "transport", "writable")
 
     def __init__(self, house: House) -> None:
         self.house = house
         self.transport: asyncio.Transport | None = None
-        self.exchange: Served | None = None
         self.writable = True
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
-        self.transport.set_write_buffer_limits(0)  # "paused" then means: not yet in the kernel's hands
+        hand_over_at_once(self.transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
         """Where the next bytes are read into: see `Hop.inbox`."""
+        if self._paused and self.transport is not None:
+            # Before 3.11.3 asyncio begins to read after `connection_made` even if that has said not to. What comes
+            # is taken once, and then the transport is told again.
+            self.transport.resume_reading()
+            self.transport.pause_reading()
         return self.house.inbox
 
     def pause_reading(self) -> None:
@@ -56,9 +61,8 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """All that was sent is in the kernel's hands."""
         self.writable = True
-        if self.exchange is not None:
-            self.drained(self.exchange)
+        self.drained()
 
-    def drained(self, exchange: Served) -> None:
-        """Tell the exchange, which holds the other side back."""
+    def drained(self) -> None:
+        """The peer keeps up again: let the other side go on."""
         raise NotImplementedError

@@ -43,10 +43,12 @@ class Downstream(Connection):
         "_heads",
         "_lingering",
         "_until_s",
+        "exchange",
     )
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
+        self.exchange: Served | None = None
         self._ahead = b""
         self._lingering = False
         self._heads = HeadReader(status=400)
@@ -132,9 +134,10 @@ class Downstream(Connection):
         if self.transport is not None:
             self.transport.write(data)
 
-    def drained(self, exchange: Served) -> None:
+    def drained(self) -> None:
         """The caller keeps up again."""
-        exchange.downstream_drained()
+        if self.exchange is not None:
+            self.exchange.downstream_drained()
 
     @telling
     def eof_received(self) -> bool:
@@ -199,6 +202,12 @@ class Downstream(Connection):
         self._silence()
         if self.transport is not None:
             self.transport.abort()
+
+    def stop(self, why: str) -> None:
+        """The hop ends: what is known is written down."""
+        if self.exchange is not None:
+            self.exchange.stop(why)
+        self.abort()
 
     def watch(self, now_s: float, in_s: float) -> None:
         """See to it that the alarm rings within `in_s`; it may ring sooner."""

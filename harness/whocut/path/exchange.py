@@ -12,7 +12,7 @@ an assertion, not a second row.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from whocut.chain.layers import MidBody
 from whocut.chain.timers import Phase, TimerKind
@@ -20,25 +20,21 @@ from whocut.errors import Malformed
 from whocut.path import vendors
 from whocut.path.account import Cut, Facts, Lineage, span_of
 from whocut.path.deadlines import TOLERANCE_S, Deadline, Instants
+from whocut.path.dialling import Dial
 from whocut.path.ending import Standing, Way, way_out
-from whocut.path.fallen import is_ours
 from whocut.path.framing import LAST_CHUNK
-from whocut.path.http1 import parse_response
 from whocut.path.relay import Relay
+from whocut.path.replies import Replies
 from whocut.path.upward import Upward
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from whocut.chain.layers import Answer
     from whocut.path.http1 import RequestHead, ResponseHead
     from whocut.path.relay import Piece
     from whocut.path.sides import Caller, House, Next
-
-# `100 Continue` and a few `103 Early Hints` are usual; more than these is a flood.
-_MAX_INTERIMS: Final = 32
 
 # Python 3.11 looks a member up in its enum in 0.12 µs, and the way of a request would do it a dozen times.
 _CONNECT, _SEND, _WAIT, _STREAM = Phase
@@ -53,11 +49,11 @@ class Exchange:
         "_close_after",
         "_dialled_s",
         "_dialling",
-        "_interims",
         "_left_s",
         "_minor",
         "_phase",
         "_relay",
+        "_replies",
         "_response",
         "_stamp_s",
         "_upstream",
@@ -65,13 +61,11 @@ class Exchange:
         "caller",
         "facts",
         "house",
-        "idempotent",
     )
 
     def __init__(self, house: House, caller: Caller, head: RequestHead, now_s: float) -> None:
         self.house = house
         self.caller = caller
-        self.idempotent = head.idempotent
         lineage = Lineage(head.traceparent) if house.sink is not None else None
         self.facts = Facts(head.method, head.target, now_s, lineage)
         self._dialled_s = self._stamp_s = now_s
@@ -79,16 +73,17 @@ class Exchange:
         self._close_after = head.close
         self._phase = _CONNECT
         self._upstream: Next | None = None
-        self._dialling: asyncio.Task[None] | None = None
+        self._dialling: Dial[Next] | None = None
         self._upward = Upward(
             head.forwarded(lineage.traceparent if lineage else None, house.authority),
             head.framing,
-            replayable=self.idempotent or house.replays_posts,
+            idempotent=head.idempotent,
+            replays_posts=house.replays_posts,
         )
         self._response: ResponseHead | None = None
         self._relay: Relay | None = None
         self._left_s: float | None = None
-        self._interims = 0
+        self._replies = Replies(to_head=head.method == b"HEAD")
 
     @property
     def request_done(self) -> bool:
@@ -108,28 +103,26 @@ class Exchange:
     def _dial(self, now_s: float) -> None:
         self._dialled_s = now_s
         self._enter(_CONNECT, now_s)
-        self._dialling = self.house.loop.create_task(self._connect())
+        self._dialling = Dial(
+            self.house, self.house.dial, made=self._dialled, refused=self._refused, failed=self._failed
+        )
 
-    async def _connect(self) -> None:
-        try:
-            try:
-                upstream = await self.house.dial()
-            except OSError as error:
-                if is_ours(error):
-                    raise
-                self._dialling = None
-                if isinstance(error, ssl.SSLError):  # the peer answered, but its certificate was rejected
-                    self.facts.note("tls.failed", self.house.now_s(), because=error.reason or str(error))
-                self.upstream_ended(UpstreamEnd.REFUSED)
-                return
-            self._dialling = None
-            if upstream.ended is not None:
-                self.upstream_ended(upstream.ended)
-            else:
-                self._connected(upstream, self.house.now_s())
-        except Exception as error:  # noqa: BLE001  # a fault of ours: told, since nothing awaits this task
-            self.house.fail(error)
-            self.stop("hop.failed")
+    def _dialled(self, upstream: Next) -> None:
+        self._dialling = None
+        if upstream.ended is not None:
+            self.upstream_ended(upstream.ended)
+        else:
+            self._connected(upstream, self.house.now_s())
+
+    def _refused(self, error: OSError) -> None:
+        self._dialling = None
+        if isinstance(error, ssl.SSLError):  # the peer answered, but its certificate was rejected
+            self.facts.note("tls.failed", self.house.now_s(), because=error.reason or str(error))
+        self.upstream_ended(UpstreamEnd.REFUSED)
+
+    def _failed(self, _: Exception) -> None:
+        self._dialling = None
+        self.stop("hop.failed")
 
     def _connected(self, upstream: Next, now_s: float) -> None:
         assert upstream.transport is not None
@@ -157,10 +150,9 @@ class Exchange:
         upstream, upward = self._upstream, self._upward
         piece, end = upward.take(data, at, waiting=upstream is None)
         now_s = self._stamp_s = self.house.now_s()
-        if upstream is None:
-            if upward.crowded:
-                self.caller.pause_reading()
-        elif upstream.transport is not None:
+        if upstream is None and upward.crowded:
+            self.caller.pause_reading()
+        elif upstream is not None and upstream.transport is not None:
             upstream.transport.write(piece)
             if upward.done and upstream.writable:
                 self._sent(now_s)
@@ -208,30 +200,15 @@ class Exchange:
     def _response_head(self, data: bytes, now_s: float) -> None:
         upstream, facts = self._upstream, self.facts
         assert upstream is not None
-        while True:
-            whole = upstream.heads.take(data)
-            if whole is None:
-                return
-            data, end = whole
-            raw = data if end == len(data) else data[:end]
-            head = parse_response(raw, to_head=facts.method == b"HEAD")
-            if head.status >= 200:
-                break
-            if head.status == 101:
-                raise Malformed("the upstream switches protocols unasked", status=502)
-            # An interim response (`100 Continue`) is a sign of life and goes on, but is no first byte.
-            self._interims += 1
-            if self._interims > _MAX_INTERIMS:
-                raise Malformed("the interim responses do not end", status=502)
+        reply = self._replies.take(upstream.heads, data)
+        if reply.interims:  # signs of life, which go on, but no first byte
             if self._minor:
-                self._send_down(raw)
-            facts.first_byte_s = None
-            self._phase = _SEND if facts.sent_s is None else _WAIT
-            if end == len(data):
-                return
-            data = data[end:]
-            facts.first_byte_s = now_s
-            self._phase = _STREAM
+                self._send_down(b"".join(reply.interims))
+            facts.first_byte_s = now_s if reply.begun else None
+            self._phase = _STREAM if reply.begun else _SEND if facts.sent_s is None else _WAIT
+        head = reply.head
+        if head is None:
+            return
         self._response = head
         relay = self._relay = Relay(head.framing, self.house.manners, minor=self._minor)
         self._upward.answered()
@@ -239,8 +216,8 @@ class Exchange:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)
         facts.head_bytes = len(passed)
-        out = relay.take(data, end, passed, as_came=passed is raw)
-        self._pass_down(out, now_s, clean=relay.end == len(data))
+        out = relay.take(reply.data, reply.end, passed, as_came=passed is reply.raw)
+        self._pass_down(out, now_s, clean=relay.end == len(reply.data))
 
     def _pass_down(self, out: Piece, now_s: float, *, clean: bool) -> None:
         """Hand a piece to the caller. `clean`: the upstream sent nothing beyond its response."""
@@ -346,7 +323,7 @@ class Exchange:
         if relay is None and self.caller.transport is not None and how is not UpstreamEnd.MALFORMED:
             # A pooled connection may have been closed before our request reached it. nginx gives such a
             # request one more try, and so do we, if sending it twice is harmless.
-            if stale and self.idempotent and self._upward.replayable:
+            if stale and self._upward.harmless:
                 self.facts.note("retry", now_s, because="stale connection")
                 self._try_again(now_s)
                 return
@@ -358,12 +335,8 @@ class Exchange:
         self._end_response(vendors.BAD_GATEWAY, now_s)
 
     def _may_try_again(self) -> bool:
-        retries = self.house.layer.retries
-        unsent = self._phase is _CONNECT
-        return (
-            self._relay is None
-            and self.facts.tries < retries.tries
-            and (unsent or (self._upward.replayable and (self.idempotent or retries.post)))
+        return self._relay is None and self._upward.may_go_again(
+            self.house.layer.retries, self.facts.tries, unsent=self._phase is _CONNECT
         )
 
     def _try_again(self, now_s: float) -> None:
@@ -386,7 +359,7 @@ class Exchange:
                 begun=begun,
                 silent=layer.silent,
                 writable=caller.writable,
-                resets=self._resets,
+                resets=layer.mid_body is MidBody.RST,
                 terminates=self.house.manners.ends_cleanly and relay is not None and relay.rechunked,
             )
         )
@@ -397,13 +370,6 @@ class Exchange:
             caller.send(LAST_CHUNK)
         then = {Way.CLOSE: caller.close, Way.RESET: caller.reset, Way.ABORT: caller.abort}.get(way)
         self._finish(DownstreamEnd.TRUNCATED, now_s, then=then)
-
-    @property
-    def _resets(self) -> bool:
-        """Whether the caller's connection ends by a reset; a tap hands on what it saw."""
-        if self.house.taps:
-            return self.facts.upstream_end in {UpstreamEnd.RESET, UpstreamEnd.REFUSED}
-        return self.house.layer.mid_body is MidBody.RST
 
     def _answer(self, answer: Answer, now_s: float) -> None:
         self._close_after |= vendors.closes(answer) or not self.request_done

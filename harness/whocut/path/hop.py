@@ -13,16 +13,21 @@ from whocut.path.account import Place
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
 from whocut.path.fallen import Fallen, why
+from whocut.path.looks import SpanLook, Unseen
 from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
+from whocut.path.wire import Outer
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
-    from whocut.path.sides import Caller, Next
+    from whocut.path.http1 import RequestHead
+    from whocut.path.looks import Look
+    from whocut.path.sides import Next, Open, P
     from whocut.path.tap import Tap
     from whocut.trace.records import Span, SpanSink
 
@@ -56,10 +61,11 @@ class Hop:
         position: int = 1,
         tap: Tap | None = None,
         dial: Callable[[Hop], Awaitable[Upstream]] | None = None,
+        complain: Callable[[str], None] | None = None,
     ) -> None:
         self.layer = layer
-        self.taps = tap is not None
-        self.place = Place(layer.name, position, tap)
+        self.tap = tap
+        self.place = Place(layer.name, position, *((tap.side, tap.lazy_s) if tap is not None else ()))
         self.clock = clock
         self.sink = sink
         self.now_s = clock.now_s
@@ -70,8 +76,8 @@ class Hop:
         self.replays_posts = layer.retries.tries > 1 and layer.retries.post
         self.closing = False
         self.fallen: Fallen | None = None
-        self.callers: set[Caller] = set()
-        self.upstreams: set[Next] = set()
+        self.callers: set[Open] = set()
+        self.upstreams: set[Open] = set()
         self.pool: dict[Next, None] = {}  # in the order in which they were given back
         # One buffer for all connections, read into and copied from in the same turn. A plain `recv` makes and
         # shrinks 256 KiB for each read, which the allocator may map and unmap: 17 µs were seen instead of 2.
@@ -79,12 +85,15 @@ class Hop:
         self.authority: bytes | None = None  # the `Host` to send; None: as it came
         self._tls: dict[str, Any] = {}
         if isinstance(upstream, Target):
-            self.authority = upstream.authority.encode()
+            if tap is None or not tap.keeps_host:
+                self.authority = upstream.authority.encode()
             if (context := upstream.context()) is not None:
                 self._tls = {"ssl": context, "server_hostname": upstream.host}
             upstream = upstream.address
         self._address = upstream
         self._dial = dial
+        self._complain = complain
+        self._complaints: set[str] = set()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -101,8 +110,8 @@ class Hop:
         assert self._server is not None, "the hop is not listening yet"
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Begin to take callers.
+    async def listen(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Begin to take callers, over TLS where there is a context.
 
         Raises:
             PortTaken: somebody else listens there.
@@ -113,7 +122,11 @@ class Hop:
         self._loop = asyncio.get_running_loop()
         try:
             self._server = await self._loop.create_server(
-                lambda: Downstream(self), host, port, backlog=_BACKLOG
+                lambda: Downstream(self) if self.tap is None else Outer(self),
+                host,
+                port,
+                backlog=_BACKLOG,
+                ssl=tls,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -129,12 +142,8 @@ class Hop:
         self.closing = True
         if self._server is not None:
             self._server.close()
-        for caller in list(self.callers):
-            if caller.exchange is not None:
-                caller.exchange.stop("hop.closed")
-            caller.abort()
-        for upstream in list(self.upstreams):
-            upstream.leave()
+        for side in [*self.callers, *self.upstreams]:
+            side.stop("hop.closed")
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -193,10 +202,28 @@ class Hop:
 
     async def dial_now(self) -> Upstream:
         """Connect; what `dial` does when nothing was put in its place."""
-        connected: tuple[object, Upstream] = await self.loop.create_connection(
-            lambda: Upstream(self), *self._address, **self._tls
-        )
+        return await self.connect(lambda: Upstream(self))
+
+    async def connect(self, make: Callable[[], P]) -> P:
+        """Connect a protocol to the next layer.
+
+        Raises:
+            OSError: nothing takes the connection, or TLS fails.
+        """
+        connected: tuple[object, P] = await self.loop.create_connection(make, *self._address, **self._tls)
         return connected[1]
+
+    def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
+        """What is told of a request that passes this tap."""
+        if self.tap is not None and self.tap.onlooker is not None:
+            return self.tap.onlooker.look(head, raw, connection, now_s)
+        return Unseen() if self.sink is None else SpanLook(head, self.write_down, self.place, now_s)
+
+    def complain(self, sentence: str) -> None:
+        """Say something to the person who runs this, once."""
+        if self._complain is not None and sentence not in self._complaints:
+            self._complaints.add(sentence)
+            self._complain(sentence)
 
     def take_pooled(self) -> Next | None:
         """The connection that was used last, so that the others may grow old and go."""

@@ -2,14 +2,15 @@
 
 ::
 
-    Caller ⇄ Exchange ⇄ Next        all three in one House
+    Caller ⇄ Served ⇄ Next        all three in one House
 
-The classes behind these: `Downstream`, `Exchange`, `Upstream`, `Hop`.
+The classes behind these: `Downstream`, `Exchange`, `Upstream`, `Hop`. A tap is a house too; its `Outer` and `Inner`
+are connections of one `Wire`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from whocut.clock import Clock
     from whocut.path.account import Place
     from whocut.path.deadlines import Deadlines
-    from whocut.path.http1 import HeadReader
+    from whocut.path.http1 import HeadReader, RequestHead
+    from whocut.path.looks import Look
     from whocut.path.relay import Manners, Piece
+    from whocut.path.tap import Tap
     from whocut.trace.records import Span, SpanSink, UpstreamEnd
+
+P = TypeVar("P", bound="asyncio.BaseProtocol")
 
 
 class Served(Protocol):
@@ -62,10 +67,18 @@ class Served(Protocol):
         """End it, and write down what is known."""
 
 
-class Side(Protocol):
-    """A connection, as an exchange and a hop see it."""
+class Open(Protocol):
+    """A connection, as a hop sees it."""
 
     transport: asyncio.Transport | None
+
+    def stop(self, why: str) -> None:
+        """The hop ends: write down what is known, and end the connection at once."""
+
+
+class Side(Open, Protocol):
+    """A connection, as an exchange sees it."""
+
     exchange: Served | None
     writable: bool
 
@@ -74,9 +87,6 @@ class Side(Protocol):
 
     def resume_reading(self) -> None:
         """Take bytes again."""
-
-    def abort(self) -> None:
-        """End it at once."""
 
 
 class Caller(Side, Protocol):
@@ -100,6 +110,9 @@ class Caller(Side, Protocol):
     def reset(self) -> None:
         """RST, at once."""
 
+    def abort(self) -> None:
+        """Gone at once, whatever was still to be sent."""
+
 
 class Next(Side, Protocol):
     """The side towards the model."""
@@ -120,7 +133,7 @@ class House(Protocol):
     clock: Clock
     sink: SpanSink | None
     place: Place
-    taps: bool
+    tap: Tap | None
     deadlines: Deadlines
     head_s: float  # model seconds within which a caller's head has to be whole
     idle_s: float  # … and within which its next request has to begin
@@ -130,8 +143,8 @@ class House(Protocol):
     now_s: Callable[[], float]
     inbox: memoryview
     closing: bool
-    callers: set[Caller]
-    upstreams: set[Next]
+    callers: set[Open]
+    upstreams: set[Open]
     pool: dict[Next, None]
 
     @property
@@ -149,6 +162,19 @@ class House(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """A fault of ours."""
+
+    async def connect(self, make: Callable[[], P]) -> P:
+        """Connect a protocol to the next layer.
+
+        Raises:
+            OSError: nothing takes the connection, or TLS fails.
+        """
+
+    def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
+        """What is told of a request that passes a tap."""
+
+    def complain(self, sentence: str) -> None:
+        """Say something to the person who runs this, once."""
 
     def unix_s(self) -> float:
         """The calendar's instant, in model time."""

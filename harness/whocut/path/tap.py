@@ -1,7 +1,7 @@
-"""A tap: a hop without timers beside a real gateway, so that both of the gateway's edges are seen.
+"""A tap: a hop without timers, which hands on every byte and every end as it came, and never a word of its own.
 
-It hands on ends as they came: a close as a close, a reset as a reset, and never a word of its own. There is one on
-either side, whoever the neighbour is: what stands further out must be seen leaving by somebody else than itself.
+Beside a real gateway there is one on either side, so that both of its edges are seen, whatever the neighbour is:
+what stands further out must be seen leaving by another one than itself.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ from whocut.trace.records import TapSide
 
 if TYPE_CHECKING:
     from whocut.clock import Clock
+    from whocut.path.looks import Onlooker
 
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """On which side of the gateway it stands.
+    """How it stands.
 
-    `lazy_s`: how much sooner than its limit a timer of the gateway may fire on a live stream, in model seconds.
+    `side` is where, beside a real gateway. `lazy_s`: how much sooner than its limit a timer of the gateway may fire
+    on a live stream, in model seconds. `onlooker` is told of each request; without one the tap writes spans.
+    `waits_to_dial`: until there are bytes for the upstream; otherwise it dials when a caller has come. `blink_s` is
+    how much later the last bytes of a response and its end go down, in the loop's seconds. `keeps_host`: the `Host`
+    goes on as it came.
     """
 
-    side: TapSide
+    side: TapSide | None = None
     lazy_s: float = 0.0
+    onlooker: Onlooker | None = None
+    waits_to_dial: bool = False
+    blink_s: float = 0.0
+    keeps_host: bool = True
 
 
 def taps_beside(lazy_real_s: float, clock: Clock) -> tuple[Tap, Tap]:

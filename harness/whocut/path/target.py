@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -31,11 +32,11 @@ class Target:
     trust: Path | None = None
 
     @classmethod
-    def parse(cls, written: str, *, trust: Path | None = None) -> Self:
-        """Read a URL.
+    def parse(cls, written: str, *, trust: Path | None = None, plain: bool = False) -> Self:
+        """Read a URL. `plain`: a key may go in the clear to an address of a private network.
 
         Raises:
-            BadInput: it is none, it carries a secret, or a key would go over the network in the clear.
+            BadInput: it is invalid, it carries a secret, or a key would go over the network in the clear.
         """
         try:
             url = urlsplit(written)
@@ -53,8 +54,23 @@ class Target:
         host = url.hostname.lower()
         found = cls(url.scheme, host, port or _PORTS[url.scheme], url.path.rstrip("/"), trust)
         if url.scheme == "http" and not found.loopback:
-            raise BadInput(f"the key would go to {host} in the clear; use https", field="to")
+            found.refuse_in_the_clear(plain=plain)
         return found
+
+    def refuse_in_the_clear(self, *, plain: bool) -> None:
+        """Whether a key may go there without TLS: inside a private network, and only where that is wanted.
+
+        Raises:
+            BadInput: it may not.
+        """
+        if not plain:
+            hint = ", or --plain inside a private network" if is_private(self.host) else ""
+            raise BadInput(f"the key would go to {self.host} in the clear; use https{hint}", field="to")
+        if not is_private(self.host):
+            raise BadInput(
+                f"{self.host} is not an address of a private network. Use https; --plain is for private networks.",
+                field="to",
+            )
 
     @property
     def authority(self) -> str:
@@ -125,3 +141,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str) -> bool:
+    """Whether all addresses of a host are of private networks, or of this machine."""
+    try:
+        found = {str(address[4][0]) for address in socket.getaddrinfo(host, None)}
+        addresses = [ipaddress.ip_address(address.partition("%")[0]) for address in found]
+    except (OSError, ValueError):
+        return False
+    return bool(addresses) and all(
+        address.is_loopback or (address.is_private and not address.is_unspecified) for address in addresses
+    )

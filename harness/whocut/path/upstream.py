@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Upstream(Connection):
     """A connection to the next layer."""
 
-    __slots__ = ("ended", "heads", "idle_since_s", "reused")
+    __slots__ = ("ended", "exchange", "heads", "idle_since_s", "reused")
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
+        self.exchange: Served | None = None
         self.heads = HeadReader(status=502)
         self.reused = False
         self.idle_since_s = 0.0
@@ -39,9 +40,10 @@ class Upstream(Connection):
             exchange.stop("hop.failed")
             raise
 
-    def drained(self, exchange: Served) -> None:
+    def drained(self) -> None:
         """The upstream keeps up again."""
-        exchange.upstream_drained()
+        if self.exchange is not None:
+            self.exchange.upstream_drained()
 
     @telling
     def eof_received(self) -> bool:
@@ -73,6 +75,6 @@ class Upstream(Connection):
             else:
                 self.transport.abort()
 
-    def abort(self) -> None:
-        """End it at once."""
+    def stop(self, why: str) -> None:  # noqa: ARG002  # its caller's side has written it down
+        """The hop ends."""
         self.leave()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from whocut.chain.layers import LayerRetries
     from whocut.path.framing import Framing
 
 # What is kept to send a request again, and of a request while its connection is being made.
@@ -13,15 +14,31 @@ MAX_WAITING_BYTES: Final = 64 * 1024
 
 
 class Upward:
-    """One request, from its head on. `done`: all of it has come. `replayable`: it may be sent once more."""
+    """One request, from its head on. `done`: all of it has come. `replayable`: all that has come is kept.
 
-    __slots__ = ("_framing", "_kept", "done", "replayable")
+    It is kept where it is `idempotent`, or where its layer `replays_posts`.
+    """
 
-    def __init__(self, head: bytes, framing: Framing | None, *, replayable: bool) -> None:
+    __slots__ = ("_framing", "_idempotent", "_kept", "done", "replayable")
+
+    def __init__(
+        self, head: bytes, framing: Framing | None, *, idempotent: bool, replays_posts: bool = False
+    ) -> None:
         self._kept: bytes | bytearray = head
         self._framing = framing
+        self._idempotent = idempotent
         self.done = framing is None
-        self.replayable = replayable
+        self.replayable = idempotent or replays_posts
+
+    @property
+    def harmless(self) -> bool:
+        """Whether to send it twice is the same as to send it once, and can be done."""
+        return self._idempotent and self.replayable
+
+    def may_go_again(self, retries: LayerRetries, tries: int, *, unsent: bool) -> bool:
+        """Whether a layer with these retries sends it once more after so many tries; `unsent`: none has gone up."""
+        again = unsent or (self.replayable and (self._idempotent or retries.post))
+        return tries < retries.tries and again
 
     def take(self, data: bytes, at: int, *, waiting: bool) -> tuple[bytes, int]:
         """The piece that belongs to this request, and its end in `data`; `waiting`: it cannot be sent yet.

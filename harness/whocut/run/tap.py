@@ -1,7 +1,8 @@
 """A tap: a hop without timers that stands where a user puts it, passes every byte on, and writes down what it saw.
 
-It holds no key and spends nothing by itself: what comes goes on, with its own `Host` and a `traceparent` that makes
-this tap's account the parent of the next one's. Several may stand at several places of one way.
+It holds no key and spends nothing by itself: what comes goes on, with a `traceparent` that makes this tap's account
+the parent of the next one's. Nothing is dialled before a caller has come. `Host` goes on as it came, save before an
+`https` endpoint elsewhere, which is told its own name. Several taps may stand at several places of one way.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from whocut.chain.layers import Layer, Topology
 from whocut.clock import Clock, ClockSpec
 from whocut.errors import BadInput, nearest
+from whocut.path.certificates import self_made
 from whocut.path.hop import Hop
-from whocut.path.tap import Tap
+from whocut.path.tap import Tap as HowItStands
 from whocut.run.complaints import tell_once
 from whocut.run.plan import Plan, manifest_of
 from whocut.run.run import end_export, start_export
@@ -27,6 +30,7 @@ from whocut.trace.rundir import RunDir, SpanWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whocut.path.certificates import Certificate
     from whocut.path.target import Target
     from whocut.trace.records import Span
 
@@ -43,8 +47,18 @@ class TapPlan:
     port: int
     to: Target
     out: Path
+    certificate: Certificate | None = None
+    own_certificate: bool = False
+    keeps_host: bool | None = None  # None: save before an `https` endpoint on another machine
     replace: bool
     command: tuple[str, ...] = ()
+
+    @property
+    def host_stays(self) -> bool:
+        """Whether `Host` goes on as it came."""
+        if self.keeps_host is not None:
+            return self.keeps_host
+        return self.to.scheme == "http" or self.to.loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +89,35 @@ def parse_listen(written: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
-    """Stand until a signal; `ready` is told the base URL for clients as soon as it takes requests.
+async def tap(
+    plan: TapPlan, ready: Callable[[str, Path | None], None], complain: Callable[[str], None]
+) -> Tapped:
+    """Watch until a signal comes.
+
+    `ready` is told the base URL for clients, and the certificate to trust if it was made here, as soon as requests
+    are taken; `complain` whatever keeps the tap from seeing something, once each.
 
     Raises:
-        BadInput: the run directory cannot be used, or it should listen beyond this machine.
-        CouldNotRun: the port is taken, or what stands behind cannot be reached or trusted.
+        BadInput: the run directory or a certificate cannot be used, or the tap should listen beyond this machine.
+        CouldNotRun: the port is taken, or no certificate can be made.
     """
     tell_once(asyncio.get_running_loop())
     clock = Clock()
     layer = Layer(name=plan.name, title=f"the tap {plan.name}", silent=True)
     seen = 0
     async with AsyncExitStack() as stack:
-        await plan.to.knock()
-        hop = Hop(layer, upstream=plan.to, clock=clock, position=plan.position, tap=Tap(TapSide.ALONE))
-        await hop.listen(plan.host, plan.port)
+        certificate = plan.certificate
+        if plan.own_certificate:
+            certificate = self_made(Path(stack.enter_context(TemporaryDirectory(prefix="whocut-tap-"))))
+        hop = Hop(
+            layer,
+            upstream=plan.to,
+            clock=clock,
+            position=plan.position,
+            tap=HowItStands(side=TapSide.ALONE, keeps_host=plan.host_stays),
+            complain=complain,
+        )
+        await hop.listen(plan.host, plan.port, certificate.context() if certificate else None)
         stack.push_async_callback(hop.close)
         run_dir = RunDir.create(plan.out, _manifest(plan, layer, clock), replace=plan.replace)
         spans = SpanWriter(run_dir)
@@ -104,7 +132,9 @@ async def tap(plan: TapPlan, ready: Callable[[str], None]) -> Tapped:
         exporter = start_export(run_dir)
         stopped = asyncio.Event()
         Signals(stopped.set).listen()
-        ready(f"http://{plan.host}:{hop.port}{plan.to.path}")
+        scheme = "https" if certificate else "http"
+        to_trust = certificate.chain if certificate and plan.own_certificate else None
+        ready(f"{scheme}://{plan.host}:{hop.port}{plan.to.path}", to_trust)
         await stopped.wait()
         await hop.close()
     return Tapped(run_dir.path, seen, end_export(exporter))

@@ -104,7 +104,7 @@ class Stage:
 
     def observed(self) -> Observed:
         """All that is known by now."""
-        self.tap.look()
+        self.tap.notice()
         attempts = tuple(attempts_of(self.tap.seen))
         beside = tuple(one for one in self.tap.seen if not one.generates)
         return Observed(self.topology, attempts, beside, tuple(self.spans), tuple(self.ledger()))

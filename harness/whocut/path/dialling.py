@@ -1,0 +1,58 @@
+"""A connection that is being made, for a user who may lose interest in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from whocut.path.fallen import is_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from whocut.path.sides import House
+
+C = TypeVar("C")
+
+
+class Dial(Generic[C]):
+    """Begins at once, and calls one of three: `made` with the connection, `refused`, or `failed`.
+
+    The last is for faults of ours, or of a machine that has no room. The house is told of them first, since nothing
+    awaits the task.
+    """
+
+    __slots__ = ("_dial", "_failed", "_house", "_made", "_refused", "_task")
+
+    def __init__(
+        self,
+        house: House,
+        dial: Callable[[], Awaitable[C]],
+        *,
+        made: Callable[[C], None],
+        refused: Callable[[OSError], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._house = house
+        self._dial = dial
+        self._made = made
+        self._refused = refused
+        self._failed = failed
+        self._task = house.loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        try:
+            try:
+                connection = await self._dial()
+            except OSError as error:
+                if is_ours(error):
+                    raise
+                self._refused(error)
+            else:
+                self._made(connection)
+        except Exception as error:  # noqa: BLE001  # told: nothing awaits this task
+            self._house.fail(error)
+            self._failed(error)
+
+    def cancel(self) -> None:
+        """The connection is no longer wanted."""
+        self._task.cancel()
