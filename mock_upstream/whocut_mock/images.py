@@ -1,10 +1,12 @@
 """Real pictures, cheaply: each shape is drawn and encoded once, and made unique by one small comment.
 
-The comment stands where the format allows one, padded to a multiple of three bytes; so everything else keeps
+The comment is where the format allows one, padded to a multiple of three bytes; so everything else keeps
 its base64 text, and a picture of a megabyte costs microseconds. The picture itself follows from the seed.
 """
 
 import io
+import math
+import random
 import struct
 import zlib
 from base64 import b64encode
@@ -12,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 # A comment of this many bytes names one picture: generation, stage and index, padded with spaces.
 _STAMP_BYTES = 60
-
-Pixels = NDArray[np.uint8]
+# Waves are drawn as small as this and drawn out: none of them is shorter than a third of the picture.
+_WAVES_EDGE = 48
+_COARSE = [level & 0xF0 for level in range(256)]
+_GRAIN = [level % 3 for level in range(256)]
 
 
 class Shape(NamedTuple):
@@ -75,31 +77,43 @@ class Press:
 
 
 def _make_plate(shape: Shape, seed: int) -> Plate:
-    pixels = _draw(shape, seed)
-    encoder = _ENCODERS[shape.output_format]
-    return encoder(pixels, shape)
+    return _ENCODERS[shape.output_format](_draw(shape, seed), shape)
 
 
-def _draw(shape: Shape, seed: int) -> Pixels:
+def _draw(shape: Shape, seed: int) -> Image.Image:
     """Slow waves under fine grain: a 1024² PNG of it has about a megabyte, as two published ones had."""
-    grain = np.random.default_rng((seed, shape.width, shape.height))
-    down = np.linspace(0, 1, shape.height, dtype=np.float32)[:, None]
-    across = np.linspace(0, 1, shape.width, dtype=np.float32)[None, :]
-    waves = [
-        110 + 60 * np.sin(6.283 * (a * across + phase)) * np.cos(6.283 * b * down) + 40 * down
-        for phase, (a, b) in zip((0.0, 0.33, 0.66), grain.uniform(1, 3, (3, 2)), strict=True)
-    ]
-    pixels: Pixels = np.stack(waves, axis=-1).astype(np.uint8) & np.uint8(0xF0)
-    pixels |= grain.integers(0, 3, size=pixels.shape, dtype=np.uint8)
-    if shape.background != "transparent":
-        return pixels
-    veil = np.broadcast_to((np.hypot(across - 0.5, down - 0.5) < 0.45) * np.uint8(255), pixels.shape[:2])
-    return np.dstack([pixels, veil.astype(np.uint8)])
+    size = shape.width, shape.height
+    dice = random.Random(f"{seed} {shape.width} {shape.height}")
+    waves = [_waves(phase, dice).resize(size, Image.Resampling.BICUBIC) for phase in (0.0, 0.33, 0.66)]
+    coarse = Image.merge("RGB", waves).point(_COARSE * 3)
+    grain = Image.frombytes("RGB", size, dice.randbytes(3 * shape.width * shape.height)).point(_GRAIN * 3)
+    picture = ImageChops.add(coarse, grain)
+    if shape.background == "transparent":
+        picture.putalpha(_veil(size))
+    return picture
 
 
-def _encode(pixels: Pixels, kind: str, **options: object) -> bytes:
+def _waves(phase: float, dice: random.Random) -> Image.Image:
+    """One to three waves across and down, brighter towards the bottom."""
+    across, down = dice.uniform(1, 3), dice.uniform(1, 3)
+    steps = [step / (_WAVES_EDGE - 1) for step in range(_WAVES_EDGE)]
+    columns = [60 * math.sin(math.tau * (across * x + phase)) for x in steps]
+    rows = [(math.cos(math.tau * down * y), 110 + 40 * y) for y in steps]
+    levels = bytes(round(height * column + level) for height, level in rows for column in columns)
+    return Image.frombytes("L", (_WAVES_EDGE, _WAVES_EDGE), levels)
+
+
+def _veil(size: tuple[int, int]) -> Image.Image:
+    """Opaque in an ellipse, and clear around it."""
+    veil = Image.new("L", size)
+    width, height = size
+    ImageDraw.Draw(veil).ellipse((0.05 * width, 0.05 * height, 0.95 * width, 0.95 * height), fill=255)
+    return veil
+
+
+def _encode(picture: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, kind, **options)
+    picture.save(out, kind, **options)
     return out.getvalue()
 
 
@@ -126,45 +140,43 @@ def _jpeg_segment(stamp: bytes) -> bytes:
     return b"\xff\xfe" + struct.pack(">H", len(stamp) + 2) + stamp
 
 
-def _png(pixels: Pixels, shape: Shape) -> Plate:
+def _png(picture: Image.Image, shape: Shape) -> Plate:
     del shape  # PNG has no quality
     header_bytes = 8 + 25  # signature and IHDR: the comment may follow at once
-    return _split(_encode(pixels, "PNG", compress_level=1), header_bytes, _png_chunk)
+    return _split(_encode(picture, "PNG", compress_level=1), header_bytes, _png_chunk)
 
 
-def _jpeg(pixels: Pixels, shape: Shape) -> Plate:
+def _jpeg(picture: Image.Image, shape: Shape) -> Plate:
     header_bytes = 2 + 18  # start marker and JFIF header, which must come first
     # Pillow knows 0 to 95; above that it only turns features off.
-    encoded = _encode(pixels, "JPEG", quality=max(1, round(shape.compression * 0.95)))
+    encoded = _encode(picture, "JPEG", quality=max(1, round(shape.compression * 0.95)))
     return _split(encoded, header_bytes, _jpeg_segment)
 
 
-def _webp(pixels: Pixels, shape: Shape) -> Plate:
+def _webp(picture: Image.Image, shape: Shape) -> Plate:
     """WebP takes comments only as XMP, in its last chunk: the gap is inside that chunk."""
     gap = b"?" * _STAMP_BYTES
-    encoded = _encode(pixels, "WEBP", quality=shape.compression, method=0, xmp=gap)
+    encoded = _encode(picture, "WEBP", quality=shape.compression, method=0, xmp=gap)
     at = encoded.rindex(gap)
     return _split(encoded[:at] + encoded[at + _STAMP_BYTES :], at, bytes)
 
 
-def _gif(pixels: Pixels, shape: Shape) -> Plate:
+def _gif(picture: Image.Image, shape: Shape) -> Plate:
     """GIF takes a comment extension right before its trailer."""
     del shape
-    image = Image.fromarray(pixels[..., :3]).quantize(64, dither=Image.Dither.NONE)
-    out = io.BytesIO()
-    image.save(out, "GIF")
-    encoded = out.getvalue()
+    encoded = _encode(picture.convert("RGB").quantize(64, dither=Image.Dither.NONE), "GIF")
     return _split(encoded, len(encoded) - 1, lambda stamp: b"\x21\xfe" + bytes([len(stamp)]) + stamp + b"\0")
 
 
-def _svg(pixels: Pixels, shape: Shape) -> Plate:
+def _svg(picture: Image.Image, shape: Shape) -> Plate:
     """A drawing of a few circles in the picture's own colours."""
+    colours = memoryview(picture.convert("RGB").tobytes())
     step = max(shape.width, shape.height) // 12
     circles = "".join(
         f'<circle cx="{x}" cy="{y}" r="{step // 2}" fill="rgb({r},{g},{b})"/>'
         for y in range(step // 2, shape.height, step)
         for x in range(step // 2, shape.width, step)
-        for r, g, b in (pixels[y, x, :3],)
+        for r, g, b in (colours[3 * (y * shape.width + x) :][:3],)
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{shape.width}" height="{shape.height}">'
     return _split(
@@ -174,7 +186,7 @@ def _svg(pixels: Pixels, shape: Shape) -> Plate:
     )
 
 
-_ENCODERS: dict[str, Callable[[Pixels, Shape], Plate]] = {
+_ENCODERS: dict[str, Callable[[Image.Image, Shape], Plate]] = {
     "png": _png,
     "jpeg": _jpeg,
     "webp": _webp,

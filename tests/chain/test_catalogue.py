@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from whocut.chain import catalogue
 from whocut.chain.layers import Role
+from whocut.chain.preset_file import GROUPS, PresetEntry, presets_in
 from whocut.chain.timers import TimerKind
-from whocut.errors import BadInput
+from whocut.errors import BadFile, BadInput
 
 if TYPE_CHECKING:
-    from whocut.chain.catalogue import OtherTimer, PresetEntry, TimerEntry
+    from whocut.chain.preset_file import OtherTimer, TimerEntry
 
 # What is known of 138 timers, with the place in the catalogue where each stands or the reason why it does not.
 KNOWN = Path(__file__).with_name("known_timers.csv")
@@ -84,7 +88,7 @@ def test_there_are_at_least_45_layers_beside_their_plans() -> None:
     entries = {id(entry): entry for entry in catalogue.catalogue().values()}
 
     assert len(entries) >= 45
-    assert {entry.group for entry in entries.values()} == set(catalogue.GROUPS)
+    assert {entry.group for entry in entries.values()} == set(GROUPS)
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.catalogue()))
@@ -101,6 +105,56 @@ def test_every_limit_has_a_directive_a_source_and_a_date(name: str) -> None:
             assert timer.source
             assert timer.set_to(300)
             assert timer.most_s is None or timer.most_s >= timer.limit_s
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.catalogue()))
+def test_every_value_of_an_entry_has_its_type(name: str) -> None:
+    """What the files say is read without a check of every value; this is the check."""
+    entry, _ = catalogue.entry_of(name)
+
+    assert repr(TypeAdapter(PresetEntry).validate_python(asdict(entry))) == repr(entry)
+    assert all(200 <= answer.status <= 599 for answer in entry.answers.values())
+    assert entry.retries.tries >= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("tmers: {}", "unexpected keyword argument 'tmers'"),
+        ("read: x", "missing 1 required keyword-only argument: 'source'"),
+        ("timers: {idle: {directive: x}}", "missing 1 required keyword-only argument: 'limit'"),
+        ("timers: {idle: {limit: 60, directive: x}}", "60 has no unit"),
+        ("timers: {idle: {limit: 60s, directive: x, tag: dcos}}", "did you mean 'docs'"),
+        ("timers: {idel: {limit: 60s, directive: x}}", "'idel' is not a valid TimerKind"),
+        ("role: hob", "'hob' is not a valid Role"),
+    ],
+)
+def test_a_mistake_in_an_entry_is_named_with_its_file_and_preset(
+    tmp_path: Path, wrong: str, says: str
+) -> None:
+    """A field that is unknown or missing, a word that is misspelt."""
+    fine = {"title": "x", "group": "proxy", "source": "x", "read": "x"}
+    written = yaml.safe_load(wrong)
+    entry = {**fine, **written} if "source" not in says else {"title": "x", "group": "proxy", **written}
+    file = tmp_path / "presets.yaml"
+    file.write_text(yaml.safe_dump({"mine": entry}))
+
+    with pytest.raises(BadFile, match=re.escape(says)) as refused:
+        presets_in(file)
+
+    assert (refused.value.path, refused.value.field) == (str(file), "mine")
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.catalogue()))
+def test_an_entry_is_found_without_the_other_files(name: str) -> None:
+    """Layers and their plans are found, with what the whole catalogue says of them."""
+    assert catalogue.find_entry(name) == catalogue.entry_of(name)[0]
+
+
+def test_an_unknown_name_has_no_entry() -> None:
+    """None, and no part of a name."""
+    assert catalogue.find_entry("ngin") is None
+    assert catalogue.find_entry("no such layer") is None
 
 
 def test_a_preset_s_name_stands_in_one_file_only() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -10,13 +12,21 @@ from hypothesis import strategies as st
 
 from tests.chain.fixtures import chain, layer
 from whocut.chain.catalogue import preset
-from whocut.chain.forecast import Figures, forecast
+from whocut.chain.chainfile import read_topology
+from whocut.chain.forecast import Figures, fates_of, figures, forecast
 from whocut.chain.layers import Answer, Buffering, MidBody, Topology
-from whocut.chain.modes import MODES
-from whocut.chain.profiles import ARTICLE, Profile
+from whocut.chain.modes import MODES, POLL_S, seen_in
+from whocut.chain.profiles import ARTICLE, Profile, profile_of
+from whocut.chain.shipped import CHAINS as CHAIN_FILES
+from whocut.chain.timers import TimerKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whocut.chain.layers import Layer
+
+CHAINS = {path.stem: path for path in sorted(CHAIN_FILES.glob("*.yaml"))}
+WAITING = (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL)
 
 
 def constant(seconds: float, **facts: Any) -> Profile:
@@ -213,6 +223,58 @@ def test_retry_after_is_waited_for() -> None:
 
     assert figures.p95_s is not None
     assert 115 < figures.p95_s < 190
+
+
+@pytest.mark.parametrize("name", sorted(CHAINS))
+@pytest.mark.parametrize("profile", ["1024-high", "1024-medium"])
+@pytest.mark.parametrize("mode", ["plain", "no-retry"])
+def test_a_plain_answer_is_delivered_as_often_as_the_law_says(name: str, profile: str, mode: str) -> None:
+    """In closed form, on every shipped chain: each attempt fails by the lowest limit, and is one generation."""
+    topology = read_topology(CHAINS[name])
+    limits_s = [limit_s for each in topology.layers for kind in WAITING if (limit_s := each.limit_s(kind))]
+    fails = ARTICLE[profile].longer_than(min(limits_s))
+    tries = MODES[mode].tries or topology.client.retries.tries
+
+    figures = forecast(topology, ARTICLE[profile], MODES[mode])
+
+    assert figures.delivered == pytest.approx(1 - fails**tries, abs=0.0005)
+    if all(not each.retries.post for each in topology.hops):
+        expected = sum(fails**attempt for attempt in range(tries))
+        assert figures.generations_per_request == pytest.approx(expected, abs=0.001)
+
+
+@pytest.mark.parametrize("mode", ["plain", "stream-1", "stream-3", "async"])
+@pytest.mark.parametrize("name", sorted(CHAINS))
+def test_few_even_generations_say_what_many_by_chance_say(name: str, mode: str) -> None:
+    """Within what 5,000 by chance can be wrong; and four times as many even ones say the same to 0.3 points."""
+    topology, dice = read_topology(CHAINS[name]), random.Random(1)
+    profile = profile_of(topology.upstream)
+
+    def draw(requests: Sequence[int], attempt: int, again: int) -> list[tuple[float, ...]]:
+        durations_s = [profile.at(max(dice.random(), 1e-12)) for _ in requests]
+        return profile.emissions_s(durations_s, MODES[mode].partials, [dice.random() for _ in requests])
+
+    even = forecast(topology, profile, MODES[mode])
+    many = forecast(topology, profile, MODES[mode], requests=20_000, seed=7)
+    fates = fates_of(topology, MODES[mode], draw, requests=5_000, dice=dice)
+    chance = figures(seen_in(MODES[mode], topology), fates, price_usd=None)
+
+    def by_chance(share: float) -> float:
+        return 0.001 + 4 * math.sqrt(share * (1 - share) / 5_000)
+
+    def shares(of_many: Figures) -> dict[tuple[str, str, str], float]:
+        return {(cut.layer, cut.timer, cut.phase): cut.share for cut in of_many.cuts}
+
+    assert even.delivered == pytest.approx(many.delivered, abs=0.003)
+    assert even.generations_per_request == pytest.approx(many.generations_per_request, abs=0.003)
+    assert even.delivered == pytest.approx(chance.delivered, abs=by_chance(chance.delivered))
+    for cut in {**shares(even), **shares(chance)}:
+        share = shares(chance).get(cut, 0.0)
+        assert shares(even).get(cut, 0.0) == pytest.approx(share, abs=by_chance(share))
+    if min(even.delivered, chance.delivered) > 0.1:
+        grid_s = POLL_S if MODES[mode].job else 0.0
+        assert even.p50_s == pytest.approx(chance.p50_s, rel=0.02, abs=grid_s)
+        assert even.p95_s == pytest.approx(chance.p95_s, rel=0.02, abs=grid_s)
 
 
 def test_shares_add_up() -> None:

@@ -8,7 +8,8 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner
 
-from whocut.chain.catalogue import GROUPS, catalogue
+from whocut.chain.catalogue import catalogue
+from whocut.chain.preset_file import GROUPS
 from whocut.cli import app
 
 

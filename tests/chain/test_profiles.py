@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from scipy import stats  # type: ignore[import-untyped]
 
 from whocut.chain import profiles
 from whocut.chain.layers import Upstream
@@ -95,9 +97,9 @@ def test_partial_images_come_when_the_upstream_s_do(partials: int, law: str) -> 
     profile = parse_profile(written, Upstream())
     drawn = latency.plan(order(partials=partials), Latency.model_validate({"partials": law}), Dice(b"parity"))
 
-    ours = profile.emissions_s(np.random.default_rng(1), np.array([drawn.duration_s]), partials)
+    (ours,) = profile.emissions_s([drawn.duration_s], partials, [0.3])
 
-    first_s = float(ours[0][0])
+    first_s = ours[0]
     spread = [first_s + (drawn.duration_s - first_s) * i / partials for i in range(partials)]
     if law == "observed-2026":
         spread = [drawn.duration_s * part for part in OBSERVED[:partials]]
@@ -108,7 +110,7 @@ def test_partial_images_come_when_the_upstream_s_do(partials: int, law: str) -> 
         assert np.diff([*drawn.partials_s, drawn.duration_s]) == pytest.approx(
             [(drawn.duration_s - drawn.partials_s[0]) / partials] * partials
         )
-    assert [float(at[0]) for at in ours] == pytest.approx([*spread, drawn.duration_s])
+    assert list(ours) == pytest.approx([*spread, drawn.duration_s])
 
 
 def test_quick_generations_show_their_first_partial_half_way() -> None:
@@ -116,17 +118,41 @@ def test_quick_generations_show_their_first_partial_half_way() -> None:
     assert profiles.FIRST_PARTIAL_AT_MOST == latency._FIRST_PARTIAL_AT_MOST
     assert Latency().first_partial_s == profiles.FIRST_PARTIAL_S
 
-    ours = ARTICLE["1024-high"].emissions_s(np.random.default_rng(1), np.array([4.0]), 1)
+    ours = ARTICLE["1024-high"].emissions_s([4.0], 1, [0.3])
 
-    assert [float(at[0]) for at in ours] == [2.0, 4.0]
+    assert ours == [(2.0, 4.0)]
 
 
-def test_draws_have_the_median_and_the_p95_they_are_given() -> None:
-    """Log-normal through both points."""
-    drawn = ARTICLE["1024-high"].durations_s(np.random.default_rng(1), 200_000)
+@pytest.mark.parametrize("written", ["1024-high", "1024-medium", "lognormal:100s,150s"])
+@pytest.mark.parametrize("count", [100, 5_000])
+def test_generations_have_every_quantile_of_their_law(written: str, count: int) -> None:
+    """Log-normal, as scipy has it: no quantile is further off than half a generation."""
+    profile = parse_profile(written, Upstream())
 
-    assert np.median(drawn) == pytest.approx(195, rel=0.005)
-    assert np.quantile(drawn, 0.95) == pytest.approx(280, rel=0.005)
+    drawn = sorted(took_s for (took_s,) in profile.generations_s(count, 0, random.Random(1)))
+
+    law = stats.lognorm(s=profile.sigma, scale=profile.median_s)
+    np.testing.assert_allclose(law.cdf(drawn), (np.arange(count) + 0.5) / count, atol=1e-9)
+
+
+def test_the_order_of_generations_is_chance() -> None:
+    """The same seed has the same order, and another one another; neighbours do not resemble each other."""
+    profile = ARTICLE["1024-high"]
+
+    one, same, other = (profile.generations_s(2_000, 2, random.Random(seed)) for seed in (1, 1, 2))
+
+    assert one == same != other
+    ended_s = [generation[-1] for generation in one]
+    assert abs(np.corrcoef(ended_s[:-1], ended_s[1:])[0, 1]) < 0.1
+
+
+def test_first_partial_images_fill_their_window_whatever_the_generation_takes() -> None:
+    """Evenly from 5 to 15 s, among quick and among slow generations alike."""
+    drawn = sorted(ARTICLE["1024-high"].generations_s(2_000, 1, random.Random(1)), key=lambda at: at[-1])
+
+    for tenth in range(10):
+        first_s = [at_s for at_s, _ in drawn[200 * tenth : 200 * (tenth + 1)]]
+        assert stats.kstest(first_s, "uniform", (5, 10)).statistic < 0.02
 
 
 def test_own_timings_are_drawn_between_the_nearest(tmp_path: Path) -> None:
@@ -135,11 +161,11 @@ def test_own_timings_are_drawn_between_the_nearest(tmp_path: Path) -> None:
     file.write_text("name,duration_s\na,30\nb,10\nc,20\n")
 
     profile = parse_profile(f"csv:{file}", Upstream())
-    drawn = profile.durations_s(np.random.default_rng(1), 10_000)
+    drawn = [took_s for (took_s,) in profile.generations_s(1_000, 0, random.Random(1))]
 
     assert list(profile.timings_s) == list(latency._timings_s(str(file))) == [10, 20, 30]
-    assert 10 <= float(drawn.min()) < float(drawn.max()) <= 30
-    assert np.median(drawn) == pytest.approx(20, abs=0.5)
+    assert sorted(drawn) == pytest.approx(np.quantile([10, 20, 30], (np.arange(1_000) + 0.5) / 1_000))
+    assert profile.at(0.3) == pytest.approx(np.quantile([10, 20, 30], 0.3))
 
 
 @pytest.mark.parametrize(

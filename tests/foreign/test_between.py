@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,7 +26,9 @@ from whocut.trace.records import (
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
 from whocut.verdict.gateways import whole_layers
-from whocut.verdict.verdict import Verdict
+
+if TYPE_CHECKING:
+    from whocut.verdict.verdict import Verdict
 
 TRACE = "a" * 32
 
@@ -77,7 +80,7 @@ def tap(
 
 def account(
     name: str, number: int, upstream: UpstreamEnd, downstream: DownstreamEnd, end_s: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What all accounts have."""
     return {
         "trace_id": TRACE,

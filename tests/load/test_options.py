@@ -28,7 +28,7 @@ def test_form_holds_every_option_but_those_that_spend_money() -> None:
 
     flags = {option.dest: option.flag for option in OPTIONS}
     shown = {flags[a.dest] for a in parser._actions if getattr(a, "include_in_web_ui", False)}
-    assert shown == {option.flag for option in OPTIONS} - MONEY
+    assert shown == {option.flag for option in OPTIONS} - MONEY - {"--out", "--port"}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,9 @@ def test_form_holds_every_option_but_those_that_spend_money() -> None:
         ("whocut_account", "other.jsonl", "--account"),
         ("whocut_new_account", True, "--new-account"),
         ("host", "https://api.example/v1", "--host"),
+        ("whocut_out", "/etc/cron.d", "--out"),
+        ("whocut_port", "22", "--port"),
+        ("whocut_requests", "100000", "--requests"),
     ],
 )
 def test_consent_to_spend_is_not_taken_from_the_page(field: str, value: object, flag: str) -> None:
@@ -64,3 +67,30 @@ def test_what_was_said_on_the_command_line_holds_for_every_test() -> None:
     said = list(as_arguments(options))
     assert said[:4] == ["--mode", "plain", "--mode", "stream"]
     assert said[4:] == ["--to", "https://api.openai.com/v1", "--budget-usd", "2"]
+
+
+@pytest.mark.parametrize("chain", ["/etc/shadow", "../mine.yaml", "artikel"])
+def test_the_page_names_no_file_as_a_chain(chain: str) -> None:
+    """A refusal would quote the file; the sentence holds nothing of it."""
+    options = parsed()
+    consent = consent_in(options)
+
+    options.whocut_chain = chain
+
+    with pytest.raises(BadInput, match="a chain file is not taken from Locust's page") as caught:
+        hold_to(consent, options, chain_at_start=None)
+    assert chain not in str(caught.value)
+
+
+@pytest.mark.parametrize(("chain", "at_start"), [("article", None), ("mine.yaml", "mine.yaml"), (None, None)])
+def test_a_shipped_chain_and_the_one_of_the_start_are_taken(chain: str | None, at_start: str | None) -> None:
+    """The form may choose among the shipped ones, and leave what the command line named."""
+    options = parsed()
+    options.whocut_chain = chain
+
+    hold_to(consent_in(options), options, at_start)
+
+
+def test_locust_listens_on_the_loopback() -> None:
+    """Its page and its master, unless the command line opens them."""
+    assert (parsed().web_host, parsed().master_bind_host) == ("127.0.0.1", "127.0.0.1")

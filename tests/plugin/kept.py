@@ -5,7 +5,6 @@ import httpcore
 import httpcore2
 import httpx
 import httpx2
-import numpy as np
 import openai
 import respx
 
@@ -13,14 +12,13 @@ import whocut.client.reference_client
 import whocut.plugin.chain
 import whocut.plugin.serving
 
-# Two copies of a library do not know each other's exceptions, and numpy refuses to be loaded again at all.
+# Two copies of a library do not know each other's exceptions.
 LOADED = (
     anyio._backends._asyncio,
     httpcore,
     httpcore2,
     httpx,
     httpx2,
-    np,
     openai,
     respx,
     whocut.client.reference_client,

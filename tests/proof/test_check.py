@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,9 +137,20 @@ def test_no_chain_surprises_the_formula(
     assert proof.disagree == 0
 
 
+@pytest.mark.parametrize("mode", ["plain", "stream-2", "async"])
+@pytest.mark.parametrize("name", ["haproxy-blind", "heartbeats"])
+def test_a_request_whose_generation_is_unknown_is_a_surprise(name: str, mode: str) -> None:
+    """The formula has nothing to go by, and says so instead of a fate."""
+    case = Case(topology=shipped(name), profile=SLOW, mode=MODES[mode], requests=2)
+    proof = prove(case)
+
+    assert surprises(case, proof) == set()
+    assert surprises(case, replace(proof, drawn={})) == {0, 1}
+
+
 @pytest.mark.parametrize("mode", ["plain", "stream-2", "stream-3"])
 def test_forecast_and_proof_agree_within_sampling_error(mode: str) -> None:
-    """A hundred thousand generations by formula, two hundred seen: the difference is chance."""
+    """Thousands of generations by formula, two hundred seen: the difference is chance."""
     report = check(
         Plan(topology=shipped("article-today"), modes=(MODES[mode],), requests=200, caller="light")
     )

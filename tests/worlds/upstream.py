@@ -119,6 +119,8 @@ class WorldUpstream(asyncio.Protocol):
             self._transport.abort()
         elif fault == "close":
             self._transport.close()
+        elif fault == "half":
+            self._transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
         """The caller has gone; the generation runs on."""

@@ -10,240 +10,47 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
-
-from whocut.chain.durations import parse_duration
-from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody, Role
+from whocut.chain.preset_file import TODAY, presets_in
 from whocut.chain.timers import Timer, TimerKind
-from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadInput, nearest
 from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-TODAY = "today"
+    from whocut.chain.layers import Layer
+    from whocut.chain.preset_file import PresetEntry
+
 _MISSPELT = 0.7  # how alike two names must be for one to be the other's misspelling
-Duration = Annotated[float | None, BeforeValidator(parse_duration)]
-Tag = Literal["code", "docs", "measured", "secondary", "memory", "article"]
-_SURE: frozenset[Tag] = frozenset({"code", "docs", "measured"})  # a cap known otherwise may be out of date
-
-GROUPS = {
-    "client": "SDKs and HTTP clients",
-    "cdn": "CDN edges",
-    "load_balancer": "Load balancers",
-    "gateway": "Gateways",
-    "ai_gateway": "AI gateways",
-    "proxy": "Reverse proxies",
-    "serverless": "Serverless",
-    "platform": "Platforms",
-    "app_server": "Application servers",
-}
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MaybeUnknown(_Strict):
-    """A limit as people write it: a duration, `none` for a timer that is off, or `unknown`."""
-
-    limit: Duration
-    unknown: bool = False
-
-    @model_validator(mode="before")
-    @classmethod
-    def _unknown(cls, written: Any) -> Any:
-        if isinstance(written, dict) and written.get("limit") == "unknown":
-            return {**written, "limit": None, "unknown": True}
-        return written
-
-
-class TimerEntry(MaybeUnknown):
-    """One timer of a preset. `tag` says how the limit is known; `memory` proves nothing.
-
-    `limit: none` is a timer that is off by default, and `limit: unknown` one of which nothing could be found out.
-    `knob` and `most` are as in `Timer`.
-    """
-
-    directive: str
-    while_sending: str | None = None
-    most: Duration = None
-    knob: str = ""
-    tag: Tag = "docs"
-    note: str = ""
-
-
-class OtherTimer(_Strict):
-    """A timer of the vendor that cannot end a slow response: told, and not modelled."""
-
-    directive: str
-    limit: Duration
-    watches: str
-    tag: Tag = "docs"
-    note: str = ""
-
-
-class AnswerEntry(_Strict):
-    """What the layer answers by itself; `tag` says how the words are known."""
-
-    status: int = Field(ge=200, le=599)
-    reason: str
-    headers: dict[str, str] = {}
-    body: str = ""
-    tag: Tag = "docs"
-
-
-class RetryEntry(_Strict):
-    """How often the layer tries by itself; `tries` counts the first.
-
-    `per_try` is the one timer after which it tries again, where its others end the whole request.
-    """
-
-    tries: int = Field(default=1, ge=1)
-    post: bool = False
-    on_timeout: bool = False
-    per_try: TimerKind | None = None
-
-
-class InPersonEntry(_Strict):
-    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
-
-    `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
-    `unit`: its configuration counts time in whole units of this.
-    """
-
-    lazy: Duration = None
-    unit: Duration = None
-
-
-class PresetEntry(_Strict):
-    """One layer as the catalogue files write it; `also` are other names that people call it by.
-
-    `idle_watches` says what the idle timer runs in: the `rest` that `first_byte` leaves to it (the wait too, where
-    there is no such timer), `all` of it beside `first_byte`, or the `stream` alone, once a response has begun.
-    `doubts` are its facts beside the limits that are unverified.
-    """
-
-    title: str
-    also: list[str] = []
-    group: Literal[
-        "client",
-        "cdn",
-        "load_balancer",
-        "gateway",
-        "ai_gateway",
-        "proxy",
-        "serverless",
-        "platform",
-        "app_server",
-    ]
-    role: Role = Role.HOP
-    in_person: InPersonEntry | None = None
-    timers: dict[TimerKind, TimerEntry] = {}
-    other: list[OtherTimer] = []
-    idle_watches: Literal["rest", "all", "stream"] = "rest"
-    answers: dict[str, AnswerEntry] = {}
-    mid_body: MidBody = MidBody.FIN
-    silent: bool = False
-    closes_upstream_with_reset: bool = False
-    buffering: Buffering = Buffering.NONE
-    unbuffer: str = ""
-    retries: RetryEntry = RetryEntry()
-    no_retry: str = ""
-    notices_abort: bool = True
-    notice: str = ""
-    leaves_work: bool = False
-    work_behind: str = ""
-    log_signal: str = ""
-    doubts: list[str] = []
-    source: str
-    read: str
-    editions: dict[str, dict[TimerKind, TimerEntry]] = {}
-    variants: dict[str, dict[TimerKind, TimerEntry]] = {}
-
-    def written(self, edition: str = TODAY, variant: str | None = None) -> dict[TimerKind, TimerEntry]:
-        """The timers of an edition and a plan, those that are off among them."""
-        plan = self.variants[variant] if variant else {}
-        return {**self.timers, **plan, **self.editions.get(edition, {})}
-
-    def sourced(self, entry: TimerEntry) -> str:
-        """Where a limit was read, and when."""
-        source = f"{self.source} (read {self.read})"
-        return f"{entry.note}; {source}" if entry.note and entry.tag != "article" else entry.note or source
-
-    def timer(self, kind: TimerKind, entry: TimerEntry, limit_s: float) -> Timer:
-        """One of the timers, with this limit."""
-        return Timer(
-            kind=kind,
-            limit_s=limit_s,
-            directive=entry.directive,
-            sending_directive=entry.while_sending,
-            source=self.sourced(entry),
-            verified=entry.tag != "memory",
-            knob=entry.knob,
-            most_s=entry.most,
-            most_sure=entry.tag in _SURE,
-        )
-
-    def layer(self, name: str, edition: str = TODAY, variant: str | None = None) -> Layer:
-        """This preset as a layer, with the timers of an edition and a plan."""
-        knobs = {"buffering": self.unbuffer, "retries": self.no_retry, "abort": self.notice}
-        return Layer(
-            name=name,
-            title=self.title,
-            preset=name,
-            role=self.role,
-            timers={
-                kind: self.timer(kind, entry, entry.limit)
-                for kind, entry in self.written(edition, variant).items()
-                if entry.limit is not None
-            },
-            unknown={
-                kind: entry.directive
-                for kind, entry in self.written(edition, variant).items()
-                if entry.unknown
-            },
-            answers={
-                event: Answer(
-                    status=answer.status,
-                    reason=answer.reason,
-                    headers=tuple(answer.headers.items()),
-                    body=answer.body,
-                )
-                for event, answer in self.answers.items()
-            },
-            mid_body=self.mid_body,
-            silent=self.silent,
-            closes_upstream_with_reset=self.closes_upstream_with_reset,
-            buffering=self.buffering,
-            retries=LayerRetries(
-                tries=self.retries.tries, post=self.retries.post, on_timeout=self.retries.on_timeout
-            ),
-            notices_abort=self.notices_abort,
-            idle_waits=self.idle_watches != "stream",
-            leaves_work=self.leaves_work,
-            work_behind=self.work_behind,
-            knobs={what: line for what, line in knobs.items() if line},
-        )
-
-
-class _PresetFile(RootModel[dict[str, PresetEntry]]):
-    """One file of the catalogue."""
 
 
 @cache
 def catalogue() -> dict[str, PresetEntry]:
-    """Every preset by name, its plans among them (``vercel-hobby``), sorted."""
+    """Every preset by name, its plans among them (``vercel-hobby``), sorted.
+
+    Raises:
+        BadFile: an entry of a file is wrong.
+    """
     presets: dict[str, PresetEntry] = {}
-    for path in sorted(Path(__file__).with_name("presets").glob("*.yaml")):
-        for name, entry in YamlFile.read(path).validate(_PresetFile).root.items():
+    for path in _files():
+        for name, entry in presets_in(path).items():
             presets[name] = entry
             for plan in entry.variants:
                 presets[f"{name}-{plan}"] = entry
     return dict(sorted(presets.items()))
+
+
+@cache
+def find_entry(name: str) -> PresetEntry | None:
+    """The entry of that name, if there is one; the file that writes it is read alone."""
+    path = next((path for path in _files() if f"\n{name}:" in f"\n{path.read_text(encoding='utf-8')}"), None)
+    return presets_in(path).get(name) if path else catalogue().get(name)
+
+
+def _files() -> list[Path]:
+    return sorted(Path(__file__).with_name("presets").glob("*.yaml"))
 
 
 def editions() -> list[str]:

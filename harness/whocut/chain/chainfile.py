@@ -219,7 +219,7 @@ def numbered(layers: Sequence[Layer]) -> list[Layer]:
     return named
 
 
-def shipped_chains(folder: Path) -> dict[str, Path]:
+def shipped_chains(folder: Path = CHAINS) -> dict[str, Path]:
     """The chains that come with the package, by name."""
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from whocut.chain.catalogue import TODAY, Duration, MaybeUnknown
 from whocut.chain.durations import parse_duration
 from whocut.chain.layers import Answer, Buffering, MidBody
+from whocut.chain.preset_file import TODAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+Duration = Annotated[float | None, BeforeValidator(parse_duration)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MaybeUnknown(_Strict):
+    """A limit as people write it: a duration, `none` for a timer that is off, or `unknown`."""
+
+    limit: Duration
+    unknown: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unknown(cls, written: Any) -> Any:
+        if isinstance(written, dict) and written.get("limit") == "unknown":
+            return {**written, "limit": None, "unknown": True}
+        return written
 
 
 class RetriesEntry(_Strict):

@@ -1,7 +1,7 @@
 """How long generations take, and when their partial images come: small tables of data.
 
 The upstream of this project draws from the same figures, and it is a stranger that imports nothing of ours. So
-they stand there once more, on purpose, and a parity test holds the two together.
+it has them once more, on purpose, and a parity test holds the two together.
 """
 
 from __future__ import annotations
@@ -10,11 +10,8 @@ import csv
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, median
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from whocut.chain.durations import parse_duration
 from whocut.chain.models import refuse_unknown
@@ -23,9 +20,10 @@ from whocut.errors import BadFile, BadInput, nearest
 from whocut.words import format_duration
 
 if TYPE_CHECKING:
-    from whocut.chain.layers import Upstream
+    import random
+    from collections.abc import Iterable
 
-Floats = NDArray[np.float64]
+    from whocut.chain.layers import Upstream
 
 _Z95 = 1.6448536269514722  # the 95th percentile of the standard normal distribution
 SIGMA = math.log(280 / 195) / _Z95  # the one measured spread: median 195 s, p95 280 s
@@ -42,6 +40,9 @@ OBSERVED = (
 _PACE = {"gpt-image-2.5-flare": 0.7, "gpt-image-2.6-flare": 0.7}
 _MEDIUM_TOKENS, _MEDIUM_S = 1756, 80.0
 _HIGH_TOKENS, _HIGH_S = 7024, 195.0
+_GOLDEN = (
+    math.sqrt(5) - 1
+) / 2  # steps of this part of a line leave no part of it out, however many there are
 _EXPONENT = math.log(_HIGH_S / _MEDIUM_S) / math.log(_HIGH_TOKENS / _MEDIUM_TOKENS)
 
 Partials = Literal["article", "observed-2026"]
@@ -81,18 +82,14 @@ class Profile:
 
     def at(self, share: float) -> float:
         """The generation time that this share of all generations stay below."""
-        if self.constant:
-            return self.median_s
-        if self.timings_s:
-            return float(np.quantile(self.timings_s, share))
-        return self.median_s * math.exp(self.sigma * NormalDist().inv_cdf(share))
+        return self._at([share])[0]
 
     def longer_than(self, limit_s: float) -> float:
         """The share of generations that take longer than this."""
         if self.constant:
             return float(self.median_s > limit_s)
         if self.timings_s:
-            return float(np.mean(np.asarray(self.timings_s) > limit_s))
+            return sum(taken_s > limit_s for taken_s in self.timings_s) / len(self.timings_s)
         return 1 - NormalDist().cdf(math.log(limit_s / self.median_s) / self.sigma)
 
     @property
@@ -100,31 +97,56 @@ class Profile:
         """The spread of the logarithm."""
         return SIGMA if self.p95_s is None else math.log(self.p95_s / self.median_s) / _Z95
 
-    def durations_s(self, dice: np.random.Generator, count: int) -> Floats:
-        """So many generations."""
-        if self.constant:
-            return np.full(count, self.median_s)
-        if self.timings_s:
-            at = dice.random(count) * (len(self.timings_s) - 1)
-            return np.interp(at, np.arange(len(self.timings_s)), self.timings_s)
-        durations = dice.standard_normal(count)
-        durations *= self.sigma
-        np.exp(durations, out=durations)
-        durations *= self.median_s
-        return durations
+    def generations_s(self, count: int, partials: int, dice: random.Random) -> list[tuple[float, ...]]:
+        """So many generations, as `emissions_s` has them: spread evenly over the law, in a random order.
 
-    def emissions_s(self, dice: np.random.Generator, durations_s: Floats, partials: int) -> list[Floats]:
-        """When bytes come of these generations: each partial image, and the end."""
-        if self.partials == "observed-2026":
-            return [*(durations_s * part for part in OBSERVED[:partials]), durations_s]
+        Each has its own share of the law, and the first partial images go through theirs in golden steps: some
+        thousand of these say as much as a hundred thousand that fall by chance.
+        """
+        shift = dice.random()
+        durations_s = self._at([(number + 0.5) / count for number in range(count)])
+        firsts = ((number * _GOLDEN + shift) % 1.0 for number in range(count))
+        generations = self.emissions_s(durations_s, partials, firsts)
+        generations.sort(key=lambda _: dice.random())  # a third of what `shuffle` takes
+        return generations
+
+    def _at(self, shares: Iterable[float]) -> list[float]:
+        """The generation times at these shares of the law."""
+        if self.constant:
+            return [self.median_s for _ in shares]
+        if self.timings_s:
+            return [_between(self.timings_s, share) for share in shares]
+        median_s, sigma, deviation = self.median_s, self.sigma, NormalDist().inv_cdf
+        return [median_s * math.exp(sigma * deviation(share)) for share in shares]
+
+    def emissions_s(
+        self, durations_s: Iterable[float], partials: int, firsts: Iterable[float]
+    ) -> list[tuple[float, ...]]:
+        """When bytes come of these generations: each partial image, and the end.
+
+        `firsts`, from 0 to 1, say where in its window the first partial image of each comes.
+        """
         if not partials:
-            return [durations_s]
+            return [(duration_s,) for duration_s in durations_s]
+        if self.partials == "observed-2026":
+            parts = (*OBSERVED[:partials], 1.0)
+            return [tuple([duration_s * part for part in parts]) for duration_s in durations_s]
         low_s, high_s = FIRST_PARTIAL_S
-        first_s = np.minimum(
-            low_s + (high_s - low_s) * dice.random(len(durations_s)), durations_s * FIRST_PARTIAL_AT_MOST
-        )
-        spread_s = durations_s - first_s
-        return [*(first_s + spread_s * index / partials for index in range(partials)), durations_s]
+        steps = [index / partials for index in range(partials)]
+        emissions_s = []
+        for duration_s, first in zip(durations_s, firsts, strict=True):
+            first_s = min(low_s + (high_s - low_s) * first, duration_s * FIRST_PARTIAL_AT_MOST)
+            spread_s = duration_s - first_s
+            emissions_s.append((*[first_s + spread_s * step for step in steps], duration_s))
+        return emissions_s
+
+
+def _between(timings_s: tuple[float, ...], share: float) -> float:
+    """The quantile of sorted timings, between the two nearest."""
+    at = share * (len(timings_s) - 1)
+    low = int(at)
+    high = min(low + 1, len(timings_s) - 1)
+    return timings_s[low] + (timings_s[high] - timings_s[low]) * (at - low)
 
 
 # "Real generation times measured against gpt-image-2" (the article, section 1).
@@ -167,12 +189,11 @@ def _parse_law(written: str, upstream: Upstream) -> Profile:
     law, colon, facts = written.partition(":")
     if law == "csv" and colon:
         timings_s = read_timings(Path(facts))
-        middle_s = float(np.median(timings_s))
         return Profile(
             name=written,
             size=upstream.size,
             quality=upstream.quality,
-            median_s=middle_s,
+            median_s=median(timings_s),
             timings_s=timings_s,
             file=facts,
         )
@@ -228,7 +249,7 @@ def read_timings(path: Path) -> tuple[float, ...]:
     """A user's own timings: a column of seconds, under a heading `duration_s` or under none; sorted.
 
     Raises:
-        BadFile: there are none, or one of them is no positive number.
+        BadFile: the file holds no timing, or one that is not a positive number.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
     JsonFlag,
 )
@@ -16,6 +15,9 @@ from whocut.cli.pasted import pasted_text
 from whocut.cli.printing import EXIT_FINDING, print_json, say
 from whocut.verdict.triage import Cause, masked
 from whocut.verdict.triage import triage as triage_text
+
+if TYPE_CHECKING:
+    from whocut.chain.layers import Layer
 
 _WHAT_TO_PASTE: Final = (
     "Paste the error here: a traceback with its causes, a response with its headers, a gateway's log line. "
@@ -52,7 +54,11 @@ def triage(
     if redacted:
         say(masked(text))
         return
-    layers = read_chain(chain).layers if chain else ()
+    layers: tuple[Layer, ...] = ()
+    if chain:
+        from whocut.chain.chainfile import read_chain  # noqa: PLC0415  # most errors are pasted without a chain
+
+        layers = read_chain(chain).layers
     found = triage_text(text, elapsed_s=after, chain=layers)
     if as_json:
         print_json(found.as_json())

@@ -89,7 +89,7 @@ def _limit(layer: Layer, written: str) -> tuple[TimerKind, float | None]:
 def put_between(
     spans: Iterable[Span], topology: Topology, said: Sequence[Between]
 ) -> tuple[list[Span], Topology]:
-    """The spans of two neighbouring taps as those of the taps beside one layer, and the chain with it in their place.
+    """The spans of neighbouring taps as those of the taps beside one layer, and the chain with that layer.
 
     Taps next to each other of which nothing is said have a layer between them that nothing is known of. A tap may
     stand between two layers: then it is the inner tap of one and the outer tap of the other.

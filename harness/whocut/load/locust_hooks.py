@@ -57,6 +57,7 @@ class _Hooks:
         self._run: ShownRun | None = None
         self._page: Any = None  # Locust's environment, where it has a page
         self._consent: dict[str, Any] = {}
+        self._chain_at_start: str | None = None
         self._stop_timeout_real_s: float | None = None  # the user's own, if any
 
     def options(self, parser: Any, **_: object) -> None:
@@ -74,13 +75,15 @@ class _Hooks:
         """A worker listens to its master from the beginning; a page gets our tab."""
         self._stop_timeout_real_s = environment.stop_timeout
         self._consent = options.consent_in(environment.parsed_options)
+        self._chain_at_start = getattr(environment.parsed_options, "whocut_chain", None)
         if isinstance(environment.runner, WorkerRunner):
             self._worker = Worker(DESK, environment.runner, self._open)
         if isinstance(environment.runner, MasterRunner):
             environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
         if environment.web_ui is not None:
             self._page = environment
-            add_tab(environment.web_ui, self._runs, environment.parsed_options.web_base_path)
+            told = environment.parsed_options
+            add_tab(environment.web_ui, self._runs, told.web_base_path, told.web_host)
 
     def _hear(self, *, msg: Any, **_: object) -> None:
         if isinstance(self._conductor, Master):
@@ -152,7 +155,7 @@ class _Hooks:
         scenario = self._scenario
         assert scenario is not None
         parsed = environment.parsed_options
-        options.hold_to(self._consent, parsed)
+        options.hold_to(self._consent, parsed, self._chain_at_start)
         users = getattr(environment.runner, "target_user_count", None) or parsed.num_users
         arguments = ["--users", str(users), *options.as_arguments(parsed)]
         self._child = RunChild(file_of(scenario), arguments, live=self._page is not None)

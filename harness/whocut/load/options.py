@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.chain.chainfile import shipped_chains
 from whocut.errors import BadInput
 from whocut.load.scenario_file import literal_of
 
@@ -13,13 +14,17 @@ if TYPE_CHECKING:
 
     from locust import User
 
+LOOPBACK = "127.0.0.1"
+_COUNTS = frozenset({"--requests", "--arrivals"})
+
 
 @dataclass(frozen=True, slots=True)
 class _Option:
     """One option of `whocut run`.
 
     `many` values are written with commas, so that Locust's page can take them; one that stands `alone` has none.
-    What `spends` money is said on the command line alone: whoever reaches the page is not who pays.
+    What `spends` money, and what names a place on this machine (`fixed`), is taken from the command line alone: a
+    browser that reaches the page does not pay, and does not choose files.
     """
 
     flag: str
@@ -28,6 +33,7 @@ class _Option:
     many: bool = False
     alone: bool = False
     spends: bool = False
+    fixed: bool = False
 
     @property
     def dest(self) -> str:
@@ -46,8 +52,8 @@ OPTIONS = (
     _Option(
         "--want", "WANT[,WANT]", "Thresholds like delivered>=0.99; exit code 1 when one breaks.", many=True
     ),
-    _Option("--port", "N", "Where the chain listens; default: any free port."),
-    _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN."),
+    _Option("--port", "N", "Where the chain listens; default: any free port.", fixed=True),
+    _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN.", fixed=True),
     _Option("--to", "URL", "A real endpoint instead of the mock. It costs money.", spends=True),
     _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account.", spends=True),
     _Option(
@@ -71,10 +77,13 @@ def add_options(parser: Any, scenario: type[User] | None) -> None:
     for option in OPTIONS:
         how = {"action": "store_true"} if option.alone else {"metavar": option.metavar}
         action: Any = group.add_argument(option.flag, dest=option.dest, help=option.help, **how)
-        # Locust's parser marks its own options so, and overlooks a group's. What spends money is not in the form.
-        action.include_in_web_ui = not option.spends
+        # Locust's parser marks its own options so, and overlooks a group's.
+        action.include_in_web_ui = not (option.spends or option.fixed)
     users = (literal_of(scenario) or {}).get("users", 20)
-    parser.set_defaults(num_users=users, spawn_rate=max(100, users))
+    # Locust listens on all addresses by default, with its page and with its master.
+    parser.set_defaults(
+        num_users=users, spawn_rate=max(100, users), web_host=LOOPBACK, master_bind_host=LOOPBACK
+    )
 
 
 def as_arguments(parsed: Any) -> Iterator[str]:
@@ -91,29 +100,46 @@ def as_arguments(parsed: Any) -> Iterator[str]:
 
 
 def consent_in(parsed: Any) -> dict[str, Any]:
-    """What was written of a real endpoint and of money, Locust's own ``--host`` among it."""
+    """What the page must not change: the endpoint, money, places on this machine; Locust's own ``--host`` among it.
+
+    With a real endpoint that is also how many requests are made.
+    """
     written = {"--host": getattr(parsed, "host", None)}
-    written |= {option.flag: getattr(parsed, option.dest, None) for option in OPTIONS if option.spends}
+    written |= {
+        option.flag: getattr(parsed, option.dest, None) for option in OPTIONS if _is_held(option, parsed)
+    }
     return {flag: value for flag, value in written.items() if value}
 
 
-def hold_to(consent: dict[str, Any], parsed: Any) -> None:
+def _is_held(option: _Option, parsed: Any) -> bool:
+    pays = bool(getattr(parsed, "host", None) or getattr(parsed, "whocut_to", None))
+    return option.spends or option.fixed or (pays and option.flag in _COUNTS)
+
+
+def hold_to(consent: dict[str, Any], parsed: Any, chain_at_start: str | None = None) -> None:
     """See that nobody has changed it since Locust was started.
 
     Raises:
-        BadInput: somebody has, by the page.
+        BadInput: the page was sent another value, or a chain that is no shipped one's name.
     """
     now = consent_in(parsed)
     changed = [flag for flag in {**consent, **now} if consent.get(flag) != now.get(flag)]
+    chain = getattr(parsed, "whocut_chain", None)
     # Locust keeps what a form has said: the next start must not be refused for it as well.
     parsed.host = consent.get("--host")
     for option in OPTIONS:
-        if option.spends:
+        if option.spends or option.fixed:
             setattr(parsed, option.dest, consent.get(option.flag))
     if changed:
         raise BadInput(
-            f"{changed[0]} is not taken from Locust's page: which real endpoint is asked, and what it may cost, is "
-            "said on the command line that starts Locust"
+            f"{changed[0]} is not taken from Locust's page: which endpoint is asked, what it may cost and where "
+            "files lie is said on the command line that starts Locust"
+        )
+    if chain and chain != chain_at_start and chain not in shipped_chains():
+        # A file's words in the answer would show any file of this machine to a browser.
+        raise BadInput(
+            "a chain file is not taken from Locust's page. Choose a shipped chain's name, or name the file on the "
+            "command line that starts Locust."
         )
 
 

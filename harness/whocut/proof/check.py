@@ -1,24 +1,23 @@
 """Is this chain right? Audit, forecast and proof of every profile and mode that was asked for.
 
-The forecast is made twice: for a hundred thousand generations of its own, and for exactly those that the proof
-drew, request by request. The first difference may be chance, and is said to be or not; the second may not.
+The forecast is made twice: for generations spread evenly over their law, and for exactly those that the proof drew,
+request by request. The first difference may be chance, and is said to be or not; the second may not.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-import numpy as np
-
 from whocut.chain.audit import BEYOND, Finding, audit
 from whocut.chain.chainfile import read_chain
-from whocut.chain.forecast import NOBODY, Figures, Whole, fates_of, forecast, kind_of, phase_of
+from whocut.chain.forecast import Figures, fates_of, forecast
 from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
-from whocut.chain.profiles import Floats, parse_profile, profile_of
+from whocut.chain.profiles import parse_profile, profile_of
 from whocut.chain.remedy import Remedy, Situation, numbers_of, remedy
 from whocut.chain.targets import enough_s
 from whocut.chain.timers import TimerKind
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.modes import Mode
     from whocut.chain.profiles import Profile
+    from whocut.chain.walk import Instants
 
 # A thousand calls of the SDK take ten seconds; ours take one, and a test holds both to the same figures.
 _SDK_REQUESTS = 100
@@ -42,6 +42,7 @@ _SDK_REQUESTS = 100
 _JOB_REQUESTS = 100
 _CARRIED = 0.5  # a chain that delivers less than this cannot carry its generation times
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
+_NEVER_S = 1e9  # longer than every limit
 How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
@@ -389,7 +390,7 @@ def _difference(case: Case, proof: Proof, foretold: Figures) -> Difference:
 def _by_chance(seen: Figures, foretold: Figures) -> bool:
     """Whether so many deliveries are what a binomial of the forecast's share gives, 999 times in 1,000."""
     share, count = foretold.delivered, seen.requests
-    spread = math.sqrt(count * share * (1 - share) * (1 + count / foretold.requests))
+    spread = math.sqrt(count * share * (1 - share))
     return abs(seen.delivered - share) * count <= _SURE_Z * spread + 1
 
 
@@ -397,28 +398,19 @@ def surprises(case: Case, proof: Proof) -> set[int]:
     """Requests that ended otherwise than the formula says of the very generations they had."""
     missing: set[int] = set()
 
-    def draw(requests: Whole, attempt: int, again: int) -> list[Floats]:
-        rows = []
+    def draw(requests: Sequence[int], attempt: int, again: int) -> Iterator[Instants]:
         for number in requests:
-            times = proof.drawn.get((int(number), attempt, again))
+            times = proof.drawn.get((number, attempt, again))
             if times is None:
-                missing.add(int(number))
-                times = (math.inf,) * (case.mode.partials + 1)
-            rows.append(times)
-        return [np.array(column) for column in zip(*rows, strict=True)]
+                missing.add(number)
+                times = (_NEVER_S,) * (case.mode.partials + 1)
+            yield times
 
-    fates = fates_of(case.topology, case.mode, draw, requests=case.requests, dice=np.random.default_rng(0))
+    fates = fates_of(case.topology, case.mode, draw, requests=case.requests, dice=random.Random(0))
     found = set(missing)
-    for number, verdict in enumerate(proof.last):
-        expected = (
-            None
-            if fates.layer[number] == NOBODY
-            else (
-                case.seen.layers[fates.layer[number]].name,
-                kind_of(fates.timer[number]),
-                phase_of(fates.phase[number]),
-            )
-        )
+    for number, (fate, verdict) in enumerate(zip(fates, proof.last, strict=True)):
+        cut = fate.cut
+        expected = None if cut is None else (case.seen.layers[cut.place].name, cut.kind, cut.phase)
         seen = (
             None
             if verdict.outcome == Outcome.DELIVERED

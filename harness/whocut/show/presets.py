@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from whocut.chain.catalogue import GROUPS, catalogue, entry_of
+from whocut.chain.catalogue import catalogue, entry_of
 from whocut.chain.layers import Buffering, MidBody
+from whocut.chain.preset_file import GROUPS
 from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
@@ -19,7 +22,7 @@ from whocut.words import format_duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from whocut.chain.catalogue import OtherTimer, PresetEntry, TimerEntry
+    from whocut.chain.preset_file import OtherTimer, PresetEntry, TimerEntry
 
 UNVERIFIED = "unverified"
 _TAGS = re.compile(r"<[^>]*>")
@@ -194,14 +197,22 @@ def presets_as_json(name: str | None) -> dict[str, Any]:
 
 def _as_json(name: str) -> dict[str, Any]:
     entry, plan = entry_of(name)
-    said = entry.model_dump(mode="json", exclude={"variants", "timers"})
-    said["timers"] = {
-        str(kind): {
-            **timer.model_dump(mode="json", exclude={"limit", "most"}),
-            "limit_s": timer.limit,
-            "most_s": timer.most,
-            "verified": timer.tag != "memory",
-        }
-        for kind, timer in entry.written(variant=plan).items()
-    }
+    said = _plain(asdict(entry))
+    del said["variants"]
+    said["timers"] = {str(kind): _timer_as_json(timer) for kind, timer in entry.written(variant=plan).items()}
     return {"name": name, "plan": plan, "plans": list(entry.variants), "gateway": name in products(), **said}
+
+
+def _timer_as_json(timer: TimerEntry) -> dict[str, Any]:
+    said = asdict(timer)
+    del said["limit"], said["most"]
+    return {**said, "limit_s": timer.limit, "most_s": timer.most, "verified": timer.tag != "memory"}
+
+
+def _plain(value: Any) -> Any:
+    """The same with the names of enumerations as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return str(value) if isinstance(value, StrEnum) else value

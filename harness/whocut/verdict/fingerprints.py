@@ -14,9 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from whocut.chain.timers import Phase, TimerKind
+from whocut.tables import table
 
 
 class Depth(IntEnum):
@@ -68,8 +67,7 @@ class Fingerprint:
 @cache
 def fingerprints() -> tuple[Fingerprint, ...]:
     """Every row."""
-    rows = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    return tuple(_row(row) for row in rows)
+    return tuple(_row(row) for row in table(Path(__file__).with_suffix(".yaml")))
 
 
 def fingerprints_as_markdown() -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,7 @@ WAITS = {TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL}
 
 
 def limited(name: str, *short: TimerKind) -> Layer:
-    """The product with a short limit for these timers, and for those that share a knob with them; else long ones."""
+    """The product with a short limit for these timers and what shares a knob with them; else with long ones."""
     knobs = product(name).knobs
     turned = {knobs[kind] for kind in short}
     limits: dict[TimerKind, float | None] = dict.fromkeys(TimerKind)
@@ -245,12 +246,12 @@ def test_its_death_is_told_and_takes_its_workers_along(name: str) -> None:
 
 def alive(group: int) -> bool:
     """Whether a process of this group is left, other than as an entry that waits to be read."""
-    for process in os.listdir("/proc"):
-        if not process.isdecimal():
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
             continue
         with suppress(OSError):
-            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
-                state, _, in_group = file.read().rpartition(")")[2].split()[:3]
+            told = (process / "stat").read_text(encoding="utf-8", errors="replace")
+            state, _, in_group = told.rpartition(")")[2].split()[:3]
             if int(in_group) == group and state != "Z":
                 return True
     return False

@@ -1,4 +1,4 @@
-"""``python -m tests.worlds.gateways [--n 50] [--only nginx] [--cells stall]``: real gateways, judged from their taps.
+"""``python -m tests.worlds.gateways [--n 50] [--only nginx] [--cells stall]``: gateways, judged from their taps.
 
 Exits 1 on a wrong `proven`, a lost request or a traceback.
 """
@@ -19,7 +19,7 @@ from whocut.path.gateways import GATEWAYS
 from whocut.path.gateways.process import found
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tests.worlds.gateways.play import World
 
@@ -38,8 +38,8 @@ def look(
         with TemporaryDirectory() as temporary:
             folder = (keep or Path(temporary)) / name
             world = run_real(play(name, asked, folder, requests=requests, at_once=at_once))
-            for said in scores:
-                scores[said][name] = judge_world(world, said=said)
+            for said, of_all in scores.items():
+                of_all[name] = judge_world(world, said=said)
             _say_world(world, scores[True][name])
     return scores
 
@@ -62,9 +62,9 @@ def _row(what: str, score: Score) -> str:
     )
 
 
-def _sum(scores: object) -> Score:
+def _sum(scores: Iterable[Score]) -> Score:
     together = Score()
-    for score in scores:  # type: ignore[attr-defined]  # an iterable of them
+    for score in scores:
         together.add(score)
     return together
 

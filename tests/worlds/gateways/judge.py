@@ -1,4 +1,4 @@
-"""`whocut attribute` over the spans of a world, held against the truth: once with the layer between said, once not."""
+"""`whocut attribute` over the spans of a world, held against the truth: with the layer between said, or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ _OTHERS = {Who.CLIENT: {_CLIENT, "openai-python"}, Who.UPSTREAM: {_UPSTREAM}}
 
 @dataclass(slots=True)
 class Score:
-    """What came of a gateway, or of a cell. `cuts` are the gateway's own by a timer; `named` those proven with it."""
+    """What came of a gateway, or of a cell.
+
+    `cuts` are the gateway's own by a timer; `named` those that were proven with it.
+    """
 
     requests: int = 0
     cuts: int = 0

@@ -1,4 +1,4 @@
-"""Playing cells: the mock upstream, two `whocut tap` processes and a gateway between them, the official SDK in front.
+"""Playing cells: the mock upstream, two `whocut tap` processes with a gateway between them, the official SDK.
 
 Everything is started as its users start it, on the loopback, and ends with the world it was started for.
 """
@@ -52,6 +52,9 @@ def limited(name: str) -> Layer:
     limits |= {kind: LIMIT_S for kind in (TimerKind.FIRST_BYTE, TimerKind.IDLE) if kind in has}
     limits |= {kind: 3 * LIMIT_S for kind in (TimerKind.CONNECT,) if kind in has}
     limits |= {kind: 60.0 for kind in (TimerKind.KEEPALIVE,) if kind in has}
+    if has.get(TimerKind.IDLE) not in {None, has.get(TimerKind.FIRST_BYTE)}:
+        # Of some products it runs in the wait as well, and then two timers would end that at one instant.
+        limits[TimerKind.IDLE] = 1.25 * LIMIT_S
     if (connect := has.get(TimerKind.CONNECT)) is not None and connect == has.get(TimerKind.IDLE):
         limits[TimerKind.CONNECT] = LIMIT_S  # one knob for all of them
     return overridden(preset(name), limits, "this world")
@@ -253,7 +256,7 @@ class _Sdk:
                     answer = await self.client.images.generate(**told)
                     return "delivered" if answer.data else "no image"
                 partials = {"stream": True, "partial_images": _PARTIALS}
-                stream = await self.client.images.generate(**told, **partials)
+                stream: Any = await self.client.images.generate(**(told | partials))
                 kinds = [event.type async for event in stream]
                 return "delivered" if "image_generation.completed" in kinds else "no last event"
         except TimeoutError:
@@ -293,7 +296,8 @@ async def _mock(stack: AsyncExitStack, world: World, errors: Path) -> int:
         errors=errors / "mock",
     )
     stack.push_async_callback(child.stop)
-    return int(json.loads(await child.line())["port"])
+    said: dict[str, Any] = json.loads(await child.line())
+    return int(said["port"])
 
 
 async def _tap(
@@ -306,6 +310,7 @@ async def _tap(
         errors=errors / name,
     )
     stack.push_async_callback(child.stop)
-    port = urlsplit(json.loads(await child.line())["base_url"]).port
+    said: dict[str, str] = json.loads(await child.line())
+    port = urlsplit(said["base_url"]).port
     assert port is not None
     return port

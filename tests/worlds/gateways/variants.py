@@ -7,11 +7,10 @@ configuration alone, and its cell is passed over.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Gateway, Site
@@ -19,65 +18,34 @@ if TYPE_CHECKING:
 ENVELOPE = json.dumps(
     {"error": {"message": "The server is overloaded.", "type": "server_error", "param": None, "code": None}}
 )
-Edit = "Callable[[str, Site], str]"
 
 
-@dataclass(frozen=True, slots=True)
 class Varied:
-    """A driver whose first file is edited before the product is started with it."""
+    """A driver whose files are edited before the product is started with them."""
 
-    of: Gateway
-    edit: Callable[[str, Site], str]
-
-    @property
-    def program(self) -> str:
-        """As the product's."""
-        return self.of.program
-
-    @property
-    def install(self) -> str:
-        """As the product's."""
-        return self.of.install
-
-    @property
-    def out(self) -> str:
-        """As the product's."""
-        return self.of.out
-
-    @property
-    def ready(self) -> str:
-        """As the product's."""
-        return self.of.ready
-
-    @property
-    def logs_requests(self) -> bool:
-        """As the product's."""
-        return self.of.logs_requests
-
-    def missing(self) -> bool:
-        """As the product's."""
-        return self.of.missing()
+    def __init__(self, of: Gateway, edit: Callable[[str, Site], str]) -> None:
+        self.program = of.program
+        self.install = of.install
+        self.out = of.out
+        self.ready = of.ready
+        self.logs_requests = of.logs_requests
+        self.missing = of.missing
+        self.command = of.command
+        self.beside = of.beside
+        self._of = of
+        self._edit = edit
 
     def files(self, layer: Layer, site: Site) -> dict[str, str]:
-        """The product's files; the edit sees all of them as one text, divided by a line of its own."""
-        return {name: self.edit(text, site) for name, text in self.of.files(layer, site).items()}
-
-    def command(self, program: str, layer: Layer, site: Site) -> list[str]:
-        """As the product's."""
-        return self.of.command(program, layer, site)
-
-    def beside(self, layer: Layer, site: Site) -> Sequence[Sequence[str]]:
-        """As the product's."""
-        return self.of.beside(layer, site)
+        """The product's files, each of them edited."""
+        return {name: self._edit(text, site) for name, text in self._of.files(layer, site).items()}
 
 
 def _nginx_envelope(text: str, site: Site) -> str:
     del site
     page = f"location @house {{ internal; default_type application/json; return 503 '{ENVELOPE}'; }}"
-    text = text.replace(
+    return text.replace(
         "location / {", f"{page}\n        location / {{\n            error_page 504 = @house;"
     )
-    return text
 
 
 def _nginx_gzip(text: str, site: Site) -> str:
@@ -107,18 +75,8 @@ def _haproxy_envelope(text: str, site: Site) -> str:
 
 def _haproxy_gzip(text: str, site: Site) -> str:
     del site
-    return (
-        text.replace(
-            "backend next",
-            "backend next\n    compression algo gzip\n    compression type application/json text/event-stream",
-            1,
-        )
-        if "default_backend next" not in text
-        else text.replace(
-            "\nbackend next\n",
-            "\nbackend next\n    compression algo gzip\n    compression type application/json text/event-stream\n",
-        )
-    )
+    kinds = "compression type application/json text/event-stream"
+    return text.replace("\nbackend next\n", f"\nbackend next\n    compression algo gzip\n    {kinds}\n")
 
 
 def _haproxy_retry(text: str, site: Site) -> str:
@@ -180,7 +138,10 @@ def _envoy_retry(manager: dict[str, Any]) -> None:
 
 def _caddy_envelope(text: str, site: Site) -> str:
     del site
-    page = f"    handle_errors 504 {{\n        header Content-Type application/json\n        respond `{ENVELOPE}` 503\n    }}\n"
+    page = (
+        "    handle_errors 504 {\n        header Content-Type application/json\n"
+        f"        respond `{ENVELOPE}` 503\n    }}\n"
+    )
     return text.replace("    log\n    reverse_proxy", f"    log\n{page}    reverse_proxy")
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from flask import Blueprint, Response, make_response, request, send_from_directory
 
+from whocut.load.tab.guard import guard
+
 if TYPE_CHECKING:
     from whocut.load.tab.runs import ShownRuns
 
@@ -27,12 +29,16 @@ _PANEL_POLICY = (
 _REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def add_tab(web_ui: Any, runs: ShownRuns, base_path: str | None) -> None:
-    """Put the tab into Locust's page; `base_path` is Locust's own ``--web-base-path``."""
+def add_tab(web_ui: Any, runs: ShownRuns, base_path: str | None, listens_on: str | None = None) -> None:
+    """Put the tab into Locust's page, and a guard before all of it.
+
+    `base_path` is Locust's own ``--web-base-path``, `listens_on` its ``--web-host``.
+    """
     web_ui.template_args["extended_tabs"] = [
         *web_ui.template_args.get("extended_tabs", ()),
         {"title": TITLE, "key": "which-layer-cut"},
     ]
+    guard(web_ui, listens_on)
     web_ui.app.after_request(_with_script)
     web_ui.app.after_request(_running_until_stopped)
     web_ui.app.register_blueprint(_blueprint(web_ui, runs, base_path or ""))

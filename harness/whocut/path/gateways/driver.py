@@ -61,8 +61,8 @@ class Gateway(Protocol):
 
     `program` is searched beside the Python that runs this, then in the path. `install` is the command that brings
     it. `out` is the file among its logs that takes its standard output. `ready` is a path that the gateway answers
-    by itself, at the spare port, as soon as it has read its configuration; empty where it listens only then. `logs_requests`: it keeps
-    an access log of the format that has its name.
+    by itself, at the spare port, as soon as it has read its configuration; empty where it listens only then.
+    `logs_requests`: it keeps an access log of the format that has its name.
     """
 
     program: str

@@ -1,7 +1,7 @@
 """Envoy as a layer, from its package for Python.
 
-It passes the caller's `traceparent` on as it came, since tracing is off. Its circuit breakers are opened: by default
-they let 1,024 requests through at once and answer 503 to the others.
+It passes the caller's `traceparent` on as it came, since tracing is off. Its circuit breakers are opened: by
+default they let 1,024 requests through at once and answer 503 to the others.
 """
 
 from __future__ import annotations

@@ -9,15 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import yaml
-
-from whocut.chain.catalogue import catalogue
+from whocut.chain.catalogue import find_entry
 from whocut.chain.timers import TimerKind
+from whocut.tables import table
 from whocut.verdict.triage.endings import EndedBy, Retry
 from whocut.words import format_duration
 
 if TYPE_CHECKING:
-    from whocut.chain.catalogue import PresetEntry, TimerEntry
+    from whocut.chain.preset_file import PresetEntry, TimerEntry
 
 _JOB: Final = "hand out a job id and let the client poll"
 _STREAM: Final = "stream with partial images"
@@ -29,16 +28,14 @@ _FIXED: Final = frozenset(
      "browser", "aws-apigw-http"}
 )  # fmt: skip
 
-_TEXTS: Final[dict[str, dict[str, str]]] = yaml.safe_load(
-    (Path(__file__).parent / "words" / "advice.yaml").read_text(encoding="utf-8")
-)
+_TEXTS: Final[dict[str, dict[str, str]]] = table(Path(__file__).parent / "words" / "advice.yaml")
 ENDINGS: Final = _TEXTS["do"]
 DO_NOT: Final = {Retry(name): text for name, text in _TEXTS["do_not"].items()}
 
 
 def preset_of(name: str | None) -> PresetEntry | None:
     """The catalogue's entry of that name, if it has one."""
-    return catalogue().get(name) if name else None
+    return find_entry(name) if name else None
 
 
 def known(name: str | None) -> str | None:

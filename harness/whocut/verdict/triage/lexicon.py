@@ -12,12 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from whocut.chain.timers import Phase, TimerKind
+from whocut.tables import table
 from whocut.verdict.triage.endings import ENDINGS, Ending
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FOLDER: Final = Path(__file__).parent / "words"
 _REACH: Final = 240  # characters that a `*` may stand for
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
@@ -152,8 +150,7 @@ def _is_word(character: str) -> bool:
 
 
 def _read(name: str, role: Role) -> tuple[Speaker, ...]:
-    loaded = yaml.load((_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
-    return tuple(_speaker(entry, role) for entry in loaded)
+    return tuple(_speaker(entry, role) for entry in table(_FOLDER / f"{name}.yaml"))
 
 
 def _speaker(entry: dict[str, Any], role: Role) -> Speaker:

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import yaml
-
+from whocut.tables import table
 from whocut.verdict.triage.endings import Cause, Retry
 from whocut.verdict.triage.lexicon import find
 from whocut.verdict.triage.unwrap import pairs_of
@@ -74,8 +73,7 @@ class Refused:
 @cache
 def refusals() -> tuple[Refusal, ...]:
     """Every row."""
-    path = Path(__file__).parent / "words" / "refusals.yaml"
-    return tuple(_row(row) for row in yaml.safe_load(path.read_text(encoding="utf-8")))
+    return tuple(_row(row) for row in table(Path(__file__).parent / "words" / "refusals.yaml"))
 
 
 def refused_in(pasted: Unwrapped) -> Refused | None:

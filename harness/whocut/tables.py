@@ -1,0 +1,24 @@
+"""The project's own tables of data, in YAML: libyaml reads them in a tenth of the time of PyYAML's own parser.
+
+Where PyYAML came without libyaml, it is PyYAML's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def table(path: Path) -> Any:
+    """What the file holds, as plain data.
+
+    Raises:
+        yaml.YAMLError: the file is not YAML.
+    """
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506  # a safe loader
