@@ -146,7 +146,9 @@ def test_images_are_events_as_they_come_in_a_packed_stream(packing: str) -> None
     assert watch.record.arrivals_s == [3.0, 3.0]
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(IMAGE)[:30]])
+@pytest.mark.parametrize(
+    "body", [b"not gzip at all", gzip.compress(IMAGE)[:30]], ids=["other bytes", "a part"]
+)
 def test_a_body_that_cannot_be_read_is_not_delivered(body: bytes) -> None:
     """It was called an image because its head said 200."""
     watch = inside(Hand())

@@ -118,9 +118,7 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
 
 
 def _status(facts: Facts, owner: Speaker) -> int | None:
-    """The answer's status, if the text has one that is neither the speaker's own nor made up by its library."""
-    if facts.status is None or facts.status.how is How.OWN:
-        return None
+    """The answer's status, if the text has one that was not made up by its library."""
     made_up = {code for one in facts.names for code in one.fakes} | owner.fakes
     return None if facts.code in made_up else facts.code
 

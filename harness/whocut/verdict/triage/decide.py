@@ -40,7 +40,7 @@ def _little_is_said(facts: Facts) -> Triage | None:
             product=None,
             phase=ending.phase if best.row.kind in NOTHING_SENT or best.row.kind == "mid" else None,
             grade=Grade.UNATTRIBUTED,
-            status=facts.code if facts.status and facts.status.how is not How.OWN else None,
+            status=facts.code,
             ended_by=EndedBy.CLIENT if timed and ending.by is By.SELF else EndedBy.UNKNOWN,
             retry=ending.retry if not timed or ending.by is By.SELF else Retry.UNKNOWN,
             do=advice.ENDINGS.get(best.row.kind, advice.ENDINGS["opaque"]),
@@ -70,7 +70,7 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
     return Triage(
         cause=Cause.UNKNOWN,
         name="not recognised",
-        status=facts.code if facts.status and facts.status.how is How.ANSWERED else None,
+        status=facts.code if facts.status and facts.status.how > How.WORDS else None,
         do="Paste what decides it: the response's status, headers and body (`curl -sv`), or the "
         "whole traceback with its "
         "causes, or the gateway's log line of that instant; say how long it took (--after). If it stays unknown, "

@@ -120,6 +120,9 @@ ENDINGS: Final = {
     "trust": Ending(_CONNECTION, By.SELF, _USELESS, "the certificate is not trusted", None, _CONNECT, 7),
     "tls": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "the TLS handshake failed", None, _CONNECT, 6),
     "proxy": Ending(_CONNECTION, By.UNKNOWN, _USELESS, "a forward proxy refused the way", None, _CONNECT, 6),
+    "proxy_failed": Ending(
+        _CONNECTION, By.UNKNOWN, _SAFE, "a forward proxy could not open the way", None, _CONNECT, 7
+    ),
     "no_connection": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "no connection came about", None, _CONNECT, 3),
     # --- words that say little ---
     "opaque": Ending(

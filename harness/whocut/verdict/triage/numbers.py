@@ -160,7 +160,8 @@ _WRITTEN: Final = re.compile(
     rf"(?<![\w.:/-])(?:(?P<parts>\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?[ -]?(?:{_UNIT})(?![a-zµμ])"
     rf"(?:[ ,]{{0,2}}\d{{1,6}}(?:\.\d{{1,9}})?[ ]?(?:{_UNIT})(?![a-zµμ])){{0,3}})"
     r"|(?P<iso>PT(?:\d{1,4}H)?(?:\d{1,4}M)?(?:\d{1,6}(?:\.\d{1,9})?S)?)(?![\w])"
-    r"|(?P<clock>\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?)(?![\d:]))",
+    r"|(?P<clock>\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?)(?![\d:])"
+    r"|(?P<minutes>(?<!\d)\d{1,3}:[0-5]\d)(?![\d:.]))",
     re.IGNORECASE,
 )
 _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IGNORECASE)
@@ -173,7 +174,7 @@ _KEYED: Final = re.compile(
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
-    r"|total[_-]?time|time_total"
+    r"|total[_-]?time|time_total|execution[_-]?time"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
@@ -187,7 +188,9 @@ _IN_KEY: Final = (
     (re.compile(r"(?:(?i:_ms|-ms|millis|milliseconds)|Ms|MS)$"), 1e-3),
     (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
 )
-_SURELY_TOOK: Final = re.compile(r"(?i)\b(?:took|taken|elapsed|duration|latency|lasted|ran for)[^\w\n]{0,4}$")
+_SURELY_TOOK: Final = re.compile(
+    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|lasted|ran for)|耗时|用时|耗时超出)[^\w\n]{0,4}$"
+)
 _WAIT_BEFORE: Final = re.compile(
     r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
     r"|cool ?down|delay|expires?|ttl"
@@ -202,7 +205,8 @@ _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
     r"|waited|waits|ran for|running for"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
-    r"|[=:(~≈])[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
+    r"|(?<!\d)[1-5]\d\d(?=[ \t|,(-]{1,4}$)|[=:(~≈])"
+    r"[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
@@ -231,7 +235,7 @@ def _written_out(text: str) -> Iterable[Duration]:
             continue
         before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
         after = text[match.end() : match.end() + 40].partition("\n")[0]
-        of = _of(before, after, clock=match["clock"] is not None)
+        of = _of(before, after, clock=match["clock"] is not None or match["minutes"] is not None)
         if of is not None:
             yield Duration(seconds, of, match.start())
 
@@ -276,6 +280,9 @@ def _seconds(match: re.Match[str]) -> float | None:
         if match["clock"]:
             hours, minutes, seconds = match["clock"].split(":")
             return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        if match["minutes"]:
+            minutes, seconds = match["minutes"].split(":")
+            return int(minutes) * 60 + float(seconds)
         if match["iso"]:
             found = _ISO.fullmatch(match["iso"])
             hours, minutes, seconds = found.groups() if found else ("", "", "")
