@@ -164,7 +164,6 @@ STILL_THERE: Final[frozenset[str]] = frozenset(
         "harness/whocut/stage/stage.py",
         "harness/whocut/trace/export.py",
         "harness/whocut/trace/junit.py",
-        "harness/whocut/trace/logs/varnish.py",
         "harness/whocut/trace/otlp.py",
         "harness/whocut/trace/receiver.py",
         "harness/whocut/trace/records.py",

@@ -1,7 +1,7 @@
-"""Varnish: what ``varnishncsa -b`` writes of its requests towards the upstream, in the format we recommend.
+"""Varnish: what ``varnishncsa -b`` writes of its requests to the upstream, in the format we recommend.
 
-Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves, and on
-this side such a request looks as any other.
+Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves: on this
+side, such a request looks like any other.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ IN_BODY: Final = (
 )
 _UNSAID = Signal("another FetchError", EndedBy.UNSAID, says="it failed, and the words for it are not known")
 _RELAYED = Signal("5xx, no FetchError", _UPSTREAM, _WAIT, says="the upstream answered so")
-_WHOLE = Signal("no FetchError", EndedBy.NONE, says="nobody, as far as the side towards the upstream knows")
+_WHOLE = Signal("no FetchError", EndedBy.NONE, says="no hop, as far as the side towards the upstream knows")
 SIGNALS: Final = (_WHOLE, _RELAYED, *BEFORE, *IN_BODY, _UNSAID)
 _BLIND: Final = "Varnish says so too of a caller that had left before"
 
@@ -97,9 +97,10 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="FetchError",
+    signs=('"answered_s"',),
     recommended=f"varnishncsa -b -w /var/log/varnish/access.log -F '{LOG_FORMAT}'",
     remarks=(
         "The side towards the caller (`-c`, the default) has no FetchError, and so a 503 of its stays unsaid.",
-        _BLIND + ", so its own timeout is told even where its caller had gone.",
+        _BLIND + ", so its own timeout is named even where its caller had gone.",
     ),
 )
