@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Topology
 
-MILLION = 1_000_000
 MANY = 10_000
 CASES = 30
 HIGH = ARTICLE["1024-high"]
@@ -64,11 +63,11 @@ def bench_catalogue() -> None:
 
 
 def bench_forecast() -> None:
-    """A million requests by formula."""
+    """The forecast's own number of requests, evenly spread."""
     for chain in ("article", "four-layers", "haproxy-blind"):
         for mode in ("plain", "stream-3", "async"):
-            work = partial(forecast, shipped(chain), HIGH, MODES[mode], requests=MILLION)
-            say(f"forecast of a million requests, {chain}, {mode}", best_s(work, 2), "< 1,000 ms")
+            work = partial(forecast, shipped(chain), HIGH, MODES[mode])
+            say(f"forecast, {chain}, {mode}", best_s(work, 2), "< 100 ms")
 
 
 def bench_sdk() -> None:
