@@ -1,9 +1,10 @@
 """Runs the fenced blocks of a Markdown page as a reader would: in one empty directory, from top to bottom.
 
 A `yaml` or `python` block whose first line is a comment with a file's name is written to that file. In a `console`
-block each line that begins with ``$ `` is a command for bash, with what it prints below it; an output line that is
-only ``…`` stands for any lines, and one at a line's end for the rest of the line. Numbers are compared by being
-numbers: what a run measures differs from machine to machine.
+block each line that begins with ``$ `` is a command for bash, with what it prints below it; an output line that
+is only ``…`` says that lines are left out, and one at a line's end the rest of the line. The lines are found in
+their order; progress and warnings may come between them. Numbers are compared by being numbers: what a run measures
+differs from machine to machine.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ def run(command: str, cwd: Path, more: Mapping[str, str]) -> str:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(cwd / "home"),
         "LANG": "C.UTF-8",
+        "COLUMNS": "80",
         **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         **more,
     }
@@ -99,24 +101,16 @@ def run(command: str, cwd: Path, more: Mapping[str, str]) -> str:
 
 
 def missing(says: tuple[str, ...], printed: str) -> str | None:
-    """The first line of a page that the output does not have in its place; None where all are there."""
+    """The first line of a page that the output does not have behind the ones before; None where all are there."""
     lines = [_shape(line) for line in printed.splitlines()]
-    at, anywhere = 0, False
+    at = 0
     for line in says:
-        if line.strip() == "…":
-            anywhere = True
-            continue
-        if not line.strip():
+        if line.strip() in {"", "…"}:
             continue
         shape, open_end = _shape(line.rstrip().removesuffix("…")), line.rstrip().endswith("…")
-        places = (
-            range(at, len(lines))
-            if anywhere
-            else [place for place in range(at, len(lines)) if lines[place]][:1]
-        )
-        for place in places:
+        for place in range(at, len(lines)):
             if lines[place].startswith(shape) if open_end else lines[place] == shape:
-                at, anywhere = place + 1, False
+                at = place + 1
                 break
         else:
             return line
@@ -125,7 +119,7 @@ def missing(says: tuple[str, ...], printed: str) -> str | None:
 
 def _shape(line: str) -> str:
     """A line with its numbers as signs and its blanks as one."""
-    return re.sub(r"[\s─━█░]+", " ", _NUMBER.sub("#", line)).strip()
+    return re.sub(r"[\s─━█░]+", " ", _NUMBER.sub("#", line.replace(".venv/bin/", ""))).strip()
 
 
 def as_run_here(command: str, substitutes: Mapping[str, str]) -> str:

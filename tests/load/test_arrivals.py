@@ -29,7 +29,7 @@ def test_arrivals_are_read_as_people_write_them(written: str, arrivals: Arrivals
 @pytest.mark.parametrize("written", ["", "30", "0/min", "-3/s", "often:3/s", "3/week"])
 def test_arrivals_that_are_none_are_refused_with_the_way_out(written: str) -> None:
     """One sentence that names the flag and shows what to write."""
-    with pytest.raises(BadInput, match=r"--arrivals: '.*write closed, or for open ones 30/min"):
+    with pytest.raises(BadInput, match=r"arrivals: '.*write closed, or for open ones 30/min"):
         parse_arrivals(written)
 
 
