@@ -83,7 +83,6 @@ def run(command: str, cwd: Path, more: Mapping[str, str]) -> str:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(cwd / "home"),
         "LANG": "C.UTF-8",
-        "COLUMNS": "80",
         **{name: value for name, value in os.environ.items() if name.startswith("COVERAGE")},
         **more,
     }

@@ -400,7 +400,8 @@ def test_in_a_pipe_no_line_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
         "gen/req",
         "orphaned",
         "p95",
-        "$/image",
+        "per",
+        "image",
         "who",
         "cuts",
     ]
