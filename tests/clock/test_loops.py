@@ -1,4 +1,7 @@
-"""Real and scaled time run on uvloop where there is one, and just as well without it. A loop ends, whatever was left open."""
+"""Real and scaled time run on uvloop where there is one, and just as well without it.
+
+A loop ends, whatever was left open.
+"""
 
 from __future__ import annotations
 

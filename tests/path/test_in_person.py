@@ -14,7 +14,7 @@ from tests.worlds.play import play, play_in_person
 from tests.worlds.world import Ask, Truth, World
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.layers import Topology
-from whocut.chain.products import products
+from whocut.chain.products import product, products
 from whocut.chain.timers import TimerKind
 from whocut.clock import Clock, run_real
 from whocut.errors import NotInstalled
@@ -37,15 +37,16 @@ pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 SCALE = 50.0  # 100 s are 2 s of real time: far from the 300 ms within which nginx is lazy
 LIMIT_S = 100.0
 SILENT_S = 150.0
+SILENCES = frozenset({TimerKind.CONNECT, TimerKind.FIRST_BYTE, TimerKind.IDLE})
 # No two instants of the requests and of the chains' limits, whose order matters, lie nearer than 17 s: 340 ms.
 MARGIN_REAL_S = 0.25
 NOBODY = Truth(frozenset())
 
 
 def gateway(name: str, **changes: object) -> Layer:
-    """The product in person, with one limit for every silence."""
-    limits = {TimerKind.CONNECT: LIMIT_S, TimerKind.FIRST_BYTE: LIMIT_S, TimerKind.IDLE: LIMIT_S}
-    layer = overridden(preset(name), {**limits, TimerKind.KEEPALIVE: None}, "this test")
+    """The product in person, with one limit for every silence that it has a timer for, and no other limit."""
+    limits = {kind: LIMIT_S if kind in SILENCES else None for kind in product(name).knobs}
+    layer = overridden(preset(name), limits, "this test")
     return replace(layer, gateway=name, **changes)  # type: ignore[arg-type]  # the layer's own fields
 
 
