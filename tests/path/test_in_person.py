@@ -155,6 +155,7 @@ def same_verdicts(emulated: dict[str, Verdict], real: dict[str, Verdict]) -> Non
     }
 
 
+WRITES = sorted(name for name, driver in GATEWAYS.items() if driver.logs_requests)
 LIES = {
     "nginx": (
         (gateway("nginx"),),
@@ -189,10 +190,10 @@ def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Pat
 def test_a_product_that_can_stand_in_a_chain_has_a_driver_and_a_log_format() -> None:
     """The three find each other by name alone: a preset, a file among the gateways, a log format."""
     assert sorted(GATEWAYS) == sorted(products())
-    assert set(GATEWAYS) <= set(formats())
+    assert set(WRITES) <= set(formats())
 
 
-@pytest.mark.parametrize("name", sorted(products()))
+@pytest.mark.parametrize("name", WRITES)
 def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Path) -> None:
     """Its access log lies under its place in the chain; a second run does not add to the first one's."""
     needed(name)
@@ -202,7 +203,8 @@ def test_a_gateway_s_log_stays_and_its_process_does_not(name: str, tmp_path: Pat
         play_in_person(world, scale=SCALE, logs=tmp_path)
 
     lines = (tmp_path / f"1-{name}" / "access.log").read_text(encoding="utf-8").splitlines()
-    assert len([line for line in lines if '"path":"/v1/images"' in line]) == 1
+    told = [account for line in lines if (account := formats()[name].read(line)) is not None]
+    assert [account.path for account in told].count("/v1/images") == 1
 
 
 def test_a_chain_whose_gateway_is_missing_says_what_to_install_and_leaves_nothing(
