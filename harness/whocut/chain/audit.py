@@ -37,7 +37,7 @@ class Finding:
     """One thing that is wrong: where, why, and the line that mends it.
 
     `fix` is a line to paste; where `pastes` is False it is words, for there is no line that helps. `or_else` is
-    another way, in words. `file` and `line` are the place in the user's own file, where the limit stands in one.
+    another way, in words. `file` and `line` are the place in the user's own file, where a file has the limit.
     """
 
     code: str
@@ -291,7 +291,7 @@ def _work_left_running(seen: Audited) -> Iterator[Finding]:
                 seen,
                 layer,
                 timer,
-                f"behind a cut by {layer.title} the work goes on: {layer.work_behind}",
+                f"behind a cut by {layer.title} the work runs on: {layer.work_behind}",
                 "keep the result, and hand it out when asked again: a job",
             )
 

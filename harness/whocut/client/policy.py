@@ -129,7 +129,7 @@ RULES = (
     RetryRule(
         lambda f: f.outcome.unknown or f.outcome is Outcome.CENSORED,
         again=False,
-        why="nobody knows what became of the generation: it may still be running, and is billed",
+        why="what became of the generation is unknown: it may still be running, and is billed",
     ),
     RetryRule(lambda _: True, again=False, why="the same request gets the same answer"),
 )

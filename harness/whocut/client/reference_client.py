@@ -2,7 +2,7 @@
 
 - It streams with partial images, so that bytes come before a gateway gives up; the caller gets a whole answer.
 - At most three images at once, and two seconds before a place is free again.
-- It tries again only what certainly did no work, and waits as long as it is told (`policy`).
+- It tries again only what certainly did no work, and waits as long as the answer asks (`policy`).
 - It sends no parameter that the API rejects, and no prompt that a rule says will be blocked.
 - It ends: `policy.total_s` bounds everything, waits included; a cancelled caller cancels.
 
@@ -77,7 +77,7 @@ class _Judge:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What tells whoever is behind us that this is a retry."""
+        """The header that tells the layers upstream that this is a retry."""
         return {"x-stainless-retry-count": str(self.attempts - 1)}
 
     def again(self, state: tenacity.RetryCallState) -> bool:

@@ -223,7 +223,7 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     with account.locked() as tally:
         yield (
             f"account {account.path}: {tally.attempts} attempts, {dollars(tally.settled_nano_usd)} spent, "
-            f"{dollars(tally.reserved_nano_usd)} held for attempts that nobody saw end"
+            f"{dollars(tally.reserved_nano_usd)} held for attempts whose end is unknown"
         )
     account.close()
     most = f", at {spending.max_attempts} attempts" if spending.max_attempts else ""
