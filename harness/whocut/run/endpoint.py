@@ -169,7 +169,7 @@ def _measurable(written: Sequence[str], *, asked: bool) -> Iterator[Want]:
             yield want
         elif asked:
             raise BadInput(
-                f"{want.name} is for an upstream's ledger to say, and with --to there is none", field="want"
+                f"{want.name} is for an upstream's ledger to say, and --to has no ledger", field="want"
             )
 
 

@@ -61,7 +61,7 @@ def print_presets(console: Console) -> None:
         console.print()
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
-        f"In person, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
+        f"As the real product, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
         f"next:   {next_command('presets')} NAME",
         highlight=False,
         markup=False,
