@@ -1,7 +1,7 @@
 """Faults, one small class each: what goes wrong between the work and the caller, on purpose and by name.
 
 The work is done and billed as always; the fault spoils how it is answered. Each is a row in the table at
-the end, chosen by a request's `x-mock-fault` header, or by rules and rates in the settings. Nobody asks
+the end, chosen by a request's `x-mock-fault` header, or by rules and rates in the settings. No code asks
 for a fault's type: the reply calls its methods at every step, and a fault changes the steps it is about.
 """
 
@@ -19,7 +19,7 @@ _FOREVER_S = 1e9  # thirty years: who waits for it leaves first
 
 
 class SpoiledError(ConnectionError):
-    """The fault has ended the connection; nobody is to write on."""
+    """The fault has ended the connection; nothing more is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Fault:
         return None
 
     async def before_work_ends(self, line: Line) -> None:
-        """While the work goes on and nothing is written yet."""
+        """While the work runs and nothing is written yet."""
 
     async def before_headers(self, line: Line) -> None:
         """When the answer is ready and nothing is written yet."""
@@ -257,7 +257,7 @@ class Hang(Fault):
     name = "hang"
 
     async def before_work_ends(self, line: Line) -> None:
-        """Wait for longer than anybody."""
+        """Wait for longer than any caller."""
         await line.sleep_s(_FOREVER_S)
 
 

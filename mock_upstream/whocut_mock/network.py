@@ -138,7 +138,7 @@ class Relay:
 
 
 class _End(asyncio.Protocol):
-    """One end of a carried connection: what it sent and nobody carried yet, and whether it has left."""
+    """One end of a carried connection: what it sent and was not carried yet, and whether it has left."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport

@@ -61,7 +61,7 @@ class _Response(web.StreamResponse):
 
 
 class _Written(web.StreamResponse):
-    """Stands for an answer that is on the wire already: nothing is left to do for aiohttp, or to ask it."""
+    """In place of an answer that is on the wire already: aiohttp has nothing left to do or to ask."""
 
     @property
     def prepared(self) -> bool:
@@ -137,7 +137,7 @@ class Reply:
         return self._account.request_id
 
     async def work_begun(self) -> None:
-        """While the work goes on and nothing is written yet, a fault may already strike."""
+        """While the work runs and nothing is written yet, a fault may already strike."""
         await self._fault.before_work_ends(self)
 
     async def begin(

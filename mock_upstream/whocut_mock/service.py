@@ -35,7 +35,7 @@ Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Coroutine[
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A queue that tries again by itself what was refused with these statuses, before anybody is told."""
+    """A queue that tries again by itself what was refused with these statuses, before its caller hears of it."""
 
     statuses: frozenset[int]
     tries: int
@@ -78,7 +78,7 @@ async def images(
 ) -> web.StreamResponse:
     """One request to an images endpoint, from its first byte to its last.
 
-    `model_of` says which model stands behind the one that is named.
+    `model_of` says which model the named one really is.
     """
     upstream = request.app[UPSTREAM]
     arrival = read_arrival(request, upstream, endpoint, model_of=model_of)
@@ -122,8 +122,8 @@ async def judged(
 ) -> tuple[Row, Accepted]:
     """What this request becomes, and the row that it gets; its body is let go.
 
-    With `blocks_later` the input filter's finding is no refusal: it is told later, when somebody asks. `retrying`
-    is a queue before the work, which meets faults in its caller's place.
+    With `blocks_later` the input filter's finding is no refusal: it is given later, when it is asked for.
+    `retrying` is a queue before the work, which meets faults in its caller's place.
 
     Raises:
         ApiError: the first refusal it has earned; the row of it is in the books.

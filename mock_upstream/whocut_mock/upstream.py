@@ -148,7 +148,7 @@ class Upstream:
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who asks; where the key stands is the dialect's to know."""
+    """The caller of a request; the dialect knows where its key is."""
     if CALLER not in request:
         request[CALLER] = read_caller(request.headers, bearer(request.headers))
     return request[CALLER]

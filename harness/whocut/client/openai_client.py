@@ -120,7 +120,7 @@ def prime() -> None:
             http_client=wire.Client(verify=shared_ssl_context(), trust_env=False),
         )
         with suppress(openai.APIConnectionError):
-            client.images.generate(model="gpt-image-1", prompt="nobody hears this")
+            client.images.generate(model="gpt-image-1", prompt="this is never sent")
 
 
 def _timeout(layer: Layer) -> wire.Timeout:
