@@ -21,7 +21,7 @@ from whocut.errors import NotInstalled
 from whocut.path import start_chain
 from whocut.path.gateways import GATEWAYS
 from whocut.path.gateways.nginx import Nginx
-from whocut.trace.logs.formats import FORMATS
+from whocut.trace.logs.formats import formats
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import judge
 
@@ -188,7 +188,7 @@ def test_what_a_gateway_s_log_says_otherwise_is_printed(name: str, tmp_path: Pat
 def test_a_product_that_can_stand_in_a_chain_has_a_driver_and_a_log_format() -> None:
     """The three find each other by name alone: a preset, a file among the gateways, a log format."""
     assert sorted(GATEWAYS) == sorted(products())
-    assert set(GATEWAYS) <= set(FORMATS)
+    assert set(GATEWAYS) <= set(formats())
 
 
 @pytest.mark.parametrize("name", sorted(products()))

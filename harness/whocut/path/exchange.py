@@ -18,7 +18,7 @@ from whocut.chain.layers import MidBody
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import Malformed
 from whocut.path import vendors
-from whocut.path.account import Cut, Facts, Lineage, span_of
+from whocut.path.account import Cut, Facts, Lineage
 from whocut.path.deadlines import TOLERANCE_S, Deadline, Instants
 from whocut.path.dialling import Dial
 from whocut.path.ending import Standing, Way, way_out
@@ -438,7 +438,7 @@ class Exchange:
         facts.downstream_ended(end, now_s)
         try:
             if facts.lineage is not None:
-                self.house.write_down(span_of(facts, facts.lineage, self.house.place, now_s))
+                self.house.account(facts, facts.lineage, now_s)
         finally:  # a sink that fails loses its span, not the caller's connection
             if then is not None:
                 then()

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from whocut.path.account import Facts, Lineage, span_of
+from whocut.path.account import Facts, Lineage
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.path.account import Place
     from whocut.path.http1 import RequestHead
-    from whocut.trace.records import SpanSink
+
+    Account = Callable[[Facts, Lineage, float], None]
 
 
 class Look(Protocol):
@@ -76,13 +76,12 @@ class Onlooker(Protocol):
 class SpanLook:
     """A tap's own: facts, and a span of them."""
 
-    __slots__ = ("_facts", "_lineage", "_place", "_sink")
+    __slots__ = ("_account", "_facts", "_lineage")
 
-    def __init__(self, head: RequestHead, sink: SpanSink, place: Place, now_s: float) -> None:
+    def __init__(self, head: RequestHead, account: Account, now_s: float) -> None:
         self._lineage = Lineage(head.traceparent)
         self._facts = Facts(head.method, head.target, now_s, self._lineage)
-        self._place = place
-        self._sink = sink
+        self._account = account
 
     @property
     def traceparent(self) -> bytes:
@@ -133,7 +132,7 @@ class SpanLook:
         elif upstream is not UpstreamEnd.COMPLETE:
             facts.upstream_ended(upstream, now_s)
         facts.downstream_ended(downstream, now_s)
-        self._sink(span_of(facts, self._lineage, self._place, now_s))
+        self._account(facts, self._lineage, now_s)
 
 
 class Unseen:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
-    from whocut.path.account import Place
+    from whocut.path.account import Facts, Lineage, Place
     from whocut.path.deadlines import Deadlines
     from whocut.path.http1 import HeadReader, RequestHead
     from whocut.path.looks import Look
     from whocut.path.relay import Manners, Piece
     from whocut.path.tap import Tap
-    from whocut.trace.records import Span, SpanSink, UpstreamEnd
+    from whocut.trace.records import SpanSink, UpstreamEnd
 
 P = TypeVar("P", bound="asyncio.BaseProtocol")
 
@@ -179,5 +179,5 @@ class House(Protocol):
     def unix_s(self) -> float:
         """The calendar's instant, in model time."""
 
-    def write_down(self, span: Span) -> None:
-        """Hand a span to the collector of spans."""
+    def account(self, facts: Facts, lineage: Lineage, at_s: float) -> None:
+        """Write down an exchange that ended at `at_s`."""

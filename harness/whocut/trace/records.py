@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -391,6 +392,11 @@ def new_span_id() -> str:
     return f"{_random.getrandbits(64) | 1:016x}"
 
 
+# Later versions may add fields after the flags; version ff is invalid.
+_TRACEPARENT = re.compile(r"\s*(?!ff)[^-]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[^-]{2}(?:-.*)?", re.DOTALL)
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+
+
 def traceparent(trace_id: str, span_id: str) -> str:
     """The W3C header that makes the receiver's span a child of this one; always sampled."""
     return f"00-{trace_id}-{span_id}-01"
@@ -398,12 +404,7 @@ def traceparent(trace_id: str, span_id: str) -> str:
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:
     """Trace id and parent's span id, or None where the header is not a valid W3C `traceparent`."""
-    parts = header.strip().split("-")
-    if len(parts) < 4 or len(parts[0]) != 2 or parts[0] == "ff":
+    found = _TRACEPARENT.fullmatch(header.rstrip())
+    if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
         return None
-    trace_id, span_id = parts[1], parts[2]
-    if len(trace_id) != 32 or len(span_id) != 16 or len(parts[3]) != 2:
-        return None
-    if set(trace_id + span_id) - set("0123456789abcdef") or not int(trace_id, 16) or not int(span_id, 16):
-        return None
-    return trace_id, span_id
+    return found[1], found[2]

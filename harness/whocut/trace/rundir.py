@@ -22,6 +22,7 @@ lines never mix, and a run killed at any instant can be read up to its last line
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import itertools
 import os
@@ -39,8 +40,10 @@ from whocut.trace import otlp
 from whocut.trace.records import Attempt, Outcome, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
+
+    from whocut.trace.ordinary import Form, Row
 
 MANIFEST = "manifest.json"
 ATTEMPTS = "attempts.jsonl"
@@ -54,6 +57,7 @@ MOCK_TOKEN = "mock.token"  # noqa: S105  # opens the mock's own doors; it lives 
 JUNIT = "junit.xml"
 LIVE = "live.json"
 FIGURES = "figures"
+_ROWS, _ROWS_REAL_S = 256, 0.05
 _OURS = frozenset(
     {
         MANIFEST,
@@ -124,19 +128,63 @@ class Lines(Protocol):
 
 
 class SpanWriter:
-    """Appends spans to ``spans.jsonl``, or to `lines`; call it with each span as it ends."""
+    """Appends spans to ``spans.jsonl``, or to `lines`; call it with each span as it ends.
+
+    A hop's ordinary exchanges come as rows. They are encoded and written together, off the way of the bytes: up to
+    `_ROWS` of them, or what came in `_ROWS_REAL_S`. A kill loses no more than that.
+    """
 
     def __init__(self, run: RunDir, lines: Lines | None = None) -> None:
         self._file: Lines = lines or LineFile(run.path / SPANS)
         self._epoch_unix_s = run.epoch_unix_s
+        self._rows: list[tuple[Form, Row]] = []
+        self._most = _ROWS
+        self._later: asyncio.TimerHandle | None = None
 
     def __call__(self, span: Span) -> None:
         """Write one span."""
         self._file.write(otlp.encode_line((span,), self._epoch_unix_s))
 
+    def rows_of(self, form: Form) -> Callable[[Row], None]:
+        """Where the ordinary exchanges of one hop go; to be called in the event loop."""
+        rows = self._rows
+
+        def take(row: Row) -> None:
+            rows.append((form, row))
+            if len(rows) >= self._most:
+                self.flush()
+            elif self._later is None:
+                self._later = asyncio.get_running_loop().call_later(_ROWS_REAL_S, self._on_time)
+
+        return take
+
+    def _on_time(self) -> None:
+        self._later = None
+        try:
+            self.flush()
+        except NoRoom:  # the next exchange meets the error: its hop tells it
+            self._most = 1
+
+    def flush(self) -> None:
+        """Write what is kept.
+
+        Raises:
+            NoRoom: the disk is full.
+        """
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if self._rows:
+            epoch_unix_s = self._epoch_unix_s
+            self._file.write(b"".join([form.line(row, epoch_unix_s) for form, row in self._rows]))
+            self._rows.clear()
+
     def close(self) -> None:
-        """Give the descriptor back."""
-        self._file.close()
+        """Write what is kept, and give the descriptor back."""
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
 
 class _Hold:
