@@ -1,4 +1,4 @@
-"""What is told of a request that passes a tap, as it happens; and the one look that a tap takes for its spans.
+"""Looks: each follows one request that passes a tap, as it happens. One look is the tap's own, for its spans.
 
 A `Wire` passes bytes and ends on; it knows nothing of spans. Its `Onlooker` gives it a `Look` for each request. A
 look may add fields to a request that is held, answer in the upstream's place and rewrite the head of a response: a
@@ -25,7 +25,7 @@ class Look(Protocol):
 
     @property
     def traceparent(self) -> bytes | None:
-        """What goes on to the next layer in place of the caller's; None: the head goes on as it came."""
+        """What is handed on to the next layer in place of the caller's; None: the head is handed on as it came."""
 
     def request_body(self, data: bytes) -> None:
         """A piece of the request's body, without framing."""
@@ -62,7 +62,7 @@ class Onlooker(Protocol):
     """Gives a look to each request.
 
     `holds`: requests are kept back until they are whole. `rewrites`: a response's head is kept back until it is
-    whole, and what `Look.answered` returns goes down. `reads`: looks are told of the bodies.
+    whole, and what `Look.answered` returns goes down. `reads`: looks get the bodies.
     """
 
     holds: bool
