@@ -295,7 +295,7 @@ def test_a_blind_gateway_s_timer_fires_for_nobody() -> None:
 
     assert (verdict.layer, verdict.grade) == ("client", "proven")
     assert [(one.layer, one.fact) for one in verdict.cascade] == [
-        ("haproxy", "its timer timeout server fired later, for nobody")
+        ("haproxy", "its timer timeout server fired later, without a caller")
     ]
 
 

@@ -1,9 +1,9 @@
 """Callers for a proof: the real SDK, and one of ours that keeps the SDK's policy at a tenth of its cost.
 
-Ours is one protocol per attempt on a new connection. It tries again as the official SDK does: after a timer of
-its own or a broken connection before a stream's head, after 408, 409, 429 and everything from 500 on, waiting
-half a second, then a whole one, or as long as `Retry-After` asks. It stands for clients that have a limit for
-the whole answer too, which the SDK has not.
+Ours is one protocol per attempt on a new connection. It tries again as the official SDK does: after a timer of its
+own, after a broken connection before a stream's head, after 408, 409, 429 and everything from 500 on. It waits half
+a second, then a whole one, or as long as `Retry-After` asks. It can also be a client that has a limit for the whole
+answer, which the SDK has not.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _BACK_OFF_S, _BACK_OFF_MOST_S, _JITTER, _RETRY_AFTER_MOST_S = 0.5, 8.0, 0.25, 12
 
 
 class Caller(Protocol):
-    """Somebody who asks for one image, with its own retries, until it has it or gives up."""
+    """A caller asks for one image, with its own retries, until it has the image or gives up."""
 
     async def ask(self, asking: Asking, body: dict[str, Any]) -> None:
-        """Make the request; what happened stands in the attempts of `asking`."""
+        """Make the request; what happened is in the attempts of `asking`."""
         ...
 
     async def close(self) -> None:
@@ -53,7 +53,7 @@ class Caller(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What every caller is given: where to dial, how long to wait, whom to tell."""
+    """What every caller is given: where to dial, how long to wait, what to report to."""
 
     host: str
     port: int
@@ -293,7 +293,7 @@ def _named(name: str, error: BaseException | None = None) -> BaseException:
 
 
 async def fetch(desk: Desk, method: str, path: str) -> int:
-    """The status of one short exchange that nobody watches; a broken one has 0."""
+    """The status of one short exchange that is not watched; a broken one has 0."""
     try:
         reader, writer = await asyncio.open_connection(desk.host, desk.port)
     except OSError:

@@ -361,17 +361,17 @@ RULES = (
     ),
     Rule(
         "the caller went away",
-        "the client was told to stop by the program that uses it",
+        "the program that uses the client stopped it",
         _the_caller_went_away,
     ),
     Rule(
         "a layer fell",
-        "a layer ended its sides by no timer and after nobody: its process had died, its code failed, it gave up",
+        "a layer ended its sides first and by no timer: its process had died, its code failed, it gave up",
         _a_layer_fell,
     ),
     Rule(
         "the upstream ended it",
-        "the innermost layer saw its upstream side end, and nobody before it had cut",
+        "the innermost layer saw its upstream side end, and no layer before it had cut",
         _the_upstream_ended_it,
     ),
     Rule(
