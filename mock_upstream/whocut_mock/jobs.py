@@ -234,7 +234,7 @@ class Job:
         yield "never_asked", True
 
 
-class Desk:
+class JobDesk:
     """All jobs of a mock, by their ids; each is there for the key that submitted it."""
 
     def __init__(self, clock: ModelClock, ledger: Ledger) -> None:

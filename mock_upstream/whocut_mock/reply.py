@@ -24,7 +24,7 @@ NO_HEADERS: Mapping[str, str] = {}
 _JOINED_BYTES = 65_536  # a body up to this size goes out in one write with its head
 
 
-class Account(Protocol):
+class AnswerAccount(Protocol):
     """Who keeps the books of one answer: a generation, or one visit to a job."""
 
     @property
@@ -95,7 +95,7 @@ class Reply:
         self,
         request: web.Request,
         upstream: Upstream,
-        account: Account,
+        account: AnswerAccount,
         fault: Fault,
         attempt: int,
     ) -> None:

@@ -22,7 +22,7 @@ from whocut_mock.ledger import Row
 from whocut_mock.moderation import Block
 from whocut_mock.parameters import Order
 from whocut_mock.quotas import Request
-from whocut_mock.reply import Account, Reply
+from whocut_mock.reply import AnswerAccount, Reply
 from whocut_mock.settings import Settings, When
 from whocut_mock.stream import answer_stream
 from whocut_mock.upstream import UPSTREAM, Known, Upstream
@@ -147,7 +147,7 @@ async def judged(
 
 
 async def exchanged(
-    reply: Reply, account: Account, answering: Coroutine[Any, Any, web.StreamResponse]
+    reply: Reply, account: AnswerAccount, answering: Coroutine[Any, Any, web.StreamResponse]
 ) -> web.StreamResponse:
     """See an answer through, and write down how it ended for its caller."""
     try:

@@ -25,7 +25,7 @@ from whocut.client.ending import failure_of
 from whocut.client.limiter import AsyncLimiter, Limiter, Places
 from whocut.client.openai_client import shared_ssl_context
 from whocut.client.parameters import Prepared, prepare
-from whocut.client.policy import Decision, Policy, Retry, Stop, decide
+from whocut.client.policy import Decision, Policy, Stop, TryAgain, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
 from whocut.client.transports import wire
 from whocut.clock import Clock
@@ -87,7 +87,7 @@ class _Judge:
         if error is None:
             return False
         self.judge(error)
-        return isinstance(self.decision, Retry)
+        return isinstance(self.decision, TryAgain)
 
     def judge(self, error: BaseException, *, in_stream: bool = False) -> None:
         """Decide about a failure, and write the reason beside it."""
@@ -111,7 +111,7 @@ class _Judge:
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         """How long to wait before the next attempt."""
         del state
-        return self.decision.after_s if isinstance(self.decision, Retry) else 0.0
+        return self.decision.after_s if isinstance(self.decision, TryAgain) else 0.0
 
 
 class _Reference:

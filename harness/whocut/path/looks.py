@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from whocut.path.http1 import RequestHead
 
-    Account = Callable[[Facts, Lineage, float], None]
+    WriteAccount = Callable[[Facts, Lineage, float], None]
 
 
 class Look(Protocol):
@@ -78,7 +78,7 @@ class SpanLook:
 
     __slots__ = ("_account", "_facts", "_lineage")
 
-    def __init__(self, head: RequestHead, account: Account, now_s: float) -> None:
+    def __init__(self, head: RequestHead, account: WriteAccount, now_s: float) -> None:
         self._lineage = Lineage(head.traceparent)
         self._facts = Facts(head.method, head.target, now_s, self._lineage)
         self._account = account

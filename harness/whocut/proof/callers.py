@@ -52,7 +52,7 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ProofDesk:
     """What every caller is given: where to dial, how long to wait, what to report to."""
 
     host: str
@@ -66,7 +66,7 @@ class Desk:
 class SdkCaller:
     """`AsyncOpenAI` as its users have it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ProofDesk) -> None:
         self._client = async_openai_client(
             base_url=f"http://{desk.host}:{desk.port}/v1",
             api_key=KEY,
@@ -97,7 +97,7 @@ class SdkCaller:
 class LightCaller:
     """Ours, with the SDK's policy."""
 
-    def __init__(self, desk: Desk, dice: random.Random) -> None:
+    def __init__(self, desk: ProofDesk, dice: random.Random) -> None:
         self._desk = desk
         self._dice = dice
 
@@ -131,7 +131,7 @@ def _is_retried(call: Call, *, stream: bool) -> bool:
     return not stream or record.first_byte_s is None
 
 
-async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
+async def attempt(desk: ProofDesk, asking: Asking, data: bytes, number: int) -> Call:
     """One attempt, watched to its last byte."""
     watch = AttemptWatch(
         clock=desk.clock,
@@ -162,7 +162,7 @@ async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
 class Call(asyncio.Protocol):
     """One attempt's connection: the client's timers, and the answer as it comes."""
 
-    def __init__(self, desk: Desk, watch: AttemptWatch) -> None:
+    def __init__(self, desk: ProofDesk, watch: AttemptWatch) -> None:
         self.watch = watch
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._desk = desk
@@ -292,7 +292,7 @@ def _named(name: str, error: BaseException | None = None) -> BaseException:
     return kind(*(error.args if error else ()))
 
 
-async def fetch(desk: Desk, method: str, path: str) -> int:
+async def fetch(desk: ProofDesk, method: str, path: str) -> int:
     """The status of one short exchange that is not watched; a broken one has 0."""
     try:
         reader, writer = await asyncio.open_connection(desk.host, desk.port)

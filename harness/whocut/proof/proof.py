@@ -27,7 +27,7 @@ from whocut.clock.clock import wall_s
 from whocut.errors import CouldNotRun
 from whocut.path.chain import start_chain
 from whocut.proof import stand_ins
-from whocut.proof.callers import Caller, Desk, LightCaller, SdkCaller, fetch
+from whocut.proof.callers import Caller, LightCaller, ProofDesk, SdkCaller, fetch
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Outcome
 from whocut.verdict.summary import Judged, judge
@@ -306,8 +306,8 @@ class _Stage:
         self._stack.push_async_callback(callers.close)
         return lambda number: callers.ask(self._world.askings[number], self._case.body(number))
 
-    def _desk(self, address: tuple[str, int]) -> Desk:
-        return Desk(
+    def _desk(self, address: tuple[str, int]) -> ProofDesk:
+        return ProofDesk(
             host=address[0],
             port=address[1],
             clock=self._clock,
@@ -326,7 +326,7 @@ def _at_once(topology: Topology) -> int:
 class _Callers:
     """Callers for all requests: one of ours for all, or SDK clients that take turns."""
 
-    def __init__(self, case: Case, desk: Desk) -> None:
+    def __init__(self, case: Case, desk: ProofDesk) -> None:
         self._free: asyncio.LifoQueue[Caller] = asyncio.LifoQueue()
         self._light = LightCaller(desk, random.Random(case.seed)) if case.caller == "light" else None
         self._all: list[Caller] = []

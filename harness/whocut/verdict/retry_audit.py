@@ -34,7 +34,7 @@ _EXAMPLES = 20  # of each kind in a summary: a large run has tens of thousands o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class AuditedRetry:
     """An attempt that followed another one of the same request, and what it followed."""
 
     request: str
@@ -87,16 +87,16 @@ class Storm:
 class Audit:
     """All retries of a run, and the storms among them."""
 
-    retries: tuple[Retry, ...]
+    retries: tuple[AuditedRetry, ...]
     storms: tuple[Storm, ...]
 
     @property
-    def blind(self) -> tuple[Retry, ...]:
+    def blind(self) -> tuple[AuditedRetry, ...]:
         """The retries after an unknown outcome."""
         return tuple(retry for retry in self.retries if retry.unknown)
 
     @property
-    def broken_waits(self) -> tuple[Retry, ...]:
+    def broken_waits(self) -> tuple[AuditedRetry, ...]:
         """The retries that came before Retry-After allowed them."""
         return tuple(retry for retry in self.retries if retry.short_by_s)
 
@@ -185,9 +185,9 @@ _WORDS: Final = {
 }
 
 
-def _retry(former: Attempt, again: Attempt, billed_usd: float) -> Retry:
+def _retry(former: Attempt, again: Attempt, billed_usd: float) -> AuditedRetry:
     ended_s = former.ended_s if former.ended_s is not None else again.started_s
-    return Retry(
+    return AuditedRetry(
         request=again.request,
         attempt=again.number,
         after=ending(former),
