@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from whocut_mock import answers, delivery, faults
+from whocut_mock import answers, delivery
 from whocut_mock.answers import Facts
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import Fault
+from whocut_mock.fault import Fault, SpoiledError, cut_with_reset
 from whocut_mock.speech import DIALECT
 from whocut_mock.upstream import Upstream
 
@@ -280,12 +280,12 @@ class Reply:
         transport = answers.writes_through(self.request)
         self._account.close_caller_side()
         transport.close()
-        raise faults.SpoiledError
+        raise SpoiledError
 
     def reset(self) -> None:
         """End the connection with a RST."""
         transport = answers.writes_through(self.request)
         self._account.close_caller_side()
-        faults.cut_with_reset(transport.get_extra_info("socket"))
+        cut_with_reset(transport.get_extra_info("socket"))
         transport.abort()
-        raise faults.SpoiledError
+        raise SpoiledError

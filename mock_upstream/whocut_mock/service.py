@@ -16,7 +16,8 @@ from whocut_mock import access, errors, faults, latency, moderation, parameters,
 from whocut_mock.arrival import Arrival, new_row, read_arrival
 from whocut_mock.buckets import StoreGone
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import NO_FAULT, Asked, Fault
+from whocut_mock.fault import Asked, Fault, InsteadError, SpoiledError
+from whocut_mock.faults import NO_FAULT
 from whocut_mock.generation import Generation
 from whocut_mock.ledger import Row
 from whocut_mock.moderation import Block
@@ -152,12 +153,12 @@ async def exchanged(
     """See an answer through, and write down how it ended for its caller."""
     try:
         return await answering
-    except faults.InsteadError:
+    except InsteadError:
         return await reply.end_without_picture(None)
     except asyncio.CancelledError:
         account.caller_gone()
         raise
-    except faults.SpoiledError:
+    except SpoiledError:
         return reply.response  # goes nowhere: the fault has ended the connection
     except ConnectionError:
         account.caller_gone()

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from whocut.chain.money import format_dollars
 from whocut.errors import BadInput, nearest
-from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, ending, endings
+from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, endings
 from whocut.stage.runners import ScaledRunner
+from whocut.verdict.retry_audit import ending
 from whocut.words import times
 
 if TYPE_CHECKING:
