@@ -30,9 +30,6 @@ STILL_THERE: Final[frozenset[str]] = frozenset(
     [
         "harness/whocut/foreign/between.py",
         "harness/whocut/verdict/attribute.py",
-        "harness/whocut/verdict/censored.py",
-        "harness/whocut/verdict/first.py",
-        "harness/whocut/verdict/gateways.py",
         "harness/whocut/verdict/testimony.py",
     ]
 )

@@ -1,4 +1,4 @@
-"""What stands between two taps, as ``--between OUTER,INNER=LAYER[:LIMITS]`` says it, and the spans told so.
+"""The layer between two taps, as ``--between OUTER,INNER=LAYER[:LIMITS]`` says it, and the spans made to fit.
 
 Two taps around a layer see both of its edges. Once the layer is said, their spans are those of the taps beside a
 gateway of a run, and what judges that one judges this one: whose timers are known is held against the times that

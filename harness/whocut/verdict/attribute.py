@@ -172,7 +172,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if innermost.position < len(topology.hops) or _testified_before(evidence, first):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
-        return None  # a tap further in saw nothing of the kind: somebody stands between
+        return None  # a tap further in saw nothing of the kind: a layer is between
     fault = evidence.generation.fault if evidence.generation else None
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
@@ -262,7 +262,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.seen is None or evidence.testimony:
         return None
-    # In a known chain the layers speak for themselves; taps stand among layers that nobody knows.
+    # In a known chain the layers speak for themselves; taps are among unknown layers.
     watching = [edges for edges in evidence.layers if edges.position]
     if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
@@ -270,10 +270,10 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
         return None
     if topology.hops and topology.layer(inference.layer) is None:
-        return None  # a page of somebody who does not stand in the chain
+        return None  # a page of a layer that is not in the chain
     by_upstream = inference.ended is Ended.UPSTREAM
     if by_upstream and topology.hops and inference.layer != topology.hops[-1].name:
-        return None  # somebody further in ended it, and nothing says who
+        return None  # a layer further in ended it, and nothing says which
     client = at_position(evidence, 0)
     witness = client.layer if client else "the caller"
     return _verdict(
@@ -469,9 +469,9 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
 
 
 def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
-    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
+    """Proven: both sides saw it, nothing else could have come first, and no layer outside of it is silent.
 
-    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    A silent layer outside could have left earlier, unseen, with a layer blind to that in between.
     """
     outside = set(range(first.ends[0].edges.position)) - evidence.reported
     sure = confirmed and first.sure and not outside and not evidence.joined_by_time

@@ -108,6 +108,6 @@ def _sentence(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
         "1 attempt seen to its" if len(times.seen_s) == 1 else f"{len(times.seen_s)} attempts seen to their"
     )
     return (
-        f"Had nobody cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
+        f"Without any cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
         f"{len(times.censored_s)} cut before)."
     )
