@@ -63,13 +63,13 @@ class Layer:
     """One layer of a chain: its timers and what it does when they fire.
 
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
-    (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``. `unknown` names
-    the knobs whose limits could not be found out: such a timer may be there, and nothing is forecast of it. A layer
-    without timers only watches: a tap. `gateway` is the real product that runs as this layer, and empty where the
-    layer is emulated. A `silent` layer ends the connection without an answer when a timer fires before the
-    response. `leaves_work`: the work is known to run on behind this layer's cut. `idle_waits`: the idle timer ends
-    a wait too, where there is no `first_byte` timer. `knobs` are the vendor's own lines that switch `buffering`,
-    `retries` or blindness to `abort` off.
+    (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
+    `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
+    forecast of it. A layer without timers only watches: a tap. `gateway` is the real product that runs as this
+    layer, and empty where it is emulated. A `silent` layer ends the connection without an answer when a timer
+    fires before the response; `leaves_work`: the work is known to run on behind this layer's cut.
+    `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
+    `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
 
     name: str

@@ -172,7 +172,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if innermost.position < len(topology.hops) or _testified_before(evidence, first):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
-        return None  # a tap further in saw nothing of the kind: a layer is between
+        return None  # a tap further in saw nothing of the kind: somebody stands between
     fault = evidence.generation.fault if evidence.generation else None
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
@@ -469,9 +469,9 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
 
 
 def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
-    """Proven: both sides saw it, nothing else could have come first, and no layer outside of it is silent.
+    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
 
-    A silent layer outside could have left earlier, unseen, with a layer blind to that in between.
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
     """
     outside = set(range(first.ends[0].edges.position)) - evidence.reported
     sure = confirmed and first.sure and not outside and not evidence.joined_by_time

@@ -1,7 +1,7 @@
 """A real gateway's account, put together from the two taps beside it: it writes no span of its own.
 
 The tap outside saw what the gateway's caller was given, the tap inside what it asked for and when it let go.
-The timer is not said. It is read off the time from the event that a timer counts from to the gateway's
+Which timer that was is not said. It is read off the time from the event that a timer counts from to the gateway's
 leaving, and off the way in which the gateway answered; where no timer fits, none is named.
 """
 
