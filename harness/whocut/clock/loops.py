@@ -20,7 +20,7 @@ T = TypeVar("T")
 def new_loop() -> asyncio.AbstractEventLoop:
     """A loop for real or scaled time."""
     try:
-        import uvloop  # noqa: PLC0415  # there is none for some platforms, and asyncio's own does as well
+        import uvloop  # noqa: PLC0415  # some platforms do not have it, and asyncio's own does as well
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

@@ -27,7 +27,7 @@ _BARE_BLOCK: Final = re.compile(r"_by_lua_block$|^js_|^perl$")
 
 @dataclass(slots=True)
 class Directive:
-    """One directive: its name, its arguments, and what stands in its block; None where it has none."""
+    """One directive: its name, its arguments, and what is in its block; None: it has no block."""
 
     name: str
     args: list[str]
@@ -124,7 +124,7 @@ class _Lines:
         self._line = 1
 
     def at(self, offset: int) -> int:
-        """The line in which this character stands."""
+        """The line of this character."""
         if offset < self._at:
             return self._text.count("\n", 0, offset) + 1
         self._line += self._text.count("\n", self._at, offset)

@@ -84,7 +84,7 @@ class Later(Sequence[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One way through a gateway: for whom it holds, where it is written, and the layers on it.
+    """One way through a gateway: for which requests it holds, where it is written, and the layers on it.
 
     `takes_host` and `takes_path` give the rank with which it takes a request; None is not at all.
     """
@@ -208,7 +208,7 @@ def layer_as_json(layer: Layer) -> dict[str, Any]:
 
 
 def timer_as_json(timer: Timer) -> dict[str, Any]:
-    """One timer, for machines; a default stands in no file."""
+    """One timer, for machines; a default is in no file."""
     return {
         "kind": str(timer.kind),
         "limit_s": timer.limit_s,

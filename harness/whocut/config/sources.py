@@ -38,7 +38,7 @@ class Chain:
 
 
 def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
-    """What these files say of one request. Files of one format are read together, where the first of them stands.
+    """What these files say of one request. Files of one format are read together, at the place of the first.
 
     A file may say its format, as in ``litellm=./config.yaml``.
 

@@ -39,7 +39,7 @@ def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
 
 
 class ImageUser(User):
-    """Takes orders from the desk until there are none left."""
+    """Takes orders from the desk until no order is left."""
 
     abstract = True
     wait_time = constant(0)

@@ -36,12 +36,12 @@ class Lineage:
 
     @property
     def traceparent(self) -> bytes:
-        """What goes on to the next layer: this span is the parent there."""
+        """What is handed on to the next layer: this span is the parent there."""
         return f"00-{self.trace_id}-{self.span_id}-01".encode()
 
 
 class Cut:
-    """A timer of ours that fired: which, when, and where the exchange stood."""
+    """A timer of ours that fired: which, when, and in which phase of the exchange."""
 
     __slots__ = ("at_s", "phase", "timer")
 
@@ -132,7 +132,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands."""
+    """Where the account is written: the layer's name, its position from the client (0), and the side of a tap."""
 
     layer: str
     position: int

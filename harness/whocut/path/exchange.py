@@ -1,4 +1,4 @@
-"""One request on its way through one hop: where it stands, which timer runs, and how it ends.
+"""One request on its way through one hop: the phase it is in, which timer runs, and how it ends.
 
 ::
 
@@ -283,7 +283,7 @@ class Exchange:
         deadline = self._first_deadline(now_s)
         if deadline is not None and deadline.at_s <= now_s + TOLERANCE_S:
             self._fire(deadline, now_s)
-            # A layer that tries again by itself goes on, and `total` with it.
+            # A layer that tries again by itself continues, and `total` with it.
             deadline = self._first_deadline(now_s) if self.caller.exchange is self else None
         return deadline.at_s if deadline is not None else None
 

@@ -117,7 +117,7 @@ class Hop:
         """Begin to take callers, over TLS where there is a context.
 
         Raises:
-            PortTaken: somebody else listens there.
+            PortTaken: another program listens there.
             BadInput: `host` is not this machine's loopback.
         """
         if not is_loopback(host):
@@ -171,7 +171,7 @@ class Hop:
         )
 
     def fail(self, error: BaseException) -> None:
-        """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
+        """A fault of ours: nothing this hop does from now on is evidence, and its runner has to know."""
         if self.fallen is None:
             self.fallen = Fallen(self.layer.name, self.now_s(), why(error))
             if self._sink is not None:
@@ -232,7 +232,7 @@ class Hop:
         return connected[1]
 
     def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
-        """What is told of a request that passes this tap."""
+        """What follows a request that passes this tap."""
         if self.tap is not None and self.tap.onlooker is not None:
             return self.tap.onlooker.look(head, raw, connection, now_s)
         return Unseen() if self.sink is None else SpanLook(head, self.account, now_s)
@@ -267,7 +267,7 @@ class Hop:
         self._sweeper = self.loop.call_later(self.clock.real_s(model_s), self._sweep)
 
     def _sweep(self) -> None:
-        """Close the pooled connections whose keep-alive is over; the oldest stand first."""
+        """Close the pooled connections whose keep-alive is over; the oldest are first."""
         self._sweeper = None
         now_s = self.now_s()
         for upstream in list(self.pool):

@@ -99,7 +99,7 @@ class Caller(Side, Protocol):
         """See to it that `Served.check` is called within `in_s`."""
 
     def next_request(self, now_s: float) -> None:
-        """The exchange is over, and the connection goes on."""
+        """The exchange is over, and the connection stays open."""
 
     def close(self) -> None:
         """FIN, after what is still to be sent."""
@@ -171,7 +171,7 @@ class House(Protocol):
         """
 
     def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
-        """What is told of a request that passes a tap."""
+        """What follows a request that passes a tap."""
 
     def complain(self, sentence: str) -> None:
         """Say something to the person who runs this, once."""

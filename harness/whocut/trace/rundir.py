@@ -9,15 +9,15 @@ spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
 upstream.yaml     the settings the mock upstream was given
 generator.json    how well the load generator kept up
-live.json         verdicts and figures so far, while somebody watches; written anew every second
+live.json         verdicts and figures so far, while the run is watched; written anew every second
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
 junit.xml         thresholds and validity, for a CI server
 ================  ==================================================================================
 
-Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending,
-so that lines never mix, and a run killed at any instant can be read up to its last line.
+Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending. So
+lines never mix, and a run killed at any instant can be read up to its last line.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class LineFile:
 
 
 class Lines(Protocol):
-    """Where lines can be put: a file that grows, or whoever carries them to one."""
+    """Where lines can be put: a file that grows, or a carrier to one."""
 
     def write(self, lines: bytes) -> None:
         """Take bytes that end in a newline."""
@@ -188,7 +188,7 @@ class SpanWriter:
 
 
 class _Hold:
-    """A directory held for one run, as long as this object lives; a killed process lets go as well."""
+    """A directory held for one run, as long as this object lives; a killed process releases it as well."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -199,7 +199,7 @@ class _Hold:
                 f"another run is being written into {path} right now; name a new directory"
             ) from None
         except OSError:
-            pass  # a file system without locks: then nobody can tell
+            pass  # a file system without locks: then it is unknown
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # it could not be opened
@@ -208,7 +208,7 @@ class _Hold:
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """One run's directory and its manifest; whoever made it holds it, and no second run can."""
+    """One run's directory and its manifest; its maker holds it, and no second run can."""
 
     path: Path
     manifest: dict[str, Any]
@@ -354,7 +354,7 @@ def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
     """An attempt from a line of ``attempts.jsonl``.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: the line is invalid.
     """
     attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
     attempt.outcome = Outcome(attempt.outcome)
@@ -393,7 +393,7 @@ def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
 
 
 def write_refusal(run: Path, sentence: str) -> None:
-    """Write down that the load refused what was asked of it, for whoever stands around it."""
+    """Write down that the load refused what was asked of it, for the harness around it."""
     write_json(run / GENERATOR, {"refused": sentence})
 
 

@@ -192,7 +192,7 @@ def _read(sources: Sequence[Source]) -> Reading:
 
 
 def _includes(tree: list[Directive], source: Source) -> bool:
-    """Whether the directives of a file stand among these."""
+    """Whether the directives of a file are among these."""
     key = _key(source.path)
     pending = list(tree)
     while pending:
@@ -415,7 +415,7 @@ def _retries(conf: _Conf, scope: _Scope, family: str, passing: Directive) -> Lay
 
 
 def _servers(scope: _Scope, passing: Directive) -> int:
-    """How many servers stand behind a pass; 0 where that is decided at run time."""
+    """How many servers are behind a pass; 0 where that is decided at run time."""
     target = re.sub(r"^\w+://", "", passing.args[0] if passing.args else "").split("/")[0]
     http = scope.blocks[0]
     for _ in range(3):
