@@ -19,6 +19,7 @@ from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.errors import BadInput, nearest
 from whocut.trace.records import AttemptRecord, LayerRecord, TapSide
+from whocut.verdict.order import clock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -171,7 +172,8 @@ def _told(span: Span, places: dict[str, _Place]) -> Iterator[Span]:
     if place.outside is not None:
         at, layer = place.outside
         parent = _inner_id(span) if place.inside is not None else span.parent_id
-        yield replace(span, layer=layer.name, position=at, tap=TapSide.OUTSIDE, parent_id=parent)
+        clock = clock_of(span)
+        yield replace(span, layer=layer.name, position=at, tap=TapSide.OUTSIDE, parent_id=parent, clock=clock)
     if place.inside is not None:
         at, layer = place.inside
         span_id = _inner_id(span) if place.outside is not None else span.span_id
@@ -182,6 +184,7 @@ def _told(span: Span, places: dict[str, _Place]) -> Iterator[Span]:
             layer=layer.name,
             position=at,
             tap=TapSide.INSIDE,
+            clock=clock_of(span),
             tap_lazy_s=lazy_s or None,
         )
 

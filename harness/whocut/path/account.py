@@ -129,12 +129,16 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands."""
+    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands.
+
+    `clock` names the clock of its instants, where that is not the run's.
+    """
 
     layer: str
     position: int
     side: TapSide | None = None
     lazy_s: float = 0.0
+    clock: str | None = None
 
 
 def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerRecord:
@@ -169,6 +173,7 @@ def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerR
         resent=facts.tries - 1 or None,
         tap=place.side,
         tap_lazy_s=place.lazy_s or None,
+        clock=place.clock,
     )
 
 

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
 from whocut.verdict import phrases
+from whocut.verdict.answered import answer_grade, refused_by_the_api
 from whocut.verdict.fingerprints import Ended
-from whocut.verdict.first import First, What, first_ends
+from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
 from whocut.verdict.inference import infer
 from whocut.verdict.needed import needed_s
+from whocut.verdict.order import Sure
 from whocut.verdict.orphans import behind
 from whocut.verdict.testimony import contradictions, who_ended_it
 from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
-from whocut.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
+from whocut.verdict.witnesses import at_position, name_at, own_word, seen_from_above, seen_from_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,20 +59,9 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
 def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
         return None
-    if evidence.outcome == Outcome.REJECTED and _answered_itself(evidence):
+    if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
         return None
-    del topology
-    return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
-
-
-def _answered_itself(evidence: AttemptEvidence) -> bool:
-    """Whether a layer answered for the API: some write its envelope. The API's own came through all that watch."""
-    hops = [edges for edges in evidence.layers if edges.position]
-    return (
-        any(edges.downstream is DownstreamEnd.OWN_ANSWER for edges in hops)
-        or (bool(hops) and hops[-1].upstream is not UpstreamEnd.COMPLETE)
-        or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
-    )
+    return _verdict(evidence, kind=Kind.NONE, grade=answer_grade(evidence, topology))
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -92,7 +83,7 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=above.confirmed and below.confirmed),
         layer=cutter.layer,
         title=layer.title if layer else cutter.layer,
         timer=cut.timer,
@@ -125,7 +116,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=below.confirmed),
         layer=client.layer,
         title=topology.client.title,
         reason=phrases.CALLER_WENT,
@@ -151,7 +142,7 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=above.confirmed and below.confirmed),
         layer=fallen.layer,
         title=layer.title if layer else fallen.layer,
         reason=phrases.without_a_timer(fallen.fell),
@@ -173,14 +164,19 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
         return None  # a tap further in saw nothing of the kind: somebody stands between
-    fault = evidence.generation.fault if evidence.generation else None
+    generation = evidence.generation
+    fault = generation.fault if generation else None
+    if generation is not None and fault is None and generation.caller_gone_s is not None:
+        return None  # the upstream saw its caller go: a layer between them let go
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
     )
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=evidence.generation is not None),
+        grade=_grade(
+            evidence, first, topology, confirmed=generation is not None and not generation.delivered
+        ),
         layer=topology.upstream.name,
         title="the upstream",
         reason=phrases.without_a_timer(fault or innermost.upstream),
@@ -314,7 +310,7 @@ def _the_next_is_silent(evidence: AttemptEvidence, topology: Topology) -> Verdic
     return _unattributed(
         evidence,
         f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
-        f"a span of {topology.hops[innermost.position].name}",
+        f"a span of {name_at(topology, innermost.position + 1)}",
     )
 
 
@@ -468,14 +464,26 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
     )
 
 
-def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
+def _grade(evidence: AttemptEvidence, first: First, topology: Topology, *, confirmed: bool) -> Grade:
     """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
 
-    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between; one further in
+    could have let go in silence, and let its caller wait. Nor is an order of two clocks a proof.
     """
-    outside = set(range(first.ends[0].edges.position)) - evidence.reported
-    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
-    return Grade.PROVEN if sure else Grade.TESTIFIED
+    position = first.ends[0].edges.position
+    outside = set(range(position)) - evidence.reported
+    sure = order_is_sure(evidence)
+    if sure is Sure.NO:
+        return Grade.INFERRED
+    proven = (
+        confirmed
+        and first.sure
+        and sure is Sure.YES
+        and not outside
+        and not evidence.joined_by_time
+        and held_on_behind(evidence, first.ends[0], topology)
+    )
+    return Grade.PROVEN if proven else Grade.TESTIFIED
 
 
 def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:

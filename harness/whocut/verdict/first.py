@@ -9,7 +9,8 @@ told by order on one witness's clock and by durations, which skewed clocks do no
 - an end that took longer than a layer further out was there to wait for it came too late;
 - a layer further out that left long after it had ended in silence further in left because of that.
 
-What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
+What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie. Instants of two
+clocks prove nothing, and their durations have to differ by more than a busy machine needs to notice an end.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
+from whocut.verdict.gateways import GatewayRecord
+from whocut.verdict.order import NOTICED_WITHIN_S, Sure, on_one_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from whocut.chain.layers import Topology
     from whocut.trace.records import Cut, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
@@ -78,7 +83,7 @@ def first_ends(evidence: AttemptEvidence) -> First | None:
     if not ends:
         return None
     late = [end for end in ends if _left_late(end, ends)]
-    ends = [end for end in ends if end not in late]
+    ends = [end for end in ends if end not in late] or late
     earliest_s = min(end.at_s for end in ends)
     first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
     return First(first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late))
@@ -113,7 +118,8 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
             break
         if outer.caller_left_s is not None and outer.caller_left_s < _upstream_s(outer):
             return True
-        if _upstream_s(outer) - outer.start_s + TIE_S < took_s:
+        slack_s = TIE_S if on_one_clock(outer, edges) else NOTICED_WITHIN_S
+        if _upstream_s(outer) - outer.start_s + slack_s < took_s:
             return True
     return False
 
@@ -150,3 +156,32 @@ def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
 
 def _upstream_s(edges: LayerRecord) -> float:
     return edges.upstream_s if edges.upstream_s is not None else edges.end_s
+
+
+# --- how far the order can be trusted -----------------------------------------------------------------------
+
+
+def order_is_sure(evidence: AttemptEvidence) -> Sure:
+    """The least sure of the orders that were read off taps: a verdict is no better than it."""
+    return max(
+        (edges.sure for edges in evidence.layers if isinstance(edges, GatewayRecord)), default=Sure.YES
+    )
+
+
+def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:
+    """Whether no silent layer further in can have let go before, and let its caller wait.
+
+    Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
+    as the layer waited: what took longer further in came later, whatever the clocks say.
+    """
+    edges = end.edges
+    connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
+    if end.what is What.UPSTREAM_ENDED or connecting or edges.upstream is UpstreamEnd.NONE:
+        return True
+    if not set(range(edges.position + 1, len(topology.hops) + 1)) - evidence.reported:
+        return True
+    generation = evidence.generation
+    if generation is None:
+        return False
+    gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
+    return gone_s - generation.start_s + TIE_S >= end.at_s - edges.start_s

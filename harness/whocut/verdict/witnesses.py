@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
+from whocut.verdict.order import Order, on_one_clock, order_of
 from whocut.verdict.verdict import Evidence, Grade
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolo
         return Seen(confirmed=True)
     neighbour = at_position(evidence, cutter.position - 1)
     if neighbour is None:
-        return Seen(missing=(f"a span of {topology.layers[cutter.position - 1].name}",))
+        return Seen(missing=(f"a span of {name_at(topology, cutter.position - 1)}",))
     if neighbour.upstream.by_us:
         # Their messages crossed: it left without having seen our end. That does not speak against the cut,
         # and it does not show it either.
@@ -119,11 +120,18 @@ def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolo
 def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     neighbour = at_position(evidence, cutter.position + 1)
     if neighbour is None:
-        return Seen(missing=(f"a span of {topology.hops[cutter.position].name}",))
-    if neighbour.caller_left_s is not None:
-        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.caller_left_s),))
-    if neighbour.caller_went_first:
-        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.downstream_s),))
+        return Seen(missing=(f"a span of {name_at(topology, cutter.position + 1)}",))
+    left_s = neighbour.caller_left_s
+    if left_s is None and neighbour.caller_went_first:
+        left_s = neighbour.downstream_s
+    if left_s is not None and _left_long_before(cutter, neighbour, left_s):
+        return Seen(
+            contradictions=(
+                f"{cutter.layer} says it left, {neighbour.layer} saw its caller leave long before",
+            )
+        )
+    if left_s is not None or neighbour.caller_went_first:
+        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", left_s),))
     return Seen(
         contradictions=(
             (
@@ -132,6 +140,20 @@ def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolog
             ),
         )
     )
+
+
+def _left_long_before(cutter: LayerRecord, neighbour: LayerRecord, left_s: float) -> bool:
+    """Whether what the neighbour saw was another's leaving: told only between two clocks, by durations."""
+    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
+    if ended_s is None or on_one_clock(cutter, neighbour):
+        return False
+    return order_of(cutter, ended_s, neighbour, left_s) is Order.BEFORE
+
+
+def name_at(topology: Topology, position: int) -> str:
+    """The name of the layer at `position` (0 is the client); behind the last hop it is the upstream's."""
+    layers = topology.layers
+    return layers[position].name if position < len(layers) else topology.upstream.name
 
 
 def at_position(evidence: AttemptEvidence, position: int) -> LayerRecord | None:
