@@ -52,3 +52,14 @@ def refused_by_the_api(evidence: AttemptEvidence) -> bool:
     if len(statuses - {None}) > 1:
         return False
     return not any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+
+
+def went_through_unread(evidence: AttemptEvidence) -> bool:
+    """Whether every witness handed on the end of a good answer, and none of them read it."""
+    return bool(evidence.layers) and all(
+        edges.upstream is UpstreamEnd.COMPLETE
+        and edges.downstream is DownstreamEnd.ANSWERED
+        and edges.status is not None
+        and edges.status < _ERROR
+        for edges in evidence.layers
+    )

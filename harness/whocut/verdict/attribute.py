@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.answered import answer_grade, refused_by_the_api
+from whocut.verdict.answered import answer_grade, refused_by_the_api, went_through_unread
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
 from whocut.verdict.inference import infer
 from whocut.verdict.needed import needed_s
-from whocut.verdict.order import Sure
+from whocut.verdict.order import Order, Sure, left_of, on_one_clock, order_of
 from whocut.verdict.orphans import behind
 from whocut.verdict.testimony import contradictions, who_ended_it
 from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
@@ -57,6 +57,13 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
 
 
 def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.outcome is None and went_through_unread(evidence):
+        return _verdict(
+            evidence,
+            kind=Kind.NONE,
+            grade=Grade.INFERRED,
+            reason="it went through whole, and no client tells what was in it: a tap's bodies are not read",
+        )
     if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
         return None
     if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
@@ -339,7 +346,13 @@ def _watched(edges: LayerRecord) -> str:
 def _between(evidence: AttemptEvidence) -> str:
     """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
     for outer, inner in pairwise(evidence.layers):
-        if inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first):
+        left_s, ended_s = left_of(inner), outer.upstream_s
+        in_silence = (
+            None not in {left_s, ended_s}
+            and not on_one_clock(outer, inner)
+            and order_of(outer, ended_s or 0.0, inner, left_s or 0.0) is Order.BEFORE
+        )
+        if in_silence or (inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first)):
             return (
                 f"it was ended between {outer.layer} ({_watched(outer)}) and {inner.layer} (its caller left)"
             )
@@ -472,7 +485,7 @@ def _grade(evidence: AttemptEvidence, first: First, topology: Topology, *, confi
     """
     position = first.ends[0].edges.position
     outside = set(range(position)) - evidence.reported
-    sure = order_is_sure(evidence)
+    sure = order_is_sure(evidence, first.ends[0])
     if sure is Sure.NO:
         return Grade.INFERRED
     proven = (

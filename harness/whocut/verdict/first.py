@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
 from whocut.verdict.gateways import GatewayRecord
-from whocut.verdict.order import NOTICED_WITHIN_S, Sure, on_one_clock
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, left_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,10 +108,10 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     """Whether something else had ended the attempt before."""
     edges = end.edges
     if end.what is What.CALLER_LEFT:
-        return False  # the client is the outermost layer: nobody else could have let go before
-    if _its_caller_had_gone(edges, end.at_s):
-        return True
-    if end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence):
+        # The client is the outermost layer: only one that is not known could have let go before.
+        return _let_go_between(end, evidence)
+    explained = end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence)
+    if explained or _let_go_between(end, evidence) or _its_caller_had_gone(edges, end.at_s):
         return True
     took_s = end.at_s - edges.start_s
     for outer in evidence.layers:
@@ -124,14 +125,21 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     return False
 
 
+def _let_go_between(end: End, evidence: AttemptEvidence) -> bool:
+    """Whether a witness further in, on another clock, saw its caller leave for certain before this end."""
+    return any(
+        inner.position > end.edges.position
+        and not on_one_clock(end.edges, inner)
+        and (left_s := left_of(inner)) is not None
+        and order_of(end.edges, end.at_s, inner, left_s) is Order.BEFORE
+        for inner in evidence.layers
+    )
+
+
 def _its_caller_had_gone(edges: LayerRecord, at_s: float) -> bool:
     """Whether a layer's caller had left at an instant, both on the layer's own clock."""
-    left_s = edges.caller_left_s
-    if left_s is None and edges.caller_went_first:
-        left_s = edges.downstream_s
-        if left_s is None:
-            return True
-    return left_s is not None and left_s <= at_s
+    left_s = left_of(edges)
+    return edges.caller_went_first if left_s is None else left_s <= at_s
 
 
 def _left_late(end: End, ends: list[End]) -> bool:
@@ -161,11 +169,23 @@ def _upstream_s(edges: LayerRecord) -> float:
 # --- how far the order can be trusted -----------------------------------------------------------------------
 
 
-def order_is_sure(evidence: AttemptEvidence) -> Sure:
-    """The least sure of the orders that were read off taps: a verdict is no better than it."""
-    return max(
-        (edges.sure for edges in evidence.layers if isinstance(edges, GatewayRecord)), default=Sure.YES
-    )
+def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
+    """The least sure of the orders, read off two clocks, by which this end was first: a verdict is no better."""
+    inward = [edges for edges in evidence.layers if edges.position >= end.edges.position]
+    read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
+    seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
+    return max((*read_off, *seen), default=Sure.YES)
+
+
+def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
+    """How sure it is that no layer between two witnesses let go in silence: not at all where one waited longer."""
+    left_s, ended_s = left_of(inner), outer.upstream_s
+    if left_s is None or ended_s is None or not outer.upstream.by_us or on_one_clock(outer, inner):
+        return Sure.YES
+    if order_of(outer, ended_s, inner, left_s) is not Order.UNKNOWN:
+        return Sure.YES
+    longer_s = (ended_s - outer.start_s) - (left_s - inner.start_s)
+    return Sure.NO if longer_s > NOTICED_WITHIN_S else Sure.BY_INSTANT
 
 
 def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:

@@ -109,7 +109,8 @@ def _account(
 ) -> GatewayRecord:
     seen_inside = tries[-1] if tries else None
     inside = None if seen_inside is None else _on_the_clock_of(outside, seen_inside)
-    end = _ended(_Sides(outside, inside, layer, death, _order(outside, seen_inside)))
+    agree = inside is seen_inside  # nothing had to be moved
+    end = _ended(_Sides(outside, inside, layer, death, _order(outside, seen_inside), agree))
     cut = _cut_of(end)
     told = {one.name: getattr(outside, one.name) for one in fields(LayerRecord)} | {
         "end_s": max(outside.end_s, inside.end_s if inside else outside.end_s),
@@ -173,6 +174,7 @@ class _Sides:
     layer: Layer | None
     death: DeathRecord | None
     order: Order
+    clocks_agree: bool
 
     @property
     def caller(self) -> UpstreamEnd:
@@ -255,7 +257,7 @@ def _followed(sides: _Sides, at_s: float, *, due: bool) -> tuple[bool, Sure]:
     if sides.order is not Order.UNKNOWN:
         return sides.order is Order.AFTER, Sure.YES
     if caller_left_s - at_s > NOTICED_WITHIN_S:
-        return False, Sure.BY_INSTANT
+        return False, Sure.BY_INSTANT if sides.clocks_agree else Sure.NO
     return True, Sure.NO if due else Sure.BY_INSTANT
 
 

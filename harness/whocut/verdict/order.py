@@ -39,13 +39,20 @@ class Sure(IntEnum):
 def clock_of(witness: LayerRecord) -> str | None:
     """The clock that a record's instants are on; None is the run's, which all of its layers share."""
     if witness.clock is not None:
-        return witness.clock
+        return witness.clock or None
     return witness.layer if witness.tap is TapSide.ALONE else None
 
 
 def on_one_clock(one: LayerRecord, other: LayerRecord) -> bool:
     """Whether the instants of two records may be compared."""
     return clock_of(one) == clock_of(other)
+
+
+def left_of(witness: LayerRecord) -> float | None:
+    """When a witness's caller left, on the witness's clock; None where it did not, or no instant is known."""
+    if witness.caller_left_s is not None or not witness.caller_went_first:
+        return witness.caller_left_s
+    return witness.downstream_s
 
 
 def order_of(outer: LayerRecord, outer_s: float, inner: LayerRecord, inner_s: float) -> Order:

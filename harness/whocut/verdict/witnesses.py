@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.order import Order, on_one_clock, order_of
+from whocut.verdict.order import Order, left_of, on_one_clock, order_of
 from whocut.verdict.verdict import Evidence, Grade
 
 if TYPE_CHECKING:
@@ -121,17 +121,25 @@ def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolog
     neighbour = at_position(evidence, cutter.position + 1)
     if neighbour is None:
         return Seen(missing=(f"a span of {name_at(topology, cutter.position + 1)}",))
-    left_s = neighbour.caller_left_s
-    if left_s is None and neighbour.caller_went_first:
-        left_s = neighbour.downstream_s
-    if left_s is not None and _left_long_before(cutter, neighbour, left_s):
+    left_s = left_of(neighbour)
+    if left_s is None and not neighbour.caller_went_first:
+        return _says_otherwise(cutter, neighbour)
+    left = _fact(neighbour, "saw it leave", left_s)
+    if on_one_clock(cutter, neighbour) or left_s is None:
+        return Seen(confirmed=True, facts=(left,))
+    # A layer that nobody knows may stand before a tap of a user's, and may have let go in silence before this one.
+    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
+    order = Order.UNKNOWN if ended_s is None else order_of(cutter, ended_s, neighbour, left_s)
+    if order is Order.BEFORE:
         return Seen(
             contradictions=(
                 f"{cutter.layer} says it left, {neighbour.layer} saw its caller leave long before",
             )
         )
-    if left_s is not None or neighbour.caller_went_first:
-        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", left_s),))
+    return Seen(confirmed=order is Order.AFTER, facts=(left,))
+
+
+def _says_otherwise(cutter: LayerRecord, neighbour: LayerRecord) -> Seen:
     return Seen(
         contradictions=(
             (
@@ -140,14 +148,6 @@ def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolog
             ),
         )
     )
-
-
-def _left_long_before(cutter: LayerRecord, neighbour: LayerRecord, left_s: float) -> bool:
-    """Whether what the neighbour saw was another's leaving: told only between two clocks, by durations."""
-    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
-    if ended_s is None or on_one_clock(cutter, neighbour):
-        return False
-    return order_of(cutter, ended_s, neighbour, left_s) is Order.BEFORE
 
 
 def name_at(topology: Topology, position: int) -> str:
