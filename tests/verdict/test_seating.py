@@ -52,7 +52,7 @@ def tap(own: int, parent: int | None, name: str, upstream: UpstreamEnd = COMPLET
 
 def attempt(own: int, parent: int | None, upstream: UpstreamEnd, **has: Any) -> AttemptRecord:
     """A client's span, or a run's view of whoever dialled it."""
-    told = {"outcome": Outcome.GATEWAY_ERROR, "end_s": 30.0, "downstream": ANSWERED} | has
+    told: dict[str, Any] = {"outcome": Outcome.GATEWAY_ERROR, "end_s": 30.0, "downstream": ANSWERED} | has
     return AttemptRecord(
         trace_id=TRACE, span_id=f"{own:016x}", parent_id=None if parent is None else f"{parent:016x}",
         layer="openai-python", name="POST /", start_s=0.0, upstream=upstream, upstream_s=told["end_s"],
@@ -265,5 +265,5 @@ def test_no_shape_of_spans_makes_it_fail(hops: tuple[str, ...], rows: list[tuple
             one = tap(own, parent, name, upstream, status=status, end_s=end_s, clock=clock)
             spans.append(replace(one, tap=side, downstream=downstream, position=position))
 
-    for one in judged(spans, chain(*hops)):
-        assert one.phrase
+    for said in judged(spans, chain(*hops)):
+        assert said.phrase
