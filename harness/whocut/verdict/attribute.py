@@ -9,28 +9,35 @@ The rules are a table, read from the top; the first that applies decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.trace.logs.records import EndedBy
-from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict import phrases
 from whocut.verdict.answered import answer_grade, refused_by_the_api, went_through_unread
+from whocut.verdict.cascade import cascade_of
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
-from whocut.verdict.inference import infer
+from whocut.verdict.inference import by_signature, infer
 from whocut.verdict.needed import needed_s
-from whocut.verdict.order import Order, Sure, left_of, on_one_clock, order_of
+from whocut.verdict.order import Sure
 from whocut.verdict.orphans import behind
-from whocut.verdict.testimony import contradictions, who_ended_it
-from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
-from whocut.verdict.witnesses import at_position, name_at, own_word, seen_from_above, seen_from_below
+from whocut.verdict.testimony import testified_before, who_ended_it, with_testimony
+from whocut.verdict.verdict import Evidence, Grade, Kind, Verdict
+from whocut.verdict.witnesses import (
+    at_position,
+    ended_between,
+    name_at,
+    own_word,
+    seen_from_above,
+    seen_from_below,
+    watched,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.chain.layers import Topology
+    from whocut.chain.layers import Layer, Topology
     from whocut.trace.records import LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
@@ -49,7 +56,7 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
     for rule in RULES:
         verdict = rule.find(evidence, topology)
         if verdict is not None:
-            return _with_testimony(verdict, evidence) if evidence.testimony else verdict
+            return with_testimony(verdict, evidence) if evidence.testimony else verdict
     raise AssertionError("the last rule applies always")
 
 
@@ -81,7 +88,7 @@ def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].cut is None or _testified_before(evidence, first):
+    if first is None or first.ends[0].cut is None or testified_before(evidence, first.ends[0].edges.position):
         return None
     cutter = first.ends[0].edges
     cut = first.ends[0].cut
@@ -107,7 +114,7 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
             cut_s=cut.at_s,
         ),
         rests_on=(own_word(cutter), *above.facts, *below.facts),
-        cascade=_cascade(evidence, cutter),
+        cascade=cascade_of(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),
         tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
         missing=(*above.missing, *below.missing),
@@ -133,7 +140,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
             Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
             *below.facts,
         ),
-        cascade=_cascade(evidence, client),
+        cascade=cascade_of(evidence, client),
         contradictions=below.contradictions,
         missing=below.missing,
     )
@@ -141,7 +148,11 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
 
 def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].what is not What.GONE or _testified_before(evidence, first):
+    if (
+        first is None
+        or first.ends[0].what is not What.GONE
+        or testified_before(evidence, first.ends[0].edges.position)
+    ):
         return None
     fallen, at_s = first.ends[0].edges, first.ends[0].at_s
     layer = topology.layer(fallen.layer)
@@ -155,11 +166,21 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
         reason=phrases.without_a_timer(fallen.fell),
         after_s=at_s - fallen.start_s,
         at_s=at_s,
-        rests_on=(*above.facts, *below.facts),
-        cascade=_cascade(evidence, fallen),
+        rests_on=(*above.facts, *below.facts, *_as_it_shows_itself(evidence, fallen, layer)),
+        cascade=cascade_of(evidence, fallen),
         contradictions=(*above.contradictions, *below.contradictions),
         missing=(*above.missing, *below.missing),
     )
+
+
+def _as_it_shows_itself(
+    evidence: AttemptEvidence, fallen: LayerRecord, layer: Layer | None
+) -> tuple[Evidence, ...]:
+    """Which product stands between two taps, by the page it wrote, where nothing was said of it."""
+    if not fallen.by_taps or evidence.seen is None or (layer is not None and layer.preset):
+        return ()
+    page = by_signature(evidence.seen)
+    return () if page is None else tuple(Evidence(fallen.layer, why, Grade.INFERRED) for why in page.why)
 
 
 def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -167,7 +188,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
-    if innermost.position < len(topology.hops) or _testified_before(evidence, first):
+    if innermost.position < len(topology.hops) or testified_before(evidence, first.ends[0].edges.position):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
         return None  # a tap further in saw nothing of the kind: somebody stands between
@@ -190,7 +211,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
         rests_on=(seen,),
-        cascade=_cascade(evidence, None),
+        cascade=cascade_of(evidence, None),
     )
 
 
@@ -218,7 +239,7 @@ def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: To
         after_s=innermost.end_s - innermost.start_s,
         at_s=innermost.upstream_s,
         rests_on=(seen,),
-        cascade=_cascade(evidence, None),
+        cascade=cascade_of(evidence, None),
     )
 
 
@@ -293,7 +314,7 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
         reason=phrases.WITHOUT if by_upstream else "",
         rests_on=(
             *(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
-            *(Evidence(edges.layer, _watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
+            *(Evidence(edges.layer, watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
         ),
         missing=tuple(f"a span or a log of {layer.name}" for layer in topology.hops),
     )
@@ -325,38 +346,13 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     silent = [
         layer.name for position, layer in enumerate(topology.layers) if position not in evidence.reported
     ]
-    place = _between(evidence)
+    place = ended_between(evidence)
     return _unattributed(
         evidence,
         f"the client saw {evidence.saw or 'no end'}, and no layer says it cut"
         + (f"; {place}" if place else ""),
         *(f"a span of {name}" for name in silent),
     )
-
-
-def _watched(edges: LayerRecord) -> str:
-    """What a layer that did not cut saw, in half a sentence."""
-    if edges.caller_went_first:
-        return "its caller left first"
-    if edges.upstream is UpstreamEnd.COMPLETE:
-        return f"passed on {edges.status or 'an answer'} from behind it, whole"
-    return f"saw its upstream end: {edges.upstream}"
-
-
-def _between(evidence: AttemptEvidence) -> str:
-    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
-    for outer, inner in pairwise(evidence.layers):
-        left_s, ended_s = left_of(inner), outer.upstream_s
-        in_silence = (
-            None not in {left_s, ended_s}
-            and not on_one_clock(outer, inner)
-            and order_of(outer, ended_s or 0.0, inner, left_s or 0.0) is Order.BEFORE
-        )
-        if in_silence or (inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first)):
-            return (
-                f"it was ended between {outer.layer} ({_watched(outer)}) and {inner.layer} (its caller left)"
-            )
-    return ""
 
 
 RULES = (
@@ -411,53 +407,6 @@ def rules_as_markdown() -> str:
     """The table of rules for the documentation."""
     rows = [f"| {number} | {rule.name} | {rule.says} |" for number, rule in enumerate(RULES, start=1)]
     return "\n".join(["| | rule | applies when |", "|---|---|---|", *rows])
-
-
-# --- what followed --------------------------------------------------------------------------------
-
-
-def _cascade(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cascade, ...]:
-    others = (edges for edges in evidence.layers if edges is not cutter)
-    return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
-
-
-def _followed(edges: LayerRecord) -> str:
-    if edges.cut:
-        return phrases.fired_later(edges.cut.directive)
-    if edges.fell:
-        return phrases.fell_later(edges.fell)
-    if edges.downstream is DownstreamEnd.LEFT:
-        return phrases.LEFT
-    if edges.upstream is not UpstreamEnd.COMPLETE:
-        return phrases.upstream_ended(edges.upstream)
-    return phrases.passed_on(edges.status, received=edges.position == 0)
-
-
-# --- testimony beside edges ---------------------------------------------------------------------
-
-
-def _testified_before(evidence: AttemptEvidence, first: First) -> bool:
-    """Whether a layer outside of the first end shows no edges, and says in its log that it was first."""
-    position = first.ends[0].edges.position
-    return any(
-        said.position < position
-        and said.position not in evidence.reported
-        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
-        for said in evidence.testimony
-    )
-
-
-def _with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
-    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
-    if verdict.kind is Kind.UNATTRIBUTED or any(
-        said.evidence in verdict.evidence for said in evidence.testimony
-    ):
-        return verdict
-    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
-    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
-    return replace(
-        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
-    )
 
 
 # --- making verdicts ------------------------------------------------------------------------------

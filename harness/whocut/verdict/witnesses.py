@@ -8,6 +8,7 @@ otherwise, the contradiction is kept and printed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
@@ -148,6 +149,31 @@ def _says_otherwise(cutter: LayerRecord, neighbour: LayerRecord) -> Seen:
             ),
         )
     )
+
+
+def watched(edges: LayerRecord) -> str:
+    """What a layer that did not cut saw, in half a sentence."""
+    if edges.caller_went_first:
+        return "its caller left first"
+    if edges.upstream is UpstreamEnd.COMPLETE:
+        return f"passed on {edges.status or 'an answer'} from behind it, whole"
+    return f"saw its upstream end: {edges.upstream}"
+
+
+def ended_between(evidence: AttemptEvidence) -> str:
+    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
+    for outer, inner in pairwise(evidence.layers):
+        left_s, ended_s = left_of(inner), outer.upstream_s
+        in_silence = (
+            None not in {left_s, ended_s}
+            and not on_one_clock(outer, inner)
+            and order_of(outer, ended_s or 0.0, inner, left_s or 0.0) is Order.BEFORE
+        )
+        if in_silence or (inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first)):
+            return (
+                f"it was ended between {outer.layer} ({watched(outer)}) and {inner.layer} (its caller left)"
+            )
+    return ""
 
 
 def name_at(topology: Topology, position: int) -> str:
