@@ -145,6 +145,14 @@ def test_a_tap_reads_no_body_and_says_so() -> None:
     assert "not read" in told.phrase
 
 
+def test_a_client_of_one_s_own_that_left_is_named() -> None:
+    """Behind one tap alone its leaving is all that is known; why it left, nothing says."""
+    (told,) = judged([tap(1, None, "a", ABANDONED)], chain())
+
+    assert (told.kind, told.layer, told.timer) == (Kind.CUT, "openai-python", None)
+    assert "it left before it had the answer" in told.phrase
+
+
 def test_each_retry_of_the_client_is_an_attempt() -> None:
     """Two roots of one trace at the outermost tap are two tries."""
     spans: list[Span] = [

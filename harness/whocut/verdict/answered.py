@@ -36,6 +36,13 @@ def answer_grade(evidence: AttemptEvidence, topology: Topology) -> Grade:
     return Grade.PROVEN if at_the_end else Grade.TESTIFIED
 
 
+def not_seen_behind(evidence: AttemptEvidence, topology: Topology) -> str:
+    """What is to be said of a refusal that a layer behind a user's tap may have written; empty where none can."""
+    if evidence.outcome is Outcome.DELIVERED or answer_grade(evidence, topology) is not Grade.TESTIFIED:
+        return ""
+    return f"{evidence.layers[-1].layer} handed it on, and what stands behind is not seen"
+
+
 def refused_by_the_api(evidence: AttemptEvidence) -> bool:
     """Whether a refusal came from behind every witness, and none of them says otherwise."""
     hops = [edges for edges in evidence.layers if edges.position]

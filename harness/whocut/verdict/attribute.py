@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.answered import answer_grade, refused_by_the_api, went_through_unread
+from whocut.verdict.answered import answer_grade, not_seen_behind, refused_by_the_api, went_through_unread
 from whocut.verdict.cascade import cascade_of
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
@@ -75,12 +75,17 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
         return None
     if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
         return None
-    return _verdict(evidence, kind=Kind.NONE, grade=answer_grade(evidence, topology))
+    return _verdict(
+        evidence,
+        kind=Kind.NONE,
+        grade=answer_grade(evidence, topology),
+        reason=not_seen_behind(evidence, topology),
+    )
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     client = at_position(evidence, 0)
-    if evidence.outcome != Outcome.CENSORED or (client and client.upstream is UpstreamEnd.ABANDONED):
+    if evidence.outcome != Outcome.CENSORED or (client and client.upstream.by_us):
         return None
     del topology
     return _verdict(evidence, kind=Kind.NONE, reason="the run ended first")
@@ -88,7 +93,7 @@ def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].cut is None or testified_before(evidence, first.ends[0].edges.position):
+    if first is None or first.ends[0].cut is None or testified_before(evidence, first.position):
         return None
     cutter = first.ends[0].edges
     cut = first.ends[0].cut
@@ -148,11 +153,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
 
 def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if (
-        first is None
-        or first.ends[0].what is not What.GONE
-        or testified_before(evidence, first.ends[0].edges.position)
-    ):
+    if first is None or first.ends[0].what is not What.GONE or testified_before(evidence, first.position):
         return None
     fallen, at_s = first.ends[0].edges, first.ends[0].at_s
     layer = topology.layer(fallen.layer)
@@ -188,7 +189,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
-    if innermost.position < len(topology.hops) or testified_before(evidence, first.ends[0].edges.position):
+    if innermost.position < len(topology.hops) or testified_before(evidence, first.position):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
         return None  # a tap further in saw nothing of the kind: somebody stands between

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from whocut.trace.records import (
     AttemptRecord,
+    DownstreamEnd,
     GenerationRecord,
     LayerRecord,
     Outcome,
@@ -136,6 +137,8 @@ def edge_attempt(tap: LayerRecord, client: str, watched: AttemptRecord | None, n
         "clock": clock_of(tap),
         "upstream": UpstreamEnd.GONE if left else tap.upstream,
         "gone": "it left before it had the answer" if left else None,
+        "downstream": DownstreamEnd.NONE if left else tap.downstream,
+        "events": [],  # that a caller left was the tap's caller, which is this client
     }
     return EdgeRecord(
         **told,

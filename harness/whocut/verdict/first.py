@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
 from whocut.verdict.gateways import GatewayRecord
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, left_of, on_one_clock, order_of
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, clock_of, left_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from whocut.chain.layers import Topology
-    from whocut.trace.records import Cut, LayerRecord
+    from whocut.trace.records import Cut, GenerationRecord, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
 # Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
@@ -71,6 +71,11 @@ class First:
 
     ends: tuple[End, ...]
     by_instant: bool = False
+
+    @property
+    def position(self) -> int:
+        """Of the layer that saw the first end from nearest, counted from the client."""
+        return self.ends[0].edges.position
 
     @property
     def sure(self) -> bool:
@@ -174,7 +179,7 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
     inward = [edges for edges in evidence.layers if edges.position >= end.edges.position]
     read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
     seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
-    return max((*read_off, *seen), default=Sure.YES)
+    return max((*read_off, *seen, _sure_behind(inward[-1], evidence.generation)))
 
 
 def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
@@ -186,6 +191,15 @@ def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
         return Sure.YES
     longer_s = (ended_s - outer.start_s) - (left_s - inner.start_s)
     return Sure.NO if longer_s > NOTICED_WITHIN_S else Sure.BY_INSTANT
+
+
+def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) -> Sure:
+    """The same of whatever stands between the innermost witness and the upstream, which saw its caller go."""
+    if generation is None or generation.caller_gone_s is None or not innermost.upstream.by_us:
+        return Sure.YES
+    held_s = generation.caller_gone_s - generation.start_s
+    longer_s = _upstream_s(innermost) - innermost.start_s - held_s
+    return Sure.NO if clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
 
 
 def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, order_of
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,9 +55,7 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
     if not any(isinstance(span, LayerRecord) and span.tap in _BESIDE for span in spans):
         return spans
     deaths = {span.layer: span for span in reversed(spans) if isinstance(span, DeathRecord)}
-    asked: dict[str | None, list[LayerRecord]] = {}
-    for tap in inside.values():
-        asked.setdefault(tap.parent_id, []).append(tap)
+    asked = _asked(spans, inside)
     whole = []
     for span in spans:
         if span.span_id in inside:
@@ -69,6 +67,23 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
             span = _account(span, tries, topology.layer(span.layer), deaths.get(span.layer))  # noqa: PLW2901
         whole.append(span)
     return whole
+
+
+def _asked(spans: list[Span], inside: dict[str, LayerRecord]) -> dict[str, list[LayerRecord]]:
+    """The tries of each gateway, by the span of the tap outside of it.
+
+    Where a tap between them wrote nothing, the parent is not known: then it is the only such tap of its trace.
+    """
+    by_place: dict[tuple[str, str], list[str]] = {}
+    for span in spans:
+        if isinstance(span, LayerRecord) and span.tap is TapSide.OUTSIDE:
+            by_place.setdefault((span.trace_id, span.layer), []).append(span.span_id)
+    asked: dict[str, list[LayerRecord]] = {}
+    for tap in inside.values():
+        outer = by_place.get((tap.trace_id, tap.layer), [])
+        parent = tap.parent_id if tap.parent_id in outer or len(outer) != 1 else outer[0]
+        asked.setdefault(parent or "", []).append(tap)
+    return asked
 
 
 def fired_early(spans: Iterable[Span]) -> dict[str, float]:
@@ -107,10 +122,21 @@ class _End:
 def _account(
     outside: LayerRecord, tries: list[LayerRecord], layer: Layer | None, death: DeathRecord | None
 ) -> GatewayRecord:
-    seen_inside = tries[-1] if tries else None
-    inside = None if seen_inside is None else _on_the_clock_of(outside, seen_inside)
-    agree = inside is seen_inside  # nothing had to be moved
-    end = _ended(_Sides(outside, inside, layer, death, _order(outside, seen_inside), agree))
+    first, last = (tries[0], tries[-1]) if tries else (None, None)
+    # The first try tells how far the two clocks are apart: a later one began late.
+    by_s = apart_s(outside, first) if first else 0.0
+    inside = last if last is None or not by_s else _moved(last, by_s)
+    sides = _Sides(
+        outside,
+        inside,
+        layer,
+        death,
+        order=_order(outside, last),
+        clocks_agree=first is None
+        or on_one_clock(outside, first)
+        or abs(first.start_s - outside.start_s) <= NOTICED_WITHIN_S,
+    )
+    end = _ended(sides)
     cut = _cut_of(end)
     told = {one.name: getattr(outside, one.name) for one in fields(LayerRecord)} | {
         "end_s": max(outside.end_s, inside.end_s if inside else outside.end_s),
@@ -134,10 +160,8 @@ def _account(
     return GatewayRecord(**told, sure=end.sure)
 
 
-def _on_the_clock_of(outside: LayerRecord, inside: LayerRecord) -> LayerRecord:
-    by_s = apart_s(outside, inside)
-    if not by_s:
-        return inside
+def _moved(inside: LayerRecord, by_s: float) -> LayerRecord:
+    """The same on the outer tap's clock."""
     moved = copy.deepcopy(inside)
     moved.move(by_s)
     moved.move_own(by_s)
@@ -145,11 +169,12 @@ def _on_the_clock_of(outside: LayerRecord, inside: LayerRecord) -> LayerRecord:
 
 
 def _order(outside: LayerRecord, inside: LayerRecord | None) -> Order:
-    """Whether the gateway let go before or after its caller; told on the witnesses' own clocks."""
+    """Whether the gateway's inner side ended before or after its caller left; told on the witnesses' own clocks."""
     caller_left_s = outside.caller_left_s
-    if inside is None or inside.downstream_s is None or caller_left_s is None:
+    if inside is None or caller_left_s is None:
         return Order.UNKNOWN
-    return order_of(outside, caller_left_s, inside, inside.downstream_s)
+    ended_s = inside.downstream_s if inside.downstream is DownstreamEnd.LEFT else inside.upstream_s
+    return Order.UNKNOWN if ended_s is None else order_of(outside, caller_left_s, inside, ended_s)
 
 
 def _cut_of(end: _End) -> Cut | None:
@@ -175,6 +200,15 @@ class _Sides:
     death: DeathRecord | None
     order: Order
     clocks_agree: bool
+
+    @property
+    def held_less(self) -> bool:
+        """Whether the tap inside was held for a shorter time than the tap outside, each on its own clock."""
+        caller_left_s, inside = self.outside.caller_left_s, self.inside
+        if inside is None or caller_left_s is None:
+            return False
+        inner_s, outer_s = inside.end_s - inside.start_s, caller_left_s - self.outside.start_s
+        return outer_s - inner_s > NOTICED_WITHIN_S
 
     @property
     def caller(self) -> UpstreamEnd:
@@ -218,18 +252,21 @@ def _ended(sides: _Sides) -> _End:
         elif inside.status is not None and inside.status < _ERROR <= (sides.outside.status or 0):
             gone = f"it had the response whole, and answered {sides.outside.status}"
         return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
-    return _End(inside.upstream, inside.upstream_s)
+    at_s = inside.upstream_s
+    sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
+    return _End(inside.upstream, at_s, sure=sure)
 
 
 def _never_asked(sides: _Sides) -> _End:
-    """The request came no further than the gateway."""
+    """The request came no further than the gateway, as far as the tap inside tells: a user's may have fallen."""
     at_s = sides.outside.upstream_s
     gone = None
     if sides.caller.by_them:
         gone = sides.died_by(at_s) or f"it took no request: {sides.caller}"
     elif sides.caller is UpstreamEnd.COMPLETE:
         gone = f"it answered {sides.outside.status} and asked nobody"
-    return _End(UpstreamEnd.NONE, at_s, gone=gone)
+    sure = Sure.YES if clock_of(sides.outside) is None else Sure.BY_INSTANT
+    return _End(UpstreamEnd.NONE, at_s, gone=gone, sure=sure)
 
 
 def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
@@ -256,9 +293,9 @@ def _followed(sides: _Sides, at_s: float, *, due: bool) -> tuple[bool, Sure]:
         return False, Sure.YES
     if sides.order is not Order.UNKNOWN:
         return sides.order is Order.AFTER, Sure.YES
-    if caller_left_s - at_s > NOTICED_WITHIN_S:
-        return False, Sure.BY_INSTANT if sides.clocks_agree else Sure.NO
-    return True, Sure.NO if due else Sure.BY_INSTANT
+    if not sides.held_less:
+        return True, Sure.NO if due else Sure.BY_INSTANT
+    return caller_left_s - at_s <= NOTICED_WITHIN_S, Sure.BY_INSTANT if sides.clocks_agree else Sure.NO
 
 
 def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:

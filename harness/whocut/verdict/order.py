@@ -32,7 +32,7 @@ class Sure(IntEnum):
     """How far an order can be trusted: a verdict that rests on it is never better than this allows."""
 
     YES = 0
-    BY_INSTANT = 1  # two clocks agree on it, and no duration does: testified at most
+    BY_INSTANT = 1  # two clocks agree on it and no duration does, or a witness is silent: testified at most
     NO = 2  # both orders explain what was seen: inferred at most
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.order import Order, left_of, on_one_clock, order_of
+from whocut.verdict.order import Order, clock_of, left_of, on_one_clock, order_of
 from whocut.verdict.verdict import Evidence, Grade
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.trace.records import LayerRecord
+    from whocut.trace.records import GenerationRecord, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
+
+
+_LONG_S: Final = 1.0
+_LONG_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +113,34 @@ def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolo
         )  # behind it nobody was asked, or all had been said: only its caller could see
     if cutter.position < len(topology.hops):
         return _hop_below(evidence, cutter, topology)
+    return _upstream_below(evidence, cutter, topology)
+
+
+def _upstream_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     name, generation = topology.upstream.name, evidence.generation
     if generation is None:
         return Seen(missing=(f"the ledger of {name}",))
     if generation.caller_gone_s is None:
         return Seen(contradictions=(f"{cutter.layer} says it left, {name} never saw its caller go",))
+    if _gone_long_before(cutter, generation):
+        return Seen(contradictions=(f"{cutter.layer} says it left, {name} saw its caller go long before",))
     left = Evidence(name, "saw it leave", Grade.PROVEN, generation.caller_gone_s)
     return Seen(confirmed=True, facts=(left,))
+
+
+def _gone_long_before(cutter: LayerRecord, generation: GenerationRecord) -> bool:
+    """Whether the upstream saw somebody else's leaving: by durations, and by instants too where there is one clock.
+
+    A request may be held on its way, and on a scaled clock every turn of a loop is long.
+    """
+    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
+    if generation.caller_gone_s is None or ended_s is None:
+        return False
+    waited_s = ended_s - cutter.start_s
+    long_s = max(_LONG_S, _LONG_SHARE * waited_s)
+    held_s = generation.caller_gone_s - generation.start_s
+    apart_s = ended_s - generation.caller_gone_s
+    return waited_s - held_s > long_s and (clock_of(cutter) is not None or apart_s > long_s)
 
 
 def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
