@@ -155,6 +155,7 @@ _LAYER: Final = _Table(
     (names.RESEND_COUNT, "resent", int),
     (names.TAP, "tap", TapSide),
     (names.TAP_LAZY_S, "tap_lazy_s", float),
+    (names.CLOCK, "clock", str),
     (names.GATEWAY, "gateway", str),
 )
 _ATTEMPT: Final = _Table(

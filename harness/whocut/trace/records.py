@@ -207,6 +207,7 @@ class LayerRecord(Span):
     )  # timers that fired, and the layer asked again by itself
     gone: str | None = None  # why it ended a request by no timer of its own: it died, or gave up
     resent: int | None = None  # how many times it asked again by itself
+    clock: str | None = None  # the clock of its instants; None is the run's, which all its layers share
     tap: TapSide | None = None
     tap_lazy_s: float | None = None  # how much too early the gateway's timers may fire in a live stream
     gateway: str | None = None
