@@ -8,7 +8,7 @@ value (`targets`), whichever rule asks for it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,15 @@ def audit(topology: Topology, profile: Profile, need_s: float | None = None) -> 
     `need_s` is the limit that is enough, where more than this profile has to pass.
     """
     seen = Audited(topology=topology, profile=profile, targets=targets(topology, need_s or enough_s(profile)))
-    return tuple(finding for rule in RULES for finding in rule.find(seen))
+    return tuple(_placed(topology, finding) for rule in RULES for finding in rule.find(seen))
+
+
+def _placed(topology: Topology, finding: Finding) -> Finding:
+    """The finding with its place: that of the limit, or of the layer where the limit stands in no file."""
+    layer = topology.layer(finding.layer)
+    if finding.file or layer is None:
+        return finding
+    return replace(finding, file=layer.file, line=layer.line)
 
 
 def largest_gap_s(profile: Profile, partials: int) -> float:

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import read_chain
 from whocut.cli.options import (
-    ChainArgument,
+    HostOption,
     JsonFlag,
+    PathOption,
+    SourcesArgument,
     seed_option,
 )
 from whocut.cli.printing import (
@@ -17,6 +18,7 @@ from whocut.cli.printing import (
     Terminal,
     print_json,
 )
+from whocut.config.sources import chain_of
 from whocut.errors import CouldNotRun
 from whocut.proof.check import check as check_chain
 from whocut.proof.check import plan_of
@@ -24,7 +26,9 @@ from whocut.show.check import ShowCheck, print_report
 
 
 def check(
-    chain: ChainArgument,
+    chain: SourcesArgument,
+    host: HostOption = None,
+    path: PathOption = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,17 +57,30 @@ def check(
     """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.
 
     Example: whocut check article --mode plain --mode stream-2 --want 'delivered>=0.999' --fix
+
+    Example: whocut check cloudflare-free ./nginx.conf litellm=./config.yaml --host img.example.com
     """
-    topology = read_chain(chain)
-    plan = plan_of(topology, profile, mode, want, requests=n, fix=fix, caller=caller, seed=seed)
+    sources = chain_of(chain, host=host, path=path)
+    plan = plan_of(
+        sources.topology,
+        profile,
+        mode,
+        want,
+        requests=n,
+        fix=fix,
+        caller=caller,
+        seed=seed,
+        not_read=sources.not_read,
+    )
     try:
         with ShowCheck(Terminal(stderr=True)) as progress:
             checked = check_chain(plan, progress.show)
     except KeyboardInterrupt:
         raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
+    asked = [*chain, *(("--host", host) if host else ()), *(("--path", path) if path else ())]
     if as_json:
         print_json(checked.as_json())
     else:
-        print_report(Terminal(), checked, chain)
+        print_report(Terminal(), checked, asked)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)

@@ -55,7 +55,8 @@ class Format:
     """One kind of configuration.
 
     `looks` gives how surely a file is of this kind, from 0 (it is not) to 100; `read` reads files of one kind
-    together, for several make one configuration.
+    together, for several make one configuration. `in_parts`: files of this kind that stand side by side in a chain
+    are parts of one configuration, and not layers one behind the other.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Format:
     looks: Callable[[Source], int]
     read: Callable[[Sequence[Source]], Reading]
     also: tuple[str, ...] = ()
+    in_parts: bool = False
 
 
 _FORMATS: dict[str, Format] = {}

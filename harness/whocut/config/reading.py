@@ -8,13 +8,13 @@ given, the routes are named instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from whocut.chain.layers import Layer
     from whocut.chain.timers import Timer
@@ -38,6 +38,11 @@ class NotRead:
     file: str
     line: int | None
     what: str
+
+    @property
+    def place(self) -> str:
+        """Where it stands: ``nginx.conf:12``."""
+        return f"{self.file}:{self.line}" if self.line is not None else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,10 @@ class Read:
                     "file": route.file,
                     "line": route.line,
                     "taken": any(route is one for one in self.taken),
+                    # Of a thousand routes no layer is made that the answer does not need.
+                    "timers": [timer_as_json(t) for layer in route.layers for t in layer.timers.values()]
+                    if self.undecided or any(route is one for one in self.taken)
+                    else None,
                 }
                 for route in self.routes
             ],
@@ -242,12 +251,18 @@ def decided(reading: Reading, asked: Asked) -> Read:
             layers=(), routes=reading.routes, not_read=_notes(reading), undecided=f"{question}: {names}"
         )
     return Read(
-        layers=tuple(taken[0].layers),
+        layers=tuple(_placed(taken[0])),
         routes=reading.routes,
         not_read=_notes(reading),
         harmless=tuple(taken[0].harmless),
         taken=(taken[0],),
     )
+
+
+def _placed(route: Route) -> Iterator[Layer]:
+    """The route's layers; one that says no place of its own stands where the route is written."""
+    for layer in route.layers:
+        yield layer if layer.file else replace(layer, file=route.file, line=route.line)
 
 
 def _notes(reading: Reading) -> tuple[NotRead, ...]:

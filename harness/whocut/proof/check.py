@@ -13,7 +13,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from whocut.chain.audit import BEYOND, Finding, audit
-from whocut.chain.chainfile import read_chain
 from whocut.chain.forecast import Figures, fates_of, forecast
 from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
@@ -22,6 +21,7 @@ from whocut.chain.remedy import Remedy, Situation, numbers_of, remedy
 from whocut.chain.targets import enough_s
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import Want, parse_want, parse_wants
+from whocut.config.sources import read_chain
 from whocut.errors import BadInput, nearest
 from whocut.proof.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
 from whocut.trace.records import Outcome
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from whocut.chain.modes import Mode
     from whocut.chain.profiles import Profile
     from whocut.chain.walk import Instants
+    from whocut.config.reading import NotRead
 
 # A thousand calls of the SDK take ten seconds; ours take one, and a test holds both to the same figures.
 _SDK_REQUESTS = 100
@@ -73,6 +74,7 @@ class Plan:
     fix: bool = False
     seed: int = 0
     caller: AnyCaller = "auto"
+    not_read: tuple[NotRead, ...] = ()
 
     @property
     def profiles_or_own(self) -> tuple[Profile, ...]:
@@ -173,6 +175,7 @@ class Report:
     asked_for_fix: bool = False
     says_how_many: bool = False  # a threshold says how many images are enough
     warnings: tuple[str, ...] = field(default=())
+    not_read: tuple[NotRead, ...] = ()  # what could not be read of the user's own files
 
     @property
     def answer(self) -> Answer:
@@ -201,6 +204,7 @@ class Report:
             "findings": [asdict(finding) for finding in self.findings],
             "ok": self.ok,
             "warnings": list(self.warnings),
+            "not_read": [asdict(note) for note in self.not_read],
             **({"fixes": [fixed.as_json() for fixed in self.fixes]} if self.asked_for_fix else {}),
         }
 
@@ -224,6 +228,7 @@ def plan_of(
     fix: bool = False,
     caller: str = "auto",
     seed: int = 0,
+    not_read: Sequence[NotRead] = (),
 ) -> Plan:
     """A plan from the words of a command line.
 
@@ -246,6 +251,7 @@ def plan_of(
         fix=fix,
         seed=seed,
         caller=cast("AnyCaller", caller),
+        not_read=tuple(not_read),
     )
     nothing = numbers_of(forecast(topology, plan.profiles_or_own[0], plan.modes[0], requests=1))
     for want in plan.wants:
@@ -254,8 +260,10 @@ def plan_of(
 
 
 def check_chain(
-    chain: str | Path | Topology,
+    chain: str | Path | Topology | Sequence[str | Path],
     *,
+    host: str | None = None,
+    path: str | None = None,
     profiles: Sequence[str] = (),
     modes: Sequence[str] = (),
     wants: Sequence[str] = (),
@@ -266,7 +274,9 @@ def check_chain(
     """Is this chain right? Audit, forecast and proof in virtual time, for programs.
 
     Args:
-        chain: a shipped chain's name, a chain file's path, or a topology.
+        chain: a shipped chain's name, a chain file's path, sources in their order, or a topology.
+        host: the host that the request is for, where a user's own file has several.
+        path: the path of the request, where it decides.
         profiles: generation times, as `whocut check --profile` takes them; by default what the upstream takes.
         modes: plain, no-retry, stream-0 to stream-3, async; by default those of the command line.
         wants: thresholds like ``delivered>=0.999``; `Report.ok` says whether they hold.
@@ -278,7 +288,7 @@ def check_chain(
         BadInput: one of the words is not known; names the nearest that is.
         BadFile: the chain file says something that cannot be used.
     """
-    topology = read_chain(chain)
+    topology = read_chain(chain, host=host, path=path)
     return check(plan_of(topology, profiles, modes, wants, requests=requests, fix=fix, seed=seed))
 
 
@@ -307,6 +317,7 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         asked_for_fix=plan.fix,
         says_how_many=any(want.name == "delivered" for want in plan.wants),
         warnings=(*_unknown_model(plan.topology), *_warnings(cases)),
+        not_read=plan.not_read,
     )
 
 

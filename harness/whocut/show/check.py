@@ -16,7 +16,7 @@ from whocut.verdict.verdict import Kind
 from whocut.words import UNKNOWN, in_seconds, percent, plural, rounded_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
@@ -48,8 +48,8 @@ class ShowCheck(ProgressLine):
         self.say(f"{progress.what}: {progress.done} of {progress.asked} requests")
 
 
-def print_report(console: Console, report: Report, chain: str) -> None:
-    """The whole report; `chain` is as the caller wrote it."""
+def print_report(console: Console, report: Report, asked: Sequence[str]) -> None:
+    """The whole report; `asked` are the sources and their flags, as the caller wrote them."""
     page = _Page(console)
     for sentence in sentences(report):
         page.say(sentence)
@@ -63,6 +63,8 @@ def print_report(console: Console, report: Report, chain: str) -> None:
     page.say(_compared(report.cases), style="dim")
     for warning in report.warnings:
         page.say(f"warning: {warning}", style="yellow")
+    for note in report.not_read:
+        page.say(f"not read: {note.place}: {note.what}", style="yellow")
     if report.findings:
         page.say(f"\n{plural(len(report.findings), 'finding')}:")
         for finding in report.findings:
@@ -70,7 +72,7 @@ def print_report(console: Console, report: Report, chain: str) -> None:
     for fixed in report.fixes:
         _print_fix(page, fixed)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
-        page.paste(f"\nnext:   {next_command('check', chain, '--fix', '--want', 'delivered>=0.999')}")
+        page.paste(f"\nnext:   {next_command('check', *asked, '--fix', '--want', 'delivered>=0.999')}")
 
 
 class _Page:

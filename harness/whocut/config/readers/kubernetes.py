@@ -46,5 +46,6 @@ KUBERNETES: Final = register(
         looks=_looks,
         read=_read,
         also=("k8s", "ingress", "httproute", "istio"),
+        in_parts=True,
     )
 )
