@@ -89,12 +89,13 @@ def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
     for index, entry in enumerate(written.layers):
         place = ("layers", index)
         if entry.file is None:
-            hops.append(_layer(file, entry, written.edition, Role.HOP, place))
+            layer = _layer(file, entry, written.edition, Role.HOP, place)
+            hops.append(_written_at(file, layer, place))
         else:
             hops += _in_file(file, entry.file, entry, read_file, (written.host, written.path), place)
     return Topology(
         name=path.stem,
-        client=client,
+        client=_written_at(file, client, ("client",)) if "client" in file.data else client,
         hops=tuple(numbered(hops)),
         upstream=_upstream(file, written.upstream),
         edition=written.edition,
@@ -127,6 +128,11 @@ def _layer(
     layer = _limited(file, layer, entry, place)
     layer = catalogue.settled(replace(layer, **_manners(file, layer, entry, place)))
     return _in_person(file, real, layer, entry, place) if real else layer
+
+
+def _written_at(file: YamlFile, layer: Layer, place: tuple[str | int, ...]) -> Layer:
+    """The layer with its place in the chain file."""
+    return replace(layer, file=file.path, line=file.line(place))
 
 
 def _in_file(

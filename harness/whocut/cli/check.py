@@ -17,12 +17,16 @@ from whocut.cli.printing import (
     EXIT_FINDING,
     Terminal,
     print_json,
+    print_text,
 )
 from whocut.config.sources import chain_of
-from whocut.errors import CouldNotRun
+from whocut.errors import BadInput, CouldNotRun, nearest
 from whocut.proof.check import check as check_chain
 from whocut.proof.check import plan_of
 from whocut.show.check import ShowCheck, print_report
+from whocut.show.check_formats import FORMATS
+
+_FORMATS = ("text", "json", *FORMATS)
 
 
 def check(
@@ -52,6 +56,9 @@ def check(
         str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
     ] = "auto",
     seed: Annotated[int, seed_option(help="The same seed takes the same time.")] = 0,
+    form: Annotated[
+        str, typer.Option("--format", help="text, json, sarif, github, junit or markdown.")
+    ] = "text",
     as_json: JsonFlag = False,
 ) -> None:
     """Is this chain right? Audit, forecast, and proof in virtual time. Exit 1 where what is wanted is missed.
@@ -60,6 +67,12 @@ def check(
 
     Example: whocut check cloudflare-free ./nginx.conf litellm=./config.yaml --host img.example.com
     """
+    form = "json" if as_json else form
+    if form not in _FORMATS:
+        raise BadInput(
+            f"there is no format '{form}'{nearest(form, _FORMATS)}; there are {', '.join(_FORMATS)}",
+            field="format",
+        )
     sources = chain_of(chain, host=host, path=path)
     plan = plan_of(
         sources.topology,
@@ -78,8 +91,10 @@ def check(
     except KeyboardInterrupt:
         raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
     asked = [*chain, *(("--host", host) if host else ()), *(("--path", path) if path else ())]
-    if as_json:
+    if form == "json":
         print_json(checked.as_json())
+    elif form in FORMATS:
+        print_text(FORMATS[form](checked))
     else:
         print_report(Terminal(), checked, asked)
     if not checked.ok:

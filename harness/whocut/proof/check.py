@@ -182,13 +182,17 @@ class Report:
         """Whether this chain is right, in one word."""
         if any(case.missed for case in self.cases):
             return Answer.MISSES
-        if not self.says_how_many and any(case.seen.delivered < _CARRIED for case in self.cases):
+        if any(map(self.cannot, self.cases)):
             return Answer.CANNOT
         if any(finding.code == BEYOND for finding in self.findings):
             return Answer.BEYOND
         if all(case.seen.delivered == 1 for case in self.cases):
             return Answer.CARRIES
         return Answer.LOSES
+
+    def cannot(self, case: Checked) -> bool:
+        """Whether a case loses more than half of its images, where no threshold says how many are enough."""
+        return not self.says_how_many and case.seen.delivered < _CARRIED
 
     @property
     def ok(self) -> bool:
