@@ -18,6 +18,7 @@ from whocut.cli.printing import (
     Terminal,
     print_json,
     print_text,
+    say,
 )
 from whocut.config.sources import chain_of
 from whocut.errors import BadInput, CouldNotRun, nearest
@@ -26,6 +27,7 @@ from whocut.proof.check import plan_of
 from whocut.show.check import ShowCheck, print_report
 from whocut.show.check_formats import FORMATS
 
+_NOTHING = "nothing was changed: no file of yours holds the fix"
 _FORMATS = ("text", "json", *FORMATS)
 
 
@@ -52,6 +54,9 @@ def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Search the smallest change that keeps what is wanted.")
     ] = (False),
+    write: Annotated[
+        bool, typer.Option("--write", help="Change your own files as --fix says, and say which.")
+    ] = False,
     caller: Annotated[
         str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
     ] = "auto",
@@ -80,10 +85,11 @@ def check(
         mode,
         want,
         requests=n,
-        fix=fix,
+        fix=fix or write,
         caller=caller,
         seed=seed,
         not_read=sources.not_read,
+        read_again=sources.read_again,
     )
     try:
         with ShowCheck(Terminal(stderr=True)) as progress:
@@ -97,5 +103,8 @@ def check(
         print_text(FORMATS[form](checked))
     else:
         print_report(Terminal(), checked, asked)
+    if write:
+        changed = checked.patch.write()
+        say(f"changed: {', '.join(changed)}" if changed else _NOTHING, to_stderr=True)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)

@@ -38,6 +38,16 @@ class Chain:
 
     topology: Topology
     not_read: tuple[NotRead, ...] = ()
+    sources: tuple[str, ...] = ()
+    asked: Asked = field(default_factory=Asked)
+
+    def read_again(self) -> Topology:
+        """The same chain as its sources now are.
+
+        Raises:
+            BadInput: they cannot be read any more.
+        """
+        return chain_of(self.sources, host=self.asked.host, path=self.asked.path).topology
 
 
 def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
@@ -93,7 +103,7 @@ def chain_of(sources: Sequence[str | Path], *, host: str | None = None, path: st
     files = _Files(Asked(host=host, path=path))
     alone = _as_chain(written[0]) if len(written) == 1 else None
     if alone is not None:
-        return Chain(topology=read_topology(alone, files.layers), not_read=tuple(files.not_read))
+        return files.chain(read_topology(alone, files.layers), written)
     client: Layer | None = None
     hops: list[Layer] = []
     for is_file, group in groupby(written, _is_file):
@@ -114,7 +124,7 @@ def chain_of(sources: Sequence[str | Path], *, host: str | None = None, path: st
                 client = layer
     called = "+".join(Path(source.rpartition("=")[2]).name for source in written)
     topology = Topology(name=called, client=client or preset(_CLIENT), hops=tuple(numbered(hops)))
-    return Chain(topology=topology, not_read=tuple(files.not_read))
+    return files.chain(topology, written)
 
 
 def read_chain(
@@ -147,6 +157,12 @@ class _Files:
     asked: Asked
     not_read: list[NotRead] = field(default_factory=list)
 
+    def chain(self, topology: Topology, sources: Sequence[str]) -> Chain:
+        """What was read, with where it was read."""
+        return Chain(
+            topology=topology, not_read=tuple(self.not_read), sources=tuple(sources), asked=self.asked
+        )
+
     def layers(self, written: str, folder: Path, host: str | None, path: str | None) -> Sequence[Layer]:
         """The layers of a file that a chain file names; what the command says of the request comes first."""
         said = Asked(
@@ -168,11 +184,22 @@ class _Files:
 
 
 def _configurations(files: Iterable[str]) -> Iterator[tuple[Format, list[Source]]]:
-    """Each file alone; parts of one configuration together."""
+    """Each file that passes requests on alone; parts of one configuration together."""
     for name, group in groupby(map(_opened, files), lambda one: one[0].name):
         sources = [source for _, source in group]
         format_ = formats()[name]
-        yield from [(format_, sources)] if format_.in_parts else ((format_, [one]) for one in sources)
+        if len(sources) == 1 or format_.in_parts or not all(_passes(format_, one) for one in sources):
+            yield format_, sources
+        else:
+            yield from ((format_, [one]) for one in sources)
+
+
+def _passes(format_: Format, source: Source) -> bool:
+    """Whether a file has a route of its own to an upstream."""
+    try:
+        return any(route.layers for route in format_.read([source]).routes)
+    except (BadInput, RecursionError):
+        return False
 
 
 def _found(source: str, folder: Path) -> str:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.money import format_dollars
-from whocut.proof.check import Answer
+from whocut.proof.report import Answer
 from whocut.show.following import next_command
 from whocut.show.progress import ProgressLine
 from whocut.verdict.verdict import Kind
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from whocut.chain.audit import Finding
     from whocut.chain.forecast import CutShare
-from whocut.proof.check import Checked, Fixed, Progress, Report
+    from whocut.proof.check import Progress
+    from whocut.proof.report import Checked, Fixed, Report
 
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
@@ -71,6 +72,12 @@ def print_report(console: Console, report: Report, asked: Sequence[str]) -> None
             _print_finding(page, finding)
     for fixed in report.fixes:
         _print_fix(page, fixed)
+    if report.patch.after:
+        page.say("\nin your own files:", style="bold")
+        for line in report.patch.diff.splitlines():
+            page.paste(line)
+    for turn in report.patch.by_hand:
+        page.say(f"by hand: {turn.layer}: {turn.directive}: no file of yours has a line for it", indent=2)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
         page.paste(f"\nnext:   {next_command('check', *asked, '--fix', '--want', 'delivered>=0.999')}")
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whocut.chain.audit import Finding
-    from whocut.proof.check import Checked, Report
+    from whocut.proof.report import Checked, Report
 
 ANSWER: Final = "chain-cannot-carry"
 _ANSWER_SAYS: Final = "the chain does not do what is wanted, or loses most images"

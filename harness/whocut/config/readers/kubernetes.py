@@ -9,7 +9,7 @@ from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.kubernetes.gateway import gateway_routes
 from whocut.config.kubernetes.ingress import ingress_routes
 from whocut.config.kubernetes.istio import istio_routes
-from whocut.config.kubernetes.objects import Objects
+from whocut.config.kubernetes.objects import Objects, annotated
 from whocut.config.reading import Reading
 from whocut.errors import BadFile
 
@@ -47,5 +47,6 @@ KUBERNETES: Final = register(
         read=_read,
         also=("k8s", "ingress", "httproute", "istio"),
         in_parts=True,
+        insert=annotated,
     )
 )
