@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
+from whocut.chain.durations import parse_duration
+from whocut.chain.layers import Topology
 from whocut.cli.options import (
     HostOption,
     JsonFlag,
@@ -20,15 +25,19 @@ from whocut.cli.printing import (
     print_text,
     say,
 )
+from whocut.config.reading import Asked
 from whocut.config.sources import chain_of
 from whocut.errors import BadInput, CouldNotRun, nearest
+from whocut.proof.against import Against
+from whocut.proof.against import against as compare
+from whocut.proof.check import Plan, plan_of
 from whocut.proof.check import check as check_chain
-from whocut.proof.check import plan_of
+from whocut.show.against import FORMATS as AGAINST_FORMATS
+from whocut.show.against import print_against
 from whocut.show.check import ShowCheck, print_report
 from whocut.show.check_formats import FORMATS
 
 _NOTHING = "nothing was changed: no file of yours holds the fix"
-_FORMATS = ("text", "json", *FORMATS)
 
 
 def check(
@@ -61,6 +70,17 @@ def check(
         str, typer.Option(help="auto, openai-sdk, or light: ours, with the SDK's policy, for many requests.")
     ] = "auto",
     seed: Annotated[int, seed_option(help="The same seed takes the same time.")] = 0,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The next chain, by its sources: which requests lived and now die? "
+            "May be given several times, a layer each."
+        ),
+    ] = None,
+    heartbeat: Annotated[
+        str | None,
+        typer.Option(help="A server of yours sends an SSE comment this often while it waits, like 15s."),
+    ] = None,
     form: Annotated[
         str, typer.Option("--format", help="text, json, sarif, github, junit or markdown.")
     ] = "text",
@@ -73,29 +93,45 @@ def check(
     Example: whocut check cloudflare-free ./nginx.conf litellm=./config.yaml --host img.example.com
     """
     form = "json" if as_json else form
-    if form not in _FORMATS:
+    known = ("text", "json", *(AGAINST_FORMATS if against else FORMATS))
+    if form not in known:
+        here = " of two chains compared" if against else ""
         raise BadInput(
-            f"there is no format '{form}'{nearest(form, _FORMATS)}; there are {', '.join(_FORMATS)}",
+            f"there is no format '{form}'{here}{nearest(form, known)}; there are {', '.join(known)}",
             field="format",
         )
-    sources = chain_of(chain, host=host, path=path)
-    plan = plan_of(
-        sources.topology,
-        profile,
-        mode,
-        want,
-        requests=n,
-        fix=fix or write,
-        caller=caller,
-        seed=seed,
-        not_read=sources.not_read,
-        read_again=sources.read_again,
-    )
-    try:
-        with ShowCheck(Terminal(stderr=True)) as progress:
+    beats_s = _heartbeat_s(heartbeat)
+
+    def plan_for(topology: Topology) -> Plan:
+        return plan_of(
+            topology if beats_s is None else _beating(topology, beats_s),
+            profile,
+            mode,
+            want,
+            requests=n,
+            fix=fix or write,
+            caller=caller,
+            seed=seed,
+        )
+
+    with _stoppable(), ShowCheck(Terminal(stderr=True)) as progress:
+        if against:
+            if fix or write or want:
+                raise BadInput(
+                    "it compares two chains; check the one that is to be mended alone", field="against"
+                )
+            compared = compare(chain, against, plan_for, Asked(host=host, path=path), progress.show)
+        else:
+            sources = chain_of(chain, host=host, path=path)
+            plan = replace(
+                plan_for(sources.topology), not_read=sources.not_read, read_again=sources.read_again
+            )
             checked = check_chain(plan, progress.show)
-    except KeyboardInterrupt:
-        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
+    if against:
+        _print_compared(compared, form)
+        if not compared.ok:
+            raise typer.Exit(EXIT_FINDING)
+        return
     asked = [*chain, *(("--host", host) if host else ()), *(("--path", path) if path else ())]
     if form == "json":
         print_json(checked.as_json())
@@ -108,3 +144,31 @@ def check(
         say(f"changed: {', '.join(changed)}" if changed else _NOTHING, to_stderr=True)
     if not checked.ok:
         raise typer.Exit(EXIT_FINDING)
+
+
+def _print_compared(compared: Against, form: str) -> None:
+    if form == "json":
+        print_json(compared.as_json())
+    elif form == "text":
+        print_against(Terminal(), compared)
+    else:
+        print_text(AGAINST_FORMATS[form](compared))
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CouldNotRun("stopped before the check was whole; nothing was kept") from None
+
+
+def _heartbeat_s(written: str | None) -> float | None:
+    try:
+        return None if written is None else parse_duration(written)
+    except ValueError as error:
+        raise BadInput(str(error), field="heartbeat") from None
+
+
+def _beating(topology: Topology, every_s: float) -> Topology:
+    return replace(topology, upstream=replace(topology.upstream, heartbeat_s=every_s))

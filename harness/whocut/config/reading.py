@@ -30,6 +30,11 @@ class Asked:
     host: str | None = None
     path: str | None = None
 
+    @property
+    def name(self) -> str:
+        """``img.example.com/v1``, with a star where all are meant."""
+        return f"{self.host or '*'}{self.path or ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRead:
@@ -54,6 +59,10 @@ class Harmless:
     why: str
     file: str
     line: int | None
+
+
+class NoRoute(BadInput):
+    """No route takes the request."""
 
 
 def anywhere(_: str) -> Rank | None:
@@ -232,13 +241,13 @@ def decided(reading: Reading, asked: Asked) -> Read:
     """The layers of the route that the request takes.
 
     Raises:
-        BadInput: no route takes it; names those that there are.
+        NoRoute: no route takes it; names those that there are.
     """
     taken = [route for route in reading.taken(asked) if route.layers]
     if not taken:
-        raise BadInput(_none_takes(reading, asked))
+        raise NoRoute(_none_takes(reading, asked))
     # Routes that differ in nothing that counts are one answer.
-    ways = {_essence(route.layers) for route in taken}
+    ways = {essence(route.layers) for route in taken}
     if len(ways) > 1:
         which = " and ".join(
             flag for flag, said in (("--host", asked.host), ("--path", asked.path)) if said is None
@@ -273,8 +282,7 @@ def _notes(reading: Reading) -> tuple[NotRead, ...]:
 def _none_takes(reading: Reading, asked: Asked) -> str:
     if not any(route.layers for route in reading.routes):
         return "it passes no request on to an upstream"
-    wanted = f"{asked.host or '*'}{asked.path or ''}"
-    return f"no route takes {wanted}; there are {_named([route for route in reading.routes if route.layers])}"
+    return f"no route takes {asked.name}; there are {_named([route for route in reading.routes if route.layers])}"
 
 
 def _named(routes: Sequence[Route]) -> str:
@@ -283,7 +291,7 @@ def _named(routes: Sequence[Route]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
+def essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
     """What counts of layers: not where it is written."""
     return tuple(
         (

@@ -7,6 +7,7 @@ the caller to the upstream.
 from __future__ import annotations
 
 import gc
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -19,17 +20,21 @@ from whocut.chain.entries import names_file
 from whocut.chain.layers import Role, Topology
 from whocut.chain.shipped import CHAINS
 from whocut.config.formats import Format, Source, format_of, formats, told
-from whocut.config.reading import Asked, Read, Reading, decided
+from whocut.config.reading import Asked, NoRoute, Read, Reading, decided
 from whocut.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from whocut.chain.layers import Layer
-    from whocut.config.reading import NotRead
+    from whocut.config.reading import NotRead, Route
 
 _CLIENT: Final = "openai-python"
 _FIELDS: Final = ("client:", "layers:", "upstream:", "edition:")
+
+
+class NoRouteIn(BadFile):
+    """No route of a file takes the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +104,10 @@ def chain_of(sources: Sequence[str | Path], *, host: str | None = None, path: st
     """
     if not sources:
         raise BadInput("a chain has at least one layer; name a preset, a chain or a file")
-    written = [str(source) for source in sources]
-    files = _Files(Asked(host=host, path=path))
+    return _built([str(source) for source in sources], _Files(Asked(host=host, path=path)))
+
+
+def _built(written: Sequence[str], files: _Files) -> Chain:
     alone = _as_chain(written[0]) if len(written) == 1 else None
     if alone is not None:
         return files.chain(read_topology(alone, files.layers), written)
@@ -150,11 +157,55 @@ def read_chain(
     return chain_of(sources, host=host, path=path).topology
 
 
+def requests_of(sources: Sequence[str], asked: Asked) -> tuple[list[Asked], list[str]]:
+    """A request for each route of the users' own files, and the routes that no request is known for.
+
+    What was asked of a request stands; a chain whose files decide nothing has that one request.
+
+    Raises:
+        BadInput: a source is unknown, or a file cannot be read.
+    """
+    files = _Files(asked, any_route=True)
+    _built(list(map(str, sources)), files)
+    routes = [route for route in files.routes if route.layers]
+    hosts = any(route.host for route in routes)
+    found: dict[Asked, None] = {}
+    unknown: dict[str, None] = {}
+    for route in routes:
+        host = asked.host if asked.host is not None else _a_host(route.host) if hosts else ""
+        path = asked.path if asked.path is not None else _a_path(route.path)
+        if host is None or path is None:
+            unknown[route.name] = None
+        else:
+            found[Asked(host=host or None, path=path)] = None
+    return list(found) or ([] if unknown else [asked]), list(unknown)
+
+
+def _a_host(pattern: str) -> str | None:
+    """A host that a route takes; None where its pattern leaves that open."""
+    if pattern in {"", "*", "_"}:
+        return "any.invalid"
+    host = pattern.removeprefix("*") if pattern.startswith("*.") else pattern
+    host = f"any{host}" if host.startswith(".") else host
+    return host if re.fullmatch(r"[\w.-]+(:\d+)?", host) else None
+
+
+def _a_path(pattern: str) -> str | None:
+    """A path that a route takes; None where its pattern leaves that open."""
+    path = pattern.removesuffix("*") or "/"
+    return path if path.startswith("/") and not re.search(r"[*(){}\[\]^$|\\]", path) else None
+
+
 @dataclass(slots=True)
 class _Files:
-    """Users' own files of one chain, read for one request; what could not be read of them is gathered."""
+    """Users' own files of one chain, read for one request; what could not be read of them is gathered.
+
+    `any_route`: the request is not decided, and the first route of each file stands for all.
+    """
 
     asked: Asked
+    any_route: bool = False
+    routes: list[Route] = field(default_factory=list)
     not_read: list[NotRead] = field(default_factory=list)
 
     def chain(self, topology: Topology, sources: Sequence[str]) -> Chain:
@@ -175,6 +226,11 @@ class _Files:
         """The layers of files that stand side by side, each configuration read for itself."""
         found: list[Layer] = []
         for format_, sources in _configurations(files):
+            if self.any_route:
+                reading = _read_by(format_, sources)
+                self.routes += reading.routes
+                found += next((route.layers for route in reading.routes if route.layers), ())
+                continue
             read = _decided(format_, sources, asked or self.asked)
             if read.undecided:
                 raise BadFile(sources[0].path, read.undecided)
@@ -255,11 +311,17 @@ def _opened(written: str) -> tuple[Format, Source]:
 
 
 def _decided(format_: Format, sources: Sequence[Source], asked: Asked) -> Read:
-    try:
-        reading: Reading = format_.read(sources)
-    except RecursionError:
-        raise BadFile(sources[0].path, "it is nested too deeply to be a configuration") from None
+    reading = _read_by(format_, sources)
     try:
         return decided(reading, asked)
+    except NoRoute as error:
+        raise NoRouteIn(sources[0].path, error.problem) from None
     except BadInput as error:
         raise BadFile(sources[0].path, error.problem) from None
+
+
+def _read_by(format_: Format, sources: Sequence[Source]) -> Reading:
+    try:
+        return format_.read(sources)
+    except RecursionError:
+        raise BadFile(sources[0].path, "it is nested too deeply to be a configuration") from None

@@ -26,7 +26,7 @@ from whocut.config.patching import Patch, Turn, patch_of, turns_between
 from whocut.config.sources import chain_of
 from whocut.errors import BadInput, nearest
 from whocut.proof.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
-from whocut.proof.report import Checked, Difference, Fixed, How, Report
+from whocut.proof.report import Checked, Difference, Fixed, How, Report, one_of_each
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind
 
@@ -199,7 +199,7 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
     fixes = tuple(
         fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
     )
-    found = _one_of_each(findings)
+    found = one_of_each(findings)
     return Report(
         topology=plan.topology,
         cases=cases,
@@ -212,14 +212,6 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
         patches=_patches(plan, found),
         patch=_whole_patch(plan, fixes),
     )
-
-
-def _one_of_each(findings: Sequence[Finding] | dict[Finding, None]) -> tuple[Finding, ...]:
-    """The first finding of each code and knob: two profiles say the same of one limit."""
-    first: dict[tuple[str, str, str], Finding] = {}
-    for finding in findings:
-        first.setdefault((finding.code, finding.layer, finding.directive), finding)
-    return tuple(first.values())
 
 
 # --- one case -------------------------------------------------------------------------------------
@@ -240,6 +232,11 @@ def _checked(plan: Plan, situation: Situation, show: Callable[[Progress], None])
         missed=tuple(want for want in plan.wants if not want.holds(numbers_of(proof.figures))),
         wall_s=proof.wall_s,
     )
+
+
+def proved(plan: Plan, profile: Profile, mode: Mode, show: Callable[[Progress], None]) -> tuple[Proof, Case]:
+    """The proof of one profile and mode of the plan's own chain."""
+    return _proved(plan, _situation(plan, profile, mode), show)
 
 
 def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) -> tuple[Proof, Case]:

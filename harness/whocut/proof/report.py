@@ -11,7 +11,7 @@ from whocut.chain.remedy import Remedy, numbers_of
 from whocut.config.patching import Patch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from whocut.chain.forecast import Figures
     from whocut.chain.layers import Topology
@@ -180,3 +180,11 @@ def figures_as_json(figures: Figures) -> dict[str, Any]:
         "p50_s": figures.p50_s,
         "p95_s": figures.p95_s,
     }
+
+
+def one_of_each(findings: Sequence[Finding] | dict[Finding, None]) -> tuple[Finding, ...]:
+    """The first finding of each code and knob: two profiles say the same of one limit."""
+    first: dict[tuple[str, str, str], Finding] = {}
+    for finding in findings:
+        first.setdefault((finding.code, finding.layer, finding.directive), finding)
+    return tuple(first.values())

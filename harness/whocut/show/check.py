@@ -51,7 +51,7 @@ class ShowCheck(ProgressLine):
 
 def print_report(console: Console, report: Report, asked: Sequence[str]) -> None:
     """The whole report; `asked` are the sources and their flags, as the caller wrote them."""
-    page = _Page(console)
+    page = Page(console)
     for sentence in sentences(report):
         page.say(sentence)
     page.say()
@@ -69,7 +69,7 @@ def print_report(console: Console, report: Report, asked: Sequence[str]) -> None
     if report.findings:
         page.say(f"\n{plural(len(report.findings), 'finding')}:")
         for finding in report.findings:
-            _print_finding(page, finding)
+            print_finding(page, finding)
     for fixed in report.fixes:
         _print_fix(page, fixed)
     if report.patch.after:
@@ -82,7 +82,7 @@ def print_report(console: Console, report: Report, asked: Sequence[str]) -> None
         page.paste(f"\nnext:   {next_command('check', *asked, '--fix', '--want', 'delivered>=0.999')}")
 
 
-class _Page:
+class Page:
     """Where the report goes: words are wrapped to a terminal, and never in a pipe; a line to paste never is."""
 
     def __init__(self, console: Console) -> None:
@@ -207,7 +207,8 @@ def _who(case: Checked) -> str:
     return "the openai SDK" if case.caller == "openai-sdk" else "a light caller with the SDK's policy"
 
 
-def _print_finding(page: _Page, finding: Finding) -> None:
+def print_finding(page: Page, finding: Finding) -> None:
+    """One finding: its place, why, and what to write instead."""
     place = f"  {finding.file}:{finding.line}" if finding.line is not None else ""
     page.say(f"{finding.code}  {finding.layer}: {finding.directive}{place}", indent=2, style="bold")
     page.say(finding.why, indent=4)
@@ -217,7 +218,7 @@ def _print_finding(page: _Page, finding: Finding) -> None:
         page.say(f"or: {finding.or_else}", indent=4)
 
 
-def _print_fix(page: _Page, fixed: Fixed) -> None:
+def _print_fix(page: Page, fixed: Fixed) -> None:
     wants = " and ".join(str(want) for want in fixed.wants)
     page.say(f"\n{_HOW[fixed.how]} for {fixed.profile.name}, {fixed.mode.name} ({wants}):", style="bold")
     if fixed.remedy is None:

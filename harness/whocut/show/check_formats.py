@@ -126,20 +126,20 @@ def _uri(file: str) -> str:
 def as_github(report: Report) -> str:
     """Workflow commands: GitHub shows each at its file's line in the pull request."""
     lines = [
-        _command(
-            _COMMANDS[level_of(report, finding)],
-            {"file": _relative(finding.file), "line": finding.line, "title": finding.code},
-            _whole(finding),
+        annotation(
+            _COMMANDS[level_of(report, finding)], finding.file, finding.line, finding.code, _whole(finding)
         )
         for finding in report.findings
     ]
-    answer = _command("notice" if report.ok else "error", {"title": "whocut check"}, _headline(report))
+    answer = annotation("notice" if report.ok else "error", "", None, "whocut check", _headline(report))
     return "\n".join([*lines, answer]) + "\n"
 
 
-def _command(name: str, properties: dict[str, object], message: str) -> str:
+def annotation(level: str, file: str, line: int | None, title: str, message: str) -> str:
+    """A workflow command: ``error``, ``warning`` or ``notice``, at its place if it has one."""
+    properties = {"file": PurePath(file).as_posix() if file else "", "line": line, "title": title}
     said = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items() if value)
-    return f"::{name} {said}::{_data(message)}"
+    return f"::{level} {said}::{_data(message)}"
 
 
 def _data(text: str) -> str:
@@ -149,10 +149,6 @@ def _data(text: str) -> str:
 
 def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
-
-
-def _relative(file: str) -> str:
-    return PurePath(file).as_posix() if file else ""
 
 
 # --- JUnit XML ------------------------------------------------------------------------------------
@@ -193,8 +189,8 @@ def _missed(report: Report, case: Checked) -> str | None:
 def as_markdown(report: Report) -> str:
     """A comment or a job's summary: the answer, the cases, the findings with their places."""
     first, *more = sentences(report)
-    lines = [f"**{_plain(first)}**", ""]
-    lines += [f"- {_plain(sentence.strip())}" for sentence in more]
+    lines = [f"**{markdown(first)}**", ""]
+    lines += [f"- {markdown(sentence.strip())}" for sentence in more]
     lines += [
         "",
         "| profile | mode | delivered | generations a request | who cuts |",
@@ -209,22 +205,22 @@ def as_markdown(report: Report) -> str:
             f"{case.seen.generations_per_request:.2f}",
             cutters or UNKNOWN,
         )
-        lines.append(f"| {' | '.join(map(_plain, cells))} |")
+        lines.append(f"| {' | '.join(map(markdown, cells))} |")
     if report.findings:
         lines += ["", f"{plural(len(report.findings), 'finding')}:", ""]
     for finding in report.findings:
         place = f" in `{finding.file}:{finding.line}`" if finding.line is not None else ""
-        fix = f"`{finding.fix}`" if finding.pastes and "`" not in finding.fix else _plain(finding.fix)
+        fix = f"`{finding.fix}`" if finding.pastes and "`" not in finding.fix else markdown(finding.fix)
         lines.append(
-            f"- **{level_of(report, finding)}** {finding.code}, {_plain(finding.layer)}: "
-            f"{_plain(finding.directive)}{place}: {_plain(finding.why)}. Fix: {fix}"
+            f"- **{level_of(report, finding)}** {finding.code}, {markdown(finding.layer)}: "
+            f"{markdown(finding.directive)}{place}: {markdown(finding.why)}. Fix: {fix}"
         )
     for note in report.not_read:
-        lines.append(f"- not read: `{note.place}`: {_plain(note.what)}")
+        lines.append(f"- not read: `{note.place}`: {markdown(note.what)}")
     return "\n".join(lines) + "\n"
 
 
-def _plain(text: str) -> str:
+def markdown(text: str) -> str:
     """Words that Markdown takes as they are: a file may hold its signs."""
     for sign in "\\`*_<>|[]":
         text = text.replace(sign, f"\\{sign}")
