@@ -26,7 +26,10 @@ def jobs(
     to: Annotated[str, typer.Option(help="The endpoint behind it, like https://api.openai.com/v1.")],
     listen: Annotated[str, typer.Option(help="Where it listens, on this machine.")] = "127.0.0.1:8090",
     store: Annotated[
-        str, typer.Option(help="The file of the jobs: sqlite:///jobs.db, or a path.")
+        str,
+        typer.Option(
+            help="The file of the jobs: sqlite:///jobs.db, or a path. No other database is supported."
+        ),
     ] = "sqlite:///jobs.db",
     at_once: Annotated[int, typer.Option(min=1, max=200, help="Images that are made at once.")] = 3,
     budget_usd: Annotated[
@@ -61,15 +64,20 @@ def jobs(
     def ready(told: Ready) -> None:
         if as_json:
             print_line(
-                {"ready": True, "base_url": told.base_url, "token": told.token, "unknown": told.unknown}
+                {
+                    "ready": True,
+                    "base_url": told.base_url,
+                    "page": told.entry,
+                    "token_file": str(told.token_file),
+                    "unknown": told.unknown,
+                }
             )
             return
-        say(f"the page: {told.entry}\nfor programs: {told.base_url}/jobs with Authorization: Bearer TOKEN")
-        say(
-            f"the token is in {plan.store}.token; Ctrl-C ends the service when the images under way are there"
-        )
+        say(f"the page: {told.entry} (this link works once)")
+        say(f"for programs: {told.base_url}/jobs with the token in the file {told.token_file}")
+        say("Ctrl-C ends the service when the images under way are there; a second one in a few seconds")
         if told.unknown:
-            say(f"warning: {told.unknown} jobs have an unknown outcome; none of them is sent again by itself")
+            say(f"warning: {told.unknown} jobs have an unknown outcome; none is sent again by itself")
 
     async def until_a_signal() -> int:
         stopping = Stopping()

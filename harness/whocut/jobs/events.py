@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -32,6 +33,17 @@ class Hub:
 
     def __init__(self) -> None:
         self._accounts: OrderedDict[str, _Account] = OrderedDict()
+        self._start = secrets.token_hex(4)
+
+    def mark(self, number: int) -> str:
+        """The id of an event as a stream carries it: numbers begin anew with each start of the service."""
+        return f"{self._start}-{number}"
+
+    def seen(self, mark: str) -> int:
+        """The number of the last event that a caller has; 0 where it is of an earlier start, or unknown."""
+        start, _, number = mark.partition("-")
+        known = start == self._start and number.isascii() and number.isdigit() and len(number) <= 9
+        return int(number) if known else 0
 
     def tell(self, job_id: str, kind: str, facts: dict[str, Any]) -> None:
         """Add an event."""

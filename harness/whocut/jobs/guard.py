@@ -1,10 +1,18 @@
-"""The guard of the service: this machine's names only, no page of another origin, and a token."""
+"""The guard of the service: this machine's names only, no page of another origin, and a token.
+
+The token is in a file that only its owner can read, and is never printed. A browser gets it as a cookie: by a link
+that works once, or by the token itself in the page's own form.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import CouldNotRun
@@ -12,12 +20,11 @@ from whocut.path.target import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from aiohttp import web
 
-COOKIE: Final = "whocut_jobs"
 _FROM_HERE: Final = frozenset({"", "none", "same-origin"})
+_SHORTEST, _LONGEST = 20, 1_000  # characters of a token, and of what is read of its file
 
 
 class Refused(Exception):  # noqa: N818  # an answer, no mistake of the program
@@ -29,40 +36,92 @@ class Refused(Exception):  # noqa: N818  # an answer, no mistake of the program
         self.code = code
 
 
+def token_file(store: Path) -> Path:
+    """The file of a store's token."""
+    return store.with_name(f"{store.name}.token")
+
+
 def token_of(store: Path) -> str:
-    """The token of a store, in a file of its own that only its owner can read; made once.
+    """The token of a store, in a file of its own that only its owner can read; made once, whole or not at all.
 
     Raises:
-        CouldNotRun: the file cannot be written or read.
+        CouldNotRun: the file cannot be written or read, or holds something else.
     """
-    file = store.with_name(f"{store.name}.token")
+    file = token_file(store)
     try:
-        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        found = file.read_text(encoding="ascii").strip()
-        if len(found) >= 20:
-            return found
-        raise CouldNotRun(f"the token's file {file} holds no token; delete it") from None
+        found = _read(file)
+        if not found:
+            found = secrets.token_urlsafe(24)
+            _write(file, found)
     except OSError as error:
-        raise CouldNotRun(f"the token's file {file} cannot be written: {error.strerror}") from None
-    token = secrets.token_urlsafe(24)
-    with os.fdopen(fd, "w", encoding="ascii") as out:
-        out.write(token)
-    return token
+        raise CouldNotRun(f"the token's file {file} cannot be used: {error.strerror}") from None
+    if len(found) < _SHORTEST:
+        raise CouldNotRun(f"the token's file holds no token: {file}. Delete it, and start again.")
+    return found
 
 
-def check(request: web.Request, token: str) -> None:
-    """Let a request in that means this machine, comes from no other page, and knows the token.
+def _read(file: Path) -> str:
+    """What the file holds; nothing where there is no file. A link is not followed."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    with os.fdopen(fd, encoding="ascii", errors="replace") as held:
+        os.fchmod(fd, 0o600)
+        return held.read(_LONGEST).strip()
 
-    Raises:
-        Refused: it does not.
+
+def _write(file: Path, token: str) -> None:
+    """A kill at any instant leaves the whole token or no file of its name."""
+    fd, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as out:
+            out.write(f"{token}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(beside).replace(file)
+    except BaseException:
+        with suppress(OSError):
+            Path(beside).unlink()
+        raise
+
+
+class Door:
+    """How a browser comes in: a code that works once, and then a cookie of this service's own name.
+
+    Cookies are shared by all ports of an address, so two services need two names.
     """
-    check_origin(request)
-    given = _given(request)
-    if given is None or not same(given, token):
-        raise Refused(
-            401, "no_token", "the token is missing or wrong; send it as Authorization: Bearer TOKEN"
-        )
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.cookie = f"whocut_jobs_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+        self.code = secrets.token_urlsafe(12)
+        self._used = False
+
+    def enter(self, code: str) -> None:
+        """Let a browser in by the link of the ready line.
+
+        Raises:
+            Refused: the code is wrong, or was used before.
+        """
+        if self._used or not same(code, self.code):
+            raise Refused(
+                401, "no_token", "the link works once and was used; open the page, and give the token"
+            )
+        self._used = True
+
+    def check(self, request: web.Request) -> None:
+        """Let a request in that means this machine, comes from no other page, and knows the token.
+
+        Raises:
+            Refused: it does not.
+        """
+        check_origin(request)
+        given = _bearer(request) or request.cookies.get(self.cookie)
+        if given is None or not same(given, self.token):
+            raise Refused(
+                401, "no_token", "the token is missing or wrong; send it as Authorization: Bearer TOKEN"
+            )
 
 
 def check_origin(request: web.Request) -> None:
@@ -101,8 +160,6 @@ def _name(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _given(request: web.Request) -> str | None:
+def _bearer(request: web.Request) -> str | None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return given.strip()
-    return request.cookies.get(COOKIE)
+    return given.strip() if scheme.lower() == "bearer" else None

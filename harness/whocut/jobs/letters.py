@@ -11,17 +11,20 @@ import base64
 import hashlib
 import hmac
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import orjson
 
-from whocut.jobs.store import Letter, State
+from whocut.errors import NoRoom
+from whocut.jobs.records import Letter, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.jobs.store import Job, Store
+    from whocut.jobs.records import Job
+    from whocut.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ def letter_of(job: Job, state: State, now_s: float) -> Letter | None:
         return None
     body = {
         "type": f"job.{state}",
-        "timestamp": now_s,
+        "timestamp": datetime.fromtimestamp(now_s, UTC).isoformat(),
         "data": {"id": job.id, "status": str(state)},
     }
     return Letter(f"msg_{job.id}", job.id, job.webhook, orjson.dumps(body), 0, now_s)
@@ -81,8 +84,17 @@ class Letters:
             while True:
                 self._news.clear()
                 due = self._store.letters_due(self._now_s(), _AT_ONCE)
-                await asyncio.gather(*(self._send(session, letter) for letter in due))
-                if not due:
+                went = await asyncio.gather(
+                    *(self._send(session, letter) for letter in due), return_exceptions=True
+                )
+                failed = [error for error in went if isinstance(error, BaseException)]
+                if failed and all(isinstance(error, NoRoom) for error in failed):
+                    # How they were answered is not written down, so they go again.
+                    log.error("callbacks wait for room: %s", failed[0])
+                    await asyncio.sleep(_LOOK_S)
+                elif failed:
+                    raise failed[0]
+                elif not due:
                     await self._rest()
 
     async def _rest(self) -> None:

@@ -48,12 +48,7 @@ def read_order(body: bytes) -> Order:
     Raises:
         BadInput: it is no JSON object, a field is unknown or has a wrong value, or the prompt is missing.
     """
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise BadInput('the body is no JSON object; send {"prompt": "…"}')
+    fields = read_fields(body)
     for name in fields:
         if name not in _TAKEN:
             near = get_close_matches(name, _TAKEN, n=1)
@@ -72,6 +67,21 @@ def read_order(body: bytes) -> Order:
     webhook = _webhook(fields.get("webhook"))
     digest = hashlib.sha256(orjson.dumps([wanted, webhook], option=orjson.OPT_SORT_KEYS)).hexdigest()
     return Order(wanted, webhook, digest)
+
+
+def read_fields(body: bytes) -> dict[str, Any]:
+    """A body that is one JSON object.
+
+    Raises:
+        BadInput: it is not.
+    """
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise BadInput('the body is no JSON object; send {"prompt": "…"}')
+    return fields
 
 
 def _prompt(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +15,7 @@ from whocut.jobs.events import Hub
 from whocut.jobs.letters import Letters, letter_of
 from whocut.jobs.service import PARTS, Parts, changed, create_app
 from whocut.jobs.store import Store
-from whocut.jobs.worker import TOTAL_S, Worker
+from whocut.jobs.worker import Worker
 from whocut.path.target import is_loopback
 from whocut.redact import protect
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from whocut.path.target import Target
 
 _CLOSING_S: Final = 1.0
-AT_ONCE_S: Final = 5.0  # what a service manager leaves, before it kills
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +43,12 @@ class JobsPlan:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What a caller needs to know; `entry` is the page's address with its token."""
+    """What a caller needs to know: `entry` lets one browser in, once; programs read the token's file."""
 
     base_url: str
-    token: str
+    entry: str
+    token_file: Path
     unknown: int  # jobs whose outcome is unknown since this start
-
-    @property
-    def entry(self) -> str:
-        """The page, for a browser."""
-        return f"{self.base_url}/?token={self.token}"
 
 
 class Service:
@@ -74,8 +68,12 @@ class Service:
         self._plan = plan
         self._now_s = now_s
         self.store = Store(plan.store)
-        self.token = guard.token_of(plan.store)
-        protect(self.token, self.store.secret)
+        try:
+            self.door = guard.Door(guard.token_of(plan.store))
+            protect(self.door.token, self.store.secret)
+        except BaseException:
+            self.store.close()
+            raise
         self.hub = Hub()
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
@@ -91,7 +89,7 @@ class Service:
         )
         self.letters = Letters(self.store, now_s)
         budget = None if plan.budget_usd is None else round(plan.budget_usd * 1e9)
-        self.parts = Parts(self.store, self.hub, self.worker, self.letters, self.token, budget, now_s)
+        self.parts = Parts(self.store, self.hub, self.worker, self.letters, self.door, budget, now_s)
 
     async def start(self) -> Ready:
         """Begin to serve; what was under way when the service before ended is marked first."""
@@ -110,7 +108,9 @@ class Service:
         self._tasks = [loop.create_task(self.worker.run()), loop.create_task(self.letters.run())]
         host, port = self._runner.addresses[0][:2]
         shown = f"[{host}]" if ":" in host else host
-        return Ready(f"http://{shown}:{port}", self.token, len(unknown))
+        base_url = f"http://{shown}:{port}"
+        file = guard.token_file(self._plan.store)
+        return Ready(base_url, f"{base_url}/enter/{self.door.code}", file, len(unknown))
 
     async def died(self) -> None:
         """Wait for the end of a part that should never end, and raise what ended it."""
@@ -120,19 +120,26 @@ class Service:
             if error is not None:
                 raise CouldNotRun(f"the service cannot go on: {error}") from error
 
-    async def stop(self, patience_s: float) -> int:
-        """Take nothing more, wait so long for what is under way, close; return how many outcomes are unknown."""
-        if self._runner is not None:
-            for site in list(self._runner.sites):
-                await site.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        left = await self.worker.drain(patience_s)
+    async def stop(self, hurried: asyncio.Event) -> int:
+        """Take no order, wait for what is under way, close; return how many outcomes are unknown.
+
+        Polls and streams are answered, and callbacks sent, until the end. `hurried` leaves a few seconds.
+        """
+        self.parts.closing.set()
+        sending, *others = self._tasks
+        await _cancelled([sending])
+        left = await self.worker.drain(hurried)
+        await _cancelled(others)
         if self._runner is not None:
             await self._runner.cleanup()
         self.store.close()
         return left
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def serve(plan: JobsPlan, ready: Callable[[Ready], None], stopping: Stopping) -> int:
@@ -149,15 +156,17 @@ async def serve(plan: JobsPlan, ready: Callable[[Ready], None], stopping: Stoppi
         service.store.close()
         raise
     ready(told)
-    waiting = asyncio.get_running_loop().create_task(stopping.wait())
+    waiting = asyncio.get_running_loop().create_task(stopping.asked.wait())
     dying = asyncio.get_running_loop().create_task(service.died())
     await asyncio.wait({waiting, dying}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    dying.cancel()
-    with suppress(asyncio.CancelledError):
-        await waiting
-    left = await service.stop(stopping.patience_s)
-    if dying.done() and not dying.cancelled() and (error := dying.exception()) is not None:
+    error = dying.exception() if dying.done() else None
+    for task in (waiting, dying):
+        task.cancel()
+    await asyncio.gather(waiting, dying, return_exceptions=True)
+    if error is not None:
+        stopping.ask_at_once()
+    left = await service.stop(stopping.hurried)
+    if error is not None:
         raise error
     return left
 
@@ -166,18 +175,16 @@ class Stopping:
     """The wish to end: a Ctrl-C waits for the images that are being paid, a service manager's signal does not."""
 
     def __init__(self) -> None:
-        self._asked = asyncio.Event()
-        self.patience_s = TOTAL_S
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
 
     def ask(self) -> None:
-        """End when what is under way has ended."""
-        self._asked.set()
+        """End when what is under way has ended; a second time, end in a few seconds."""
+        if self.asked.is_set():
+            self.hurried.set()
+        self.asked.set()
 
     def ask_at_once(self) -> None:
         """End in a few seconds."""
-        self.patience_s = AT_ONCE_S
-        self._asked.set()
-
-    async def wait(self) -> None:
-        """Wait for it."""
-        await self._asked.wait()
+        self.hurried.set()
+        self.asked.set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,18 +12,21 @@ import orjson
 from aiohttp import web
 
 from whocut.client.prompt_check import check_prompt, read_rules
-from whocut.errors import BadInput
+from whocut.errors import BadInput, NoRoom
 from whocut.jobs import guard
 from whocut.jobs.guard import Refused
-from whocut.jobs.order import read_order
-from whocut.jobs.store import KeyTakenError, NoCreditError, State
+from whocut.jobs.order import read_fields, read_order
+from whocut.jobs.records import State
+from whocut.jobs.store import KeyTakenError, NoCreditError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from whocut.jobs.events import Event, Hub
+    from whocut.jobs.events import Hub
+    from whocut.jobs.guard import Door
     from whocut.jobs.letters import Letters
-    from whocut.jobs.store import Job, Store
+    from whocut.jobs.records import Job
+    from whocut.jobs.store import Store
     from whocut.jobs.worker import Worker
 
 BODY_BYTES: Final = 1_000_000
@@ -33,10 +36,12 @@ _GALLERY: Final = 60
 _KEY_CHARS: Final = 200
 _BEAT_S: Final = 15.0
 _PAGE: Final = Path(__file__).with_name("page")
+# They hold no secret: a browser without a token gets them too, and the page asks for it.
 _FILES: Final = {
-    "": ("index.html", "text/html"),
-    "page.css": ("page.css", "text/css"),
-    "page.js": ("page.js", "text/javascript"),
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/favicon.ico": ("icon.svg", "image/svg+xml"),
 }
 # Nothing from outside, no script but the page's own, and no frame around it.
 _HEADERS: Final = {
@@ -67,9 +72,10 @@ class Parts:
     hub: Hub
     worker: Worker
     letters: Letters
-    token: str
+    door: Door
     budget_nano: int | None
     now_s: Callable[[], float]
+    closing: asyncio.Event = field(default_factory=asyncio.Event)  # no new order is taken
 
 
 PARTS = web.AppKey("parts", Parts)
@@ -81,9 +87,9 @@ def create_app(parts: Parts) -> web.Application:
     app[PARTS] = parts
     app.add_routes(
         [
-            web.get("/", page),
-            web.get("/page.css", page),
-            web.get("/page.js", page),
+            *(web.get(path, page) for path in _FILES),
+            web.get("/enter/{code}", enter),
+            web.post("/enter", enter_by_token),
             web.post("/jobs", submit),
             web.get("/jobs", gallery),
             web.get("/jobs/{id}", poll),
@@ -92,6 +98,7 @@ def create_app(parts: Parts) -> web.Application:
             web.get("/jobs/{id}/images/{n}", image),
             web.get("/jobs/{id}/partials/{n}", partial),
             web.get("/credits", credits_now),
+            web.get("/webhook_secret", webhook_secret),
             web.post("/check", check),
         ]
     )
@@ -104,10 +111,10 @@ async def _guarded(
 ) -> web.StreamResponse:
     parts = request.app[PARTS]
     try:
-        entering = request.path == "/" and "token" in request.query
-        if entering:
-            return _enter(request, parts)
-        guard.check(request, parts.token)
+        if request.path in _FILES:
+            guard.check_origin(request)
+        elif not request.path.startswith("/enter"):
+            parts.door.check(request)
         response = await handler(request)
     except Refused as refused:
         response = _error(refused.status, refused.code, str(refused))
@@ -115,6 +122,8 @@ async def _guarded(
         response = _error(409, "key_taken", str(taken))
     except NoCreditError as spent:
         response = _error(402, "no_credit", str(spent))
+    except NoRoom as full:
+        response = _error(507, "no_room", str(full))
     except BadInput as wrong:
         response = _error(400, "bad_input", str(wrong))
     except KeyError:
@@ -126,14 +135,28 @@ async def _guarded(
     return response
 
 
-def _enter(request: web.Request, parts: Parts) -> web.StreamResponse:
-    """A browser brings the token once, in the address; from then on it is a cookie that no script can read."""
-    hosts = request.headers.getall("Host", [])
-    guard.check_host(hosts)
-    if not guard.same(request.query["token"], parts.token):
-        raise Refused(401, "no_token", "the token is wrong; open the address of the ready line")
-    response = web.Response(status=303, headers={"Location": "/", **_HEADERS})
-    response.set_cookie(guard.COOKIE, parts.token, httponly=True, samesite="Strict", path="/")
+async def enter(request: web.Request) -> web.Response:
+    """`GET /enter/{code}`: the link of the ready line; the token becomes a cookie that no script reads."""
+    parts = request.app[PARTS]
+    guard.check_host(request.headers.getall("Host", []))
+    parts.door.enter(request.match_info["code"])
+    return _let_in(web.Response(status=303, headers={"Location": "/"}), parts)
+
+
+async def enter_by_token(request: web.Request) -> web.Response:
+    """`POST /enter` with `{"token": …}`: the page's own form."""
+    parts = request.app[PARTS]
+    guard.check_origin(request)
+    if request.content_type != "application/json":
+        raise Refused(415, "content_type", "the body is no JSON; send Content-Type: application/json")
+    given = read_fields(await request.read()).get("token")
+    if not isinstance(given, str) or not guard.same(given.strip(), parts.door.token):
+        raise Refused(401, "no_token", "the token is wrong; it is in the file that the ready line names")
+    return _let_in(web.Response(status=204), parts)
+
+
+def _let_in(response: web.Response, parts: Parts) -> web.Response:
+    response.set_cookie(parts.door.cookie, parts.door.token, httponly=True, samesite="Strict", path="/")
     return response
 
 
@@ -160,12 +183,10 @@ async def submit(request: web.Request) -> web.Response:
     price = order.price
     if price is None and parts.budget_nano is not None:
         raise BadInput("nothing published bounds the price of this order, so the budget keeps it back")
+    if parts.closing.is_set():
+        return _later("closing", "the service ends, and takes no new order")
     if parts.store.waiting() >= _MOST_WAITING:
-        return _json(
-            {"error": {"code": "full", "message": f"{_MOST_WAITING} jobs wait already; come again later"}},
-            status=503,
-            headers={"Retry-After": "60"},
-        )
+        return _later("full", f"{_MOST_WAITING} jobs wait already; come again later")
     bound = 0 if price is None else price.nano_usd
     job, new = parts.store.accept(order, key, parts.now_s(), bound_nano=bound, budget_nano=parts.budget_nano)
     if new:
@@ -173,6 +194,10 @@ async def submit(request: web.Request) -> web.Response:
         parts.worker.look()
     headers = {"Location": f"/jobs/{job.id}", "Retry-After": str(POLL_AFTER_S)}
     return _json(shown(job, parts), status=202 if new else 200, headers=headers)
+
+
+def _later(code: str, sentence: str) -> web.Response:
+    return _json({"error": {"code": code, "message": sentence}}, status=503, headers={"Retry-After": "60"})
 
 
 async def poll(request: web.Request) -> web.Response:
@@ -215,19 +240,21 @@ async def events(request: web.Request) -> web.StreamResponse:
     """`GET /jobs/{id}/events`: server-sent events until the job is over; `Last-Event-ID` takes it up again."""
     parts = request.app[PARTS]
     job = parts.store.get(request.match_info["id"])
-    seen = _number(request.headers.get("Last-Event-ID", request.query.get("after", "0")))
+    seen = parts.hub.seen(request.headers.get("Last-Event-ID", request.query.get("after", "")))
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_HEADERS})
     await response.prepare(request)
     if seen == 0 and not parts.hub.after(job.id, 0):
-        await response.write(_event(0, "state", shown(job, parts)))  # a restart has forgotten its events
+        await response.write(
+            _event(parts, 0, "state", shown(job, parts))
+        )  # a restart has forgotten its events
     with suppress(ConnectionError):
         while True:
             for event in parts.hub.after(job.id, seen):
                 seen = event.number
-                await response.write(_of(event))
+                await response.write(_event(parts, seen, event.kind, event.facts))
             job = parts.store.get(job.id)
             if job.over and not parts.hub.after(job.id, seen):
-                await response.write(_event(seen, "end", shown(job, parts)))
+                await response.write(_event(parts, seen, "end", shown(job, parts)))
                 break
             await _more(parts, job.id, response)
         await response.write_eof()
@@ -243,12 +270,9 @@ async def _more(parts: Parts, job_id: str, response: web.StreamResponse) -> None
         await response.write(b": alive\n\n")
 
 
-def _of(event: Event) -> bytes:
-    return _event(event.number, event.kind, event.facts)
-
-
-def _event(number: int, kind: str, facts: dict[str, Any]) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (number, kind.encode(), orjson.dumps(facts))
+def _event(parts: Parts, number: int, kind: str, facts: dict[str, Any]) -> bytes:
+    mark = parts.hub.mark(number).encode()
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (mark, kind.encode(), orjson.dumps(facts))
 
 
 async def image(request: web.Request) -> web.Response:
@@ -283,6 +307,11 @@ async def credits_now(request: web.Request) -> web.Response:
     )
 
 
+async def webhook_secret(request: web.Request) -> web.Response:
+    """`GET /webhook_secret`: what a receiver verifies callbacks with."""
+    return _json({"secret": request.app[PARTS].store.secret})
+
+
 async def check(request: web.Request) -> web.Response:
     """`POST /check`: what of a prompt a filter would probably stop, and how to reword it, before it costs."""
     order = read_order(await request.read())
@@ -305,8 +334,8 @@ async def check(request: web.Request) -> web.Response:
 
 
 async def page(request: web.Request) -> web.Response:
-    """`GET /`: the page and its two files."""
-    name, media = _FILES[request.path.removeprefix("/")]
+    """`GET /`: the page and its files."""
+    name, media = _FILES[request.path]
     return web.Response(body=(_PAGE / name).read_bytes(), content_type=media, charset="utf-8")
 
 
@@ -337,6 +366,8 @@ def shown(job: Job, parts: Parts) -> dict[str, Any]:
         "events": f"/jobs/{job.id}/events",
         "error": None if job.error is None else {"code": job.code, "message": job.error},
     }
+    if job.id in parts.worker.unwritten and not job.over:
+        told["says"] = f"The image waits for room: {parts.worker.unwritten[job.id]}."
     if job.webhook is not None:
         told["callback"] = parts.store.callback_of(job.id)
     return told

@@ -12,36 +12,21 @@ import fcntl
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from whocut.errors import BadInput, CouldNotRun
+from whocut.errors import BadInput, CouldNotRun, NoRoom
+from whocut.jobs.records import Credits, Job, Letter, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from whocut.jobs.order import Order
+    from whocut.jobs.records import LetterOf
 
-
-class State(StrEnum):
-    """The state of a job; the last four are final."""
-
-    QUEUED = "queued"  # accepted, not sent
-    SENT = "sent"  # a byte of it may have left
-    WAITING = "waiting"  # certainly refused before any work, and to be sent again
-    DELIVERED = "delivered"
-    FAILED = "failed"  # certainly no image, and no image paid
-    UNKNOWN = "unknown"  # the image may have been made and paid; it is never sent again by itself
-    CANCELLED = "cancelled"
-
-
-FINAL: Final = frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED})
 _DIED: Final = (
     "the service ended while the request was under way; the image may have been made and paid. Order it again if"
     " you want it"
@@ -66,65 +51,6 @@ create table if not exists facts(name text primary key, value text not null);
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One job as it is in the store; instants are on the calendar (unix seconds), money in nano-dollars."""
-
-    id: str
-    created_s: float
-    key: str | None
-    digest: str
-    wanted: Mapping[str, Any]
-    webhook: str | None
-    state: State
-    attempts: int
-    due_s: float
-    sent_s: float | None
-    ended_s: float | None
-    error: str | None
-    code: str | None
-    usage: Mapping[str, Any] | None
-    bound_nano: int
-    cost_nano: int
-
-    @property
-    def over(self) -> bool:
-        """Whether its state is final."""
-        return self.state in FINAL
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One callback that has not been accepted yet."""
-
-    id: str
-    job: str
-    url: str
-    body: bytes
-    tries: int
-    due_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Credits:
-    """The sums of all jobs, in nano-dollars. `held` is the most that jobs under way can cost.
-
-    `unknown` is what jobs with an unknown outcome may have cost; it counts as spent.
-    """
-
-    spent: int
-    unknown: int
-    held: int
-
-    @property
-    def gone(self) -> int:
-        """What a budget has no more."""
-        return self.spent + self.unknown + self.held
-
-
-LetterOf = Callable[[Job, State, float], Letter | None]
-
-
 class KeyTakenError(BadInput):
     """The idempotency key belongs to another order."""
 
@@ -144,7 +70,8 @@ def path_of(written: str) -> Path:
         return Path(written)
     if kind != "sqlite" or not rest.startswith("/") or len(rest) < 2:
         raise BadInput(
-            f"the store is unknown: '{kind}://…'; write a file, like sqlite:///jobs.db", field="store"
+            f"the kind of store is unknown: '{kind}://…'. Name a file of SQLite, like sqlite:///jobs.db",
+            field="store",
         )
     return Path(rest[1:])
 
@@ -159,15 +86,19 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._hold = _hold(path)
+        opened: list[sqlite3.Connection] = []
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._db = sqlite3.connect(path, isolation_level=None)
-            path.chmod(0o600)
+            opened.append(self._db)
             self._db.row_factory = sqlite3.Row
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=full")
             self._db.execute("pragma foreign_keys=on")
             self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
+            for connection in opened:
+                connection.close()
             os.close(self._hold)
             raise CouldNotRun(f"the store {path} cannot be used: {error}") from None
 
@@ -422,13 +353,18 @@ class Store:
 
     @contextmanager
     def _commit(self) -> Iterator[None]:
-        self._db.execute("begin immediate")
+        """Commit all of it or nothing; a full disk has often rolled back by itself, and its own words are kept."""
         try:
+            self._db.execute("begin immediate")
             yield
-        except BaseException:
-            self._db.execute("rollback")
+            self._db.execute("commit")
+        except BaseException as error:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+            if isinstance(error, sqlite3.OperationalError):
+                raise NoRoom(f"the store {self.path}", str(error)) from error
             raise
-        self._db.execute("commit")
 
 
 def _job(row: sqlite3.Row) -> Job:
@@ -440,7 +376,7 @@ def _job(row: sqlite3.Row) -> Job:
 
 
 def _hold(path: Path) -> int:
-    """Hold the store for this process; a killed one lets go of it."""
+    """Hold the store for this process; a killed one releases it."""
     try:
         fd = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

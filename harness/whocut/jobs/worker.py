@@ -12,27 +12,31 @@ import base64
 import logging
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from whocut.client.policy import Policy, Retry, Stop, decide
 from whocut.client.prompt_check import PromptRefused
 from whocut.client.reference_client import async_reference
 from whocut.client.spending.bound import cost_of, price_of_images
-from whocut.jobs.store import State
+from whocut.errors import NoRoom
+from whocut.jobs.records import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whocut.client.policy import Decision, Failure
     from whocut.jobs.events import Hub
-    from whocut.jobs.store import Job, LetterOf, Store
+    from whocut.jobs.records import Job, LetterOf
+    from whocut.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
 TOTAL_S: Final = 900.0  # longer than the slowest generation; then the outcome is unknown
+AT_ONCE_S: Final = 5.0  # what a service manager leaves, before it kills
 # What was certainly refused before any work costs nothing to try again, so a job waits out an outage of a day.
 PATIENT: Final = Policy(attempts=2_000, total_s=86_400.0, most_wait_s=60.0)
 _LOOK_S: Final = 30.0
+_AGAIN_MOST_S: Final = 30.0  # between two tries to write to a disk that was full
 _MEDIA: Final = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _WITHOUT_WORK: Final = "input"  # the stage of a moderation that comes before any work
 _STOPPED: Final = (
@@ -41,8 +45,15 @@ _STOPPED: Final = (
 )
 
 
+T = TypeVar("T")
+
+
 class Worker:
-    """Sends jobs, at most so many at once. `changed` is called with each job that has a new state."""
+    """Sends jobs, at most so many at once. `changed` is called with each job that has a new state.
+
+    `unwritten` says of which jobs the disk does not take the next state, and why. The image of such a job is kept
+    in memory, and is written as soon as there is room.
+    """
 
     def __init__(
         self,
@@ -67,6 +78,12 @@ class Worker:
         self._policy = policy or PATIENT
         self._news = asyncio.Event()
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self.unwritten: dict[str, str] = {}
+
+    @property
+    def under_way(self) -> int:
+        """How many jobs are being sent now."""
+        return len(self._under_way)
 
     def look(self) -> None:
         """A job has come into the store."""
@@ -98,22 +115,49 @@ class Worker:
         except TimeoutError:
             pass
 
-    async def drain(self, patience_s: float) -> int:
-        """Wait for what is under way; what is left after that has an unknown outcome. Return how many are left."""
+    async def drain(self, hurried: asyncio.Event) -> int:
+        """Wait for what is under way, or a few seconds from when it is hurried.
+
+        What is left after that has an unknown outcome. Return how many are left.
+        """
         tasks = list(self._under_way.values())
         if tasks:
-            await asyncio.wait(tasks, timeout=patience_s)
-        left = list(self._under_way)
+            all_over = asyncio.get_running_loop().create_task(_ended(tasks))
+            hurry = asyncio.get_running_loop().create_task(hurried.wait())
+            await asyncio.wait({all_over, hurry}, timeout=TOTAL_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({all_over}, timeout=AT_ONCE_S if hurried.is_set() else 0)
+            all_over.cancel()
+            hurry.cancel()
+        left = [job_id for job_id in self._under_way if self._store.get(job_id).state is State.SENT]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for job_id in left:
-            self._end(self._store.get(job_id), State.UNKNOWN, _STOPPED, "service_ended", paid=True)
+            try:
+                self._commit_end(self._store.get(job_id), State.UNKNOWN, _STOPPED, "service_ended", paid=True)
+            except NoRoom as full:  # it stays `sent`, and the next start says that its outcome is unknown
+                log.error("%s", full)  # noqa: TRY400 - the sentence says all of it
         return len(left)
+
+    async def _kept(self, job: Job, commit: Callable[[], T]) -> T:
+        """What a commit returns; while the disk is full it is tried again, and said."""
+        wait_s = 1.0
+        while True:
+            try:
+                done = commit()
+            except NoRoom as full:
+                if job.id not in self.unwritten:
+                    log.error("job %s waits for room: %s", job.id, full)  # noqa: TRY400 - as above
+                self.unwritten[job.id] = str(full)
+                await asyncio.sleep(wait_s)
+                wait_s = min(wait_s * 2, _AGAIN_MOST_S)
+            else:
+                self.unwritten.pop(job.id, None)
+                return done
 
     async def _work(self, job: Job) -> None:
         """One attempt, from the commit before it to the commit after it."""
-        if not self._store.sending(job.id, self._now_s()):
+        if not await self._kept(job, lambda: self._store.sending(job.id, self._now_s())):
             return  # it was cancelled a moment ago
         self._changed(job.id)
         failures: list[Failure] = []
@@ -136,11 +180,11 @@ class Worker:
         try:
             answer = await client.images.generate(**job.wanted)
         except PromptRefused as refused:
-            self._end(job, State.FAILED, str(refused), "prompt", paid=False)
+            await self._end(job, State.FAILED, str(refused), "prompt", paid=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has an end
-            self._failed(job, error, failures, notes)
+            await self._failed(job, error, failures, notes)
         else:
-            self._delivered(job, answer)
+            await self._delivered(job, answer)
         finally:
             await client.close()
 
@@ -151,34 +195,40 @@ class Worker:
             failure, attempt=attempt, elapsed_s=elapsed_s, chance=random.random(), policy=self._policy
         )
 
-    def _failed(self, job: Job, error: Exception, failures: list[Failure], notes: list[Decision]) -> None:
+    async def _failed(
+        self, job: Job, error: Exception, failures: list[Failure], notes: list[Decision]
+    ) -> None:
         if not failures:
             log.error("job %s met an error of the service", job.id, exc_info=error)
-            self._end(job, State.UNKNOWN, "the service met an error of its own", "service_error", paid=True)
+            await self._end(
+                job, State.UNKNOWN, "the service met an error of its own", "service_error", paid=True
+            )
             return
         failure, decision = failures[-1], notes[-1]
         if isinstance(decision, Retry):
-            self._store.wait(job.id, self._now_s() + decision.after_s, decision.why)
+            due_s, why = self._now_s() + decision.after_s, decision.why
+            await self._kept(job, lambda: self._store.wait(job.id, due_s, why))
             self._changed(job.id)
             self._news.set()
             return
         if failure.outcome.unknown:
-            self._end(job, State.UNKNOWN, decision.why, failure.code or str(failure.outcome), paid=True)
+            await self._end(job, State.UNKNOWN, decision.why, failure.code or str(failure.outcome), paid=True)
             return
-        self._end(job, State.FAILED, _said(error), failure.code, paid=_paid_anyway(error, failure))
+        await self._end(job, State.FAILED, _said(error), failure.code, paid=_paid_anyway(error, failure))
 
-    def _delivered(self, job: Job, answer: Any) -> None:
+    async def _delivered(self, job: Job, answer: Any) -> None:
         media = _MEDIA.get(str(answer.output_format), "application/octet-stream")
         images = [(media, base64.b64decode(one.b64_json or "")) for one in answer.data or []]
         images = [(kind, content) for kind, content in images if content]
         if not images:
-            self._end(job, State.UNKNOWN, "the answer has no image in it", "no_image", paid=True)
+            await self._end(job, State.UNKNOWN, "the answer has no image in it", "no_image", paid=True)
             return
         usage = None if answer.usage is None else answer.usage.model_dump()
         cost = cost_of(usage, price_of_images(job.wanted))
         now_s = self._now_s()
         letter = self._letter_of(job, State.DELIVERED, now_s)
-        self._store.deliver(job.id, now_s, images, usage, job.bound_nano if cost is None else cost, letter)
+        nano = job.bound_nano if cost is None else cost
+        await self._kept(job, lambda: self._store.deliver(job.id, now_s, images, usage, nano, letter))
         self._hub.drop_partials(job.id)
         self._changed(job.id)
 
@@ -186,12 +236,20 @@ class Worker:
         media = _MEDIA.get(str(event.output_format), "application/octet-stream")
         self._hub.partial(job.id, media, base64.b64decode(event.b64_json))
 
-    def _end(self, job: Job, state: State, error: str, code: str | None, *, paid: bool) -> None:
+    async def _end(self, job: Job, state: State, error: str, code: str | None, *, paid: bool) -> None:
+        await self._kept(job, lambda: self._commit_end(job, state, error, code, paid=paid))
+
+    def _commit_end(self, job: Job, state: State, error: str, code: str | None, *, paid: bool) -> None:
         now_s = self._now_s()
         letter = self._letter_of(job, state, now_s)
         self._store.end(job.id, now_s, state, error, code, letter, paid=paid)
         self._hub.drop_partials(job.id)
         self._changed(job.id)
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> bool:
+    await asyncio.wait(tasks)
+    return True
 
 
 def _said(error: Exception) -> str:
