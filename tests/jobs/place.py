@@ -98,9 +98,10 @@ class Place:
 
 
 @asynccontextmanager
-async def a_mock(settings: Settings | None = None) -> AsyncIterator[Running]:
-    """The mock on the loop's own clock."""
-    running = await serve(settings or Settings(), clock=ModelClock(epoch_unix_s=EPOCH_UNIX_S), warm=())
+async def a_mock(settings: Settings | None = None, scale: float = 1.0) -> AsyncIterator[Running]:
+    """The mock on the loop's own clock, divided by `scale`."""
+    clock = ModelClock(scale, epoch_unix_s=EPOCH_UNIX_S)
+    running = await serve(settings or Settings(), clock=clock, warm=())
     try:
         yield running
     finally:
@@ -108,7 +109,9 @@ async def a_mock(settings: Settings | None = None) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def a_service(mock: Running, store: Path, **options: Any) -> AsyncIterator[Place]:
+async def a_service(
+    mock: Running, store: Path, *, calendar: Callable[[], float] = now_s, **options: Any
+) -> AsyncIterator[Place]:
     """The service before a mock, and a receiver."""
     receiver = Receiver()
     app = web.Application()
@@ -128,7 +131,7 @@ async def a_service(mock: Running, store: Path, **options: Any) -> AsyncIterator
             api_key="sk-made-up-for-the-tests",
             **plan,
         ),
-        now_s,
+        calendar,
     )
     ready = await service.start()
     try:

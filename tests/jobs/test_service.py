@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ import pytest
 
 from tests.jobs.place import EPOCH_UNIX_S, ORDER, Place, a_mock, a_service, on_place
 from tests.jobs.test_store import filled, with_room
-from whocut.clock import run_virtual
+from whocut.clock import run_real, run_virtual
+from whocut.clock.clock import calendar_s
 from whocut.jobs import guard
+from whocut.jobs.serve import Service
 from whocut_mock import Settings
 
 if TYPE_CHECKING:
@@ -263,6 +266,26 @@ def test_callback_is_signed_by_the_rules_and_verified_by_the_sdks_own_helper(tmp
         await sdk.close()
 
     on_place(play, tmp_path / "jobs.db")
+
+
+def test_callback_of_a_service_on_its_own_clock_is_fresh_to_a_receiver(tmp_path: Path) -> None:
+    """The timestamp is the calendar's, so the SDK's helper takes it with its usual tolerance of five minutes."""
+
+    async def run() -> None:
+        async with (
+            a_mock(scale=1_000) as mock,
+            a_service(mock, tmp_path / "jobs.db", calendar=calendar_s) as place,
+        ):
+            await place.ordered(webhook=place.receiver.url)
+            while not place.receiver.got:  # noqa: ASYNC110  # the receiver keeps a list
+                await asyncio.sleep(0.05)
+            [(_, headers, body)] = place.receiver.got
+            sdk = openai.AsyncOpenAI(api_key="sk-x", webhook_secret=place.service.store.secret)
+            sdk.webhooks.verify_signature(body, headers)
+            await sdk.close()
+
+    assert inspect.signature(Service).parameters["now_s"].default is calendar_s
+    run_real(run())
 
 
 def test_callback_is_sent_again_with_one_id_until_it_is_accepted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from whocut.clock.clock import wall_s
+from whocut.clock.clock import calendar_s
 from whocut.errors import BadInput, CouldNotRun
 from whocut.jobs import guard
 from whocut.jobs.events import Hub
@@ -59,7 +59,7 @@ class Service:
         CouldNotRun: the store or the port cannot be used.
     """
 
-    def __init__(self, plan: JobsPlan, now_s: Callable[[], float] = wall_s) -> None:
+    def __init__(self, plan: JobsPlan, now_s: Callable[[], float] = calendar_s) -> None:
         if not is_loopback(plan.host):
             raise BadInput(
                 f"the service listens on this machine only, and not on {plan.host}", field="listen"

@@ -13,8 +13,26 @@ async function call(method, path, body, headers = {}) {
   }
   const answer = await fetch(path, options);
   const told = answer.status === 204 ? null : await answer.json();
+  if (answer.status === 401 && path !== "/enter") askForToken();
   if (!answer.ok) throw new Error(told.error.message);
   return told;
+}
+
+// Without the cookie nothing of the page works: its one form asks for the token.
+function askForToken() {
+  $("entry").hidden = false;
+  $("ordering").hidden = $("made").hidden = true;
+  $("token").focus();
+}
+
+async function enter(event) {
+  event.preventDefault();
+  try {
+    await call("POST", "/enter", { token: $("token").value });
+    location.reload();
+  } catch (error) {
+    $("entry-said").textContent = error.message;
+  }
 }
 
 // A network that is away for a moment must not lose an order: the key makes it the same order at each try.
@@ -38,11 +56,30 @@ const dollars = (usd) => `$${usd.toFixed(usd < 0.1 ? 4 : 2)}`;
 
 async function showCredits() {
   const sums = await call("GET", "/credits");
-  const parts = [`spent ${dollars(sums.spent_usd)}`];
-  if (sums.held_usd > 0) parts.push(`under way up to ${dollars(sums.held_usd)}`);
-  if (sums.unknown_usd > 0) parts.push(`unknown ${dollars(sums.unknown_usd)}`);
-  if (sums.left_usd !== null) parts.push(`left ${dollars(Math.max(0, sums.left_usd))}`);
-  $("credits").textContent = parts.join(" · ");
+  const rows = [["Spent", dollars(sums.spent_usd)]];
+  if (sums.held_usd > 0) rows.push(["Under way, at most", dollars(sums.held_usd)]);
+  if (sums.unknown_usd > 0) rows.push(["Unknown outcomes", dollars(sums.unknown_usd)]);
+  if (sums.left_usd !== null) rows.push(["Left", dollars(Math.max(0, sums.left_usd))]);
+  $("credits").replaceChildren(
+    ...rows.map(([name, value]) => {
+      const [row, term, amount] = ["div", "dt", "dd"].map((kind) => document.createElement(kind));
+      term.textContent = name;
+      amount.textContent = value;
+      row.append(term, amount);
+      return row;
+    }),
+  );
+}
+
+// What a failure means for the person who ordered, in kind words; the API's own sentence is below it.
+function kindly(job) {
+  if (job.status === "unknown") return "The image may have been made and paid, and was lost on its way. It is not ordered again by itself.";
+  if (job.status !== "failed") return "";
+  const cost = job.cost_usd > 0 ? `It may have cost ${dollars(job.cost_usd)}.` : "It cost nothing.";
+  if (job.error?.code === "moderation_blocked") {
+    return `A safety filter refused this one; that happens with harmless wishes too. Another wording often helps. ${cost}`;
+  }
+  return `It did not work out. ${cost}`;
 }
 
 function card(job) {
@@ -67,11 +104,15 @@ function show(job) {
   element.querySelector(".prompt").textContent = job.prompt;
   element.querySelector(".state").textContent =
     job.status === "delivered" ? `${job.says} It cost ${dollars(job.cost_usd)}.` : job.says;
+  const kind = element.querySelector(".kindly");
+  kind.textContent = kindly(job);
+  kind.hidden = kind.textContent === "";
   const error = element.querySelector(".error");
-  error.hidden = job.error === null || job.status === "cancelled";
+  error.hidden = job.error === null || !job.over || job.status === "cancelled";
   error.textContent = job.error === null ? "" : job.error.message;
   if (job.images.length > 0) picture(element, job.images[0], `Image for: ${job.prompt}`);
   if (job.over && job.images.length === 0) element.querySelector(".picture").hidden = true;
+  showElapsed(made);
   const save = element.querySelector(".save");
   save.hidden = job.images.length === 0;
   if (job.images.length > 0) save.href = job.images[0];
@@ -81,6 +122,12 @@ function show(job) {
   button.hidden = job.status === "sent";
   button.setAttribute("aria-label", `${button.textContent}: ${job.prompt.slice(0, 60)}`);
   $("empty").hidden = cards.size > 0;
+}
+
+function showElapsed(made) {
+  const since = Math.max(0, Math.round(Date.now() / 1000 - made.job.created_s));
+  made.element.querySelector(".elapsed").textContent =
+    `${Math.floor(since / 60)}:${String(since % 60).padStart(2, "0")}`;
 }
 
 function picture(element, address, words) {
@@ -113,7 +160,13 @@ function watch(job) {
     say(ended.says);
     showCredits();
   });
+  stream.addEventListener("open", () => {
+    if (made.lost) say("The connection is there again.");
+    made.lost = false;
+  });
   stream.addEventListener("error", () => {
+    if (!made.job.over && !made.lost) say("The connection was lost. The image is made all the same; the page asks again by itself.");
+    made.lost = true;
     if (stream.readyState === EventSource.CLOSED) {
       made.stream = null;
       setTimeout(() => refresh(job.id), 2000);
@@ -161,12 +214,13 @@ async function check(event) {
     if (told.findings.length === 0) return send();
     const items = told.findings.map((found) => {
       const item = document.createElement("li");
-      item.textContent = `“${found.found}”: ${found.because}. ${found.instead}.`;
+      const instead = found.instead.charAt(0).toUpperCase() + found.instead.slice(1);
+      item.textContent = `“${found.found}”: ${found.because}. ${instead}.`;
       return item;
     });
     $("findings").replaceChildren(...items);
     $("advice").hidden = false;
-    $("prompt").focus();
+    $("reword").focus();
   } catch (error) {
     say(error instanceof TypeError ? "The service cannot be reached; nothing was ordered." : error.message);
   }
@@ -182,7 +236,7 @@ async function send() {
     show(job);
     $("gallery").prepend(card(job).element);
     watch(job);
-    say("Ordered. It takes from a minute to a few; this page can be closed meanwhile.");
+    say("Ordered. It takes one to a few minutes; this page can be closed meanwhile.");
     $("prompt").value = "";
     showCredits();
   } catch (error) {
@@ -195,7 +249,15 @@ async function send() {
 
 async function begin() {
   $("order").addEventListener("submit", check);
+  $("enter").addEventListener("submit", enter);
   $("anyway").addEventListener("click", send);
+  $("reword").addEventListener("click", () => {
+    $("advice").hidden = true;
+    $("prompt").focus();
+  });
+  setInterval(() => {
+    for (const made of cards.values()) if (!made.job.over) showElapsed(made);
+  }, 1000);
   $("prompt").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("order").requestSubmit();
   });
