@@ -1,8 +1,8 @@
 """Each way in which the result of a job is made, paid, and comes to no one.
 
 A poller gives up, a result expires before it is fetched, a receiver redirects, refuses or is gone, a job is
-cancelled while it runs. Read the verdicts: each names who lost the result, by which of the job's own clocks, and that
-the generation was billed all the same. The last mode loses nothing: it resumes by the id that it kept.
+cancelled while it runs. Read the verdicts: each names who lost the result, by which of the job's own clocks. The
+generation was billed all the same. The last mode loses nothing: it resumes by the id that it kept.
 """
 
 from __future__ import annotations

@@ -179,12 +179,16 @@ def test_quality_and_format_lower_quality_is_quicker_and_cheaper(tmp_path: Path)
 def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_path: Path) -> None:
     """Three at once in the client are more than three in the upstream as long as a layer cuts and the work runs on.
 
-    So the article's second step does not end the 429s on this chain, and no step makes it carry these images.
+    So the article's second step does not end the 429s on this chain, and only jobs make it carry these images.
     """
-    steps = [f"--mode={step}" for step in ("2-streaming", "3-three-at-once", "5-no-retry")]
+    ways = ("2-streaming", "3-three-at-once", "5-no-retry", "7-as-a-job")
+    steps = [f"--mode={step}" for step in ways]
     with found("fix_ladder", tmp_path, "--requests", "10", *steps) as modes:
         assert modes["3-three-at-once"]["share_429"] > 0
-        assert all(figures["delivered_share"] < 0.5 for figures in modes.values())
+        assert all(modes[step]["delivered_share"] < 0.5 for step in ways[:-1])
+        last = modes["7-as-a-job"]
+        assert (last["delivered_share"], last["ledger"]["generations_per_request"]) == (1, 1)
+        assert last["ledger"]["usd_per_delivered"] < 0.25
         assert modes["5-no-retry"]["attempts"] == 10
 
 

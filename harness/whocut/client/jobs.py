@@ -1,7 +1,7 @@
 """A request as a job, by the SDK's own background mode: submitted once, and asked for by its id until it is over.
 
-The poller is polite: it waits as long as an answer asks (`openai-poll-after-ms`, Retry-After), at least `first_s` and
-growing to `most_s`; it ends after `total_s`. A poll that fails is a poll that is made again: the id stays.
+The poller is polite: it waits as long as an answer asks (`openai-poll-after-ms`, Retry-After), at least `first_s`,
+and longer each time up to `most_s`. It ends after `total_s`. A poll that fails is made again: the id stays.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _CLIENT, _UPSTREAM = "client", "upstream"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to lose a result: in which hands, by which clock, and what the ledger saw. Without a clock `how` says it."""
+    """One way to lose a result: in which hands, by which clock, and what the ledger saw. `how` is for no clock."""
 
     by: str
     timer: JobTimer | None
