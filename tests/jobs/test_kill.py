@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.sockets
 
-JOBS, KILLS = 40, 3
-PATIENCE_S = 120.0
+JOBS, KILLS = (
+    int(os.environ.get(f"WHOCUT_KILL_{name}", usual)) for name, usual in (("JOBS", "40"), ("KILLS", "3"))
+)
+PATIENCE_S = 120.0 + 2 * JOBS
 
 
 class Service:
