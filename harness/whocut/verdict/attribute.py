@@ -19,6 +19,7 @@ from whocut.verdict.cascade import cascade_of
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
 from whocut.verdict.inference import by_signature, infer
+from whocut.verdict.jobs import how_lost
 from whocut.verdict.needed import needed_s
 from whocut.verdict.order import Sure
 from whocut.verdict.orphans import behind
@@ -71,7 +72,7 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
             grade=Grade.INFERRED,
             reason="it went through whole, and no client tells what was in it: a tap's bodies are not read",
         )
-    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}:
         return None
     if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
         return None
@@ -356,7 +357,30 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     )
 
 
+def _a_result_was_lost(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    lost = how_lost(evidence, topology)
+    if lost is None:
+        return None
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=lost.grade,
+        layer=lost.layer,
+        title=lost.title,
+        timer=lost.timer,
+        after_s=lost.after_s,
+        at_s=lost.at_s,
+        reason=lost.reason,
+        rests_on=lost.rests_on,
+    )
+
+
 RULES = (
+    Rule(
+        "a job's result was lost",
+        "the submit was accepted, the image was made, and the ledger says how it came to no one",
+        _a_result_was_lost,
+    ),
     Rule("nobody cut", "the client had its answer: an image, or a refusal by the API", _nobody_cut),
     Rule("still running", "the run ended before the attempt did", _still_running),
     Rule(
