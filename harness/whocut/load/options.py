@@ -145,8 +145,8 @@ def hold_to(consent: dict[str, Any], parsed: Any, chain_at_start: str | None = N
             else ""
         )
         raise BadInput(
-            f"{named}A chain file is not taken from Locust's page. Choose a shipped chain's name, or name the file on "
-            "the command line that starts Locust."
+            f"{named}A chain file is not taken from Locust's page. Choose a shipped chain's name, or name the file "
+            "on the command line that starts Locust."
         )
 
 
