@@ -20,7 +20,7 @@ from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, S
 from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from whocut.chain.layers import Layer, Topology
 
@@ -272,7 +272,8 @@ def _never_asked(sides: _Sides) -> _End:
 def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
     """The gateway let go before the response was whole: after its caller, by a timer, or by neither."""
     layer = sides.layer
-    fired = _fired(sides, inside, at_s)
+    due = _due(sides, inside, at_s)
+    fired = due[0] if len(due) == 1 else None
     followed, sure = _followed(sides, at_s, due=fired is not None)
     if followed and (fired is None or layer is None or layer.notices_abort):
         return _End(UpstreamEnd.ABANDONED, at_s, sure=sure)
@@ -280,8 +281,9 @@ def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
     if fired is not None and why is None:
         return _End(UpstreamEnd.CUT, at_s, fired=fired, sure=sure)
     if why is None:
-        known = layer is not None and layer.timers
-        which = "which fits none of its timers" if known else "and its limits are not known"
+        which = "and its limits are not known"
+        if layer is not None and layer.timers:
+            which = f"which fits {_both(due)} alike" if due else "which fits none of its timers"
         why = f"it gave up after {max(0.0, at_s - inside.start_s):.1f} s, {which}"
     return _End(UpstreamEnd.GONE, at_s, gone=why, sure=sure)
 
@@ -298,8 +300,8 @@ def _followed(sides: _Sides, at_s: float, *, due: bool) -> tuple[bool, Sure]:
     return caller_left_s - at_s <= NOTICED_WITHIN_S, Sure.BY_INSTANT if sides.clocks_agree else Sure.NO
 
 
-def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:
-    """The timer that was due when the gateway left; where two were, the one that was clearly nearer."""
+def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
+    """The timers that were due when the gateway left: one, where that one was clearly nearer than each other."""
     known = sides.layer.timers if sides.layer else {}
     due = sorted(
         (
@@ -311,11 +313,15 @@ def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:
         key=itemgetter(0),
     )
     if not due:
-        return None
-    off, phase, timer = due[0]
-    if len(due) > 1 and due[1][2].directive != timer.directive and due[1][0] < max(off, _LEAST_OFF) * _NEARER:
-        return None
-    return _Fired(timer, phase)
+        return ()
+    nearest_off = max(due[0][0], _LEAST_OFF) * _NEARER
+    fits = {timer.directive: _Fired(timer, phase) for off, phase, timer in reversed(due) if off < nearest_off}
+    return tuple(fits.values()) or (_Fired(due[0][2], due[0][1]),)
+
+
+def _both(due: Sequence[_Fired]) -> str:
+    """The knobs of timers that were due at one instant."""
+    return " and ".join(sorted(one.timer.named_in(one.phase) for one in due))
 
 
 class _Running(NamedTuple):
