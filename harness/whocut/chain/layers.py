@@ -70,6 +70,7 @@ class Layer:
     fires before the response; `leaves_work`: the work is known to run on behind this layer's cut.
     `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
+    `file` and `line` are the place in the user's own file where the layer, or the route through it, is written.
     """
 
     name: str
@@ -90,6 +91,8 @@ class Layer:
     leaves_work: bool = False
     work_behind: str = ""
     knobs: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    line: int | None = None
 
     @property
     def waiting(self) -> Timer | None:

@@ -32,6 +32,14 @@ class TimerKind(StrEnum):
     KEEPALIVE = "keepalive"
 
 
+class JobTimer(StrEnum):
+    """The clocks of a job, which no layer on the way has: they end a job, and not an attempt."""
+
+    POLL = "poll"  # the submit → the poller gives up
+    EXPIRY = "expiry"  # the end of the work → its result is kept no more
+    CALLBACK = "callback"  # the end of the work → the last try to tell its receiver
+
+
 class Phase(StrEnum):
     """The part of an attempt that a layer is in, seen from that layer."""
 

@@ -48,9 +48,11 @@ class JsonBody:
     @property
     def has_image(self) -> bool:
         """Whether there is an image in it, or the address of one."""
-        data = (self.parse() or {}).get("data")
-        return isinstance(data, list) and any(
-            isinstance(each, dict) and (each.get("b64_json") or each.get("url")) for each in data
+        answer = self.parse() or {}
+        return any(
+            isinstance(each, dict) and bool(each.get("b64_json") or each.get("url") or each.get("result"))
+            for name in ("data", "output")  # of the Images API, of the Responses API
+            for each in _list(answer.get(name))
         )
 
     @property
@@ -118,6 +120,15 @@ class EventBody:
     def whole(self) -> bool:
         """Whether the last event has come."""
         return any(name in LAST_EVENTS for name in self.seen)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the image has come: the last event brings it."""
+        return self.whole
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def envelope(value: object) -> dict[str, Any] | None:

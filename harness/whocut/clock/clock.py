@@ -130,6 +130,11 @@ def wall_s() -> float:
     return time.monotonic()
 
 
+def calendar_s() -> float:
+    """The calendar's instant, in unix seconds: for what outlives this process and is read by others."""
+    return time.time()
+
+
 def cpu_s() -> float:
     """CPU seconds this process has used."""
     return time.process_time()

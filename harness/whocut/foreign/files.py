@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
-from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
+from whocut.config.sources import read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import Between, parse_between, put_between
 from whocut.foreign.spans import Leg, legs_of
@@ -27,6 +27,7 @@ from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import AttemptEvidence, Statement, gather
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
+from whocut.verdict.seating import is_tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -282,7 +283,7 @@ def _topology_of(
     """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
     for span in ours:
-        if isinstance(span, LayerRecord):
+        if isinstance(span, LayerRecord) and not is_tap(span):  # taps are seated by their parents
             depths[span.layer] = float(span.position)
     for leg in legs:
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)

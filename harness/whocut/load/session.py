@@ -173,6 +173,11 @@ class Session:
             came: bytes = answer.read()
         return came
 
+    @property
+    def mock_key(self) -> str:
+        """The key of a run on the mock; where money is spent, there is no other than the environment's."""
+        return _MOCK_KEY
+
     def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
         """A client of its own for one user; `max_retries` None keeps the SDK's own default.
 

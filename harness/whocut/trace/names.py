@@ -47,6 +47,7 @@ RESPONSE_HEADER: Final = f"{http_attributes.HTTP_RESPONSE_HEADER_TEMPLATE}."
 BYTES_DOWN: Final = "whocut.bytes_down"
 
 TAP: Final = "whocut.tap"  # on which side of a real gateway this span was written
+CLOCK: Final = "whocut.clock"  # the clock of its instants, where that is not the run's
 TAP_LAZY_S: Final = "whocut.tap.lazy_s"  # how much too early the gateway's timers may fire in a live stream
 GATEWAY: Final = "whocut.gateway"  # the account of a real gateway, put together from its two taps
 GONE: Final = "whocut.gone"  # why a layer ended a request by no timer of its own
@@ -68,4 +69,6 @@ FAULT: Final = "whocut.fault"
 EMISSIONS_S: Final = "whocut.emissions_s"  # when each event was, or would have been, sent
 HEARTBEAT_S: Final = "whocut.heartbeat_s"  # the longest silence that the server lets a stream have
 REFUSED: Final = "whocut.refused"
+LOST: Final = "whocut.lost"  # how the result of a job came to no one
+LOST_S: Final = "whocut.lost_s"
 SETTLED: Final = "whocut.settled"

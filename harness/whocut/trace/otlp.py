@@ -155,6 +155,7 @@ _LAYER: Final = _Table(
     (names.RESEND_COUNT, "resent", int),
     (names.TAP, "tap", TapSide),
     (names.TAP_LAZY_S, "tap_lazy_s", float),
+    (names.CLOCK, "clock", str),
     (names.GATEWAY, "gateway", str),
 )
 _ATTEMPT: Final = _Table(
@@ -181,6 +182,8 @@ _GENERATION: Final = _Table(
     (names.EMISSIONS_S, "events_s", tuple),
     (names.FIRST_BYTE_S, "first_byte_s", float),
     (names.HEARTBEAT_S, "heartbeat_s", float),
+    (names.LOST, "lost", str),
+    (names.LOST_S, "lost_s", float),
 )
 _CUT: Final = _Table(
     (names.CUT_TIMER, "timer", TimerKind),

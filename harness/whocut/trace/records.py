@@ -98,11 +98,20 @@ class Outcome(StrEnum):
     TRUNCATED = "truncated"
     REFUSED = "refused"  # the connection was not taken
     CENSORED = "censored"  # still under way when the run ended: never seen to its end
+    ACCEPTED = "accepted"  # a part of a job came whole, and the job's image is still to come
 
     @property
     def unknown(self) -> bool:
         """Whether the work may have been done, and billed, although no image came."""
         return self in {Outcome.TIMEOUT, Outcome.GATEWAY_ERROR, Outcome.RESET, Outcome.TRUNCATED}
+
+
+class Part(StrEnum):
+    """The parts of a job on the wire: an attempt each, and only a second submit is a retry."""
+
+    SUBMIT = "submit"
+    POLL = "poll"  # asking whether it is done, and taking the image where it is
+    CANCEL = "cancel"
 
 
 NO_IMAGE = "no image in the answer"
@@ -207,6 +216,7 @@ class LayerRecord(Span):
     )  # timers that fired, and the layer asked again by itself
     gone: str | None = None  # why it ended a request by no timer of its own: it died, or gave up
     resent: int | None = None  # how many times it asked again by itself
+    clock: str | None = None  # the clock of its instants; None is the run's, which all its layers share
     tap: TapSide | None = None
     tap_lazy_s: float | None = None  # how much too early the gateway's timers may fire in a live stream
     gateway: str | None = None
@@ -272,6 +282,7 @@ class GenerationRecord(Span):
     """One generation, or one refusal, by the upstream's account.
 
     `events_s`, `first_byte_s` and `heartbeat_s` say when its answer's bytes went out, or would have: see `sent`.
+    `lost` says how the result of a job was lost, in the ledger's word, and `lost_s` when.
     """
 
     kind: ClassVar[SpanKind] = SpanKind.GENERATION
@@ -292,6 +303,8 @@ class GenerationRecord(Span):
     events_s: tuple[float, ...] = ()
     first_byte_s: float | None = None
     heartbeat_s: float | None = None
+    lost: str | None = None
+    lost_s: float | None = None
 
     @property
     def sent(self) -> Emissions:
@@ -310,6 +323,8 @@ class GenerationRecord(Span):
             self.first_byte_s += by_s
         if self.caller_gone_s is not None:
             self.caller_gone_s += by_s
+        if self.lost_s is not None:
+            self.lost_s += by_s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -369,6 +384,7 @@ class Attempt:
     phase: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body_head: str | None = None
+    part: str | None = None  # of a job: see `Part`; None is a request in one piece
     charged_usd: float | None = None  # what the spend guard's account holds for it; None: nothing costs money
 
     @property

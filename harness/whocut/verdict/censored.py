@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.trace.records import Outcome
+from whocut.trace.records import Outcome, Part
 from whocut.verdict.figures import ImageTime
 from whocut.words import format_duration
 
@@ -68,8 +68,13 @@ def image_times(attempts: Sequence[Attempt]) -> Sample:
     """
     last_s = max((attempt.ended_s or attempt.started_s for attempt in attempts), default=0.0)
     seen, censored = [], []
+    # The image of a job takes from its submit on, and not from the poll that brings it.
+    submitted_s = {attempt.request: attempt.started_s for attempt in attempts if attempt.part == Part.SUBMIT}
     for attempt in attempts:
-        took_s = (last_s if attempt.ended_s is None else attempt.ended_s) - attempt.started_s
+        if attempt.part == Part.POLL and attempt.outcome is not Outcome.DELIVERED:
+            continue
+        began_s = submitted_s.get(attempt.request, attempt.started_s) if attempt.part else attempt.started_s
+        took_s = (last_s if attempt.ended_s is None else attempt.ended_s) - began_s
         if attempt.outcome is Outcome.DELIVERED:
             seen.append(took_s)
         elif attempt.outcome.unknown or attempt.outcome is Outcome.CENSORED:

@@ -21,7 +21,7 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
     if generation is None or generation.refused:
         return None
     last = evidence.layers[-1] if evidence.layers else None
-    received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED}
+    received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}
     swallowed = generation.delivered and not received and last is not None
     return Behind(
         generation=generation.generation,

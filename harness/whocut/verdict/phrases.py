@@ -12,7 +12,7 @@ from whocut.verdict.needed import Needed
 from whocut.words import format_duration, plural, rounded_duration
 
 if TYPE_CHECKING:
-    from whocut.chain.timers import Phase, TimerKind
+    from whocut.chain.timers import JobTimer, Phase, TimerKind
 
 _READABLE: Final = 36  # a knob's full path belongs in a table; a sentence is to be read
 
@@ -33,7 +33,7 @@ class CutLike(Protocol):
         """The layers that nothing tells apart; empty where one cut."""
 
     @property
-    def timer(self) -> TimerKind | None:
+    def timer(self) -> TimerKind | JobTimer | None:
         """The timer that fired."""
 
     @property

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.chain.money import format_dollars
 from whocut.chain.refusals import NEVER_AGAIN, NEVER_STATUS, unknown_page
-from whocut.trace.records import NO_IMAGE, Attempt, Outcome
+from whocut.trace.records import NO_IMAGE, Attempt, Outcome, Part
 from whocut.trace.requests import by_request
 from whocut.verdict.figures import RetryFigures
 from whocut.words import rounded_duration
@@ -134,7 +134,7 @@ def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ())
     starts: list[tuple[float, str]] = []
     for tries in by_request(attempts).values():
         for former, again in itertools.pairwise(tries):
-            if former.redirected:
+            if former.redirected or again.part not in {None, Part.SUBMIT}:
                 continue
             retries.append(_retry(former, again, cost.get((former.request, former.number), 0.0)))
             starts.append((again.started_s, again.request))
@@ -182,6 +182,7 @@ _WORDS: Final = {
     Outcome.TRUNCATED: "a response cut short",
     Outcome.REFUSED: "a refused connection",
     Outcome.CENSORED: "it had left by itself",
+    Outcome.ACCEPTED: "a submit that was accepted",
 }
 
 

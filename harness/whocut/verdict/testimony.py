@@ -9,20 +9,19 @@ Logs lie in known ways, so that nothing here is ever proven.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.verdict import Cascade, Grade
+from whocut.verdict.verdict import Cascade, Grade, Kind, Verdict
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
     from whocut.trace.records import LayerRecord
     from whocut.verdict.evidence import AttemptEvidence, Statement
-    from whocut.verdict.verdict import Verdict
 
 _SOON_S = 0.05  # two durations nearer to each other than this do not tell which was first
 
@@ -290,3 +289,26 @@ def _in_words(ended_by: EndedBy) -> str:
         EndedBy.CLIENT: "that its caller left",
         EndedBy.UPSTREAM: "that its upstream ended it",
     }.get(ended_by, "nothing of it")
+
+
+def testified_before(evidence: AttemptEvidence, position: int) -> bool:
+    """Whether a layer further out than `position` shows no edges, and says in its log that it was first."""
+    return any(
+        said.position < position
+        and said.position not in evidence.reported
+        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
+        for said in evidence.testimony
+    )
+
+
+def with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
+    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
+    if verdict.kind is Kind.UNATTRIBUTED or any(
+        said.evidence in verdict.evidence for said in evidence.testimony
+    ):
+        return verdict
+    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
+    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
+    return replace(
+        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
+    )

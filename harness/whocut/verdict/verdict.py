@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from whocut.verdict import phrases
 
 if TYPE_CHECKING:
-    from whocut.chain.timers import Phase, TimerKind
+    from whocut.chain.timers import JobTimer, Phase, TimerKind
     from whocut.trace.records import Outcome
 
 
@@ -84,7 +84,7 @@ class Verdict:
     grade: Grade = Grade.UNATTRIBUTED
     layer: str | None = None
     title: str | None = None
-    timer: TimerKind | None = None
+    timer: TimerKind | JobTimer | None = None
     directive: str | None = None
     phase: Phase | None = None
     limit_s: float | None = None
