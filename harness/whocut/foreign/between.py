@@ -1,7 +1,7 @@
 """The layer between two taps, as ``--between OUTER,INNER=LAYER[:LIMITS]`` says it, and the spans made to fit.
 
 Two taps around a layer see both of its edges. Once the layer is said, their spans are those of the taps beside a
-gateway of a run, and what judges that one judges this one: whose timers are known is held against the times that
+gateway of a run. What judges that one judges this one: whose timers are known is held against the times that
 the taps saw.
 """
 

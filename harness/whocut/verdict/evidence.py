@@ -154,8 +154,8 @@ def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
     """Every attempt among the spans, in the order of their starts.
 
     A hop belongs to the attempt that is its ancestor by parent ids: a request's attempts share one trace. Where
-    a span between them is missing, it belongs to the only attempt of its trace, or else to the one under way
-    when it began; that is a guess where clocks are skewed, and the evidence says so.
+    a span between them is missing, it belongs to the only attempt of its trace. Of several it belongs to the one
+    under way when it began; that is a guess where clocks are skewed, and the evidence says so.
     """
     by_id = {span.span_id: span for span in spans}
     below: dict[str, list[LayerRecord | GenerationRecord]] = {}

@@ -2,7 +2,7 @@
 
 The tap outside saw what the gateway's caller was given, the tap inside what it asked for and when it let go.
 Which timer that was is not said. It is read off the time from the event that a timer counts from to the gateway's
-leaving, and off the way in which the gateway answered; where no timer fits, none is named.
+leaving. It is also read off the way in which the gateway answered; where no timer fits, none is named.
 
 Taps of a user's have a clock each. Then durations tell whether the gateway or its caller was first to go, and the
 account says how sure that is.

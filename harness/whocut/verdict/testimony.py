@@ -44,9 +44,9 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The layer that ended it, by all accounts together. `position` None: no layer (`nobody`), or it is unknown."""
+    """The layer that ended it, by all accounts together. `position` None: no layer did, or it is unknown."""
 
-    nobody: bool = False
+    nobody: bool = False  # no layer ended it
     position: int | None = None  # len(hops) + 1 is the upstream
     view: View | None = None
     grade: Grade = Grade.UNATTRIBUTED

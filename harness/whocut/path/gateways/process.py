@@ -192,7 +192,7 @@ async def _gone(pid: int) -> None:
     """Wait for a process's end, where the system has a file for it (Linux); else the reaper of the process tells.
 
     The file is heard in the same turn of the loop as the ends of the process's connections. A signal that is handed
-    on by a thread comes later, and on a busy machine so late that the death seems to follow from what it caused.
+    on by a thread comes later. On a busy machine it is so late that the death seems to follow from what it caused.
     """
     if not hasattr(os, "pidfd_open"):
         return
