@@ -12,11 +12,11 @@ from whocut.chain.catalogue import catalogue
 from whocut.chain.chainfile import shipped_chains
 from whocut.chain.shipped import CHAINS
 from whocut.cli.app import COMMANDS
-from whocut.contract.checks import CHECKS
+from whocut.contract.checks import CHECKS, JOBS
 from whocut.path.gateways import GATEWAYS
 from whocut.registry import found_in
 from whocut.run.scenario import shipped_scenarios
-from whocut.trace.logs.formats import FORMATS
+from whocut.trace.logs.formats import formats
 from whocut.verdict.attribute import RULES
 from whocut_mock.faults import FAULTS
 
@@ -67,7 +67,7 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         GATEWAYS,
         {name.replace("_", "-") for name in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
     ),
-    "a log format": lambda: (FORMATS, holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
+    "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
     "a mock fault": lambda: (FAULTS, _fault_names()),
     "a scenario": lambda: (shipped_scenarios(), holding("scenarios/<name>.py", "SCENARIO")),
     "a chain": lambda: (shipped_chains(CHAINS), stems("scenarios/chains/<name>.yaml")),
@@ -103,7 +103,9 @@ def test_every_check_is_of_a_family() -> None:
     """The table of checks is made of the families, and of nothing else."""
     families = found_in("whocut.contract.checks", "FAMILY").values()
 
-    assert {check.id for check in CHECKS} == {check.id for family in families for check in family.checks}
+    assert {check.id for check in (*CHECKS, *JOBS)} == {
+        check.id for family in families for check in family.checks
+    }
     assert len({family.place for family in families}) == len(families)
 
 

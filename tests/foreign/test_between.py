@@ -214,7 +214,7 @@ def test_a_layer_that_held_on_long_after_its_caller_was_not_first() -> None:
     told = verdict(spans, material("a", "b"), "a,b=haproxy:first_byte=60s,idle=60s")
 
     assert (told.layer, told.grade) == ("openai-python", "testified")
-    assert [one.fact for one in told.cascade] == ["its timer timeout server fired later, for nobody"]
+    assert [one.fact for one in told.cascade] == ["its timer timeout server fired later, without a caller"]
 
 
 ENVELOPES = [500, 503, 429]

@@ -179,13 +179,49 @@ def test_quality_and_format_lower_quality_is_quicker_and_cheaper(tmp_path: Path)
 def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_path: Path) -> None:
     """Three at once in the client are more than three in the upstream as long as a layer cuts and the work runs on.
 
-    So the article's second step does not end the 429s on this chain, and no step makes it carry these images.
+    So the article's second step does not end the 429s on this chain, and only jobs make it carry these images.
     """
-    steps = [f"--mode={step}" for step in ("2-streaming", "3-three-at-once", "5-no-retry")]
+    ways = ("2-streaming", "3-three-at-once", "5-no-retry", "7-as-a-job")
+    steps = [f"--mode={step}" for step in ways]
     with found("fix_ladder", tmp_path, "--requests", "10", *steps) as modes:
         assert modes["3-three-at-once"]["share_429"] > 0
-        assert all(figures["delivered_share"] < 0.5 for figures in modes.values())
+        assert all(modes[step]["delivered_share"] < 0.5 for step in ways[:-1])
+        last = modes["7-as-a-job"]
+        assert (last["delivered_share"], last["ledger"]["generations_per_request"]) == (1, 1)
+        assert last["ledger"]["usd_per_delivered"] < 0.25
         assert modes["5-no-retry"]["attempts"] == 10
+
+
+def test_async_jobs_deliver_one_generation_an_image_where_plain_pays_three_times(tmp_path: Path) -> None:
+    """Behind an edge that ends every response after 100 s: polls and callbacks bring each image, streams do not."""
+    with found("async_jobs", tmp_path, "--requests", "6", "--users", "3") as modes:
+        for mode in ("poll", "webhook"):
+            assert modes[mode]["delivered_share"] == 1
+            assert modes[mode]["ledger"]["generations_per_request"] == 1
+            assert modes[mode]["image_time"]["seen"] == 6
+            assert modes[mode]["image_time"]["p50_s"] > 100
+        assert modes["plain"]["delivered_share"] == modes["stream"]["delivered_share"] == 0
+        assert modes["plain"]["ledger"]["generations_per_request"] == 3
+
+
+def test_lost_results_name_who_lost_each_and_by_which_clock(tmp_path: Path) -> None:
+    """Each lost result was made and billed; who kept the id loses nothing; no poll counts as a retry."""
+    with found("lost_results", tmp_path, "--requests", "2", "--users", "2") as modes:
+        said = {
+            mode: {(cut["layer"], cut["timer"], cut["grade"]) for cut in figures["verdicts"]}
+            for mode, figures in modes.items()
+        }
+        assert said["gave-up"] == said["never-asked"] == {("openai-python", "poll", "testified")}
+        assert said["expired"] == {("upstream", "expiry", "testified")}
+        assert said["redirected"] == said["refused"] == {("receiver", "callback", "testified")}
+        assert ("receiver", "callback", "testified") in said["gone"]
+        assert said["cancelled"] == {("openai-python", None, "testified")}
+        assert said["resumed"] == set()
+        assert modes["resumed"]["delivered_share"] == 1
+        assert all(figures["ledger"]["started"] == 2 for figures in modes.values())
+        assert all(figures["ledger"]["billed_usd"] > 0.3 for figures in modes.values())
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["retries"]["retries"] == 0
 
 
 def test_every_shipped_scenario_says_what_it_asks() -> None:

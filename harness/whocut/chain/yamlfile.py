@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
+from whocut.chain.texts import read_bytes
 from whocut.errors import BadFile, nearest
 
 if TYPE_CHECKING:
@@ -45,12 +46,12 @@ class YamlFile:
         """Read a file.
 
         Raises:
-            BadFile: there is none, it is a directory, not text, or larger than a megabyte.
+            BadFile: the file is missing, is a directory, is not text, or is larger than a megabyte.
         """
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise BadFile(path, "it is larger than a megabyte; a chain file is a page long")
-            return cls(path, path.read_text(encoding="utf-8"))
+            return cls(path, read_bytes(path).decode())
         except OSError as error:
             raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
         except UnicodeDecodeError:
@@ -122,7 +123,7 @@ def _is_branch_name(step: str | int) -> bool:
 
 
 def _fields_at(model: type[BaseModel], place: Place) -> list[str]:
-    """The names that may stand at `place`: an approximation good enough for a hint."""
+    """The names that are allowed at `place`: an approximation good enough for a hint."""
     current: type[BaseModel] = model
     for step in place:
         if isinstance(step, int):

@@ -44,7 +44,10 @@ COMMANDS: Final[dict[str, _Command]] = {
     "sweep": _Command("How many requests at once before the 429s?"),
     "up": _Command("Keep a chain and the mock serving for any client in any language."),
     "upstream": _Command("Serve the mock upstream alone, for any client in any language.", _AS_WRITTEN),
-    "tap": _Command("Watch a connection from where it stands."),
+    "jobs": _Command(
+        "Take image jobs for a slow endpoint: a task id at once, the image by poll, stream or webhook, and a page."
+    ),
+    "tap": _Command("Watch a connection from its place on the path."),
     "presets": _Command("Every layer there is: its timers, what it answers, and the sources."),
     "report": _Command("Make the page and the pictures of a run anew from what it holds."),
 }
@@ -59,7 +62,7 @@ class _Lazy(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; None where there is none."""
+        """The command of this name; None: no such command."""
         del ctx
         return command(cmd_name) if cmd_name in COMMANDS else None
 

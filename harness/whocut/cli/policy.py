@@ -16,6 +16,7 @@ from whocut.cli.printing import (
     print_json,
 )
 from whocut.cli.score_card import hold_to_contract, write_card
+from whocut.contract.checks import JOBS
 from whocut.errors import CouldNotRun
 
 
@@ -35,6 +36,9 @@ def policy(
     check: Annotated[
         list[str] | None, typer.Option(help="Only this check, by its id; may be repeated.")
     ] = None,
+    jobs: Annotated[
+        bool, typer.Option("--jobs", help="The checks for a client that asks for images as jobs, instead.")
+    ] = False,
     watch: Annotated[
         str | None,
         typer.Option(
@@ -51,7 +55,12 @@ def policy(
     Example: whocut policy whocut.client:async_reference --markdown card.md
     """
     card = hold_to_contract(
-        target, command, allow or [], check or [], None if as_json else Terminal(highlight=False), watch
+        target,
+        command,
+        allow or [],
+        [*(check or []), *(each.id for each in JOBS if jobs)],
+        None if as_json else Terminal(highlight=False),
+        watch,
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:

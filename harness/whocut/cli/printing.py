@@ -28,7 +28,7 @@ class Terminal(Console):
     """The output for people.
 
     Foreign text in it loses its secrets, and its control characters are shown. A closed pipe (``| head``) silences
-    the output; the work goes on.
+    the output; the work continues.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -60,6 +60,11 @@ def say(sentence: str, *, to_stderr: bool = False) -> None:
 def print_json(value: dict[str, Any]) -> None:
     """One object on the standard output, for machines."""
     _write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def print_text(text: str) -> None:
+    """A document for machines that is no JSON, or holds it already: without secrets and terminal's codes."""
+    _write(exact(text).encode())
 
 
 def print_line(value: dict[str, object]) -> None:

@@ -7,27 +7,31 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from whocut.chain.chainfile import read_chain
 from whocut.cli.finished import report_finished
 from whocut.cli.options import (
-    ChainArgument,
     ClockOption,
     Force,
+    HostOption,
     JsonFlag,
     OtlpPort,
+    PathOption,
+    SourcesOrNone,
     out_option,
     port_option,
     seed_option,
 )
 from whocut.cli.printing import directory_of, print_line, say
 from whocut.clock import parse_clock
+from whocut.config.sources import read_chain
 from whocut.run.plan import Plan
 from whocut.run.up import up as keep_up
 from whocut.show.run import print_summary
 
 
 def up(
-    chain: ChainArgument = "article",
+    chain: SourcesOrNone = None,
+    host: HostOption = None,
+    path: PathOption = None,
     clock: ClockOption = "real",
     port: Annotated[int, port_option(help="Where clients dial; 0 is any free port.")] = 0,
     otlp: OtlpPort = None,
@@ -42,7 +46,7 @@ def up(
 
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """
-    topology = read_chain(chain)
+    topology = read_chain(chain or ["article"], host=host, path=path)
     plan = Plan(
         scenario=Path("up"),
         topology=topology,

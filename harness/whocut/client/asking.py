@@ -16,7 +16,7 @@ from whocut.trace.records import new_span_id, new_trace_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.trace.records import Attempt
+    from whocut.trace.records import Attempt, Part
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +31,7 @@ class Asking:
     trace_id: str = field(default_factory=new_trace_id)
     span_id: str = field(default_factory=new_span_id)
     attempts: list[Attempt] = field(default_factory=list)
+    part: Part | None = None  # which part of a job is being sent
     kept_back: Exception | None = None  # why the spend guard let an attempt for it not go out
 
 
@@ -54,3 +55,14 @@ def asking_for(asking: Asking) -> Iterator[Asking]:
         yield asking
     finally:
         _asking.reset(token)
+
+
+@contextmanager
+def part_of_job(part: Part) -> Iterator[None]:
+    """What is sent inside is this part of the job that the request under way is."""
+    asking = current()
+    before, asking.part = asking.part, part
+    try:
+        yield
+    finally:
+        asking.part = before

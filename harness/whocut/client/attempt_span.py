@@ -10,7 +10,7 @@ from whocut.trace.records import AttemptRecord, Cut, DownstreamEnd, Event, Outco
 if TYPE_CHECKING:
     from whocut.trace.records import Attempt
 
-_FINE: Final = frozenset({Outcome.DELIVERED, Outcome.CENSORED})
+_FINE: Final = frozenset({Outcome.DELIVERED, Outcome.CENSORED, Outcome.ACCEPTED})
 # What the client's caller got, by how the other side of the attempt ended.
 _DOWNSTREAM: Final = {
     UpstreamEnd.NONE: DownstreamEnd.OWN_ANSWER,

@@ -1,7 +1,7 @@
 """Whether an answer is whole: only its end marker tells.
 
-A cut stream may look complete (a terminating chunk sent by the layer that cut, a close-delimited body), so that
-the way in which the bytes end proves nothing. Valid JSON does, and the stream's last event does.
+A cut stream may look complete: the layer that cut sent a terminating chunk, or the body is close-delimited. So the
+way in which the bytes end proves nothing. Valid JSON does, and the stream's last event does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 LAST_EVENTS = frozenset({"image_generation.completed", "image_edit.completed", "response.completed"})
 ERROR_EVENTS = frozenset({"error", "response.failed"})
 _KEEP_ERROR_BYTES = 65_536  # an error event is a line; an image never ends up in here
-# The end of an event's line, where its `usage` stands, behind an image of any size.
+# The end of an event's line holds its `usage`, behind an image of any size.
 _KEEP_TAIL_BYTES = 4096
 _USAGE = re.compile(r'(?<!\\)"usage"\s*:\s*')
 
@@ -33,7 +33,7 @@ class JsonBody:
         return []
 
     def parse(self) -> dict[str, Any] | None:
-        """The object it holds, or None where it is none, or not whole."""
+        """The object it holds; None: it holds no object, or is not whole."""
         try:
             value = orjson.loads(b"".join(self.chunks))
         except orjson.JSONDecodeError:
@@ -48,9 +48,11 @@ class JsonBody:
     @property
     def has_image(self) -> bool:
         """Whether there is an image in it, or the address of one."""
-        data = (self.parse() or {}).get("data")
-        return isinstance(data, list) and any(
-            isinstance(each, dict) and (each.get("b64_json") or each.get("url")) for each in data
+        answer = self.parse() or {}
+        return any(
+            isinstance(each, dict) and bool(each.get("b64_json") or each.get("url") or each.get("result"))
+            for name in ("data", "output")  # of the Images API, of the Responses API
+            for each in _list(answer.get(name))
         )
 
     @property
@@ -118,6 +120,15 @@ class EventBody:
     def whole(self) -> bool:
         """Whether the last event has come."""
         return any(name in LAST_EVENTS for name in self.seen)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the image has come: the last event brings it."""
+        return self.whole
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def envelope(value: object) -> dict[str, Any] | None:

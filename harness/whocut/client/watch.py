@@ -113,6 +113,8 @@ class Watch:
             unreadable=self._unpacked.why,
             images=self.path.endswith(_IMAGES),
         )
+        if self.record.part and outcome is Outcome.DELIVERED and not self.answer.has_image:
+            outcome = Outcome.ACCEPTED
         end = UpstreamEnd.CLOSED if outcome is Outcome.TRUNCATED else UpstreamEnd.COMPLETE
         self._end(outcome, end, error)
 
@@ -144,7 +146,7 @@ class Watch:
         record.error = error
         # At the end: a wait is counted from there, and a date is an instant.
         record.retry_after_s = asked_to_wait_s(self.headers, self.clock.unix_s(record.ended_s))
-        if outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+        if outcome not in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}:
             record.headers = kept_headers(self.headers)
             record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
 
@@ -206,6 +208,7 @@ class AttemptWatch(Watch):
             user=asking.user,
             due_s=asking.due_s,
             dispatched_s=asking.dispatched_s,
+            part=asking.part,
             started_s=clock.now_s(),
         )
         super().__init__(record, clock, layer=layer.name, method=method, path=path, parent_id=asking.span_id)

@@ -46,8 +46,12 @@ class Check:
 
 
 class Family:
-    """The checks of one file, and the place of that file on the card: lower is earlier."""
+    """The checks of one file, and the place of that file on the card: lower is earlier.
 
-    def __init__(self, place: int, *checks: Check) -> None:
+    `by_name`: they are tried only where they are asked for.
+    """
+
+    def __init__(self, place: int, *checks: Check, by_name: bool = False) -> None:
         self.place = place
         self.checks = checks
+        self.by_name = by_name

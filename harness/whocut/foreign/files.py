@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
-from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
+from whocut.config.sources import read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import Between, parse_between, put_between
 from whocut.foreign.spans import Leg, legs_of

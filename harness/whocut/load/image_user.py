@@ -10,6 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from gevent.lock import BoundedSemaphore
 from locust import User, constant, task
 from locust.exception import StopUser
 
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Upstream
     from whocut.load.gate import Gate
     from whocut.load.orders import Order
+    from whocut.load.receiver import Receiver
     from whocut.load.session import Session
+
+
+_ONE_RECEIVER = BoundedSemaphore(1)
 
 
 def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
@@ -39,12 +44,13 @@ def wanted(upstream: Upstream, order: Order, **more: Any) -> dict[str, Any]:
 
 
 class ImageUser(User):
-    """Takes orders from the desk until there are none left."""
+    """Takes orders from the desk until no order is left."""
 
     abstract = True
     wait_time = constant(0)
     session: Session
     _serial = 0
+    _receiver: Receiver | None = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -125,6 +131,17 @@ class ImageUser(User):
     def retries(self, mode: str) -> int | None:
         """`max_retries` of the SDK in one mode; None keeps its default of 2."""
         return 0 if mode == "no-retry" else None
+
+    def receiver(self, answer: int = 200) -> Receiver:
+        """The process's receiver of callbacks, which answers so; an earlier one hears of no further job."""
+        with _ONE_RECEIVER:  # registering it takes a while, and every user comes at once
+            if ImageUser._receiver is None or ImageUser._receiver.answer != answer:
+                from whocut.load.receiver import Receiver  # noqa: PLC0415  # the SDK's models are slow to import
+
+                if ImageUser._receiver is not None:
+                    ImageUser._receiver.leave()
+                ImageUser._receiver = Receiver(self.session.load.base_url, self.session.mock_key, answer)
+            return ImageUser._receiver
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:

@@ -56,8 +56,10 @@ class RunFollower:
         progress.requests = len(self._requests)
         for row in self._ledger.rows():
             if row["state"] == "running":
+                progress.started += (
+                    row["generation"] not in self._open
+                )  # a job's row is written again and again
                 self._open[row["generation"]] = row
-                progress.started += 1
                 continue
             progress.settled += self._open.pop(row["generation"], None) is not None
             self._spans(generation_span(row))

@@ -22,6 +22,7 @@ def generation_span(row: Mapping[str, Any]) -> GenerationRecord:
     start_s = float(row["accepted_s"])
     refused = row.get("state") == "refused"
     sent = Emissions.of_row(row)
+    job = row.get("job") or {}
     ends = (row.get("finished_s"), row.get("sent_s"), row.get("delivered_s"), row.get("caller_gone_s"))
     return GenerationRecord(
         trace_id=row.get("trace_id") or new_trace_id(),
@@ -49,11 +50,26 @@ def generation_span(row: Mapping[str, Any]) -> GenerationRecord:
         billed_usd=row.get("billed_usd"),
         fault=row.get("fault"),
         refused=refused,
-        settled=row.get("state") in {"settled", "refused"},
+        settled=row.get("state") in {"settled", "refused"} or job.get("cancelled_s") is not None,
         events_s=sent.events_s,
         first_byte_s=sent.first_s,
         heartbeat_s=sent.heartbeat_s,
+        lost=job.get("lost"),
+        lost_s=_lost_s(job) if job.get("lost") else None,
     )
+
+
+def _lost_s(job: Mapping[str, Any]) -> float | None:
+    """When a job's result was lost: its last poll, its last callback, its cancel, or the end of its keeping."""
+    lost = str(job["lost"])
+    callbacks = job.get("callbacks") or ()
+    if lost == "poll_gave_up":
+        at_s = job.get("last_poll_s")
+    elif lost.startswith("callback_") and callbacks:
+        at_s = callbacks[-1].get("at_s")
+    else:
+        at_s = job.get("cancelled_s") or job.get("expires_s")
+    return None if at_s is None else float(at_s)
 
 
 def generations_were(count: int) -> str:

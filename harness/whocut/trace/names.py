@@ -69,4 +69,6 @@ FAULT: Final = "whocut.fault"
 EMISSIONS_S: Final = "whocut.emissions_s"  # when each event was, or would have been, sent
 HEARTBEAT_S: Final = "whocut.heartbeat_s"  # the longest silence that the server lets a stream have
 REFUSED: Final = "whocut.refused"
+LOST: Final = "whocut.lost"  # how the result of a job came to no one
+LOST_S: Final = "whocut.lost_s"
 SETTLED: Final = "whocut.settled"

@@ -182,6 +182,8 @@ _GENERATION: Final = _Table(
     (names.EMISSIONS_S, "events_s", tuple),
     (names.FIRST_BYTE_S, "first_byte_s", float),
     (names.HEARTBEAT_S, "heartbeat_s", float),
+    (names.LOST, "lost", str),
+    (names.LOST_S, "lost_s", float),
 )
 _CUT: Final = _Table(
     (names.CUT_TIMER, "timer", TimerKind),
@@ -230,7 +232,7 @@ class WireEvent:
 
 @dataclass(slots=True, kw_only=True)
 class WireSpan:
-    """One span as OTLP has it, whoever wrote it: its kind is OTLP's number, its instants are calendar nanoseconds.
+    """One span as OTLP has it, ours or foreign: its kind is OTLP's number, its instants are calendar nanoseconds.
 
     `resource` are the attributes of the service that wrote it; `error` is None where its status is not an error.
     """
@@ -262,7 +264,7 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
 
 
 def wire_spans(line: bytes) -> Iterator[WireSpan]:
-    """The spans of one export request as they stand there: for who sends them on and judges nothing.
+    """The spans of one export request, unchanged: for the exporter, which judges nothing.
 
     Raises:
         ValueError: the line is not an OTLP/JSON export request.
@@ -280,7 +282,7 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
 def onto_one_clock(spans: Iterable[Span], scale: float = 1.0) -> None:
     """Move the instants of hops that counted from a beginning of their own: a tap is no part of the run.
 
-    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks. A tap's
+    A hop ends its span as it ends its caller's side, so that instant is in it twice, on both clocks. A tap's
     seconds are real ones: `scale` is how many of the run's go into one of them.
     """
     for span in spans:

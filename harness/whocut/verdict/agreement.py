@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from whocut.chain.timers import JobTimer
 from whocut.trace.generations import UPSTREAM
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind
@@ -33,10 +34,13 @@ class Agreement:
 
 
 def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, Any]]) -> Agreement:
-    """Compare attempt by attempt; a generation nobody asked for is a disagreement too."""
+    """Compare attempt by attempt; a generation without an attempt is a disagreement too."""
     rows = {str(row["generation"]): row for row in ledger if row.get("started_s") is not None}
     found: list[Disagreement] = []
     spoken_for: set[str] = set()
+    # The image of a job comes by a poll, and the generation is its submit's.
+    jobs = {verdict.trace_id for verdict in verdicts if verdict.outcome == Outcome.ACCEPTED}
+    came = {str(row.get("trace_id")) for row in rows.values() if row.get("delivered")} & jobs
     for verdict in verdicts:
         generation = verdict.behind.generation if verdict.behind else None
         row = rows.get(generation) if generation else None
@@ -44,7 +48,8 @@ def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, 
             spoken_for.add(generation)
             spoken_for.update(verdict.behind.earlier if verdict.behind else ())
         found.extend(
-            Disagreement(verdict.request, verdict.attempt, what) for what in _differences(verdict, row)
+            Disagreement(verdict.request, verdict.attempt, what)
+            for what in _differences(verdict, row, by_poll=verdict.trace_id in came)
         )
     found.extend(
         Disagreement("", 0, f"the ledger has {generation}, and no attempt asked for it")
@@ -54,11 +59,14 @@ def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, 
     return Agreement(len(verdicts), tuple(found))
 
 
-def _differences(verdict: Verdict, row: dict[str, Any] | None) -> Iterable[str]:
-    delivered = bool(row and row.get("delivered"))
+def _differences(verdict: Verdict, row: dict[str, Any] | None, *, by_poll: bool) -> Iterable[str]:
+    delivered = bool(row and row.get("delivered")) or (by_poll and verdict.behind is None)
     if verdict.outcome == Outcome.DELIVERED and not delivered:
         yield "the client has its image, and the ledger says it was not delivered"
-    if verdict.kind is Kind.CUT and verdict.layer != UPSTREAM and row is not None:
+    lost = ((row or {}).get("job") or {}).get("lost")
+    if isinstance(verdict.timer, JobTimer) and not lost:
+        yield f"{verdict.layer} lost the result, and the ledger does not say so"
+    if verdict.kind is Kind.CUT and verdict.layer != UPSTREAM and row is not None and not lost:
         swallowed = verdict.behind is not None and verdict.behind.handed_to is not None
         if delivered and verdict.outcome != Outcome.DELIVERED and not swallowed:
             yield f"{verdict.layer} cut, and the ledger says the image was delivered"
@@ -67,5 +75,5 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None) -> Iterable[str]:
 
 
 def _never_saw_it_go(row: dict[str, Any]) -> bool:
-    """A generation that ended by a fault of its own ended before it could see anybody leave."""
+    """A generation that ended by a fault of its own ended before it could see its caller leave."""
     return row.get("caller_gone_s") is None and row.get("state") == "settled" and not row.get("fault")

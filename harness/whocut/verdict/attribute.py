@@ -19,6 +19,7 @@ from whocut.verdict.cascade import cascade_of
 from whocut.verdict.fingerprints import Ended
 from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
 from whocut.verdict.inference import by_signature, infer
+from whocut.verdict.jobs import how_lost
 from whocut.verdict.needed import needed_s
 from whocut.verdict.order import Sure
 from whocut.verdict.orphans import behind
@@ -71,7 +72,7 @@ def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None
             grade=Grade.INFERRED,
             reason="it went through whole, and no client tells what was in it: a tap's bodies are not read",
         )
-    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED}:
+    if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}:
         return None
     if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
         return None
@@ -287,7 +288,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.seen is None or evidence.testimony:
         return None
-    # In a known chain the layers speak for themselves; taps stand among layers that nobody knows.
+    # In a known chain the layers speak for themselves; taps are among unknown layers.
     watching = [edges for edges in evidence.layers if edges.position]
     if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
@@ -297,10 +298,10 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
         return None
     if topology.hops and topology.layer(inference.layer) is None:
-        return None  # a page of somebody who does not stand in the chain
+        return None  # a page of a layer that is not in the chain
     by_upstream = inference.ended is Ended.UPSTREAM
     if by_upstream and topology.hops and inference.layer != topology.hops[-1].name:
-        return None  # somebody further in ended it, and nothing says who
+        return None  # a layer further in ended it, and nothing says which
     client = at_position(evidence, 0)
     witness = client.layer if client else "the caller"
     return _verdict(
@@ -366,7 +367,30 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     )
 
 
+def _a_result_was_lost(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    lost = how_lost(evidence, topology)
+    if lost is None:
+        return None
+    return _verdict(
+        evidence,
+        kind=Kind.CUT,
+        grade=lost.grade,
+        layer=lost.layer,
+        title=lost.title,
+        timer=lost.timer,
+        after_s=lost.after_s,
+        at_s=lost.at_s,
+        reason=lost.reason,
+        rests_on=lost.rests_on,
+    )
+
+
 RULES = (
+    Rule(
+        "a job's result was lost",
+        "the submit was accepted, the image was made, and the ledger says how it came to no one",
+        _a_result_was_lost,
+    ),
     Rule("nobody cut", "the client had its answer: an image, or a refusal by the API", _nobody_cut),
     Rule("still running", "the run ended before the attempt did", _still_running),
     Rule(
@@ -377,17 +401,17 @@ RULES = (
     ),
     Rule(
         "the caller went away",
-        "the client was told to stop by the program that uses it",
+        "the program that uses the client stopped it",
         _the_caller_went_away,
     ),
     Rule(
         "a layer fell",
-        "a layer ended its sides by no timer and after nobody: its process had died, its code failed, it gave up",
+        "a layer ended its sides first and by no timer: its process had died, its code failed, it gave up",
         _a_layer_fell,
     ),
     Rule(
         "the upstream ended it",
-        "the innermost layer saw its upstream side end, and nobody before it had cut",
+        "the innermost layer saw its upstream side end, and no layer before it had cut",
         _the_upstream_ended_it,
     ),
     Rule(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import orjson
 
-from whocut.chain.timers import Phase, TimerKind  # noqa: TC001  # pydantic reads annotations
+from whocut.chain.timers import JobTimer, Phase, TimerKind  # noqa: TC001  # pydantic reads annotations
 from whocut.errors import BadFile
 from whocut.trace.rundir import SUMMARY
 from whocut.verdict.agreement import Agreement  # noqa: TC001  # pydantic reads annotations
@@ -39,7 +39,7 @@ class CutFigures:
 
     layer: str | None
     title: str | None
-    timer: TimerKind | None
+    timer: TimerKind | JobTimer | None
     directive: str | None
     phase: Phase | None
     grade: Grade

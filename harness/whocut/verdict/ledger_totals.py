@@ -59,7 +59,8 @@ class LedgerTotals:
 
 def is_unsettled(row: Mapping[str, Any]) -> bool:
     """Whether a generation's last word is that it runs, or that its server was stopped before it ended."""
-    return row.get("started_s") is not None and row.get("state") in {"running", "stopped"}
+    cancelled = (row.get("job") or {}).get("cancelled_s") is not None  # it was stopped, and its bill is known
+    return row.get("started_s") is not None and row.get("state") in {"running", "stopped"} and not cancelled
 
 
 def charged(usd: float, delivered: int) -> Books:

@@ -15,13 +15,13 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
     """The upstream's account of one generation; None where nothing was started.
 
     A layer blind to aborts takes the whole image long after its caller has gone: to the upstream that is a
-    delivery, and only the layer's own edges tell that nobody received it.
+    delivery, and only the layer's own edges tell that no caller received it.
     """
     generation = evidence.generation
     if generation is None or generation.refused:
         return None
     last = evidence.layers[-1] if evidence.layers else None
-    received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED}
+    received = evidence.outcome in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}
     swallowed = generation.delivered and not received and last is not None
     return Behind(
         generation=generation.generation,

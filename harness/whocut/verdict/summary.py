@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.percentiles import percentile
+from whocut.chain.timers import JobTimer
 from whocut.trace.records import Attempt, Outcome
 from whocut.trace.requests import by_request, due_s
 from whocut.verdict.agreement import Agreement, hold_against_ledger
@@ -129,7 +130,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def _dispatch(first: Sequence[Attempt]) -> Dispatch:
-    """By how much requests were taken up later than they were due: the load's own fault, nobody else's."""
+    """By how much requests were taken up later than they were due: the fault of the load alone."""
     late = [
         max(0.0, attempt.dispatched_s - attempt.due_s)
         for attempt in first
@@ -202,6 +203,7 @@ def _decided(verdicts: Sequence[Verdict]) -> Decided | None:
     same = [v for v in explained if (v.layer, v.timer, v.phase) == common]
     needed = sorted(v.needed_s for v in same if v.needed_s is not None)
     example, median_s = same[0], statistics.median(needed)
+    assert not isinstance(example.timer, JobTimer)  # these need nothing of an answer
     what = needed_by(example.timer, example.phase)
     assert what is not None  # a verdict says how long only where it says of what
     return Decided(

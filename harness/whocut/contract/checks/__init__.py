@@ -6,9 +6,7 @@ from typing import Final
 
 from whocut.registry import found_in
 
-CHECKS: Final = tuple(
-    check
-    for family in sorted(found_in(__name__, "FAMILY").values(), key=lambda family: family.place)
-    for check in family.checks
-)
-BY_ID: Final = {check.id: check for check in CHECKS}
+_FAMILIES: Final = sorted(found_in(__name__, "FAMILY").values(), key=lambda family: family.place)
+CHECKS: Final = tuple(check for family in _FAMILIES if not family.by_name for check in family.checks)
+JOBS: Final = tuple(check for family in _FAMILIES if family.by_name for check in family.checks)
+BY_ID: Final = {check.id: check for check in (*CHECKS, *JOBS)}

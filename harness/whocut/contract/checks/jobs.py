@@ -1,0 +1,144 @@
+"""A client that asks for images as jobs: how it polls, how long, and that it never submits the same order twice.
+
+These are tried where they are asked for by name: a client that submits no job can neither keep nor break them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.contract.check import OURS, Check, Family
+from whocut.contract.judgement import Judgement, broken, kept, not_tried
+from whocut.contract.scenes import world
+from whocut.contract.trial import time_in_words
+from whocut_mock import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from whocut.contract.trial import Scene, Trial
+    from whocut.stage.sighting import Sighting
+
+POLITE_S: Final = 1.0
+ASKED_S: Final = 20.0
+LONG_S: Final = 1_500.0
+BOUND_S: Final = 4 * 3_600.0
+TOLERANCE_S: Final = 0.05
+
+
+def _scene(*, work_s: float, bound_s: float = 4_000.0, **settings: Any) -> Callable[[], Scene]:
+    def scene() -> Scene:
+        made = world(work_s=work_s, bound_s=bound_s)()
+        told = made.settings.model_dump(mode="json") | settings
+        return replace(made, settings=Settings.model_validate(told))
+
+    return scene
+
+
+def _submits(trial: Trial) -> int:
+    return sum(row.get("job") is not None for row in trial.observed.ledger)
+
+
+def _polls(trial: Trial) -> list[Sighting]:
+    """The requests that asked for a job, in their order."""
+    polls = (one for one in trial.observed.beside if one.method == "GET" and "/responses/" in one.path)
+    return sorted(polls, key=lambda poll: poll.started_s)
+
+
+def _pauses_s(trial: Trial) -> list[float]:
+    """From each answer to the next poll, the submit's answer first; the client's seconds."""
+    told = [*trial.attempts[-1:], *(poll.record for poll in _polls(trial))]
+    return [
+        (after.started_s - (before.ended_s or before.started_s)) / trial.scale
+        for before, after in pairwise(told)
+    ]
+
+
+def _by_job(judge: Callable[[Trial], Judgement]) -> Callable[[Trial], Judgement]:
+    """The judgement where a job was submitted and polled; nothing can be said of any other client."""
+
+    def judged(trial: Trial) -> Judgement:
+        if not _submits(trial):
+            return not_tried("it submitted no job")
+        if not _polls(trial):
+            return not_tried("it never polled")
+        return judge(trial)
+
+    return judged
+
+
+def _politely(least_s: float) -> Callable[[Trial], Judgement]:
+    def judge(trial: Trial) -> Judgement:
+        pauses_s = _pauses_s(trial)
+        shortest_s = min(pauses_s)
+        if shortest_s >= least_s - TOLERANCE_S:
+            return kept(f"{len(pauses_s)} polls, the shortest pause {time_in_words(shortest_s)}")
+        early = sum(pause_s < least_s - TOLERANCE_S for pause_s in pauses_s)
+        return broken(
+            f"{early} of {len(pauses_s)} polls came sooner than {time_in_words(least_s)} after the answer before, "
+            f"the soonest after {time_in_words(shortest_s)}"
+        )
+
+    return judge
+
+
+def _once(trial: Trial) -> Judgement:
+    submits = _submits(trial)
+    if submits > 1:
+        return broken(f"it submitted the order {submits} times, and each is a bill")
+    return kept("one submit") if trial.ended else not_tried(trial.unseen)
+
+
+def _ended(trial: Trial) -> Judgement:
+    if trial.ended:
+        return kept(f"it gave up after {time_in_words(trial.took_s)}")
+    return broken(f"it still polled after {time_in_words(trial.took_s)}")
+
+
+FAMILY: Final = Family(
+    90,
+    Check(
+        id="job-polls-politely",
+        sentence="A job is asked for at most once a second",
+        reason="polls count against the rate limit that the images need",
+        source=OURS,
+        scene=_scene(work_s=60.0),
+        judge=_by_job(_politely(POLITE_S)),
+        obligatory=False,
+        virtual_only=True,
+    ),
+    Check(
+        id="job-poll-after",
+        sentence="openai-poll-after-ms is waited out before the next poll",
+        reason="the API says how soon an answer can have changed",
+        source="openai-python: its own poll helpers read openai-poll-after-ms",
+        scene=_scene(work_s=200.0, jobs={"poll_after_s": ASKED_S}),
+        judge=_by_job(_politely(ASKED_S)),
+        obligatory=False,
+        virtual_only=True,
+    ),
+    Check(
+        id="job-submitted-once",
+        sentence="A job that takes long is asked for by its id, and not submitted again",
+        reason="the job runs on, and a second one is a second bill",
+        source=OURS,
+        scene=_scene(work_s=LONG_S, bound_s=BOUND_S),
+        judge=_by_job(_once),
+        virtual_only=True,
+    ),
+    Check(
+        id="job-wait-bounded",
+        sentence="A job that never ends is given up within four hours",
+        reason="a caller that waits for ever holds its place for ever",
+        source=OURS,
+        scene=_scene(
+            work_s=60.0, bound_s=BOUND_S, faults=[{"fault": "job_never_ends"}], jobs={"kept_s": BOUND_S}
+        ),
+        judge=_by_job(_ended),
+        obligatory=False,
+        virtual_only=True,
+    ),
+    by_name=True,
+)

@@ -1,0 +1,165 @@
+"""The guard of the service: this machine's names only, no page of another origin, and a token.
+
+The token is in a file that only its owner can read, and is never printed. A browser gets it as a cookie: by a link
+that works once, or by the token itself in the page's own form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from whocut.errors import CouldNotRun
+from whocut.path.target import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiohttp import web
+
+_FROM_HERE: Final = frozenset({"", "none", "same-origin"})
+_SHORTEST, _LONGEST = 20, 1_000  # characters of a token, and of what is read of its file
+
+
+class Refused(Exception):  # noqa: N818  # an answer, no mistake of the program
+    """A request that the guard does not let in."""
+
+    def __init__(self, status: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+
+
+def token_file(store: Path) -> Path:
+    """The file of a store's token."""
+    return store.with_name(f"{store.name}.token")
+
+
+def token_of(store: Path) -> str:
+    """The token of a store, in a file of its own that only its owner can read; made once, whole or not at all.
+
+    Raises:
+        CouldNotRun: the file cannot be written or read, or holds something else.
+    """
+    file = token_file(store)
+    try:
+        found = _read(file)
+        if not found:
+            found = secrets.token_urlsafe(24)
+            _write(file, found)
+    except OSError as error:
+        raise CouldNotRun(f"the token's file {file} cannot be used: {error.strerror}") from None
+    if len(found) < _SHORTEST:
+        raise CouldNotRun(f"the token's file holds no token: {file}. Delete it, and start again.")
+    return found
+
+
+def _read(file: Path) -> str:
+    """What the file holds; nothing where there is no file. A link is not followed."""
+    try:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    with os.fdopen(fd, encoding="ascii", errors="replace") as held:
+        os.fchmod(fd, 0o600)
+        return held.read(_LONGEST).strip()
+
+
+def _write(file: Path, token: str) -> None:
+    """A kill at any instant leaves the whole token or no file of its name."""
+    fd, beside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(fd, "w", encoding="ascii") as out:
+            out.write(f"{token}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        Path(beside).replace(file)
+    except BaseException:
+        with suppress(OSError):
+            Path(beside).unlink()
+        raise
+
+
+class Door:
+    """How a browser comes in: a code that works once, and then a cookie of this service's own name.
+
+    Cookies are shared by all ports of an address, so two services need two names.
+    """
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.cookie = f"whocut_jobs_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
+        self.code = secrets.token_urlsafe(12)
+        self._used = False
+
+    def enter(self, code: str) -> None:
+        """Let a browser in by the link of the ready line.
+
+        Raises:
+            Refused: the code is wrong, or was used before.
+        """
+        if self._used or not same(code, self.code):
+            raise Refused(
+                401, "no_token", "the link works once and was used; open the page, and give the token"
+            )
+        self._used = True
+
+    def check(self, request: web.Request) -> None:
+        """Let a request in that means this machine, comes from no other page, and knows the token.
+
+        Raises:
+            Refused: it does not.
+        """
+        check_origin(request)
+        given = _bearer(request) or request.cookies.get(self.cookie)
+        if given is None or not same(given, self.token):
+            raise Refused(
+                401, "no_token", "the token is missing or wrong; send it as Authorization: Bearer TOKEN"
+            )
+
+
+def check_origin(request: web.Request) -> None:
+    """Let in what means this machine and comes from no page of another origin.
+
+    Raises:
+        Refused: it does not.
+    """
+    hosts = request.headers.getall("Host", [])
+    check_host(hosts)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{hosts[0]}":
+        raise Refused(403, "foreign_origin", "the request comes from a page of another origin")
+    if request.headers.get("Sec-Fetch-Site", "") not in _FROM_HERE:
+        raise Refused(403, "foreign_origin", "the request comes from a page of another origin")
+
+
+def check_host(hosts: Sequence[str]) -> None:
+    """Let in what means this machine.
+
+    Raises:
+        Refused: it does not.
+    """
+    if len(hosts) != 1 or not is_loopback(_name(hosts[0])):
+        raise Refused(421, "unknown_host", "the Host is not this machine; use the address of the ready line")
+
+
+def same(given: str, token: str) -> bool:
+    """Whether this is the token, told in the same time whatever it is."""
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+def _name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower()
+
+
+def _bearer(request: web.Request) -> str | None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return given.strip() if scheme.lower() == "bearer" else None
