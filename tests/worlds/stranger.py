@@ -9,6 +9,7 @@ import asyncio
 import json
 import math
 import zlib
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -97,12 +98,17 @@ def random_ways(dice: random.Random, name: str) -> Ways:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """That a stranger ended a request by itself."""
+    """That a stranger ended a request by itself; `silent`: it let its caller hang.
+
+    `number` counts how often it had been asked for the same request: a layer further out may ask again.
+    """
 
     ask: str
     layer: str
     timer: TimerKind
     at_s: float
+    silent: bool
+    number: int
 
 
 class _Fired(Exception):  # noqa: N818  # a timer is no error
@@ -118,6 +124,7 @@ class Stranger:
         self._upstream = upstream
         self._clock = clock
         self._deeds = deeds
+        self.asked: Counter[str] = Counter()  # how often, by request
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -153,8 +160,9 @@ class Stranger:
         headers = _headers(request)
         request += await reader.readexactly(int(headers.get("content-length", "0")))
         ask = json.loads(headers[PLAN_HEADER])["ask"]
+        self.asked[ask] += 1
         gone = asyncio.create_task(_gone(reader))
-        work = asyncio.create_task(self._work(ask, request, writer, gone))
+        work = asyncio.create_task(self._work(ask, self.asked[ask], request, writer, gone))
         try:
             await asyncio.wait(
                 {work} if self.ways.blind else {work, gone}, return_when=asyncio.FIRST_COMPLETED
@@ -169,7 +177,7 @@ class Stranger:
             await asyncio.sleep(0)
 
     async def _work(
-        self, ask: str, request: bytes, writer: asyncio.StreamWriter, gone: asyncio.Task[None]
+        self, ask: str, number: int, request: bytes, writer: asyncio.StreamWriter, gone: asyncio.Task[None]
     ) -> None:
         answer = _Answer(writer, packs=self.ways.gzip)
         total = TimerKind.TOTAL
@@ -177,9 +185,9 @@ class Stranger:
             async with asyncio.timeout(self._real_s(total)):
                 await self._tries(ask, request, answer)
         except TimeoutError:
-            await self._end(ask, total, answer, gone)
+            await self._end((ask, number), total, answer, gone)
         except _Fired as fired:
-            await self._end(ask, fired.kind, answer, gone)
+            await self._end((ask, number), fired.kind, answer, gone)
 
     def _real_s(self, kind: TimerKind) -> float:
         return self._clock.real_s(self.ways.fires_s(kind))
@@ -227,11 +235,13 @@ class Stranger:
         except TimeoutError:
             raise _Fired(kind) from None
 
-    async def _end(self, ask: str, kind: TimerKind, answer: _Answer, gone: asyncio.Task[None]) -> None:
+    async def _end(
+        self, asked: tuple[str, int], kind: TimerKind, answer: _Answer, gone: asyncio.Task[None]
+    ) -> None:
         """A timer has fired, and the side towards the model is closed: now its caller is told, or is not."""
-        ways = self.ways
-        self._deeds.append(Deed(ask, ways.name, kind, self._clock.now_s()))
+        ways, (ask, number) = self.ways, asked
         hangs = ways.in_body is InBody.HANG if answer.begun else ways.in_wait is InWait.HANG
+        self._deeds.append(Deed(ask, ways.name, kind, self._clock.now_s(), hangs, number))
         if hangs:
             await gone
         elif answer.begun and ways.in_body is InBody.CLEAN:

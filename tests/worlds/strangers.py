@@ -30,12 +30,12 @@ from whocut.trace.records import AttemptRecord, GenerationRecord, LayerRecord, O
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
 from whocut.verdict.gateways import whole_layers
-from whocut.verdict.order import clock_of
+from whocut.verdict.order import NOTICED_WITHIN_S, clock_of
 from whocut.verdict.seating import seated, taps_of
 from whocut.verdict.verdict import Grade, Kind, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from whocut.clock import Clock
 
@@ -54,12 +54,49 @@ class Strange:
     asks: tuple[Ask, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """One deed that would have ended a request; `silent`: it told nobody outside of it."""
+
+    at_s: float
+    layer: str
+    timer: TimerKind | None
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """All that ended a request, the first first; nothing where it was delivered."""
+
+    ends: tuple[End, ...]
+
+    @property
+    def first(self) -> list[End]:
+        """Those that nothing can tell apart."""
+        return [end for end in self.ends if end.at_s - self.ends[0].at_s <= SAME_INSTANT_S]
+
+    def seen_by(self, innermost: int | None, world: Strange, *, books: bool) -> list[End]:
+        """The first ends that could be seen by taps of which this one stands innermost.
+
+        Behind it all is the upstream: a layer there that hangs is an upstream that is silent. A ledger that saw its
+        caller go long before tells of it.
+        """
+        ends = list(self.ends)
+        while len(ends) > 1 and ends[0].silent:
+            place = _place(ends[0].layer, world)
+            behind = innermost is None or (place is not None and place >= innermost)
+            if not behind or (books and ends[1].at_s - ends[0].at_s > NOTICED_WITHIN_S):
+                break
+            ends.pop(0)
+        return [end for end in ends if end.at_s - ends[0].at_s <= SAME_INSTANT_S]
+
+
 @dataclass(slots=True)
 class Played:
     """What was written, and what was done: the truth by request."""
 
     spans: list[Span]
-    truths: dict[str, frozenset[tuple[str, TimerKind | None]]]
+    truths: dict[str, Truth]
 
 
 @dataclass(slots=True)
@@ -138,6 +175,9 @@ async def _play(world: Strange) -> Played:
         await one.close()
     server.close()
     await server.wait_closed()
+    last = {one.ways.name: one.asked for one in standing if isinstance(one, Stranger)}
+    # Of a try after which a layer further out asked again nobody's request ended.
+    deeds = [deed for deed in deeds if deed.number == last[deed.layer][deed.ask]]
     truths = {
         attempt.request: _truth(attempt, deeds, ledger)
         for attempt in spans
@@ -146,23 +186,20 @@ async def _play(world: Strange) -> Played:
     return Played(spans + [generation_span(row) for row in ledger], truths)
 
 
-def _truth(
-    attempt: AttemptRecord, deeds: Iterable[Deed], ledger: Iterable[dict[str, Any]]
-) -> frozenset[tuple[str, TimerKind | None]]:
+def _truth(attempt: AttemptRecord, deeds: Iterable[Deed], ledger: Iterable[dict[str, Any]]) -> Truth:
     if attempt.outcome is Outcome.DELIVERED:
-        return frozenset()
-    ends: list[tuple[float, str, TimerKind | None]] = [
-        (deed.at_s, deed.layer, deed.timer) for deed in deeds if deed.ask == attempt.request
+        return Truth(())
+    ends = [
+        End(deed.at_s, deed.layer, deed.timer, deed.silent) for deed in deeds if deed.ask == attempt.request
     ]
     if attempt.upstream.by_us:
         at_s = attempt.end_s if attempt.upstream_s is None else attempt.upstream_s
-        ends.append((at_s, "client", attempt.cut.timer if attempt.cut else None))
+        ends.append(End(at_s, "client", attempt.cut.timer if attempt.cut else None))
     mine = [row for row in ledger if row["trace_id"] == attempt.trace_id]
     if mine and mine[-1]["fault"]:
-        ends.append((mine[-1]["failed_s"], "upstream", None))
+        ends.append(End(mine[-1]["failed_s"], "upstream", None))
     assert ends, f"{attempt.request} ended as {attempt.outcome}, and nobody did it"
-    first_s = min(end[0] for end in ends)
-    return frozenset((name, kind) for at_s, name, kind in ends if at_s - first_s <= SAME_INSTANT_S)
+    return Truth(tuple(sorted(ends, key=lambda end: end.at_s)))
 
 
 # --- judged ------------------------------------------------------------------------------------------------
@@ -240,9 +277,9 @@ def _judge(
         verdict = attribute(evidence, topology)
         request = names[evidence.trace_id]
         truth = played.truths[request]
-        if truth:
+        if truth.ends:
             grades[verdict.grade if verdict.kind is not Kind.NONE else f"nobody, {verdict.grade}"] += 1
-        strangers = {name for name, _ in truth} & {ways.name for ways in world.strangers}
+        strangers = {end.layer for end in truth.first} & {ways.name for ways in world.strangers}
         if way == "all" and strangers:
             look.around += 1
             look.named += verdict.kind is Kind.CUT
@@ -251,7 +288,7 @@ def _judge(
             if verdict.grade in {Grade.PROVEN, Grade.TESTIFIED}:
                 look.told.append(
                     f"{verdict.grade} {where} {request} ({way}): {verdict.phrase}; "
-                    f"truth: {sorted(map(str, truth))}; {world.strangers}"
+                    f"truth: {truth.ends}; {world.strangers}"
                 )
 
 
@@ -265,33 +302,33 @@ def _known(ways: Ways) -> Layer:
     )
 
 
-def _accuses_wrongly(
-    verdict: Verdict, truth: frozenset[tuple[str, TimerKind | None]], world: Strange, given: Iterable[Span]
-) -> bool:
+def _accuses_wrongly(verdict: Verdict, truth: Truth, world: Strange, given: Sequence[Span]) -> bool:
     if verdict.kind is Kind.UNATTRIBUTED:
         return False
-    if verdict.kind is Kind.NONE and (
-        verdict.outcome is not Outcome.REJECTED or verdict.grade is Grade.PROVEN
-    ):
-        return bool(truth)
-    layers = set(verdict.tie) or {verdict.layer or ""}
+    api_s = verdict.outcome is Outcome.REJECTED and verdict.grade is not Grade.PROVEN
+    if not truth.ends or (verdict.kind is Kind.NONE and not api_s):
+        return bool(truth.ends) is (verdict.kind is Kind.NONE)
     reporting = {clock_of(one) for one in given if isinstance(one, LayerRecord)}
     # The numbers of the taps that report, from the caller inward.
     taps = [number for number, name in enumerate(world.taps) if f"{name}-{number}" in reporting]
-    for name, kind in truth:
-        wrong_timer = verdict.timer is not None and not verdict.tie and verdict.timer is not kind
-        if name in layers and not wrong_timer:
-            return False
-        place = _place(name, world)
-        if place is None:
-            continue
-        outer, inner = [at for at in taps if at <= place], [at for at in taps if at > place]
-        if verdict.timer is None and outer and inner and layers <= {_named(outer[-1], inner[0], taps, world)}:
-            return False
-        by_itself = verdict.grade is not Grade.PROVEN and "client" in layers
-        if not inner and (verdict.kind is Kind.NONE or "upstream" in layers or by_itself):
-            return False  # all that is behind the innermost tap is the upstream to it
-    return True
+    books = any(isinstance(one, GenerationRecord) for one in given)
+    seen = truth.seen_by(taps[-1] if taps else None, world, books=books)
+    return not any(_names(verdict, end, world, taps) for end in seen)
+
+
+def _names(verdict: Verdict, end: End, world: Strange, taps: list[int]) -> bool:
+    """Whether a verdict may be of this end: by name, by place, or as the upstream that is behind all taps."""
+    layers = set(verdict.tie) or {verdict.layer or ""}
+    if end.layer in layers:
+        return verdict.timer in {None, end.timer} or bool(verdict.tie)
+    place = _place(end.layer, world)
+    if place is None:
+        return False
+    outer, inner = [at for at in taps if at <= place], [at for at in taps if at > place]
+    if verdict.timer is None and outer and inner and layers <= {_named(outer[-1], inner[0], taps, world)}:
+        return True
+    by_itself = verdict.grade is not Grade.PROVEN and "client" in layers
+    return not inner and (verdict.kind is Kind.NONE or "upstream" in layers or by_itself)
 
 
 def _place(name: str, world: Strange) -> int | None:

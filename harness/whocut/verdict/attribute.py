@@ -255,7 +255,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
             evidence,
             kind=Kind.NONE,
             grade=said.grade,
-            reason="every layer that reported says that it went through whole",
+            reason=said.why or "every layer that reported says that it went through whole",
             rests_on=rests_on,
         )
     if said.position is None or said.view is None:
@@ -292,7 +292,9 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
     watching = [edges for edges in evidence.layers if edges.position]
     if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
-    inference = infer(evidence.seen, topology.layers[1:])
+    # The time it took names a layer only where its limits are known: every limit is some product's default.
+    known = topology.hops and any(layer.timers for layer in topology.hops)
+    inference = infer(evidence.seen, topology.hops) if known else by_signature(evidence.seen, topology.hops)
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
         return None
     if topology.hops and topology.layer(inference.layer) is None:
@@ -337,6 +339,14 @@ def _the_next_is_silent(evidence: AttemptEvidence, topology: Topology) -> Verdic
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
+    last = evidence.layers[-1]
+    if last.position > innermost.position and last.position < len(topology.hops):
+        return _unattributed(
+            evidence,
+            f"{innermost.layer} saw its upstream end ({innermost.upstream}), {last.layer} {watched(last)}, "
+            "and what is behind it is silent",
+            f"a span of {name_at(topology, last.position + 1)}",
+        )
     return _unattributed(
         evidence,
         f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",

@@ -229,6 +229,14 @@ class _Sides:
         streamed = self.inside is not None and self.inside.first_byte_s is not None
         return min(inside_s, caller_s if streamed or first_s is None else first_s)
 
+    def may_have_held_s(self, inside: LayerRecord) -> float:
+        """For how long the gateway may have held the request before it asked, where two clocks do not tell."""
+        if self.clocks_agree:
+            return 0.0
+        caller_s = self.outside.upstream_s
+        outer_s = 0.0 if caller_s is None else caller_s - self.outside.start_s
+        return max(0.0, outer_s - (inside.end_s - inside.start_s))
+
     def died_by(self, at_s: float | None) -> str | None:
         """Why the gateway was no more at an instant, if it was not."""
         if self.death is None or at_s is None or at_s < self.death.start_s:
@@ -334,20 +342,24 @@ class _Running(NamedTuple):
 
 
 def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
+    held_s = sides.may_have_held_s(inside)
+    sent_s = sides.asked_s - held_s
     if inside.request_sent_s is None:
-        yield _Running(TimerKind.IDLE, Phase.SEND, sides.asked_s, inside.start_s)
+        yield _Running(TimerKind.IDLE, Phase.SEND, sent_s, inside.start_s)
         phase = Phase.SEND
     elif inside.first_byte_s is None:
         # It was set after the gateway had the request, and before the tap inside saw it come: on a busy machine the
         # tap sees it late.
         phase = Phase.WAIT
-        yield _Running(TimerKind.FIRST_BYTE, phase, sides.asked_s, inside.request_sent_s)
-        yield _Running(TimerKind.IDLE, phase, sides.asked_s, inside.request_sent_s)
+        yield _Running(TimerKind.FIRST_BYTE, phase, sent_s, inside.request_sent_s)
+        if sides.layer is None or sides.layer.idle_waits:
+            yield _Running(TimerKind.IDLE, phase, sent_s, inside.request_sent_s)
     else:
         phase = Phase.STREAM
         last_s = inside.first_byte_s if inside.last_byte_s is None else inside.last_byte_s
         yield _Running(TimerKind.IDLE, phase, last_s - (inside.tap_lazy_s or 0.0), last_s)
-    yield _Running(TimerKind.TOTAL, phase, sides.outside.start_s, inside.request_sent_s or inside.start_s)
+    since_s = sides.outside.start_s - held_s
+    yield _Running(TimerKind.TOTAL, phase, since_s, inside.request_sent_s or inside.start_s)
 
 
 def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float | None:

@@ -160,7 +160,13 @@ def _its_caller_left(view: View, outside: list[View], seen: list[View], topology
 def _nobody_owns_up(seen: list[View], topology: Topology) -> Said:
     innermost = seen[-1]
     if all(view.ended_by is EndedBy.NONE for view in seen):
-        return Said(nobody=True, grade=min((_grade_of(view) for view in seen), key=_strength))
+        grade = min((_grade_of(view) for view in seen), key=_strength)
+        caveats = [view.said.account.caveat if view.said else "" for view in seen]
+        if all(caveats):  # no layer of them could have told
+            return Said(
+                nobody=True, grade=Grade.INFERRED, why=f"a log says so, and cannot tell: {caveats[0]}"
+            )
+        return Said(nobody=True, grade=grade)
     if innermost.ended_by is EndedBy.UPSTREAM and innermost.position == len(topology.hops):
         return Said(
             position=innermost.position + 1,

@@ -129,7 +129,7 @@ def _upstream_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: To
 
 
 def _gone_long_before(cutter: LayerRecord, generation: GenerationRecord) -> bool:
-    """Whether the upstream saw somebody else's leaving: by durations, and by instants too where there is one clock.
+    """Whether the upstream saw another layer leave: by durations, and by instants too where there is one clock.
 
     A request may be held on its way, and on a scaled clock every turn of a loop is long.
     """
@@ -186,7 +186,7 @@ def watched(edges: LayerRecord) -> str:
 
 
 def ended_between(evidence: AttemptEvidence) -> str:
-    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
+    """Where it was ended, if two witnesses are around the place: one was answered, the one further in left."""
     for outer, inner in pairwise(evidence.layers):
         left_s, ended_s = left_of(inner), outer.upstream_s
         in_silence = (
