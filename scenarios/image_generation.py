@@ -1,8 +1,8 @@
 """Can this chain carry these images at all, and who cuts when it cannot?
 
 The main job: one image per request through the chain, plain, streamed, or with the SDK's retries off. Read the
-verdicts by layer first; then the generations per request (what the SDK's retries cost), then the gap sentence
-of the streamed mode (whether partial images came often enough to keep the chain's idle timers quiet).
+verdicts by layer first. Then read the generations per request: what the SDK's retries cost. Then read the gap
+sentence of the streamed mode: whether partial images came often enough to keep the chain's idle timers quiet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What does an impatient caller pay for?
 
-A caller that gives up after 60 seconds, with and without the SDK's retries, beside one that waits. Nothing on the
-way cuts: every image that nobody received was given up by the caller. Read the generations a request and the
+A caller that gives up after 60 seconds, with and without the SDK's retries, beside one that waits. No layer on the
+path cuts: every image that was not received was given up by the caller. Read the generations a request and the
 dollars.
 """
 

@@ -1,10 +1,10 @@
-"""An ordinary day: everything at once, in proportion, coming by the clock and not when somebody is free.
+"""An ordinary day: everything at once, in proportion, coming by the clock and not when a user is free.
 
-Twelve requests a minute arrive at random instants (open arrivals), whoever is still waiting: finals, streamed
-finals, quick drafts, impatient callers, a wrapper that sends what the model refuses, prompts that the output filter
-catches. The table has one row for each kind. Latency counts from the instant a request was due; the dispatch delay
-says how late the load itself was, and a run whose load could not keep up is marked invalid. Try `--arrivals 30/min`
-and see the quota of the tier (20 images a minute) answer before any timer does.
+Twelve requests a minute arrive at random instants (open arrivals), even while earlier ones wait. Their kinds:
+finals, streamed finals, quick drafts, impatient callers, a wrapper that sends what the model refuses, prompts that
+the output filter catches. The table has one row for each kind. Latency counts from the instant a request was due;
+the dispatch delay says how late the load itself was, and a run whose load could not keep up is marked invalid. Try
+`--arrivals 30/min` and see the quota of the tier (20 images a minute) answer before any timer does.
 """
 
 from __future__ import annotations

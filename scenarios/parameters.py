@@ -1,7 +1,7 @@
 """Which parameters of third-party clients does the API refuse, and how?
 
 One mode for each thing that wrappers like Cherry Studio send besides what the API takes. Read the error of each
-mode: the code of a 400 that comes at once, is never retried by the SDK, and bills nothing. Its words stand in the
+mode: the code of a 400 that comes at once, is never retried by the SDK, and bills nothing. Its words are in the
 error report of plain `locust -f`; a run directory keeps the code alone. The mode `clean` is what is left when they
 are stripped.
 """

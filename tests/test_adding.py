@@ -16,7 +16,7 @@ from whocut.contract.checks import CHECKS, JOBS
 from whocut.path.gateways import GATEWAYS
 from whocut.registry import found_in
 from whocut.run.scenario import shipped_scenarios
-from whocut.trace.logs.formats import FORMATS
+from whocut.trace.logs.formats import formats
 from whocut.verdict.attribute import RULES
 from whocut_mock.faults import FAULTS
 
@@ -67,7 +67,7 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         GATEWAYS,
         {name.replace("_", "-") for name in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
     ),
-    "a log format": lambda: (FORMATS, holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
+    "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
     "a mock fault": lambda: (FAULTS, _fault_names()),
     "a scenario": lambda: (shipped_scenarios(), holding("scenarios/<name>.py", "SCENARIO")),
     "a chain": lambda: (shipped_chains(CHAINS), stems("scenarios/chains/<name>.yaml")),

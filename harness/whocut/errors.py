@@ -6,7 +6,7 @@
     ├── BadInput          what was written cannot be used: a flag, a file, a byte      exit 2
     │   └── BadFile       … in a file, named with its line and field
     ├── CouldNotRun       the world around is not ready                                exit 3
-    │   ├── PortTaken     somebody else listens there
+    │   ├── PortTaken     another program listens there
     │   ├── NotInstalled  a gateway, a browser, a package is missing
     │   ├── ChildDied     a process that was needed has ended
     │   └── NoRoom        a disk is full, or may not be written further
@@ -38,7 +38,7 @@ class WhocutError(Exception):
 class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" adds nothing at the call
     """What was written cannot be used: `problem` is the sentence, `field` the option or field that holds it.
 
-    Whoever knows the place puts it in front: the command line its flag, a file its line, a test its marker.
+    The reader that knows the place puts it in front: the command line its flag, a file its line, a test its marker.
     """
 
     exit_code = 2
@@ -77,7 +77,7 @@ class CouldNotRun(WhocutError):  # noqa: N818  # as above
 
 
 class PortTaken(CouldNotRun):
-    """Somebody else listens on the port that was asked for."""
+    """Another program listens on the port that was asked for."""
 
     def __init__(
         self, host: str, port: int, way_out: str = "choose another one, or 0 for any free port"
@@ -119,7 +119,7 @@ class NoRoom(CouldNotRun):
 
     def __init__(self, where: Path | str, why: str) -> None:
         super().__init__(
-            f"{where} could not be written: {why}; make room, and run again. What was recorded before stands"
+            f"{where} could not be written: {why}; make room, and run again. What was recorded before is kept"
         )
 
 

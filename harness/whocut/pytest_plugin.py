@@ -78,7 +78,7 @@ def _chain_argument(request: pytest.FixtureRequest) -> object:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run an async test that is ours; leave every other test to whoever else claims it."""
+    """Run an async test that is ours; leave every other test to the plugin that claims it."""
     # Another plugin may have wrapped every async test into a plain function (asyncio_mode=auto).
     if not inspect.iscoroutinefunction(inspect.unwrap(pyfuncitem.obj)):
         return None

@@ -4,7 +4,7 @@ Two ways, in this order. Exact: a process registers the values that it must neve
 writer replaces them, in the forms in which they come back: as they are, percent-encoded, JSON-escaped, in base64.
 By look: what resembles a key, a token, a cookie or a signature, for secrets that were not registered (`redact`).
 
-What may be kept of a response is told by name (`KEPT_HEADERS`).
+What may be kept of a response is listed by name (`KEPT_HEADERS`).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _SECRETS: Final = (
     ),
     re.compile(rf"(?i)(?P<keep>{_BEFORE}(?:{_NAMES}){_BETWEEN})(?!\[redacted\])[^\s\"'\\,;}}&)]++"),
     re.compile(r"(?i)(?P<keep>\b(?:bearer|basic|digest|token|apikey)[ \t]++)(?=\S{0,64}\d)[\w.~+/=-]{12,}+"),
-    # Prefixes that vendors give their keys; a letter or an underscore may stand before.
+    # Prefixes that vendors give their keys; a letter or an underscore may come before.
     re.compile(
         r"(?P<keep>)(?:(?<![A-Za-z0-9])|(?<=_))"
         r"(?:sk-[\w*.…-]{4,}+"

@@ -20,7 +20,7 @@ _HOUR_S, _DAY_S = 3_600.0, 86_400.0
 class State:
     """One place in the life of a key: whether it opens the door, how long it lasts, what follows.
 
-    `lasts_s` is a range out of which each key draws its own; `None` lasts until somebody acts.
+    `lasts_s` is a range out of which each key draws its own; `None` lasts until the key's owner acts.
     `on_verify` is where a new attempt at verification leads; `None` leaves everything as it is.
     """
 
@@ -64,7 +64,7 @@ def check_wall(caller_key: str, key: Key, model_name: str, settings: Settings, n
 
 
 def state_at(caller_key: str, key: Key, seed: int, now_s: float) -> str:
-    """Where the key stands now, after all the states that have ended by themselves."""
+    """The key's state now, after all the states that have ended by themselves."""
     name: str = key.state
     since_s = key.since_s
     while (lasts_s := STATES[name].lasts_s) is not None:

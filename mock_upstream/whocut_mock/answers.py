@@ -69,7 +69,7 @@ def _http_date(unix_s: int) -> str:
 
 
 def head(status: int, headers: Mapping[str, str]) -> bytes:
-    """The head of an answer as it stands on the wire."""
+    """The head of an answer as it is on the wire."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     reason = _REASONS.get(status, "")
     return f"HTTP/1.1 {status} {reason}\r\n{lines}\r\n".encode()

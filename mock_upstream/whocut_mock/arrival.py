@@ -45,7 +45,7 @@ class Arrival(NamedTuple):
     order: OrderReader
 
     def judged(self) -> "Arrival":
-        """Without its body: the work takes minutes, and nobody reads it again."""
+        """Without its body: the work takes minutes, and the body is not read again."""
         return self._replace(order=_already_judged)
 
 
@@ -58,7 +58,7 @@ async def read_arrival(
 ) -> Arrival:
     """The request, read whole; `json_order` reads a body that is no plain table of parameters.
 
-    `model_of` says which model stands behind the one that is named.
+    `model_of` says which model the named one really is.
     """
     limits = upstream.settings.limits
     content_type = request.headers.get("Content-Type", "")
@@ -89,7 +89,7 @@ async def read_arrival(
 def arrival_of_line(
     upstream: Upstream, endpoint: str, caller: Caller, fields: dict[str, Any], name: str
 ) -> Arrival:
-    """A request that stands in a batch's file, under the name that it has there."""
+    """A request out of a batch's file, under the name that it has there."""
     digest = bodies.digest(endpoint, fields)
     dice = upstream.sightings.dice(digest + name.encode(), 1)
     order = _json_reader(endpoint, fields, files_of(upstream, caller.key_hash))

@@ -17,7 +17,7 @@ from whocut_mock.cabinet import MONTH_S, Kept
 from whocut_mock.caller import Caller
 from whocut_mock.dice import Dice
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import Asked
+from whocut_mock.fault import Asked
 from whocut_mock.jobs import Job, State
 from whocut_mock.service import begin, judged_line
 from whocut_mock.upstream import Upstream

@@ -168,7 +168,7 @@ def _images(order: Order) -> list[dict[str, Any]]:
     return [{"type": "image_url", "image_url": url}]
 
 
-_MARK = "\0base64\0"  # stands in a JSON text for the base64 of the picture
+_MARK = "\0base64\0"  # takes the place of the picture's base64 in a JSON text
 _MARK_JSON = orjson.dumps(_MARK)[1:-1]
 
 

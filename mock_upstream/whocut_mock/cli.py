@@ -54,7 +54,7 @@ class Orders:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the mock until it is told to stop; return the exit code."""
+    """Run the mock until a signal stops it; return the exit code."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="mock upstream: %(message)s")
     try:
         orders = read_orders(sys.argv[1:] if argv is None else argv)
@@ -162,7 +162,7 @@ def _announce(host: str, port: int, control_port: int, token: str) -> None:
 
 
 async def _watch(pipe: TextIO, stopping: asyncio.Event) -> None:
-    """Stop when whoever holds the other end has gone."""
+    """Stop when the process at the other end has gone."""
 
     class Watch(asyncio.Protocol):
         def connection_lost(self, exc: Exception | None) -> None:

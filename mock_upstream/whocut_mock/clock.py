@@ -17,7 +17,7 @@ EPOCH_UNIX_S = 1_795_305_600.0
 class ModelClock:
     """Seconds since the origin, stretched by the scale.
 
-    `origin` is an instant of the event loop's own clock; `None` means the first moment somebody asks.
+    `origin` is an instant of the event loop's own clock; `None` means the first moment it is asked.
     """
 
     scale: float = 1.0
@@ -38,7 +38,7 @@ class ModelClock:
         return (self._loop_s() - self.origin) * self.scale
 
     def _begin(self) -> None:
-        """The first time somebody asks: which loop's clock it is, and its origin unless one was given."""
+        """The first time it is asked: which loop's clock it is, and its origin unless one was given."""
         self._loop_s = asyncio.get_running_loop().time
         if self.origin is None:
             self.origin = self._loop_s()

@@ -1,12 +1,12 @@
 """Whether the caller took what we wrote: "sent" is not "received".
 
-A kernel swallows megabytes that nobody reads. So the listening socket keeps at most a few kilobytes that it
-has not yet put on the wire (TCP_NOTSENT_LOWAT; as strict as a small SO_SNDBUF, and measured a third quicker),
-and an answer is delivered when none of it is left there: then the peer's kernel holds it. What the peer's
-program does with its last 64 KB in there, nobody outside it can know.
+A kernel swallows megabytes that no program reads. So the listening socket keeps at most a few kilobytes that it has
+not yet put on the wire (TCP_NOTSENT_LOWAT; as strict as a small SO_SNDBUF, and measured a third quicker). An answer
+is delivered when none of it is left there: then the peer's kernel holds it. What the peer's program does with its
+last 64 KB in there cannot be known outside of it.
 
-No clock is asked and nothing is polled, so this is exact in virtual time too: the kernel
-says by an event when its queue is empty.
+No clock is asked and nothing is polled, so this is exact in virtual time too: the kernel says by an event when its
+queue is empty.
 """
 
 import array
@@ -16,7 +16,7 @@ import os
 import socket
 import sys
 
-TAKEN = "taken"  # Linux: the kernel has put every byte on the wire and the connection stands
+TAKEN = "taken"  # Linux: the kernel has put every byte on the wire and the connection is open
 ASSUMED = "assumed"  # elsewhere: every byte was handed to our own kernel, and no more is known
 
 _SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes in the output queue that were not sent yet

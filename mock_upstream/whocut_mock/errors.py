@@ -1,6 +1,6 @@
 """What the API says when it says no: one envelope, one function for each refusal.
 
-Wordings, types and codes are those of the real API where somebody has published them
+Wordings, types and codes are those of the real API where they are published
 (reference "OpenAI Images API", section 4); one that follows only the house template is marked `template`.
 One file, because a wording is found by looking at its neighbours.
 """
@@ -89,7 +89,7 @@ def no_key() -> ApiError:
 
 
 def wrong_key(key: str) -> ApiError:
-    """401: a key that nobody issued, shown with its middle masked."""
+    """401: an unknown key, shown with its middle masked."""
     shown = f"{key[:3]}…****{key[-4:]}" if len(key) > 12 else "…****"
     return ApiError(
         401,
@@ -197,7 +197,7 @@ def bad_mimetype(name: str, got: str, supported: tuple[str, ...]) -> ApiError:
 
 
 def bad_image(number: int, name: str) -> ApiError:
-    """A file that is no picture, or one in a mode nobody draws in (MPO, CMYK)."""
+    """A file that is no picture, or one in a mode that is not supported (MPO, CMYK)."""
     message = f"Invalid image file or mode for image {number}, please check your image file."
     return ApiError(400, message, type=USER_ERROR, code="invalid_image_file", param=name)
 
@@ -291,7 +291,7 @@ def not_json() -> ApiError:
 
 
 def not_a_form(reason: str) -> ApiError:
-    """A multipart body that is none (ours: no published wording)."""
+    """A multipart body that is invalid (ours: no published wording)."""
     return ApiError(400, f"Could not parse multipart form: {reason}.")
 
 
@@ -359,7 +359,7 @@ def no_room_for_files(most_bytes: int) -> ApiError:
 
 
 def no_such_job(job_id: str) -> ApiError:
-    """404: an id that nobody has, or has no more (template)."""
+    """404: an id that is unknown, or known no more (template)."""
     return ApiError(404, f"No job found with id '{job_id[:100]}'.", code="not_found")
 
 
@@ -480,7 +480,7 @@ def never_fits(
 
 
 def too_many_at_once(model: str, organization: str, *, used: int, headers: Mapping[str, str]) -> ApiError:
-    """429: too many generations at once (ours: the article gives the effect, nobody a wording)."""
+    """429: too many generations at once (ours: the article gives the effect, no source a wording)."""
     return ApiError(
         429,
         f"Rate limit reached for {model} in organization {organization} on concurrent requests:"
@@ -527,7 +527,7 @@ def overloaded(headers: Mapping[str, str]) -> ApiError:
 
 
 def store_gone(reason: str) -> ApiError:
-    """503 of the mock itself: a shared quota that nobody can ask lets nobody in."""
+    """503 of the mock itself: a shared quota that cannot be reached lets no request in."""
     return ApiError(503, reason, type="mock_error", code="shared_quota_unreachable")
 
 

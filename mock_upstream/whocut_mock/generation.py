@@ -1,4 +1,4 @@
-"""One piece of work: it begins, it ends at its time, and it is billed, whoever is still there.
+"""One piece of work: it begins, it ends at its time, and it is billed, even when its caller has gone.
 
 Its life is a timer and a row in the ledger, not a task that a disconnect could reach. The caller's side tells
 it what happened there; the row settles when both sides are over.
@@ -73,7 +73,7 @@ class Generation:
 
     @property
     def running(self) -> bool:
-        """Whether the work itself goes on."""
+        """Whether the work itself is still running."""
         return self.row.state == "running" and self.row.finished_s is None
 
     @property
@@ -111,7 +111,7 @@ class Generation:
             self._workshop.over(self)
 
     def forecast(self) -> Row:
-        """The row as it will stand when the work is over, if nothing else happens to it."""
+        """The row as it will be when the work is over, if nothing else happens to it."""
         if not self.running:
             return self.row
         row = replace(
@@ -163,7 +163,7 @@ class Generation:
         self.row.delivery_evidence = evidence
 
     def caller_gone(self) -> None:
-        """The caller left; the work goes on."""
+        """The caller left; the work runs on."""
         if self.row.state == "running" and self.row.caller_gone_s is None and not self.row.delivered:
             self.row.caller_gone_s = self._now_s()
             if self._stops_when_left:
@@ -270,7 +270,7 @@ class Workshop:
         return still
 
     def forecast(self) -> list[Row]:
-        """Every row as it stands, and those still open as they will stand."""
+        """Every row as it is, and those still open as they will be."""
         return [
             self._open[row.generation].forecast() if row.generation in self._open else row
             for row in self.ledger.rows()
@@ -283,7 +283,7 @@ class Workshop:
         self.spent_nano_usd.clear()
 
     def enter(self, row: Row) -> None:
-        """Write the row as it stands."""
+        """Write the row as it is."""
         self.ledger.write(row)
 
     def ended(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from whocut_mock import errors
 from whocut_mock.clock import ModelClock
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import Fault
+from whocut_mock.fault import Fault
 from whocut_mock.generation import Generation, rounded
 from whocut_mock.ledger import Callback, JobRecord, Ledger, Row
 from whocut_mock.moderation import Block
@@ -234,7 +234,7 @@ class Job:
         yield "never_asked", True
 
 
-class Desk:
+class JobDesk:
     """All jobs of a mock, by their ids; each is there for the key that submitted it."""
 
     def __init__(self, clock: ModelClock, ledger: Ledger) -> None:

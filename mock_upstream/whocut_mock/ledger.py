@@ -1,4 +1,4 @@
-"""The books: every generation, what it cost, and whether anybody was there to take it.
+"""The books: every generation, what it cost, and whether a caller was there to take it.
 
 A row is written when its generation is accepted and again when nothing more can happen to it; the last line
 of an id wins. Instants are model seconds since the clock's origin; `None` is "did not happen".
@@ -32,7 +32,7 @@ class Callback:
 class JobRecord:
     """What became of a request in several parts: its submit, its polls, its callbacks, its result.
 
-    `lost` says how a result that was made came to nobody; one that was delivered, or never made, has none.
+    `lost` says how a result that was made reached no caller; empty: it was delivered, or never made.
     """
 
     id: str
@@ -136,7 +136,7 @@ class Ledger:
             os.write(self._fd, line(row))
 
     def rows(self) -> list[Row]:
-        """Every row as it stands, in the order of acceptance."""
+        """Every row as it is, in the order of acceptance."""
         if self.shared and self.path is not None:
             return [_row(found) for found in read(self.path)]
         return list(self._rows.values())

@@ -22,7 +22,7 @@ SHIPPED_RULES = Path(__file__).with_name("moderation_rules.yaml")
 Stage = Literal["input", "output"]
 
 
-class Rule(BaseModel):
+class FilterRule(BaseModel):
     """One thing a filter looks for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Rule(BaseModel):
     reported: tuple[str, ...] = ()
 
 
-_RULES = TypeAdapter(tuple[Rule, ...])
+_RULES = TypeAdapter(tuple[FilterRule, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Block:
     categories: tuple[str, ...]
 
 
-def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
+def judge(order: Order, rules: Sequence[FilterRule], seed: int) -> Block | None:
     """What will become of this prompt: the input filter's finding, else the output filter's, else nothing."""
     if not _any_pattern(tuple(rules)).search(order.prompt):
         return None
@@ -58,7 +58,7 @@ def judge(order: Order, rules: Sequence[Rule], seed: int) -> Block | None:
     return None
 
 
-def found_in(text: str, rules: Sequence[Rule], seed: int) -> list[str]:
+def found_in(text: str, rules: Sequence[FilterRule], seed: int) -> list[str]:
     """The categories that the input filter would report for this text."""
     if not _any_pattern(tuple(rules)).search(text):
         return []
@@ -68,21 +68,21 @@ def found_in(text: str, rules: Sequence[Rule], seed: int) -> list[str]:
     return list({name: None for rule in struck for name in rule.reported or (rule.category,)})
 
 
-def _strikes(rule: Rule, order: Order, seed: int) -> bool:
+def _strikes(rule: FilterRule, order: Order, seed: int) -> bool:
     chance = rule.chance
     if order.moderation == "low" and rule.chance_low is not None:
         chance = rule.chance_low
     return _strikes_text(rule, order.prompt, chance, seed)
 
 
-def _strikes_text(rule: Rule, text: str, chance: float, seed: int) -> bool:
+def _strikes_text(rule: FilterRule, text: str, chance: float, seed: int) -> bool:
     if not _pattern(rule.words).search(text):
         return False
     return Dice(f"moderation/{seed}".encode()).fraction(f"{rule.stage}/{rule.category}/{text}") < chance
 
 
 @lru_cache(maxsize=32)
-def _any_pattern(rules: tuple[Rule, ...]) -> re.Pattern[str]:
+def _any_pattern(rules: tuple[FilterRule, ...]) -> re.Pattern[str]:
     """One look that clears most prompts."""
     return _pattern(tuple(word for rule in rules for word in rule.words))
 
@@ -99,7 +99,7 @@ def refusal(block: Block, request_id: str) -> ApiError:
 
 
 @lru_cache(maxsize=32)
-def read_rules(path: str | None) -> tuple[Rule, ...]:
+def read_rules(path: str | None) -> tuple[FilterRule, ...]:
     """The rules of this file, or the shipped ones; a mistake in it is one sentence."""
     file = SHIPPED_RULES if path is None else Path(path)
     try:

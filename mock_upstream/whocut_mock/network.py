@@ -15,9 +15,10 @@ import termios
 from collections import deque
 from dataclasses import dataclass, field
 
-from whocut_mock import delivery, faults
+from whocut_mock import delivery
 from whocut_mock.clock import ModelClock
 from whocut_mock.dice import Dice
+from whocut_mock.fault import cut_with_reset
 from whocut_mock.settings import NETWORK_PRESETS, Network
 
 # A segment lost is a segment sent again after the retransmission time-out: at least 200 ms on Linux, and more
@@ -127,7 +128,7 @@ class Relay:
             done, _ = await asyncio.wait(carrying, return_when=asyncio.FIRST_COMPLETED)
             if carrying[-1] in done and hiccup_s is not None:
                 for end in (outer, inner):
-                    faults.cut_with_reset(end.transport.get_extra_info("socket"))
+                    cut_with_reset(end.transport.get_extra_info("socket"))
         finally:
             for task in carrying:
                 task.cancel()
@@ -138,7 +139,7 @@ class Relay:
 
 
 class _End(asyncio.Protocol):
-    """One end of a carried connection: what it sent and nobody carried yet, and whether it has left."""
+    """One end of a carried connection: what it sent and was not carried yet, and whether it has left."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport

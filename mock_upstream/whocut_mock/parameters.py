@@ -1,7 +1,7 @@
 """From the fields of a request to an order, or to the refusal the real API would answer.
 
 The table says what each parameter may be; the walk over it knows no parameter by name. What depends on the
-model or on two parameters at once stands below, one function a rule.
+model or on two parameters at once is below, one function a rule.
 Reference "OpenAI Images API", sections 1 and 4.
 """
 
@@ -18,7 +18,7 @@ from whocut_mock.usage import reference_tokens
 
 Fields = Mapping[str, Any]
 
-FILE = object()  # what stands in a form's fields for a part with a file
+FILE = object()  # takes the place of a part with a file in a form's fields
 
 GENERATIONS, EDITS, VARIATIONS, RESPONSES = (
     "images.generations",

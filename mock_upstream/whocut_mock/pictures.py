@@ -13,7 +13,7 @@ from whocut_mock.images import Plate, Press, Shape
 from whocut_mock.parameters import EDITS, Order
 from whocut_mock.usage import Usage
 
-PICTURE = "\0picture\0"  # stands in a JSON value for the base64 text of a picture
+PICTURE = "\0picture\0"  # takes the place of a picture's base64 text in a JSON value
 _SMALL_BYTES = 65_536
 _PICTURE_JSON = orjson.dumps(PICTURE)
 
@@ -63,7 +63,7 @@ def _plain_gaps(
     n: int,
     usage: Usage,
 ) -> tuple[bytes, ...]:
-    """The text of a plain answer between its pictures, without what stands before `background`."""
+    """The text of a plain answer between its pictures, without what comes before `background`."""
     body: dict[str, Any] = {
         "background": background,
         "output_format": output_format,
@@ -120,7 +120,7 @@ def _prefix(order: Order) -> str:
 
 
 def filled(text: bytes, order: Order, press: Press, names: Sequence[str]) -> list[bytes]:
-    """The text with pictures of these names in their places; only what stands between them is joined."""
+    """The text with pictures of these names in their places; only what is between them is joined."""
     return _filled(text.split(_PICTURE_JSON), order, press, names)
 
 

@@ -74,7 +74,7 @@ class Gate:
 
     @staticmethod
     def stands_open(quota: Quota) -> bool:
-        """Whether this quota limits nothing, so that nobody need be asked."""
+        """Whether this quota limits nothing, so that no store need be asked."""
         limits = (quota.tier, quota.images_per_min, quota.tokens_per_min, quota.concurrency)
         return all(limit is None for limit in (*limits, quota.ramp, quota.overloaded_at))
 
@@ -122,7 +122,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One draw, and how its refusal is told."""
+    """One draw, and the wording of its refusal."""
 
     kind: str
     draw: Draw

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from whocut_mock.buckets import Draw, Drawn, StoreGone
 from whocut_mock.settings import without_password
 
-# Redis runs a script alone, so nobody draws between our reading and our writing. A process whose clock is
+# Redis runs a script alone, so no other draw comes between our reading and our writing. A process whose clock is
 # a little behind cannot turn time back: the later instant stays.
 _SCRIPT = """
 local now = tonumber(ARGV[1])

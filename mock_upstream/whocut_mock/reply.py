@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from whocut_mock import answers, delivery, faults
+from whocut_mock import answers, delivery
 from whocut_mock.answers import Facts
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import Fault
+from whocut_mock.fault import Fault, SpoiledError, cut_with_reset
 from whocut_mock.speech import DIALECT
 from whocut_mock.upstream import Upstream
 
@@ -24,7 +24,7 @@ NO_HEADERS: Mapping[str, str] = {}
 _JOINED_BYTES = 65_536  # a body up to this size goes out in one write with its head
 
 
-class Account(Protocol):
+class AnswerAccount(Protocol):
     """Who keeps the books of one answer: a generation, or one visit to a job."""
 
     @property
@@ -61,7 +61,7 @@ class _Response(web.StreamResponse):
 
 
 class _Written(web.StreamResponse):
-    """Stands for an answer that is on the wire already: nothing is left to do for aiohttp, or to ask it."""
+    """In place of an answer that is on the wire already: aiohttp has nothing left to do or to ask."""
 
     @property
     def prepared(self) -> bool:
@@ -95,7 +95,7 @@ class Reply:
         self,
         request: web.Request,
         upstream: Upstream,
-        account: Account,
+        account: AnswerAccount,
         fault: Fault,
         attempt: int,
     ) -> None:
@@ -137,7 +137,7 @@ class Reply:
         return self._account.request_id
 
     async def work_begun(self) -> None:
-        """While the work goes on and nothing is written yet, a fault may already strike."""
+        """While the work runs and nothing is written yet, a fault may already strike."""
         await self._fault.before_work_ends(self)
 
     async def begin(
@@ -280,12 +280,12 @@ class Reply:
         transport = answers.writes_through(self.request)
         self._account.close_caller_side()
         transport.close()
-        raise faults.SpoiledError
+        raise SpoiledError
 
     def reset(self) -> None:
         """End the connection with a RST."""
         transport = answers.writes_through(self.request)
         self._account.close_caller_side()
-        faults.cut_with_reset(transport.get_extra_info("socket"))
+        cut_with_reset(transport.get_extra_info("socket"))
         transport.abort()
-        raise faults.SpoiledError
+        raise SpoiledError

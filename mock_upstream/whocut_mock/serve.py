@@ -21,8 +21,8 @@ from whocut_mock.settings import Settings
 from whocut_mock.upstream import UPSTREAM, Upstream
 from whocut_mock.wire import Wire, wire_options
 
-BACKLOG = 8_192  # above any concurrency a test holds: on a virtual clock nobody accepts while time jumps
-_CLOSING_S = 0.01  # what handlers get to end; their callers are told by the close itself
+BACKLOG = 8_192  # above any concurrency a test holds: on a virtual clock nothing accepts while time jumps
+_CLOSING_S = 0.01  # what handlers get to end; their callers learn of it by the close itself
 
 # What most requests ask for; encoded before the first of them.
 COMMON_SHAPES = (Shape(1024, 1024),)
@@ -55,7 +55,7 @@ class Control:
     _server: asyncio.Server
 
     async def close(self) -> None:
-        """Let nobody in any more."""
+        """Take no more connections."""
         self._server.close()
         await self._runner.cleanup()
 
@@ -115,7 +115,7 @@ async def serve(
     for shape in warm:
         app[UPSTREAM].press.plate(shape)
     listener = sock or listen(host, port)
-    clock.now_s()  # the origin is now, if nobody gave one
+    clock.now_s()  # the origin is now, unless one was given
     path = Path.of(settings.network)
     behind = listener if path is None else listen("127.0.0.1", 0)
     options = wire_options(settings.limits, clock.scale)
@@ -150,7 +150,7 @@ def in_url(host: str) -> str:
 
 
 def loopback(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address of this host; the mock serves this machine and nobody else."""
+    """The address of this host; the mock serves this machine only."""
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:

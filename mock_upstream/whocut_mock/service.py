@@ -16,13 +16,14 @@ from whocut_mock import access, errors, faults, latency, moderation, parameters,
 from whocut_mock.arrival import Arrival, new_row, read_arrival
 from whocut_mock.buckets import StoreGone
 from whocut_mock.errors import ApiError
-from whocut_mock.faults import NO_FAULT, Asked, Fault
+from whocut_mock.fault import Asked, Fault, InsteadError, SpoiledError
+from whocut_mock.faults import NO_FAULT
 from whocut_mock.generation import Generation
 from whocut_mock.ledger import Row
 from whocut_mock.moderation import Block
 from whocut_mock.parameters import Order
 from whocut_mock.quotas import Request
-from whocut_mock.reply import Account, Reply
+from whocut_mock.reply import AnswerAccount, Reply
 from whocut_mock.settings import Settings, When
 from whocut_mock.stream import answer_stream
 from whocut_mock.upstream import UPSTREAM, Known, Upstream
@@ -35,7 +36,7 @@ Answer = Callable[[Reply, Upstream, Order, Generation, Block | None], Coroutine[
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """A queue that tries again by itself what was refused with these statuses, before anybody is told."""
+    """A queue that tries again by itself what was refused with these statuses, before its caller hears of it."""
 
     statuses: frozenset[int]
     tries: int
@@ -78,7 +79,7 @@ async def images(
 ) -> web.StreamResponse:
     """One request to an images endpoint, from its first byte to its last.
 
-    `model_of` says which model stands behind the one that is named.
+    `model_of` says which model the named one really is.
     """
     upstream = request.app[UPSTREAM]
     arrival = read_arrival(request, upstream, endpoint, model_of=model_of)
@@ -122,8 +123,8 @@ async def judged(
 ) -> tuple[Row, Accepted]:
     """What this request becomes, and the row that it gets; its body is let go.
 
-    With `blocks_later` the input filter's finding is no refusal: it is told later, when somebody asks. `retrying`
-    is a queue before the work, which meets faults in its caller's place.
+    With `blocks_later` the input filter's finding is no refusal: it is given later, when it is asked for.
+    `retrying` is a queue before the work, which meets faults in its caller's place.
 
     Raises:
         ApiError: the first refusal it has earned; the row of it is in the books.
@@ -147,17 +148,17 @@ async def judged(
 
 
 async def exchanged(
-    reply: Reply, account: Account, answering: Coroutine[Any, Any, web.StreamResponse]
+    reply: Reply, account: AnswerAccount, answering: Coroutine[Any, Any, web.StreamResponse]
 ) -> web.StreamResponse:
     """See an answer through, and write down how it ended for its caller."""
     try:
         return await answering
-    except faults.InsteadError:
+    except InsteadError:
         return await reply.end_without_picture(None)
     except asyncio.CancelledError:
         account.caller_gone()
         raise
-    except faults.SpoiledError:
+    except SpoiledError:
         return reply.response  # goes nowhere: the fault has ended the connection
     except ConnectionError:
         account.caller_gone()

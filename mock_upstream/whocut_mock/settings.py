@@ -192,7 +192,7 @@ class Jobs(Part):
     callbacks: Literal["loopback", "anywhere"] = "loopback"  # where a callback may be sent to
     callback_twice: Fraction = 0.0  # how often a callback that was accepted comes once more: "at least once"
     callback_timeout_s: PositiveFloat = 15.0  # fal's; Standard Webhooks names 15 to 30 s
-    window_price: Fraction = 0.5  # ours: a long completion window is "discounted", nobody says by how much
+    window_price: Fraction = 0.5  # ours: a long completion window is "discounted", no source says by how much
     poll_after_s: PositiveFloat | None = (
         None  # sent as openai-poll-after-ms; whether responses do is unverified
     )
@@ -247,21 +247,21 @@ class Settings(Part):
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The settings as they may be told: the password of a Redis stays out."""
+    """The settings as they may be shown: the password of a Redis stays out."""
     told = settings.model_dump(mode="json")
     told["quota"]["redis"] = without_password(settings.quota.redis)
     return told
 
 
 def without_password(url: str | None) -> str | None:
-    """The address with `***` in the place of whatever stands before its host."""
+    """The address with `***` in the place of whatever comes before its host."""
     return None if url is None else _USER_INFO.sub(r"\1***@", url)
 
 
 def of_the_start(before: Settings, after: Settings) -> str | None:
-    """The first setting that only the start may set and that these would change; `None` if there is none.
+    """The first setting that only the start may set and that these would change; `None`: no such setting.
 
-    Files and addresses are for who starts the mock; not for who can send it a request.
+    Files and addresses are set where the mock is started, not by a request to it.
     """
     fixed = (
         ("quota.redis", before.quota.redis, after.quota.redis),

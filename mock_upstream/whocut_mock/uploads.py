@@ -129,9 +129,9 @@ def read_links(fields: dict[str, Any], find: FindFile, *, lenient: bool) -> tupl
 
 
 def read_link(link: Any, name: str, index: int, find: FindFile, *, lenient: bool) -> Reference:
-    """A data URL and an uploaded file are opened; any other address stands for a square image, nothing is fetched.
+    """A data URL and an uploaded file are opened; any other address counts as a square image, nothing is fetched.
 
-    `find` gives the content of a file id, or None where there is none.
+    `find` gives the content of a file id; None: the id is unknown.
     """
     if not isinstance(link, dict):
         raise errors.wrong_type(name, "an object", errors.kind_of(link))

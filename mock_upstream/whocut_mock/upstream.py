@@ -14,7 +14,7 @@ from whocut_mock.dice import Sightings
 from whocut_mock.endpoints import Endpoints
 from whocut_mock.generation import Workshop
 from whocut_mock.images import Press
-from whocut_mock.jobs import Desk
+from whocut_mock.jobs import JobDesk
 from whocut_mock.ledger import Ledger
 from whocut_mock.moderation import Block
 from whocut_mock.network import Relay
@@ -63,7 +63,7 @@ class Upstream:
     gate: Gate = field(init=False)
     gate_open: bool = field(init=False)
     workshop: Workshop = field(init=False)
-    desk: Desk = field(init=False)
+    desk: JobDesk = field(init=False)
     shelf: Shelf = field(init=False)
     cabinet: Cabinet = field(init=False)
     postman: Postman = field(init=False)
@@ -76,7 +76,7 @@ class Upstream:
         self.gate = Gate(make_store(self.settings.quota, self.clock))
         self.gate_open = Gate.stands_open(self.settings.quota)
         self.workshop = Workshop(self.clock, self.ledger, self.gate.ended)
-        self.desk = Desk(self.clock, self.ledger)
+        self.desk = JobDesk(self.clock, self.ledger)
         self.shelf = Shelf(self.settings.seed)
         self.cabinet = Cabinet(self.clock, self.settings.limits.files_bytes)
         self.postman = Postman(self.clock, lambda: self.settings.jobs)
@@ -148,7 +148,7 @@ class Upstream:
 
 
 def caller_of(request: web.Request) -> Caller:
-    """Who asks; where the key stands is the dialect's to know."""
+    """The caller of a request; the dialect knows where its key is."""
     if CALLER not in request:
         request[CALLER] = read_caller(request.headers, bearer(request.headers))
     return request[CALLER]

@@ -29,7 +29,7 @@ class Usage:
 
     @cached_property
     def json(self) -> dict[str, Any]:
-        """The `usage` object of an answer; one for all who ask, so nobody may change it."""
+        """The `usage` object of an answer; one for all callers, so it must not be changed."""
         return {
             "total_tokens": self.text_in + self.image_in + self.image_out,
             "input_tokens": self.text_in + self.image_in,

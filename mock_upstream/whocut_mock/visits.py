@@ -7,7 +7,8 @@ from aiohttp import web
 
 from whocut_mock import faults
 from whocut_mock.arrival import Arrival
-from whocut_mock.faults import NO_FAULT, Asked, Fault
+from whocut_mock.fault import Asked, Fault
+from whocut_mock.faults import NO_FAULT
 from whocut_mock.jobs import Job
 from whocut_mock.reply import Reply
 from whocut_mock.service import (

@@ -1,4 +1,4 @@
-"""HTTP as it comes off the wire: what is none, or is too long, is still answered in the API's envelope."""
+"""HTTP as it comes off the wire: what is invalid, or too long, is still answered in the API's envelope."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Generation times and silences out of the ledger: the upstream works on for nobody, so it knows them whole.
+"""Generation times and silences out of the ledger: the upstream works on after a cut, so it knows them whole.
 
 A generation that never finished is censored: it took at least as long as the run saw of it.
 """
@@ -37,7 +37,7 @@ class Silences:
 
 
 def last_instant_s(ledger: Iterable[dict[str, Any]], attempts: Iterable[Attempt]) -> float:
-    """The last instant anybody wrote down: until then a generation that never finished was seen to run."""
+    """The last instant that was written down: until then a generation that never finished was seen to run."""
     instants = [float(row[name]) for row in ledger for name in _INSTANTS if row.get(name) is not None]
     for attempt in attempts:
         instants += [attempt.started_s, attempt.ended_s or attempt.started_s]

@@ -127,7 +127,7 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Sh
 def _fall_caption(mode: str, picked: Picked) -> str:
     return (
         f"One bar is one layer’s account of one attempt, from acceptance to its last byte; a generation’s "
-        f"bar runs until the model was done, whoever was still there. Drawn is {picked.request}, one of "
+        f"bar runs until the model was done, with or without a caller. Drawn is {picked.request}, one of "
         f"{plural(picked.among, 'request')} of mode {mode or '(none)'}, {picked.alike} of them with "
         f"this sequence of verdicts. Rule of choice: {picked.rule}."
     )
@@ -170,7 +170,7 @@ def _limits(
         caption += (
             "A stream’s silences are its wait for the first event and its longest gap between two events, "
             f"received or not, of mode {' and '.join(silences.modes) or '(none)'}; total limits count a "
-            "stream’s whole generation and stand in the upper panel. "
+            "stream’s whole generation and are in the upper panel. "
         )
     caption += "Missing: connect and keepalive limits, which no generation time can reach."
     alt = " ".join(

@@ -1,4 +1,4 @@
-"""A run in sentences: what was cut, by whom, and what it cost; made of judged figures, for people."""
+"""A run in sentences: what was cut, by which layer, and what it cost; made of judged figures, for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Generations that ran on for nobody, and the bill of those that ended; `unsettled` had not, and have none."""
+    """Orphaned generations, and the bill of those that ended; `unsettled` ones had not, and have no bill."""
 
     generations: int
     usd: float
@@ -27,10 +27,10 @@ class Orphans:
 
     @property
     def sentence(self) -> str:
-        """Empty where there were none."""
+        """Empty: no generation was orphaned."""
         if not self.generations:
             return ""
-        ran_on = f"{plural(self.generations, 'generation')} ran on for nobody"
+        ran_on = f"{plural(self.generations, 'orphaned generation')} ran on"
         if self.unsettled == self.generations:
             return f"{ran_on} and still did when the run ended; what that costs is not known."
         cost = f"{ran_on} and cost {format_dollars(self.usd)}"
@@ -75,7 +75,7 @@ def _who_cut(figures: Figures) -> str:
     rest = (
         (delivered, "delivered"),
         (figures.attempt_outcomes.get("rejected", 0), "rejected by the API"),
-        (figures.unattributed, "ended by a layer nobody can name"),
+        (figures.unattributed, "ended by an unknown layer"),
         (censored, "still under way when the run ended"),
     )
     sentences = _cuts(_merged(figures.verdicts), attempts, known=not figures.unattributed)
@@ -100,7 +100,7 @@ def _cuts(rows: Sequence[CutFigures], attempts: int, *, known: bool) -> list[str
 def _merged(rows: Iterable[CutFigures]) -> list[CutFigures]:
     """Rows that differ only in phase or grade, as one: a headline counts, a table tells apart.
 
-    Where no timer fired, the reason stands in its place.
+    Where no timer fired, the reason takes its place.
     """
     merged: dict[tuple[object, ...], CutFigures] = {}
     for row in rows:

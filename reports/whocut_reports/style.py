@@ -47,7 +47,7 @@ CENSORED: Final = "#ffffff"
 CUTTERS: Final = ("#d55e00", "#e69f00", "#8c3b00", "#f5b98a", "#b07d2b", "#5e2a00")
 
 WIDTH_IN: Final = 10.0
-MARGIN: Final = 0.004  # left of what stands at the edge, as a share of the width
+MARGIN: Final = 0.004  # left of what is at the edge, as a share of the width
 DPI: Final = 100
 _HATCH: Final = "////"
 

@@ -23,7 +23,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 from tests.path.fakes import layer
 from whocut.chain.catalogue import preset
@@ -31,15 +30,14 @@ from whocut.chain.layers import Topology
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import pause
 from whocut.path import start_chain
-
-if TYPE_CHECKING:
-    from whocut.trace.records import Span
+from whocut.trace.rundir import RunDir, SpanWriter
 
 ROUNDS = 3
 CHAINED = 4
 
 
 CHILDREN: list[subprocess.Popen[bytes]] = []
+CLEANUP: list[str] = []
 
 
 def free_port() -> int:
@@ -154,17 +152,21 @@ def hop_peer(upstream: int, held: int, *flags: str) -> Peer:
 
 async def serve(upstream: int, held: int, ports: list[int], *, recorded: bool) -> None:
     """The hops' process."""
-
-    def thrown_away(_span: Span) -> None:
-        """Nobody keeps it; making it is what is measured."""
-
     clock = Clock()
-    sink = thrown_away if recorded else None
+    sink = None
+    if recorded:  # as a run records: encoded, and in a file
+        folder = tempfile.mkdtemp(prefix="whocut-bench-spans-")
+        CLEANUP.append(folder)
+        sink = SpanWriter(RunDir.create(Path(folder) / "run", {"epoch_unix_s": clock.unix_s(0.0)}))
     for port, to, count in zip(ports, (upstream, upstream, held), (1, CHAINED, 1), strict=True):
         hops = (preset("nginx"),) * count
         chain = Topology(name="bench", client=layer("client"), hops=hops)
         await start_chain(chain, upstream=("127.0.0.1", to), clock=clock, sink=sink, port=port)
-    await asyncio.Event().wait()
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    for folder in CLEANUP:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def hold(port: int) -> None:

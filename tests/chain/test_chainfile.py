@@ -145,7 +145,7 @@ MISTAKES = {
     "an answer of a client": (
         "client: {name: mine, timers: {}, answers: 504}\n",
         ":1: client.answers: ",
-        "a client answers nobody",
+        "a client sends no answers",
     ),
     "an answer that is no status": (
         "layers: [{name: mine, timers: {}, answers: 700}]\n",

@@ -51,9 +51,11 @@ def test_an_explanation_says_what_to_write() -> None:
 
 def test_what_can_stand_in_person_says_so() -> None:
     """In the list, in the explanation and for machines; what cannot does not."""
-    assert "In person, by `gateway: NAME` in a chain file: apache, caddy, envoy, haproxy" in presets()
+    assert (
+        "As the real product, by `gateway: NAME` in a chain file: apache, caddy, envoy, haproxy" in presets()
+    )
     assert "`gateway: nginx` in a chain file" in presets("nginx")
-    assert "in person" not in presets("cloudflare")
+    assert "real product" not in presets("cloudflare")
     assert [json.loads(presets(name, "--json"))["gateway"] for name in ("haproxy", "cloudflare")] == [
         True,
         False,

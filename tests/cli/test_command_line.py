@@ -56,7 +56,7 @@ def test_output_that_cannot_be_written_is_one_sentence_and_exit_3(form: str) -> 
     assert done.returncode == 3
     assert done.stderr == (
         "whocut: a file or the output could not be written: No space left on device; make room, and run again. "
-        "What was recorded before stands\n"
+        "What was recorded before is kept\n"
     )
 
 

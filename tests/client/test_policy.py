@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whocut.client.policy import RULES, Failure, Policy, Retry, Stop, decide
+from whocut.client.policy import RULES, Failure, Policy, Stop, TryAgain, decide
 from whocut.trace.records import Outcome
 
 
 def decided(
     failure: Failure, *, attempt: int = 1, elapsed_s: float = 0.0, chance: float = 0.5
-) -> Retry | Stop:
+) -> TryAgain | Stop:
     """The decision of the default policy."""
     return decide(failure, attempt=attempt, elapsed_s=elapsed_s, chance=chance)
 
@@ -62,7 +62,7 @@ def test_what_did_no_work_is_tried_again(failure: Failure) -> None:
     """A second attempt, after a wait."""
     decision = decided(failure)
 
-    assert isinstance(decision, Retry)
+    assert isinstance(decision, TryAgain)
     assert decision.after_s > 0
 
 
@@ -75,7 +75,7 @@ def test_retry_after_is_never_shortened(asked_s: float, chance: float, attempt: 
     """Whatever chance says, the wait is at least what was asked for."""
     decision = decided(rejected(429, retry_after_s=asked_s), attempt=attempt, chance=chance)
 
-    assert isinstance(decision, Retry)
+    assert isinstance(decision, TryAgain)
     assert decision.after_s >= asked_s
 
 

@@ -16,7 +16,7 @@ import openai
 
 from whocut.client import async_reference
 from whocut.client.ending import failure_of
-from whocut.client.policy import Decision, Failure, Policy, Retry, decide
+from whocut.client.policy import Decision, Failure, Policy, TryAgain, decide
 from whocut.client.reference_client import StreamCutError
 from whocut.trace.records import Outcome
 
@@ -152,7 +152,9 @@ def hurried(wait_s: float, when: Callable[[Failure], bool]) -> Callable[..., Any
 
     def change(failure: Failure, decision: Decision, _attempt: int) -> Decision:
         return (
-            replace(decision, after_s=wait_s) if isinstance(decision, Retry) and when(failure) else decision
+            replace(decision, after_s=wait_s)
+            if isinstance(decision, TryAgain) and when(failure)
+            else decision
         )
 
     return decides(change)
@@ -168,14 +170,14 @@ def _unasked(seen: Failure) -> bool:
 
 def never_grows(failure: Failure, decision: Decision, _attempt: int) -> Decision:
     """Equal waits, apart from chance."""
-    if isinstance(decision, Retry) and _unasked(failure):
+    if isinstance(decision, TryAgain) and _unasked(failure):
         return replace(decision, after_s=next(_NEARLY_EQUAL_S))
     return decision
 
 
 def no_chance(failure: Failure, decision: Decision, attempt: int) -> Decision:
     """Waits that double and know no chance."""
-    if isinstance(decision, Retry) and _unasked(failure):
+    if isinstance(decision, TryAgain) and _unasked(failure):
         return replace(decision, after_s=2.0**attempt)
     return decision
 
@@ -185,7 +187,7 @@ def gives_up(status: int) -> Callable[..., Any]:
     never = Policy(attempts=1)
 
     def change(failure: Failure, decision: Decision, _attempt: int) -> Decision:
-        if failure.status != status or not isinstance(decision, Retry):
+        if failure.status != status or not isinstance(decision, TryAgain):
             return decision
         return decide(failure, attempt=1, elapsed_s=0.0, chance=0.0, policy=never)
 

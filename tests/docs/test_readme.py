@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def paid() -> Iterator[str]:
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mock:
         assert mock.stdout is not None
-        yield mock.stdout.readline().split()[-1]
+        yield f"http://127.0.0.1:{json.loads(mock.stdout.readline())['port']}/v1"
         mock.terminate()
 
 

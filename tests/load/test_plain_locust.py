@@ -79,7 +79,7 @@ def test_run_time_ends_the_load_and_counts_what_was_in_flight(tmp_path: Path) ->
     )
 
     assert done.returncode == 3, done.stderr
-    assert "of 500 orders were answered, and what was recorded stands in" in done.stderr
+    assert "of 500 orders were answered, and what was recorded is in" in done.stderr
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert 0 < summary["requests"] < 500
     assert summary["censored"] == 0

@@ -82,7 +82,7 @@ def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path
     (loss,) = [loss for worker in summary["generator"]["workers"] for loss in worker["lost"]]
     assert loss["share"] == 8 > loss["answered"]
     assert f"was last heard of at {loss['last_heard_s']:g} s" in error
-    assert "what was recorded stands in run" in error
+    assert "what was recorded is in run" in error
     assert summary["censored"] > 0
     (whole,) = [worker for worker in summary["generator"]["workers"] if not worker["lost"]]
     assert whole["answered"] == 8

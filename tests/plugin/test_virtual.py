@@ -210,7 +210,7 @@ async def test_waits(whocut_chain):
     result = outcome(pytester, text)
 
     result.assert_outcomes(failed=1)
-    seen(result, "it was told to wait 12 s, and came 10 s early")
+    seen(result, "it was asked to wait 12 s, and came 10 s early")
 
 
 def test_assertions_hold_for_a_client_that_behaves(pytester: pytest.Pytester) -> None:

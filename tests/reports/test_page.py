@@ -95,7 +95,7 @@ def test_the_verdict_comes_first(article_page: str) -> None:
 
     sentence = (
         "NGINX cut 36 of 36 attempts by first_byte (proxy_read_timeout, 60 s). "
-        "36 generations ran on for nobody and cost $7.60."
+        "36 orphaned generations ran on and cost $7.60."
     )
     assert sentence in text
     assert text.index(sentence) < text.index("The chain")
@@ -120,7 +120,7 @@ def test_modes_of_one_load_are_one_sentence_first(tmp_path: Path) -> None:
 
     whole = (
         "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
-        "2 generations ran on for nobody"
+        "2 orphaned generations ran on"
     )
     assert text.index(whole) < text.index("draft Nobody cut: the only attempt was delivered.")
     assert "final NGINX cut 2 of 2 attempts" in text

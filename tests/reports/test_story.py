@@ -32,7 +32,7 @@ def test_the_articles_story() -> None:
     """Who cut how many of how many, by which knob, and what ran on for nobody."""
     assert told((nginx_cut(), nginx_cut(), nginx_cut())) == (
         "NGINX cut 3 of 3 attempts by first_byte (proxy_read_timeout, 60 s). "
-        "3 generations ran on for nobody and cost $0.63."
+        "3 orphaned generations ran on and cost $0.63."
     )
 
 
@@ -50,15 +50,15 @@ def test_the_articles_story() -> None:
         (
             ((unattributed(),),),
             (
-                "Nobody is known to have cut any of 1 attempt. 1 was ended by a layer nobody can name. "
-                "1 generation ran on for nobody and cost $0.21."
+                "Nobody is known to have cut any of 1 attempt. 1 was ended by an unknown layer. "
+                "1 orphaned generation ran on and cost $0.21."
             ),
         ),
         (
             ((nginx_cut(), delivered()), (unattributed(),)),
             (
                 "NGINX cut 1 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
-                "1 was ended by a layer nobody can name. 2 generations ran on for nobody and cost $0.42."
+                "1 was ended by an unknown layer. 2 orphaned generations ran on and cost $0.42."
             ),
         ),
         (
@@ -66,7 +66,7 @@ def test_the_articles_story() -> None:
             (
                 "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). "
                 "NGINX cut 1 by idle (proxy_read_timeout, 60 s). "
-                "3 generations ran on for nobody and cost $0.63."
+                "3 orphaned generations ran on and cost $0.63."
             ),
         ),
     ],

@@ -110,7 +110,7 @@ def test_gateway_killed_in_a_run_ends_it_and_is_named_without_a_timer(tmp_path: 
     said = re.search(
         rf"whocut: {name} died [\d.]+ model seconds into the run: its process was ended by signal 9 \(SIGKILL\); "
         r"\d+ of 500 orders were answered(?: by then)?, (\d) w(?:as|ere) under way then, and what was recorded "
-        r"stands in run",
+        r"is in run",
         complaints,
     )
     assert said, complaints

@@ -253,7 +253,7 @@ def test_full_disk_is_one_sentence_and_what_was_recorded_can_be_read(tmp_path: P
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == (
         "whocut: run/spans.jsonl could not be written: File too large; make room, and run again. What was recorded "
-        "before stands"
+        "before is kept"
     )
     assert processes(str(tmp_path)) == []
     assert whocut("report", "run", cwd=tmp_path).returncode == 0

@@ -214,7 +214,7 @@ def test_killed_runs_and_restarts_cannot_pass_the_budget(endpoint: Endpoint) -> 
     assert 2 - BOUND_USD < billed_usd <= 2
     assert endpoint.started() == 9
     assert 0 < summary["outcomes"]["delivered"] <= 9 - 5
-    assert "nobody saw end" in said
+    assert "whose end is unknown" in said
 
 
 def test_the_number_of_attempts_holds_over_runs(endpoint: Endpoint) -> None:

@@ -196,7 +196,7 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
             None,
             None,
             "proven",
-            "without a timer (it gave up after 30.0 s, which is none of its timers)",
+            "without a timer (it gave up after 30.0 s, which fits none of its timers)",
         ),
     ),
     "too early in mid-stream without laziness": (
@@ -206,7 +206,7 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
             None,
             None,
             "proven",
-            "without a timer (it gave up after 70.0 s, which is none of its timers)",
+            "without a timer (it gave up after 70.0 s, which fits none of its timers)",
         ),
     ),
     "let go at its limit, and its answer is the house's own": (
@@ -220,7 +220,7 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
             None,
             None,
             "proven",
-            "without a timer (it gave up after 80.0 s, which is none of its timers)",
+            "without a timer (it gave up after 80.0 s, which fits none of its timers)",
         ),
     ),
     "let go in mid-body, and its caller waited on": (
@@ -295,7 +295,7 @@ def test_a_blind_gateway_s_timer_fires_for_nobody() -> None:
 
     assert (verdict.layer, verdict.grade) == ("client", "proven")
     assert [(one.layer, one.fact) for one in verdict.cascade] == [
-        ("haproxy", "its timer timeout server fired later, for nobody")
+        ("haproxy", "its timer timeout server fired later, without a caller")
     ]
 
 

@@ -99,7 +99,7 @@ def test_an_estimate_counts_in_the_right_number_and_claims_no_more_than_it_is() 
     said = said_of(made)
 
     assert "(median of 1 cut)" in said
-    assert "Had nobody cut, the median attempt would take" in said
+    assert "Without any cut, the median attempt would take" in said
     assert "(Kaplan–Meier, 1 attempt seen to its image, 1 cut before)." in said
 
 

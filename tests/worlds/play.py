@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from tests.worlds.upstream import PLAN_HEADER, WorldUpstream
@@ -53,18 +53,20 @@ async def _play(world: World, clock: Clock, logs: Path | None) -> tuple[list[Spa
     loop = asyncio.get_running_loop()
     spans: list[Span] = []
     ledger: list[dict[str, Any]] = []
-    server = await loop.create_server(lambda: WorldUpstream(clock, ledger), "127.0.0.1", 0, backlog=4096)
-    port = server.sockets[0].getsockname()[1]
-    chain = await start_chain(
-        world.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans.append, real_logs=logs
-    )
-    client = _client(world, clock, spans)
-    async with client:
-        await asyncio.gather(*(_ask(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks))
-    await asyncio.sleep(clock.real_s(world.settles_s))
-    await chain.close()
-    server.close()
-    await server.wait_closed()
+    async with AsyncExitStack() as stack:
+        server = await loop.create_server(lambda: WorldUpstream(clock, ledger), "127.0.0.1", 0, backlog=4096)
+        stack.push_async_callback(server.wait_closed)
+        stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
+        chain = await start_chain(
+            world.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans.append, real_logs=logs
+        )
+        stack.push_async_callback(chain.close)
+        async with _client(world, clock, spans) as client:
+            await asyncio.gather(
+                *(_ask(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks)
+            )
+        await asyncio.sleep(clock.real_s(world.settles_s))
     return spans + [generation_span(row) for row in ledger], ledger
 
 

@@ -37,7 +37,7 @@ class Finding:
     """One thing that is wrong: where, why, and the line that mends it.
 
     `fix` is a line to paste; where `pastes` is False it is words, for there is no line that helps. `or_else` is
-    another way, in words. `file` and `line` are the place in the user's own file, where the limit stands in one.
+    another way, in words. `file` and `line` are the place in the user's own file, where a file has the limit.
     """
 
     code: str
@@ -61,7 +61,7 @@ class Audited:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class AuditRule:
     """One kind of mistake."""
 
     code: str
@@ -291,7 +291,7 @@ def _work_left_running(seen: Audited) -> Iterator[Finding]:
                 seen,
                 layer,
                 timer,
-                f"behind a cut by {layer.title} the work goes on: {layer.work_behind}",
+                f"behind a cut by {layer.title} the work runs on: {layer.work_behind}",
                 "keep the result, and hand it out when asked again: a job",
             )
 
@@ -340,36 +340,38 @@ def _unknown(seen: Audited) -> Iterator[Finding]:
 
 
 RULES = (
-    Rule(BEYOND, "a limit is above the highest that its vendor allows", _beyond_its_cap),
-    Rule(
+    AuditRule(BEYOND, "a limit is above the highest that its vendor allows", _beyond_its_cap),
+    AuditRule(
         "limit-below-generation",
         "a limit on silence is shorter than a plain answer takes",
         _limit_below_generation,
     ),
-    Rule(
+    AuditRule(
         "total-kills-stream", "a limit on the whole answer is shorter than a generation", _total_kills_stream
     ),
-    Rule(
+    AuditRule(
         "idle-below-gap",
         "a limit between bytes is shorter than the gap between partial images",
         _idle_below_gap,
     ),
-    Rule("buffered-stream", "a layer holds a stream until it is complete", _buffered_stream),
-    Rule("inverted-budget", "an outer layer gives up before an inner one", _inverted_budget),
-    Rule(
+    AuditRule("buffered-stream", "a layer holds a stream until it is complete", _buffered_stream),
+    AuditRule("inverted-budget", "an outer layer gives up before an inner one", _inverted_budget),
+    AuditRule(
         "retries-above-budget",
         "a layer's tries together take longer than its caller waits",
         _retries_above_budget,
     ),
-    Rule("retries-post", "a layer sends a POST again though the first may be worked on", _retries_post),
-    Rule("tries-without-effect", "tries are asked for that a slow answer never gets", _tries_without_effect),
-    Rule("work-left-running", "a layer lets the work behind its cut run on", _work_left_running),
-    Rule("blind-to-abort", "a layer does not notice that its caller has left", _blind_to_abort),
-    Rule(
+    AuditRule("retries-post", "a layer sends a POST again though the first may be worked on", _retries_post),
+    AuditRule(
+        "tries-without-effect", "tries are asked for that a slow answer never gets", _tries_without_effect
+    ),
+    AuditRule("work-left-running", "a layer lets the work behind its cut run on", _work_left_running),
+    AuditRule("blind-to-abort", "a layer does not notice that its caller has left", _blind_to_abort),
+    AuditRule(
         "keepalive-race", "an inner server closes connections that an outer pool still uses", _keepalive_race
     ),
-    Rule("unverified-limit", "a limit that is known from memory alone", _unverified),
-    Rule("unknown-limit", "a limit that could not be found out", _unknown),
+    AuditRule("unverified-limit", "a limit that is known from memory alone", _unverified),
+    AuditRule("unknown-limit", "a limit that could not be found out", _unknown),
 )
 
 

@@ -2,7 +2,7 @@
 
 A preset says today's values; `editions` holds what another source says of the same layer (the article of 2026
 that this project was born from: ``article-2026``). A `variant` is the same layer on another plan.
-Whatever nobody but a memory vouches for carries `tag: memory`, and shows as unverified wherever it is shown.
+A figure whose only source is a memory carries `tag: memory`, and is shown as unverified everywhere.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def _layer(
     except BadInput as error:
         raise file.bad(str(error), *place) from None
     if layer.role is not role:
-        raise file.bad(f"'{called}' is a {layer.role} and cannot stand here as a {role}", *place)
+        raise file.bad(f"'{called}' is a {layer.role} and cannot be a {role} here", *place)
     if entry.config is not None:
         raise file.bad(
             "a configuration of your own cannot be used yet; leave it out and write the limits as `timers`",
@@ -122,7 +122,7 @@ def _own(file: YamlFile, entry: LayerEntry, role: Role, place: tuple[str | int, 
             *place,
         )
     if role is Role.CLIENT and entry.answers:
-        raise file.bad("a client answers nobody; leave it out", *place, "answers")
+        raise file.bad("a client sends no answers; leave it out", *place, "answers")
     layer = Layer(name=entry.name, title=entry.name, role=role)
     layer = _limited(file, layer, entry, place)
     return replace(layer, **_manners(file, layer, entry, place))
@@ -148,7 +148,7 @@ def _limited(file: YamlFile, layer: Layer, entry: LayerEntry, place: tuple[str |
 def _in_person(
     file: YamlFile, real: Product, layer: Layer, entry: LayerEntry, place: tuple[str | int, ...]
 ) -> Layer:
-    """The layer as a product that stands there itself: with limits it can have, and with its own manners."""
+    """The layer as the real product: with limits the product can have, and with its own manners."""
     for said in _MANNERS:
         if getattr(entry, said) is not None:
             raise file.bad(

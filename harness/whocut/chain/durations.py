@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-from whocut.words import format_duration
-
-__all__ = ["format_duration", "parse_duration"]  # the way in, and the way back
-
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")

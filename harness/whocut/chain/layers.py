@@ -10,7 +10,7 @@ from whocut.chain.timers import Timer, TimerKind
 
 
 class Role(StrEnum):
-    """Where in the chain a layer can stand."""
+    """The place that a layer can have in the chain."""
 
     CLIENT = "client"
     HOP = "hop"
@@ -65,9 +65,9 @@ class Layer:
     `name` is unique in its chain; `preset` is the catalogue's name. `answers` is looked up by timer
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
     `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
-    forecast of it. A layer without timers only watches: a tap. `gateway` is the product that stands here in person
-    in a run, and empty where the layer is emulated. A `silent` one ends the connection without an answer when a
-    timer fires before the response; `leaves_work` is one behind whose cut the work is known to run on.
+    forecast of it. A layer without timers only watches: a tap. `gateway` is the real product that runs as this
+    layer, and empty where it is emulated. A `silent` layer ends the connection without an answer when a timer
+    fires before the response; `leaves_work`: the work is known to run on behind this layer's cut.
     `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     """
@@ -93,7 +93,7 @@ class Layer:
 
     @property
     def waiting(self) -> Timer | None:
-        """The timer that ends the wait for the first byte, `total` aside; None where there is none."""
+        """The timer that ends the wait for the first byte, `total` aside; None: no such timer."""
         idle = self.timers.get(TimerKind.IDLE) if self.idle_waits else None
         return self.timers.get(TimerKind.FIRST_BYTE) or idle
 
@@ -105,9 +105,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """What stands at the end of the chain: a model, and how it is asked.
+    """The end of the chain: a model, and how it is asked.
 
-    `heartbeat_s`: before the model stands a server of the user's own that answers a streamed request at once
+    `heartbeat_s`: in front of the model is a server of the user's own. It answers a streamed request at once,
     and sends an SSE comment this often while it waits. `file` and `line` are where it is written, if anywhere.
     """
 

@@ -1,7 +1,7 @@
-"""What the load is told to do: stages, one after the other, as the manifest holds them. Plain data.
+"""The load's task: stages, one after the other, as the manifest holds them. Plain data.
 
-A stage asks so many requests of one mode, or of several in proportion. Closed, a user asks again as soon as it has
-its answer; open, each request is due by the clock, whoever is still busy.
+A stage asks so many requests of one mode, or of several in proportion. In a closed load a user asks again as soon
+as it has its answer. In an open load each request is due by the clock, even while all users are busy.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_arrivals(written: str) -> Arrivals | None:
     """Read ``closed`` (None), ``30/min``, ``even:2/s``, ``poisson:600/h``.
 
     Raises:
-        BadInput: it is none of these, or nobody would ever arrive.
+        BadInput: the form is unknown, or the rate is zero.
     """
     if written == "closed":
         return None
@@ -97,9 +97,9 @@ class Spending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Everything a load process is told; `upstream_control` is None where the upstream is nobody of ours.
+    """The whole task of a load process; `upstream_control` is None where the upstream is not the mock.
 
-    The first `asked_before` stages are another load's, which has ended: what came of them decided the rest.
+    The first `asked_before` stages belong to another load, which has ended; their outcomes decided the others.
     `spending` is None where nothing costs money.
     """
 

@@ -1,7 +1,7 @@
 """The models that are known: their names, and those that have been shut down.
 
-The mock upstream serves the same names, and is a stranger that imports nothing of ours: they stand there once more,
-and a parity test holds the two together.
+The mock upstream serves the same names, but imports nothing of whocut. So it has its own list of them, and a parity
+test holds the two together.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RETIRED: Final = {"gpt-image-1": "2026-10-23", "dall-e-2": "2026-05-12", "dall-e
 
 
 def is_known(model: str) -> bool:
-    """Whether the mock serves this model; an aggregator's route (`openai/…`) may stand before the name."""
+    """Whether the mock serves this model; the name may begin with an aggregator's route (`openai/…`)."""
     return model.rpartition("/")[2] in KNOWN
 
 

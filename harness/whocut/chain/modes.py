@@ -12,7 +12,7 @@ from whocut.words import plural
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
 
-# Clients that can stand next to the upstream and call it; a browser or a no-code tool cannot.
+# Clients that can be next to the upstream and call it; a browser or a no-code tool cannot.
 OFFICIAL = frozenset({"openai-python", "azure-openai-python", "openai-node"})
 
 # How often a caller asks for its job: ours, and far below every limit in the catalogue.

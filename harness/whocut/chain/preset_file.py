@@ -103,7 +103,7 @@ class RetryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPersonEntry:
-    """That the real product can stand in a chain: `whocut.path.gateways` has a driver of the preset's name.
+    """That the real product can run as a layer: `whocut.path.gateways` has a driver of the preset's name.
 
     `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
     `unit`: its configuration counts time in whole units of this.
@@ -117,8 +117,8 @@ class InPersonEntry:
 class PresetEntry:
     """One layer as the catalogue files write it; `also` are other names that people call it by.
 
-    `idle_watches` says what the idle timer runs in: the `rest` that `first_byte` leaves to it (the wait too, where
-    there is no such timer), `all` of it beside `first_byte`, or the `stream` alone, once a response has begun.
+    `idle_watches` says what the idle timer runs in. `rest`: what `first_byte` leaves to it, so the wait too where
+    there is no such timer. `all`: everything, beside `first_byte`. `stream`: only a response that has begun.
     `doubts` are its facts beside the limits that are unverified.
     """
 

@@ -1,9 +1,9 @@
 """What an image costs: its tokens by the published tables and formula, and the prices of a token.
 
 Every figure is from the reference "OpenAI Images API" (section 5; state of 22 November 2026), which names the
-documents it was read in; what is ours says so. The mock upstream bills by the same figures, and is a stranger that
-imports nothing of ours: they stand there once more, and a parity test holds the two together. Money is counted in
-nano-dollars, so that no sum is ever rounded twice.
+documents it was read in; what is ours says so. The mock upstream bills by the same figures, but imports nothing of
+whocut. So it has its own table of them, and a parity test holds the two together. Money is counted in nano-dollars,
+so that no sum is ever rounded twice.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The real products that can stand in a chain, and which limits each of them can have.
+"""The real products that can be layers of a chain, and which limits each of them can have.
 
 A layer written as ``gateway: nginx`` is the catalogue's preset of that name, and in a run the real thing. The
 preset says that it can be (`in_person`), and its timers say which knobs the product has.

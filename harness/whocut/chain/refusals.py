@@ -21,7 +21,7 @@ MODERATION: Final = frozenset({"moderation_blocked", "content_policy_violation"}
 NEVER_AGAIN: Final = NO_MONEY | MODERATION
 # A wrong request, a wrong key, a wall: the same request gets the same answer.
 NEVER_STATUS: Final = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
-# A page with one of these was written by somebody who had passed the request on, or may have.
+# A page with one of these was written by a layer that had passed the request on, or may have.
 UNKNOWN_STATUS: Final = frozenset({408, 499})
 
 

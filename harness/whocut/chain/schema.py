@@ -72,7 +72,7 @@ def chain_schema() -> dict[str, Any]:
 
 
 def _entry(kinds: dict[str, Any], role: Role) -> dict[str, Any]:
-    """One layer's long form: only presets that can stand there, only timers that there are."""
+    """One layer's long form: only presets for this place in the chain, and only timers that exist."""
     entry = dict(kinds["LayerEntry"])
     entry["properties"] = {
         **entry["properties"],

@@ -23,7 +23,7 @@ Knob = tuple[str, str]  # a layer's name, and its vendor's name of the knob
 Targets = dict[Knob, float]
 
 STEP_S = 30.0
-_RARE = 0.001  # a share of generations that nobody need plan for
+_RARE = 0.001  # a share of generations that no plan need cover
 
 
 def enough_s(profile: Profile) -> float:

@@ -41,7 +41,7 @@ class JobTimer(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where an attempt stands, seen from the layer that speaks."""
+    """The part of an attempt that a layer is in, seen from that layer."""
 
     CONNECT = "connect"
     SEND = "send"
@@ -68,7 +68,7 @@ class Timer:
 
     `directive` is the vendor's own name of the knob, `sending_directive` the name of the one that watches the
     request on its way up where that is another. `source` says where the limit was read; `verified` is False
-    where that is a memory. `file` and `line` are the place in the user's own file, if it stands in one; `inherited`
+    where that is a memory. `file` and `line` are the place in the user's own file, where a file has it; `inherited`
     is True where it was not written for this route, but holds there. `knob` is the vendor's configuration line
     with `{s}` for the limit, and `most_s` the highest limit the vendor allows (None: no such bound), which is
     `most_sure` where a document or the code says so.

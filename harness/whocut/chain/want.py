@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 NAMES = {
     "delivered": "share of requests that end with an image",
     "orphaned": "orphaned generations a request",
-    "orphaned_s_per_request": "seconds of work for nobody, a request",
+    "orphaned_s_per_request": "seconds of orphaned work, a request",
     "generations_per_request": "generations started, a request",
     "p50_s": "median time to an image, of the requests that have one",
     "p95_s": "95th percentile of the same",
     "first_byte_p50_s": "median time to the first byte, of the same",
     "usd_per_delivered": "dollars billed for each image that came",
     "share_429": "share of attempts answered 429",
-    "unattributed": "requests whose cut nobody can be named for",
+    "unattributed": "requests whose cut has no known layer",
     "max_in_flight": "requests at once that a sweep recommends",
     "delivered_per_min": "images a minute at what a sweep recommends",
 }
@@ -57,7 +57,7 @@ class Want:
         """Whether these figures keep it; a figure that could not be had keeps nothing.
 
         Raises:
-            BadInput: whoever made the figures does not measure this one at all.
+            BadInput: this figure is not measured here at all.
         """
         if self.name not in figures:
             raise BadInput(
@@ -71,7 +71,7 @@ def parse_want(written: str) -> Want:
     """Read one expression.
 
     Raises:
-        BadInput: it is none, or names no figure; names the nearest one.
+        BadInput: the expression is invalid, or its figure is unknown; the message names the nearest one.
     """
     match = _EXPRESSION.fullmatch(written)
     if match is None:
@@ -96,7 +96,7 @@ def parse_wants(written: Iterable[str]) -> tuple[Want, ...]:
     """Read several.
 
     Raises:
-        BadInput: one of them is none.
+        BadInput: one of them is invalid.
     """
     return tuple(parse_want(expression) for expression in written)
 

@@ -45,7 +45,7 @@ class YamlFile:
         """Read a file.
 
         Raises:
-            BadFile: there is none, it is a directory, not text, or larger than a megabyte.
+            BadFile: the file is missing, is a directory, is not text, or is larger than a megabyte.
         """
         try:
             if path.stat().st_size > _MAX_BYTES:
@@ -122,7 +122,7 @@ def _is_branch_name(step: str | int) -> bool:
 
 
 def _fields_at(model: type[BaseModel], place: Place) -> list[str]:
-    """The names that may stand at `place`: an approximation good enough for a hint."""
+    """The names that are allowed at `place`: an approximation good enough for a hint."""
     current: type[BaseModel] = model
     for step in place:
         if isinstance(step, int):

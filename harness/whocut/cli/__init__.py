@@ -1,7 +1,11 @@
 """The command line. Every command: an example in its help, words for people, JSON for machines.
 
-Exit codes: 0 all thresholds hold · 1 a finding or a broken threshold · 2 bad input, named with its place and the
-nearest right spelling · 3 could not run (a port is taken, something is not installed, it was stopped).
+Exit codes::
+
+    0  all thresholds hold
+    1  a finding, or a broken threshold
+    2  bad input, named with its place and the nearest right spelling
+    3  could not run: a port is taken, something is not installed, it was stopped
 """
 
 from __future__ import annotations
@@ -29,7 +33,7 @@ def main() -> None:
     children, may open as many files as the system allows.
 
     Raises:
-        KeyboardInterrupt: it was stopped before anything stood that could end in good order.
+        KeyboardInterrupt: it was stopped before anything had started that could end in good order.
     """
     protect_environment(os.environ)
     raise_open_files()
@@ -47,7 +51,7 @@ def main() -> None:
     except WhocutError as error:
         _end(error)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; there is nobody left to tell
+        sys.stderr.close()  # the reader of our output has gone; no message would reach it
         sys.exit(0)
     except OSError as error:
         if error.errno in FULL:
@@ -62,7 +66,7 @@ def main() -> None:
                 f"{error.filename} cannot be used: {error.strerror}. Choose another place or its rights."
             )
         )
-    except Exception as error:  # noqa: BLE001  # the door of the program: what comes here is told, and ends it
+    except Exception as error:  # noqa: BLE001  # the door of the program: what comes here is printed, and ends it
         _own_fault(error)
 
 

@@ -47,7 +47,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "jobs": _Command(
         "Take image jobs for a slow endpoint: a task id at once, the image by poll, stream or webhook, and a page."
     ),
-    "tap": _Command("Watch a connection from where it stands."),
+    "tap": _Command("Watch a connection from its place on the path."),
     "presets": _Command("Every layer there is: its timers, what it answers, and the sources."),
     "report": _Command("Make the page and the pictures of a run anew from what it holds."),
 }
@@ -62,7 +62,7 @@ class _Lazy(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name; None where there is none."""
+        """The command of this name; None: no such command."""
         del ctx
         return command(cmd_name) if cmd_name in COMMANDS else None
 

@@ -30,7 +30,7 @@ def attribute(
     ] = None,
     between: Annotated[
         list[str] | None,
-        typer.Option(help="What stands between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
+        typer.Option(help="The layer between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -40,7 +40,7 @@ def attribute(
 
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
 
-    Two taps and what stands between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
+    Two taps and the layer between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
     --between outer,inner=nginx:idle=60s
     """
     attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain, between=between or ())

@@ -24,9 +24,9 @@ def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
     """The text.
 
     Raises:
-        BadInput: there is no such file, two places were named, or nothing stands there.
+        BadInput: the file is missing, two places were named, or the place is empty.
         NotInstalled: no program to read the clipboard with.
-        CouldNotRun: there is one, and it failed.
+        CouldNotRun: the clipboard's program failed.
     """
     if clipboard and file is not None:
         raise BadInput(f"--clipboard and {file}: name one place to read from")

@@ -28,7 +28,7 @@ class Terminal(Console):
     """The output for people.
 
     Foreign text in it loses its secrets, and its control characters are shown. A closed pipe (``| head``) silences
-    the output; the work goes on.
+    the output; the work continues.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:

@@ -133,5 +133,5 @@ def run(
 
 
 def _say_ready(run_dir: RunDir) -> None:
-    """One line for whoever makes the load: where the manifest says what to do."""
+    """One line for the process that makes the load: where the manifest says what to do."""
     print_line({"run_dir": str(run_dir.path.resolve())})

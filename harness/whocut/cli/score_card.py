@@ -32,7 +32,7 @@ def hold_to_contract(
     """The card of the client that was named; shown as it is made, where there is a console.
 
     Raises:
-        BadInput: not exactly one client, or a check that is none.
+        BadInput: not exactly one client, or an unknown check.
         NotInstalled: the command's program is not here.
     """
     for name in only:

@@ -1,4 +1,4 @@
-"""`whocut tap`: watches a connection from where it stands."""
+"""`whocut tap`: watches a connection from its place on the path."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from whocut.show.following import next_command
 
 
 def tap(
-    to: Annotated[str, typer.Option(help="What stands behind it, like https://api.openai.com/v1.")],
+    to: Annotated[str, typer.Option(help="The URL behind it, like https://api.openai.com/v1.")],
     listen: Annotated[str, typer.Option(help="Where it listens, on this machine.")] = "127.0.0.1:8080",
     name: Annotated[str, typer.Option(help="Its name in the records, when there are several.")] = "tap",
     position: Annotated[
-        int, typer.Option(min=1, help="How many layers it stands behind the client; 1 is right behind it.")
+        int, typer.Option(min=1, help="How many layers it is behind the client; 1 is right behind it.")
     ] = 1,
     out: Annotated[Path | None, out_option("runs/NAME")] = None,
     force: Force = False,
@@ -53,7 +53,7 @@ def tap(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Watch a connection from where it stands: pass every byte on, write down when it came and how it ended.
+    """Watch a connection from its place on the path: pass every byte on, write down when it came and how it ended.
 
     Example: whocut tap --listen 127.0.0.1:8080 --to https://api.openai.com/v1 --out runs/tap
     """

@@ -15,7 +15,7 @@ __all__ = ["async_reference", "reference"]
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from whocut.client import reference_client as module  # noqa: PLC0415  # keeps whoever needs no SDK quick
+        from whocut.client import reference_client as module  # noqa: PLC0415  # a caller without the SDK stays quick
 
         return getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

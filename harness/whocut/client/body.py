@@ -1,7 +1,7 @@
 """Whether an answer is whole: only its end marker tells.
 
-A cut stream may look complete (a terminating chunk sent by the layer that cut, a close-delimited body), so that
-the way in which the bytes end proves nothing. Valid JSON does, and the stream's last event does.
+A cut stream may look complete: the layer that cut sent a terminating chunk, or the body is close-delimited. So the
+way in which the bytes end proves nothing. Valid JSON does, and the stream's last event does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 LAST_EVENTS = frozenset({"image_generation.completed", "image_edit.completed", "response.completed"})
 ERROR_EVENTS = frozenset({"error", "response.failed"})
 _KEEP_ERROR_BYTES = 65_536  # an error event is a line; an image never ends up in here
-# The end of an event's line, where its `usage` stands, behind an image of any size.
+# The end of an event's line holds its `usage`, behind an image of any size.
 _KEEP_TAIL_BYTES = 4096
 _USAGE = re.compile(r'(?<!\\)"usage"\s*:\s*')
 
@@ -33,7 +33,7 @@ class JsonBody:
         return []
 
     def parse(self) -> dict[str, Any] | None:
-        """The object it holds, or None where it is none, or not whole."""
+        """The object it holds; None: it holds no object, or is not whole."""
         try:
             value = orjson.loads(b"".join(self.chunks))
         except orjson.JSONDecodeError:

@@ -36,7 +36,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """What an exception says. `phase` None: wherever the attempt stood; `timer` None: a cut's is its phase's."""
+    """What an exception says. `phase` None: whichever the attempt was in; `timer` None: a cut's is its phase's."""
 
     upstream: UpstreamEnd
     phase: Phase | None = None

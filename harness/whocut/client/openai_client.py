@@ -108,8 +108,8 @@ def _sdk_options(layer: Layer, max_retries: int | None) -> dict[str, Any]:
 def prime() -> None:
     """Do once what the SDK would do once for each of the first users at the same time.
 
-    One image is asked for at a port where nobody listens: the SDK imports its resources at their first use, 60 ms
-    in which no other user is served.
+    One image is asked for at a port without a listener. The SDK imports its resources at their first use; that
+    takes 60 ms, in which no other user is served.
     """
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -120,7 +120,7 @@ def prime() -> None:
             http_client=wire.Client(verify=shared_ssl_context(), trust_env=False),
         )
         with suppress(openai.APIConnectionError):
-            client.images.generate(model="gpt-image-1", prompt="nobody hears this")
+            client.images.generate(model="gpt-image-1", prompt="this is never sent")
 
 
 def _timeout(layer: Layer) -> wire.Timeout:

@@ -98,7 +98,7 @@ def advice(sent: Mapping[str, Any]) -> list[str]:
     if not sent.get("stream"):
         found.append("without stream=True no byte comes before the image is done, and gateways give up first")
     elif sent.get("partial_images") == 0:
-        found.append("partial_images=0 keeps the stream silent until the end, as if it were none")
+        found.append("partial_images=0 keeps the stream silent until the end, as without streaming")
     if (sent.get("n") or 1) > 1:
         found.append(f"n={sent['n']} counts as {sent['n']} images against the rate limit")
     return found

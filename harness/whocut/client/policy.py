@@ -1,4 +1,4 @@
-"""The retry policy: pure. What was seen of a failed attempt goes in, `Retry` or `Stop` comes out, with its reason.
+"""The retry policy: pure. What was seen of a failed attempt goes in; `TryAgain` or `Stop` comes out, with its why.
 
 The rule above all others: an image costs money when it is begun, not when it arrives. So nothing is tried again
 while the work behind the first attempt may still be going on; only what certainly did no work is, and then as
@@ -35,7 +35,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class TryAgain:
     """Try again, after so long."""
 
     after_s: float
@@ -49,7 +49,7 @@ class Stop:
     why: str
 
 
-Decision = Retry | Stop
+Decision = TryAgain | Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ RULES = (
     RetryRule(
         lambda f: f.outcome.unknown or f.outcome is Outcome.CENSORED,
         again=False,
-        why="nobody knows what became of the generation: it may still be running, and is billed",
+        why="what became of the generation is unknown: it may still be running, and is billed",
     ),
     RetryRule(lambda _: True, again=False, why="the same request gets the same answer"),
 )
@@ -151,4 +151,4 @@ def decide(
         return Stop(
             f"{rule.why}; the next attempt would be in {format_duration(round(wait_s, 1))}, and {left} are left"
         )
-    return Retry(wait_s, rule.why)
+    return TryAgain(wait_s, rule.why)

@@ -2,7 +2,7 @@
 
 - It streams with partial images, so that bytes come before a gateway gives up; the caller gets a whole answer.
 - At most three images at once, and two seconds before a place is free again.
-- It tries again only what certainly did no work, and waits as long as it is told (`policy`).
+- It tries again only what certainly did no work, and waits as long as the answer asks (`policy`).
 - It sends no parameter that the API rejects, and no prompt that a rule says will be blocked.
 - It ends: `policy.total_s` bounds everything, waits included; a cancelled caller cancels.
 
@@ -25,7 +25,7 @@ from whocut.client.ending import failure_of
 from whocut.client.limiter import AsyncLimiter, Limiter, Places
 from whocut.client.openai_client import shared_ssl_context
 from whocut.client.parameters import Prepared, prepare
-from whocut.client.policy import Decision, Policy, Retry, Stop, decide
+from whocut.client.policy import Decision, Policy, Stop, TryAgain, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
 from whocut.client.transports import wire
 from whocut.clock import Clock
@@ -77,7 +77,7 @@ class _Judge:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What tells whoever is behind us that this is a retry."""
+        """The header that tells the layers upstream that this is a retry."""
         return {"x-stainless-retry-count": str(self.attempts - 1)}
 
     def again(self, state: tenacity.RetryCallState) -> bool:
@@ -87,7 +87,7 @@ class _Judge:
         if error is None:
             return False
         self.judge(error)
-        return isinstance(self.decision, Retry)
+        return isinstance(self.decision, TryAgain)
 
     def judge(self, error: BaseException, *, in_stream: bool = False) -> None:
         """Decide about a failure, and write the reason beside it."""
@@ -111,7 +111,7 @@ class _Judge:
     def wait_s(self, state: tenacity.RetryCallState) -> float:
         """How long to wait before the next attempt."""
         del state
-        return self.decision.after_s if isinstance(self.decision, Retry) else 0.0
+        return self.decision.after_s if isinstance(self.decision, TryAgain) else 0.0
 
 
 class _Reference:

@@ -1,11 +1,11 @@
 """The wire: transports that let every attempt be watched, and translate the client's timers to the clock.
 
-They stand where the SDK hands its request to the HTTP library, so that the SDK itself stays as its users have
-it: its timers, its retries, its headers. openai-python 3.x stands on httpx2, 1.x and 2.x on httpx; both are
-served by whichever of them the installed SDK uses.
+Their place is where the SDK hands its request to the HTTP library. So the SDK itself stays as its users have it:
+its timers, its retries, its headers. openai-python 3.x uses httpx2, 1.x and 2.x use httpx; the transports serve
+whichever the installed SDK uses.
 
-Here, too, stands the spend guard, where there is one: whatever goes on the wire passes it, retries and redirects
-included.
+The spend guard, where there is one, has its place here too: everything that is sent passes it, retries and
+redirects included.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class WatchedTransport(_Watching, wire.BaseTransport):
 class _WatchedStream(wire.SyncByteStream):
     """The bytes of one response; each chunk gives way to other users.
 
-    Under gevent a read that finds bytes waiting lets nobody else go on: twenty pictures that come at once would
-    hold up everybody until the last of them is read.
+    Under gevent a read that finds bytes waiting does not let other users run. Twenty pictures that come at once
+    would hold up all users until the last of them is read.
     """
 
     def __init__(self, inner: wire.SyncByteStream, watch: AttemptWatch) -> None:

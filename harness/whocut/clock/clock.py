@@ -1,7 +1,7 @@
 """The real and the scaled clock: model seconds since an origin that several processes can share.
 
-`time.monotonic` counts from one point for every process of a machine (Linux and macOS), so a process that is
-told the origin reads the same model time as the one that chose it.
+`time.monotonic` counts from one point for every process of a machine (Linux and macOS). So a process that gets the
+origin reads the same model time as the one that chose it.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def pause(real_s: float) -> None:
 
 
 def give_way() -> None:
-    """Let whoever else in this process is ready go on first."""
+    """Let other work of this process that is ready run first."""
     time.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""By how much a loop comes too late: nothing on it is punctual while it stands still."""
+"""By how much a loop comes too late: nothing on it is punctual while it is blocked."""
 
 from __future__ import annotations
 

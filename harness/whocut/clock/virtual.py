@@ -76,7 +76,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # typeshed spells the arguments as a TypeVarTuple
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """As usual, and time stands still until the thread has answered."""
+        """As usual, and time does not pass until the thread has answered."""
         future = super().run_in_executor(executor, func, *args)
         self._jumping.threads_at_work += 1
         future.add_done_callback(self._thread_done)

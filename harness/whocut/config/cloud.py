@@ -1,6 +1,6 @@
 """Resources of a cloud as layers in the order in which a request meets them: edge, balancer or gateway, function.
 
-Infrastructure files say which resources there are, and only in part what stands behind what. One resource of each
+Infrastructure files say which resources there are, and only in part what is behind what. One resource of each
 kind is a chain; several of a kind are several routes, named.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
 
-# From the caller inward: what stands at one depth stands in place of each other.
+# From the caller inward: resources at one depth replace each other.
 _DEPTHS: Final = (
     ("cloudfront", "azure-front-door", "cloudflare", "cloudflare-enterprise"),
     ("aws-alb", "aws-apigw-rest", "aws-apigw-http", "gcp-alb", "azure-application-gateway"),
@@ -47,7 +47,7 @@ def reading_of(resources: Sequence[Resource], not_read: list[NotRead]) -> Readin
             NotRead(
                 file=first.file,
                 line=first.line,
-                what="which resource stands behind which is not read: each is a route",
+                what="which resource is behind which is not read: each is a route",
             )
         )
     routes = [

@@ -87,7 +87,7 @@ def format_of(name: str) -> Format:
     """The format of that name.
 
     Raises:
-        BadInput: there is none; names the nearest one.
+        BadInput: the format is unknown; the message names the nearest one.
     """
     known = {also: format_ for format_ in formats().values() for also in (format_.name, *format_.also)}
     if name not in known:

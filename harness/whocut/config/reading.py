@@ -7,13 +7,14 @@ given, the routes are named instead.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from whocut.chain.layers import Layer
     from whocut.chain.timers import Timer
@@ -55,9 +56,35 @@ def anywhere(_: str) -> Rank | None:
     return (0,)
 
 
+T = TypeVar("T")
+
+
+class Later(Sequence[T]):
+    """What is made when it is looked at: of the layers of thirty thousand routes one is asked for."""
+
+    def __init__(self, make: Callable[[], Sequence[T]]) -> None:
+        self._make = make
+        self._made: tuple[T, ...] | None = None
+
+    def _all(self) -> tuple[T, ...]:
+        if self._made is None:
+            self._made = tuple(self._make())
+        return self._made
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One way through a gateway: for whom it holds, where it is written, and the layers on it.
+    """One way through a gateway: for which requests it holds, where it is written, and the layers on it.
 
     `takes_host` and `takes_path` give the rank with which it takes a request; None is not at all.
     """
@@ -66,8 +93,8 @@ class Route:
     path: str
     file: str
     line: int | None
-    layers: tuple[Layer, ...]
-    harmless: tuple[Harmless, ...] = ()
+    layers: Sequence[Layer]
+    harmless: Sequence[Harmless] = ()
     takes_host: Callable[[str], Rank | None] = field(default=anywhere, compare=False)
     takes_path: Callable[[str], Rank | None] = field(default=anywhere, compare=False)
 
@@ -85,7 +112,7 @@ class Reading:
     """
 
     routes: tuple[Route, ...]
-    not_read: tuple[NotRead, ...] = ()
+    not_read: Sequence[NotRead] = ()
     host_first: bool = True
 
     def taken(self, asked: Asked) -> tuple[Route, ...]:
@@ -136,12 +163,10 @@ class Read:
     not_read: tuple[NotRead, ...] = ()
     harmless: tuple[Harmless, ...] = ()
     undecided: str = ""
+    taken: tuple[Route, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
-        chosen = {
-            (route.host, route.path, route.line) for route in self.routes if route.layers == self.layers
-        }
         return {
             "layers": [layer_as_json(layer) for layer in self.layers],
             "routes": [
@@ -150,8 +175,7 @@ class Read:
                     "path": route.path,
                     "file": route.file,
                     "line": route.line,
-                    "taken": bool(self.layers) and (route.host, route.path, route.line) in chosen,
-                    "timers": [timer_as_json(t) for layer in route.layers for t in layer.timers.values()],
+                    "taken": any(route is one for one in self.taken),
                 }
                 for route in self.routes
             ],
@@ -184,7 +208,7 @@ def layer_as_json(layer: Layer) -> dict[str, Any]:
 
 
 def timer_as_json(timer: Timer) -> dict[str, Any]:
-    """One timer, for machines; a default stands in no file."""
+    """One timer, for machines; a default is in no file."""
     return {
         "kind": str(timer.kind),
         "limit_s": timer.limit_s,
@@ -215,11 +239,20 @@ def decided(reading: Reading, asked: Asked) -> Read:
             f"the limits depend on the route; say which one with {which}" if which else "the limits differ"
         )
         return Read(
-            layers=(), routes=reading.routes, not_read=reading.not_read, undecided=f"{question}: {names}"
+            layers=(), routes=reading.routes, not_read=_notes(reading), undecided=f"{question}: {names}"
         )
     return Read(
-        layers=taken[0].layers, routes=reading.routes, not_read=reading.not_read, harmless=taken[0].harmless
+        layers=tuple(taken[0].layers),
+        routes=reading.routes,
+        not_read=_notes(reading),
+        harmless=tuple(taken[0].harmless),
+        taken=(taken[0],),
     )
+
+
+def _notes(reading: Reading) -> tuple[NotRead, ...]:
+    """What could not be read, each once, when the layers have been made."""
+    return tuple(dict.fromkeys(reading.not_read))
 
 
 def _none_takes(reading: Reading, asked: Asked) -> str:

@@ -1,6 +1,6 @@
 """YAML, JSON and TOML as one kind of tree, in which every value knows its line. Bounded in size, depth and aliases.
 
-A tag that is not YAML's own (CloudFormation's ``!Sub``) is left off, and its value stands as it is written.
+A tag that is not YAML's own (CloudFormation's ``!Sub``) is left off, and its value is kept as it is written.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One value of a file: a mapping, a list or a scalar, and where it stands."""
+    """One value of a file: a mapping, a list or a scalar, and its place."""
 
     file: str
     line: int
     value: dict[str, Tree] | list[Tree] | Scalar
 
     def get(self, *keys: str | int) -> Tree | None:
-        """The value below these keys; None where there is none, or where something else stands on the way."""
+        """The value below these keys; None: a key is missing, or a value on the way is no mapping."""
         tree: Tree | None = self
         for key in keys:
             if tree is None:
@@ -53,14 +53,14 @@ class Tree:
         yield from self.value.items() if isinstance(self.value, dict) else ()
 
     def each(self) -> Iterator[Tree]:
-        """The values of a list; a single value is a list of one, and nothing is none."""
+        """The values of a list; a single value is a list of one, and a missing one is an empty list."""
         if isinstance(self.value, list):
             yield from self.value
         elif self.value is not None:
             yield self
 
     def text(self, *keys: str | int) -> str:
-        """A scalar as text, empty where there is none."""
+        """A scalar as text; empty: the value is no scalar."""
         found = self.get(*keys)
         if found is None or found.value is None or isinstance(found.value, dict | list):
             return ""

@@ -1,4 +1,4 @@
-"""Whoever is put to the test: a callable that makes a client, or a command in any language."""
+"""The client under test: a callable that makes a client, or a command in any language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whocut.errors import BadInput, NotInstalled, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# A port where nobody listens: a client is made once only to see which kind it is.
+# A port without a listener: a client is made once only to see which kind it is.
 _NOWHERE = "http://127.0.0.1:9/v1"
 API_KEY = "sk-whocut-contract-4f2a9c81d7e6"
 

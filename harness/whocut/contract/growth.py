@@ -1,9 +1,9 @@
-"""Whether a client's waits grow, told apart from chance: pure, from the waits of many requests.
+"""Whether a client's waits grow, and not by chance: pure, from the waits of many requests.
 
 Of each request the last wait is held against the first one, as the logarithm of their ratio: zero where they are
 equal, whatever the client's jitter. The mean of many has an interval that is wrong once in a thousand trials. Waits
 grow where all of the interval is above a growth of a tenth, and do not where all of it is below. Where the interval
-holds that growth, chance cannot be told from it, and nothing is said.
+holds that growth, it may be chance, and nothing is said.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def growth(requests_s: Sequence[Sequence[float]]) -> Judgement:
     waits = f"it waited {first} at first and {last} at last (means of {len(compared)})"
     if mean + around < _GROWTH:
         return broken(f"{waits}: nothing grew, which is wrong {_WRONG}")
-    return not_tried(f"{waits}: growth and chance cannot be told apart with an error of {_WRONG}")
+    return not_tried(f"{waits}: growth and chance cannot be distinguished with an error of {_WRONG}")
 
 
 def _margin(values: Sequence[float], mean: float) -> float:

@@ -417,7 +417,7 @@ def _play_program(target: Candidate, stage: Stage, watch_real_s: float) -> _Play
     environment = {**os.environ, "OPENAI_BASE_URL": stage.base_url, "OPENAI_API_KEY": API_KEY}
     began = wall_s()
     with (
-        tempfile.TemporaryFile() as says,  # not a pipe: nobody reads it while the program is watched
+        tempfile.TemporaryFile() as says,  # not a pipe: nothing reads it while the program is watched
         subprocess.Popen(  # noqa: S603  # the command is what the user asked to be run
             target.command,
             env=environment,

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Ruling(StrEnum):
-    """The three words. What was not watched long enough, or cannot be told from chance, is not tried."""
+    """The three words. What was not watched long enough, or may be chance, is not tried."""
 
     KEPT = "kept"
     BROKEN = "broken"

@@ -41,14 +41,14 @@ def asked_once(trial: Trial) -> Judgement:
 
 
 def waited(asked_s: float, rounding_s: float = TOLERANCE_S) -> Callable[[Trial], Judgement]:
-    """No attempt sooner after the first than it was told."""
+    """No attempt comes sooner after the first than the answer asked."""
 
     def judge(trial: Trial) -> Judgement:
         if len(trial.attempts) > 1:
             wait_s = trial.waits_s[0]
             if wait_s >= asked_s - rounding_s:
                 return KEPT
-            return broken(f"it was told to wait {time_in_words(asked_s)} and {_waited(wait_s)}")
+            return broken(f"it was asked to wait {time_in_words(asked_s)} and {_waited(wait_s)}")
         if trial.ended:
             return KEPT
         if trial.idle_s is not None and trial.idle_s >= asked_s - rounding_s:
@@ -117,7 +117,7 @@ def noticed(trial: Trial) -> Judgement:
     return (
         KEPT
         if trial.raised
-        else broken("the stream ended without 'completed', and the caller was told nothing")
+        else broken("the stream ended without 'completed', and the caller learned nothing of it")
     )
 
 
@@ -182,11 +182,11 @@ def never_sent(name: str) -> Callable[[Trial], Judgement]:
 
 
 def key_kept(trial: Trial) -> Judgement:
-    """The key stands in nothing that was written."""
+    """The key is in nothing that was written."""
     texts = (("its log", trial.log), *(("what it raised or prints", text) for text in trial.parts))
     places = dict.fromkeys(name for name, text in texts if trial.api_key in text)
     if places:
-        return broken(f"the key stands in {' and in '.join(places)}")
+        return broken(f"the key is in {' and in '.join(places)}")
     return KEPT if trial.ended else not_tried(trial.unseen)
 
 

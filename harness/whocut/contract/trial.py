@@ -41,8 +41,8 @@ class Ask:
 class Scene:
     """The small world of one check. `bound_s` is how long it is watched, on the client's clock, in virtual time.
 
-    A program asks for one image. It is put to a scene that asks for more only where the scene says how many
-    `runs_of_a_program` stand for them, each in a world of its own.
+    A program asks for one image. A scene that asks for more images tests a program only if it says how many
+    `runs_of_a_program` take their place, each in a world of its own.
     """
 
     topology: Topology
@@ -70,7 +70,7 @@ class Trial:
     api_key: str
     scale: float = 1.0
     cancelled_s: float | None = None
-    parts: tuple[str, ...] = field(default=())  # texts beside the log in which a key could stand
+    parts: tuple[str, ...] = field(default=())  # texts beside the log that could hold a key
     further: tuple[Trial, ...] = ()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What stands between two taps, as ``--between OUTER,INNER=LAYER[:LIMITS]`` says it, and the spans told so.
+"""The layer between two taps, as ``--between OUTER,INNER=LAYER[:LIMITS]`` says it, and the spans made to fit.
 
 Two taps around a layer see both of its edges. Once the layer is said, their spans are those of the taps beside a
 gateway of a run, and what judges that one judges this one: whose timers are known is held against the times that
@@ -30,7 +30,7 @@ _FORM = "OUTER,INNER=LAYER, or OUTER,INNER=LAYER:first_byte=60s,idle=none"
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """Two taps by name, the outer one nearer to the caller, and the layer that stands between them."""
+    """Two taps by name, the outer one nearer to the caller, and the layer between them."""
 
     outer: str
     inner: str
@@ -54,7 +54,7 @@ def _parsed(written: str) -> Between:
         raise BadInput(f"'{written}' does not name two taps and a layer. Write {_FORM}.", field="--between")
     known = catalogue().get(name)
     if known is not None and known.role is not Role.HOP:
-        raise BadInput(f"'{name}' is a client and cannot stand between two taps", field="--between")
+        raise BadInput(f"'{name}' is a client and cannot be between two taps", field="--between")
     layer = preset(name) if known is not None else Layer(name=name, title=name)
     return Between(outer, inner, _limited(layer, limits) if limits else layer)
 

@@ -57,7 +57,7 @@ _OWN_504 = Signal(
     "own", _LAYER, _WAIT, TimerKind.FIRST_BYTE, "timeout", "it answered 504 while its call had no answer"
 )
 _OPEN = Signal("open", _UNSAID, says="its span does not say whether the status is its own")
-_WHOLE = Signal("whole", _NONE, says="nobody, as far as its span knows")
+_WHOLE = Signal("whole", _NONE, says="no layer, as far as its span knows")
 
 
 @dataclass(frozen=True, slots=True)

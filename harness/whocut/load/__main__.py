@@ -1,7 +1,7 @@
 """The load process of `whocut run`: Locust, with our hooks in it whatever the scenario imports.
 
-A scenario that cannot be imported, or that is none, is refused with its place; Locust alone would end with a
-traceback, or send its load to nobody.
+A file that cannot be imported, or is no scenario, is refused with its place; Locust alone would end with a
+traceback, or send its load nowhere.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """When each request of an open stage is due: pure, and the same for the same seed.
 
-Due by the clock, whoever is still busy. A closed load slows down with the service it measures and so leaves out
-the very requests that would have waited ("coordinated omission"); here the latency counts from the due time, and by
-how much a request went out later than that is the dispatch delay.
+Due by the clock, even while all users are busy. A closed load slows down with the service it measures, and so
+leaves out the very requests that would have waited ("coordinated omission"). Here the latency counts from the due
+time. The dispatch delay is by how much a request went out later than that.
 """
 
 from __future__ import annotations

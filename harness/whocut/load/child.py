@@ -20,9 +20,9 @@ _COMPLAINTS = (_SAYS, "Error: ")  # ours, and those of the library that reads th
 
 
 class RunChild:
-    """The child; its words go where Locust's go. It judges and reports when it is told that the load has ended.
+    """The child; its words go where Locust's go. It judges and reports when it hears that the load has ended.
 
-    With `live` it keeps ``live.json`` while the load goes on.
+    With `live` it keeps ``live.json`` while the load runs.
 
     Raises:
         BadInput: what was written cannot be used; the child has said why.
@@ -92,7 +92,7 @@ class RunChild:
         if code and not self.run_dir.is_dir():
             self.last_words = f"the run directory {self.run_dir} has gone, and what was recorded with it"
         if code < 0:
-            self.last_words = f"what stood around the load was ended by signal {-code}; see {self.run_dir}"
+            self.last_words = f"the harness around the load was ended by signal {-code}; see {self.run_dir}"
             code = CouldNotRun.exit_code
         if self.last_words:
             sys.stderr.write(f"{_SAYS}{self.last_words}\n")

@@ -2,7 +2,7 @@
 
 Words between master and workers, over Locust's own connection: the master tells each worker its share of a stage;
 each worker tells how far it is, and posts its records if the run directory is on another machine. A worker that
-falls silent has lost its share; the run goes on with the others and says so.
+falls silent has lost its share; the run continues with the others and says so.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ OPEN = "whocut.open"
 STAGE = "whocut.stage"
 WORD = "whocut.word"
 LAST = "whocut.last"
-_MISSING = "missing"  # locust.runners.STATE_MISSING: importing Locust would patch whoever imports this
+_MISSING = "missing"  # locust.runners.STATE_MISSING: importing Locust would patch every importer of this
 _LOOK_EVERY_REAL_S = 0.2
 _WORD_EVERY_REAL_S = 0.25
 _LAST_WORD_REAL_S = 5.0
 
 
 class Conductor(Protocol):
-    """Whoever takes the load through its stages."""
+    """What takes the load through its stages."""
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come, or somebody has stopped the test."""
+        """Go through all stages; returns when the last answer has come, or the test was stopped."""
 
     def stop(self) -> None:
-        """Somebody stops the test: no further stage."""
+        """The test is stopped: no further stage."""
 
     def facts(self) -> dict[str, Any]:
         """How well the load kept up, for ``generator.json``."""
@@ -56,7 +56,7 @@ class Alone:
         self._stopped = gevent.event.Event()
 
     def conduct(self) -> None:
-        """Go through all stages; returns when the last answer has come, or somebody has stopped the test.
+        """Go through all stages; returns when the last answer has come, or the test was stopped.
 
         Raises:
             BadInput: there is a mistake in the scenario.
@@ -71,7 +71,7 @@ class Alone:
                 raise BadInput(self._desk.failed)
 
     def stop(self) -> None:
-        """Somebody stops the test: no further stage."""
+        """The test is stopped: no further stage."""
         self._stopped.set()
 
     def facts(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class Master:
         runner.send_message(OPEN, {})  # before Locust's own word that starts the users
 
     def conduct(self) -> None:
-        """Go through all stages, until somebody stops the test; a lost worker's share is left unanswered.
+        """Go through all stages, until the test is stopped; a lost worker's share is left unanswered.
 
         Raises:
             BadInput: the scenario has a gate, which counts the callers of one process only; or a mistake.
@@ -163,7 +163,7 @@ class Master:
                 gevent.sleep(_LOOK_EVERY_REAL_S)
 
     def stop(self) -> None:
-        """Somebody stops the test, or no worker is left: whoever is gone by now is lost, who goes later is not."""
+        """The test is stopped, or no worker is left: a worker that has gone by now is lost, a later one is not."""
         if self._stage >= 0 and not self._stopped.is_set():
             self._miss(self._session.load.stages[self._stage])
         self._stopped.set()

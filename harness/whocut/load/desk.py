@@ -46,7 +46,7 @@ class Round:
     def done(self, told_to_wait_s: float = 0.0) -> None:
         """One order has been answered, one way or the other; its place is free after the gap.
 
-        `told_to_wait_s` is the answer's Retry-After: whoever takes the place earlier is refused again.
+        `told_to_wait_s` is the answer's Retry-After: a user who takes the place earlier is refused again.
         """
         self.answered += 1
         self._count()
@@ -69,8 +69,8 @@ class Round:
 class Desk:
     """Hands out the orders of one round after the other.
 
-    The next begins when whoever conducts the stages says so, so that no stage is measured with the rest of another
-    under way.
+    The next round begins when the conductor of the stages says so. So no stage is measured while the rest of
+    another is under way.
     """
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Desk:
         return self._not_asked_before + (self.round.not_asked if self.round else 0)
 
     def open(self) -> None:
-        """A new test begins: after an earlier one, everything is as new. Whoever waits already, waits on."""
+        """A new test begins: after an earlier one, everything is as new. Users that wait already, wait on."""
         if self.closed.is_set():
             self.round, self.failed, self.raised_first = None, None, None
             self.silent = self.raised = self._answered_before = self._not_asked_before = 0
@@ -124,12 +124,12 @@ class Desk:
         self.closed.wait(timeout=max(0.0, clock.real_s(due_s - clock.now_s())))
 
     def close(self) -> None:
-        """Nothing more will be asked; whoever waits for an order goes home."""
+        """Nothing more will be asked; users that wait for an order end."""
         self.closed.set()
         (self.round.next if self.round else self._first).set()
 
     def fail(self, why: str) -> None:
-        """A mistake in the scenario: nothing more is asked, and whoever conducts the stages hears of it."""
+        """A mistake in the scenario: nothing more is asked, and the conductor of the stages hears of it."""
         self.failed = self.failed or why
         if self.round:
             self.round.over.set()

@@ -97,7 +97,7 @@ class _Hooks:
         DESK.open()
         run = self._run = self._runs.begin()
         if self._page is not None:
-            # What stands around the load takes a second or more to start. A page that meanwhile heard of a test
+            # The harness around the load takes a second or more to start. A page that meanwhile heard of a test
             # that is only ready would go back to its start form, and stay there.
             environment.runner.update_state(STATE_SPAWNING)
         try:
@@ -144,7 +144,7 @@ class _Hooks:
             )
 
     def user_error(self, exception: Exception, tb: Any, **_: object) -> None:
-        """Something was raised in a user and nobody took it: a mistake in the scenario, with its place."""
+        """An error in a user that nothing caught: a mistake in the scenario, with its place."""
         place, what = place_of(self._scenario or ImageUser, exception, tb)
         DESK.fail(f"{place}: the scenario failed before its request went out: {what}")
 
@@ -178,7 +178,7 @@ class _Hooks:
             self._refuse(environment, error)
             return
         if conductor is not self._conductor or DESK.closed.is_set():
-            return  # somebody has stopped it
+            return  # it was stopped
         DESK.close()
         if environment.web_ui is None:
             environment.runner.quit()
@@ -186,7 +186,7 @@ class _Hooks:
             environment.runner.stop()
 
     def test_stopping(self, **_: object) -> None:
-        """No more orders: who waits for one goes home, and what is in flight is drained."""
+        """No more orders: users that wait for one end, and what is in flight is drained."""
         DESK.close()
         if self._conductor is not None:
             self._conductor.stop()
@@ -202,7 +202,7 @@ class _Hooks:
         if self._session is None or self._conductor is None:
             return
         if not self._session.closed:
-            with suppress(FileNotFoundError):  # somebody has removed the run directory: the child will say so
+            with suppress(FileNotFoundError):  # the run directory was removed: the child will say so
                 self._session.close(self._conductor.facts())
         self._conductor = None
         if self._child is not None and self._run is not None:
@@ -213,11 +213,11 @@ class _Hooks:
             run.end(environment.process_exit_code, child.last_words)
 
     def quitting(self, environment: Any, **more: object) -> None:
-        """The same, where nobody stopped the test before: what is in flight is drained, and only then counted."""
+        """The same, where the test was not stopped before: what is in flight is drained, and only then counted."""
         DESK.close()
         if self._session is not None and self._conductor is not None and not self._session.closed:
             with suppress(FileNotFoundError):
-                # Whoever waits for us may not have the patience for the whole drain.
+                # The process that waits for us may not have the patience for the whole drain.
                 self._session.say({**self._conductor.facts(), "draining": True})
         if self._child is not None or self._conductor is not None:
             environment.runner.stop()
@@ -227,9 +227,9 @@ class _Hooks:
             environment.process_exit_code = CouldNotRun.exit_code
 
     def _watch_the_house(self) -> None:
-        """Nobody is left to listen when the harness that stands around the load has gone: then the load ends.
+        """The load ends when the harness around it has gone, for no process is left to take its records.
 
-        A page goes on: it says why, and another test can be started from it.
+        A page stays: it says why, and another test can be started from it.
         """
         parent = os.getppid()
         while os.getppid() == parent and not (self._child and self._child.gone):
@@ -240,9 +240,9 @@ class _Hooks:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _refuse(self, environment: Any, error: WhocutError) -> None:
-        """End the test with this mistake's sentence and exit code; with a page, the page goes on and says it.
+        """End the test with this mistake's sentence and exit code; with a page, the page stays and says it.
 
-        Where there is a run directory, whoever stands around the load reads the sentence in it, and says it.
+        Where there is a run directory, the harness around the load reads the sentence in it, and says it.
         """
         said = error.at_flag if isinstance(error, BadInput) else str(error)
         path = os.environ.get(RUN_VARIABLE) or (self._child and self._child.run_dir)

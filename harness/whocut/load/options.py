@@ -1,4 +1,4 @@
-"""What plain `locust -f` can be told of a scenario, beside Locust's own options: a group of its own in its help."""
+"""The options of a scenario under plain `locust -f`, beside Locust's own: a group of its own in its help."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _COUNTS = frozenset({"--requests", "--arrivals"})
 class _Option:
     """One option of `whocut run`.
 
-    `many` values are written with commas, so that Locust's page can take them; one that stands `alone` has none.
-    What `spends` money, and what names a place on this machine (`fixed`), is taken from the command line alone: a
-    browser that reaches the page does not pay, and does not choose files.
+    `many` values are written with commas, so that Locust's page can take them; an option that is `alone` has no
+    value. What `spends` money, and what names a place on this machine (`fixed`), is taken from the command line
+    alone: a browser that reaches the page does not pay, and does not choose files.
     """
 
     flag: str
@@ -117,7 +117,7 @@ def _is_held(option: _Option, parsed: Any) -> bool:
 
 
 def hold_to(consent: dict[str, Any], parsed: Any, chain_at_start: str | None = None) -> None:
-    """See that nobody has changed it since Locust was started.
+    """See that the page has not changed it since Locust was started.
 
     Raises:
         BadInput: the page was sent another value, or a chain that is no shipped one's name.

@@ -1,4 +1,4 @@
-"""The run as one load process has it: what it was told (the manifest), where it writes, and how well it kept up.
+"""The run as one load process has it: its task (the manifest), where it writes, and how well it kept up.
 
 A process on the machine of the run directory appends to its files; one elsewhere posts its lines to the master,
 which appends them. A real endpoint's key comes from ``OPENAI_API_KEY`` and goes nowhere but into the request.
@@ -60,7 +60,7 @@ _TOGETHER: Mapping[str, Callable[[list[Any]], Any]] = {
 
 
 class Posted:
-    """Lines kept until somebody takes them away: the files of a process that has no run directory."""
+    """Lines kept until the worker posts them: the files of a process that has no run directory."""
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
@@ -107,7 +107,7 @@ class Session:
         """On the machine of the run directory.
 
         Raises:
-            BadInput: there is none, or it is not a run's.
+            BadInput: the directory is missing, or it is not a run's.
         """
         return cls(RunDir.open(path))
 
@@ -131,9 +131,9 @@ class Session:
     def enter(self, stage: LoadStage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
 
-        First the generations that nobody waits for any more must have ended: they would take their places in the
+        First the generations that no caller waits for any more must have ended: they would take their places in the
         next stage's account. Then every setting is sent, so that nothing of the stage before is left. An upstream
-        that has gone is no matter here: whoever watches the run says so.
+        that has gone is no matter here: the run's watcher says so.
 
         Raises:
             BadInput: the upstream refuses what the scenario's `upstream_in` says.

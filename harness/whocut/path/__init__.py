@@ -8,7 +8,7 @@
                               └─ account (what is written down)
 
 `http1` knows where messages begin and end and no sockets; `chain` puts hops in a row, with `tap`s beside real
-gateways; `target` is what stands behind the last of them where that is none of ours; `fallen` is what becomes of a
+gateways; `target` is what is behind the last of them where that is not the mock; `fallen` is what becomes of a
 layer that died or failed.
 """
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whocut.trace.ordinary import Form, path_of
 from whocut.trace.records import Cut as CutRecord
 from whocut.trace.records import DownstreamEnd, Event, LayerRecord, UpstreamEnd, new_span_id, new_trace_id
 from whocut.trace.records import parse_traceparent as parse
 
 if TYPE_CHECKING:
     from whocut.chain.timers import Phase, Timer
+    from whocut.trace.ordinary import Row
     from whocut.trace.records import TapSide
 
 # Python 3.11 looks a member up in its enum in 0.12 µs, and every exchange begins with these.
-_NOT_ASKED, _OPEN = UpstreamEnd.NONE, DownstreamEnd.NONE
+_NOT_ASKED, _COMPLETE = UpstreamEnd.NONE, UpstreamEnd.COMPLETE
+_OPEN, _ANSWERED = DownstreamEnd.NONE, DownstreamEnd.ANSWERED
 
 
 class Lineage:
@@ -33,12 +36,12 @@ class Lineage:
 
     @property
     def traceparent(self) -> bytes:
-        """What goes on to the next layer: this span is the parent there."""
+        """What is handed on to the next layer: this span is the parent there."""
         return f"00-{self.trace_id}-{self.span_id}-01".encode()
 
 
 class Cut:
-    """A timer of ours that fired: which, when, and where the exchange stood."""
+    """A timer of ours that fired: which, when, and in which phase of the exchange."""
 
     __slots__ = ("at_s", "phase", "timer")
 
@@ -129,18 +132,56 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and how a tap stands."""
+    """Where the account is written: the layer's name, its position from the client (0), and the side of a tap."""
 
     layer: str
     position: int
     side: TapSide | None = None
     lazy_s: float = 0.0
 
+    def form(self) -> Form:
+        """The span of an ordinary exchange here, to be filled in."""
+        return Form(self.layer, self.position, self.side, self.lazy_s or None)
+
+
+def row_of(facts: Facts, lineage: Lineage, at_s: float) -> Row | None:
+    """An ordinary exchange that ends at `at_s`; None where it needs a span of its own making."""
+    if (
+        facts.upstream_end is not _COMPLETE
+        or facts.downstream_end is not _ANSWERED
+        or facts.cut is not None
+        or facts.tries != 1
+        or lineage.events
+        or lineage.cut_tries
+        or facts.upstream_end_s is None
+        or facts.sent_s is None
+        or facts.first_byte_s is None
+        or facts.last_byte_s is None
+        or facts.status is None
+    ):
+        return None
+    return (
+        lineage.trace_id,
+        lineage.span_id,
+        lineage.parent_id,
+        facts.method,
+        facts.target,
+        facts.accepted_s,
+        at_s,
+        facts.upstream_end_s,
+        facts.sent_s,
+        facts.first_byte_s,
+        facts.last_byte_s,
+        facts.largest_gap_s,
+        facts.status,
+        max(0, facts.bytes_down - facts.head_bytes),
+    )
+
 
 def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerRecord:
     """The exchange as a span that ends at `at_s`."""
     method = facts.method.decode("latin-1")
-    path = facts.target.partition(b"?")[0].decode("latin-1")  # a query may hold a key
+    path = path_of(facts.target)
     return LayerRecord(
         trace_id=lineage.trace_id,
         span_id=lineage.span_id,

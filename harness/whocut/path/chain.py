@@ -77,11 +77,11 @@ async def start_chain(
 ) -> RunningChain:
     """Start every layer of a topology; without any, the caller dials the upstream itself.
 
-    Where `real_logs` names a folder, layers that are gateways stand there in person and keep their logs in it;
+    Where `real_logs` names a folder, layers that are gateways run as the real product and keep their logs in it;
     without it every layer is emulated.
 
     Raises:
-        PortTaken: somebody else listens on `port`.
+        PortTaken: another program listens on `port`.
         BadFile: the target's certificates cannot be read.
         NotInstalled: a gateway is not on this machine; says what to install.
         ChildDied: a gateway ended at once.
@@ -109,7 +109,7 @@ async def start_chain(
 
 @dataclass(slots=True)
 class _Building:
-    """What stands so far, the outermost first, and where the one before it has to dial."""
+    """The layers so far, the outermost first, and where the one before them has to dial."""
 
     clock: Clock
     sink: SpanSink | None
@@ -119,7 +119,7 @@ class _Building:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where the one that stands furthest out listens; without any, the upstream."""
+        """Where the outermost layer listens; without any, the upstream."""
         return self.next.address if isinstance(self.next, Target) else self.next
 
     async def hop(self, layer: Layer, position: int, port: int, tap: Tap | None = None) -> None:

@@ -28,14 +28,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none by class
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's has another class
         hand_over_at_once(self.transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  # as large as it is
         """Where the next bytes are read into: see `Hop.inbox`."""
         if self._paused and self.transport is not None:
             # Before 3.11.3 asyncio begins to read after `connection_made` even if that has said not to. What comes
-            # is taken once, and then the transport is told again.
+            # is taken once, and then the transport is paused again.
             self.transport.resume_reading()
             self.transport.pause_reading()
         return self.house.inbox

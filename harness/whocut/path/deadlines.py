@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
 
 NEVER_S: Final = float("inf")
-# A loop may wake a clock's resolution early; a hundredth of a model millisecond is nobody's limit.
+# A loop may wake a clock's resolution early; no limit is as short as a hundredth of a model millisecond.
 TOLERANCE_S: Final = 0.000_01
 
 

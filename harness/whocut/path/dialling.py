@@ -17,7 +17,7 @@ C = TypeVar("C")
 class Dial(Generic[C]):
     """Begins at once, and calls one of three: `made` with the connection, `refused`, or `failed`.
 
-    The last is for faults of ours, or of a machine that has no room. The house is told of them first, since nothing
+    The last is for faults of ours, or of a machine that has no room. The house hears of them first, since nothing
     awaits the task.
     """
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MAX_AHEAD_BYTES: Final = 64 * 1024
 # nginx's lingering_timeout: how long a caller that is still sending may go on after its answer.
 _LINGER_S: Final = 5.0
-# A loop that stood still has timers that are overdue and bytes that have come: nginx and HAProxy read first. So an
+# A loop that was blocked has timers that are overdue and bytes that have come: nginx and HAProxy read first. So an
 # overdue timer lets the loop turn a few times: uvloop runs timers before it reads, and an answer may have several
 # hops of one chain to pass.
 _READ_TURNS: Final = 12

@@ -17,13 +17,13 @@ class Way(Enum):
 
 
 class Standing(NamedTuple):
-    """Where the exchange stands when its response ends too early."""
+    """The state of the exchange when its response ends too early."""
 
     begun: bool  # some of the response is the caller's already, or can no longer be taken back
     silent: bool  # the layer forwards connections, not HTTP, or has nothing to say
     writable: bool  # the caller keeps up
     resets: bool  # this layer ends with a reset
-    terminates: bool  # it ends a stream with its last chunk, and stands between two chunks
+    terminates: bool  # it ends a stream with its last chunk, and is between two chunks
 
 
 _ANY: Final = None

@@ -1,4 +1,4 @@
-"""One request on its way through one hop: where it stands, which timer runs, and how it ends.
+"""One request on its way through one hop: the phase it is in, which timer runs, and how it ends.
 
 ::
 
@@ -18,7 +18,7 @@ from whocut.chain.layers import MidBody
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import Malformed
 from whocut.path import vendors
-from whocut.path.account import Cut, Facts, Lineage, span_of
+from whocut.path.account import Cut, Facts, Lineage
 from whocut.path.deadlines import TOLERANCE_S, Deadline, Instants
 from whocut.path.dialling import Dial
 from whocut.path.ending import Standing, Way, way_out
@@ -283,7 +283,7 @@ class Exchange:
         deadline = self._first_deadline(now_s)
         if deadline is not None and deadline.at_s <= now_s + TOLERANCE_S:
             self._fire(deadline, now_s)
-            # A layer that tries again by itself goes on, and `total` with it.
+            # A layer that tries again by itself continues, and `total` with it.
             deadline = self._first_deadline(now_s) if self.caller.exchange is self else None
         return deadline.at_s if deadline is not None else None
 
@@ -438,7 +438,7 @@ class Exchange:
         facts.downstream_ended(end, now_s)
         try:
             if facts.lineage is not None:
-                self.house.write_down(span_of(facts, facts.lineage, self.house.place, now_s))
+                self.house.account(facts, facts.lineage, now_s)
         finally:  # a sink that fails loses its span, not the caller's connection
             if then is not None:
                 then()

@@ -1,6 +1,6 @@
 """A layer that fell in the middle of a run: its process died, or its code failed.
 
-That is never a cut: it is told to whoever runs the chain, and written down so that no verdict takes it for one.
+That is never a cut: the chain's runner hears of it, and it is written down so that no verdict takes it for one.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Fallen:
 
     @property
     def sentence(self) -> str:
-        """For whoever ran it."""
+        """For the user of the run."""
         return f"{self.title or self.layer} died {self.at_s:.1f} model seconds into the run: {self.why}"
 
     def span(self) -> DeathRecord:
-        """For whoever judges it."""
+        """For the verdicts."""
         return DeathRecord(
             trace_id=new_trace_id(),
             span_id=new_span_id(),
@@ -76,7 +76,7 @@ def why(error: BaseException) -> str:
 
 
 def telling(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """A connection's callback whose fault is told to its hop: asyncio would log it and go on."""
+    """A connection's callback whose fault is reported to its hop: asyncio would log it and continue."""
 
     @wraps(callback)
     def told(self: Any, *arguments: Any) -> Any:

@@ -20,7 +20,7 @@ MAX_TRAILER_BYTES: Final = 16 * 1024
 TOKEN: Final = rb"[!#$%&'*+\-.0-9A-Z^_`a-z|~]"
 FIELD: Final = rb"%b++:[\t -~\x80-\xff]*+\r\n" % TOKEN
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[\t ]*;[\t -~\x80-\xff]*)?")
-# What frames, routes, vouches for or names a message stands in its head: a reader that joins trailers to the head
+# What frames, routes, vouches for or names a message belongs in its head: a reader that joins trailers to the head
 # would take it from here. https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1
 _HEADS_ONLY = (
     rb"content-(?:encoding|length|range|type)|transfer-encoding|te|trailer|connection|upgrade|host|expect|traceparent"
@@ -62,7 +62,7 @@ class Counted:
 
 
 class UntilClose:
-    """A response body that ends with its connection: whoever sees the end cannot tell a cut from it."""
+    """A response body that ends with its connection: its end and a cut look the same."""
 
     __slots__ = ("done",)
     until_close = True
@@ -98,7 +98,7 @@ class Chunked:
         """Everything up to the end of the trailers.
 
         Raises:
-            Malformed: a size that is none, a chunk that does not end, too large a body or trailer.
+            Malformed: an invalid size, a chunk that does not end, too large a body or trailer.
         """
         size = len(data)
         while at < size:

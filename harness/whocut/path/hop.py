@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.errors import BadInput, CouldNotRun, PortTaken
-from whocut.path.account import Place
+from whocut.path.account import Place, row_of, span_of
 from whocut.path.deadlines import NEVER_S, TOLERANCE_S, Deadlines
 from whocut.path.downstream import Downstream
 from whocut.path.fallen import Fallen, why
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
+    from whocut.path.account import Facts, Lineage
     from whocut.path.http1 import RequestHead
     from whocut.path.looks import Look
     from whocut.path.sides import Next, Open, P
     from whocut.path.tap import Tap
-    from whocut.trace.records import Span, SpanSink
+    from whocut.trace.ordinary import Row
+    from whocut.trace.records import SpanSink
 
 # A burst of callers must not meet a full queue: a lost SYN comes again after a whole real second.
 _BACKLOG: Final = 4096
@@ -67,6 +69,7 @@ class Hop:
         self.tap = tap
         self.place = Place(layer.name, position, *((tap.side, tap.lazy_s) if tap is not None else ()))
         self.clock = clock
+        self._row: Callable[[Row], None] | None = None
         self.sink = sink
         self.now_s = clock.now_s
         self.deadlines = Deadlines(layer)
@@ -114,7 +117,7 @@ class Hop:
         """Begin to take callers, over TLS where there is a context.
 
         Raises:
-            PortTaken: somebody else listens there.
+            PortTaken: another program listens there.
             BadInput: `host` is not this machine's loopback.
         """
         if not is_loopback(host):
@@ -168,11 +171,12 @@ class Hop:
         )
 
     def fail(self, error: BaseException) -> None:
-        """A fault of ours: nothing this hop does from now on is evidence, and whoever runs it has to know."""
+        """A fault of ours: nothing this hop does from now on is evidence, and its runner has to know."""
         if self.fallen is None:
             self.fallen = Fallen(self.layer.name, self.now_s(), why(error))
-            with suppress(Exception):  # what failed may have been the sink
-                self.write_down(self.fallen.span())
+            if self._sink is not None:
+                with suppress(Exception):  # what failed may have been the sink
+                    self._sink(self.fallen.span())
 
     def look(self) -> Fallen | None:
         """How it ended by itself, or None while it serves."""
@@ -184,10 +188,24 @@ class Hop:
         """The calendar's instant, in model time."""
         return self.clock.unix_s(self.now_s())
 
-    def write_down(self, span: Span) -> None:
-        """Hand a span to whoever collects them."""
-        if self.sink is not None:
-            self.sink(span)
+    @property
+    def sink(self) -> SpanSink | None:
+        """Where spans go; None: no spans are made."""
+        return self._sink
+
+    @sink.setter
+    def sink(self, sink: SpanSink | None) -> None:
+        self._sink = sink
+        takes = getattr(sink, "rows_of", None)
+        self._row = None if takes is None else takes(self.place.form())
+
+    def account(self, facts: Facts, lineage: Lineage, at_s: float) -> None:
+        """Write down an exchange that ended at `at_s`: as a row where that says it all, else as a span."""
+        row = row_of(facts, lineage, at_s) if self._row is not None else None
+        if row is not None and self._row is not None:
+            self._row(row)
+        elif self._sink is not None:
+            self._sink(span_of(facts, lineage, self.place, at_s))
 
     async def dial(self) -> Upstream:
         """A new connection to the next layer.
@@ -214,10 +232,10 @@ class Hop:
         return connected[1]
 
     def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
-        """What is told of a request that passes this tap."""
+        """What follows a request that passes this tap."""
         if self.tap is not None and self.tap.onlooker is not None:
             return self.tap.onlooker.look(head, raw, connection, now_s)
-        return Unseen() if self.sink is None else SpanLook(head, self.write_down, self.place, now_s)
+        return Unseen() if self.sink is None else SpanLook(head, self.account, now_s)
 
     def complain(self, sentence: str) -> None:
         """Say something to the person who runs this, once."""
@@ -249,7 +267,7 @@ class Hop:
         self._sweeper = self.loop.call_later(self.clock.real_s(model_s), self._sweep)
 
     def _sweep(self) -> None:
-        """Close the pooled connections whose keep-alive is over; the oldest stand first."""
+        """Close the pooled connections whose keep-alive is over; the oldest are first."""
         self._sweeper = None
         now_s = self.now_s()
         for upstream in list(self.pool):

@@ -1,6 +1,6 @@
 """Where an HTTP/1.1 message begins and ends, and whether it may pass. No sockets, no clock.
 
-A head is checked by one regular expression and searched by a second; what passes goes on as it came, byte for
+A head is checked by one regular expression and searched by a second. What passes is handed on as it came, byte for
 byte, save for what HTTP says must not travel (`Connection` and what it names) and the `traceparent`.
 Where a body ends is `framing`'s.
 
@@ -127,7 +127,7 @@ def _read_fields(
                 raise Malformed("Host is not given exactly once", status=status)
             host = value.rstrip()
         elif name == b"content-length":
-            digits = value.rstrip()  # at most 15 of them: beyond is no body but a test of somebody's integers
+            digits = value.rstrip()  # at most 15 of them: beyond is no body but a test of a parser's integers
             if length is not None or not digits.isdigit() or len(digits) > 15:
                 raise Malformed("Content-Length is not one number", status=status)
             length = int(digits)
@@ -145,7 +145,7 @@ def _read_fields(
             edited = True
             close = close or (name == b"connection" and b"close" in _listed(value))
     if chunked and (length is not None or not minor):
-        raise Malformed("Transfer-Encoding stands with Content-Length, or in HTTP/1.0", status=status)
+        raise Malformed("Transfer-Encoding is beside Content-Length, or in HTTP/1.0", status=status)
     return length, chunked, close, host, traceparent, edited
 
 
@@ -186,7 +186,7 @@ def _spliced(raw: bytes, lines: list[tuple[int, int]], *instead: tuple[int, int,
 
 
 class RequestHead:
-    """A request's head: what the hop must know of it, and how it goes on."""
+    """A request's head: what the hop must know of it, and how it is handed on."""
 
     __slots__ = ("_edited", "_raw", "close", "framing", "method", "minor", "target", "traceparent")
 
@@ -252,7 +252,7 @@ def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
 
 
 class ResponseHead:
-    """A response's head: what the hop must know of it, and how it goes on."""
+    """A response's head: what the hop must know of it, and how it is handed on."""
 
     __slots__ = ("_edited", "_raw", "close", "framing", "minor", "status")
 
@@ -326,7 +326,7 @@ def parse_response(raw: bytes, *, to_head: bool) -> ResponseHead:
 
 # What can be wrong with a line of a head, from the most to the least telling.
 _LINE_FAULTS: Final = (
-    (re.compile(rb"[ \t].*", re.DOTALL), "a header field goes on over the end of its line"),
+    (re.compile(rb"[ \t].*", re.DOTALL), "a header field continues over the end of its line"),
     (re.compile(rb"%b+[ \t]+:.*" % TOKEN, re.DOTALL), "there is a space before the colon of a header field"),
     (re.compile(rb"(?!%b+:[\t -~\x80-\xff]*\Z).*" % TOKEN, re.DOTALL), "a line is not a header field"),
 )

@@ -1,4 +1,4 @@
-"""What is told of a request that passes a tap, as it happens; and the one look that a tap takes for its spans.
+"""Looks: each follows one request that passes a tap, as it happens. One look is the tap's own, for its spans.
 
 A `Wire` passes bytes and ends on; it knows nothing of spans. Its `Onlooker` gives it a `Look` for each request. A
 look may add fields to a request that is held, answer in the upstream's place and rewrite the head of a response: a
@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from whocut.path.account import Facts, Lineage, span_of
+from whocut.path.account import Facts, Lineage
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.path.account import Place
     from whocut.path.http1 import RequestHead
-    from whocut.trace.records import SpanSink
+
+    WriteAccount = Callable[[Facts, Lineage, float], None]
 
 
 class Look(Protocol):
@@ -25,7 +25,7 @@ class Look(Protocol):
 
     @property
     def traceparent(self) -> bytes | None:
-        """What goes on to the next layer in place of the caller's; None: the head goes on as it came."""
+        """What is handed on to the next layer in place of the caller's; None: the head is handed on as it came."""
 
     def request_body(self, data: bytes) -> None:
         """A piece of the request's body, without framing."""
@@ -62,7 +62,7 @@ class Onlooker(Protocol):
     """Gives a look to each request.
 
     `holds`: requests are kept back until they are whole. `rewrites`: a response's head is kept back until it is
-    whole, and what `Look.answered` returns goes down. `reads`: looks are told of the bodies.
+    whole, and what `Look.answered` returns goes down. `reads`: looks get the bodies.
     """
 
     holds: bool
@@ -76,13 +76,12 @@ class Onlooker(Protocol):
 class SpanLook:
     """A tap's own: facts, and a span of them."""
 
-    __slots__ = ("_facts", "_lineage", "_place", "_sink")
+    __slots__ = ("_account", "_facts", "_lineage")
 
-    def __init__(self, head: RequestHead, sink: SpanSink, place: Place, now_s: float) -> None:
+    def __init__(self, head: RequestHead, account: WriteAccount, now_s: float) -> None:
         self._lineage = Lineage(head.traceparent)
         self._facts = Facts(head.method, head.target, now_s, self._lineage)
-        self._place = place
-        self._sink = sink
+        self._account = account
 
     @property
     def traceparent(self) -> bytes:
@@ -133,7 +132,7 @@ class SpanLook:
         elif upstream is not UpstreamEnd.COMPLETE:
             facts.upstream_ended(upstream, now_s)
         facts.downstream_ended(downstream, now_s)
-        self._sink(span_of(facts, self._lineage, self._place, now_s))
+        self._account(facts, self._lineage, now_s)
 
 
 class Unseen:

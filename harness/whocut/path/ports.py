@@ -1,4 +1,4 @@
-"""A port for somebody who cannot be told "any": chosen here, told to another program, listened on by that one."""
+"""A port for a program that cannot choose one itself: chosen here, passed to it, listened on by it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def held_port() -> Iterator[int]:
-    """A free port of the loopback, which nobody is given by chance as long as this lasts.
+    """A free port of the loopback, which no other program gets by chance as long as this lasts.
 
     A socket that is bound there and does not listen keeps the kernel from handing the port out, to listeners and to
     callers; a listener that names it, as servers do with SO_REUSEADDR, may have it. So Linux has it; elsewhere a

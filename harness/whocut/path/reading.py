@@ -27,7 +27,7 @@ _HTTP_2: Final = b"PRI * HTTP/2"
 
 
 class Exchanges(Protocol):
-    """What is told of where requests and responses begin and end."""
+    """What hears where requests and responses begin and end."""
 
     def asked(self, head: RequestHead, raw: bytes) -> Look:
         """A request's head is whole."""
@@ -52,7 +52,7 @@ class Requests:
     """The caller's bytes. `take` returns what goes up: with the look's `traceparent` if `marks`.
 
     Where requests are held (`holds`), each goes up when it is whole and its look has said with which fields.
-    `reads`: looks are told of the bodies.
+    `reads`: looks get the bodies.
     """
 
     __slots__ = (

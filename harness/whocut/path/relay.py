@@ -1,4 +1,4 @@
-"""One response's body on its way down: what of it goes on now, what is held, and where it ends.
+"""One response's body on its way down: what of it is handed on now, what is held, and where it ends.
 
 Pure: bytes in, bytes out. A layer may hold a body (`Manners.holds_chunked`, `.holds_counted`), and may put one in
 chunks of its own: where the body would end with its connection, or where the layer ends cut streams in good order.
@@ -79,7 +79,7 @@ class Relay:
             self.rechunked = self.adds_chunks = minor
             self.closes = not minor
         elif manners.ends_cleanly and isinstance(framing, Chunked):
-            # To end cleanly in mid-body one must never stand inside a chunk of another layer's.
+            # To end cleanly in mid-body a layer must never be inside a chunk of another layer's.
             framing.payload = []
             self.rechunked = True
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
-    from whocut.path.account import Place
+    from whocut.path.account import Facts, Lineage, Place
     from whocut.path.deadlines import Deadlines
     from whocut.path.http1 import HeadReader, RequestHead
     from whocut.path.looks import Look
     from whocut.path.relay import Manners, Piece
     from whocut.path.tap import Tap
-    from whocut.trace.records import Span, SpanSink, UpstreamEnd
+    from whocut.trace.records import SpanSink, UpstreamEnd
 
 P = TypeVar("P", bound="asyncio.BaseProtocol")
 
@@ -99,7 +99,7 @@ class Caller(Side, Protocol):
         """See to it that `Served.check` is called within `in_s`."""
 
     def next_request(self, now_s: float) -> None:
-        """The exchange is over, and the connection goes on."""
+        """The exchange is over, and the connection stays open."""
 
     def close(self) -> None:
         """FIN, after what is still to be sent."""
@@ -171,7 +171,7 @@ class House(Protocol):
         """
 
     def look_at(self, head: RequestHead, raw: bytes, connection: int, now_s: float) -> Look:
-        """What is told of a request that passes a tap."""
+        """What follows a request that passes a tap."""
 
     def complain(self, sentence: str) -> None:
         """Say something to the person who runs this, once."""
@@ -179,5 +179,5 @@ class House(Protocol):
     def unix_s(self) -> float:
         """The calendar's instant, in model time."""
 
-    def write_down(self, span: Span) -> None:
-        """Hand a span to the collector of spans."""
+    def account(self, facts: Facts, lineage: Lineage, at_s: float) -> None:
+        """Write down an exchange that ended at `at_s`."""

@@ -1,7 +1,7 @@
 """A tap: a hop without timers, which hands on every byte and every end as it came, and never a word of its own.
 
 Beside a real gateway there is one on either side, so that both of its edges are seen, whatever the neighbour is:
-what stands further out must be seen leaving by another one than itself.
+the layer further out must be seen leaving by another one than itself.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """How it stands.
+    """The place of a tap, and what it does there.
 
     `side` is where, beside a real gateway. `lazy_s`: how much sooner than its limit a timer of the gateway may fire
-    on a live stream, in model seconds. `onlooker` is told of each request; without one the tap writes spans.
+    on a live stream, in model seconds. `onlooker` hears of each request; without one the tap writes spans.
     `waits_to_dial`: until there are bytes for the upstream; otherwise it dials when a caller has come. `blink_s` is
     how much later the last bytes of a response and its end go down, in the loop's seconds. `keeps_host`: the `Host`
-    goes on as it came.
+    is handed on as it came.
     """
 
     side: TapSide | None = None

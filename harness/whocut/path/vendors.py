@@ -41,7 +41,7 @@ def answer_for(layer: Layer, event: str) -> Answer:
 
 
 def refusal(layer: Layer, status: int) -> Answer:
-    """What the layer says to a request that is none."""
+    """What the layer says to bytes that are no HTTP request."""
     known = layer.answers.get(BAD_REQUEST)
     return known if known and known.status == status else plain(status)
 

@@ -5,11 +5,11 @@
     caller ⇄ Outer ─ Wire ─ Inner ⇄ upstream
 
 It has no timers, no pool and no word of its own. A connection is dialled as soon as a caller has come, so that
-the upstream's own idle limit holds. A FIN goes on as a FIN, with the other direction left open; a reset as a reset,
-after the bytes that came before it; a dial that fails as a reset. A side that lags holds the other one back.
+the upstream's own idle limit holds. A FIN is handed on as a FIN, with the other direction left open; a reset as a
+reset, after the bytes that came before it; a dial that fails as a reset. A side that lags holds the other one back.
 
-What passes is read beside it (`reading`) and told to a look for each request (`looks`). A caller that closes its
-side is told as having left, at that instant, whatever still passes afterwards.
+What passes is read beside it (`reading`) and given to a look for each request (`looks`). A caller that closes its
+side counts as having left, at that instant, whatever still passes afterwards.
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ class Wire:
     # --- ends
 
     def caller_closed(self) -> None:
-        """The caller has sent its last byte: the upstream is told so, after all that came before."""
+        """The caller has sent its last byte: the upstream gets a FIN, after all that came before."""
         if self._requests.readable:
             self._send_up(self._requests.rest())
         self._caller_left()
@@ -335,7 +335,7 @@ class Wire:
             self._end_all(UpstreamEnd.ABANDONED, DownstreamEnd.LEFT)
 
     def upstream_closed(self) -> None:
-        """The upstream has sent its last byte: the caller is told so, after all that came before."""
+        """The upstream has sent its last byte: the caller gets a FIN, after all that came before."""
         if self._responses.ends_with_connection and self._asked:
             self._responses.close()
             if self.outer.writable:
@@ -365,7 +365,7 @@ class Wire:
             hand_on()
 
     def _unreadable(self) -> None:
-        """What comes from the upstream is not HTTP/1.1; it goes on all the same."""
+        """What comes from the upstream is not HTTP/1.1; it is handed on all the same."""
         self._requests.readable = False
         self._end_all(UpstreamEnd.MALFORMED, DownstreamEnd.TRUNCATED)
 

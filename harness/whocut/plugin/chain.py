@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from whocut.chain.money import format_dollars
 from whocut.errors import BadInput, nearest
-from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, ending, endings
+from whocut.plugin.endings import UNKNOWN_OUTCOME, Endings, endings
 from whocut.stage.runners import ScaledRunner
+from whocut.verdict.retry_audit import ending
 from whocut.words import times
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ class WhocutUpstream:
 
     @property
     def base_url(self) -> str:
-        """The mock's own address, past every layer; nobody watches who goes there."""
+        """The mock's own address, past every layer; requests that go there are not watched."""
         return self._runner.stage.mock.base_url
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
-        """Every generation, as it will stand when its work is over."""
+        """Every generation, as it will be when its work is over."""
         return list(self._runner.observed().ledger)
 
     @property
@@ -71,7 +72,7 @@ class WhocutChain:
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
-        """The upstream's books, as they will stand when its work is over."""
+        """The upstream's books, as they will be when its work is over."""
         return list(self._runner.observed().ledger)
 
     def now_s(self) -> float:
@@ -204,7 +205,7 @@ def _known(observed: Observed, request: str) -> str:
 def _why_again(observed: Observed, request: str) -> str:
     for retry in observed.audit.retries:
         if retry.request == request and retry.unknown:
-            return f"after {retry.after} the work behind it goes on, and the client asked for it again"
+            return f"after {retry.after} the work behind it runs on, and the client asked for it again"
     return "the client asked again"
 
 

@@ -117,7 +117,7 @@ class MockUpstream:
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
-        """Every generation, as it will stand when its work is over."""
+        """Every generation, as it will be when its work is over."""
         return self._chain.upstream.ledger
 
     async def __aenter__(self) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.verdict.retry_audit import ending, unknown
+from whocut.verdict.retry_audit import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,3 @@ def endings(wanted: Endings | int | str) -> Endings:
     if isinstance(wanted, int):
         return Endings(f"a {wanted}", lambda attempt: attempt.status == wanted)
     return Endings(f"'{wanted}'", lambda attempt: attempt.error == wanted)
-
-
-__all__ = ["UNKNOWN_OUTCOME", "Endings", "ending", "endings"]

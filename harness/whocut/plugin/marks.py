@@ -39,7 +39,7 @@ def wanted(node: pytest.Item, chain: object = None) -> Wanted:
     """What the test's markers say, the nearest one first; `chain` is a fixture's own argument.
 
     Raises:
-        BadInput: an argument, a chain, a setting or a tier that is none.
+        BadInput: an argument, a chain, a setting or a tier is unknown.
     """
     said: dict[str, Any] = {}
     for mark in node.iter_markers("whocut"):

@@ -23,7 +23,7 @@ _LOCAL_NAMES: Final = frozenset({"localhost", "", "0.0.0.0", "::"})  # noqa: S10
 def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
     """Let nothing be dialled, and no name be looked up, beyond this machine; yields what was tried.
 
-    In `virtual` time a connection that blocks the loop's own thread is refused too: nobody would ever answer it.
+    In `virtual` time a connection that blocks the loop's own thread is refused too: it would never be answered.
     """
     tried: list[str] = []
     connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
@@ -44,7 +44,7 @@ def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
     def guarded_connect(self: socket.socket, address: Any) -> None:
         __tracebackhide__ = True
         if virtual and self.gettimeout() != 0 and isinstance(address, tuple) and _in_a_loop():
-            self.close()  # whoever made it expects an OSError, and closes it only then
+            self.close()  # its maker expects an OSError, and closes it only then
             pytest.fail(
                 "this test dialled with a client that blocks, and in virtual time that stops everybody who could "
                 "answer: use the async client (openai.AsyncOpenAI), or tier='scaled' and a plain function",

@@ -1,7 +1,7 @@
 """The tier without sockets: every request of httpx and httpx2 goes through a respx router, or is refused.
 
 The chain's address is a route that passes through to the chain itself, which plays in memory; so it is slow,
-moderates, limits and resets as the mock does, because it is the mock. Routes of the test's own stand beside it.
+moderates, limits and resets as the mock does, because it is the mock. Routes of the test's own are beside it.
 """
 
 from __future__ import annotations

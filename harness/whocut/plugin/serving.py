@@ -44,7 +44,7 @@ def runner_for(node: pytest.Item, chain: object) -> Iterator[Runner]:
             stack.enter_context(routed(router))
             node.stash[ROUTER] = router
         yield runner
-    if tried and not node.stash.get(FAILED, False):  # somebody swallowed the failure
+    if tried and not node.stash.get(FAILED, False):  # the failure was swallowed
         pytest.fail(tried[0], pytrace=False)
 
 
@@ -81,7 +81,7 @@ def _refuse_if_claimed(node: pytest.Item) -> None:
 
 
 def _marks(holder: object) -> list[pytest.Mark]:
-    """The marks that somebody wrote on a function, a class or a module; not those a plugin gave to all tests."""
+    """The marks that were written on a function, a class or a module; not those a plugin gave to all tests."""
     marks: Any = getattr(holder, "pytestmark", [])
     decorators: list[Any] = marks if isinstance(marks, list) else [marks]
     return [getattr(mark, "mark", mark) for mark in decorators]

@@ -1,1 +1,1 @@
-"""Is this chain right? Audit, forecast, and the proof in virtual time, with callers that stand in for a load."""
+"""Is this chain right? Audit, forecast, and the proof in virtual time, with callers in place of a load."""

@@ -1,9 +1,9 @@
 """Callers for a proof: the real SDK, and one of ours that keeps the SDK's policy at a tenth of its cost.
 
-Ours is one protocol per attempt on a new connection. It tries again as the official SDK does: after a timer of
-its own or a broken connection before a stream's head, after 408, 409, 429 and everything from 500 on, waiting
-half a second, then a whole one, or as long as `Retry-After` asks. It stands for clients that have a limit for
-the whole answer too, which the SDK has not.
+Ours is one protocol per attempt on a new connection. It tries again as the official SDK does: after a timer of its
+own, after a broken connection before a stream's head, after 408, 409, 429 and everything from 500 on. It waits half
+a second, then a whole one, or as long as `Retry-After` asks. It can also be a client that has a limit for the whole
+answer, which the SDK has not.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _BACK_OFF_S, _BACK_OFF_MOST_S, _JITTER, _RETRY_AFTER_MOST_S = 0.5, 8.0, 0.25, 12
 
 
 class Caller(Protocol):
-    """Somebody who asks for one image, with its own retries, until it has it or gives up."""
+    """A caller asks for one image, with its own retries, until it has the image or gives up."""
 
     async def ask(self, asking: Asking, body: dict[str, Any]) -> None:
-        """Make the request; what happened stands in the attempts of `asking`."""
+        """Make the request; what happened is in the attempts of `asking`."""
         ...
 
     async def close(self) -> None:
@@ -52,8 +52,8 @@ class Caller(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """What every caller is given: where to dial, how long to wait, whom to tell."""
+class ProofDesk:
+    """What every caller is given: where to dial, how long to wait, what to report to."""
 
     host: str
     port: int
@@ -66,7 +66,7 @@ class Desk:
 class SdkCaller:
     """`AsyncOpenAI` as its users have it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ProofDesk) -> None:
         self._client = async_openai_client(
             base_url=f"http://{desk.host}:{desk.port}/v1",
             api_key=KEY,
@@ -97,7 +97,7 @@ class SdkCaller:
 class LightCaller:
     """Ours, with the SDK's policy."""
 
-    def __init__(self, desk: Desk, dice: random.Random) -> None:
+    def __init__(self, desk: ProofDesk, dice: random.Random) -> None:
         self._desk = desk
         self._dice = dice
 
@@ -131,7 +131,7 @@ def _is_retried(call: Call, *, stream: bool) -> bool:
     return not stream or record.first_byte_s is None
 
 
-async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
+async def attempt(desk: ProofDesk, asking: Asking, data: bytes, number: int) -> Call:
     """One attempt, watched to its last byte."""
     watch = AttemptWatch(
         clock=desk.clock,
@@ -162,7 +162,7 @@ async def attempt(desk: Desk, asking: Asking, data: bytes, number: int) -> Call:
 class Call(asyncio.Protocol):
     """One attempt's connection: the client's timers, and the answer as it comes."""
 
-    def __init__(self, desk: Desk, watch: AttemptWatch) -> None:
+    def __init__(self, desk: ProofDesk, watch: AttemptWatch) -> None:
         self.watch = watch
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._desk = desk
@@ -292,8 +292,8 @@ def _named(name: str, error: BaseException | None = None) -> BaseException:
     return kind(*(error.args if error else ()))
 
 
-async def fetch(desk: Desk, method: str, path: str) -> int:
-    """The status of one short exchange that nobody watches; a broken one has 0."""
+async def fetch(desk: ProofDesk, method: str, path: str) -> int:
+    """The status of one short exchange that is not watched; a broken one has 0."""
     try:
         reader, writer = await asyncio.open_connection(desk.host, desk.port)
     except OSError:

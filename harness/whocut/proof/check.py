@@ -436,7 +436,7 @@ def _warnings(cases: Sequence[Checked]) -> list[str]:
         if case.disagree:
             found.append(f"{name}: {case.disagree} verdicts and the ledger disagree")
         if case.unattributed:
-            found.append(f"{name}: nobody can be named for the end of {case.unattributed} requests")
+            found.append(f"{name}: no layer can be named for the end of {case.unattributed} requests")
         if case.difference.requests or not case.difference.within_sampling_error:
             found.append(
                 f"{name}: forecast and proof differ by {case.difference.delivered:+.4f} delivered; "

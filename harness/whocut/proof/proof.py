@@ -27,7 +27,7 @@ from whocut.clock.clock import wall_s
 from whocut.errors import CouldNotRun
 from whocut.path.chain import start_chain
 from whocut.proof import stand_ins
-from whocut.proof.callers import Caller, Desk, LightCaller, SdkCaller, fetch
+from whocut.proof.callers import Caller, LightCaller, ProofDesk, SdkCaller, fetch
 from whocut.trace.generations import generation_span
 from whocut.trace.records import Outcome
 from whocut.verdict.summary import Judged, judge
@@ -153,12 +153,12 @@ class Proof:
 
     @property
     def unattributed(self) -> int:
-        """Requests whose end nobody can be named for."""
+        """Requests whose end has no known layer."""
         return sum(verdict.kind is Kind.UNATTRIBUTED for verdict in self.last)
 
 
 def prove(case: Case, done: Callable[[int], None] = lambda _: None) -> Proof:
-    """Run the case and judge it. `done` is told how many requests have ended.
+    """Run the case and judge it. `done` hears how many requests have ended.
 
     Raises:
         CouldNotRun: this machine has no more sockets or files to give.
@@ -261,7 +261,7 @@ class _Stage:
         self._stack = stack
 
     async def set_up(self, upstream: tuple[str, int]) -> Callable[[int], Awaitable[None]]:
-        """Start the chain and whoever stands behind it; the way to make one request."""
+        """Start the chain and the servers behind it; the way to make one request."""
         case, mode = self._case, self._case.mode
         if mode.job:
             return await self._with_jobs(upstream)
@@ -273,7 +273,7 @@ class _Stage:
         return self._callers(await self._chain(upstream, self._world.spans.append))
 
     async def _with_jobs(self, upstream: tuple[str, int]) -> Callable[[int], Awaitable[None]]:
-        """A worker beside the upstream; the chain carries short requests alone, and nobody judges those."""
+        """A worker beside the upstream; the chain carries short requests alone, and those are not judged."""
         asked = self._world.askings
         numbers = {asking.request: number for number, asking in enumerate(asked)}
         worker = self._callers(upstream)
@@ -306,8 +306,8 @@ class _Stage:
         self._stack.push_async_callback(callers.close)
         return lambda number: callers.ask(self._world.askings[number], self._case.body(number))
 
-    def _desk(self, address: tuple[str, int]) -> Desk:
-        return Desk(
+    def _desk(self, address: tuple[str, int]) -> ProofDesk:
+        return ProofDesk(
             host=address[0],
             port=address[1],
             clock=self._clock,
@@ -326,7 +326,7 @@ def _at_once(topology: Topology) -> int:
 class _Callers:
     """Callers for all requests: one of ours for all, or SDK clients that take turns."""
 
-    def __init__(self, case: Case, desk: Desk) -> None:
+    def __init__(self, case: Case, desk: ProofDesk) -> None:
         self._free: asyncio.LifoQueue[Caller] = asyncio.LifoQueue()
         self._light = LightCaller(desk, random.Random(case.seed)) if case.caller == "light" else None
         self._all: list[Caller] = []
@@ -334,7 +334,7 @@ class _Callers:
         self._desk = desk
 
     async def ask(self, asking: Asking, body: dict[str, Any]) -> None:
-        """Have somebody ask."""
+        """Have a free caller ask."""
         if self._light is not None:
             await self._light.ask(asking, body)
             return
@@ -354,7 +354,7 @@ class _Callers:
 
 
 async def _drain(mock: Running) -> None:
-    """Until every generation is over: those that run on for nobody too."""
+    """Until every generation is over: the orphaned ones too."""
     while rows := [row for row in mock.ledger.rows() if row.state == "running"]:
         over_s = max((row.started_s or 0.0) + (row.duration_s or 0.0) for row in rows)
         await asyncio.sleep(max(_A_MOMENT_S, over_s - mock.upstream.clock.now_s() + _A_MOMENT_S))

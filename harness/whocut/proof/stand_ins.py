@@ -1,6 +1,6 @@
 """Servers of a user's own, as a proof needs them: one that sends heartbeats, one that takes jobs.
 
-Neither has a timer. They stand between the innermost layer and the upstream.
+Neither has a timer. Their place is between the innermost layer and the upstream.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class _Beating:
 
 
 class JobServer(_Server):
-    """Takes a request as a job, has it done by a worker, and answers whoever asks whether it is done."""
+    """Takes a request as a job, has it done by a worker, and answers polls for it."""
 
     def __init__(self, work: Callable[[str], Awaitable[bool]]) -> None:
         super().__init__()

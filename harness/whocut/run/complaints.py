@@ -1,6 +1,6 @@
 """What a loop says of errors that nothing caught.
 
-Where the system's limit of open files is reached, a server goes on with what it has: callers wait in the system's
+Where the system's limit of open files is reached, a server continues with what it has: callers wait in the system's
 queue, or are closed, until others have gone. asyncio logs that with a traceback for each connection.
 """
 

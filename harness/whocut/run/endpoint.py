@@ -169,7 +169,7 @@ def _measurable(written: Sequence[str], *, asked: bool) -> Iterator[Want]:
             yield want
         elif asked:
             raise BadInput(
-                f"{want.name} is for an upstream's ledger to say, and with --to there is none", field="want"
+                f"{want.name} is for an upstream's ledger to say, and --to has no ledger", field="want"
             )
 
 
@@ -223,7 +223,7 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
     with account.locked() as tally:
         yield (
             f"account {account.path}: {tally.attempts} attempts, {dollars(tally.settled_nano_usd)} spent, "
-            f"{dollars(tally.reserved_nano_usd)} held for attempts that nobody saw end"
+            f"{dollars(tally.reserved_nano_usd)} held for attempts whose end is unknown"
         )
     account.close()
     most = f", at {spending.max_attempts} attempts" if spending.max_attempts else ""

@@ -71,7 +71,7 @@ def check_wants(plan: Plan) -> None:
     """Say before an hour of work, not after it, that a wanted figure is not measured.
 
     Raises:
-        BadInput: it is one of a sweep and the run is none, or the other way round.
+        BadInput: the figure is a sweep's and the run is no sweep, or the other way round.
     """
     nothing = judge((), (), (), plan.topology).figures
     if plan.sweep is not None:
@@ -89,7 +89,7 @@ def finish(
     ended_early: str | None = None,
     lost: str | None = None,
 ) -> Finished:
-    """Judge what a run directory holds, and write its summary and its report; the layers stood still so long."""
+    """Judge what a run directory holds, and write its summary and its report; the layers were blocked so long."""
     judged = judge_run(run_dir, plan.topology)
     generator = _generator(plan, run_dir)
     hops = Hops(

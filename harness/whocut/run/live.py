@@ -39,7 +39,7 @@ _COLUMNS: Final = 110
 
 
 class LiveRun:
-    """A run directory that is being written, and how it stands."""
+    """A run directory that is being written, and its state so far."""
 
     def __init__(self, run: RunDir) -> None:
         self._run = run
@@ -77,7 +77,7 @@ class LiveRun:
         self._judge.finish()
 
     def write(self, *, ended: bool) -> None:
-        """Write how it stands, whole or not at all."""
+        """Write its state, whole or not at all."""
         manifest = self._run.manifest
         write_json(
             self._run.path / LIVE,

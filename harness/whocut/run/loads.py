@@ -1,4 +1,4 @@
-"""Who makes the load: a Locust process of ours, told by the manifest, or somebody else's around whom we stand."""
+"""What makes the load: a Locust process of ours, as the manifest says, or a foreign one that `--stand` serves."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class LoadProcess(Protocol):
-    """Whoever makes the load: a process of ours, or somebody else's."""
+    """The process that makes the load: one of ours, or a foreign one."""
 
     @property
     def returncode(self) -> int | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it runs."""
 
     async def stop(self, patience_real_s: float = PATIENCE_REAL_S) -> None:
         """Ask it to end, wait so long, insist."""
@@ -55,7 +55,7 @@ class ForeignLoad:
         self.returncode = 0
 
     async def stop(self, patience_real_s: float = PATIENCE_REAL_S) -> None:
-        """It ends when its maker says so; here nobody listens any more."""
+        """It ends when its maker says so; here its end is no longer awaited."""
         del patience_real_s
         if self._listening is not None:
             self._listening.cancel()

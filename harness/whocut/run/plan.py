@@ -35,8 +35,8 @@ class Plan:
     """What was asked for on the command line.
 
     `then` says what else to ask, seeing what the stages so far have come to: nothing, when it is enough. `sweep`
-    is the share of 429s that a sweep tolerates; None where the run is none. `steps` describes the modes of a
-    ladder, each of which keeps what the one before it changed; empty where modes stand side by side.
+    is the share of 429s that a sweep tolerates; None: the run is no sweep. `steps` describes the modes of a
+    ladder, each of which keeps what the one before it changed; empty: the modes are independent.
     """
 
     scenario: Path

@@ -106,7 +106,7 @@ class Child:
         )
 
     def died(self) -> ChildDied:
-        """The error for an end nobody asked for, with the last thing it said."""
+        """The error for an end that was not asked for, with the last thing it said."""
         code = self.returncode
         how = ended_how(code) if code and code < 0 else f"ended by itself with exit code {code}"
         return ChildDied(f"the {self.name} {how}{self.last_words()}")

@@ -51,7 +51,7 @@ _LAST_SPANS_REAL_S = 1.0
 
 @dataclass
 class Standing:
-    """Everything that stands around a load: the upstream, the chain, the follower; and what shows how far it is."""
+    """Everything around a load: the upstream, the chain, the follower; and what shows how far it is."""
 
     plan: Plan
     clock: Clock
@@ -90,7 +90,7 @@ class Standing:
 
 
 async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress], None]) -> Standing:
-    """Start what stands around a load; the stack ends it.
+    """Start everything around a load; the stack ends it.
 
     Raises:
         BadInput: the run directory cannot be used, a figure is wanted that is not measured, or the mock does not
@@ -162,7 +162,7 @@ async def _one_load(standing: Standing) -> None:
 
 
 async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
-    """The main job around a load that somebody else makes; its end is the end of our standard input.
+    """The main job around a load that another process makes; its end is the end of our standard input.
 
     Raises:
         BadInput: the run directory cannot be used.
@@ -223,7 +223,7 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
 
 
 async def _start_live_judge(run_dir: RunDir) -> Child:
-    """It looks on; the run goes on without it, should it end."""
+    """It looks on; the run continues without it, should it end."""
     log = run_dir.path / "logs" / "live.log"
     return await Child.start("live judge", ["-m", "whocut.run.live", str(run_dir.path.resolve())], log=log)
 

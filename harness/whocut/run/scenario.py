@@ -1,7 +1,7 @@
 """What a scenario file says of itself, read without running it.
 
 A scenario is a Locust file; importing it would bring gevent into this process. What `whocut run` must know before
-it starts stands in one literal at the top of the file::
+it starts is in one literal at the top of the file::
 
     SCENARIO = {
         "chain": "article",                         # a chain by name; --chain overrides it
@@ -73,7 +73,7 @@ class Scenario(BaseModel):
 
     @property
     def default_modes(self) -> tuple[str, ...]:
-        """What runs unless somebody says otherwise."""
+        """What runs unless the command line says otherwise."""
         return tuple(self.run or self.mix or self.modes)
 
     def stages(self, modes: Sequence[str], requests: int, arrivals: Arrivals | None) -> tuple[LoadStage, ...]:
@@ -166,7 +166,7 @@ def _literal(tree: ast.Module) -> ast.expr | None:
 
 
 def _line(node: ast.expr, field: object) -> int:
-    """The line on which a field of the literal stands."""
+    """The line that holds a field of the literal."""
     if isinstance(node, ast.Dict):
         for key in node.keys:
             if isinstance(key, ast.Constant) and key.value == field:

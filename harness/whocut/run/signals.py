@@ -8,7 +8,7 @@ SIGINT (Ctrl-C)       `stop`; where there is an `at_once` too,    the process en
 SIGTERM, SIGHUP       `at_once`                                   the same
 ====================  ==========================================  ==============================
 
-The polite answers come from the event loop. The last one does not need the loop: a loop that spins or stands still
+The polite answers come from the event loop. The last one does not need the loop: a loop that spins or is blocked
 ends all the same. What is recorded is written in whole lines as it happens, so nothing is left to be flushed.
 """
 
@@ -42,7 +42,7 @@ class Signals:
         self._at_once = at_once or stop
         self._polite = 1 if at_once is None else 2
         self._asked = 0
-        self._left = False  # the last answer that is polite has been given, or the loop stands still
+        self._left = False  # the last answer that is polite has been given, or the loop is blocked
         self._heard = [
             which
             for which in _SIGNALS
@@ -58,7 +58,7 @@ class Signals:
 
     @contextmanager
     def without_the_loop(self) -> Iterator[None]:
-        """While the loop stands still for long work the second signal of all ends the process."""
+        """While the loop is blocked by long work the second signal of all ends the process."""
         self._leave_the_loop()
         try:
             yield

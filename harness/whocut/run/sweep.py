@@ -96,10 +96,10 @@ class Sweep:
         return tuple(self._stage(level, self.gap_s or 0.0) for level in levels)
 
     def then(self, run_dir: RunDir) -> tuple[LoadStage, ...]:
-        """What to ask when its levels have been seen; nothing when the answer stands.
+        """What to ask when its levels have been seen; nothing when the answer is final.
 
         First, where it is to `bisect`, the level half way to the knee, again and again. Then, unless the gap is
-        told, the knee once more, and levels beyond it with a gap.
+        given, the knee once more, and levels beyond it with a gap.
         """
         asked = Load.from_plain(run_dir.manifest["load"]).stages
         levels = levels_of(asked, run_dir.attempts())

@@ -1,8 +1,8 @@
-"""A tap: a hop without timers that stands where a user puts it, passes every byte on, and writes down what it saw.
+"""A tap: a hop without timers at any place of a path, which passes every byte on, and writes down what it saw.
 
-It holds no key and spends nothing by itself: what comes goes on, with a `traceparent` that makes this tap's account
-the parent of the next one's. Nothing is dialled before a caller has come. `Host` goes on as it came, save before an
-`https` endpoint elsewhere, which is told its own name. Several taps may stand at several places of one way.
+It holds no key and spends nothing by itself. What comes is handed on, with a `traceparent` that makes this tap's
+account the parent of the next one's. Nothing is dialled before a caller has come. `Host` is handed on as it came;
+only an `https` endpoint elsewhere gets its own name. One path may have several taps.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DEFAULT_PORT = 8080
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapPlan:
-    """Where a tap stands: `position` counts from the client, which is 0."""
+    """The place of a tap: `position` counts from the client, which is 0."""
 
     name: str
     position: int
@@ -55,7 +55,7 @@ class TapPlan:
 
     @property
     def host_stays(self) -> bool:
-        """Whether `Host` goes on as it came."""
+        """Whether `Host` is handed on as it came."""
         if self.keeps_host is not None:
             return self.keeps_host
         return self.to.scheme == "http" or self.to.loopback
@@ -78,7 +78,7 @@ def parse_listen(written: str) -> tuple[str, int]:
     """Read ``127.0.0.1:8080``, ``:8080`` or ``8080``.
 
     Raises:
-        BadInput: it is none of these.
+        BadInput: the address is invalid.
     """
     host, _, port = written.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
@@ -94,8 +94,8 @@ async def tap(
 ) -> Tapped:
     """Watch until a signal comes.
 
-    `ready` is told the base URL for clients, and the certificate to trust if it was made here, as soon as requests
-    are taken; `complain` whatever keeps the tap from seeing something, once each.
+    `ready` gets the base URL for clients, and the certificate to trust if it was made here, as soon as requests are
+    taken. `complain` gets whatever keeps the tap from seeing something, once each.
 
     Raises:
         BadInput: the run directory or a certificate cannot be used, or the tap should listen beyond this machine.

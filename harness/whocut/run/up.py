@@ -1,8 +1,7 @@
-"""A chain and the mock kept serving, for any client in any language, until somebody says stop.
+"""A chain and the mock kept serving, for any client in any language, until a signal ends it.
 
-The client knows nothing of us: a tap outside of it sees its attempts, the layers and the upstream write down
-theirs, and at the end the run is judged and reported like any other. Spans of other processes are taken by
-OTLP/HTTP.
+The client knows nothing of us. A tap outside of it sees its attempts; the layers and the upstream write down
+theirs. At the end the run is judged and reported like any other. Spans of other processes are taken by OTLP/HTTP.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _LOOK_EVERY_REAL_S = 0.1
 
 
 async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
-    """Serve until a signal; `ready` is told the base URL and the OTLP endpoint as soon as both take requests.
+    """Serve until a signal; `ready` gets the base URL and the OTLP endpoint as soon as both take requests.
 
     Raises:
         BadInput: the run directory cannot be used.
@@ -94,7 +93,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         attempts = run_dir.attempts()
         died = (
             f"{fallen.sentence}; requests begun: {len({attempt.request for attempt in attempts})}, under way then: "
-            f"{under_way(attempts, fallen)}; what was recorded stands in {run_dir.path}"
+            f"{under_way(attempts, fallen)}; what was recorded is in {run_dir.path}"
         )
     stalled_real_s = pulse.worst_stall_real_s
     with signals.without_the_loop():

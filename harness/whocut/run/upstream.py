@@ -1,6 +1,6 @@
-"""The mock upstream as a process of the run's own: told its settings, and watched for an end nobody asked for.
+"""The mock upstream as a process of the run's own: it gets its settings, and is watched for an unexpected end.
 
-Such an end is nobody's timer: it is written down as a span, like that of any fallen layer.
+Such an end is no timer: it is written down as a span, like that of any fallen layer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from whocut.run.plan import Plan
     from whocut.trace.records import SpanSink
 
-# From a process's end to our knowing of it: its sockets close before its parent is told.
+# From a process's end to our knowing of it: its sockets close before its parent hears of it.
 _NOTICED_REAL_S = 0.1
 _GREETING = "mock upstream: serving on"
 
@@ -111,7 +111,7 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
 
 
 def _keep_token(run_dir: RunDir, token: str) -> None:
-    """For the load of this run, and for nobody else of this machine; whoever stops the mock takes it away."""
+    """For the load of this run, and for no other user of this machine; it is removed when the mock is stopped."""
     file = run_dir.path / MOCK_TOKEN
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "w") as out:

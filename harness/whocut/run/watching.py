@@ -34,7 +34,7 @@ class UpstreamProcess(Protocol):
 
 
 class StopAsked:
-    """Somebody wants the run to end: asked once, what is in flight is waited for; asked again, not even that."""
+    """The user wants the run to end: asked once, what is in flight is waited for; asked again, not even that."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
@@ -47,7 +47,7 @@ class StopAsked:
         self.asked.set()
 
     def ask_at_once(self) -> None:
-        """By somebody who will not wait: a service that is shut down, a terminal that is closed."""
+        """By a caller that will not wait: a service that is shut down, a terminal that is closed."""
         self.asked.set()
         self.at_once.set()
 
@@ -57,13 +57,13 @@ class RunWatch:
     """Looks at everything ten times a second until it is over, however it ends."""
 
     run_dir: RunDir
-    upstream: UpstreamProcess | None  # None: it is none of ours
+    upstream: UpstreamProcess | None  # None: it is not the mock
     chain: RunningChain
     follower: RunFollower
     progress: RunProgress
     show: Callable[[RunProgress], None]
     stop: StopAsked
-    drain_real_s: float  # how long what is in flight may take when somebody has asked for the end
+    drain_real_s: float  # how long what is in flight may take when the user has asked for the end
 
     def expect(self, requests: int) -> None:
         """So many requests more will be asked."""
@@ -90,7 +90,7 @@ class RunWatch:
         if generator.get("kept_back") and fallen is None:
             return (
                 f"{generator['kept_back']}; {generator['not_asked']} of {self.progress.asked} requests were not "
-                f"asked, and what was recorded stands in {self.run_dir.path}"
+                f"asked, and what was recorded is in {self.run_dir.path}"
             )
         if answered == self.progress.asked and fallen is None:
             return None
@@ -106,10 +106,10 @@ class RunWatch:
             how_far += f", {lost_with_it} {'was' if lost_with_it == 1 else 'were'} under way then"
         if self.stop.asked.is_set():
             why = _STOPPED
-        return f"{why}; {how_far}, and what was recorded stands in {self.run_dir.path}"
+        return f"{why}; {how_far}, and what was recorded is in {self.run_dir.path}"
 
     async def _stop(self, load: LoadProcess) -> None:
-        """End the load; while nothing has fallen, and nobody asks again, what is in flight is drained first."""
+        """End the load; while nothing has fallen, and the user does not ask again, what is in flight is drained."""
         drained = self.fallen() is None and not self.stop.at_once.is_set()
         self.progress.stage = "stopping"
         if drained:
@@ -132,19 +132,19 @@ class RunWatch:
             await self._look()
             if self.progress.settled >= self.progress.started:
                 return None
-            self.progress.stage = "waiting for generations nobody waits for"
+            self.progress.stage = "waiting for orphaned generations"
             fallen = self.fallen()
             if fallen is None and not self.stop.asked.is_set():
                 continue
             return (
                 f"{fallen.sentence if fallen else _STOPPED}; the load was over, "
                 f"{generations_were(self.progress.started - self.progress.settled)} still running, and what was "
-                f"recorded stands in {self.run_dir.path}"
+                f"recorded is in {self.run_dir.path}"
             )
         return None  # what still runs is counted, and warned of, where the run is judged
 
     def fallen(self) -> Fallen | None:
-        """The first that has fallen, of all that the load stands on; the follower is told of the upstream's end."""
+        """The first that has fallen, of all that the load needs; the follower hears of the upstream's end."""
         upstream = self.upstream.look() if self.upstream is not None else None
         if upstream is not None:
             self.follower.upstream_fell = upstream.why

@@ -143,7 +143,7 @@ def _sentence(case: Checked) -> list[str]:
 
 
 def cut_words(cut: CutShare) -> str:
-    """One cut and its share in half a sentence; an end that is no layer's cut is told as what it is."""
+    """One cut and its share in half a sentence; an end that is no layer's cut is named as what it is."""
     when = {"wait": ", while waiting for the first byte", "stream": ", in mid-stream"}.get(cut.phase, "")
     if cut.layer in _NO_LAYER:
         return f"{percent(cut.share)} of requests end {_NO_LAYER[cut.layer]}: {cut.directive}{when}"
@@ -152,7 +152,7 @@ def cut_words(cut: CutShare) -> str:
 
 
 def _cases(cases: tuple[Checked, ...], *, narrow: bool) -> Table:
-    """One line a case. What a narrow terminal has no room for stands elsewhere: the forecast in the line below."""
+    """One line a case. What a narrow terminal has no room for is elsewhere: the forecast in the line below."""
     columns: dict[str, Callable[[Checked], str]] = {
         "delivered": lambda case: percent(case.seen.delivered),
         "forecast": lambda case: percent(case.foretold.delivered),

@@ -61,7 +61,7 @@ def print_presets(console: Console) -> None:
         console.print()
     console.print(
         f"{len(entries)} layers, {len(catalogue())} names with their plans. ? is a limit known from memory alone.\n"
-        f"In person, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
+        f"As the real product, by `gateway: NAME` in a chain file: {', '.join(products())}.\n"
         f"next:   {next_command('presets')} NAME",
         highlight=False,
         markup=False,
@@ -109,7 +109,9 @@ def print_preset(console: Console, name: str) -> None:
         console.print()
     _print_manners(console, entry)
     if name in products():
-        _fact(console, "in person", f"`gateway: {name}` in a chain file: whocut run and whocut up start it")
+        _fact(
+            console, "real product", f"`gateway: {name}` in a chain file: whocut run and whocut up start it"
+        )
     for edition, timers in entry.editions.items():
         said = ", ".join(
             f"{kind} {format_duration(timer.limit)} ({timer.note or timer.directive})"

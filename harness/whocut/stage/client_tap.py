@@ -1,9 +1,10 @@
 """The tap just outside the client: it hands on every byte and every end, and writes down what it saw.
 
-It is a tap like any other, told of each request by its wire. It keeps a request back until it is whole, because
-what is asked decides what it is called and what is planted. Each connection of the client's has one to the first
-layer, dialled when a request goes on. To each request it adds the `traceparent` by which the layers behind are
-joined to the attempt and, where a check asks for it, a planted fault; a planted answer takes the upstream's place.
+It is a tap like any other, and hears of each request from its wire. It keeps a request back until it is whole,
+because what is asked decides what it is called and what is planted. Each connection of the client's has one to the
+first layer, dialled when a request is handed on. To each request it adds the `traceparent` by which the layers
+behind are joined to the attempt. Where a check asks for it, it adds a planted fault; a planted answer takes the
+upstream's place.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _SHARED: Final = ("/chat/completions", "/responses")
 
 
 def asks_for_a_generation(method: str, path: str, body: Mapping[str, Any]) -> bool:
-    """Whether a request begins paid work; `body` is what was asked, as JSON, or empty where it is none."""
+    """Whether a request begins paid work; `body` is what was asked, as JSON; empty: it is no JSON."""
     if method != "POST" or _BESIDE & set(path.split("/")):
         return False
     return _asks_for_an_image(body) if path.endswith(_SHARED) else True

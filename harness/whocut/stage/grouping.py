@@ -1,4 +1,4 @@
-"""Which attempts are one request, as far as anybody outside the client can tell.
+"""Which attempts are one request, as far as can be seen from outside the client.
 
 A client that counts its retries in a header is believed. Otherwise the same body again, after an attempt with that
 body had ended without an image, is the same request tried again: from outside, a retry by hand and a person who

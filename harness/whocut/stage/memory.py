@@ -1,7 +1,8 @@
 """Virtual time without a single socket: servers and connections of one loop, joined in memory.
 
-Protocols do not notice: they get a transport that hands bytes over in the loop's next turn, takes a pause, ends
-with a close or, where its "socket" was told not to linger, with a reset. Nobody outside this loop can dial in.
+Protocols do not notice: they get a transport that hands bytes over in the loop's next turn and takes a pause. It
+ends with a close or, where its "socket" has the option not to linger, with a reset. Nothing outside this loop can
+dial in.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _HIGH_WATER_BYTES: Final = 64 * 1024
 
 
 class MemorySocket:
-    """As much of a socket as anybody asks of a transport: options are forgotten, save the one that means reset."""
+    """As much of a socket as transports are asked for: options are forgotten, save the one that means reset."""
 
     family = socket.AF_INET
     type = socket.SOCK_STREAM
@@ -255,14 +256,14 @@ class MemoryLoop(VirtualLoop):
     async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **_: Any
     ) -> Any:
-        """Connect to whoever listens in this loop.
+        """Connect to a listener of this loop.
 
         Raises:
-            ConnectionRefusedError: nobody does.
+            ConnectionRefusedError: there is no listener on this port.
         """
         make = self.listening.get(port) if host == _HOST else None
         if make is None:
-            raise ConnectionRefusedError(111, f"nobody listens at {host}:{port} in memory")
+            raise ConnectionRefusedError(111, f"there is no listener at {host}:{port} in memory")
         here, there = protocol_factory(), make()
         near, far = MemoryTransport(self, here, port), MemoryTransport(self, there, port)
         near.peer, far.peer = far, near

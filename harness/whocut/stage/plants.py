@@ -66,7 +66,7 @@ class Plants:
     _came: dict[str, int] = field(default_factory=dict)
 
     def next(self, digest: str) -> Plant:
-        """What stands in the way of the next attempt with this body."""
+        """What is planted for the next attempt with this body."""
         body = digest if self.by_body else ""
         number = self._came.get(body, 0)
         self._came[body] = number + 1

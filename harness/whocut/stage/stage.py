@@ -99,7 +99,7 @@ class Stage:
         return f"http://127.0.0.1:{self.tap.port}/v1"
 
     def ledger(self) -> list[dict[str, Any]]:
-        """The upstream's books as they will stand when all its work is over."""
+        """The upstream's books as they will be when all its work is over."""
         return [asdict(row) for row in self.mock.upstream.workshop.forecast()]
 
     def observed(self) -> Observed:

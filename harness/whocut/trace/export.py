@@ -2,7 +2,7 @@
 
 The exporter follows ``spans.jsonl`` as it grows, in a thread of its own, and so cannot slow a layer or the load.
 Its queue is bounded: what a backend is too slow for is dropped and counted, and stays in the file all the same. It
-sends what stands in the file and knows no kind of span: what it cannot send it counts, and goes on with the next.
+sends what the file holds and knows no kind of span: what it cannot send it counts, and continues with the next.
 """
 
 from __future__ import annotations

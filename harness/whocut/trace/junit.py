@@ -1,6 +1,6 @@
 """JUnit XML, as CI servers read it: one test case a check. The one writer of it.
 
-Jenkins and pytest show a failure's `message`, GitLab shows its text alone: so the sentence stands in both.
+Jenkins and pytest show a failure's `message`, GitLab shows its text alone: so the sentence is in both.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ class WireEvent:
 
 @dataclass(slots=True, kw_only=True)
 class WireSpan:
-    """One span as OTLP has it, whoever wrote it: its kind is OTLP's number, its instants are calendar nanoseconds.
+    """One span as OTLP has it, ours or foreign: its kind is OTLP's number, its instants are calendar nanoseconds.
 
     `resource` are the attributes of the service that wrote it; `error` is None where its status is not an error.
     """
@@ -263,7 +263,7 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
 
 
 def wire_spans(line: bytes) -> Iterator[WireSpan]:
-    """The spans of one export request as they stand there: for who sends them on and judges nothing.
+    """The spans of one export request, unchanged: for the exporter, which judges nothing.
 
     Raises:
         ValueError: the line is not an OTLP/JSON export request.
@@ -281,7 +281,7 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
 def onto_one_clock(spans: Iterable[Span]) -> None:
     """Move the instants of hops that counted from a beginning of their own: a tap is no part of the run.
 
-    A hop ends its span as it ends its caller's side, so that instant stands in it twice, on both clocks.
+    A hop ends its span as it ends its caller's side, so that instant is in it twice, on both clocks.
     """
     for span in spans:
         if isinstance(span, LayerRecord) and span.kind is SpanKind.HOP and span.downstream_s is not None:

@@ -59,7 +59,7 @@ class Receiver:
 
     @property
     def endpoint(self) -> str:
-        """What an exporter is told, as ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
+        """The address for exporters, as ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
         return f"http://127.0.0.1:{self.port}"
 
     async def close(self) -> None:
@@ -74,7 +74,7 @@ async def receive_into(
     """Listen on the loopback and append what comes to the run's spans.
 
     Raises:
-        PortTaken: somebody else listens there.
+        PortTaken: another program listens there.
     """
     file = LineFile(run.path / SPANS)
     counts = Counts()

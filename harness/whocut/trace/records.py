@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -40,16 +41,16 @@ class SpanKind(StrEnum):
     ATTEMPT = "attempt"  # one try on the wire, as the client saw it
     HOP = "hop"  # the same try, as a layer that forwards saw it
     GENERATION = "generation"  # the work behind it; may outlive its parent, and on purpose
-    DEATH = "death"  # of a layer, in the middle of a run: an instant, and nobody's request
-    FOREIGN = "foreign"  # none of ours
+    DEATH = "death"  # of a layer, in the middle of a run: an instant, and no request
+    FOREIGN = "foreign"  # not ours
 
 
 class TapSide(StrEnum):
-    """Where a tap stands beside a real gateway, which writes no span of its own."""
+    """The side of a tap beside a real gateway, which writes no span of its own."""
 
     OUTSIDE = "outside"  # towards the caller
     INSIDE = "inside"  # towards the model
-    ALONE = "alone"  # where its user put it; what stands beside it is not known
+    ALONE = "alone"  # where its user put it; its neighbours are not known
 
 
 class UpstreamEnd(StrEnum):
@@ -61,7 +62,7 @@ class UpstreamEnd(StrEnum):
     GONE = "gone"  # we ended it, and neither by a timer nor after our caller: the layer died, or gave up
     CLOSED = "closed"  # they ended it with a close, before the response was whole
     RESET = "reset"  # they ended it with a reset
-    REFUSED = "refused"  # nobody took the connection
+    REFUSED = "refused"  # the connection was not taken
     MALFORMED = "malformed"  # what came is not HTTP
     NONE = "none"  # we never turned to them
 
@@ -92,10 +93,10 @@ class Outcome(StrEnum):
     DELIVERED = "delivered"
     REJECTED = "rejected"  # the API itself said no
     TIMEOUT = "timeout"  # a timer of the client's own
-    GATEWAY_ERROR = "gateway_error"  # a page of somebody on the way
+    GATEWAY_ERROR = "gateway_error"  # a page of a layer on the path
     RESET = "reset"
     TRUNCATED = "truncated"
-    REFUSED = "refused"  # nobody took the connection
+    REFUSED = "refused"  # the connection was not taken
     CENSORED = "censored"  # still under way when the run ended: never seen to its end
     ACCEPTED = "accepted"  # a part of a job came whole, and the job's image is still to come
 
@@ -134,7 +135,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """A layer's own word that a timer of its fired, where the exchange stood, and when."""
+    """A layer's own word that a timer of its fired, in which phase of the exchange, and when."""
 
     timer: TimerKind
     directive: str
@@ -356,7 +357,7 @@ class Attempt:
     came. `headers` and `body_head` are kept only where no image came: headers that tell layers apart, and the
     first bytes of an error page, without secrets. `largest_gap_s` is the longest silence the client sat
     through, the wait for the first byte apart. `due_s` and `dispatched_s` are the request's: when its caller
-    wanted it, and when the load took it up; None where nobody says so.
+    wanted it, and when the load took it up; None where it is unknown.
     """
 
     request: str
@@ -406,6 +407,11 @@ def new_span_id() -> str:
     return f"{_random.getrandbits(64) | 1:016x}"
 
 
+# Later versions may add fields after the flags; version ff is invalid.
+_TRACEPARENT = re.compile(r"\s*(?!ff)[^-]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[^-]{2}(?:-.*)?", re.DOTALL)
+_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+
+
 def traceparent(trace_id: str, span_id: str) -> str:
     """The W3C header that makes the receiver's span a child of this one; always sampled."""
     return f"00-{trace_id}-{span_id}-01"
@@ -413,12 +419,7 @@ def traceparent(trace_id: str, span_id: str) -> str:
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:
     """Trace id and parent's span id, or None where the header is not a valid W3C `traceparent`."""
-    parts = header.strip().split("-")
-    if len(parts) < 4 or len(parts[0]) != 2 or parts[0] == "ff":
+    found = _TRACEPARENT.fullmatch(header.rstrip())
+    if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
         return None
-    trace_id, span_id = parts[1], parts[2]
-    if len(trace_id) != 32 or len(span_id) != 16 or len(parts[3]) != 2:
-        return None
-    if set(trace_id + span_id) - set("0123456789abcdef") or not int(trace_id, 16) or not int(span_id, 16):
-        return None
-    return trace_id, span_id
+    return found[1], found[2]

@@ -9,19 +9,20 @@ spans.jsonl       OTLP/JSON, an export request a line
 ledger.jsonl      the upstream's account, a line when a generation starts and one when it is settled
 upstream.yaml     the settings the mock upstream was given
 generator.json    how well the load generator kept up
-live.json         verdicts and figures so far, while somebody watches; written anew every second
+live.json         verdicts and figures so far, while the run is watched; written anew every second
 summary.json      verdicts and figures, written at the end
 figures/          pictures
 report.html       the page
 junit.xml         thresholds and validity, for a CI server
 ================  ==================================================================================
 
-Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending,
-so that lines never mix, and a run killed at any instant can be read up to its last line.
+Several processes append to one file: each line goes out in one `write` on a descriptor opened for appending. So
+lines never mix, and a run killed at any instant can be read up to its last line.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import itertools
 import os
@@ -39,8 +40,10 @@ from whocut.trace import otlp
 from whocut.trace.records import Attempt, Outcome, Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import TracebackType
+
+    from whocut.trace.ordinary import Form, Row
 
 MANIFEST = "manifest.json"
 ATTEMPTS = "attempts.jsonl"
@@ -54,6 +57,7 @@ MOCK_TOKEN = "mock.token"  # noqa: S105  # opens the mock's own doors; it lives 
 JUNIT = "junit.xml"
 LIVE = "live.json"
 FIGURES = "figures"
+_ROWS, _ROWS_REAL_S = 256, 0.05
 _OURS = frozenset(
     {
         MANIFEST,
@@ -114,7 +118,7 @@ class LineFile:
 
 
 class Lines(Protocol):
-    """Where lines can be put: a file that grows, or whoever carries them to one."""
+    """Where lines can be put: a file that grows, or a carrier to one."""
 
     def write(self, lines: bytes) -> None:
         """Take bytes that end in a newline."""
@@ -124,23 +128,67 @@ class Lines(Protocol):
 
 
 class SpanWriter:
-    """Appends spans to ``spans.jsonl``, or to `lines`; call it with each span as it ends."""
+    """Appends spans to ``spans.jsonl``, or to `lines`; call it with each span as it ends.
+
+    A hop's ordinary exchanges come as rows. They are encoded and written together, off the way of the bytes: up to
+    `_ROWS` of them, or what came in `_ROWS_REAL_S`. A kill loses no more than that.
+    """
 
     def __init__(self, run: RunDir, lines: Lines | None = None) -> None:
         self._file: Lines = lines or LineFile(run.path / SPANS)
         self._epoch_unix_s = run.epoch_unix_s
+        self._rows: list[tuple[Form, Row]] = []
+        self._most = _ROWS
+        self._later: asyncio.TimerHandle | None = None
 
     def __call__(self, span: Span) -> None:
         """Write one span."""
         self._file.write(otlp.encode_line((span,), self._epoch_unix_s))
 
+    def rows_of(self, form: Form) -> Callable[[Row], None]:
+        """Where the ordinary exchanges of one hop go; to be called in the event loop."""
+        rows = self._rows
+
+        def take(row: Row) -> None:
+            rows.append((form, row))
+            if len(rows) >= self._most:
+                self.flush()
+            elif self._later is None:
+                self._later = asyncio.get_running_loop().call_later(_ROWS_REAL_S, self._on_time)
+
+        return take
+
+    def _on_time(self) -> None:
+        self._later = None
+        try:
+            self.flush()
+        except NoRoom:  # the next exchange meets the error: its hop tells it
+            self._most = 1
+
+    def flush(self) -> None:
+        """Write what is kept.
+
+        Raises:
+            NoRoom: the disk is full.
+        """
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        if self._rows:
+            epoch_unix_s = self._epoch_unix_s
+            self._file.write(b"".join([form.line(row, epoch_unix_s) for form, row in self._rows]))
+            self._rows.clear()
+
     def close(self) -> None:
-        """Give the descriptor back."""
-        self._file.close()
+        """Write what is kept, and give the descriptor back."""
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
 
 class _Hold:
-    """A directory held for one run, as long as this object lives; a killed process lets go as well."""
+    """A directory held for one run, as long as this object lives; a killed process releases it as well."""
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -151,7 +199,7 @@ class _Hold:
                 f"another run is being written into {path} right now; name a new directory"
             ) from None
         except OSError:
-            pass  # a file system without locks: then nobody can tell
+            pass  # a file system without locks: then it is unknown
 
     def __del__(self) -> None:
         with suppress(AttributeError):  # it could not be opened
@@ -160,7 +208,7 @@ class _Hold:
 
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """One run's directory and its manifest; whoever made it holds it, and no second run can."""
+    """One run's directory and its manifest; its maker holds it, and no second run can."""
 
     path: Path
     manifest: dict[str, Any]
@@ -306,7 +354,7 @@ def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
     """An attempt from a line of ``attempts.jsonl``.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: the line is invalid.
     """
     attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
     attempt.outcome = Outcome(attempt.outcome)
@@ -345,7 +393,7 @@ def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
 
 
 def write_refusal(run: Path, sentence: str) -> None:
-    """Write down that the load refused what was asked of it, for whoever stands around it."""
+    """Write down that the load refused what was asked of it, for the harness around it."""
     write_json(run / GENERATOR, {"refused": sentence})
 
 

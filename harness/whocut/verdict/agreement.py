@@ -34,7 +34,7 @@ class Agreement:
 
 
 def hold_against_ledger(verdicts: Sequence[Verdict], ledger: Iterable[dict[str, Any]]) -> Agreement:
-    """Compare attempt by attempt; a generation nobody asked for is a disagreement too."""
+    """Compare attempt by attempt; a generation without an attempt is a disagreement too."""
     rows = {str(row["generation"]): row for row in ledger if row.get("started_s") is not None}
     found: list[Disagreement] = []
     spoken_for: set[str] = set()
@@ -75,5 +75,5 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None, *, by_poll: bool)
 
 
 def _never_saw_it_go(row: dict[str, Any]) -> bool:
-    """A generation that ended by a fault of its own ended before it could see anybody leave."""
+    """A generation that ended by a fault of its own ended before it could see its caller leave."""
     return row.get("caller_gone_s") is None and row.get("state") == "settled" and not row.get("fault")

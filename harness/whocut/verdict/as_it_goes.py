@@ -1,8 +1,8 @@
-"""The verdicts of a run while it goes on: each request is judged once, when it has ended, by the final judgement.
+"""The verdicts of a run while it lasts: each request is judged once, when it has ended, by the final judgement.
 
 A request has ended when its caller has, no generation behind it runs any more, and every layer has written its
-span, or nobody has written anything for a while. What comes later still is judged anew, as long as the request is
-among the last ones; so memory stays that of what is under way. Pure: records in, figures out.
+span. It has also ended when nothing was written of it for a while. What comes later still is judged anew, as long
+as the request is among the last ones; so memory stays that of what is under way. Pure: records in, figures out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from whocut.trace.records import Attempt, Span
     from whocut.verdict.figures import Books, Counts, CutFigures
 
-# How long nobody may have written of a request before a layer that never will is waited for no longer.
+# How long nothing may have been written of a request before a layer that never will is waited for no longer.
 QUIET_REAL_S: Final = 1.5
 # So many requests that were judged stay open to a late word; and so many traces that no caller has claimed yet.
 _KEPT: Final = 256
@@ -52,7 +52,7 @@ class SeenRequest:
 
     def over(self, layers: int) -> bool | None:
         """Whether it has ended; None where only time can tell."""
-        # A real gateway is seen by two taps; the outer one stands for it.
+        # A real gateway is seen by two taps; the outer one represents it.
         kinds = Counter(
             type(span)
             for span in self.spans
@@ -100,7 +100,7 @@ class _Counted:
 
 
 class AsItGoes:
-    """Takes what is written of a run, in any order, and tells how it stands. Instants are real seconds."""
+    """Takes what is written of a run, in any order, and tells its state so far. Instants are real seconds."""
 
     def __init__(self, topology: Topology, *, has_ledger: bool = True) -> None:
         self._topology = topology
@@ -131,7 +131,9 @@ class AsItGoes:
         for span in spans:
             if isinstance(span, DeathRecord):
                 self._deaths.append(span)
-                touched |= self._kept  # whom it took down may have been judged before it was noticed
+                touched |= (
+                    self._kept
+                )  # a request that it took down may have been judged before it was noticed
                 continue
             request = touched[span.trace_id] = self._of(span.trace_id, now_s)
             request.spans.append(span)
@@ -198,7 +200,7 @@ class AsItGoes:
             self._kept.popitem(last=False)
 
     def figures(self) -> dict[str, Any]:
-        """How it stands: what was judged, under the names of ``summary.json``, and what is still under way.
+        """The state so far: what was judged, under the names of ``summary.json``, and what is still under way.
 
         Without a ledger the bill is the spend guard's.
         """

@@ -263,7 +263,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     if evidence.seen is None or evidence.testimony:
         return None
-    # In a known chain the layers speak for themselves; taps stand among layers that nobody knows.
+    # In a known chain the layers speak for themselves; taps are among unknown layers.
     watching = [edges for edges in evidence.layers if edges.position]
     if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
@@ -271,10 +271,10 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
         return None
     if topology.hops and topology.layer(inference.layer) is None:
-        return None  # a page of somebody who does not stand in the chain
+        return None  # a page of a layer that is not in the chain
     by_upstream = inference.ended is Ended.UPSTREAM
     if by_upstream and topology.hops and inference.layer != topology.hops[-1].name:
-        return None  # somebody further in ended it, and nothing says who
+        return None  # a layer further in ended it, and nothing says which
     client = at_position(evidence, 0)
     witness = client.layer if client else "the caller"
     return _verdict(
@@ -385,17 +385,17 @@ RULES = (
     ),
     Rule(
         "the caller went away",
-        "the client was told to stop by the program that uses it",
+        "the program that uses the client stopped it",
         _the_caller_went_away,
     ),
     Rule(
         "a layer fell",
-        "a layer ended its sides by no timer and after nobody: its process had died, its code failed, it gave up",
+        "a layer ended its sides first and by no timer: its process had died, its code failed, it gave up",
         _a_layer_fell,
     ),
     Rule(
         "the upstream ended it",
-        "the innermost layer saw its upstream side end, and nobody before it had cut",
+        "the innermost layer saw its upstream side end, and no layer before it had cut",
         _the_upstream_ended_it,
     ),
     Rule(

@@ -51,7 +51,7 @@ def attribute_all(
     judged += never_ended(attempts, judged, topology.client.name)
     gathered = gather(judged)
     positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    # What only a log knows of is nobody's attempt here: a line of another run, a look at the gateway's health.
+    # What only a log knows of is no attempt here: a line of another run, a look at the gateway's health.
     evidence = tuple(join(gathered, accounts, positions)[: len(gathered)])
     verdicts = tuple(attribute(one, topology) for one in evidence)
     return Attribution(evidence, verdicts, tuple(judged))

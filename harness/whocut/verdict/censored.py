@@ -1,6 +1,6 @@
 """Durations of which some were never seen to their end: counted apart, and estimated after Kaplan and Meier.
 
-An attempt that somebody cut at 60 s says that its image would have taken longer than 60 s. Left out, only the quick
+An attempt that was cut at 60 s says that its image would have taken longer than 60 s. Left out, only the quick
 ones remain; counted as 60 s, the slow ones look quick. The estimate is exact where a limit falls on all alike
 (`first_byte`, `total`); a stream's `idle` limit picks the slow ones, and then the true times are longer still.
 """
@@ -62,9 +62,9 @@ class Sample:
 
 
 def image_times(attempts: Sequence[Attempt]) -> Sample:
-    """How long attempts took to their image; those that somebody ended before are censored, rejected ones left out.
+    """How long attempts took to their image; those that were ended before are censored, rejected ones left out.
 
-    An attempt that was under way when the run ended lasted until the last instant anybody wrote down.
+    An attempt that was under way when the run ended lasted until the last instant that was written down.
     """
     last_s = max((attempt.ended_s or attempt.started_s for attempt in attempts), default=0.0)
     seen, censored = [], []
@@ -113,6 +113,6 @@ def _sentence(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
         "1 attempt seen to its" if len(times.seen_s) == 1 else f"{len(times.seen_s)} attempts seen to their"
     )
     return (
-        f"Had nobody cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
+        f"Without any cut, the median attempt would take {known} to its image (Kaplan–Meier, {seen} image, "
         f"{len(times.censored_s)} cut before)."
     )

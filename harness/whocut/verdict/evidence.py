@@ -2,7 +2,7 @@
 
 A layer has an upstream edge (towards the model) and a downstream edge (towards the caller). Each link of the
 chain is seen twice, by the layer on either side of it; that is what makes a verdict provable. Beside the edges
-stand statements: what logs, and spans that are not ours, say of layers.
+are statements: what logs, and spans that are not ours, say of layers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Statement:
 
     @property
     def evidence(self) -> Evidence:
-        """As a fact a verdict rests on: what it says, in its own words, and where it stands."""
+        """As a fact a verdict rests on: what it says, in its own words, and its place."""
         said = self.account
         by_time = (
             "" if self.joined_by in {JoinedBy.TRACE, JoinedBy.REQUEST} else f"; joined by {self.joined_by}"

@@ -2,10 +2,10 @@
 
 Four things can end an attempt: a layer's own timer, a layer's death, the client's caller, the upstream. Layers
 that are blind to aborts let several of them happen to one attempt; only the first is the cause. What came first is
-told by order on one witness's clock and by durations, which skewed clocks do not change:
+decided by order on one witness's clock and by durations, which skewed clocks do not change:
 
-- a layer whose caller had left when its timer fired cut for nobody;
-- a layer further out whose caller left before its own upstream side ended had nobody to hand that end to;
+- a layer whose caller had left when its timer fired cut too late;
+- a layer further out whose caller left before its own upstream side ended could not hand that end to any caller;
 - an end that took longer than a layer further out was there to wait for it came too late;
 - a layer further out that left long after it had ended in silence further in left because of that.
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from whocut.trace.records import Cut, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
-# Two cuts whose messages crossed on the wire can be told apart by their instants only down to this, in model
+# Two cuts whose messages crossed on the wire can be ordered by their instants only down to this, in model
 # seconds: below it the order in which two loops read their clocks decides, and that is no evidence.
 TIE_S = 0.001
 # A layer that let go, and whose caller left so much later, was first: nothing is that long on the wire.
@@ -73,7 +73,7 @@ class First:
 
 
 def first_ends(evidence: AttemptEvidence) -> First | None:
-    """What ended the attempt first; None where nobody is seen to have ended it."""
+    """What ended the attempt first; None: no end of it was seen."""
     ends = [end for end in _ends(evidence) if not _followed(end, evidence)]
     if not ends:
         return None

@@ -1,7 +1,7 @@
 """A real gateway's account, put together from the two taps beside it: it writes no span of its own.
 
 The tap outside saw what the gateway's caller was given, the tap inside what it asked for and when it let go.
-Which timer that was, nobody says. It is read off the time from the event that a timer counts from to the gateway's
+Which timer that was is not said. It is read off the time from the event that a timer counts from to the gateway's
 leaving, and off the way in which the gateway answered; where no timer fits, none is named.
 """
 
@@ -205,7 +205,7 @@ def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
         return _End(UpstreamEnd.CUT, at_s, fired=fired)
     if why is None:
         known = layer is not None and layer.timers
-        which = "which is none of its timers" if known else "and its limits are not known"
+        which = "which fits none of its timers" if known else "and its limits are not known"
         why = f"it gave up after {max(0.0, at_s - inside.start_s):.1f} s, {which}"
     return _End(UpstreamEnd.GONE, at_s, gone=why)
 
@@ -261,7 +261,7 @@ def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float |
     early, late = _EARLY, _LATE
     if not (running.phase is Phase.STREAM or sides.caller.by_us):
         if sides.caller is not UpstreamEnd.COMPLETE:
-            return None  # a timer is told by its answer: a process that died gives none
+            return None  # a timer is known by its answer: a process that died gives none
         assert sides.layer is not None
         answers = sides.layer.answers
         answer = answers.get(running.kind) or answers.get("expiry")

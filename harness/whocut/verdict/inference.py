@@ -23,7 +23,7 @@ _NEAR_SHARE: Final = 0.025  # how far an elapsed time may lie from a limit and s
 _NEAR_S: Final = 0.5
 _COMMON: Final = frozenset(
     {"cache-control", "connection", "content-type", "retry-after"}
-)  # nobody's signature
+)  # no layer's signature
 _BETWEEN_TAGS: Final = re.compile(r">\s+<")
 _SPACE: Final = re.compile(r"\s+")
 
@@ -140,7 +140,7 @@ def _body_fits(row: Fingerprint, seen: Seen) -> bool | None:
         return None
     if row.whole is not None:
         if seen.whole:
-            # An empty body is nobody's signature without the headers to go with it.
+            # An empty body is no layer's signature without the headers to go with it.
             same = seen.body.strip() == row.whole
             return (None if _all_headers(row, seen) else False) if same and not row.whole else same
         found = row.quoted and bool(_phrase(row.whole).search(seen.body))

@@ -81,7 +81,7 @@ class _Index:
 
 
 def _joined_by_name(account: Account, position: int, by_trace: _Index, by_request: _Index) -> bool:
-    """Join by trace id, or by request id; several attempts of one trace are told apart by parent and by time."""
+    """Join by trace id, or by request id; several attempts of one trace are distinguished by parent and by time."""
     for found, how in (
         (by_trace.find(account.trace_id), JoinedBy.TRACE),
         (by_request.find(account.request_id), JoinedBy.REQUEST),
@@ -140,7 +140,7 @@ def _put(frame: _Frame, statement: Statement) -> None:
 
 
 def _join_by_time(frames: list[_Frame], accounts: list[Account], positions: Mapping[str, int]) -> None:
-    """Accounts without a name, from the caller inward: each layer joins what stands before it."""
+    """Accounts without a name, from the caller inward: each layer joins what is before it."""
     by_layer: dict[int, list[Account]] = {}
     for account in accounts:
         by_layer.setdefault(positions[account.layer], []).append(account)

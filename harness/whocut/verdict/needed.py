@@ -1,7 +1,7 @@
 """What a timer that fired would have had to allow: the wait for the first byte, a gap, or the whole answer.
 
-Which of the three follows from the timer; the phase only tells where the answer stood. A total limit cuts in the
-middle of a stream, and no gap of that stream was too long for it.
+Which of the three follows from the timer; the phase only says which part of the answer it was. A total limit cuts
+in the middle of a stream, and no gap of that stream was too long for it.
 """
 
 from __future__ import annotations

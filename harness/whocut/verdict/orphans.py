@@ -15,7 +15,7 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
     """The upstream's account of one generation; None where nothing was started.
 
     A layer blind to aborts takes the whole image long after its caller has gone: to the upstream that is a
-    delivery, and only the layer's own edges tell that nobody received it.
+    delivery, and only the layer's own edges tell that no caller received it.
     """
     generation = evidence.generation
     if generation is None or generation.refused:

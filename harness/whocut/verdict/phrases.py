@@ -109,7 +109,7 @@ def became(behind: BehindLike) -> str:
     if behind.orphaned:
         return f"the generation ran on for {rounded_duration(behind.ran_on_s)} and {billed}"
     if behind.handed_to:
-        return f"the image went to {behind.handed_to}, which had nobody to give it to, and {billed}"
+        return f"the image went to {behind.handed_to}, which had no caller to give it to, and {billed}"
     if behind.delivered:
         return f"the generation had been delivered and {billed}"
     return f"the generation had finished and {billed}"
@@ -198,7 +198,7 @@ DOES_NOT_SAY: Final = "does not say"
 
 def fired_later(directive: str | None) -> str:
     """A layer that was blind to its caller's leaving cut as well, when all was over."""
-    return f"its timer{f' {directive}' if directive else ''} fired later, for nobody"
+    return f"its timer{f' {directive}' if directive else ''} fired later, without a caller"
 
 
 def fell_later(why: str) -> str:

@@ -31,13 +31,13 @@ class Pick(StrEnum):
 
 
 RULES = {
-    Pick.TYPICAL: "the commonest sequence of verdicts; among those, the middle one by time run on for nobody",
+    Pick.TYPICAL: "the commonest sequence of verdicts; among those, the middle one by orphaned time",
     Pick.CUT: "the first of those with most attempts cut",
-    Pick.ORPHAN: "the one whose generations ran on longest for nobody",
+    Pick.ORPHAN: "the one whose orphaned generations ran on longest",
     Pick.SLOWEST: "the one that took its caller longest",
     Pick.DELIVERED: "the first whose image came",
     Pick.TIE: "the first in which nothing tells two cuts apart",
-    Pick.UNATTRIBUTED: "the first with an attempt that nobody could attribute",
+    Pick.UNATTRIBUTED: "the first with an unattributed attempt",
 }
 
 

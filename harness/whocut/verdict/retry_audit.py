@@ -1,7 +1,7 @@
 """What the retries of a run did: paid twice, waited or not, came all at once. Pure: attempts in, findings out.
 
 A retry after an unknown outcome is a finding whatever came of it: the work behind the first attempt may still be
-going on, and is billed with or without anybody to take it. Waits are counted from the end of one attempt to the
+going on, and is billed with or without a caller to take it. Waits are counted from the end of one attempt to the
 beginning of the next, on the client's own account.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # A wait that is short by less than this was kept: clocks and event loops are not better.
 WAIT_TOLERANCE_S: Final = 0.01
-# So many retries of different requests within so short a time are a storm: nobody spread them.
+# So many retries of different requests within so short a time are a storm: nothing spread them.
 STORM_RETRIES: Final = 5
 STORM_WITHIN_S: Final = 1.0
 
@@ -34,7 +34,7 @@ _EXAMPLES = 20  # of each kind in a summary: a large run has tens of thousands o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class AuditedRetry:
     """An attempt that followed another one of the same request, and what it followed."""
 
     request: str
@@ -48,7 +48,7 @@ class Retry:
 
     @property
     def short_by_s(self) -> float:
-        """By how much Retry-After was broken; 0 where it was kept, or nobody asked."""
+        """By how much Retry-After was broken; 0 where it was kept, or not asked for."""
         short_s = (self.asked_s or 0.0) - self.waited_s
         return short_s if short_s > WAIT_TOLERANCE_S else 0.0
 
@@ -64,7 +64,7 @@ class Retry:
             return f"{who}: the same request gets the same answer"
         if self.short_by_s:
             asked, early = rounded_duration(self.asked_s or 0.0, 2), rounded_duration(self.short_by_s, 2)
-            return f"{who}: it was told to wait {asked}, and came {early} early"
+            return f"{who}: it was asked to wait {asked}, and came {early} early"
         return ""
 
 
@@ -87,16 +87,16 @@ class Storm:
 class Audit:
     """All retries of a run, and the storms among them."""
 
-    retries: tuple[Retry, ...]
+    retries: tuple[AuditedRetry, ...]
     storms: tuple[Storm, ...]
 
     @property
-    def blind(self) -> tuple[Retry, ...]:
+    def blind(self) -> tuple[AuditedRetry, ...]:
         """The retries after an unknown outcome."""
         return tuple(retry for retry in self.retries if retry.unknown)
 
     @property
-    def broken_waits(self) -> tuple[Retry, ...]:
+    def broken_waits(self) -> tuple[AuditedRetry, ...]:
         """The retries that came before Retry-After allowed them."""
         return tuple(retry for retry in self.retries if retry.short_by_s)
 
@@ -144,7 +144,8 @@ def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ())
 def unknown(attempt: Attempt) -> bool:
     """Whether the work behind an attempt may have been done, or be going on, although no image came.
 
-    An error inside a stream has a 200 before it, so that work had begun; and whoever left by itself cannot know.
+    An error inside a stream has a 200 before it, so that work had begun; and a client that left by itself cannot
+    know.
     """
     if attempt.outcome is Outcome.REJECTED:
         return attempt.status == 200 and attempt.error not in NEVER_AGAIN
@@ -185,9 +186,9 @@ _WORDS: Final = {
 }
 
 
-def _retry(former: Attempt, again: Attempt, billed_usd: float) -> Retry:
+def _retry(former: Attempt, again: Attempt, billed_usd: float) -> AuditedRetry:
     ended_s = former.ended_s if former.ended_s is not None else again.started_s
-    return Retry(
+    return AuditedRetry(
         request=again.request,
         attempt=again.number,
         after=ending(former),

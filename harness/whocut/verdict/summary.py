@@ -130,7 +130,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def _dispatch(first: Sequence[Attempt]) -> Dispatch:
-    """By how much requests were taken up later than they were due: the load's own fault, nobody else's."""
+    """By how much requests were taken up later than they were due: the fault of the load alone."""
     late = [
         max(0.0, attempt.dispatched_s - attempt.due_s)
         for attempt in first

@@ -2,7 +2,7 @@
 
 Walk from the caller inward. The first layer that says "I cut", or "my caller left", decides: had anything further
 in ended it before, that layer would have said "my upstream ended". Further in, a layer that is blind to its
-caller's leaving may say later that it cut, too; that is no contradiction, it cut for nobody.
+caller's leaving may say later that it cut, too; that is no contradiction, for it cut too late.
 
 Logs lie in known ways, so that nothing here is ever proven.
 """
@@ -45,7 +45,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """Who ended it, by the accounts taken together. `position` None: nobody (`nobody`), or it cannot be said."""
+    """The layer that ended it, by all accounts together. `position` None: no layer (`nobody`), or it is unknown."""
 
     nobody: bool = False
     position: int | None = None  # len(hops) + 1 is the upstream

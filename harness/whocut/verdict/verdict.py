@@ -29,8 +29,8 @@ class Kind(StrEnum):
     """What a verdict says at all."""
 
     CUT = "cut"
-    NONE = "none"  # nobody cut: it was delivered, or the API itself said no
-    UNATTRIBUTED = "unattributed"  # somebody ended it, and the evidence does not say who
+    NONE = "none"  # no layer cut: it was delivered, or the API itself said no
+    UNATTRIBUTED = "unattributed"  # a layer ended it, and the evidence does not say which
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Behind:
     delivered: bool
     settled: bool = True
     earlier: tuple[str, ...] = ()  # generations of the same attempt, where a layer asked again by itself
-    handed_to: str | None = None  # a layer that took the image although nobody waited there any more
+    handed_to: str | None = None  # a layer that took the image although no caller waited there any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

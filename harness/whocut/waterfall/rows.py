@@ -37,8 +37,8 @@ class Part(StrEnum):
     REQUEST = "request"
     CUTTER = "cutter"  # this layer cut first
     CASCADE = "cascade"  # it ended because another had cut
-    CLEAR = "clear"  # nobody cut
-    UNKNOWN = "unknown"  # somebody ended it, and the evidence does not say who
+    CLEAR = "clear"  # no layer cut
+    UNKNOWN = "unknown"  # a layer ended it, and the evidence does not say which
     GENERATION = "generation"
 
 
@@ -48,8 +48,8 @@ class Doing(StrEnum):
     ASKING = "asking"  # the request as a whole, while an attempt of it is under way
     WAITING = "waiting"  # no byte of the response yet
     STREAMING = "streaming"
-    WORKING = "working"  # the model works, and somebody waits for it
-    ORPHANED = "orphaned"  # the model works on for nobody
+    WORKING = "working"  # the model works, and a caller waits for it
+    ORPHANED = "orphaned"  # the model works on, and no caller waits
 
 
 class MarkKind(StrEnum):

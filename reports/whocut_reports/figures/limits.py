@@ -1,6 +1,6 @@
 """Limits of each layer against what they have to outlast: generation times, and the silences of a stream.
 
-Limits that stand at the same place share a line; labels stand above the curve, each clear of the others.
+Limits at the same place share a line; labels are above the curve, each clear of the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PLOT_IN, _LABEL_IN, _AXIS_IN, _TITLE_IN = 2.1, 0.235, 0.62, 0.42
 _LEFT, _RIGHT = 0.075, 0.985
-_FAR = 2.4  # a limit this many times beyond the slowest stands at the edge, or it would flatten the curve
+_FAR = 2.4  # a limit this many times beyond the slowest is drawn at the edge, or it would flatten the curve
 
 
 @dataclass(frozen=True, slots=True)

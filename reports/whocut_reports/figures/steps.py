@@ -148,4 +148,4 @@ def caption(steps: Mapping[str, str], by_mode: Mapping[str, Figures]) -> str:
         text += f"A dash: {plural(none, 'step')} delivered nothing, so that there is no time and no price. "
     if censored:
         text += f"{plural(censored, 'request')} the run’s end stopped count as not delivered. "
-    return text + "Orphaned generations ran on for nobody, and were billed."
+    return text + "Orphaned generations ran on without a caller, and were billed."

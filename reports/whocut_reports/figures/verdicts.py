@@ -50,7 +50,7 @@ class Bars:
 
 
 def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, ModeFigures]) -> Bars:
-    """Every attempt once: the cuts by layer and timer, then what nobody cut."""
+    """Every attempt once: the cuts by layer and timer, then what no layer cut."""
     verdicts = list(verdicts)
     cuts: dict[str, int] = {}
     for verdict in verdicts:
@@ -151,7 +151,7 @@ def _mode(drawn: Figure, at: float, mode: str, attempts: int, requests: int) -> 
 
 
 def _bar(axes: Axes, place: float, pieces: Sequence[Piece], counts: Sequence[int]) -> None:
-    """Counts stand in their piece; of a piece too narrow for it, above, each clear of the one before."""
+    """Counts are in their piece; of a piece too narrow for it, above, each clear of the one before."""
     start, free_px = 0, float("-inf")
     for piece, number in zip(pieces, counts, strict=True):
         if not number:

@@ -1,6 +1,6 @@
 """The waterfall of one request: a row a layer and attempt, the cut where it was, the orphan drawn past it.
 
-Colour stands only on who cut and on what ran on; what followed from the cut is grey.
+Colour is only on the layer that cut and on what ran on; what followed from the cut is grey.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _LEAST_NOTE_PX = 150
 _LABELS = {
     Doing.WAITING: "waiting for the first byte",
     Doing.STREAMING: "streaming",
-    Doing.WORKING: "model at work, somebody waits",
-    Doing.ORPHANED: "model at work for nobody",
+    Doing.WORKING: "model at work, a caller waits",
+    Doing.ORPHANED: "model at work, orphaned",
 }
 
 
@@ -190,7 +190,7 @@ def _bar(axes: Axes, row: Row, place: float) -> None:
 
 
 def _past_the_cut(axes: Axes, fall: Waterfall, places: list[float]) -> None:
-    """A line from each cut down to the generation behind it: what is right of it ran for nobody."""
+    """A line from each cut down to the generation behind it: what is right of it was orphaned."""
     for row, place in zip(fall.rows, places, strict=True):
         if row.cut_s is None:
             continue
@@ -243,7 +243,7 @@ def _note(axes: Axes, row: Row, place: float) -> None:
 
 
 def _orphaned_s(row: Row) -> float:
-    """How long the row shows work for nobody; 0 is not at all."""
+    """How long the row shows orphaned work; 0 is not at all."""
     return sum(piece.end_s - piece.start_s for piece in row.segments if piece.doing is Doing.ORPHANED)
 
 

@@ -186,7 +186,7 @@ def test_a_restart_goes_on_from_what_was_spent(path: Path) -> None:
 
     assert str(refused.value) == (
         f"the budget of $0.05 is used up: $0.05 is spent or reserved, and the next attempt may cost $0.01; the "
-        f"account is {path}; a higher --budget-usd goes on from there"
+        f"account is {path}; a higher --budget-usd continues from there"
     )
 
 
@@ -203,7 +203,7 @@ def test_what_was_in_flight_when_its_process_died_counts_in_full(path: Path) -> 
     assert dead.admit(Price(nano_usd=4 * CENT)) is not None
     dead.account.close()
 
-    with pytest.raises(Withheld, match=r"\$0.04 of it for attempts that nobody saw end"):
+    with pytest.raises(Withheld, match=r"\$0.04 of it for attempts whose end is unknown"):
         guard(path, 5 * CENT).admit(Price(nano_usd=2 * CENT))
 
 

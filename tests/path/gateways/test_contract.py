@@ -32,7 +32,7 @@ from whocut.clock import Clock, run_real
 from whocut.errors import BadInput, ChildDied, NotInstalled
 from whocut.path.gateways import GATEWAYS, start_gateway
 from whocut.path.gateways.process import start
-from whocut.trace.logs.formats import FORMATS
+from whocut.trace.logs.formats import formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ async def standing(name: str, upstream: FakeUpstream, layer: Layer | None = None
 def test_a_driver_has_the_name_of_a_preset_and_of_a_log_format(name: str) -> None:
     """The three find each other by name alone; a product that logs no requests needs no format."""
     assert name in products()
-    assert name in FORMATS or not GATEWAYS[name].logs_requests
+    assert name in formats() or not GATEWAYS[name].logs_requests
 
 
 def test_a_preset_that_can_stand_in_person_has_a_driver() -> None:
@@ -121,7 +121,7 @@ def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, 
 def accounts(name: str, log: Path) -> list[Account]:
     """What a gateway's log tells of requests."""
     lines = log.read_text(encoding="utf-8").splitlines()
-    return [account for line in lines if (account := FORMATS[name].read(line))]
+    return [account for line in lines if (account := formats()[name].read(line))]
 
 
 ENDLESS: dict[TimerKind, tuple[Part, ...]] = {

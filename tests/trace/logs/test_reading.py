@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import BadInput
 from whocut.trace.logs.fields import clf_instant, iso_instant, trace_of
-from whocut.trace.logs.formats import FORMATS, as_markdown, find_format
+from whocut.trace.logs.formats import as_markdown, find_format, formats
 from whocut.trace.logs.reading import Read, read_line, read_lines, told_together
 from whocut.trace.logs.records import Account, EndedBy, Unreadable
 
@@ -25,14 +25,14 @@ REAL = [line for path in sorted(DATA.glob("*.log")) for line in path.read_bytes(
 def read_or_refuse(line: bytes, name: str) -> None:
     """Read a line; what comes of it is an account that can be reckoned with, or "not of this format"."""
     with suppress(Unreadable):
-        account = read_line(line, FORMATS[name])
+        account = read_line(line, formats()[name])
         if account is not None:
             assert all(figure is None or figure >= 0 for figure in (account.status, account.bytes))
             assert all(isfinite(instant or 0) for instant in (account.end_s, account.duration_s))
             assert (account.duration_s or 0) >= 0
 
 
-@given(st.binary(max_size=400), st.sampled_from(sorted(FORMATS)))
+@given(st.binary(max_size=400), st.sampled_from(sorted(formats())))
 @example(
     b'{"ts": 1e400, "msg": "handled request", "request": {"headers": {"X": []}}, "status": "x"}', "caddy"
 )
@@ -48,7 +48,7 @@ def test_no_bytes_make_a_reader_raise(line: bytes, name: str) -> None:
 
 @given(
     st.sampled_from(REAL),
-    st.sampled_from(sorted(FORMATS)),
+    st.sampled_from(sorted(formats())),
     st.integers(0, 400),
     st.binary(max_size=6),
     st.integers(0, 12),
@@ -71,7 +71,7 @@ def test_json_of_any_shape_is_read_or_refused(value: object) -> None:
     keys += "start_time EdgeResponseStatus RequestHeaders state Ta Tr time bytes completion upstream_status"
     line = json.dumps(dict.fromkeys(keys.split(), value)).encode()
 
-    for name in FORMATS:
+    for name in formats():
         read_or_refuse(line, name)
 
 

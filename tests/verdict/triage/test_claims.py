@@ -45,6 +45,7 @@ ALIKE = (
     {"azure-functions", "azure-functions-consumption", "azure-functions-premium"},
     {"caddy", "caddy-2.6"},
     {"requests", "urllib3"},
+    {"caddy", "traefik", "go-http"},  # programs in Go, which speak with its library's words
 )  # fmt: skip
 
 

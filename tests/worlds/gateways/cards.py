@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from tests.worlds.play import play_in_person
 from tests.worlds.world import Ask, Truth, World
 from whocut.chain.catalogue import known_timers, overridden, preset
-from whocut.chain.durations import format_duration
 from whocut.chain.layers import Topology
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways import GATEWAYS
@@ -27,6 +26,7 @@ from whocut.trace.logs.in_run import accounts_of
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import AttemptRecord, LayerRecord, TapSide, UpstreamEnd
 from whocut.verdict.summary import judge
+from whocut.words import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

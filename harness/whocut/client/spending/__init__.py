@@ -7,7 +7,7 @@
     tally     what an account's lines add up to; may the next go out?   pure
     breaker   do too many of the last attempts fail?                    pure
     account   the file: whole lines, a lock, one sum for all processes
-    guard     stands before the wire: `admit`, then `Permit.settle`
+    guard     before the wire: `admit`, then `Permit.settle`
 """
 
 from whocut.client.spending.account import SpendAccount, account_path

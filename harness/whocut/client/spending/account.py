@@ -1,9 +1,9 @@
 """The account: a file that outlives every run, and adds up what all processes of this machine spend.
 
-It belongs to a key, not to an address: the same key pays, whichever taps and gateways stand before it. Its lines
-are only ever added, whole, under a lock on the file: a reservation before an attempt goes on the wire, a settlement
-after it. So a process that is killed at any instant leaves its reservations behind, and they count. The key itself
-is nowhere in it: its name is eight digits of a slow hash.
+It belongs to a key, not to an address: the same key pays, whichever taps and gateways are on the path. Lines are
+only added, whole, under a lock on the file: a reservation before an attempt is sent, a settlement after it. So a
+process that is killed at any instant leaves its reservations behind, and they count. The key itself is nowhere in
+the file: its name is eight digits of a slow hash.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class SpendAccount:
         """Open an account.
 
         Raises:
-            BadInput: there is none.
-            BadFile: it is none.
-            CouldNotRun: it cannot be written.
+            BadInput: the file is missing.
+            BadFile: the file is not an account.
+            CouldNotRun: the file cannot be written.
         """
         self.path = path
         self.run = run
@@ -103,10 +103,10 @@ class SpendAccount:
 
     @contextmanager
     def locked(self) -> Iterator[Tally]:
-        """The sum as it is now, for all processes; nobody adds to it until the block is left.
+        """The sum as it is now, for all processes; no process adds to it until the block is left.
 
         Raises:
-            BadFile: a line is none of an account's.
+            BadFile: a line is invalid.
             CouldNotRun: the file is no longer there.
         """
         if self._owner != os.getpid():

@@ -231,7 +231,7 @@ def _parts(content_type: str, body: bytes) -> tuple[dict[str, Any], list[bytes]]
 
 
 def _whole(value: object, *, nothing: int, otherwise: int) -> int:
-    """A count as JSON or a form carries it; what is none is the most."""
+    """A count as JSON or a form carries it; an invalid one counts as the most."""
     if value is None:
         return nothing
     if isinstance(value, str) and value.isdecimal():

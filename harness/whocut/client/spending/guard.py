@@ -1,4 +1,4 @@
-"""The guard: every attempt passes it before it goes on the wire, the SDK's retries as well.
+"""The guard: every attempt passes it before it is sent, the SDK's retries as well.
 
 `admit` writes the most an attempt can cost into the account, or says no. `Permit.settle` writes what became of it.
 Where an attempt fits only if those in flight turn out cheaper than their bound, it waits for them.
@@ -126,7 +126,7 @@ class Guard:
             with self.account.locked():
                 self.account.add(row, durable=False)
         finally:
-            del self._ours[permit.name]  # written or not: nobody waits for it any more
+            del self._ours[permit.name]  # written or not: its wait is over
         return cost
 
     def _sentence(self, why: Why, tally: Tally, amount: int) -> str:
@@ -134,15 +134,15 @@ class Guard:
         where = f"the account is {self.account.path}"
         if why is Why.BUDGET:
             unsure = tally.reserved_nano_usd
-            held = f", {dollars(unsure)} of it for attempts that nobody saw end" if unsure else ""
+            held = f", {dollars(unsure)} of it for attempts whose end is unknown" if unsure else ""
             return (
                 f"the budget of {budget} is used up: {spent} is spent or reserved{held}, and the next attempt may "
-                f"cost {dollars(amount)}; {where}; a higher --budget-usd goes on from there"
+                f"cost {dollars(amount)}; {where}; a higher --budget-usd continues from there"
             )
         if why is Why.ATTEMPTS:
             return (
                 f"--max-requests {self.limits.max_attempts} is reached: {tally.attempts} attempts have gone out "
-                f"since the account was opened, {spent} in all; {where}; a higher number goes on from there"
+                f"since the account was opened, {spent} in all; {where}; a higher number continues from there"
             )
         if why is Why.UNDERPRICED:
             return (

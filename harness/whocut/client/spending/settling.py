@@ -1,9 +1,9 @@
-"""What an attempt cost, told from how it ended: what the API says, nothing, or nobody knows.
+"""What an attempt cost, judged by how it ended: what the API says, nothing, or unknown.
 
-Nobody knows is the full reservation: a timeout, a cut, a reset, an answer without its end. The work may have been
-done and billed. Nothing is only what certainly ended before a generation: no connection, or the API's own refusal
-of the request. Whether a block at the output stage or a failure of the server is billed is not published, so both
-keep their reservation.
+Unknown is the full reservation: a timeout, a cut, a reset, an answer without its end. The work may have been done
+and billed. Nothing is only what certainly ended before a generation: no connection, or the API's own refusal of the
+request. Whether a block at the output stage or a failure of the server is billed is not published, so both keep
+their reservation.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Tally:
         """Add one line of the account.
 
         Raises:
-            KeyError, TypeError, ValueError: it is none.
+            KeyError, TypeError, ValueError: the line is invalid.
         """
         if "reserved" in row:
             name, amount = str(row["reserved"]), _amount(row["nano_usd"])

@@ -208,15 +208,13 @@ def _kong(objects: Objects, ingress: Thing) -> Layer:
         )
     if not services:
         objects.note(
-            ingress.tree, "Kong's timeouts stand on the Service behind it, which is not in these files"
+            ingress.tree, "Kong's timeouts are on the Service behind it, which is not in these files"
         )
     return layer_of("kong", limits)
 
 
 def _traefik(objects: Objects, ingress: Thing) -> Layer:
-    objects.note(
-        ingress.tree, "Traefik's timeouts stand in its static configuration and in ServersTransports"
-    )
+    objects.note(ingress.tree, "Traefik's timeouts are in its static configuration and in ServersTransports")
     return layer_of("traefik", _transport(objects))
 
 

@@ -35,7 +35,7 @@ def _seconds(text: str) -> float | None:
 
 @dataclass(slots=True)
 class _Block:
-    """A section: its name and argument, its directives, and what it stands in."""
+    """A section: its name and argument, its directives, and the section around it."""
 
     name: str
     argument: str

@@ -1,6 +1,6 @@
 """docker-compose files: the timers that services have in their environment, their commands and their labels.
 
-Services stand in the order in which they depend on each other: what depends on another is nearer to the caller.
+Services come in the order in which they depend on each other: what depends on another is nearer to the caller.
 """
 
 from __future__ import annotations

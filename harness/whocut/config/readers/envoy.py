@@ -1,7 +1,7 @@
 """Envoy's own configuration, YAML or JSON: listeners, virtual hosts, routes and clusters.
 
 The route's limits count before the connection manager's, and the cluster's beside them. What is served by RDS or
-CDS stands in other files, which can be given too.
+CDS is in other files, which can be given too.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def get(tree: Tree | None, *keys: str) -> Tree | None:
 
 
 def text(tree: Tree | None, *keys: str) -> str:
-    """A scalar field as text, empty where there is none."""
+    """A scalar field as text; empty: the field is missing."""
     found = get(tree, *keys)
     return found.text() if found else ""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What stands somewhere in the files."""
+    """What is somewhere in the files."""
 
     managers: list[Tree] = field(default_factory=list)
     tables: list[Tree] = field(default_factory=list)
@@ -56,7 +56,7 @@ class _Found:
     not_read: list[NotRead] = field(default_factory=list)
 
     def walk(self, tree: Tree) -> None:
-        """Every connection manager, table of routes and cluster, wherever it stands."""
+        """Every connection manager, table of routes and cluster, wherever it is."""
         pending = [tree]
         while pending:
             here = pending.pop()
@@ -94,7 +94,7 @@ def _read(sources: Sequence[Source]) -> Reading:
     if not found.tables:
         where = found.managers[0] if found.managers else None
         if where is None:
-            raise BadFile(sources[0].path, "there is no route in it: no `virtual_hosts` stand anywhere")
+            raise BadFile(sources[0].path, "there is no route in it: `virtual_hosts` is missing")
         found.note(where, "its routes come from RDS; give their file too")
     return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(found.not_read)))
 
@@ -177,7 +177,7 @@ def _layer(found: _Found, manager: Tree | None, table: Tree, host: Tree, action:
         if one is not None:
             limits[kind] = one
     if text(action, "hedge_policy", "hedge_on_per_try_timeout") == "true":
-        found.note(action, "hedge_on_per_try_timeout: a try that is late goes on beside the next one")
+        found.note(action, "hedge_on_per_try_timeout: a try that is late continues beside the next one")
     del table
     return layer_of("envoy", limits, retries=_retries(policy))
 

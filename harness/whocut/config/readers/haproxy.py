@@ -43,7 +43,7 @@ _OLD: Final = {"contimeout": "connect", "srvtimeout": "server", "clitimeout": "c
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One statement: its words, and where it stands."""
+    """One statement: its words, and its place."""
 
     words: tuple[str, ...]
     file: str
@@ -103,7 +103,7 @@ def _sections(sources: Sequence[Source]) -> list[_Section]:
                 continue
             if words[0] not in _SECTIONS:
                 if not sections:
-                    raise BadFile(source.path, f"'{words[0]}' stands in no section", line=number)
+                    raise BadFile(source.path, f"'{words[0]}' is in no section", line=number)
                 sections[-1].lines.append(_Line(tuple(words), source.path, number))
                 continue
             section = _Section(words[0], words[1] if len(words) > 1 else "", source.path, number)
@@ -298,7 +298,7 @@ def _layer(front: _Section, back: _Section, not_read: list[NotRead]) -> tuple[La
         "haproxy",
         limits,
         retries=_retries(back),
-        # 2.6 does not look unless it is told to.
+        # 2.6 looks only with this option.
         notices_abort=True if back.is_on("abortonclose") else None,
     )
     return layer, tuple(_harmless(front, back))

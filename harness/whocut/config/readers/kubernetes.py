@@ -1,4 +1,4 @@
-"""Kubernetes manifests: the routes of every family that stands in them, read together."""
+"""Kubernetes manifests: the routes of every family that is in them, read together."""
 
 from __future__ import annotations
 

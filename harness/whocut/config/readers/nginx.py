@@ -21,7 +21,7 @@ from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
 from whocut.config.nginx_syntax import Directive, parse
-from whocut.config.reading import Harmless, NotRead, Reading, Route
+from whocut.config.reading import Harmless, Later, NotRead, Reading, Route
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -188,11 +188,11 @@ def _read(sources: Sequence[Source]) -> Reading:
     routes = [
         route for server in http.all("server") for route in _server(conf, _Scope((http,)).inner(server))
     ]
-    return Reading(routes=tuple(routes), not_read=tuple(conf.not_read))
+    return Reading(routes=tuple(routes), not_read=conf.not_read)
 
 
 def _includes(tree: list[Directive], source: Source) -> bool:
-    """Whether the directives of a file stand among these."""
+    """Whether the directives of a file are among these."""
     key = _key(source.path)
     pending = list(tree)
     while pending:
@@ -213,15 +213,14 @@ def _server(conf: _Conf, scope: _Scope) -> Iterator[Route]:
     for location in locations:
         if _is_named(location) or location.block.first("internal"):
             continue
-        passing = _followed(conf, location, named)
-        layer, harmless = passing or (None, ())
+        passed = _Passed(conf, location, named)
         yield Route(
             host=host,
             path=location.path,
             file=location.block.file,
             line=location.block.line,
-            layers=(layer,) if layer else (),
-            harmless=harmless,
+            layers=Later(passed.layers),
+            harmless=Later(passed.harmless),
             takes_host=takes_host,
             takes_path=location.takes,
         )
@@ -291,6 +290,30 @@ def _host_rank(name: str, host: str) -> Rank | None:
     if "*" in name and fnmatch.fnmatchcase(host, name):
         return (4 if name.startswith("*") else 3, len(name))
     return None
+
+
+@dataclass(slots=True)
+class _Passed:
+    """What a location passes a request on by, made when it is asked for."""
+
+    conf: _Conf
+    location: _Location
+    named: dict[str, _Location]
+    made: tuple[Layer, tuple[Harmless, ...]] | None = None
+    is_made: bool = False
+
+    def _make(self) -> tuple[Layer, tuple[Harmless, ...]] | None:
+        if not self.is_made:
+            self.made, self.is_made = _followed(self.conf, self.location, self.named), True
+        return self.made
+
+    def layers(self) -> Sequence[Layer]:
+        made = self._make()
+        return (made[0],) if made else ()
+
+    def harmless(self) -> Sequence[Harmless]:
+        made = self._make()
+        return made[1] if made else ()
 
 
 # --- layers ---------------------------------------------------------------------------------------
@@ -392,7 +415,7 @@ def _retries(conf: _Conf, scope: _Scope, family: str, passing: Directive) -> Lay
 
 
 def _servers(scope: _Scope, passing: Directive) -> int:
-    """How many servers stand behind a pass; 0 where that is decided at run time."""
+    """How many servers are behind a pass; 0 where that is decided at run time."""
     target = re.sub(r"^\w+://", "", passing.args[0] if passing.args else "").split("/")[0]
     http = scope.blocks[0]
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""`terraform show -json`: what is planned or stands, of AWS, Google Cloud, Azure and Cloudflare."""
+"""`terraform show -json`: what is planned or exists, of AWS, Google Cloud, Azure and Cloudflare."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """vercel.json, and `maxDuration` in a route of Next.js: what a function may take, by its file.
 
-Which plan holds stands in no file. A limit above what Hobby allows needs another plan, and that is said.
+No file says which plan holds. A limit above what Hobby allows needs another plan, and that is said.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     Check(
         id="cancel-waiting",
         sentence="When its caller cancels, the attempt ends",
-        reason="nobody is left to take the image",
+        reason="no caller is left to take the image",
         source=OURS,
         scene=world(ask=Ask(cancel_s=20.0)),
         judge=judges.left_with_the_caller,
@@ -22,7 +22,7 @@ FAMILY: Final = Family(
     Check(
         id="cancel-between",
         sentence="When its caller cancels between two attempts, no other follows",
-        reason="an image that nobody waits for is begun and billed",
+        reason="an image that no caller waits for is begun and billed",
         source=OURS,
         scene=world(limited(("retry-after", "60")), ask=Ask(cancel_s=20.0), bound_s=400.0),
         judge=judges.nothing_followed,

@@ -12,7 +12,7 @@ FAMILY: Final = Family(
     100,
     Check(
         id="key-kept",
-        sentence="The key stands in no log, no error and no representation of the client",
+        sentence="The key is in no log, no error and no representation of the client",
         reason="logs are read by more people than keys are meant for",
         source=OURS,
         scene=world(error(401, "invalid_api_key", "invalid_request_error", "Incorrect API key provided.")),

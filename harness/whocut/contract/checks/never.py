@@ -64,7 +64,12 @@ FAMILY: Final = Family(
         for status, code, message, reason in (
             (400, "invalid_value", "Invalid value: 'standard'.", "the same request is wrong the second time"),
             (401, "invalid_api_key", "Incorrect API key provided.", "a wrong key opens no door by knocking"),
-            (403, None, "Your organization must be verified.", "the wall stands until somebody acts"),
+            (
+                403,
+                None,
+                "Your organization must be verified.",
+                "it stays until the organization is verified",
+            ),
         )
     ),
 )

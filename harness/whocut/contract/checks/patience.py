@@ -13,7 +13,7 @@ FAMILY: Final = Family(
     70,
     Check(
         id="total-bounded",
-        sentence="A request that nobody answers is over within twenty minutes",
+        sentence="A request without an answer is over within twenty minutes",
         reason="three times ten minutes of silence are half an hour of a caller's time",
         source="openai-python: 3 × 600 s",
         scene=world(MockFault("hang"), forever=True),

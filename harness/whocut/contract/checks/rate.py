@@ -14,7 +14,7 @@ FAMILY: Final = Family(
     Check(
         id="rate-seconds",
         sentence="After a 429 with Retry-After in seconds it waits at least that long",
-        reason="whoever comes early is refused again, and uses up the quota of the others",
+        reason="a request that comes early is refused again, and uses up the quota of the others",
         source=ARTICLE_4,
         scene=world(limited(("retry-after", "5"))),
         judge=judges.waited(ASKED_S),
@@ -64,7 +64,7 @@ FAMILY: Final = Family(
     Check(
         id="rate-bounded",
         sentence="It gives up one day, and no single wait is longer than ten minutes",
-        reason="a retry loop without an end is an outage that nobody sees",
+        reason="a retry loop without an end is an outage that no monitor sees",
         source=OURS,
         scene=world(limited(), forever=True),
         judge=judges.bounded,

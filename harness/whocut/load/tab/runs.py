@@ -90,7 +90,7 @@ class ShownRuns:
         return self.all[number - 1] if 1 <= number <= len(self.all) else None
 
     def to_plain(self) -> dict[str, Any]:
-        """For the page: every run, and how the last one stands."""
+        """For the page: every run, and how far the last one is."""
         return {
             "runs": [run.to_plain() for run in self.all],
             "live": self.all[-1].live() if self.all else None,

@@ -1,4 +1,4 @@
-"""What a driver of a gateway says of its product, and where the product then stands."""
+"""What a driver of a gateway says of its product, and the product's place on the path."""
 
 from __future__ import annotations
 

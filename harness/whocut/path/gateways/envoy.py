@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TYPE = "type.googleapis.com/envoy.extensions"
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _MANY = 1_000_000
-_LONGEST = "86400s"  # a cluster waits five seconds for a connection unless it is told
+_LONGEST = "86400s"  # a cluster waits five seconds for a connection unless its configuration says more
 
 
 class Envoy(Driver):

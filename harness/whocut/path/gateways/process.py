@@ -30,7 +30,7 @@ _START_REAL_S: Final = 30.0  # Varnish compiles its configuration, and the machi
 _LAST_CHARACTERS: Final = 2000
 _STOP_REAL_S: Final = 5.0
 _LOOK_REAL_S: Final = 0.01
-# From a process's end to our knowing of it: its sockets close before its parent is told.
+# From a process's end to our knowing of it: its sockets close before its parent hears of it.
 _NOTICED_REAL_S: Final = 0.1
 
 
@@ -93,7 +93,7 @@ class RunningGateway:
         await _end(process)
 
     async def _await_end(self) -> None:
-        """An end that nobody asked for is written down at its instant, so that no verdict takes it for a cut."""
+        """An end that was not asked for is written down at its instant, so that no verdict takes it for a cut."""
         await _gone(self.pid)
         at_s = self._clock.now_s()
         code = await self._process.wait()
@@ -189,7 +189,7 @@ def _kill_group(pid: int) -> None:
 
 
 async def _gone(pid: int) -> None:
-    """Wait for a process's end, where the system has a file for it (Linux); else whoever reaps it tells.
+    """Wait for a process's end, where the system has a file for it (Linux); else the reaper of the process tells.
 
     The file is heard in the same turn of the loop as the ends of the process's connections. A signal that is handed
     on by a thread comes later, and on a busy machine so late that the death seems to follow from what it caused.

@@ -1,29 +1,17 @@
-"""Every format by name, and what is printed of them into the documentation."""
+"""Every format by name: each file here that has a `FORMAT`. And what is printed of them into the documentation."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadInput, nearest
-from whocut.trace.logs import alb, apache, caddy, cloudflare, envoy, haproxy, heroku, nginx, traefik, varnish
+from whocut.registry import found_in
 from whocut.trace.logs.records import Unreadable
 
 if TYPE_CHECKING:
     from whocut.trace.logs.records import Account, LogFormat, Signal
 
-_ALL: Final[tuple[LogFormat, ...]] = (
-    nginx.FORMAT,
-    haproxy.FORMAT,
-    envoy.FORMAT,
-    caddy.FORMAT,
-    traefik.FORMAT,
-    apache.FORMAT,
-    varnish.FORMAT,
-    alb.FORMAT,
-    cloudflare.FORMAT,
-    heroku.FORMAT,
-)
-FORMATS: Final = {log.name: log for log in _ALL}
 # Products whose logs are those of another: built on it, or another name of it.
 _ALSO: Final = {
     "istio": "envoy",
@@ -63,23 +51,29 @@ It is testimony and never proof; where edges say otherwise, the edges win, and t
 """
 
 
+@cache
+def formats() -> dict[str, LogFormat]:
+    """Every format by its name. Found at the first question: files of this folder that read logs ask, too."""
+    return {log.name: log for log in found_in("whocut.trace.logs", "FORMAT").values()}
+
+
 def find_format(name: str) -> LogFormat:
     """The format of that name.
 
     Raises:
         BadInput: there is no such format; names the nearest one.
     """
-    known = FORMATS.get(_ALSO.get(name, name))
+    known = formats().get(_ALSO.get(name, name))
     if name in _NOT_READ:
         raise BadInput(
             f"{name}: the logs of {_NOT_READ[name]} are not read. Paste the line of the failed request into "
-            f"`whocut triage`; read are the logs of {', '.join(FORMATS)}",
+            f"`whocut triage`; read are the logs of {', '.join(formats())}",
             field="logs",
         )
     if known is None:
         raise BadInput(
-            f"there is no log format '{name}'{nearest(name, [*FORMATS, *_ALSO])}; there are "
-            f"{', '.join(FORMATS)}",
+            f"there is no log format '{name}'{nearest(name, [*formats(), *_ALSO])}; there are "
+            f"{', '.join(formats())}",
             field="logs",
         )
     return known
@@ -87,7 +81,7 @@ def find_format(name: str) -> LogFormat:
 
 def recognise(line: str) -> tuple[LogFormat, Account] | None:
     """The format whose own line this is, and what it tells; None for a form that several products write."""
-    for log in _ALL:
+    for log in formats().values():
         if log.signs and not any(sign in line for sign in log.signs):
             continue
         try:
@@ -101,7 +95,7 @@ def recognise(line: str) -> tuple[LogFormat, Account] | None:
 
 def as_markdown() -> str:
     """The page ``docs/logs.md``."""
-    return "\n".join([_HEAD, *(_section(log) for log in FORMATS.values())])
+    return "\n".join([_HEAD, *(_section(log) for log in formats().values())])
 
 
 def _section(log: LogFormat) -> str:

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whocut.trace.logs.formats import FORMATS
+from whocut.trace.logs.formats import formats
 from whocut.trace.logs.reading import Read, read_file, told_together
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def accounts_of(run: Path, topology: Topology, *, epoch_unix_s: float, scale: fl
         if not layer.gateway or not path.is_file():
             continue
         read = Read()
-        read_file(path, FORMATS[layer.gateway], layer.name, read)
+        read_file(path, formats()[layer.gateway], layer.name, read)
         for account in told_together(read.accounts):
             end_s, took_s = account.end_s, account.duration_s
             yield replace(

@@ -323,7 +323,7 @@ def _error(match: re.Match[str]) -> Account | None:
     text = match["text"]
     found = next((signal for signal, parts in _WORDINGS if all(part in text for part in parts)), None)
     if found is None or ", client: " not in text:
-        return None  # a start, a warning, a connection of nobody
+        return None  # a start, a warning, a connection without a client
     day = f"{match['day']}/{_MONTH.get(match['month'], '')}/{match['year']}"
     path, client = _ERROR_PATH.search(text), _ERROR_CLIENT.search(text)
     peer, asked = _ERROR_PEER.search(text), _ERROR_ASKED.search(text)

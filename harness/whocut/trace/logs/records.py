@@ -22,7 +22,7 @@ class EndedBy(StrEnum):
     CLIENT = "client"  # its caller went first
     LAYER = "layer"  # it did, by a timer or a limit of its own
     UPSTREAM = "upstream"  # whatever is behind it did
-    NONE = "none"  # nobody: the response was handed on whole
+    NONE = "none"  # neither: the response was handed on whole
     UNSAID = "unsaid"  # the line does not say
 
 
@@ -67,7 +67,7 @@ class Account:
     request_id: str | None = None
     path: str | None = None
     keys: tuple[str, ...] = ()
-    remark: bool = False  # a line of an error log: it explains an access line, or stands alone
+    remark: bool = False  # a line of an error log: it explains an access line, or is alone
     anonymous: bool = False  # a form that several products write: the line does not say whose it is
     product: str | None = None  # what is built on the format's product, where the line says so
     peer: str | None = None  # the upstream's address that this try went to
@@ -98,11 +98,11 @@ class LogFormat:
     title: str
     read: LineReader
     signals: tuple[Signal, ...]
-    code: str  # what stands in the table's first column
+    code: str  # the table's first column
     recommended: str = ""
     remarks: tuple[str, ...] = ()
     captured: bool = True  # from the real thing; else written from its documentation
-    signs: tuple[str, ...] = ()  # one of these stands in each line that names the product
+    signs: tuple[str, ...] = ()  # one of these is in each line that names the product
     hint: str = ""  # what to set, in half a sentence, where lines of it cannot be read
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
 
-_OTHERS: Final = 50  # further requests that are told
+_OTHERS: Final = 50  # further requests that are listed
 _LONGEST: Final = 2000  # characters that are quoted of a text
 
 __all__ = ["Cause", "EndedBy", "Retry", "Triage", "masked", "triage"]

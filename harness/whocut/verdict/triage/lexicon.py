@@ -17,7 +17,7 @@ from whocut.tables import table
 from whocut.verdict.triage.endings import ENDINGS, Ending
 
 _FOLDER: Final = Path(__file__).parent / "words"
-_REACH: Final = 240  # characters that a `*` may stand for
+_REACH: Final = 240  # characters that a `*` may match
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
 
 

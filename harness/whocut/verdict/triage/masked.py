@@ -12,7 +12,7 @@ from typing import Final
 
 from whocut.redact import redact, visible
 
-# Hosts of vendors and of documentation: they tell whose API it is, and belong to nobody who asks.
+# Hosts of vendors and of documentation: they tell whose API it is, and belong to no user of ours.
 _PUBLIC: Final = re.compile(
     r"(?:^|\.)(?:openai\.com|azure\.com|googleapis\.com|google\.com|aka\.ms|microsoft\.com|github\.com|curl\.haxx\.se|curl\.se"
     r"|cloudflare\.com|vercel\.com|netlify\.com|heroku\.com|herokucdn\.com|w3\.org|anthropic\.com|openrouter\.ai|fal\.ai"

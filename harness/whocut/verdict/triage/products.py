@@ -11,7 +11,7 @@ from whocut.verdict.triage.lexicon import Role, speakers
 if TYPE_CHECKING:
     from whocut.verdict.triage.facts import Facts
 
-# Products that stand around another's answer and pass it on: not the layer, unless they speak of themselves.
+# Products that are around another's answer and pass it on: not the layer, unless they speak of themselves.
 PASSERS_BY: Final = frozenset(
     {"litellm", "new-api", "one-api", "sub2api", "gitlab-ai-gateway", "portkey", "helicone", "bifrost",
      "open-webui", "dify", "cloudflare", "cloudflare-ai-gateway", "vercel-ai-gateway", "ngrok", "ngrok-ai-gateway",
@@ -26,7 +26,7 @@ BUILT_ON: Final = {
     "higress": ("istio", "envoy"), "gcp-cloud-run": ("envoy",), "aws-app-runner": ("envoy",),
     "gcp-api-gateway": ("envoy",), "fastly": ("varnish",),
 }  # fmt: skip
-# Names under which nobody knows the program: what stands on them is meant.
+# Names under which the program is not known: the product that is built on it is meant.
 MEANT_BY_NOBODY: Final = frozenset(
     {"os", "any", "httpcore", "python-http", "http-client", "openai-sdk", "node-http"}
 )
