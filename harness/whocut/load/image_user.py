@@ -147,7 +147,7 @@ class ImageUser(User):
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode))
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode)
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, error: BaseException | None) -> None:
