@@ -9,7 +9,7 @@ import pytest
 from whocut.errors import BadInput, CouldNotRun, NoRoom
 from whocut.jobs.letters import letter_of
 from whocut.jobs.order import read_order
-from whocut.jobs.records import State
+from whocut.jobs.records import JobState
 from whocut.jobs.store import KeyTakenError, NoCreditError, Store, path_of
 
 ORDER = read_order(b'{"prompt": "a heron"}')
@@ -102,7 +102,7 @@ def test_full_disk_keeps_a_sent_job_sent_and_with_room_it_is_delivered(tmp_path:
     with pytest.raises(NoRoom, match="database or disk is full"):
         store.deliver(job.id, 3.0, images, None, 5, None)
 
-    assert (store.get(job.id).state, store.images(job.id)) == (State.SENT, 0)
+    assert (store.get(job.id).state, store.images(job.id)) == (JobState.SENT, 0)
     with_room(store)
     assert store.deliver(job.id, 4.0, images, None, 5, None)
     assert store.image(job.id, 0) == images[0]
@@ -125,7 +125,7 @@ def test_restart_marks_what_was_under_way_unknown_and_nothing_else(tmp_path: Pat
 
     assert [job.id for job in unknown] == [sent.id]
     states = [store.get(job.id).state for job in (queued, sent, waiting)]
-    assert states == [State.QUEUED, State.UNKNOWN, State.WAITING]
+    assert states == [JobState.QUEUED, JobState.UNKNOWN, JobState.WAITING]
     assert store.get(sent.id).cost_nano == 5
     assert [job.id for job in store.ready(100.0, 9)] == [queued.id, waiting.id]
     store.close()

@@ -181,12 +181,13 @@ def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_pat
 
     So the article's second step does not end the 429s on this chain, and only jobs make it carry these images.
     """
-    ways = ("2-streaming", "3-three-at-once", "5-no-retry", "7-as-a-job")
+    ways = ("2-streaming", "3-three-at-once", "5-no-retry", "7-limits-raised", "8-as-a-job")
     steps = [f"--mode={step}" for step in ways]
     with found("fix_ladder", tmp_path, "--requests", "10", *steps) as modes:
         assert modes["3-three-at-once"]["share_429"] > 0
-        assert all(modes[step]["delivered_share"] < 0.5 for step in ways[:-1])
-        last = modes["7-as-a-job"]
+        assert all(modes[step]["delivered_share"] < 0.5 for step in ways[:3])
+        assert modes["7-limits-raised"]["delivered_share"] > modes["5-no-retry"]["delivered_share"]
+        last = modes["8-as-a-job"]
         assert (last["delivered_share"], last["ledger"]["generations_per_request"]) == (1, 1)
         assert last["ledger"]["usd_per_delivered"] < 0.25
         assert modes["5-no-retry"]["attempts"] == 10

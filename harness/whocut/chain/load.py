@@ -110,6 +110,7 @@ class Load:
     partial_images: int
     upstream_control: str | None
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    base_urls: Mapping[str, str] = field(default_factory=dict)  # of modes behind a chain of their own
     asked_before: int = 0
     spending: Spending | None = None
 

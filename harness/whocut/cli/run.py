@@ -123,6 +123,7 @@ def run(
         live=live,
         upstream=told.upstream,
         upstream_in=told.upstream_in,
+        raised_in={mode: least_s for mode, least_s in told.raised_in.items() if mode in modes and to is None},
         steps={name: told.modes[name] for name in modes} if told.steps else {},
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),

@@ -13,7 +13,7 @@ _PARTIALS_MOST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class JobEvent:
     """One event of a job: `state` with the job as it is then, or `partial` with the number of a partial image."""
 
     number: int
@@ -23,7 +23,7 @@ class Event:
 
 @dataclass
 class _Account:
-    events: list[Event] = field(default_factory=list)
+    events: list[JobEvent] = field(default_factory=list)
     partials: list[tuple[str, bytes]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,7 +48,7 @@ class Hub:
     def tell(self, job_id: str, kind: str, facts: dict[str, Any]) -> None:
         """Add an event."""
         account = self._account(job_id)
-        account.events.append(Event(len(account.events) + 1, kind, facts))
+        account.events.append(JobEvent(len(account.events) + 1, kind, facts))
         account.changed.set()
         account.changed = asyncio.Event()
 
@@ -70,7 +70,7 @@ class Hub:
             raise KeyError(job_id)
         return account.partials[number]
 
-    def after(self, job_id: str, number: int) -> list[Event]:
+    def after(self, job_id: str, number: int) -> list[JobEvent]:
         """The events of a job after this number."""
         account = self._accounts.get(job_id)
         return [] if account is None else [event for event in account.events if event.number > number]

@@ -18,7 +18,7 @@ import aiohttp
 import orjson
 
 from whocut.errors import NoRoom
-from whocut.jobs.records import Letter, State
+from whocut.jobs.records import JobState, Letter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ _AT_ONCE: Final = 10
 _LOOK_S: Final = 30.0
 
 
-def letter_of(job: Job, state: State, now_s: float) -> Letter | None:
+def letter_of(job: Job, state: JobState, now_s: float) -> Letter | None:
     """The callback of a job that comes to this end; None where no URL was given."""
     if job.webhook is None:
         return None

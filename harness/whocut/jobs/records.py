@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """The state of a job; the last four are final."""
 
     QUEUED = "queued"  # accepted, not sent
@@ -20,7 +20,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-FINAL: Final = frozenset({State.DELIVERED, State.FAILED, State.UNKNOWN, State.CANCELLED})
+FINAL: Final = frozenset({JobState.DELIVERED, JobState.FAILED, JobState.UNKNOWN, JobState.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Job:
     digest: str
     wanted: Mapping[str, Any]
     webhook: str | None
-    state: State
+    state: JobState
     attempts: int
     due_s: float
     sent_s: float | None
@@ -79,4 +79,4 @@ class Credits:
         return self.spent + self.unknown + self.held
 
 
-LetterOf = Callable[[Job, State, float], Letter | None]
+LetterOf = Callable[[Job, JobState, float], Letter | None]

@@ -16,7 +16,7 @@ from whocut.errors import BadInput, NoRoom
 from whocut.jobs import guard
 from whocut.jobs.guard import Refused
 from whocut.jobs.order import read_fields, read_order
-from whocut.jobs.records import State
+from whocut.jobs.records import JobState
 from whocut.jobs.store import KeyTakenError, NoCreditError
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 _KIND: Final = {
-    State.QUEUED: "waits for its turn",
-    State.WAITING: "was refused for now, and is tried again",
-    State.SENT: "is being made",
-    State.DELIVERED: "is there",
-    State.FAILED: "could not be made",
-    State.UNKNOWN: "has an unknown outcome",
-    State.CANCELLED: "was cancelled before it was sent",
+    JobState.QUEUED: "waits for its turn",
+    JobState.WAITING: "was refused for now, and is tried again",
+    JobState.SENT: "is being made",
+    JobState.DELIVERED: "is there",
+    JobState.FAILED: "could not be made",
+    JobState.UNKNOWN: "has an unknown outcome",
+    JobState.CANCELLED: "was cancelled before it was sent",
 }
 
 
@@ -223,7 +223,7 @@ async def delete(request: web.Request) -> web.Response:
     if not parts.store.end(
         job.id,
         parts.now_s(),
-        State.CANCELLED,
+        JobState.CANCELLED,
         "cancelled before it was sent",
         None,
         None,
@@ -347,7 +347,7 @@ def changed(parts: Parts, job_id: str) -> None:
 
 def shown(job: Job, parts: Parts) -> dict[str, Any]:
     """A job as callers see it."""
-    made = parts.store.images(job.id) if job.state is State.DELIVERED else 0
+    made = parts.store.images(job.id) if job.state is JobState.DELIVERED else 0
     told: dict[str, Any] = {
         "id": job.id,
         "status": str(job.state),

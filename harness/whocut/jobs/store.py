@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from whocut.errors import BadInput, CouldNotRun, NoRoom
-from whocut.jobs.records import Credits, Job, Letter, State
+from whocut.jobs.records import Credits, Job, JobState, Letter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +147,7 @@ class Store:
                     order.digest,
                     orjson.dumps(order.wanted).decode(),
                     order.webhook,
-                    State.QUEUED,
+                    JobState.QUEUED,
                     bound_nano,
                 ),
             )
@@ -173,21 +173,22 @@ class Store:
         """So many jobs that may be sent now, the oldest first."""
         rows = self._db.execute(
             "select * from jobs where state=? or (state=? and due_s<=?) order by created_s, rowid limit ?",
-            (State.QUEUED, State.WAITING, now_s, most),
+            (JobState.QUEUED, JobState.WAITING, now_s, most),
         )
         return [_job(row) for row in rows]
 
     def next_due_s(self) -> float | None:
         """When the next waiting job may be sent."""
         row = self._db.execute(
-            "select min(due_s) as due_s from jobs where state=?", (State.WAITING,)
+            "select min(due_s) as due_s from jobs where state=?", (JobState.WAITING,)
         ).fetchone()
         return None if row["due_s"] is None else float(row["due_s"])
 
     def waiting(self) -> int:
         """How many jobs are not over."""
         row = self._db.execute(
-            "select count(*) as n from jobs where state in (?,?,?)", (State.QUEUED, State.WAITING, State.SENT)
+            "select count(*) as n from jobs where state in (?,?,?)",
+            (JobState.QUEUED, JobState.WAITING, JobState.SENT),
         ).fetchone()
         return int(row["n"])
 
@@ -195,14 +196,14 @@ class Store:
         """Commit that a byte of it is about to leave; False where it is not to be sent any more."""
         return self._move(
             "update jobs set state=?, attempts=attempts+1, sent_s=coalesce(sent_s,?) where id=? and state in (?,?)",
-            (State.SENT, now_s, job_id, State.QUEUED, State.WAITING),
+            (JobState.SENT, now_s, job_id, JobState.QUEUED, JobState.WAITING),
         )
 
     def wait(self, job_id: str, due_s: float, why: str) -> bool:
         """Commit that it was refused before any work, and is to be sent again at this instant."""
         return self._move(
             "update jobs set state=?, due_s=?, error=? where id=? and state=?",
-            (State.WAITING, due_s, why, job_id, State.SENT),
+            (JobState.WAITING, due_s, why, job_id, JobState.SENT),
         )
 
     def deliver(
@@ -218,7 +219,7 @@ class Store:
         with self._commit():
             moved = self._db.execute(
                 "update jobs set state=?, ended_s=?, usage=?, cost_nano=?, error=null where id=? and state=?",
-                (State.DELIVERED, now_s, orjson.dumps(usage).decode(), cost_nano, job_id, State.SENT),
+                (JobState.DELIVERED, now_s, orjson.dumps(usage).decode(), cost_nano, job_id, JobState.SENT),
             )
             if moved.rowcount == 0:
                 return False
@@ -233,7 +234,7 @@ class Store:
         self,
         job_id: str,
         now_s: float,
-        state: State,
+        state: JobState,
         error: str,
         code: str | None,
         letter: Letter | None,
@@ -244,12 +245,12 @@ class Store:
 
         A job can be cancelled before it is sent, and not after.
         """
-        sent = State.QUEUED if state is State.CANCELLED else State.SENT
+        sent = JobState.QUEUED if state is JobState.CANCELLED else JobState.SENT
         with self._commit():
             moved = self._db.execute(
                 "update jobs set state=?, ended_s=?, error=?, code=?, cost_nano=iif(?,bound_nano,0)"
                 " where id=? and state in (?,?,?)",
-                (state, now_s, error, code, paid, job_id, State.QUEUED, State.WAITING, sent),
+                (state, now_s, error, code, paid, job_id, JobState.QUEUED, JobState.WAITING, sent),
             )
             if moved.rowcount == 0:
                 return False
@@ -258,11 +259,11 @@ class Store:
 
     def recover(self, now_s: float, letter_of: LetterOf) -> list[Job]:
         """After a start: what was under way when the service before ended has an unknown outcome."""
-        rows = self._db.execute("select * from jobs where state=?", (State.SENT,)).fetchall()
+        rows = self._db.execute("select * from jobs where state=?", (JobState.SENT,)).fetchall()
         for row in rows:
             job = _job(row)
-            letter = letter_of(job, State.UNKNOWN, now_s)
-            self.end(job.id, now_s, State.UNKNOWN, _DIED, "service_ended", letter, paid=True)
+            letter = letter_of(job, JobState.UNKNOWN, now_s)
+            self.end(job.id, now_s, JobState.UNKNOWN, _DIED, "service_ended", letter, paid=True)
         return [_job(row) for row in rows]
 
     def image(self, job_id: str, n: int) -> tuple[str, bytes]:
@@ -298,13 +299,13 @@ class Store:
             " coalesce(sum(iif(state=?, cost_nano, 0)),0) as unknown,"
             " coalesce(sum(iif(state in (?,?,?), bound_nano, 0)),0) as held from jobs",
             (
-                State.DELIVERED,
-                State.FAILED,
-                State.CANCELLED,
-                State.UNKNOWN,
-                State.QUEUED,
-                State.WAITING,
-                State.SENT,
+                JobState.DELIVERED,
+                JobState.FAILED,
+                JobState.CANCELLED,
+                JobState.UNKNOWN,
+                JobState.QUEUED,
+                JobState.WAITING,
+                JobState.SENT,
             ),
         ).fetchone()
         return Credits(int(row["spent"]), int(row["unknown"]), int(row["held"]))
@@ -371,7 +372,7 @@ def _job(row: sqlite3.Row) -> Job:
     facts = dict(row)
     facts["wanted"] = orjson.loads(facts["wanted"])
     facts["usage"] = orjson.loads(facts["usage"]) if facts["usage"] else None
-    facts["state"] = State(facts["state"])
+    facts["state"] = JobState(facts["state"])
     return Job(**facts)
 
 

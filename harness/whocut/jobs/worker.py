@@ -19,7 +19,7 @@ from whocut.client.prompt_check import PromptRefused
 from whocut.client.reference_client import async_reference
 from whocut.client.spending.bound import cost_of, price_of_images
 from whocut.errors import NoRoom
-from whocut.jobs.records import State
+from whocut.jobs.records import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,13 +128,15 @@ class Worker:
             await asyncio.wait({all_over}, timeout=AT_ONCE_S if hurried.is_set() else 0)
             all_over.cancel()
             hurry.cancel()
-        left = [job_id for job_id in self._under_way if self._store.get(job_id).state is State.SENT]
+        left = [job_id for job_id in self._under_way if self._store.get(job_id).state is JobState.SENT]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for job_id in left:
             try:
-                self._commit_end(self._store.get(job_id), State.UNKNOWN, _STOPPED, "service_ended", paid=True)
+                self._commit_end(
+                    self._store.get(job_id), JobState.UNKNOWN, _STOPPED, "service_ended", paid=True
+                )
             except NoRoom as full:  # it stays `sent`, and the next start says that its outcome is unknown
                 log.error("%s", full)  # noqa: TRY400 - the sentence says all of it
         return len(left)
@@ -180,7 +182,7 @@ class Worker:
         try:
             answer = await client.images.generate(**job.wanted)
         except PromptRefused as refused:
-            await self._end(job, State.FAILED, str(refused), "prompt", paid=False)
+            await self._end(job, JobState.FAILED, str(refused), "prompt", paid=False)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job has an end
             await self._failed(job, error, failures, notes)
         else:
@@ -201,7 +203,7 @@ class Worker:
         if not failures:
             log.error("job %s met an error of the service", job.id, exc_info=error)
             await self._end(
-                job, State.UNKNOWN, "the service met an error of its own", "service_error", paid=True
+                job, JobState.UNKNOWN, "the service met an error of its own", "service_error", paid=True
             )
             return
         failure, decision = failures[-1], notes[-1]
@@ -212,21 +214,23 @@ class Worker:
             self._news.set()
             return
         if failure.outcome.unknown:
-            await self._end(job, State.UNKNOWN, decision.why, failure.code or str(failure.outcome), paid=True)
+            await self._end(
+                job, JobState.UNKNOWN, decision.why, failure.code or str(failure.outcome), paid=True
+            )
             return
-        await self._end(job, State.FAILED, _said(error), failure.code, paid=_paid_anyway(error, failure))
+        await self._end(job, JobState.FAILED, _said(error), failure.code, paid=_paid_anyway(error, failure))
 
     async def _delivered(self, job: Job, answer: Any) -> None:
         media = _MEDIA.get(str(answer.output_format), "application/octet-stream")
         images = [(media, base64.b64decode(one.b64_json or "")) for one in answer.data or []]
         images = [(kind, content) for kind, content in images if content]
         if not images:
-            await self._end(job, State.UNKNOWN, "the answer has no image in it", "no_image", paid=True)
+            await self._end(job, JobState.UNKNOWN, "the answer has no image in it", "no_image", paid=True)
             return
         usage = None if answer.usage is None else answer.usage.model_dump()
         cost = cost_of(usage, price_of_images(job.wanted))
         now_s = self._now_s()
-        letter = self._letter_of(job, State.DELIVERED, now_s)
+        letter = self._letter_of(job, JobState.DELIVERED, now_s)
         nano = job.bound_nano if cost is None else cost
         await self._kept(job, lambda: self._store.deliver(job.id, now_s, images, usage, nano, letter))
         self._hub.drop_partials(job.id)
@@ -236,10 +240,10 @@ class Worker:
         media = _MEDIA.get(str(event.output_format), "application/octet-stream")
         self._hub.partial(job.id, media, base64.b64decode(event.b64_json))
 
-    async def _end(self, job: Job, state: State, error: str, code: str | None, *, paid: bool) -> None:
+    async def _end(self, job: Job, state: JobState, error: str, code: str | None, *, paid: bool) -> None:
         await self._kept(job, lambda: self._commit_end(job, state, error, code, paid=paid))
 
-    def _commit_end(self, job: Job, state: State, error: str, code: str | None, *, paid: bool) -> None:
+    def _commit_end(self, job: Job, state: JobState, error: str, code: str | None, *, paid: bool) -> None:
         now_s = self._now_s()
         letter = self._letter_of(job, state, now_s)
         self._store.end(job.id, now_s, state, error, code, letter, paid=paid)

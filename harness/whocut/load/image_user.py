@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Upstream
     from whocut.load.gate import Gate
     from whocut.load.orders import Order
-    from whocut.load.receiver import Receiver
+    from whocut.load.receiver import CallbackReceiver
     from whocut.load.session import Session
 
 
@@ -50,7 +50,7 @@ class ImageUser(User):
     wait_time = constant(0)
     session: Session
     _serial = 0
-    _receiver: Receiver | None = None
+    _receiver: CallbackReceiver | None = None
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -132,20 +132,22 @@ class ImageUser(User):
         """`max_retries` of the SDK in one mode; None keeps its default of 2."""
         return 0 if mode == "no-retry" else None
 
-    def receiver(self, answer: int = 200) -> Receiver:
+    def receiver(self, answer: int = 200) -> CallbackReceiver:
         """The process's receiver of callbacks, which answers so; an earlier one hears of no further job."""
         with _ONE_RECEIVER:  # registering it takes a while, and every user comes at once
             if ImageUser._receiver is None or ImageUser._receiver.answer != answer:
-                from whocut.load.receiver import Receiver  # noqa: PLC0415  # the SDK's models are slow to import
+                from whocut.load.receiver import CallbackReceiver  # noqa: PLC0415  # the SDK's models are slow to import
 
                 if ImageUser._receiver is not None:
                     ImageUser._receiver.leave()
-                ImageUser._receiver = Receiver(self.session.load.base_url, self.session.mock_key, answer)
+                ImageUser._receiver = CallbackReceiver(
+                    self.session.load.base_url, self.session.mock_key, answer
+                )
             return ImageUser._receiver
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode))
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode)
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, error: BaseException | None) -> None:

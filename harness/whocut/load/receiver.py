@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 EVENT_TYPES: Final = ["response.completed", "response.failed", "response.cancelled", "response.incomplete"]
 
 
-class Receiver:
+class CallbackReceiver:
     """Callbacks of one process; `answer` is the status that each valid one gets."""
 
     def __init__(self, base_url: str, api_key: str, answer: int = 200) -> None:

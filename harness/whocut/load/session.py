@@ -178,7 +178,7 @@ class Session:
         """The key of a run on the mock; where money is spent, there is no other than the environment's."""
         return _MOCK_KEY
 
-    def client(self, max_retries: int | None, api_key: str | None = None) -> openai.OpenAI:
+    def client(self, max_retries: int | None, api_key: str | None = None, mode: str = "") -> openai.OpenAI:
         """A client of its own for one user; `max_retries` None keeps the SDK's own default.
 
         A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
@@ -186,7 +186,7 @@ class Session:
         if self.load.spending is not None:
             api_key = os.environ.get(KEY_VARIABLE)
         return openai_client(
-            base_url=self.load.base_url,
+            base_url=self.load.base_urls.get(mode, self.load.base_url),
             api_key=api_key or _MOCK_KEY,
             clock=self.clock,
             layer=self.topology.client,

@@ -54,6 +54,7 @@ class Plan:
     live: bool = False
     upstream: Mapping[str, Any] = field(default_factory=dict)
     upstream_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    raised_in: Mapping[str, float] = field(default_factory=dict)
     to: Target | None = None
     spending: Spending | None = None
     wants: tuple[Want, ...] = ()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.models import refuse_unknown
+from whocut.chain.raised import raised
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
@@ -35,7 +36,7 @@ from whocut.trace.receiver import receive_into
 from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from whocut.chain.load import LoadStage
     from whocut.path.target import Target
@@ -131,7 +132,12 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     stack.push_async_callback(chain.close)
     pulse = Pulse()
     await stack.enter_async_context(pulse.felt())
-    _tell_the_load(run_dir, plan, chain.base_url, control)
+    base_urls = {}
+    for mode, least_s in plan.raised_in.items():
+        other = await start_chain(raised(plan.topology, least_s), upstream=behind, clock=clock, sink=spans)
+        stack.push_async_callback(other.close)
+        base_urls[mode] = other.base_url
+    _tell_the_load(run_dir, plan, chain.base_url, control, base_urls)
     watch = RunWatch(
         run_dir, upstream, chain, follower, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
     )
@@ -207,7 +213,9 @@ def end_export(exporter: FileExporter | None) -> str | None:
     )
 
 
-def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | None) -> None:
+def _tell_the_load(
+    run_dir: RunDir, plan: Plan, base_url: str, control: str | None, base_urls: Mapping[str, str]
+) -> None:
     load = Load(
         base_url=base_url,
         stages=plan.stages,
@@ -216,6 +224,7 @@ def _tell_the_load(run_dir: RunDir, plan: Plan, base_url: str, control: str | No
         partial_images=plan.partial_images,
         upstream_control=control,
         upstream_in={mode: dict(changes) for mode, changes in plan.upstream_in.items()},
+        base_urls=dict(base_urls),
         spending=plan.spending,
     )
     run_dir.manifest["load"] = load.to_plain()

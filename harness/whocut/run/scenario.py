@@ -13,6 +13,7 @@ it starts is in one literal at the top of the file::
         "mix": {"plain": 0.7, "stream": 0.3},       # the modes in one stage, not one after another; adds up to 1
         "upstream": {"quota": {"tier": "1"}},       # the mock's settings, as its --config takes them
         "upstream_in": {"stream": {…}},             # changes to them while one mode runs
+        "raised_in": {"stream": 300},               # that mode runs behind the chain with its limits raised
         "want": ["delivered>=0.99"],                # thresholds; --want adds to them
     }
 """
@@ -69,6 +70,7 @@ class Scenario(BaseModel):
     partial_images: int = Field(default=2, ge=0, le=3)
     upstream: dict[str, Any] = {}
     upstream_in: dict[str, dict[str, Any]] = {}
+    raised_in: dict[str, Annotated[float, Field(gt=0)]] = {}
     want: list[str] = []
 
     @property
@@ -142,7 +144,12 @@ def read_scenario(path: Path) -> Scenario:
             read(getattr(told, field))
         except BadInput as error:
             raise BadFile(path, error.problem, line=_line(node, field), field=f"{_NAME}.{field}") from None
-    for field, named in (("run", told.run), ("mix", told.mix), ("upstream_in", told.upstream_in)):
+    for field, named in (
+        ("run", told.run),
+        ("mix", told.mix),
+        ("upstream_in", told.upstream_in),
+        ("raised_in", told.raised_in),
+    ):
         for mode in named:
             if mode not in told.modes:
                 hint = (

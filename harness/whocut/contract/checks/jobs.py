@@ -98,7 +98,7 @@ def _ended(trial: Trial) -> Judgement:
 
 
 FAMILY: Final = Family(
-    90,
+    110,
     Check(
         id="job-polls-politely",
         sentence="A job is asked for at most once a second",
