@@ -103,9 +103,7 @@ def test_leaving_ingress_nginx_names_the_requests_that_now_die(tmp_path: Path) -
         assert (one["mode"], one["share"], one["layer"]) == ("stream-0", 1.0, "gateway-api")
         assert one["directive"] == "timeouts.request"
         line = (tmp_path / one["file"]).read_text().splitlines()[one["line"] - 1]
-        first = next(
-            other for other in READ_S if READ_S[other] == READ_S[name]
-        )
+        first = next(other for other in READ_S if READ_S[other] == READ_S[name])
         assert line.strip() == f"request: {10 * READ_S[first]}s"
 
 
