@@ -252,6 +252,9 @@ def test_a_mistake_is_told_by_the_product_itself_with_the_user_s_file_and_line(
 def test_one_configuration_has_one_verdict_emulated_and_in_person(name: str, tmp_path: Path) -> None:
     """Layer, timer, phase and grade of each ending are the same, and proven, with the user's own file at work."""
     needed(name)
+    # The world asks for paths of its own.
+    site = SITE.replace("location / {\n        proxy_pass https", "location /v2/ {\n        proxy_pass https")
+    (tmp_path / "sites" / "img.conf").write_text(site.replace("location /v1/images/ {", "location / {"))
     world = World(topology(replace(own(name), name=name)), ASKS, settles_s=60)
 
     emulated = judged(world)
