@@ -12,6 +12,8 @@
       - gateway: haproxy             # the real thing, with the preset's limits or these
         timers: {first_byte: 60s}
       - ./nginx.conf                 # a user's own file; nginx=FILE where its name does not tell the format
+      - gateway: nginx               # the real thing, started from a user's own file
+        config: ./nginx.conf
       - name: our-worker             # a layer of one's own: what is written is all that is known of it
         timers:
           total: {limit: 150s, directive: JOB_TIMEOUT, knob: "JOB_TIMEOUT={s}"}
@@ -88,7 +90,11 @@ def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
     hops: list[Layer] = []
     for index, entry in enumerate(written.layers):
         place = ("layers", index)
-        if entry.file is None:
+        if entry.config is not None:
+            hops.append(
+                _from_config(file, entry, entry.config, read_file, (written.host, written.path), place)
+            )
+        elif entry.file is None:
             layer = _layer(file, entry, written.edition, Role.HOP, place)
             hops.append(_written_at(file, layer, place))
         else:
@@ -117,12 +123,6 @@ def _layer(
         raise file.bad(str(error), *place) from None
     if layer.role is not role:
         raise file.bad(f"'{called}' is a {layer.role} and cannot be a {role} here", *place)
-    if entry.config is not None:
-        raise file.bad(
-            "a configuration of your own cannot be used yet; leave it out and write the limits as `timers`",
-            *place,
-            "config",
-        )
     if entry.name and entry.name != called:
         layer = replace(layer, name=entry.name, title=f"{entry.name} ({layer.title})")
     layer = _limited(file, layer, entry, place)
@@ -144,7 +144,7 @@ def _in_file(
     place: tuple[str | int, ...],
 ) -> Sequence[Layer]:
     """The layers of a user's own file; the file alone says what they do."""
-    said = [name for name in entry.model_fields_set if name not in {"file", "name"}]
+    said = [name for name in entry.model_fields_set if name not in {"file", "name", "gateway", "config"}]
     if said:
         raise file.bad("what the layer does stands in its file; change it there", *place, min(said))
     try:
@@ -158,6 +158,34 @@ def _in_file(
     if len(layers) != 1:
         raise file.bad(f"the file holds {len(layers)} layers, and one name is not enough", *place, "name")
     return [replace(layers[0], name=entry.name, title=f"{entry.name} ({layers[0].title})")]
+
+
+def _from_config(
+    file: YamlFile,
+    entry: LayerEntry,
+    config: str,
+    read_file: FileReader,
+    request: tuple[str | None, str | None],
+    place: tuple[str | int, ...],
+) -> Layer:
+    """A real gateway that is started from the user's own configuration, with the limits that stand there."""
+    if entry.gateway is None:
+        raise file.bad(
+            "a configuration starts a real gateway: write `gateway`, or `file`",
+            *place,
+            "config",
+        )
+    try:
+        real = product(entry.gateway)
+    except BadInput as error:
+        raise file.bad(str(error), *place) from None
+    layers = _in_file(file, f"{real.name}={config}", entry, read_file, request, place)
+    if len(layers) != 1:
+        raise file.bad(
+            f"the configuration holds {len(layers)} layers, and a gateway is one", *place, "config"
+        )
+    path = str(Path(file.path).parent / config)
+    return replace(layers[0], name=entry.name or layers[0].name, gateway=real.name, config=path)
 
 
 def _own(file: YamlFile, entry: LayerEntry, role: Role, place: tuple[str | int, ...]) -> Layer:

@@ -136,6 +136,7 @@ def _gateway(hop: dict[str, Any]) -> dict[str, Any]:
             },
             "name": known["name"],
             "timers": known["timers"],
+            "config": {"type": "string", "description": "your own configuration, from which it is started"},
         },
         "required": ["gateway"],
     }

@@ -41,6 +41,13 @@ PathOption = Annotated[
 ]
 ClockOption = Annotated[str, typer.Option(help=_CLOCK)]
 ClockOfScenario = Annotated[str | None, typer.Option(help=f"{_CLOCK} Default: the scenario's.")]
+ShowDiff = Annotated[
+    bool,
+    typer.Option(
+        "--show-diff",
+        help="Print what was changed of the configurations that real gateways are started from.",
+    ),
+]
 OtlpPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),

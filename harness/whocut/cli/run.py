@@ -11,7 +11,7 @@ import typer
 from whocut.chain.load import parse_arrivals
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
-from whocut.cli.finished import report_finished
+from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
     ChainOfScenario,
     ClockOfScenario,
@@ -22,6 +22,7 @@ from whocut.cli.options import (
     PathOption,
     ScenarioArgument,
     SeedOfLoad,
+    ShowDiff,
     out_option,
     port_option,
     requests_option,
@@ -88,6 +89,7 @@ def run(
     account: AccountFile = None,
     new_account: NewAccount = False,
     ca: Ca = None,
+    show_diff: ShowDiff = False,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
     as_json: JsonFlag = False,
@@ -134,6 +136,8 @@ def run(
         return
     with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
+    if show_diff:
+        print_diffs(plan.out)
     report_finished(finished, print_summary, as_json=as_json)
 
 

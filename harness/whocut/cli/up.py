@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from whocut.cli.finished import report_finished
+from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
     ClockOption,
     Force,
@@ -15,6 +15,7 @@ from whocut.cli.options import (
     JsonFlag,
     OtlpPort,
     PathOption,
+    ShowDiff,
     SourcesOrNone,
     out_option,
     port_option,
@@ -38,6 +39,7 @@ def up(
     seed: Annotated[int, seed_option(help="The same seed and requests take the same time.")] = 7,
     out: Annotated[Path | None, out_option("runs/up-CHAIN")] = None,
     force: Force = False,
+    show_diff: ShowDiff = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
@@ -62,6 +64,8 @@ def up(
     )
 
     def ready(base_url: str, endpoint: str | None) -> None:
+        if show_diff:
+            print_diffs(plan.out)
         if as_json:
             print_line({"ready": True, "base_url": base_url, "otlp": endpoint})
         else:

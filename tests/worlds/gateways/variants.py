@@ -31,6 +31,7 @@ class Varied:
         self.logs_requests = of.logs_requests
         self.missing = of.missing
         self.command = of.command
+        self.own = of.own
         self.writes_log = of.writes_log
         self._of = of
         self._edit = edit
