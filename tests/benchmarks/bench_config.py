@@ -1,4 +1,4 @@
-"""How long a large file takes to read: ten megabytes of each format, as shaped by users, and a request to find in it.
+"""How long a large file takes to read: ten megabytes of each format, as users shape them, and a request to find.
 
 Run it alone: ``python -m tests.benchmarks.bench_config [nginx] [haproxy] …``. Every case is a file of the tests,
 repeated with a padding comment or key until it is large enough; formats of one document say that it is too large.

@@ -67,8 +67,8 @@ class Layer:
     `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
     forecast of it. A layer without timers only watches: a tap. `gateway` is the real product that runs as this
     layer, and empty where it is emulated; `config` is the user's own file that it is started from. A `silent` layer
-    ends the connection without an answer when a timer fires before the response; `leaves_work`: the work is known to
-    run on behind this layer's cut.
+    ends the connection without an answer when a timer fires before the response; `leaves_work`: the work is known
+    to run on behind this layer's cut.
     `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
     `file` and `line` are the place in the user's own file where the layer, or the route through it, is written.
