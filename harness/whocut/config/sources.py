@@ -160,7 +160,7 @@ def read_chain(
 def requests_of(sources: Sequence[str], asked: Asked) -> tuple[list[Asked], list[str]]:
     """A request for each route of the users' own files, and the routes that no request is known for.
 
-    What was asked of a request stands; a chain whose files decide nothing has that one request.
+    What was asked of a request stays; a chain whose files decide nothing has that one request.
 
     Raises:
         BadInput: a source is unknown, or a file cannot be read.
@@ -200,7 +200,7 @@ def _a_path(pattern: str) -> str | None:
 class _Files:
     """Users' own files of one chain, read for one request; what could not be read of them is gathered.
 
-    `any_route`: the request is not decided, and the first route of each file stands for all.
+    `any_route`: the request is not decided, and the first route of each file is taken for all.
     """
 
     asked: Asked
@@ -223,7 +223,7 @@ class _Files:
         return self.read([_found(written, folder)], said)
 
     def read(self, files: Sequence[str], asked: Asked | None = None) -> list[Layer]:
-        """The layers of files that stand side by side, each configuration read for itself."""
+        """The layers of neighbouring files, each configuration read for itself."""
         found: list[Layer] = []
         for format_, sources in _configurations(files):
             if self.any_route:

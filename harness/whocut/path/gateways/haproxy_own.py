@@ -1,7 +1,7 @@
 """A user's own haproxy.cfg, made to run here: where it listens, what it dials, where it logs; no more than that.
 
-Changed are the listening address, TLS towards the caller and the upstream, the upstream's address with its health
-checks, where the log goes, how the process itself is run, and on a scaled clock the timers.
+Changed are the listening address and TLS towards both sides. So are the upstream's address with its health checks,
+where the log goes, how the process runs, and on a scaled clock the timers.
 """
 
 from __future__ import annotations

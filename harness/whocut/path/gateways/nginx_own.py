@@ -1,9 +1,10 @@
 """A user's own nginx.conf, made to run here: where it listens, what it dials, where it writes; no more than that.
 
-Changed are the listening address, TLS towards the caller, the upstream's address, the paths that are written to,
-how the process itself is run, and on a scaled clock the timers; a log in the format that we read is kept beside the
-user's. The server of the route that is meant is the default one, for callers dial an address and no name; where
-some servers speak TLS, those that do not get a socket of their own, as on another port. Includes are changed alike.
+Changed are the listening address, TLS towards the caller, the upstream's address and the paths that are written to.
+So are the way in which the process runs, and on a scaled clock the timers. A log in the format that we read is kept
+beside the user's. The server of the route that is meant is the default one, for callers dial an address
+and no name. Where some servers speak TLS, those that do not get a socket of their own, as on another port. Includes are changed
+alike.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class _Word:
 
 @dataclass(slots=True)
 class _Statement:
-    """One directive: its words, the mark that ends it, and the blocks that it stands in, by name and brace."""
+    """One directive: its words, the mark that ends it, and the blocks around it, by name and brace."""
 
     words: list[_Word]
     end: int
@@ -137,7 +138,7 @@ class _Copying:
                     self.default = (real, one.end)
             elif one.name in _OTHER_WIRES:
                 line = text.count("\n", 0, one.words[0].start) + 1
-                raise BadFile(path, "what stands behind it here speaks HTTP alone", line=line, field=one.name)
+                raise BadFile(path, "the upstream here speaks HTTP alone", line=line, field=one.name)
             elif one.name == "include" and one.args:
                 for file in self._files(path, text, one):
                     self.look(file, one.within)
@@ -270,7 +271,7 @@ def own_nginx(config: Path, site: Site, route: tuple[str, int | None] = ("", Non
 
 
 def _statements(text: str, within: tuple[tuple[str, int], ...]) -> Iterator[_Statement]:
-    """Each directive in its order, a block behind what stands in it.
+    """Each directive in its order, a block behind what it holds.
 
     A file whose braces do not match goes to nginx as it is: what is wrong with it is nginx's to say.
     """

@@ -23,7 +23,7 @@ DIFF: Final = "config.diff"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A stretch of a text, from `start` to `end`, and what stands there instead."""
+    """A stretch of a text, from `start` to `end`, and what replaces it."""
 
     start: int
     end: int
