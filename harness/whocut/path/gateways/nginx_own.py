@@ -3,8 +3,8 @@
 Changed are the listening address, TLS towards the caller, the upstream's address and the paths that are written to.
 So are the way in which the process runs, and on a scaled clock the timers. A log in the format that we read is kept
 beside the user's. The server of the route that is meant is the default one, for callers dial an address
-and no name. Where some servers speak TLS, those that do not get a socket of their own, as on another port. Includes are changed
-alike.
+and no name. Where some servers speak TLS, those that do not get a socket of their own, as on another port. Includes
+are changed alike.
 """
 
 from __future__ import annotations
