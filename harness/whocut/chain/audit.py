@@ -3,6 +3,7 @@
 The profile says how long generations take; "enough" is what 999 of 1,000 of them need. Each finding carries
 the fix as the vendor's own configuration line wherever the catalogue knows it. All fixes agree: a knob has one new
 value (`targets`), whichever rule asks for it.
+One file, because a rule is written with its neighbours in sight: two must not ask for one thing.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ The form is the protobuf's JSON mapping with the specification's exceptions: ids
 strings, enums as numbers. https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 
 This is the only place that knows by which attribute a fact of a record goes: each kind of record has a table.
+One file, because what writes a fact and what reads it back have to agree, row by row.
 """
 
 from __future__ import annotations

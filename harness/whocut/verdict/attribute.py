@@ -5,6 +5,7 @@ layer whose upstream side was ended by itself before the response was complete, 
 had not left first. That holds with skewed clocks; instants only break ties, and a tie is reported as a tie.
 
 The rules are a table, read from the top; the first that applies decides.
+One file, because a rule holds only where those above it did not: they are read together.
 """
 
 from __future__ import annotations

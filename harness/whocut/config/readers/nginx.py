@@ -3,6 +3,7 @@
 A value is that of the innermost block that has it. Includes are followed where they exist, also beside the file
 that names them, for a copy of /etc/nginx lies anywhere; those that do not exist are named. `map` and variables are
 followed where they lead to one thing, and named where they decide at run time.
+One file, because each part looks values up through the same scopes.
 """
 
 from __future__ import annotations
