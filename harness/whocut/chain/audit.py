@@ -81,7 +81,7 @@ def audit(topology: Topology, profile: Profile, need_s: float | None = None) -> 
 
 
 def _placed(topology: Topology, finding: Finding) -> Finding:
-    """The finding with its place: that of the limit, or of the layer where the limit stands in no file."""
+    """The finding with its place: that of the limit, or of the layer where no file has the limit."""
     layer = topology.layer(finding.layer)
     if finding.file or layer is None:
         return finding

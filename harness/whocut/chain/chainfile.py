@@ -52,7 +52,7 @@ _MANNERS = ("buffering", "retries", "notices_abort", "answers", "silent", "mid_b
 
 
 def no_files(written: str, folder: Path, host: str | None, path: str | None) -> Sequence[Layer]:
-    """The reader of users' own files where there is none: this room knows no format.
+    """The reader of users' own files where no other was given: this room knows no format.
 
     Raises:
         BadInput: always; says where such files are read.
@@ -146,7 +146,7 @@ def _in_file(
     """The layers of a user's own file; the file alone says what they do."""
     said = [name for name in entry.model_fields_set if name not in {"file", "name"}]
     if said:
-        raise file.bad("what the layer does stands in its file; change it there", *place, min(said))
+        raise file.bad("what the layer does is in its file; change it there", *place, min(said))
     try:
         layers = read_file(named, Path(file.path).parent, *request)
     except BadFile:

@@ -56,9 +56,9 @@ class Format:
     """One kind of configuration.
 
     `looks` gives how surely a file is of this kind, from 0 (it is not) to 100; `read` reads files of one kind
-    together, for several make one configuration. `in_parts`: files of this kind that stand side by side in a chain
+    together, for several make one configuration. `in_parts`: files of this kind that are side by side in a chain
     are parts of one configuration, and not layers one behind the other. `insert` gives a text with one more setting
-    for the route that is written on a line, or None where there is no room for one. `made`: a program writes such
+    for the route that is written on a line; None: there is no room for it. `made`: a program writes such
     files, so that a change of them is lost.
     """
 

@@ -1,6 +1,6 @@
 """A new limit in a user's own file, as a change of that file: found, made, and proved by reading it again.
 
-On the line of a limit the number that means it is replaced, in the unit in which it stands. A limit that is a
+On the line of a limit the number that means it is replaced, in the unit that it has there. A limit that is a
 default, or that is inherited, gets a line of its own where its format knows how. What is made so is read again, and
 counts only if this limit has changed and no other one has. Nothing is written here but by `Patch.write`.
 """
@@ -55,7 +55,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """Files as they would be, and what has to be done by hand because it stands in no file that can be changed."""
+    """Files as they would be, and what has to be done by hand because it is in no file that can be changed."""
 
     before: Mapping[str, bytes] = field(default_factory=dict)
     after: Mapping[str, bytes] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Patch:
 
     @property
     def diff(self) -> str:
-        """All changes as a unified diff, as `git apply` and `patch -p1` take it; empty where there are none."""
+        """All changes as a unified diff, as `git apply` and `patch -p1` take it; empty: nothing changes."""
         lines: list[str] = []
         for path, after in self.after.items():
             name = Path(path).as_posix()
@@ -149,7 +149,7 @@ def _made(
 def _candidates(
     layer: Layer, timer: Timer, limit_s: float, after: Mapping[Path, bytes]
 ) -> Iterator[tuple[str, bytes]]:
-    """Ways to write the limit: its number where it stands; else, or where it is inherited, a line of its own."""
+    """Ways to write the limit: its number in its place; else, or where it is inherited, a line of its own."""
     inside, own = [], []
     if _is_made(timer.file or layer.file):
         return
@@ -181,7 +181,7 @@ def _text(path: str, after: Mapping[Path, bytes]) -> str | None:
 
 
 def _replaced(text: str, timer: Timer, limit_s: float) -> Iterator[str]:
-    """The text with another number where the limit can stand, the likeliest place first."""
+    """The text with another number where the limit can be, the likeliest place first."""
     assert timer.line is not None
     lines = text.splitlines(keepends=True)
     word = re.split(r"[\s./:]+", timer.directive.strip())[-1].lower()

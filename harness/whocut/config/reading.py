@@ -46,7 +46,7 @@ class NotRead:
 
     @property
     def place(self) -> str:
-        """Where it stands: ``nginx.conf:12``."""
+        """Its place: ``nginx.conf:12``."""
         return f"{self.file}:{self.line}" if self.line is not None else self.file
 
 
@@ -269,7 +269,7 @@ def decided(reading: Reading, asked: Asked) -> Read:
 
 
 def _placed(route: Route) -> Iterator[Layer]:
-    """The route's layers; one that says no place of its own stands where the route is written."""
+    """The route's layers; one that says no place of its own has that of the route."""
     for layer in route.layers:
         yield layer if layer.file else replace(layer, file=route.file, line=route.line)
 

@@ -160,7 +160,7 @@ def read_chain(
 def requests_of(sources: Sequence[str], asked: Asked) -> tuple[list[Asked], list[str]]:
     """A request for each route of the users' own files, and the routes that no request is known for.
 
-    What was asked of a request stands; a chain whose files decide nothing has that one request.
+    What was asked of a request is kept; a chain whose files decide nothing has that one request.
 
     Raises:
         BadInput: a source is unknown, or a file cannot be read.
@@ -200,7 +200,7 @@ def _a_path(pattern: str) -> str | None:
 class _Files:
     """Users' own files of one chain, read for one request; what could not be read of them is gathered.
 
-    `any_route`: the request is not decided, and the first route of each file stands for all.
+    `any_route`: the request is not decided, and the first route of each file represents all.
     """
 
     asked: Asked
@@ -223,7 +223,7 @@ class _Files:
         return self.read([_found(written, folder)], said)
 
     def read(self, files: Sequence[str], asked: Asked | None = None) -> list[Layer]:
-        """The layers of files that stand side by side, each configuration read for itself."""
+        """The layers of files that are side by side, each configuration read for itself."""
         found: list[Layer] = []
         for format_, sources in _configurations(files):
             if self.any_route:
@@ -280,7 +280,7 @@ def _as_chain(source: str) -> Path | None:
     try:
         opened = Source.open(path)
     except BadFile:
-        return path  # what is wrong with it is told by the reader of chain files
+        return path  # the reader of chain files says what is wrong with it
     fields = any(line.startswith(_FIELDS) for line in opened.text.splitlines())
     return path if fields or not any(format_.looks(opened) for format_ in formats().values()) else None
 

@@ -1,8 +1,8 @@
 """Before and after: the same requests through two chains, and which of them lived and now die.
 
 Each request is drawn once and sent through both, so that a death is no chance of the draw; what is uncertain is its
-share among all requests, and an interval says how much. Where files have several routes and none was asked for,
-each route of them is a pair of chains, and pairs that differ in nothing are looked at once.
+share among all requests, and an interval says how much. Where files have several routes and no route was asked for,
+each of them is a pair of chains. Pairs without a difference are looked at once.
 """
 
 from __future__ import annotations

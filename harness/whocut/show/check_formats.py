@@ -1,7 +1,7 @@
 """A check as the programs around it read it: SARIF, GitHub's annotations, JUnit XML, Markdown; one function each.
 
-A finding that the first line of the report stands on is an error where the chain is not right, and a warning where
-it is; what is only not known is a note.
+A finding that decides the first line of the report is an error where the chain is not right, and a warning where it
+is. What is only not known is a note.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _result(report: Report, finding: Finding) -> dict[str, Any]:
 
 
 def _answer(report: Report) -> dict[str, Any]:
-    """The first line of the report, where its first error stands."""
+    """The first line of the report, at the place of its first error."""
     first = next((one for one in report.findings if one.file and level_of(report, one) == "error"), None)
     place = (first.file, first.line) if first else ("", None)
     return {

@@ -1,8 +1,8 @@
 """Whether the API itself refused: a layer on the way may write the API's envelope, and some do for their timeouts.
 
 A refusal is the API's only where the innermost witness handed it on, as it came, to all the others. Which witness
-is the innermost decides the grade: a ledger, and a run's own last hop, stand beside the upstream. Behind a tap of a
-user's, and behind a client alone, another layer may stand that has not been seen.
+is the innermost decides the grade: a ledger, and a run's own last hop, are beside the upstream. Behind a tap of a
+user's, and behind a client alone, there may be another layer that has not been seen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ERROR: Final = 400
 
 
 def answer_grade(evidence: AttemptEvidence, topology: Topology) -> Grade:
-    """How sure it is that nobody cut an attempt whose client had its answer."""
+    """How sure it is that no layer cut an attempt whose client had its answer."""
     if not evidence.layers:
         return Grade.UNATTRIBUTED
     if evidence.outcome is Outcome.DELIVERED:
@@ -40,7 +40,7 @@ def not_seen_behind(evidence: AttemptEvidence, topology: Topology) -> str:
     """What is to be said of a refusal that a layer behind a user's tap may have written; empty where none can."""
     if evidence.outcome is Outcome.DELIVERED or answer_grade(evidence, topology) is not Grade.TESTIFIED:
         return ""
-    return f"{evidence.layers[-1].layer} handed it on, and what stands behind is not seen"
+    return f"{evidence.layers[-1].layer} handed it on, and what is behind is not seen"
 
 
 def refused_by_the_api(evidence: AttemptEvidence) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def cascade_of(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cascade, ...]:
-    """What each layer but the cutter saw of it; None where the cutter is none of them."""
+    """What each layer but the cutter saw of it; None: the cutter is not among them."""
     others = (edges for edges in evidence.layers if edges is not cutter)
     return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
 

@@ -194,7 +194,7 @@ def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
 
 
 def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) -> Sure:
-    """The same of whatever stands between the innermost witness and the upstream, which saw its caller go."""
+    """The same of whatever is between the innermost witness and the upstream, which saw its caller go."""
     if generation is None or generation.caller_gone_s is None or not innermost.upstream.by_us:
         return Sure.YES
     held_s = generation.caller_gone_s - generation.start_s

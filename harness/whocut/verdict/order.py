@@ -77,7 +77,7 @@ def _one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
 
 
 def apart_s(outer: LayerRecord, inner: LayerRecord) -> float:
-    """By how much the inner witness's instants have to be moved to stand on the outer one's clock.
+    """By how much the inner witness's instants have to be moved to be on the outer one's clock.
 
     Where the two clocks agree, nothing moves. Where what they say cannot be, the request is taken to have passed at
     once: no more is known.

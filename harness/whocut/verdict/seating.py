@@ -1,10 +1,10 @@
-"""Where taps stand: each of them knows its neighbours by parentage alone, and what stands between two is a layer.
+"""The places of taps: each of them knows its neighbours by parentage alone, and what is between two is a layer.
 
 A tap writes which tap's span is the parent of its own; no arithmetic of positions is asked of its user. Taps of one
-name are told apart, and where a chain or a log names a layer for the place between two taps, that layer is it. Two
+name are distinguished. Where a chain or a log names a layer for the place between two taps, that layer is it. Two
 taps around a layer become the taps beside a gateway of a run, and what judges that one judges this one.
 
-The client that a run watches is not the outermost one where a tap stands outside of it: then the run's own account
+The client that a run watches is not the outermost one where a tap is outside of it: then the run's own account
 of it is a tap as well, and the outermost tap's edge is the attempt.
 """
 
@@ -31,7 +31,7 @@ _DOOR: Final = "the run's own door"
 
 
 class Taps(NamedTuple):
-    """The taps of some spans, from the caller inward; those in `outside` stand before the watched client."""
+    """The taps of some spans, from the caller inward; those in `outside` are before the watched client."""
 
     names: tuple[str, ...]
     outside: frozenset[str]
@@ -57,7 +57,7 @@ def named_apart(spans: Sequence[Span]) -> list[Span]:
 
 
 def is_tap(span: Span) -> bool:
-    """Whether a user put it somewhere, and nothing is known of what stands beside it."""
+    """Whether a user put it somewhere, and nothing is known of what is beside it."""
     return isinstance(span, LayerRecord) and span.tap is TapSide.ALONE
 
 
@@ -105,7 +105,7 @@ def seated(
 ) -> tuple[list[Span], Topology]:
     """The spans and the chain with every tap in its place, and a layer between each two that are neighbours.
 
-    `said`: what stands between two taps, by their names. Where there are no taps nothing changes.
+    `said`: what is between two taps, by their names. Where there are no taps nothing changes.
     """
     spans = list(spans)
     said = said or {}
@@ -128,7 +128,7 @@ def _in_order(
     named = {(layer.name, layer.preset) for layer in said.values()}
     reporting = {one.layer for one in spans if isinstance(one, LayerRecord) and not is_tap(one)}
     of_pairs = {name for pair in said for name in pair}
-    # What was said of a place stands there, and nowhere else.
+    # What was said of a place is there, and nowhere else.
     hops = [
         hop
         for hop in topology.hops
@@ -159,7 +159,7 @@ def _between(
     layers = dict(said)
     for (at, outer), inner in zip(enumerate(names), names[1:], strict=False):
         if outer in taps and inner in taps:
-            unknown = f"what stands between {outer} and {inner}"
+            unknown = f"what is between {outer} and {inner}"
             layers.setdefault((outer, inner), Layer(name=unknown, title=unknown))
         following = names[at + 2] if at + 2 < len(names) else ""
         if outer in taps and inner not in taps and following in taps:
@@ -169,7 +169,7 @@ def _between(
 
 @dataclass(slots=True)
 class _Place:
-    """Where a hop of the material stands in the new chain: as itself, or as a tap on either side of a layer."""
+    """The place of a hop of the material in the new chain: as itself, or as a tap on either side of a layer."""
 
     itself: int | None = None
     inside: tuple[int, Layer] | None = None
@@ -235,7 +235,7 @@ def _told(span: Span, places: Mapping[str, _Place]) -> Iterator[Span]:
 
 
 def _inner_id(span: Span) -> str:
-    """The id of a tap's second record, where it stands between two layers."""
+    """The id of a tap's second record, where it is between two layers."""
     return f"{span.span_id}-inside"
 
 
@@ -249,7 +249,7 @@ def _free(name: str, taken: Counter[str]) -> str:
 
 
 def _attempts_at_the_edge(spans: list[Span], client: Layer, taps: Taps) -> list[Span]:
-    """An attempt for each request of which no client tells: whoever dials the outermost tap is the client."""
+    """An attempt for each request of which no client tells: the client is what dials the outermost tap."""
     by_id = {span.span_id: span for span in spans}
     found: list[Span] = []
     watched = {span.trace_id for span in spans if isinstance(span, AttemptRecord)}
@@ -283,7 +283,7 @@ def _attempts_at_the_edge(spans: list[Span], client: Layer, taps: Taps) -> list[
 
 
 def _as_a_tap(watched: AttemptRecord) -> LayerRecord:
-    """A run's own view of whoever dialled it: a tap with the run's clock. Its caller's timers are not its own."""
+    """A run's own view of the caller that dialled it: a tap with the run's clock, without the caller's timers."""
     left = watched.upstream.by_us
     told = {
         one.name: getattr(watched, one.name)

@@ -97,7 +97,7 @@ _ANNOTATION: Final = re.compile(r"[\w.-]+/[\w.-]+: .+")
 
 
 def annotated(text: str, line: int, written: str) -> str | None:
-    """A manifest with an annotation more on the object that a line stands in; None for anything else."""
+    """A manifest with an annotation more on the object around a line; None for anything else."""
     lines = text.splitlines(keepends=True)
     if not _ANNOTATION.fullmatch(written) or not 0 < line <= len(lines):
         return None
