@@ -69,7 +69,7 @@ def _who_cut(figures: Figures) -> str:
         return "No attempt was made."
     if delivered == attempts:
         all_of_them = "the only attempt was" if attempts == 1 else f"all {attempts} attempts were"
-        return f"Nobody cut: {all_of_them} delivered."
+        return f"No layer cut: {all_of_them} delivered."
     if censored == attempts:
         return f"The run ended before any of {plural(attempts, 'attempt')} did."
     rest = (
@@ -86,7 +86,9 @@ def _who_cut(figures: Figures) -> str:
 def _cuts(rows: Sequence[CutFigures], attempts: int, *, known: bool) -> list[str]:
     """The commonest cut with its knob, then the second, or how many more there are."""
     if not rows:
-        return [f"Nobody {'cut' if known else 'is known to have cut'} any of {plural(attempts, 'attempt')}."]
+        return [
+            f"No layer {'cut' if known else 'is known to have cut'} any of {plural(attempts, 'attempt')}."
+        ]
     first, *others = rows
     sentences = [f"{cut_count(first, first.attempts, attempts)}."]
     if len(others) == 1:

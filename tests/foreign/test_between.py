@@ -143,7 +143,7 @@ def test_of_a_layer_that_is_not_said_the_place_is_proven() -> None:
     """Two taps that stand next to each other have something between them, and nothing is known of it."""
     told = verdict(cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR), material("a", "b"))
 
-    assert (told.layer, told.timer, told.grade) == ("what stands between a and b", None, "proven")
+    assert (told.layer, told.timer, told.grade) == ("what is between a and b", None, "proven")
     assert "its limits are not known" in told.reason
 
 
@@ -152,7 +152,7 @@ def test_a_refusal_that_the_inner_tap_did_not_hand_on_is_not_the_api_s() -> None
     spans = cut_in_the_wait(60, 503, Outcome.REJECTED)
 
     assert verdict(spans, material("a", "b"), "a,b=nginx").layer == "nginx"
-    assert verdict(spans, material("a", "b")).layer == "what stands between a and b"
+    assert verdict(spans, material("a", "b")).layer == "what is between a and b"
     assert verdict(spans[:2], material("a")).grade == "testified"  # the only tap handed it on
 
 
@@ -187,7 +187,7 @@ def test_a_layer_that_let_go_in_silence_is_found_whatever_the_clocks_say(skew_s:
 
     assert (told.layer, told.timer, told.grade) == ("http-proxy-middleware", TimerKind.IDLE, "proven")
     assert told.at_s == 35
-    assert verdict(spans, material("a", "b")).layer == "what stands between a and b"
+    assert verdict(spans, material("a", "b")).layer == "what is between a and b"
 
 
 @pytest.mark.parametrize("skew_s", [0.0, 0.2, -0.2, 973.0, -973.0])

@@ -122,7 +122,7 @@ def test_modes_of_one_load_are_one_sentence_first(tmp_path: Path) -> None:
         "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
         "2 orphaned generations ran on"
     )
-    assert text.index(whole) < text.index("draft Nobody cut: the only attempt was delivered.")
+    assert text.index(whole) < text.index("draft No layer cut: the only attempt was delivered.")
     assert "final NGINX cut 2 of 2 attempts" in text
 
 
@@ -271,8 +271,8 @@ def test_a_run_that_is_not_valid_says_so_above_its_headline(tmp_path: Path) -> N
     valid = page_of(made, tmp_path / "valid")
 
     text = Reader(doubted).text
-    assert text.index("This run is not valid. What follows may be wrong:") < text.index("Nobody cut")
-    assert text.index("the load generator fell behind") < text.index("Nobody cut")
+    assert text.index("This run is not valid. What follows may be wrong:") < text.index("No layer cut")
+    assert text.index("the load generator fell behind") < text.index("No layer cut")
     assert "<title>whocut: not valid: " in doubted
     assert "not valid" not in valid
 
@@ -282,7 +282,7 @@ def test_a_run_that_is_not_valid_says_so_above_its_headline(tmp_path: Path) -> N
     [
         ("zero attempts", "No attempt was made."),
         ("only censored", "The run ended before any of 3 attempts did."),
-        ("all delivered", "Nobody cut: all 3 attempts were delivered."),
+        ("all delivered", "No layer cut: all 3 attempts were delivered."),
         ("no span at all", "The run ended before any of 3 attempts did."),
     ],
 )

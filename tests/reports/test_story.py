@@ -40,17 +40,17 @@ def test_the_articles_story() -> None:
     ("requests", "expected"),
     [
         ((), "No attempt was made."),
-        (((delivered(),),), "Nobody cut: the only attempt was delivered."),
-        (((delivered(),), (delivered(),)), "Nobody cut: all 2 attempts were delivered."),
+        (((delivered(),),), "No layer cut: the only attempt was delivered."),
+        (((delivered(),), (delivered(),)), "No layer cut: all 2 attempts were delivered."),
         (((censored(),), (censored(),)), "The run ended before any of 2 attempts did."),
         (
             ((rejected(),), (delivered(),)),
-            "Nobody cut any of 2 attempts. 1 was delivered. 1 was rejected by the API.",
+            "No layer cut any of 2 attempts. 1 was delivered. 1 was rejected by the API.",
         ),
         (
             ((unattributed(),),),
             (
-                "Nobody is known to have cut any of 1 attempt. 1 was ended by an unknown layer. "
+                "No layer is known to have cut any of 1 attempt. 1 was ended by an unknown layer. "
                 "1 orphaned generation ran on and cost $0.21."
             ),
         ),

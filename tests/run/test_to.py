@@ -498,7 +498,7 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
     summary = json.loads(done.stdout)
     assert done.returncode == has_finding(summary), done.stderr  # a machine that stalls says so
     (row,) = summary["verdicts"]
-    place = "what stands between outside and inside"
+    place = "what is between outside and inside"
     assert (row["layer"], row["grade"], row["attempts"]) == (place, "proven", 2)
     why = whocut("why", "run", cwd=folder)
     assert f"{place}: the body is NGINX's" in " ".join(why.stdout.split())

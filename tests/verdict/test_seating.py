@@ -90,7 +90,7 @@ def test_two_taps_of_one_name_are_two() -> None:
 
     (told,) = judged(spans, chain())
 
-    assert (told.layer, told.grade) == ("what stands between tap and tap-2", Grade.PROVEN)
+    assert (told.layer, told.grade) == ("what is between tap and tap-2", Grade.PROVEN)
 
 
 def test_where_parents_are_lost_the_tap_that_held_on_longer_stands_further_out() -> None:
@@ -109,7 +109,7 @@ def test_a_gateway_before_a_run_s_door_is_not_the_client() -> None:
 
     (told,) = judged(spans, chain())
 
-    assert told.layer == "what stands between outer and the run's own door"
+    assert told.layer == "what is between outer and the run's own door"
     assert (told.kind, told.grade, told.request, told.status) == (Kind.CUT, Grade.PROVEN, "request-1", 504)
 
 
@@ -123,7 +123,7 @@ def test_a_run_s_door_counts_no_limit_of_another_s() -> None:
 
     (told,) = judged(spans, chain())
 
-    assert told.layer == "what stands between outer and the run's own door"
+    assert told.layer == "what is between outer and the run's own door"
 
 
 def test_without_a_client_s_span_the_outermost_tap_s_edge_is_the_attempt() -> None:
@@ -132,7 +132,7 @@ def test_without_a_client_s_span_the_outermost_tap_s_edge_is_the_attempt() -> No
 
     (told,) = judged(spans, chain())
 
-    assert (told.layer, told.grade, told.outcome) == ("what stands between a and b", Grade.PROVEN, None)
+    assert (told.layer, told.grade, told.outcome) == ("what is between a and b", Grade.PROVEN, None)
 
 
 def test_a_tap_reads_no_body_and_says_so() -> None:

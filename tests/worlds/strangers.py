@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 PER_WORLD: Final = 15
 _SETTLES_S: Final = 1500.0
-_UNKNOWN: Final = "what stands between "
+_UNKNOWN: Final = "what is between "
 
 
 @dataclass(frozen=True, slots=True)

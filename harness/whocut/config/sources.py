@@ -280,7 +280,7 @@ def _as_chain(source: str) -> Path | None:
     try:
         opened = Source.open(path)
     except BadFile:
-        return path  # what is wrong with it is told by the reader of chain files
+        return path  # the reader of chain files says what is wrong with it
     fields = any(line.startswith(_FIELDS) for line in opened.text.splitlines())
     return path if fields or not any(format_.looks(opened) for format_ in formats().values()) else None
 

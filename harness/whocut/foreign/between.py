@@ -89,10 +89,10 @@ def put_between(
     """The spans of neighbouring taps as those of the taps beside one layer, and the chain with that layer.
 
     Taps next to each other of which nothing is said have a layer between them that nothing is known of. A tap may
-    stand between two layers: then it is the inner tap of one and the outer tap of the other.
+    be between two layers: then it is the inner tap of one and the outer tap of the other.
 
     Raises:
-        BadInput: a tap is not in the material, or another one stands between the two.
+        BadInput: a tap is not in the material, or another one is between the two.
     """
     spans = named_apart(list(spans))
     order = [layer.name for layer in topology.hops]

@@ -52,7 +52,7 @@ class Sighting(Watch):
             user=0,
             started_s=clock.now_s(),
         )
-        # A tap that stands further out is the parent: whoever dials this stage is then not the client.
+        # A tap further out is the parent: then it is not the client that dials this stage.
         parent_id = came_in[1] if came_in and self.generates else None
         super().__init__(record, clock, layer=client, method=method, path=path, parent_id=parent_id)
         self.digest = digest

@@ -179,7 +179,7 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
 def _as_it_shows_itself(
     evidence: AttemptEvidence, fallen: LayerRecord, layer: Layer | None
 ) -> tuple[Evidence, ...]:
-    """Which product stands between two taps, by the page it wrote, where nothing was said of it."""
+    """Which product is between two taps, by the page it wrote, where nothing was said of it."""
     if not fallen.by_taps or evidence.seen is None or (layer is not None and layer.preset):
         return ()
     page = by_signature(evidence.seen)
@@ -194,7 +194,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if innermost.position < len(topology.hops) or testified_before(evidence, first.position):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
-        return None  # a tap further in saw nothing of the kind: somebody stands between
+        return None  # a tap further in saw nothing of the kind: a layer is between
     generation = evidence.generation
     fault = generation.fault if generation else None
     if generation is not None and fault is None and generation.caller_gone_s is not None:
@@ -463,10 +463,10 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
 
 
 def _grade(evidence: AttemptEvidence, first: First, topology: Topology, *, confirmed: bool) -> Grade:
-    """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
+    """Proven: both sides saw it, nothing else could have come first, and no layer outside of it is silent.
 
-    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between; one further in
-    could have let go in silence, and let its caller wait. Nor is an order of two clocks a proof.
+    A silent layer outside could have left earlier, unseen, with a layer blind to that in between; one further in
+    could have left in silence, and let its caller wait. Nor is an order of two clocks a proof.
     """
     position = first.ends[0].edges.position
     outside = set(range(position)) - evidence.reported

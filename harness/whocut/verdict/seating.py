@@ -159,7 +159,7 @@ def _between(
     layers = dict(said)
     for (at, outer), inner in zip(enumerate(names), names[1:], strict=False):
         if outer in taps and inner in taps:
-            unknown = f"what stands between {outer} and {inner}"
+            unknown = f"what is between {outer} and {inner}"
             layers.setdefault((outer, inner), Layer(name=unknown, title=unknown))
         following = names[at + 2] if at + 2 < len(names) else ""
         if outer in taps and inner not in taps and following in taps:

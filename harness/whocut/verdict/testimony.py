@@ -308,7 +308,7 @@ def testified_before(evidence: AttemptEvidence, position: int) -> bool:
 
 
 def with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
-    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
+    """A verdict on edges keeps its grade; what logs say for it and against it is beside."""
     if verdict.kind is Kind.UNATTRIBUTED or any(
         said.evidence in verdict.evidence for said in evidence.testimony
     ):

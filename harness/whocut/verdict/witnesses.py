@@ -104,13 +104,13 @@ def seen_from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: To
 
 def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     if cutter.cut and cutter.cut.timer is TimerKind.CONNECT:
-        # Nobody behind it can testify to a connection that was never made; our hop is itself the edge here.
+        # No layer behind it can testify to a connection that was never made; our hop is itself the edge here.
         fact = "no connection to its upstream was ever made"
         return Seen(confirmed=True, facts=(_fact(cutter, fact, cutter.cut.at_s),))
     if cutter.fell is not None and cutter.upstream in {UpstreamEnd.NONE, UpstreamEnd.COMPLETE}:
         return Seen(
             confirmed=True
-        )  # behind it nobody was asked, or all had been said: only its caller could see
+        )  # behind it no layer was asked, or all had been said: only its caller could see
     if cutter.position < len(topology.hops):
         return _hop_below(evidence, cutter, topology)
     return _upstream_below(evidence, cutter, topology)
@@ -153,7 +153,7 @@ def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolog
     left = _fact(neighbour, "saw it leave", left_s)
     if on_one_clock(cutter, neighbour) or left_s is None:
         return Seen(confirmed=True, facts=(left,))
-    # A layer that nobody knows may stand before a tap of a user's, and may have let go in silence before this one.
+    # An unknown layer may be before a tap of a user's, and may have left in silence before this one.
     ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
     order = Order.UNKNOWN if ended_s is None else order_of(cutter, ended_s, neighbour, left_s)
     if order is Order.BEFORE:

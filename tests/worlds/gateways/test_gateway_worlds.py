@@ -88,7 +88,7 @@ def test_the_judge_of_the_worlds_sees_a_wrong_verdict(case: str) -> None:
 @pytest.mark.parametrize("layer", [INNER, OUTER, "client", "upstream"])
 def test_an_unsaid_gateway_may_have_any_name_but_that_of_a_neighbour(layer: str) -> None:
     """Its place is all that can be known of it."""
-    unsaid = row(layer="what stands between outer and inner", timer=None)
+    unsaid = row(layer="what is between outer and inner", timer=None)
 
     assert accuses_wrongly(row(layer=layer, timer=None), GATEWAY, "nginx", said=False)
     assert not accuses_wrongly(unsaid, GATEWAY, "nginx", said=False)
