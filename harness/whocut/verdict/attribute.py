@@ -4,7 +4,8 @@ The first cut is the cause; everything after it is cascade. "First" is causal, n
 layer whose upstream side was ended by itself before the response was complete, while its downstream neighbour
 had not left first. That holds with skewed clocks; instants only break ties, and a tie is reported as a tie.
 
-The rules are a table, read from the top; the first that applies decides.
+The rules are a table, read from the top; the first that applies decides. They are in one file, although it is long,
+since their order is the answer.
 """
 
 from __future__ import annotations
