@@ -19,6 +19,7 @@ from whocut.trace.records import (
     Cut,
     DownstreamEnd,
     Event,
+    GenerationRecord,
     LayerRecord,
     Outcome,
     Span,
@@ -336,3 +337,20 @@ def test_pairs_stand_in_the_order_of_the_chain() -> None:
 
     assert [layer.name for layer in moved.hops] == ["a", "b", "nginx"]
     assert all(one != other for one, other in pairwise(layer.name for layer in moved.hops))
+
+
+def test_a_ledger_without_a_fault_does_not_prove_that_the_upstream_ended_it_behind_a_tap() -> None:
+    """A layer behind the tap may have reset its caller and read on: the work runs, and the upstream saw nothing."""
+    reset = UpstreamEnd.RESET
+    work = GenerationRecord(
+        trace_id=TRACE, span_id="9" * 16, parent_id="2" * 16, layer="upstream", name="generation", start_s=0.0,
+        end_s=200.0, generation="g", settled=False,
+    )  # fmt: skip
+    spans: list[Span] = [
+        client(reset, 20, outcome=Outcome.RESET),
+        tap("a", 1, reset, DownstreamEnd.TRUNCATED, 20),
+        tap("b", 2, reset, DownstreamEnd.TRUNCATED, 20),
+    ]
+
+    assert verdict([*spans, work], material("a", "b")).grade == "testified"
+    assert verdict([*spans, replace(work, fault="reset")], material("a", "b")).grade == "proven"

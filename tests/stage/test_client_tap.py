@@ -7,6 +7,7 @@ import asyncio
 from whocut.clock import Clock
 from whocut.clock.virtual import run_virtual
 from whocut.stage.client_tap import ClientTap
+from whocut.stage.sighting import Sighting
 
 BODY = b'{"prompt": "a cat"}'
 HEAD = (
@@ -48,3 +49,16 @@ def test_expectation_is_answered_once() -> None:
     assert answer.count(b"100 Continue") == 1
     assert answer.endswith(b"{}")
     assert b"expect" not in seen[0].lower()
+
+
+def test_a_span_that_came_in_is_the_parent_of_the_sighting() -> None:
+    """A tap further out wrote it: whoever dials the stage is then not the client."""
+    sighting = Sighting(
+        clock=Clock(), client="openai-python", method="POST", path="/v1/images/generations", digest="d",
+        body={"prompt": "a cat"}, retry_count=None, read_timeout_s=None, came_in=("a" * 32, "b" * 16),
+    )  # fmt: skip
+
+    span = sighting.span()
+
+    assert (span.trace_id, span.parent_id) == ("a" * 32, "b" * 16)
+    assert span.span_id in sighting.traceparent

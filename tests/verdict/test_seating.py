@@ -222,6 +222,20 @@ def test_one_tap_alone_needs_no_chain() -> None:
     assert (behind.kind, behind.missing) == (Kind.UNATTRIBUTED, ("a span of caddy",))
 
 
+def test_a_layer_that_reported_is_not_called_silent() -> None:
+    """The tap passed a stream on that lacked its last event; what is behind it is what does not report."""
+    spans: list[Span] = [
+        attempt(1, None, CLOSED, outcome=Outcome.TRUNCATED, status=200),
+        tap(2, 1, "a", status=200, first_byte_s=1.0),
+    ]
+
+    (told,) = judged(spans, chain("caddy"))
+
+    assert told.kind is Kind.UNATTRIBUTED
+    assert "a passed on 200 from behind it, whole" in told.reason
+    assert told.missing == ("a span of caddy",)
+
+
 def test_nothing_changes_where_there_are_no_taps() -> None:
     """A run's own spans and chain go through as they are."""
     spans: list[Span] = [attempt(1, None, COMPLETE)]

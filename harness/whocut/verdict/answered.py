@@ -25,8 +25,8 @@ def answer_grade(evidence: AttemptEvidence, topology: Topology) -> Grade:
     """How sure it is that no layer cut an attempt whose client had its answer."""
     if not evidence.layers:
         return Grade.UNATTRIBUTED
-    if evidence.outcome is Outcome.DELIVERED:
-        return Grade.PROVEN  # the client read it to its end marker
+    if evidence.outcome is not Outcome.REJECTED:
+        return Grade.PROVEN  # the client read it to its end
     if evidence.generation is not None:
         return Grade.PROVEN
     innermost = evidence.layers[-1]
@@ -38,7 +38,7 @@ def answer_grade(evidence: AttemptEvidence, topology: Topology) -> Grade:
 
 def not_seen_behind(evidence: AttemptEvidence, topology: Topology) -> str:
     """What is to be said of a refusal that a layer behind a user's tap may have written; empty where none can."""
-    if evidence.outcome is Outcome.DELIVERED or answer_grade(evidence, topology) is not Grade.TESTIFIED:
+    if evidence.outcome is not Outcome.REJECTED or answer_grade(evidence, topology) is not Grade.TESTIFIED:
         return ""
     return f"{evidence.layers[-1].layer} handed it on, and what is behind it is not seen"
 

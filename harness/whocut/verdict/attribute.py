@@ -22,7 +22,7 @@ from whocut.verdict.first import First, What, first_ends, held_on_behind, order_
 from whocut.verdict.inference import by_signature, infer
 from whocut.verdict.jobs import how_lost
 from whocut.verdict.needed import needed_s
-from whocut.verdict.order import Sure
+from whocut.verdict.order import Sure, clock_of
 from whocut.verdict.orphans import behind
 from whocut.verdict.testimony import testified_before, who_ended_it, with_testimony
 from whocut.verdict.verdict import Evidence, Grade, Kind, Verdict
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from whocut.chain.layers import Layer, Topology
-    from whocut.trace.records import LayerRecord
+    from whocut.trace.records import GenerationRecord, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
 
@@ -205,9 +205,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(
-            evidence, first, topology, confirmed=generation is not None and not generation.delivered
-        ),
+        grade=_grade(evidence, first, topology, confirmed=_upstream_owns_up(innermost, generation)),
         layer=topology.upstream.name,
         title="the upstream",
         reason=phrases.without_a_timer(fault or innermost.upstream),
@@ -216,6 +214,13 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         rests_on=(seen,),
         cascade=cascade_of(evidence, None),
     )
+
+
+def _upstream_owns_up(innermost: LayerRecord, generation: GenerationRecord | None) -> bool:
+    """Whether the ledger confirms that the upstream ended it; behind a user's tap only a fault of its own does."""
+    if generation is None or generation.delivered:
+        return False
+    return generation.fault is not None or clock_of(innermost) is None
 
 
 def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
