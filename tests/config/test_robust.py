@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.config.cases import cases
+from tests.config.cases import Case, cases
 from whocut.chain.chainfile import read_topology
 from whocut.config.formats import formats
 from whocut.config.nginx_syntax import parse
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CASES = cases()
-FIRSTS = list({case.kind: case for case in reversed(CASES)}.values())
+SHORTEST = {
+    kind: min(
+        (case for case in CASES if case.kind == kind), key=lambda case: len(next(iter(case.files.values())))
+    )
+    for kind in sorted({case.kind for case in CASES})
+}
 ASKED = Asked(host="img.example.com", path="/v1/images/generations")
 
 
-def answered(path: Path, said: str = "") -> None:
-    """An answer, or one sentence on one line; everything else fails the test by itself."""
+def answered(path: Path, said: str = "") -> str:
+    """``read``, or the one sentence on one line; everything else fails the test by itself."""
     sentence = "read"
     try:
         read_files([f"{said}={path}" if said else str(path)], ASKED)
@@ -35,12 +40,12 @@ def answered(path: Path, said: str = "") -> None:
         sentence = str(error)
     assert sentence
     assert "\n" not in sentence
+    return sentence
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
-def test_a_file_that_is_cut_off_is_answered(tmp_path: Path, case: object) -> None:
+def test_a_file_that_is_cut_off_is_answered(tmp_path: Path, case: Case) -> None:
     """At each of many places, in the format that it is of."""
-    assert isinstance(case, type(CASES[0]))
     case.write(tmp_path)
     dice = random.Random(case.name)
     for name, text in case.files.items():
@@ -51,6 +56,21 @@ def test_a_file_that_is_cut_off_is_answered(tmp_path: Path, case: object) -> Non
             answered(path, case.kind.partition("-")[0])
             answered(path)
         path.write_bytes(data)
+
+
+@pytest.mark.parametrize("case", SHORTEST.values(), ids=SHORTEST)
+def test_a_file_that_is_cut_off_at_any_byte_is_answered(tmp_path: Path, case: Case) -> None:
+    """The shortest file of each format, byte by byte, as that format."""
+    case.write(tmp_path)
+    name, text = next(iter(case.files.items()))
+    path, data = tmp_path / name, text.encode()
+    said = set()
+    for end in range(len(data)):
+        path.write_bytes(data[:end])
+        said.add(answered(path, case.kind.partition("-")[0]))
+
+    assert said
+    assert all(one == "read" or one.startswith(str(path)) for one in said)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -84,7 +104,9 @@ def test_any_text_at_all_is_answered(tmp_path_factory: pytest.TempPathFactory, t
     path = tmp_path_factory.mktemp("any") / "file"
     path.write_text(text, encoding="utf-8", newline="")
 
-    answered(path, name)
+    said = answered(path, name)
+
+    assert said == "read" or said.startswith(str(path))
 
 
 STEPS = zip("abcdefghi", "bcdefghij", strict=True)
@@ -142,7 +164,9 @@ def test_ten_megabytes_of_anything_are_answered(tmp_path: Path, name: str) -> No
     path = tmp_path / "large"
     path.write_text("key: value\n" * 950_000)
 
-    answered(path, name)
+    said = answered(path, name)
+
+    assert said == "read" or said.startswith(str(path))
 
 
 def test_a_file_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from whocut.errors import BadFile
 
 _MOST_DEPTH: Final = 40
+_FEW: Final = 12  # directives that are looked through sooner than indexed
 # A word ends at a blank, a semicolon or a brace; `${name}` is part of it, and a backslash takes the next character.
 # Every alternative begins with another character, so that each text is read in one pass.
 _WORD: Final = r"(?:[^\s;{}\\$]+|\\.|\$\{[^}\s]*\}|\$)*"
@@ -40,6 +41,8 @@ class Directive:
     def all(self, name: str) -> list[Directive]:
         """The directives of this name directly in the block; ten thousand servers are looked through once."""
         block = self.block or ()
+        if len(block) < _FEW:
+            return [inner for inner in block if inner.name == name]
         if len(block) != self._indexed:
             self._by_name, self._indexed = {}, len(block)
             for inner in block:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from whocut.chain.timers import Timer
 
 _MOST_NAMED = 8
+_MANY = 1_000
 Rank = tuple[int, ...]
 
 
@@ -192,7 +193,8 @@ class Read:
                     "taken": any(route is one for one in self.taken),
                     # Of a thousand routes no layer is made that the answer does not need.
                     "timers": [timer_as_json(t) for layer in route.layers for t in layer.timers.values()]
-                    if self.undecided or any(route is one for one in self.taken)
+                    if (self.undecided and len(self.routes) <= _MANY)
+                    or any(route is one for one in self.taken)
                     else None,
                 }
                 for route in self.routes
@@ -243,16 +245,18 @@ def decided(reading: Reading, asked: Asked) -> Read:
     Raises:
         NoRoute: no route takes it; names those that there are.
     """
-    taken = [route for route in reading.taken(asked) if route.layers]
-    if not taken:
+    taken = reading.taken(asked)
+    first = next((route for route in taken if route.layers), None)
+    if first is None:
         raise NoRoute(_none_takes(reading, asked))
     # Routes that differ in nothing that counts are one answer.
-    ways = {essence(route.layers) for route in taken}
-    if len(ways) > 1:
+    way = essence(first.layers)
+    if any(route.layers and essence(route.layers) != way for route in taken):
         which = " and ".join(
             flag for flag, said in (("--host", asked.host), ("--path", asked.path)) if said is None
         )
-        names = _named(taken)
+        # Of many routes no layers are made for their names' sake.
+        names = _named(taken if len(taken) > _MANY else [route for route in taken if route.layers])
         question = (
             f"the limits depend on the route; say which one with {which}" if which else "the limits differ"
         )
@@ -260,11 +264,11 @@ def decided(reading: Reading, asked: Asked) -> Read:
             layers=(), routes=reading.routes, not_read=_notes(reading), undecided=f"{question}: {names}"
         )
     return Read(
-        layers=tuple(_placed(taken[0])),
+        layers=tuple(_placed(first)),
         routes=reading.routes,
         not_read=_notes(reading),
-        harmless=tuple(taken[0].harmless),
-        taken=(taken[0],),
+        harmless=tuple(first.harmless),
+        taken=(first,),
     )
 
 
