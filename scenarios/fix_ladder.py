@@ -1,8 +1,8 @@
 """The article's shortest path to "stops failing", measured step by step on the same seed.
 
 Each mode keeps what the one before it changed. The steps: streaming, at most three at once with a gap, prompts
-checked first, no retry after a timeout, a steady path, raised limits, a job that is polled. One in five prompts
-names what the output filter catches. The path is the long one until the sixth step, and the upstream limits
+checked first, no retry after a timeout. Then: a steady path, raised limits, a job that is polled. One in five
+prompts names what the output filter catches. The path is the long one until the sixth step, and the upstream limits
 concurrency as the article found it. Read the table from the top: what each step adds to the share delivered,
 and takes from the 429s, the orphans and the dollars. A 429 at three at once comes from the orphans: what a
 layer cut runs on and keeps its place upstream, and no semaphore counts it. On the article's chain most images

@@ -1,8 +1,8 @@
 """What do default retries make of an overloaded upstream?
 
-The upstream answers 503 as soon as it has so much in hand. Read the attempts a request in each mode: the SDK's
-default retries come back within a second or so, long before an image could have been finished, and find it as full
-as before.
+The upstream answers 503 as soon as it has so much in hand. Read the attempts a request in each mode. The SDK's
+default retries come back within a second or so, long before an image could have been finished. They find the
+upstream as full as before.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from whocut.chain.catalogue import preset
-    from whocut.chain.chainfile import read_chain
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.timers import Timer
     from whocut.client.reference_client import async_reference, reference
+    from whocut.config.sources import read_chain
     from whocut.errors import BadInput, CouldNotRun, WhocutError
     from whocut.foreign.files import attribute_material as attribute
     from whocut.plugin.embedded import Chain, MockUpstream
@@ -64,7 +64,7 @@ _FOUND_IN = {
     "check": "proof.check:check_chain",
     "open_run": "trace.rundir",
     "preset": "chain.catalogue",
-    "read_chain": "chain.chainfile",
+    "read_chain": "config.sources",
     "reference": "client.reference_client",
     "triage": "verdict.triage",
 }

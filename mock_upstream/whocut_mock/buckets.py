@@ -2,7 +2,7 @@
 
 All the buckets of one request are asked at once and emptied all together or not at all. The time comes
 from the caller, in model seconds. The `limits` package was weighed for this: of its strategies (fixed,
-moving and sliding windows) none refills continuously, and all read the wall's clock, so no scaled and no
+moving and sliding windows) none refills continuously. All of them read the wall's clock, so no scaled and no
 virtual time is possible.
 """
 

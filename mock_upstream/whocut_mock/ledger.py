@@ -19,8 +19,8 @@ State = str  # "running", "settled", "stopped" (the server ended first), "refuse
 class Callback:
     """One try to tell a URL that a job is over, and what was said to it.
 
-    `said` is `accepted` (any 2xx), `redirected` (a 3xx, which is no acceptance), `refused` (a 4xx or 5xx), `gone`
-    (410), `unanswered` (nothing came in time) or `unreachable`.
+    `said` is one word: `accepted` (any 2xx), `redirected` (a 3xx, which is no acceptance), `refused` (a 4xx or
+    5xx), `gone` (410), `unanswered` (no answer in time), `unreachable`.
     """
 
     at_s: float

@@ -1,8 +1,8 @@
 """The words of a response: its object at any moment, and the script of its events.
 
-Shapes as api.openai.com was recorded with them (pydantic-ai's cassettes of the image tool and of background
-mode, 2025 and 2026) and as the official SDK types them. A script is a list of steps, each due at an instant and
-numbered by its place; so a stream that broke off can be taken up again at any number.
+The shapes are those of recordings of api.openai.com, and of the official SDK's types. The recordings are
+pydantic-ai's cassettes of the image tool and of background mode, 2025 and 2026. A script is a list of steps, each
+due at an instant and numbered by its place; so a stream that broke off can be taken up again at any number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

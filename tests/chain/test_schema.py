@@ -45,6 +45,7 @@ def test_every_shipped_chain_is_accepted(path: Path) -> None:
         "client: nginx",
         "lyers: []",
         "layers: [{preset: nginx, timers: {idl: 60s}}]",
+        "layers: [{file: ./nginx.conf, timers: {idle: 60s}}]",
         "layers: [{preset: nginx, timers: {idle: 60}}]",
         "layers: [{preset: nginx, timers: {idle: 0}}]",
         "layers: [{preset: nginx, buffering: some}]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,13 @@ import pytest
 
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Layer, Topology
-from whocut.chain.timers import TimerKind
+from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import BadInput
 from whocut.foreign.between import parse_between, put_between
 from whocut.trace.records import (
     CALLER_LEFT,
     AttemptRecord,
+    Cut,
     DownstreamEnd,
     Event,
     LayerRecord,
@@ -105,6 +107,13 @@ def verdict(spans: list[Span], topology: Topology, *said: str) -> Verdict:
     return attribute(evidence, topology)
 
 
+def moved(span: LayerRecord, by_s: float) -> LayerRecord:
+    """The same on a clock that is wrong by so much."""
+    span.move(by_s)
+    span.move_own(by_s)
+    return span
+
+
 def cut_in_the_wait(at_s: float, status: int, outcome: Outcome) -> list[Span]:
     """Something between the taps let go in the wait, and answered."""
     return [
@@ -144,7 +153,7 @@ def test_a_refusal_that_the_inner_tap_did_not_hand_on_is_not_the_api_s() -> None
 
     assert verdict(spans, material("a", "b"), "a,b=nginx").layer == "nginx"
     assert verdict(spans, material("a", "b")).layer == "what stands between a and b"
-    assert verdict(spans[:2], material("a")).grade == "proven"  # the only tap handed it on
+    assert verdict(spans[:2], material("a")).grade == "testified"  # the only tap handed it on
 
 
 def test_a_layer_that_let_go_in_silence_was_before_the_client_that_gave_up() -> None:
@@ -153,12 +162,78 @@ def test_a_layer_that_let_go_in_silence_was_before_the_client_that_gave_up() -> 
     spans: list[Span] = [
         client_cut,
         tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 90, left_s=90, status=200, first_s=5),
-        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 35, left_s=35, first_s=5),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 35, left_s=35, status=200, first_s=5),
     ]
 
     told = verdict(spans, material("a", "b"), "a,b=http-proxy-middleware:first_byte=30s,idle=30s")
 
     assert (told.layer, told.timer, told.grade) == ("http-proxy-middleware", TimerKind.IDLE, "proven")
+
+
+@pytest.mark.parametrize("skew_s", [0.0, 40.0, -40.0, 973.0, -973.0])
+def test_a_layer_that_let_go_in_silence_is_found_whatever_the_clocks_say(skew_s: float) -> None:
+    """Both taps saw the first byte of one good answer: what was held for less time after it let go first."""
+    cut = Cut(timer=TimerKind.IDLE, directive="timeout.read", phase=Phase.STREAM, limit_s=60.0, at_s=90)
+    spans: list[Span] = [
+        replace(client(UpstreamEnd.CUT, 90, status=200, outcome=Outcome.TIMEOUT), cut=cut),
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 90, left_s=90, status=200, first_s=5),
+        moved(
+            tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 35, left_s=35, status=200, first_s=5),
+            skew_s,
+        ),
+    ]
+
+    told = verdict(spans, material("a", "b"), "a,b=http-proxy-middleware:first_byte=30s,idle=30s")
+
+    assert (told.layer, told.timer, told.grade) == ("http-proxy-middleware", TimerKind.IDLE, "proven")
+    assert told.at_s == 35
+    assert verdict(spans, material("a", "b")).layer == "what stands between a and b"
+
+
+@pytest.mark.parametrize("skew_s", [0.0, 0.2, -0.2, 973.0, -973.0])
+def test_who_left_first_is_no_proof_where_only_clocks_could_tell(skew_s: float) -> None:
+    """The caller and the layer left within what two clocks can tell: the client is testified at most."""
+    spans: list[Span] = [
+        client(UpstreamEnd.ABANDONED, 20, outcome=Outcome.CENSORED),
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 20, left_s=20),
+        moved(tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 20, left_s=20), skew_s),
+    ]
+
+    assert verdict(spans, material("a", "b")).grade == "testified"
+    assert verdict(spans, material("a", "b"), "a,b=nginx:first_byte=20s,idle=20s").grade == "inferred"
+
+
+def test_a_layer_that_held_on_long_after_its_caller_was_not_first() -> None:
+    """It took longer further in than further out: no clock can turn that around, and its timer is no cause."""
+    spans: list[Span] = [
+        client(UpstreamEnd.ABANDONED, 20, outcome=Outcome.CENSORED),
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 20, left_s=20),
+        moved(tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 60, left_s=60), -700),
+    ]
+
+    told = verdict(spans, material("a", "b"), "a,b=haproxy:first_byte=60s,idle=60s")
+
+    assert (told.layer, told.grade) == ("openai-python", "testified")
+    assert [one.fact for one in told.cascade] == ["its timer timeout server fired later, without a caller"]
+
+
+ENVELOPES = [500, 503, 429]
+
+
+@pytest.mark.parametrize("status", ENVELOPES)
+def test_an_envelope_behind_which_another_answer_had_come_is_nobody_s_refusal(status: int) -> None:
+    """The inner tap handed on another status, or a whole image: the API did not say this."""
+    for inner in (200, 502):
+        spans: list[Span] = [
+            client(UpstreamEnd.COMPLETE, 30, status=status, outcome=Outcome.REJECTED),
+            tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 30, status=status, first_s=30),
+            tap("b", 2, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 30, status=inner, first_s=29),
+        ]
+
+        told = verdict(spans, material("a", "b"), "a,b=nginx")
+
+        assert told.kind != "none"
+        assert told.layer in {None, "nginx"}
 
 
 def test_of_two_timers_that_were_due_the_nearer_one_fired() -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import openai
 
 from tests.jobs.place import ORDER, Place, a_mock, a_service
-from whocut.chain.chainfile import find_chain, read_chain
+from whocut.chain.chainfile import find_chain
 from whocut.clock import VirtualLoop, run_virtual
+from whocut.config.sources import read_chain
 from whocut.path.chain import start_chain
 
 if TYPE_CHECKING:

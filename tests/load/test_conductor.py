@@ -10,9 +10,9 @@ import gevent
 import orjson
 import pytest
 
-from whocut.chain.chainfile import read_chain
 from whocut.chain.load import Load, LoadStage
 from whocut.chain.plain import topology_to_plain
+from whocut.config.sources import read_chain
 from whocut.errors import BadInput
 from whocut.load.conductor import WORD, Alone, Master, Worker
 from whocut.load.desk import Desk

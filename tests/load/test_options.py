@@ -69,7 +69,7 @@ def test_what_was_said_on_the_command_line_holds_for_every_test() -> None:
     assert said[4:] == ["--to", "https://api.openai.com/v1", "--budget-usd", "2"]
 
 
-@pytest.mark.parametrize("chain", ["/etc/shadow", "../mine.yaml", "artikel"])
+@pytest.mark.parametrize("chain", ["/etc/shadow", "../mine.yaml", "x\n"])
 def test_the_page_names_no_file_as_a_chain(chain: str) -> None:
     """A refusal would quote the file; the sentence holds nothing of it."""
     options = parsed()
@@ -77,9 +77,20 @@ def test_the_page_names_no_file_as_a_chain(chain: str) -> None:
 
     options.whocut_chain = chain
 
-    with pytest.raises(BadInput, match="a chain file is not taken from Locust's page") as caught:
+    with pytest.raises(BadInput, match="A chain file is not taken from Locust's page") as caught:
         hold_to(consent, options, chain_at_start=None)
     assert chain not in str(caught.value)
+
+
+def test_a_misspelt_chain_is_named_with_the_nearest_one() -> None:
+    """A name is no path, and may be said."""
+    options = parsed()
+    consent = consent_in(options)
+
+    options.whocut_chain = "artcle"
+
+    with pytest.raises(BadInput, match=r"no chain 'artcle' \(did you mean 'article'\?\)"):
+        hold_to(consent, options, chain_at_start=None)
 
 
 @pytest.mark.parametrize(("chain", "at_start"), [("article", None), ("mine.yaml", "mine.yaml"), (None, None)])

@@ -66,7 +66,7 @@ def test_images_a_minute_bind_and_a_broken_threshold_is_a_failed_case(tmp_path: 
     assert summary["knee"] == 1
     assert summary["recommend"] == {"max_in_flight": 1, "gap_s": 0.0}
     suite = ET.parse(tmp_path / "run" / "junit.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
     (failure,) = suite.findall("testcase/failure")
     assert failure.text == "max_in_flight>=8 is wanted, measured: 1"
 
@@ -80,7 +80,10 @@ def test_a_chain_that_cuts_everything_is_named_instead_of_a_knee(tmp_path: Path)
     found = summary
     assert found["recommend"] == {"max_in_flight": None, "gap_s": None}
     assert {level["p50_s"] for level in found["levels"]} == {None}
-    assert "NGINX cut 4 attempts by proxy_read_timeout, 60 s: the chain decides here" in found["says"][0]
+    assert (
+        "NGINX cut 4 attempts by first_byte (proxy_read_timeout, 60 s): the chain decides here"
+        in found["says"][0]
+    )
 
 
 @pytest.mark.parametrize(

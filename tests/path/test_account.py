@@ -55,7 +55,13 @@ def test_a_row_is_written_as_its_span_would_be(
     parent: bytes | None, side: TapSide | None, target: bytes, at: list[float], status: int, size: int
 ) -> None:
     """The quick way writes what the codec writes, byte by byte of its values."""
-    place = Place("nginx", 3, side, 0.5 if side is TapSide.INSIDE else 0.0)
+    place = Place(
+        "nginx",
+        3,
+        side,
+        0.5 if side is TapSide.INSIDE else 0.0,
+        "another" if side is TapSide.ALONE else None,
+    )
     lineage = Lineage(parent)
     facts = ordinary(lineage)
     facts.target, facts.status, facts.bytes_down, facts.head_bytes = target, status, size, 0

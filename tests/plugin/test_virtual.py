@@ -82,14 +82,14 @@ async def test_raises(whocut_chain):
 @pytest.mark.parametrize(
     ("marker", "complaint"),
     [
-        ("chain='edge-6'", "there is no chain 'edge-6' (did you mean 'edge-60'?)"),
+        ("chain='edge-6'", "there is no preset and no chain 'edge-6' (did you mean 'edge-60'?)"),
         ("chian='edge-60'", "has no argument 'chian' (did you mean 'chain'?)"),
         ("'edge-60'", "takes named arguments only: write @pytest.mark.whocut(chain='edge-60')"),
         ("upstream={'latncy': 1}", "latncy: there is no such setting; did you mean 'latency'?"),
         ("upstream='hnag'", "there is no fault 'hnag'"),
         ("tier='vitual'", "there is no tier 'vitual' (did you mean 'virtual'?)"),
         ("scale=0", "write a number above zero"),
-        ("chain=3", "write a chain's name, a path to its file, or a Topology"),
+        ("chain=3", "write a chain's name, a path to its file, a list of layers, or a Topology"),
     ],
 )
 def test_a_mistake_is_named(pytester: pytest.Pytester, marker: str, complaint: str) -> None:

@@ -64,6 +64,7 @@ def _layer_facts() -> dict[str, Any]:
         "gone": "it was killed",
         "tap": TapSide.INSIDE,
         "tap_lazy_s": 0.5,
+        "clock": "tap-1",
         "gateway": "nginx",
     }
 

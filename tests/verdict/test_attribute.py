@@ -95,7 +95,7 @@ def test_outer_idle_before_inner_total_makes_the_inner_one_cascade() -> None:
     assert (verdict.layer, verdict.timer) == ("edge", TimerKind.IDLE)
     assert verdict.grade is Grade.PROVEN
     assert [step.layer for step in verdict.cascade] == ["client", "gateway"]
-    assert "for nobody" in verdict.cascade[1].fact
+    assert "without a caller" in verdict.cascade[1].fact
 
 
 def test_cut_by_the_client_itself_is_not_blamed_on_the_chain() -> None:

@@ -285,6 +285,17 @@ def test_what_a_gateway_did_is_read_off_its_taps(case: str) -> None:
     assert (verdict.layer, verdict.timer, verdict.phase, verdict.grade, verdict.reason) == expected
 
 
+def test_two_timers_that_were_due_at_one_instant_are_both_named() -> None:
+    """Caddy's two limits are equal here, and each watches the wait: the layer is proven, the timer is not told."""
+    spans = [replace(one, layer="caddy") if one.layer == "nginx" else one for one in Seen().spans()]
+
+    (evidence,) = gather(whole_layers(spans, topology("caddy")))
+    verdict = attribute(evidence, topology("caddy"))
+
+    assert (verdict.layer, verdict.timer, verdict.grade) == ("caddy", None, "proven")
+    assert "which fits read_timeout and response_header_timeout alike" in verdict.reason
+
+
 def test_a_blind_gateway_s_timer_fires_for_nobody() -> None:
     """HAProxy holds on after its caller has left: the client was first, and the timer is no cause."""
     seen = Seen(gone_s=20, left_s=60)

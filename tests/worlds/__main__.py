@@ -1,10 +1,14 @@
-"""``python -m tests.worlds [REQUESTS] [SEED]``: the long look; exits 1 on one wrong `proven`."""
+"""``python -m tests.worlds [REQUESTS] [SEED]``: the long look; exits 1 on one wrong `proven`.
+
+As many requests go through chains of our own layers as through strangers between taps.
+"""
 
 from __future__ import annotations
 
 import sys
 
 from tests.worlds.judge import look_at_worlds
+from tests.worlds.strangers import look_at_strangers, said_of
 
 
 def main() -> int:
@@ -26,7 +30,11 @@ def main() -> int:
         f"{len(seen.misled)} misled where some are silent, "
         f"{len(seen.disagreements)} disagreements with the ledger\n"
     )
-    return 1 if seen.wrong_proven or seen.wrong or seen.disagreements or seen.attributed_share < 0.999 else 0
+    strange = look_at_strangers(requests=requests, seed=seed, progress=_progress)
+    sys.stderr.write("\n")
+    sys.stdout.write(f"strangers between taps: {said_of(strange)}\n")
+    wrong = seen.wrong_proven or seen.wrong or seen.disagreements or strange.wrong_proven
+    return 1 if wrong or min(seen.attributed_share, strange.named_share) < 0.999 else 0
 
 
 def _progress(done: int) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.worlds.world import Ask, World
+    from whocut.chain.layers import Layer
     from whocut.trace.records import Span
 
 
@@ -62,19 +63,19 @@ async def _play(world: World, clock: Clock, logs: Path | None) -> tuple[list[Spa
             world.topology, upstream=("127.0.0.1", port), clock=clock, sink=spans.append, real_logs=logs
         )
         stack.push_async_callback(chain.close)
-        async with _client(world, clock, spans) as client:
+        async with client_of(world.topology.client, clock, spans) as client:
             await asyncio.gather(
-                *(_ask(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks)
+                *(ask_one(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks)
             )
         await asyncio.sleep(clock.real_s(world.settles_s))
     return spans + [generation_span(row) for row in ledger], ledger
 
 
-def _client(world: World, clock: Clock, spans: list[Span]) -> wire.AsyncClient:
+def client_of(layer: Layer, clock: Clock, spans: list[Span]) -> wire.AsyncClient:
+    """An HTTP client of this layer's timers, that writes its spans down."""
     limits = wire.Limits(max_connections=None, max_keepalive_connections=0)
     inner = wire.AsyncHTTPTransport(verify=False, trust_env=False, limits=limits)
     sinks = Sinks(lambda _attempt: None, spans.append)
-    layer = world.topology.client
     # An HTTP library has one knob for the wait and the gaps; the world gives the client both or none.
     timeout = wire.Timeout(layer.limit_s(TimerKind.IDLE), connect=None)
     return wire.AsyncClient(
@@ -82,9 +83,11 @@ def _client(world: World, clock: Clock, spans: list[Span]) -> wire.AsyncClient:
     )
 
 
-async def _ask(client: wire.AsyncClient, ask: Ask, clock: Clock, url: str) -> None:
+async def ask_one(client: wire.AsyncClient, ask: Ask, clock: Clock, url: str) -> None:
+    """One request, when it is due, for as long as its caller's patience lasts."""
     await asyncio.sleep(clock.real_s(ask.starts_s))
     plan = {
+        "ask": ask.name,
         "emissions_s": ask.emissions_s,
         "stream": ask.stream,
         "fault": ask.fault,

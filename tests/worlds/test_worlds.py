@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.worlds.judge import look_at_worlds
+from tests.worlds.strangers import look_at_strangers
+from whocut.verdict.verdict import Grade
 
 
 def test_no_verdict_called_proven_is_wrong_and_all_are_attributed_where_all_layers_report() -> None:
@@ -18,3 +20,14 @@ def test_no_verdict_called_proven_is_wrong_and_all_are_attributed_where_all_laye
         > seen.proven_share["half of them"]
         > seen.proven_share["a few of them"]
     )
+
+
+def test_no_stranger_between_two_taps_makes_a_wrong_proof() -> None:
+    """Gateways that nobody knows, taps on skewed clocks, some of them missing: no `proven` is wrong."""
+    seen = look_at_strangers(requests=300, seed=20261126)
+
+    assert seen.wrong_proven == 0, seen.told
+    assert not any(wrong[Grade.TESTIFIED] for wrong in seen.wrong.values()), seen.told
+    assert seen.named_share >= 0.999
+    proven = {way: counts[Grade.PROVEN] for way, counts in seen.grades.items()}
+    assert proven["all"] >= proven["no ledger"] > proven["some taps, no ledger"] > 0

@@ -111,6 +111,7 @@ class WorldUpstream(asyncio.Protocol):
         if row["caller_gone_s"] is not None or row["finished_s"] is not None:
             return
         row["fault"] = fault
+        row["failed_s"] = self._clock.now_s()
         self._row = None
         self._stop_sending()
         if fault == "reset":

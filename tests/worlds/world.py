@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import random
 
 _HOP_TIMERS = (TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL)
-_CLIENT_TIMERS = (TimerKind.FIRST_BYTE, TimerKind.IDLE)
+CLIENT_TIMERS = (TimerKind.FIRST_BYTE, TimerKind.IDLE)
 FAULTS = ("reset", "close")
 # Two deadlines nearer to each other than this fire in one turn of the loop: a tie, and either is the truth.
 SAME_INSTANT_S = 0.001
@@ -71,14 +71,14 @@ def random_world(dice: random.Random, requests: int) -> World:
     """One to six layers (the client among them), any timers, any vendors."""
     names = [name for name, entry in catalogue().items() if entry.role is Role.HOP]
     hops = tuple(_random_hop(dice, dice.choice(names), number) for number in range(1, dice.randint(2, 6)))
-    client = _with_timers(dice, preset("openai-python"), _CLIENT_TIMERS, one_knob=True)
+    client = with_timers(dice, preset("openai-python"), CLIENT_TIMERS, one_knob=True)
     client = replace(client, name="client", timers={**client.timers})
     topology = Topology(name="world", client=client, hops=hops)
-    return World(topology, tuple(_random_ask(dice, topology, number) for number in range(requests)))
+    return World(topology, tuple(random_ask(dice, topology, number) for number in range(requests)))
 
 
 def _random_hop(dice: random.Random, name: str, number: int) -> Layer:
-    layer = _with_timers(dice, preset(name), _HOP_TIMERS, one_knob=dice.random() < 0.4)
+    layer = with_timers(dice, preset(name), _HOP_TIMERS, one_knob=dice.random() < 0.4)
     return replace(
         layer,
         name=f"{name}-{number}",
@@ -90,7 +90,8 @@ def _random_hop(dice: random.Random, name: str, number: int) -> Layer:
     )
 
 
-def _with_timers(dice: random.Random, layer: Layer, kinds: tuple[TimerKind, ...], *, one_knob: bool) -> Layer:
+def with_timers(dice: random.Random, layer: Layer, kinds: tuple[TimerKind, ...], *, one_knob: bool) -> Layer:
+    """The layer with limits of any length, one for all of its waits where it has one knob."""
     timers: dict[TimerKind, Timer] = {}
     limit_s = _random_limit_s(dice)
     for kind in kinds:
@@ -108,7 +109,8 @@ def _random_limit_s(dice: random.Random) -> float:
     return round(dice.uniform(5, 700), 3)
 
 
-def _random_ask(dice: random.Random, topology: Topology, number: int) -> Ask:
+def random_ask(dice: random.Random, topology: Topology, number: int) -> Ask:
+    """Any request, with its truth in this chain."""
     stream = dice.random() < 0.5
     duration_s = dice.lognormvariate(4.9, 0.6)
     partials = dice.randint(0, 3) if stream else 0

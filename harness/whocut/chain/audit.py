@@ -8,7 +8,7 @@ value (`targets`), whichever rule asks for it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,8 @@ class Finding:
     """One thing that is wrong: where, why, and the line that mends it.
 
     `fix` is a line to paste; where `pastes` is False it is words, for there is no line that helps. `or_else` is
-    another way, in words. `file` and `line` are the place in the user's own file, where a file has the limit.
+    another way, in words. `to_s` is the limit that the line sets. `file` and `line` are the place in the user's own
+    file, of the limit or of the layer.
     """
 
     code: str
@@ -46,6 +47,7 @@ class Finding:
     why: str
     fix: str
     pastes: bool = True
+    to_s: float | None = None
     or_else: str = ""
     file: str = ""
     line: int | None = None
@@ -75,7 +77,15 @@ def audit(topology: Topology, profile: Profile, need_s: float | None = None) -> 
     `need_s` is the limit that is enough, where more than this profile has to pass.
     """
     seen = Audited(topology=topology, profile=profile, targets=targets(topology, need_s or enough_s(profile)))
-    return tuple(finding for rule in RULES for finding in rule.find(seen))
+    return tuple(_placed(topology, finding) for rule in RULES for finding in rule.find(seen))
+
+
+def _placed(topology: Topology, finding: Finding) -> Finding:
+    """The finding with its place: that of the limit, or of the layer where no file has the limit."""
+    layer = topology.layer(finding.layer)
+    if finding.file or layer is None:
+        return finding
+    return replace(finding, file=layer.file, line=layer.line)
 
 
 def largest_gap_s(profile: Profile, partials: int) -> float:
@@ -104,6 +114,7 @@ def _beyond_its_cap(seen: Audited) -> Iterator[Finding]:
                     f"{layer.title} allows at most {most}{doubt}: a limit of {_about(timer.limit_s)} is refused or "
                     "cut down there",
                     timer.set_to(timer.most_s),
+                    to_s=timer.most_s,
                 )
 
 
@@ -173,7 +184,7 @@ def _inverted_budget(seen: Audited) -> Iterator[Finding]:
         )
         lower_s = seen.targets.get((inner.name, mine.directive))
         if lower_s is not None and lower_s < mine.limit_s:
-            yield _finding("inverted-budget", inner, mine, why, mine.set_to(lower_s))
+            yield _finding("inverted-budget", inner, mine, why, mine.set_to(lower_s), to_s=lower_s)
         else:
             yield _raise("inverted-budget", seen, outer, theirs, why)
 
@@ -260,26 +271,28 @@ def _keepalive_race(seen: Audited) -> Iterator[Finding]:
     for outer, inner in pairwise(layers):
         pool, server = outer.timers.get(TimerKind.KEEPALIVE), inner.timers.get(TimerKind.KEEPALIVE)
         if pool and server and server.limit_s < pool.limit_s:
-            fix = _longer_than(seen, (outer, pool), (inner, server))
+            longer_s = _longer_than(seen, (outer, pool), (inner, server))
+            again = f"let {outer.title} use a connection again only before {inner.title} closes it"
             yield _finding(
                 "keepalive-race",
                 inner,
                 server,
                 f"{inner.title} closes idle connections after {_about(server.limit_s)}, {outer.title} uses them "
                 f"again up to {_about(pool.limit_s)}: a request sent into the close is lost (502)",
-                fix or f"let {outer.title} use a connection again only before {inner.title} closes it",
-                pastes=fix is not None,
+                again if longer_s is None else server.set_to(longer_s),
+                pastes=longer_s is not None,
+                to_s=longer_s,
             )
 
 
-def _longer_than(seen: Audited, outer: tuple[Layer, Timer], inner: tuple[Layer, Timer]) -> str | None:
-    """The line that lets a server keep connections longer than the pool before it, by each knob's new value."""
+def _longer_than(seen: Audited, outer: tuple[Layer, Timer], inner: tuple[Layer, Timer]) -> float | None:
+    """The limit that lets a server keep connections longer than the pool before it, by each knob's new value."""
     (before, pool), (behind, server) = outer, inner
     above_s = seen.targets.get((before.name, pool.directive), pool.limit_s) + _KEEPALIVE_MARGIN_S
     new_s = seen.targets.get((behind.name, server.directive), above_s)
     if new_s < above_s or (server.most_s is not None and above_s > server.most_s):
         return None
-    return server.set_to(new_s)
+    return new_s
 
 
 def _work_left_running(seen: Audited) -> Iterator[Finding]:
@@ -376,7 +389,15 @@ RULES = (
 
 
 def _finding(
-    code: str, layer: Layer, timer: Timer, why: str, fix: str, *, pastes: bool = True, or_else: str = ""
+    code: str,
+    layer: Layer,
+    timer: Timer,
+    why: str,
+    fix: str,
+    *,
+    pastes: bool = True,
+    or_else: str = "",
+    to_s: float | None = None,
 ) -> Finding:
     return Finding(
         code=code,
@@ -385,6 +406,7 @@ def _finding(
         why=why,
         fix=fix,
         pastes=pastes,
+        to_s=to_s,
         or_else=or_else,
         file=timer.file,
         line=timer.line,
@@ -396,14 +418,16 @@ def _raise(code: str, seen: Audited, layer: Layer, timer: Timer, why: str, other
     limit_s = seen.targets.get((layer.name, timer.directive))
     most_s = timer.most_s
     if most_s is None or (limit_s is not None and limit_s < most_s):
-        return _finding(code, layer, timer, why, timer.set_to(limit_s or timer.limit_s), or_else=other)
+        return _finding(
+            code, layer, timer, why, timer.set_to(limit_s or timer.limit_s), or_else=other, to_s=limit_s
+        )
     most = format_duration(most_s)
     way_out = ", ".join(
         way for way in (other, "answer as a job (async)", "take this layer out of the way") if way
     )
     if limit_s is not None:
         more = f"{most} is the most there is; for more: {way_out}"
-        return _finding(code, layer, timer, why, timer.set_to(limit_s), or_else=more)
+        return _finding(code, layer, timer, why, timer.set_to(limit_s), or_else=more, to_s=limit_s)
     return _finding(code, layer, timer, why, f"cannot be raised above {most}", pastes=False, or_else=way_out)
 
 

@@ -11,11 +11,15 @@
         timers: {read_timeout: 300s} # … or by the vendor's own name of the knob
       - gateway: haproxy             # the real thing, with the preset's limits or these
         timers: {first_byte: 60s}
+      - ./nginx.conf                 # a user's own file; nginx=FILE where its name does not tell the format
+      - gateway: nginx               # the real thing, started from a user's own file
+        config: ./nginx.conf
       - name: our-worker             # a layer of one's own: what is written is all that is known of it
         timers:
           total: {limit: 150s, directive: JOB_TIMEOUT, knob: "JOB_TIMEOUT={s}"}
         answers: {status: 504, body: timed out}
     upstream: gpt-image-2
+    host: img.example.com            # of the request, where a file has several routes; and its `path`
 """
 
 from __future__ import annotations
@@ -36,18 +40,33 @@ from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from whocut.chain.entries import LayerEntry, OwnTimer, UpstreamEntry
     from whocut.chain.products import Product
     from whocut.chain.timers import TimerKind
 
+    # What a user's own file says of a request to this host and path, as layers from the caller inward.
+    FileReader = Callable[[str, Path, str | None, str | None], Sequence[Layer]]
+
 # What a file may say of a layer beside its timers.
 _MANNERS = ("buffering", "retries", "notices_abort", "answers", "silent", "mid_body", "leaves_work")
 
 
-def read_topology(path: Path) -> Topology:
-    """The chain in a file.
+def no_files(written: str, folder: Path, host: str | None, path: str | None) -> Sequence[Layer]:
+    """Refuse a user's own file: this room knows no format.
+
+    Raises:
+        BadInput: always; says where such files are read.
+    """
+    del folder, host, path
+    raise BadInput(
+        f"'{written}' is a file of another format; it is read by whocut.read_chain and the commands"
+    )
+
+
+def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
+    """The chain in a file; users' own files among its layers are read by `read_file`.
 
     Raises:
         BadFile: the first mistake, with its line, field and the nearest right spelling.
@@ -65,14 +84,24 @@ def read_topology(path: Path) -> Topology:
             f"{', '.join(known)}",
             "edition",
         )
+    if written.client.file is not None:
+        raise file.bad("a file holds layers, and no client; write a client's preset", "client")
     client = _layer(file, written.client, written.edition, Role.CLIENT, ("client",))
-    hops = [
-        _layer(file, entry, written.edition, Role.HOP, ("layers", index))
-        for index, entry in enumerate(written.layers)
-    ]
+    hops: list[Layer] = []
+    for index, entry in enumerate(written.layers):
+        place = ("layers", index)
+        if entry.config is not None:
+            hops.append(
+                _from_config(file, entry, entry.config, read_file, (written.host, written.path), place)
+            )
+        elif entry.file is None:
+            layer = _layer(file, entry, written.edition, Role.HOP, place)
+            hops.append(_written_at(file, layer, place))
+        else:
+            hops += _in_file(file, entry.file, entry, read_file, (written.host, written.path), place)
     return Topology(
         name=path.stem,
-        client=client,
+        client=_written_at(file, client, ("client",)) if "client" in file.data else client,
         hops=tuple(numbered(hops)),
         upstream=_upstream(file, written.upstream),
         edition=written.edition,
@@ -94,17 +123,69 @@ def _layer(
         raise file.bad(str(error), *place) from None
     if layer.role is not role:
         raise file.bad(f"'{called}' is a {layer.role} and cannot be a {role} here", *place)
-    if entry.config is not None:
-        raise file.bad(
-            "a configuration of your own cannot be used yet; leave it out and write the limits as `timers`",
-            *place,
-            "config",
-        )
     if entry.name and entry.name != called:
         layer = replace(layer, name=entry.name, title=f"{entry.name} ({layer.title})")
     layer = _limited(file, layer, entry, place)
     layer = catalogue.settled(replace(layer, **_manners(file, layer, entry, place)))
     return _in_person(file, real, layer, entry, place) if real else layer
+
+
+def _written_at(file: YamlFile, layer: Layer, place: tuple[str | int, ...]) -> Layer:
+    """The layer with its place in the chain file."""
+    return replace(layer, file=file.path, line=file.line(place))
+
+
+def _in_file(
+    file: YamlFile,
+    named: str,
+    entry: LayerEntry,
+    read_file: FileReader,
+    request: tuple[str | None, str | None],
+    place: tuple[str | int, ...],
+) -> Sequence[Layer]:
+    """The layers of a user's own file; the file alone says what they do."""
+    said = [name for name in entry.model_fields_set if name not in {"file", "name", "gateway", "config"}]
+    if said:
+        raise file.bad("what the layer does is written in its file. Change it there", *place, min(said))
+    try:
+        layers = read_file(named, Path(file.path).parent, *request)
+    except BadFile:
+        raise
+    except BadInput as error:
+        raise file.bad(error.problem, *place) from None
+    if entry.name is None:
+        return layers
+    if len(layers) != 1:
+        raise file.bad(f"the file holds {len(layers)} layers, and one name is not enough", *place, "name")
+    return [replace(layers[0], name=entry.name, title=f"{entry.name} ({layers[0].title})")]
+
+
+def _from_config(
+    file: YamlFile,
+    entry: LayerEntry,
+    config: str,
+    read_file: FileReader,
+    request: tuple[str | None, str | None],
+    place: tuple[str | int, ...],
+) -> Layer:
+    """A real gateway that is started from the user's own configuration, with the limits that it has."""
+    if entry.gateway is None:
+        raise file.bad(
+            "a configuration starts a real gateway: write `gateway`, or `file`",
+            *place,
+            "config",
+        )
+    try:
+        real = product(entry.gateway)
+    except BadInput as error:
+        raise file.bad(str(error), *place) from None
+    layers = _in_file(file, f"{real.name}={config}", entry, read_file, request, place)
+    if len(layers) != 1:
+        raise file.bad(
+            f"the configuration holds {len(layers)} layers, and a gateway is one", *place, "config"
+        )
+    path = str(Path(file.path).parent / config)
+    return replace(layers[0], name=entry.name or layers[0].name, gateway=real.name, config=path)
 
 
 def _own(file: YamlFile, entry: LayerEntry, role: Role, place: tuple[str | int, ...]) -> Layer:
@@ -240,13 +321,3 @@ def find_chain(name_or_path: str, folder: Path = CHAINS) -> Path:
         f"there is no chain '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "
         f"{', '.join(shipped)}, and a path to a .yaml file is taken too"
     )
-
-
-def read_chain(chain: str | Path | Topology) -> Topology:
-    """A chain as data: by the name of a shipped one, by the path of a chain file, or as it is.
-
-    Raises:
-        BadInput: neither a shipped chain nor a file; names the nearest one.
-        BadFile: the file says something that cannot be used, named with its line and field.
-    """
-    return chain if isinstance(chain, Topology) else read_topology(find_chain(str(chain)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -93,9 +94,10 @@ Event = Literal["expiry", "bad_gateway", "connect", "first_byte", "idle", "total
 
 
 class LayerEntry(_Strict):
-    """One layer of the file: a preset's name, a preset with changes, a real gateway, or a layer of one's own."""
+    """One layer: a preset, perhaps changed, a real gateway, a user's own file, or a layer of one's own."""
 
     preset: str | None = None
+    file: str | None = None
     gateway: str | None = None
     config: str | None = None
     name: str | None = None
@@ -122,10 +124,24 @@ def _named(key: str) -> Callable[[Any], Any]:
     return lambda written: {key: written} if isinstance(written, str) else written
 
 
+def _layer(written: Any) -> Any:
+    """A text is a preset's name, or a file where it is written as one: ``./nginx.conf``, ``nginx=site.conf``."""
+    if not isinstance(written, str):
+        return written
+    return {"file" if names_file(written) else "preset": written}
+
+
+def names_file(written: str) -> bool:
+    """Whether a word names a user's own file: by format, folder or ending (``caddy-2.6`` is a preset)."""
+    return "=" in written or "/" in written or PurePath(written).suffix[1:].isalpha()
+
+
 class ChainFile(_Strict):
-    """The whole file."""
+    """The whole file; `host` and `path` are those of the request, where a layer's own file has several routes."""
 
     edition: str = TODAY
+    host: str | None = None
+    path: str | None = None
     client: Annotated[LayerEntry, BeforeValidator(_named("preset"))] = LayerEntry(preset="openai-python")
-    layers: list[Annotated[LayerEntry, BeforeValidator(_named("preset"))]] = []
+    layers: list[Annotated[LayerEntry, BeforeValidator(_layer)]] = []
     upstream: Annotated[UpstreamEntry, BeforeValidator(_named("model"))] = Field(default=UpstreamEntry())

@@ -66,16 +66,19 @@ class Layer:
     (``first_byte``) and by event (``bad_gateway``: the upstream ended first), then by ``expiry``.
     `unknown` names the knobs whose limits could not be found out: such a timer may be there, and nothing is
     forecast of it. A layer without timers only watches: a tap. `gateway` is the real product that runs as this
-    layer, and empty where it is emulated. A `silent` layer ends the connection without an answer when a timer
-    fires before the response; `leaves_work`: the work is known to run on behind this layer's cut.
+    layer, and empty where it is emulated; `config` is the user's own file that it is started from. A `silent` layer
+    ends the connection without an answer when a timer fires before the response; `leaves_work`: the work is known
+    to run on behind this layer's cut.
     `idle_waits`: the idle timer ends a wait too, where there is no `first_byte` timer.
     `knobs` are the vendor's own lines that switch `buffering`, `retries` or blindness to `abort` off.
+    `file` and `line` are the place in the user's own file where the layer, or the route through it, is written.
     """
 
     name: str
     title: str
     preset: str = ""
     gateway: str = ""
+    config: str = ""
     role: Role = Role.HOP
     timers: Mapping[TimerKind, Timer] = field(default_factory=dict)
     unknown: Mapping[TimerKind, str] = field(default_factory=dict)
@@ -90,6 +93,8 @@ class Layer:
     leaves_work: bool = False
     work_behind: str = ""
     knobs: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""
+    line: int | None = None
 
     @property
     def waiting(self) -> Timer | None:

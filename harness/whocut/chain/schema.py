@@ -53,6 +53,12 @@ def chain_schema() -> dict[str, Any]:
         "items": _short_or_long(
             hops,
             "a layer that forwards: a preset, a preset with changes, or your own",
+            {
+                "type": "string",
+                "pattern": r"[/=]|\.[A-Za-z]+$",
+                "description": "your own file, as nginx=FILE where its name does not tell the format",
+            },
+            _file(hops),
             _gateway(hops),
             _own(hops),
         ),
@@ -92,8 +98,8 @@ def _entry(kinds: dict[str, Any], role: Role) -> dict[str, Any]:
             ],
         },
     }
-    for only_real in ("gateway", "config"):
-        del entry["properties"][only_real]
+    for elsewhere in ("gateway", "config", "file"):
+        del entry["properties"][elsewhere]
     return {**entry, "required": ["preset"]}
 
 
@@ -130,8 +136,20 @@ def _gateway(hop: dict[str, Any]) -> dict[str, Any]:
             },
             "name": known["name"],
             "timers": known["timers"],
+            "config": {"type": "string", "description": "your own configuration, from which it is started"},
         },
         "required": ["gateway"],
+    }
+
+
+def _file(hop: dict[str, Any]) -> dict[str, Any]:
+    """A layer that a user's own file describes, and nothing else."""
+    return {
+        **hop,
+        "title": "FileEntry",
+        "description": "A configuration of yours: its limits are those of the route that the request takes.",
+        "properties": {"file": {"type": "string"}, "name": hop["properties"]["name"]},
+        "required": ["file"],
     }
 
 

@@ -66,8 +66,8 @@ _WHILE = {
 class Timer:
     """One named clock in one layer.
 
-    `directive` is the vendor's own name of the knob, `sending_directive` the name of the one that watches the
-    request on its way up where that is another. `source` says where the limit was read; `verified` is False
+    `directive` is the vendor's own name of the knob. `sending_directive` is the knob that watches the request on
+    its way up, where that is another. `source` says where the limit was read; `verified` is False
     where that is a memory. `file` and `line` are the place in the user's own file, where a file has it; `inherited`
     is True where it was not written for this route, but holds there. `knob` is the vendor's configuration line
     with `{s}` for the limit, and `most_s` the highest limit the vendor allows (None: no such bound), which is

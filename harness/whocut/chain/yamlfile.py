@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
+from whocut.chain.texts import read_bytes
 from whocut.errors import BadFile, nearest
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class YamlFile:
         try:
             if path.stat().st_size > _MAX_BYTES:
                 raise BadFile(path, "it is larger than a megabyte; a chain file is a page long")
-            return cls(path, path.read_text(encoding="utf-8"))
+            return cls(path, read_bytes(path).decode())
         except OSError as error:
             raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
         except UnicodeDecodeError:

@@ -12,7 +12,10 @@ from whocut.cli.printing import (
     Terminal,
     fail,
     print_json,
+    say,
 )
+from whocut.path.gateways.own import DIFF
+from whocut.trace.logs.in_run import LOGS
 from whocut.verdict.figures import as_fields
 
 if TYPE_CHECKING:
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
     from whocut.run.finish import Finished
     from whocut.verdict.figures import Summary
+
+
+def print_diffs(run: Path) -> None:
+    """What a run's gateways got of their users' configurations, as diffs on the standard error."""
+    for diff in sorted((run / LOGS).glob(f"*/{DIFF}")):
+        say(diff.read_text(encoding="utf-8").rstrip("\n"), to_stderr=True)
 
 
 def report_finished(

@@ -12,7 +12,10 @@ import typer
 HIGHEST_SEED = 2**63 - 1
 MOST_REQUESTS = 1_000_000
 
-_CHAIN = "A chain by name, or a path to a chain file."
+_CHAIN = (
+    "A chain by name or file; or its layers from the caller inward: presets and your own files, "
+    "as FORMAT=FILE where a name does not tell."
+)
 _CLOCK = "real, or scaled:100 for 100 model seconds a second."
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
@@ -20,10 +23,31 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the run that is th
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 ScenarioArgument = Annotated[str, typer.Argument(help="A scenario by name, or a path to a Locust file.")]
-ChainArgument = Annotated[str, typer.Argument(help=_CHAIN)]
-ChainOfScenario = Annotated[str | None, typer.Option(help=f"{_CHAIN} Default: the scenario's.")]
+SourcesArgument = Annotated[list[str], typer.Argument(metavar="SOURCE...", help=_CHAIN)]
+SourcesOrNone = Annotated[
+    list[str] | None, typer.Argument(metavar="SOURCE...", help=f"{_CHAIN} Default: article.")
+]
+ChainOfScenario = Annotated[
+    list[str] | None,
+    typer.Option(help=f"{_CHAIN} May be given several times, a layer each. Default: the scenario's."),
+]
+HostOption = Annotated[
+    str | None,
+    typer.Option("--host", help="The host that the request is for, where a file of yours has several."),
+]
+PathOption = Annotated[
+    str | None,
+    typer.Option("--path", help="The path of the request, like /v1/images/generations, where it decides."),
+]
 ClockOption = Annotated[str, typer.Option(help=_CLOCK)]
 ClockOfScenario = Annotated[str | None, typer.Option(help=f"{_CLOCK} Default: the scenario's.")]
+ShowDiff = Annotated[
+    bool,
+    typer.Option(
+        "--show-diff",
+        help="Print what was changed of the configurations that real gateways are started from.",
+    ),
+]
 OtlpPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),

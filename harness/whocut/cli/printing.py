@@ -62,6 +62,11 @@ def print_json(value: dict[str, Any]) -> None:
     _write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
+def print_text(text: str) -> None:
+    """A document for machines that is no JSON, or holds it already: without secrets and terminal's codes."""
+    _write(exact(text).encode())
+
+
 def print_line(value: dict[str, object]) -> None:
     """One object on one line, for a program that waits for it."""
     _write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))

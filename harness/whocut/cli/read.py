@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from whocut.cli.options import JsonFlag
+from whocut.cli.options import HostOption, JsonFlag, PathOption
 from whocut.cli.printing import EXIT_FINDING, Terminal, print_json
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
@@ -18,10 +18,8 @@ def read(
         list[str],
         typer.Argument(metavar="FILE", help="A configuration, or FORMAT=FILE where its name does not tell."),
     ],
-    host: Annotated[str | None, typer.Option(help="The host that the request is for.")] = None,
-    path: Annotated[
-        str | None, typer.Option(help="The path of the request, like /v1/images/generations.")
-    ] = None,
+    host: HostOption = None,
+    path: PathOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Read a gateway's own files as layers: each limit with file and line. Exit 1 where the route decides.

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whocut.chain.chainfile import read_chain
 from whocut.chain.load import parse_arrivals
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
-from whocut.cli.finished import report_finished
+from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
     ChainOfScenario,
     ClockOfScenario,
     Force,
+    HostOption,
     JsonFlag,
     OtlpPort,
+    PathOption,
     ScenarioArgument,
     SeedOfLoad,
+    ShowDiff,
     out_option,
     port_option,
     requests_option,
@@ -31,6 +33,7 @@ from whocut.cli.printing import (
     print_line,
 )
 from whocut.clock import parse_clock
+from whocut.config.sources import read_chain
 from whocut.errors import require
 from whocut.run.endpoint import Consent
 from whocut.run.plan import Plan
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 def run(
     scenario: ScenarioArgument = "image_generation",
     chain: ChainOfScenario = None,
+    host: HostOption = None,
+    url_path: PathOption = None,
     clock: ClockOfScenario = None,
     users: Annotated[
         int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
@@ -84,6 +89,7 @@ def run(
     account: AccountFile = None,
     new_account: NewAccount = False,
     ca: Ca = None,
+    show_diff: ShowDiff = False,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
     as_json: JsonFlag = False,
@@ -98,7 +104,7 @@ def run(
     path = find_scenario(scenario)
     told = read_scenario(path)
     modes = pick_modes(told, mode)
-    topology = read_chain(chain or told.chain)
+    topology = read_chain(chain or told.chain, host=host, path=url_path)
     open_or_closed = parse_arrivals(arrivals or told.arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
@@ -124,12 +130,14 @@ def run(
         wants=parse_wants([*told.want, *(want or ())]),
         command=tuple(sys.argv[1:]),
     )
-    plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
+    plan = with_consent(plan, consent, own_chain=bool(chain), clock=clock, told=told, want=want or [])
     if stand:
         report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
         return
     with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
+    if show_diff:
+        print_diffs(plan.out)
     report_finished(finished, print_summary, as_json=as_json)
 
 

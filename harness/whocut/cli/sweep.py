@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from whocut.chain.chainfile import read_chain
 from whocut.chain.want import parse_wants
 from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
 from whocut.cli.finished import report_finished
@@ -16,7 +15,9 @@ from whocut.cli.options import (
     ChainOfScenario,
     ClockOfScenario,
     Force,
+    HostOption,
     JsonFlag,
+    PathOption,
     ScenarioArgument,
     SeedOfLoad,
     out_option,
@@ -27,6 +28,7 @@ from whocut.cli.printing import (
     directory_of,
 )
 from whocut.clock import parse_clock
+from whocut.config.sources import read_chain
 from whocut.errors import BadInput, require
 from whocut.run.endpoint import Consent
 from whocut.run.plan import Plan
@@ -41,6 +43,8 @@ from whocut.show.sweep import print_sweep
 def sweep(
     scenario: ScenarioArgument = "concurrency",
     chain: ChainOfScenario = None,
+    host: HostOption = None,
+    url_path: PathOption = None,
     highest: Annotated[
         int | None, typer.Option("--max", min=1, max=1000, help="Up to so many at once. Default: 10.")
     ] = None,
@@ -88,7 +92,7 @@ def sweep(
     path = find_scenario(scenario)
     told = read_scenario(path)
     (asked, *_) = pick_modes(told, [mode] if mode else None)
-    topology = read_chain(chain or told.chain)
+    topology = read_chain(chain or told.chain, host=host, path=url_path)
     if levels is not None and (highest is not None or bisect):
         other = "--max" if highest is not None else "--bisect"
         raise BadInput(f"{other} and --levels both say which levels to ask; give one of them")
@@ -122,7 +126,7 @@ def sweep(
         then=told_to.then,
     )
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
-    plan = with_consent(plan, consent, own_chain=chain is not None, clock=clock, told=told, want=want or [])
+    plan = with_consent(plan, consent, own_chain=bool(chain), clock=clock, told=told, want=want or [])
     with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
     report_finished(finished, print_sweep, as_json=as_json, in_front="sweep")

@@ -56,7 +56,7 @@ def triage(
         return
     layers: tuple[Layer, ...] = ()
     if chain:
-        from whocut.chain.chainfile import read_chain  # noqa: PLC0415  # most errors are pasted without a chain
+        from whocut.config.sources import read_chain  # noqa: PLC0415  # most errors are pasted without a chain
 
         layers = read_chain(chain).layers
     found = triage_text(text, elapsed_s=after, chain=layers)

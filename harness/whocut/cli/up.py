@@ -7,33 +7,39 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from whocut.chain.chainfile import read_chain
-from whocut.cli.finished import report_finished
+from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
-    ChainArgument,
     ClockOption,
     Force,
+    HostOption,
     JsonFlag,
     OtlpPort,
+    PathOption,
+    ShowDiff,
+    SourcesOrNone,
     out_option,
     port_option,
     seed_option,
 )
 from whocut.cli.printing import directory_of, print_line, say
 from whocut.clock import parse_clock
+from whocut.config.sources import read_chain
 from whocut.run.plan import Plan
 from whocut.run.up import up as keep_up
 from whocut.show.run import print_summary
 
 
 def up(
-    chain: ChainArgument = "article",
+    chain: SourcesOrNone = None,
+    host: HostOption = None,
+    path: PathOption = None,
     clock: ClockOption = "real",
     port: Annotated[int, port_option(help="Where clients dial; 0 is any free port.")] = 0,
     otlp: OtlpPort = None,
     seed: Annotated[int, seed_option(help="The same seed and requests take the same time.")] = 7,
     out: Annotated[Path | None, out_option("runs/up-CHAIN")] = None,
     force: Force = False,
+    show_diff: ShowDiff = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a chain and the mock serving for any client in any language; Ctrl-C judges what was seen.
@@ -42,7 +48,7 @@ def up(
 
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
     """
-    topology = read_chain(chain)
+    topology = read_chain(chain or ["article"], host=host, path=path)
     plan = Plan(
         scenario=Path("up"),
         topology=topology,
@@ -58,6 +64,8 @@ def up(
     )
 
     def ready(base_url: str, endpoint: str | None) -> None:
+        if show_diff:
+            print_diffs(plan.out)
         if as_json:
             print_line({"ready": True, "base_url": base_url, "otlp": endpoint})
         else:

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.texts import read_bytes
 from whocut.errors import BadFile, BadInput, nearest
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Source:
                 raise BadFile(path, "it is not a file" if where.exists() else "there is no such file")
             if where.stat().st_size > _MOST_BYTES:
                 raise BadFile(path, "it is larger than 16 MB; a configuration is smaller")
-            return cls(str(path), where.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+            return cls(str(path), read_bytes(where).decode("utf-8-sig").replace("\r\n", "\n"))
         except OSError as error:
             raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
         except ValueError:
@@ -55,7 +56,10 @@ class Format:
     """One kind of configuration.
 
     `looks` gives how surely a file is of this kind, from 0 (it is not) to 100; `read` reads files of one kind
-    together, for several make one configuration.
+    together, for several make one configuration. `in_parts`: neighbours of this kind in a chain are parts of one
+    configuration, and not layers one behind the other. `insert` gives a text with one more setting for the
+    route that is written on a line. It gives None where there is no room for one. `made`: a program writes such
+    files, so that a change of them is lost.
     """
 
     name: str
@@ -63,6 +67,9 @@ class Format:
     looks: Callable[[Source], int]
     read: Callable[[Sequence[Source]], Reading]
     also: tuple[str, ...] = ()
+    in_parts: bool = False
+    made: bool = False
+    insert: Callable[[str, int, str], str | None] | None = None
 
 
 _FORMATS: dict[str, Format] = {}

@@ -140,3 +140,22 @@ def _past_code(file: str, text: str, at: int, line: int) -> int:
         if not depth:
             return found.end()
     raise BadFile(file, "a block of code is not closed", line=line)
+
+
+def inserted(text: str, line: int, written: str) -> str | None:
+    """The text with a directive more in the block that opens on a line; None where none opens there."""
+    lines = text.splitlines(keepends=True)
+    if not 0 < line <= len(lines) or "{" not in lines[line - 1]:
+        return None
+    head, brace, rest = lines[line - 1].partition("{")
+    if rest.strip() and not rest.strip().startswith("#"):
+        return "".join([*lines[: line - 1], f"{head}{brace} {written}{rest}", *lines[line:]])
+    follows = lines[line] if line < len(lines) else ""
+    outer = len(head) - len(head.lstrip())
+    indent = (
+        follows[: len(follows) - len(follows.lstrip())]
+        if follows.strip() not in {"", "}"}
+        else " " * (outer + 4)
+    )
+    ending = "\r\n" if rest.endswith("\r\n") else "\n"
+    return "".join([*lines[:line], f"{indent}{written}{ending}", *lines[line:]])

@@ -8,13 +8,13 @@ given, the routes are named instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from whocut.chain.layers import Layer
     from whocut.chain.timers import Timer
@@ -30,6 +30,11 @@ class Asked:
     host: str | None = None
     path: str | None = None
 
+    @property
+    def name(self) -> str:
+        """``img.example.com/v1``, with a star where all are meant."""
+        return f"{self.host or '*'}{self.path or ''}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRead:
@@ -38,6 +43,11 @@ class NotRead:
     file: str
     line: int | None
     what: str
+
+    @property
+    def place(self) -> str:
+        """Its place: ``nginx.conf:12``."""
+        return f"{self.file}:{self.line}" if self.line is not None else self.file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +59,10 @@ class Harmless:
     why: str
     file: str
     line: int | None
+
+
+class NoRoute(BadInput):
+    """No route takes the request."""
 
 
 def anywhere(_: str) -> Rank | None:
@@ -176,6 +190,10 @@ class Read:
                     "file": route.file,
                     "line": route.line,
                     "taken": any(route is one for one in self.taken),
+                    # Of a thousand routes no layer is made that the answer does not need.
+                    "timers": [timer_as_json(t) for layer in route.layers for t in layer.timers.values()]
+                    if self.undecided or any(route is one for one in self.taken)
+                    else None,
                 }
                 for route in self.routes
             ],
@@ -223,13 +241,13 @@ def decided(reading: Reading, asked: Asked) -> Read:
     """The layers of the route that the request takes.
 
     Raises:
-        BadInput: no route takes it; names those that there are.
+        NoRoute: no route takes it; names those that there are.
     """
     taken = [route for route in reading.taken(asked) if route.layers]
     if not taken:
-        raise BadInput(_none_takes(reading, asked))
+        raise NoRoute(_none_takes(reading, asked))
     # Routes that differ in nothing that counts are one answer.
-    ways = {_essence(route.layers) for route in taken}
+    ways = {essence(route.layers) for route in taken}
     if len(ways) > 1:
         which = " and ".join(
             flag for flag, said in (("--host", asked.host), ("--path", asked.path)) if said is None
@@ -242,12 +260,18 @@ def decided(reading: Reading, asked: Asked) -> Read:
             layers=(), routes=reading.routes, not_read=_notes(reading), undecided=f"{question}: {names}"
         )
     return Read(
-        layers=tuple(taken[0].layers),
+        layers=tuple(_placed(taken[0])),
         routes=reading.routes,
         not_read=_notes(reading),
         harmless=tuple(taken[0].harmless),
         taken=(taken[0],),
     )
+
+
+def _placed(route: Route) -> Iterator[Layer]:
+    """The route's layers; one without a place of its own has the route's."""
+    for layer in route.layers:
+        yield layer if layer.file else replace(layer, file=route.file, line=route.line)
 
 
 def _notes(reading: Reading) -> tuple[NotRead, ...]:
@@ -258,8 +282,7 @@ def _notes(reading: Reading) -> tuple[NotRead, ...]:
 def _none_takes(reading: Reading, asked: Asked) -> str:
     if not any(route.layers for route in reading.routes):
         return "it passes no request on to an upstream"
-    wanted = f"{asked.host or '*'}{asked.path or ''}"
-    return f"no route takes {wanted}; there are {_named([route for route in reading.routes if route.layers])}"
+    return f"no route takes {asked.name}; there are {_named([route for route in reading.routes if route.layers])}"
 
 
 def _named(routes: Sequence[Route]) -> str:
@@ -268,7 +291,7 @@ def _named(routes: Sequence[Route]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + more
 
 
-def _essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
+def essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
     """What counts of layers: not where it is written."""
     return tuple(
         (

@@ -41,8 +41,8 @@ class Ask:
 class Scene:
     """The small world of one check. `bound_s` is how long it is watched, on the client's clock, in virtual time.
 
-    A program asks for one image. A scene that asks for more images tests a program only if it says how many
-    `runs_of_a_program` take their place, each in a world of its own.
+    A program asks for one image. `runs_of_a_program` is how many runs of it take the place of more images, each in
+    a world of its own; a scene that asks for more and does not say so tests no program.
     """
 
     topology: Topology

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.catalogue import catalogue, preset
-from whocut.chain.chainfile import read_chain
 from whocut.chain.layers import Layer, Role, Topology
+from whocut.config.sources import read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import Between, parse_between, put_between
 from whocut.foreign.spans import Leg, legs_of
@@ -27,6 +27,7 @@ from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import AttemptEvidence, Statement, gather
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
+from whocut.verdict.seating import is_tap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from whocut.verdict.verdict import Verdict
 
 _CLIENT = "client"
+_UNJOINED = 3  # lines without a request that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Attributed:
     named: list[str] = field(default_factory=list)
     passed: int = 0  # lines of a log's format that tell of no request's end
     passed_named: list[str] = field(default_factory=list)
+    unjoined: int = 0  # lines of a request's end that fit no request
+    unjoined_named: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -69,6 +73,8 @@ class Attributed:
             "unreadable_lines": self.named,
             "without_request": self.passed,
             "without_request_lines": self.passed_named,
+            "unjoined": self.unjoined,
+            "unjoined_lines": self.unjoined_named,
             "unusable": self.unusable,
             "verdicts": [verdict.as_json() for verdict in self.verdicts],
         }
@@ -96,6 +102,12 @@ class Attributed:
                 "",
                 f"{self.passed} lines tell of no request, like",
                 *(f"  {name}" for name in self.passed_named),
+            ]
+        if self.unjoined:
+            words += [
+                "",
+                f"{self.unjoined} lines could not be joined to a request, like",
+                *(f"  {name}" for name in self.unjoined_named),
             ]
         return words
 
@@ -207,12 +219,13 @@ def _attribute(
     legs = legs_of(foreign)
     read = Read()
     accounts: list[Account] = []
+    unjoined: list[Account] = []
     for layer in dict.fromkeys(file.layer for file in logs):
         of_layer = Read()
         for file in logs:
             if file.layer == layer:
                 read_file(file.path, file.format, layer, of_layer)
-        accounts += told_together(of_layer.accounts)
+        accounts += told_together(of_layer.accounts, unjoined)
         read.lines += of_layer.lines
         read.unreadable += of_layer.unreadable
         read.named += of_layer.named
@@ -226,12 +239,16 @@ def _attribute(
         legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
     positions = {layer.name: position for position, layer in enumerate(topology.layers)}
     ours = whole_layers(ours, topology)
-    attempts = [*gather(ours), *_attempts_of(legs, positions)] if not ours else gather(ours)
+    attempts = gather(ours) if ours else _attempts_of(legs, positions)
     if ours:
         moved += [leg.account for leg in legs]
-    verdicts = [attribute(evidence, topology) for evidence in join(attempts, moved, positions)]
+    joined = join(attempts, moved, positions)
+    if ours:
+        # Edges say which requests there were: a line that fits none of them is no request of its own.
+        unjoined += [said.account for evidence in joined[len(attempts) :] for said in evidence.testimony]
+        joined = joined[: len(attempts)]
     return Attributed(
-        verdicts,
+        [attribute(evidence, topology) for evidence in joined],
         topology,
         len(spans),
         read.lines,
@@ -239,6 +256,8 @@ def _attribute(
         read.named,
         read.passed,
         read.passed_named,
+        len(unjoined),
+        [f"{account.place}: {account.says or account.signal}" for account in unjoined[:_UNJOINED]],
     )
 
 
@@ -282,7 +301,7 @@ def _topology_of(
     """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
     for span in ours:
-        if isinstance(span, LayerRecord):
+        if isinstance(span, LayerRecord) and not is_tap(span):  # taps are seated by their parents
             depths[span.layer] = float(span.position)
     for leg in legs:
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)

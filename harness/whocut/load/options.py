@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.chainfile import shipped_chains
-from whocut.errors import BadInput
+from whocut.errors import BadInput, nearest
 from whocut.load.scenario_file import literal_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class _Option:
         return "whocut_" + self.flag.removeprefix("--").replace("-", "_")
 
 
+_NAME: Final = re.compile(r"[\w-]{1,60}")
 OPTIONS = (
     _Option("--chain", "NAME", "A chain by name, or a path to a chain file. Default: the scenario's."),
     _Option("--mode", "MODE[,MODE]", "Modes of the scenario. Default: the scenario's.", many=True),
@@ -136,10 +138,15 @@ def hold_to(consent: dict[str, Any], parsed: Any, chain_at_start: str | None = N
             "files lie is said on the command line that starts Locust"
         )
     if chain and chain != chain_at_start and chain not in shipped_chains():
-        # A file's words in the answer would show any file of this machine to a browser.
+        # A file's words in the answer would show any file of this machine to a browser; a path is not said either.
+        named = (
+            f"there is no chain '{chain}'{nearest(chain, shipped_chains())}. "
+            if _NAME.fullmatch(chain)
+            else ""
+        )
         raise BadInput(
-            "a chain file is not taken from Locust's page. Choose a shipped chain's name, or name the file on the "
-            "command line that starts Locust."
+            f"{named}A chain file is not taken from Locust's page. Choose a shipped chain's name, or name the file "
+            "on the command line that starts Locust."
         )
 
 

@@ -132,16 +132,20 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the account is written: the layer's name, its position from the client (0), and the side of a tap."""
+    """Where the account is written: the layer's name, its position from the client (0), and the side of a tap.
+
+    `clock` names the clock of its instants, where that is not the run's.
+    """
 
     layer: str
     position: int
     side: TapSide | None = None
     lazy_s: float = 0.0
+    clock: str | None = None
 
     def form(self) -> Form:
         """The span of an ordinary exchange here, to be filled in."""
-        return Form(self.layer, self.position, self.side, self.lazy_s or None)
+        return Form(self.layer, self.position, side=self.side, lazy_s=self.lazy_s or None, clock=self.clock)
 
 
 def row_of(facts: Facts, lineage: Lineage, at_s: float) -> Row | None:
@@ -210,6 +214,7 @@ def span_of(facts: Facts, lineage: Lineage, place: Place, at_s: float) -> LayerR
         resent=facts.tries - 1 or None,
         tap=place.side,
         tap_lazy_s=place.lazy_s or None,
+        clock=place.clock,
     )
 
 

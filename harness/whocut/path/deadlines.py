@@ -1,8 +1,8 @@
 """Which timer of a layer fires next: named instants and one `min()`, no branches.
 
 A timer runs in some phases, from one instant on; the table says which. Where a layer has a `first_byte` timer
-it alone watches the wait, and `idle` the bytes before and after it: nginx has one knob for both, Varnish and
-Fastly have two, and in neither does the limit between bytes end a wait that the other one allows. Where `idle`
+it alone watches the wait, and `idle` the bytes before and after it. nginx has one knob for both, Varnish and
+Fastly have two; in neither does the limit between bytes end a wait that the other one allows. Where `idle`
 does not wait at all (`Layer.idle_waits`), it runs before the wait and after it.
 `keepalive` runs between requests and is the connection's, not the exchange's.
 """

@@ -67,7 +67,9 @@ class Hop:
     ) -> None:
         self.layer = layer
         self.tap = tap
-        self.place = Place(layer.name, position, *((tap.side, tap.lazy_s) if tap is not None else ()))
+        self.place = Place(
+            layer.name, position, *((tap.side, tap.lazy_s, tap.clock) if tap is not None else ())
+        )
         self.clock = clock
         self._row: Callable[[Row], None] | None = None
         self.sink = sink

@@ -1,7 +1,7 @@
 """Where an HTTP/1.1 message begins and ends, and whether it may pass. No sockets, no clock.
 
 A head is checked by one regular expression and searched by a second. What passes is handed on as it came, byte for
-byte, save for what HTTP says must not travel (`Connection` and what it names) and the `traceparent`.
+byte. Exceptions: the `traceparent`, and what HTTP says must not travel (`Connection` and what it names).
 Where a body ends is `framing`'s.
 
 Whatever two readers could understand in two ways is refused: with 400 towards a caller, with 502 where the

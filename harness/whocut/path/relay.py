@@ -45,8 +45,8 @@ class Relay:
     """The way of one body. `framing` says where it ends; None is a response without a body.
 
     `rechunked`: the body goes down in chunks of this layer's own. `adds_chunks`: its head has to say so. `closes`:
-    only the connection's end can tell the caller where the body ends. `end` is where the last bytes taken stopped
-    to belong to the body, and `before` what was held and goes down ahead of the piece that `take` returned.
+    only the connection's end can tell the caller where the body ends. `end` is the place in the last bytes taken at
+    which the body ended. `before` is what was held and goes down ahead of the piece that `take` returned.
     """
 
     __slots__ = (

@@ -25,7 +25,7 @@ class Tap:
     on a live stream, in model seconds. `onlooker` hears of each request; without one the tap writes spans.
     `waits_to_dial`: until there are bytes for the upstream; otherwise it dials when a caller has come. `blink_s` is
     how much later the last bytes of a response and its end go down, in the loop's seconds. `keeps_host`: the `Host`
-    is handed on as it came.
+    is handed on as it came. `clock` names its clock, where that is not the run's.
     """
 
     side: TapSide | None = None
@@ -34,6 +34,7 @@ class Tap:
     waits_to_dial: bool = False
     blink_s: float = 0.0
     keeps_host: bool = True
+    clock: str | None = None
 
 
 def taps_beside(lazy_real_s: float, clock: Clock) -> tuple[Tap, Tap]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from whocut.chain.catalogue import preset
-from whocut.chain.chainfile import read_chain, read_topology
 from whocut.chain.layers import Topology
+from whocut.config.sources import read_chain
 from whocut.errors import BadInput, nearest
 from whocut_mock import Settings
 from whocut_mock.settings import explained
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pytest
 
 TIERS: Final = ("virtual", "scaled", "respx")
-_ARGUMENTS: Final = ("chain", "upstream", "tier", "scale")
+_ARGUMENTS: Final = ("chain", "host", "path", "upstream", "tier", "scale")
 _SCALE: Final = 100.0
 
 
@@ -57,29 +57,38 @@ def wanted(node: pytest.Item, chain: object = None) -> Wanted:
     if chain is not None:
         said["chain"] = chain
     return Wanted(
-        topology=topology_of(said.get("chain"), Path(node.path).parent),
+        topology=topology_of(
+            said.get("chain"), Path(node.path).parent, host=said.get("host"), path=said.get("path")
+        ),
         settings=settings_of(said.get("upstream")),
         tier=_tier(said.get("tier"), node),
         scale=scale_of(said.get("scale", _SCALE)),
     )
 
 
-def topology_of(chain: object, beside: Path) -> Topology:
-    """A chain as a test or a program names it; a chain file may lie `beside` it.
+def topology_of(chain: object, beside: Path, *, host: str | None = None, path: str | None = None) -> Topology:
+    """A chain as a test or a program names it: by name, by one source or several; files may lie `beside` it.
 
     Raises:
-        BadInput: neither a name, nor a path, nor a topology.
+        BadInput: neither a name, nor a path, nor sources in their order, nor a topology.
     """
     if chain is None:
         return Topology(name="direct", client=preset("openai-python"), hops=())
     if isinstance(chain, Topology):
         return chain
-    if not isinstance(chain, str | Path):
-        raise BadInput(f"chain={chain!r}: write a chain's name, a path to its file, or a Topology")
-    written = str(chain)
-    if written.endswith((".yaml", ".yml")) and (beside / written).is_file():
-        return read_topology(beside / written)
-    return read_chain(written)
+    sources = [chain] if isinstance(chain, str | Path) else chain
+    if not isinstance(sources, list | tuple) or not all(isinstance(one, str | Path) for one in sources):
+        raise BadInput(
+            f"chain={chain!r}: write a chain's name, a path to its file, a list of layers, or a Topology"
+        )
+    near = [_beside(str(source), beside) for source in sources]
+    return read_chain(near, host=host, path=path)
+
+
+def _beside(source: str, folder: Path) -> str:
+    """A source whose file lies in the folder, with its path; any other as it is written."""
+    said, equals, path = source.rpartition("=")
+    return f"{said}{equals}{folder / path}" if (folder / path).is_file() else source
 
 
 def settings_of(upstream: object) -> Settings:

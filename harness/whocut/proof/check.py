@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
-from whocut.chain.audit import BEYOND, Finding, audit
-from whocut.chain.chainfile import read_chain
+from whocut.chain.audit import Finding, audit
 from whocut.chain.forecast import Figures, fates_of, forecast
+from whocut.chain.layers import Topology
 from whocut.chain.models import is_known
 from whocut.chain.modes import parse_mode, seen_in
 from whocut.chain.profiles import parse_profile, profile_of
@@ -22,48 +22,40 @@ from whocut.chain.remedy import Remedy, Situation, numbers_of, remedy
 from whocut.chain.targets import enough_s
 from whocut.chain.timers import TimerKind
 from whocut.chain.want import Want, parse_want, parse_wants
+from whocut.config.patching import Patch, Turn, patch_of, turns_between
+from whocut.config.sources import chain_of
 from whocut.errors import BadInput, nearest
 from whocut.proof.proof import SDK_CLIENTS, CallerKind, Case, Proof, prove
+from whocut.proof.report import Checked, Difference, Fixed, How, Report, one_of_each
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from whocut.chain.layers import Layer, Topology
+    from whocut.chain.layers import Layer
     from whocut.chain.modes import Mode
     from whocut.chain.profiles import Profile
     from whocut.chain.walk import Instants
+    from whocut.config.reading import NotRead
 
 # A thousand calls of the SDK take ten seconds; ours take one, and a test holds both to the same figures.
 _SDK_REQUESTS = 100
 # A job is asked for dozens of times; a hundred of them show as much as a thousand.
 _JOB_REQUESTS = 100
-_CARRIED = 0.5  # a chain that delivers less than this cannot carry its generation times
 _SURE_Z = 3.29  # one in a thousand falls outside by chance
 _NEVER_S = 1e9  # longer than every limit
-How = Literal["smallest", "configuration alone"]
 AnyCaller = Literal["auto", "openai-sdk", "light"]
 DEFAULT_MODES = ("plain", "stream-2", "async")
 MISSED = parse_want("delivered>=0.999")
 
 
-class Answer(StrEnum):
-    """What a check comes to. The last three are findings."""
-
-    CARRIES = "carries"  # every image that was asked for
-    LOSES = "loses"  # some images
-    MISSES = "misses"  # what is wanted
-    BEYOND = (
-        "beyond"  # a limit is above the highest that its vendor allows, so the figures are those of no chain
-    )
-    CANNOT = "cannot"  # more than half of the images of a case are lost
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What was asked for on the command line. No profile means the chain's own upstream."""
+    """What was asked for on the command line. No profile means the chain's own upstream.
+
+    `read_again` reads the chain as its sources then are; without it no patch is made of them.
+    """
 
     topology: Topology
     modes: tuple[Mode, ...]
@@ -73,6 +65,8 @@ class Plan:
     fix: bool = False
     seed: int = 0
     caller: AnyCaller = "auto"
+    not_read: tuple[NotRead, ...] = ()
+    read_again: Callable[[], Topology] | None = None
 
     @property
     def profiles_or_own(self) -> tuple[Profile, ...]:
@@ -87,122 +81,6 @@ class Plan:
 
 def _situation(plan: Plan, profile: Profile, mode: Mode) -> Situation:
     return Situation(topology=plan.topology, profile=profile, mode=mode, need_s=plan.need_s)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """Proof less forecast. `requests` counts those whose fate the formula did not foretell from the same draws."""
-
-    delivered: float
-    generations_per_request: float
-    orphaned_s_per_request: float
-    within_sampling_error: bool
-    requests: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """One case: seen, foretold, and compared."""
-
-    profile: Profile
-    mode: Mode
-    caller: CallerKind
-    seen: Figures
-    foretold: Figures
-    difference: Difference
-    disagree: int
-    unattributed: int
-    missed: tuple[Want, ...]
-    wall_s: float
-
-    def as_json(self) -> dict[str, Any]:
-        """The case as issue and documentation promise it."""
-        return {
-            "profile": self.profile.name,
-            "mode": self.mode.name,
-            **figures_as_json(self.seen),
-            "forecast": figures_as_json(self.foretold),
-            "difference": asdict(self.difference),
-            "caller": self.caller,
-            "missed": [str(want) for want in self.missed],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fixed:
-    """The remedy of one case that misses what is wanted, and the proof of it; None where there is no remedy."""
-
-    profile: Profile
-    mode: Mode
-    wants: tuple[Want, ...]
-    remedy: Remedy | None
-    how: How = "smallest"
-    seen: Figures | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether the proof keeps what the forecast promised."""
-        return self.seen is not None and all(want.holds(numbers_of(self.seen)) for want in self.wants)
-
-    def as_json(self) -> dict[str, Any]:
-        """The fix, for machines."""
-        found = self.remedy
-        return {
-            "profile": self.profile.name,
-            "mode": self.mode.name,
-            "how": self.how,
-            "wants": [str(want) for want in self.wants],
-            "changes": [
-                {"layer": change.layer, "line": change.line, "says": change.says} for change in found.changes
-            ]
-            if found
-            else None,
-            "after": figures_as_json(self.seen) if self.seen else None,
-            "holds": self.holds,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Everything there is to say of a chain."""
-
-    topology: Topology
-    cases: tuple[Checked, ...]
-    findings: tuple[Finding, ...]
-    fixes: tuple[Fixed, ...] = ()
-    asked_for_fix: bool = False
-    says_how_many: bool = False  # a threshold says how many images are enough
-    warnings: tuple[str, ...] = field(default=())
-
-    @property
-    def answer(self) -> Answer:
-        """Whether this chain is right, in one word."""
-        if any(case.missed for case in self.cases):
-            return Answer.MISSES
-        if not self.says_how_many and any(case.seen.delivered < _CARRIED for case in self.cases):
-            return Answer.CANNOT
-        if any(finding.code == BEYOND for finding in self.findings):
-            return Answer.BEYOND
-        if all(case.seen.delivered == 1 for case in self.cases):
-            return Answer.CARRIES
-        return Answer.LOSES
-
-    @property
-    def ok(self) -> bool:
-        """Whether the chain does what is wanted, and carries its generation times at all."""
-        return self.answer in {Answer.CARRIES, Answer.LOSES}
-
-    def as_json(self) -> dict[str, Any]:
-        """The whole, for machines."""
-        return {
-            "chain": self.topology.name,
-            "answer": str(self.answer),
-            "cases": [case.as_json() for case in self.cases],
-            "findings": [asdict(finding) for finding in self.findings],
-            "ok": self.ok,
-            "warnings": list(self.warnings),
-            **({"fixes": [fixed.as_json() for fixed in self.fixes]} if self.asked_for_fix else {}),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +102,8 @@ def plan_of(
     fix: bool = False,
     caller: str = "auto",
     seed: int = 0,
+    not_read: Sequence[NotRead] = (),
+    read_again: Callable[[], Topology] | None = None,
 ) -> Plan:
     """A plan from the words of a command line.
 
@@ -246,6 +126,8 @@ def plan_of(
         fix=fix,
         seed=seed,
         caller=cast("AnyCaller", caller),
+        not_read=tuple(not_read),
+        read_again=read_again,
     )
     nothing = numbers_of(forecast(topology, plan.profiles_or_own[0], plan.modes[0], requests=1))
     for want in plan.wants:
@@ -254,8 +136,10 @@ def plan_of(
 
 
 def check_chain(
-    chain: str | Path | Topology,
+    chain: str | Path | Topology | Sequence[str | Path],
     *,
+    host: str | None = None,
+    path: str | None = None,
     profiles: Sequence[str] = (),
     modes: Sequence[str] = (),
     wants: Sequence[str] = (),
@@ -266,7 +150,9 @@ def check_chain(
     """Is this chain right? Audit, forecast and proof in virtual time, for programs.
 
     Args:
-        chain: a shipped chain's name, a chain file's path, or a topology.
+        chain: a shipped chain's name, a chain file's path, sources in their order, or a topology.
+        host: the host that the request is for, where a user's own file has several.
+        path: the path of the request, where it decides.
         profiles: generation times, as `whocut check --profile` takes them; by default what the upstream takes.
         modes: plain, no-retry, stream-0 to stream-3, async; by default those of the command line.
         wants: thresholds like ``delivered>=0.999``; `Report.ok` says whether they hold.
@@ -278,8 +164,22 @@ def check_chain(
         BadInput: one of the words is not known; names the nearest that is.
         BadFile: the chain file says something that cannot be used.
     """
-    topology = read_chain(chain)
-    return check(plan_of(topology, profiles, modes, wants, requests=requests, fix=fix, seed=seed))
+    if isinstance(chain, Topology):
+        return check(plan_of(chain, profiles, modes, wants, requests=requests, fix=fix, seed=seed))
+    sources = chain_of([chain] if isinstance(chain, str | Path) else chain, host=host, path=path)
+    return check(
+        plan_of(
+            sources.topology,
+            profiles,
+            modes,
+            wants,
+            requests=requests,
+            fix=fix,
+            seed=seed,
+            not_read=sources.not_read,
+            read_again=sources.read_again,
+        )
+    )
 
 
 def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Report:
@@ -299,38 +199,19 @@ def check(plan: Plan, show: Callable[[Progress], None] = lambda _: None) -> Repo
     fixes = tuple(
         fixed for case in cases if plan.fix and _misses(plan, case) for fixed in _fixes(plan, case, show)
     )
+    found = one_of_each(findings)
     return Report(
         topology=plan.topology,
         cases=cases,
-        findings=_one_of_each(findings),
+        findings=found,
         fixes=fixes,
         asked_for_fix=plan.fix,
         says_how_many=any(want.name == "delivered" for want in plan.wants),
         warnings=(*_unknown_model(plan.topology), *_warnings(cases)),
+        not_read=plan.not_read,
+        patches=_patches(plan, found),
+        patch=_whole_patch(plan, fixes),
     )
-
-
-def figures_as_json(figures: Figures) -> dict[str, Any]:
-    """Figures, for machines."""
-    return {
-        "requests": figures.requests,
-        "delivered": figures.delivered,
-        "cuts": [asdict(cut) for cut in figures.cuts],
-        "generations_per_request": figures.generations_per_request,
-        "orphaned": figures.orphaned,
-        "orphaned_s_per_request": figures.orphaned_s_per_request,
-        "usd_per_delivered": figures.usd_per_delivered,
-        "p50_s": figures.p50_s,
-        "p95_s": figures.p95_s,
-    }
-
-
-def _one_of_each(findings: Sequence[Finding] | dict[Finding, None]) -> tuple[Finding, ...]:
-    """The first finding of each code and knob: two profiles say the same of one limit."""
-    first: dict[tuple[str, str, str], Finding] = {}
-    for finding in findings:
-        first.setdefault((finding.code, finding.layer, finding.directive), finding)
-    return tuple(first.values())
 
 
 # --- one case -------------------------------------------------------------------------------------
@@ -351,6 +232,11 @@ def _checked(plan: Plan, situation: Situation, show: Callable[[Progress], None])
         missed=tuple(want for want in plan.wants if not want.holds(numbers_of(proof.figures))),
         wall_s=proof.wall_s,
     )
+
+
+def proved(plan: Plan, profile: Profile, mode: Mode, show: Callable[[Progress], None]) -> tuple[Proof, Case]:
+    """The proof of one profile and mode of the plan's own chain."""
+    return _proved(plan, _situation(plan, profile, mode), show)
 
 
 def _proved(plan: Plan, situation: Situation, show: Callable[[Progress], None]) -> tuple[Proof, Case]:
@@ -476,3 +362,32 @@ def _fixed(
         proof, _ = _proved(replace(plan, seed=plan.seed + 1), found.after, show)
         seen = proof.figures
     return Fixed(profile=case.profile, mode=case.mode, wants=_wanted(plan), remedy=found, how=how, seen=seen)
+
+
+def _patches(plan: Plan, findings: Sequence[Finding]) -> dict[Finding, str]:
+    """The change of a user's own file that each finding's line makes, where there is one."""
+    if plan.read_again is None:
+        return {}
+    made: dict[Turn, str] = {}
+    found: dict[Finding, str] = {}
+    for finding in findings:
+        if finding.to_s is None or not finding.file:
+            continue
+        turn = Turn(finding.layer, finding.directive, finding.to_s)
+        if turn not in made:
+            made[turn] = patch_of(plan.topology, [turn], plan.read_again).diff
+        if made[turn]:
+            found[finding] = made[turn]
+    return found
+
+
+def _whole_patch(plan: Plan, fixes: Sequence[Fixed]) -> Patch:
+    """All fixes that are made by configuration alone, as one change: their knobs have one new value each."""
+    if plan.read_again is None:
+        return Patch()
+    turns: dict[tuple[str, str], Turn] = {}
+    for fixed in fixes:
+        if fixed.remedy and all(change.configuration for change in fixed.remedy.changes):
+            for turn in turns_between(plan.topology, fixed.remedy.after.topology):
+                turns.setdefault((turn.layer, turn.directive), turn)
+    return patch_of(plan.topology, list(turns.values()), plan.read_again) if turns else Patch()

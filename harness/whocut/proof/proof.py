@@ -11,7 +11,7 @@ import gc
 import random
 import resource
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -381,28 +381,22 @@ def _last(world: World, judged: Judged) -> tuple[Verdict, ...]:
 
 def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
     requests = case.requests
-    cuts: dict[tuple[str, str, str, str], int] = {}
+    cuts: dict[CutShare, int] = {}
     took_s = []
     for verdict, answered_s in zip(last, world.answered_s, strict=True):
         if verdict.outcome == Outcome.DELIVERED and answered_s is not None:
             took_s.append(answered_s)
             continue
-        named = verdict.kind is Kind.CUT
-        key = (
-            str(verdict.layer if named else verdict.kind),
-            str(verdict.timer or ""),
-            str(verdict.directive) if named and verdict.directive else _ended(verdict),
-            str(verdict.phase or ""),
-        )
-        cuts[key] = cuts.get(key, 0) + 1
+        cut = cut_of(verdict)
+        cuts[cut] = cuts.get(cut, 0) + 1
     started = [row for row in world.rows if row["started_s"] is not None]
     delivered = len(took_s)
     return Figures(
         requests=requests,
         delivered=delivered / requests,
         cuts=tuple(
-            CutShare(layer=layer, timer=timer, directive=directive, phase=phase, share=count / requests)
-            for (layer, timer, directive, phase), count in sorted(cuts.items(), key=lambda cut: -cut[1])
+            replace(cut, share=count / requests)
+            for cut, count in sorted(cuts.items(), key=lambda cut: -cut[1])
         ),
         generations_per_request=len(started) / requests,
         orphaned=sum(row["orphaned"] for row in started) / requests,
@@ -412,6 +406,18 @@ def _figures(case: Case, world: World, last: tuple[Verdict, ...]) -> Figures:
         else None,
         p50_s=percentile(took_s, 50),
         p95_s=percentile(took_s, 95),
+    )
+
+
+def cut_of(verdict: Verdict) -> CutShare:
+    """Who ended a request by which knob, or how it ended where no layer's timer did; without its share."""
+    named = verdict.kind is Kind.CUT
+    return CutShare(
+        layer=str(verdict.layer if named else verdict.kind),
+        timer=str(verdict.timer or ""),
+        directive=str(verdict.directive) if named and verdict.directive else _ended(verdict),
+        phase=str(verdict.phase or ""),
+        share=0.0,
     )
 
 

@@ -68,7 +68,9 @@ class LiveRun:
 
     def _new_spans(self) -> Iterator[Span]:
         for line in self._spans.lines(_AT_MOST_BYTES):
-            yield from otlp.decode_line(line, self._run.epoch_unix_s)
+            spans = list(otlp.decode_line(line, self._run.epoch_unix_s))
+            otlp.onto_one_clock(spans, self._run.scale)
+            yield from spans
 
     def finish(self) -> None:
         """Take in all that is left: nothing more will be written."""

@@ -1,6 +1,6 @@
 """Processes of the run's own: started together, watched, and never left behind.
 
-Each child runs in a session of its own, so that a Ctrl-C in the terminal reaches only the harness, which then
+Each child runs in a session of its own, so that a Ctrl-C in the terminal reaches only the harness. The harness then
 ends its children in good order. If the harness is killed, each child notices by itself: the mock by the end of
 its standard input, which is a pipe, the load by its parent's number.
 """

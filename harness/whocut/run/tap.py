@@ -24,7 +24,7 @@ from whocut.run.complaints import tell_once
 from whocut.run.plan import Plan, manifest_of
 from whocut.run.run import end_export, start_export
 from whocut.run.signals import Signals
-from whocut.trace.records import TapSide
+from whocut.trace.records import TapSide, new_span_id
 from whocut.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ async def tap(
             upstream=plan.to,
             clock=clock,
             position=plan.position,
-            tap=HowItStands(side=TapSide.ALONE, keeps_host=plan.host_stays),
+            tap=HowItStands(
+                side=TapSide.ALONE, keeps_host=plan.host_stays, clock=f"{plan.name}-{new_span_id()}"
+            ),
             complain=complain,
         )
         await hop.listen(plan.host, plan.port, certificate.context() if certificate else None)

@@ -9,20 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from whocut.chain.money import format_dollars
-from whocut.proof.check import Answer
+from whocut.proof.report import Answer
 from whocut.show.following import next_command
 from whocut.show.progress import ProgressLine
 from whocut.verdict.verdict import Kind
 from whocut.words import UNKNOWN, in_seconds, percent, plural, rounded_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
     from whocut.chain.audit import Finding
     from whocut.chain.forecast import CutShare
-from whocut.proof.check import Checked, Fixed, Progress, Report
+    from whocut.proof.check import Progress
+    from whocut.proof.report import Checked, Fixed, Report
 
 _MOST_CUTS = 3
 _HOW = {"smallest": "fix", "configuration alone": "or by configuration alone,"}
@@ -48,9 +49,9 @@ class ShowCheck(ProgressLine):
         self.say(f"{progress.what}: {progress.done} of {progress.asked} requests")
 
 
-def print_report(console: Console, report: Report, chain: str) -> None:
-    """The whole report; `chain` is as the caller wrote it."""
-    page = _Page(console)
+def print_report(console: Console, report: Report, asked: Sequence[str]) -> None:
+    """The whole report; `asked` are the sources and their flags, as the caller wrote them."""
+    page = Page(console)
     for sentence in sentences(report):
         page.say(sentence)
     page.say()
@@ -63,17 +64,25 @@ def print_report(console: Console, report: Report, chain: str) -> None:
     page.say(_compared(report.cases), style="dim")
     for warning in report.warnings:
         page.say(f"warning: {warning}", style="yellow")
+    for note in report.not_read:
+        page.say(f"not read: {note.place}: {note.what}", style="yellow")
     if report.findings:
         page.say(f"\n{plural(len(report.findings), 'finding')}:")
         for finding in report.findings:
-            _print_finding(page, finding)
+            print_finding(page, finding)
     for fixed in report.fixes:
         _print_fix(page, fixed)
+    if report.patch.after:
+        page.say("\nin your own files:", style="bold")
+        for line in report.patch.diff.splitlines():
+            page.paste(line)
+    for turn in report.patch.by_hand:
+        page.say(f"by hand: {turn.layer}: {turn.directive}: no file of yours has a line for it", indent=2)
     if not report.asked_for_fix and any(case.seen.delivered < 1 for case in report.cases):
-        page.paste(f"\nnext:   {next_command('check', chain, '--fix', '--want', 'delivered>=0.999')}")
+        page.paste(f"\nnext:   {next_command('check', *asked, '--fix', '--want', 'delivered>=0.999')}")
 
 
-class _Page:
+class Page:
     """Where the report goes: words are wrapped to a terminal, and never in a pipe; a line to paste never is."""
 
     def __init__(self, console: Console) -> None:
@@ -198,7 +207,8 @@ def _who(case: Checked) -> str:
     return "the openai SDK" if case.caller == "openai-sdk" else "a light caller with the SDK's policy"
 
 
-def _print_finding(page: _Page, finding: Finding) -> None:
+def print_finding(page: Page, finding: Finding) -> None:
+    """One finding: its place, why, and what to write instead."""
     place = f"  {finding.file}:{finding.line}" if finding.line is not None else ""
     page.say(f"{finding.code}  {finding.layer}: {finding.directive}{place}", indent=2, style="bold")
     page.say(finding.why, indent=4)
@@ -208,7 +218,7 @@ def _print_finding(page: _Page, finding: Finding) -> None:
         page.say(f"or: {finding.or_else}", indent=4)
 
 
-def _print_fix(page: _Page, fixed: Fixed) -> None:
+def _print_fix(page: Page, fixed: Fixed) -> None:
     wants = " and ".join(str(want) for want in fixed.wants)
     page.say(f"\n{_HOW[fixed.how]} for {fixed.profile.name}, {fixed.mode.name} ({wants}):", style="bold")
     if fixed.remedy is None:

@@ -41,8 +41,7 @@ def print_read(console: Console, read: Read) -> None:
         limit = format_duration(harmless.limit_s)
         say(f"harmless: {harmless.directive} {limit} ({harmless.file}:{harmless.line}): it {harmless.why}")
     for note in read.not_read:
-        where = f"{note.file}:{note.line}" if note.line is not None else note.file
-        say(f"not read: {where}: {note.what}", "yellow")
+        say(f"not read: {note.place}: {note.what}", "yellow")
 
 
 def _layer(say_of: _Say, layer: Layer) -> None:

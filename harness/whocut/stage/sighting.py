@@ -52,7 +52,9 @@ class Sighting(Watch):
             user=0,
             started_s=clock.now_s(),
         )
-        super().__init__(record, clock, layer=client, method=method, path=path)
+        # A tap that stands further out is the parent: whoever dials this stage is then not the client.
+        parent_id = came_in[1] if came_in and self.generates else None
+        super().__init__(record, clock, layer=client, method=method, path=path, parent_id=parent_id)
         self.digest = digest
         self.body = body
         self.retry_count = retry_count

@@ -47,6 +47,7 @@ RESPONSE_HEADER: Final = f"{http_attributes.HTTP_RESPONSE_HEADER_TEMPLATE}."
 BYTES_DOWN: Final = "whocut.bytes_down"
 
 TAP: Final = "whocut.tap"  # on which side of a real gateway this span was written
+CLOCK: Final = "whocut.clock"  # the clock of its instants, where that is not the run's
 TAP_LAZY_S: Final = "whocut.tap.lazy_s"  # how much too early the gateway's timers may fire in a live stream
 GATEWAY: Final = "whocut.gateway"  # the account of a real gateway, put together from its two taps
 GONE: Final = "whocut.gone"  # why a layer ended a request by no timer of its own

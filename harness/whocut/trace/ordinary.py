@@ -65,7 +65,9 @@ class Form:
         "_upstream",
     )
 
-    def __init__(self, layer: str, position: int, side: TapSide | None, lazy_s: float | None) -> None:
+    def __init__(
+        self, layer: str, position: int, side: TapSide | None, lazy_s: float | None, clock: str | None
+    ) -> None:
         places = {
             name: float(number)
             for number, name in enumerate(("sent", "first", "last", "gap", "upstream", "downstream"), start=1)
@@ -93,6 +95,7 @@ class Form:
             bytes_down=8,
             tap=side,
             tap_lazy_s=lazy_s,
+            clock=clock,
         )
         self._line = orjson.loads(otlp.encode_line((sample,), 0.0))
         self._span = self._line["resourceSpans"][0]["scopeSpans"][0]["spans"][0]

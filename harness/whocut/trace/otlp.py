@@ -155,6 +155,7 @@ _LAYER: Final = _Table(
     (names.RESEND_COUNT, "resent", int),
     (names.TAP, "tap", TapSide),
     (names.TAP_LAZY_S, "tap_lazy_s", float),
+    (names.CLOCK, "clock", str),
     (names.GATEWAY, "gateway", str),
 )
 _ATTEMPT: Final = _Table(
@@ -278,16 +279,19 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
-def onto_one_clock(spans: Iterable[Span]) -> None:
+def onto_one_clock(spans: Iterable[Span], scale: float = 1.0) -> None:
     """Move the instants of hops that counted from a beginning of their own: a tap is no part of the run.
 
-    A hop ends its span as it ends its caller's side, so that instant is in it twice, on both clocks.
+    A hop ends its span as it ends its caller's side, so that instant is in it twice, on both clocks. A tap's
+    seconds are real ones: `scale` is how many of the run's go into one of them.
     """
     for span in spans:
         if isinstance(span, LayerRecord) and span.kind is SpanKind.HOP and span.downstream_s is not None:
             apart_s = span.end_s - span.downstream_s
             if abs(apart_s) > _SAME_CLOCK_S:
                 span.move_own(apart_s)
+        if scale != 1.0 and isinstance(span, LayerRecord) and span.tap is TapSide.ALONE:
+            span.stretch(scale)
 
 
 # --- from records -----------------------------------------------------------------------------------------

@@ -217,6 +217,7 @@ class LayerRecord(Span):
     )  # timers that fired, and the layer asked again by itself
     gone: str | None = None  # why it ended a request by no timer of its own: it died, or gave up
     resent: int | None = None  # how many times it asked again by itself
+    clock: str | None = None  # the clock of its instants; None is the run's, which all its layers share
     tap: TapSide | None = None
     tap_lazy_s: float | None = None  # how much too early the gateway's timers may fire in a live stream
     gateway: str | None = None
@@ -257,6 +258,17 @@ class LayerRecord(Span):
         if self.cut is not None:
             self.cut = replace(self.cut, at_s=self.cut.at_s + by_s)
         self.cut_tries = [replace(cut, at_s=cut.at_s + by_s) for cut in self.cut_tries]
+
+    def stretch(self, by: float) -> None:
+        """Put real seconds onto a scaled clock: instants and durations of a layer that has no timers."""
+        self.start_s *= by
+        self.end_s *= by
+        for event in self.events:
+            event.at_s *= by
+        for name in (*_LAYER_INSTANTS, "largest_gap_s", "tap_lazy_s"):
+            at_s = getattr(self, name)
+            if at_s is not None:
+                setattr(self, name, at_s * by)
 
 
 _LAYER_INSTANTS = ("upstream_s", "downstream_s", "request_sent_s", "first_byte_s", "last_byte_s")

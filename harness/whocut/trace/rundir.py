@@ -308,7 +308,7 @@ class RunDir:
                 spans.extend(otlp.decode_line(line, self.epoch_unix_s))
             except ValueError as error:
                 raise BadFile(place, str(error)) from None
-        otlp.onto_one_clock(spans)
+        otlp.onto_one_clock(spans, self.scale)
         return spans
 
     def ledger(self) -> list[dict[str, Any]]:

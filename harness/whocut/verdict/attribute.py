@@ -9,27 +9,36 @@ The rules are a table, read from the top; the first that applies decides.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whocut.trace.logs.records import EndedBy
-from whocut.trace.records import DownstreamEnd, Outcome, UpstreamEnd
+from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict import phrases
+from whocut.verdict.answered import answer_grade, not_seen_behind, refused_by_the_api, went_through_unread
+from whocut.verdict.cascade import cascade_of
 from whocut.verdict.fingerprints import Ended
-from whocut.verdict.first import First, What, first_ends
-from whocut.verdict.inference import infer
+from whocut.verdict.first import First, What, first_ends, held_on_behind, order_is_sure
+from whocut.verdict.inference import by_signature, infer
 from whocut.verdict.jobs import how_lost
 from whocut.verdict.needed import needed_s
+from whocut.verdict.order import Sure
 from whocut.verdict.orphans import behind
-from whocut.verdict.testimony import contradictions, who_ended_it
-from whocut.verdict.verdict import Cascade, Evidence, Grade, Kind, Verdict
-from whocut.verdict.witnesses import at_position, own_word, seen_from_above, seen_from_below
+from whocut.verdict.testimony import testified_before, who_ended_it, with_testimony
+from whocut.verdict.verdict import Evidence, Grade, Kind, Verdict
+from whocut.verdict.witnesses import (
+    at_position,
+    ended_between,
+    name_at,
+    own_word,
+    seen_from_above,
+    seen_from_below,
+    watched,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.chain.layers import Topology
+    from whocut.chain.layers import Layer, Topology
     from whocut.trace.records import LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
@@ -48,7 +57,7 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
     for rule in RULES:
         verdict = rule.find(evidence, topology)
         if verdict is not None:
-            return _with_testimony(verdict, evidence) if evidence.testimony else verdict
+            return with_testimony(verdict, evidence) if evidence.testimony else verdict
     raise AssertionError("the last rule applies always")
 
 
@@ -56,27 +65,28 @@ def attribute(evidence: AttemptEvidence, topology: Topology) -> Verdict:
 
 
 def _nobody_cut(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
+    if evidence.outcome is None and went_through_unread(evidence):
+        return _verdict(
+            evidence,
+            kind=Kind.NONE,
+            grade=Grade.INFERRED,
+            reason="it went through whole, and no client tells what was in it: a tap's bodies are not read",
+        )
     if evidence.outcome not in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}:
         return None
-    if evidence.outcome == Outcome.REJECTED and _answered_itself(evidence):
+    if evidence.outcome == Outcome.REJECTED and not refused_by_the_api(evidence):
         return None
-    del topology
-    return _verdict(evidence, kind=Kind.NONE, grade=Grade.PROVEN if evidence.layers else Grade.UNATTRIBUTED)
-
-
-def _answered_itself(evidence: AttemptEvidence) -> bool:
-    """Whether a layer answered for the API: some write its envelope. The API's own came through all that watch."""
-    hops = [edges for edges in evidence.layers if edges.position]
-    return (
-        any(edges.downstream is DownstreamEnd.OWN_ANSWER for edges in hops)
-        or (bool(hops) and hops[-1].upstream is not UpstreamEnd.COMPLETE)
-        or any(said.account.ended_by is EndedBy.LAYER for said in evidence.testimony)
+    return _verdict(
+        evidence,
+        kind=Kind.NONE,
+        grade=answer_grade(evidence, topology),
+        reason=not_seen_behind(evidence, topology),
     )
 
 
 def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     client = at_position(evidence, 0)
-    if evidence.outcome != Outcome.CENSORED or (client and client.upstream is UpstreamEnd.ABANDONED):
+    if evidence.outcome != Outcome.CENSORED or (client and client.upstream.by_us):
         return None
     del topology
     return _verdict(evidence, kind=Kind.NONE, reason="the run ended first")
@@ -84,7 +94,7 @@ def _still_running(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
 
 def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].cut is None or _testified_before(evidence, first):
+    if first is None or first.ends[0].cut is None or testified_before(evidence, first.position):
         return None
     cutter = first.ends[0].edges
     cut = first.ends[0].cut
@@ -93,7 +103,7 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=above.confirmed and below.confirmed),
         layer=cutter.layer,
         title=layer.title if layer else cutter.layer,
         timer=cut.timer,
@@ -110,7 +120,7 @@ def _a_timer_fired(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
             cut_s=cut.at_s,
         ),
         rests_on=(own_word(cutter), *above.facts, *below.facts),
-        cascade=_cascade(evidence, cutter),
+        cascade=cascade_of(evidence, cutter),
         contradictions=(*above.contradictions, *below.contradictions),
         tie=tuple(end.edges.layer for end in first.ends) if len(first.ends) > 1 else (),
         missing=(*above.missing, *below.missing),
@@ -126,7 +136,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=below.confirmed),
         layer=client.layer,
         title=topology.client.title,
         reason=phrases.CALLER_WENT,
@@ -136,7 +146,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
             Evidence(client.layer, "its caller cancelled", Grade.TESTIFIED, first.ends[0].at_s),
             *below.facts,
         ),
-        cascade=_cascade(evidence, client),
+        cascade=cascade_of(evidence, client),
         contradictions=below.contradictions,
         missing=below.missing,
     )
@@ -144,7 +154,7 @@ def _the_caller_went_away(evidence: AttemptEvidence, topology: Topology) -> Verd
 
 def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
     first = first_ends(evidence)
-    if first is None or first.ends[0].what is not What.GONE or _testified_before(evidence, first):
+    if first is None or first.ends[0].what is not What.GONE or testified_before(evidence, first.position):
         return None
     fallen, at_s = first.ends[0].edges, first.ends[0].at_s
     layer = topology.layer(fallen.layer)
@@ -152,17 +162,27 @@ def _a_layer_fell(evidence: AttemptEvidence, topology: Topology) -> Verdict | No
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=above.confirmed and below.confirmed),
+        grade=_grade(evidence, first, topology, confirmed=above.confirmed and below.confirmed),
         layer=fallen.layer,
         title=layer.title if layer else fallen.layer,
         reason=phrases.without_a_timer(fallen.fell),
         after_s=at_s - fallen.start_s,
         at_s=at_s,
-        rests_on=(*above.facts, *below.facts),
-        cascade=_cascade(evidence, fallen),
+        rests_on=(*above.facts, *below.facts, *_as_it_shows_itself(evidence, fallen, layer)),
+        cascade=cascade_of(evidence, fallen),
         contradictions=(*above.contradictions, *below.contradictions),
         missing=(*above.missing, *below.missing),
     )
+
+
+def _as_it_shows_itself(
+    evidence: AttemptEvidence, fallen: LayerRecord, layer: Layer | None
+) -> tuple[Evidence, ...]:
+    """Which product stands between two taps, by the page it wrote, where nothing was said of it."""
+    if not fallen.by_taps or evidence.seen is None or (layer is not None and layer.preset):
+        return ()
+    page = by_signature(evidence.seen)
+    return () if page is None else tuple(Evidence(fallen.layer, why, Grade.INFERRED) for why in page.why)
 
 
 def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -170,25 +190,30 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
-    if innermost.position < len(topology.hops) or _testified_before(evidence, first):
+    if innermost.position < len(topology.hops) or testified_before(evidence, first.position):
         return None
     if any(edges.position > innermost.position for edges in evidence.layers):
         return None  # a tap further in saw nothing of the kind: somebody stands between
-    fault = evidence.generation.fault if evidence.generation else None
+    generation = evidence.generation
+    fault = generation.fault if generation else None
+    if generation is not None and fault is None and generation.caller_gone_s is not None:
+        return None  # the upstream saw its caller go: a layer between them let go
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
     )
     return _verdict(
         evidence,
         kind=Kind.CUT,
-        grade=_grade(evidence, first, confirmed=evidence.generation is not None),
+        grade=_grade(
+            evidence, first, topology, confirmed=generation is not None and not generation.delivered
+        ),
         layer=topology.upstream.name,
         title="the upstream",
         reason=phrases.without_a_timer(fault or innermost.upstream),
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
         rests_on=(seen,),
-        cascade=_cascade(evidence, None),
+        cascade=cascade_of(evidence, None),
     )
 
 
@@ -216,7 +241,7 @@ def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: To
         after_s=innermost.end_s - innermost.start_s,
         at_s=innermost.upstream_s,
         rests_on=(seen,),
-        cascade=_cascade(evidence, None),
+        cascade=cascade_of(evidence, None),
     )
 
 
@@ -230,7 +255,7 @@ def _a_log_says_so(evidence: AttemptEvidence, topology: Topology) -> Verdict | N
             evidence,
             kind=Kind.NONE,
             grade=said.grade,
-            reason="every layer that reported says that it went through whole",
+            reason=said.why or "every layer that reported says that it went through whole",
             rests_on=rests_on,
         )
     if said.position is None or said.view is None:
@@ -267,7 +292,9 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
     watching = [edges for edges in evidence.layers if edges.position]
     if watching and (topology.hops or any(edges.cut for edges in watching)):
         return None
-    inference = infer(evidence.seen, topology.layers[1:])
+    # The time it took names a layer only where its limits are known: every limit is some product's default.
+    known = topology.hops and any(layer.timers for layer in topology.hops)
+    inference = infer(evidence.seen, topology.hops) if known else by_signature(evidence.seen, topology.hops)
     if inference is None or inference.layer is None or inference.ended is Ended.CALLER:
         return None
     if topology.hops and topology.layer(inference.layer) is None:
@@ -291,7 +318,7 @@ def _the_callers_view_alone(evidence: AttemptEvidence, topology: Topology) -> Ve
         reason=phrases.WITHOUT if by_upstream else "",
         rests_on=(
             *(Evidence(witness, why, Grade.INFERRED) for why in inference.why),
-            *(Evidence(edges.layer, _watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
+            *(Evidence(edges.layer, watched(edges), Grade.PROVEN, edges.upstream_s) for edges in watching),
         ),
         missing=tuple(f"a span or a log of {layer.name}" for layer in topology.hops),
     )
@@ -312,10 +339,18 @@ def _the_next_is_silent(evidence: AttemptEvidence, topology: Topology) -> Verdic
     if first is None or first.ends[0].what is not What.UPSTREAM_ENDED:
         return None
     innermost = first.ends[0].edges
+    last = evidence.layers[-1]
+    if last.position > innermost.position and last.position < len(topology.hops):
+        return _unattributed(
+            evidence,
+            f"{innermost.layer} saw its upstream end ({innermost.upstream}), {last.layer} {watched(last)}, "
+            "and what is behind it is silent",
+            f"a span of {name_at(topology, last.position + 1)}",
+        )
     return _unattributed(
         evidence,
         f"{innermost.layer} saw its upstream end ({innermost.upstream}), and the next layer is silent",
-        f"a span of {topology.hops[innermost.position].name}",
+        f"a span of {name_at(topology, innermost.position + 1)}",
     )
 
 
@@ -323,32 +358,13 @@ def _nobody_says(evidence: AttemptEvidence, topology: Topology) -> Verdict | Non
     silent = [
         layer.name for position, layer in enumerate(topology.layers) if position not in evidence.reported
     ]
-    place = _between(evidence)
+    place = ended_between(evidence)
     return _unattributed(
         evidence,
         f"the client saw {evidence.saw or 'no end'}, and no layer says it cut"
         + (f"; {place}" if place else ""),
         *(f"a span of {name}" for name in silent),
     )
-
-
-def _watched(edges: LayerRecord) -> str:
-    """What a layer that did not cut saw, in half a sentence."""
-    if edges.caller_went_first:
-        return "its caller left first"
-    if edges.upstream is UpstreamEnd.COMPLETE:
-        return f"passed on {edges.status or 'an answer'} from behind it, whole"
-    return f"saw its upstream end: {edges.upstream}"
-
-
-def _between(evidence: AttemptEvidence) -> str:
-    """Where it was ended, if two that watch stand around the place: one was answered, the one further in left."""
-    for outer, inner in pairwise(evidence.layers):
-        if inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first):
-            return (
-                f"it was ended between {outer.layer} ({_watched(outer)}) and {inner.layer} (its caller left)"
-            )
-    return ""
 
 
 def _a_result_was_lost(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:
@@ -428,53 +444,6 @@ def rules_as_markdown() -> str:
     return "\n".join(["| | rule | applies when |", "|---|---|---|", *rows])
 
 
-# --- what followed --------------------------------------------------------------------------------
-
-
-def _cascade(evidence: AttemptEvidence, cutter: LayerRecord | None) -> tuple[Cascade, ...]:
-    others = (edges for edges in evidence.layers if edges is not cutter)
-    return tuple(Cascade(edges.layer, _followed(edges)) for edges in others)
-
-
-def _followed(edges: LayerRecord) -> str:
-    if edges.cut:
-        return phrases.fired_later(edges.cut.directive)
-    if edges.fell:
-        return phrases.fell_later(edges.fell)
-    if edges.downstream is DownstreamEnd.LEFT:
-        return phrases.LEFT
-    if edges.upstream is not UpstreamEnd.COMPLETE:
-        return phrases.upstream_ended(edges.upstream)
-    return phrases.passed_on(edges.status, received=edges.position == 0)
-
-
-# --- testimony beside edges ---------------------------------------------------------------------
-
-
-def _testified_before(evidence: AttemptEvidence, first: First) -> bool:
-    """Whether a layer outside of the first end shows no edges, and says in its log that it was first."""
-    position = first.ends[0].edges.position
-    return any(
-        said.position < position
-        and said.position not in evidence.reported
-        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
-        for said in evidence.testimony
-    )
-
-
-def _with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
-    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
-    if verdict.kind is Kind.UNATTRIBUTED or any(
-        said.evidence in verdict.evidence for said in evidence.testimony
-    ):
-        return verdict
-    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
-    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
-    return replace(
-        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
-    )
-
-
 # --- making verdicts ------------------------------------------------------------------------------
 
 
@@ -492,14 +461,26 @@ def _verdict(seen: AttemptEvidence, *, rests_on: tuple[Evidence, ...] = (), **fa
     )
 
 
-def _grade(evidence: AttemptEvidence, first: First, *, confirmed: bool) -> Grade:
+def _grade(evidence: AttemptEvidence, first: First, topology: Topology, *, confirmed: bool) -> Grade:
     """Proven: both sides saw it, nothing else could have come first, and nobody outside of it is silent.
 
-    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between.
+    A silent layer outside could have let go earlier, unseen, with a layer blind to that in between; one further in
+    could have let go in silence, and let its caller wait. Nor is an order of two clocks a proof.
     """
-    outside = set(range(first.ends[0].edges.position)) - evidence.reported
-    sure = confirmed and first.sure and not outside and not evidence.joined_by_time
-    return Grade.PROVEN if sure else Grade.TESTIFIED
+    position = first.ends[0].edges.position
+    outside = set(range(position)) - evidence.reported
+    sure = order_is_sure(evidence, first.ends[0])
+    if sure is Sure.NO:
+        return Grade.INFERRED
+    proven = (
+        confirmed
+        and first.sure
+        and sure is Sure.YES
+        and not outside
+        and not evidence.joined_by_time
+        and held_on_behind(evidence, first.ends[0], topology)
+    )
+    return Grade.PROVEN if proven else Grade.TESTIFIED
 
 
 def _unattributed(evidence: AttemptEvidence, reason: str, *missing: str) -> Verdict:

@@ -12,6 +12,7 @@ from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather, never_ended
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
+from whocut.verdict.seating import seated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,8 +48,10 @@ def attribute_all(
     accounts: Iterable[Account] = (),
 ) -> Attribution:
     """One verdict an attempt; `accounts` are what gateways' logs say."""
-    judged = whole_layers(spans, topology)
+    judged = list(spans)
     judged += never_ended(attempts, judged, topology.client.name)
+    judged, topology = seated(judged, topology)
+    judged = whole_layers(judged, topology)
     gathered = gather(judged)
     positions = {layer.name: position for position, layer in enumerate(topology.layers)}
     # What only a log knows of is no attempt here: a line of another run, a look at the gateway's health.

@@ -7,19 +7,30 @@ are statements: what logs, and spans that are not ours, say of layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from whocut.trace.records import AttemptRecord, GenerationRecord, LayerRecord, SpanKind
+from whocut.trace.records import (
+    AttemptRecord,
+    DownstreamEnd,
+    GenerationRecord,
+    LayerRecord,
+    Outcome,
+    SpanKind,
+    UpstreamEnd,
+)
 from whocut.verdict.inference import Seen
+from whocut.verdict.order import clock_of
 from whocut.verdict.verdict import Evidence, Grade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from whocut.trace.logs.records import Account
-    from whocut.trace.records import Attempt, Outcome, Span
+    from whocut.trace.records import Attempt, Span
+
+_ERROR = 400
 
 
 class JoinedBy(StrEnum):
@@ -89,12 +100,62 @@ class AttemptEvidence:
         return f"status {self.status}" if self.status else ""
 
 
+@dataclass(slots=True, kw_only=True)
+class EdgeRecord(AttemptRecord):
+    """An attempt of which no client tells, as the outermost tap saw it from just behind the client.
+
+    A tap reads no bodies: `unread` says that its answer may have been an image, a refusal, or half of either.
+    """
+
+    unread: bool = False
+
+
+_ENDED_AS = {
+    UpstreamEnd.REFUSED: Outcome.REFUSED,
+    UpstreamEnd.RESET: Outcome.RESET,
+    UpstreamEnd.CLOSED: Outcome.TRUNCATED,
+    UpstreamEnd.MALFORMED: Outcome.TRUNCATED,
+}
+
+
+def edge_attempt(tap: LayerRecord, client: str, watched: AttemptRecord | None, number: int) -> EdgeRecord:
+    """The attempt behind the outermost tap's span.
+
+    `watched` is a run's own account of the same request, from further in: it knows its name.
+    """
+    told = {one.name: getattr(tap, one.name) for one in fields(LayerRecord)}
+    whole = tap.upstream is UpstreamEnd.COMPLETE
+    failed = whole and (tap.status or 0) >= _ERROR
+    left = tap.caller_went_first or tap.upstream.by_us
+    outcome = Outcome.GATEWAY_ERROR if failed else _ENDED_AS.get(tap.upstream, Outcome.CENSORED)
+    told |= {
+        "span_id": f"{tap.span_id}-asked",
+        "parent_id": None,
+        "layer": client,
+        "position": 0,
+        "tap": None,
+        "clock": clock_of(tap),
+        "upstream": UpstreamEnd.GONE if left else tap.upstream,
+        "gone": "it left before it had the answer" if left else None,
+        "downstream": DownstreamEnd.NONE if left else tap.downstream,
+        "events": [],  # that a caller left was the tap's caller, which is this client
+    }
+    return EdgeRecord(
+        **told,
+        request=watched.request if watched else tap.trace_id,
+        number=watched.number if watched else number,
+        mode=watched.mode if watched else "",
+        outcome=outcome,
+        unread=whole,
+    )
+
+
 def gather(spans: Iterable[Span]) -> list[AttemptEvidence]:
     """Every attempt among the spans, in the order of their starts.
 
     A hop belongs to the attempt that is its ancestor by parent ids: a request's attempts share one trace. Where
-    a span between them is missing, it belongs to the only attempt of its trace, or else to the one under way
-    when it began; that is a guess where clocks are skewed, and the evidence says so.
+    a span between them is missing, it belongs to the only attempt of its trace. Of several it belongs to the one
+    under way when it began; that is a guess where clocks are skewed, and the evidence says so.
     """
     by_id = {span.span_id: span for span in spans}
     below: dict[str, list[LayerRecord | GenerationRecord]] = {}
@@ -166,14 +227,17 @@ def _evidence(
     attempt: AttemptRecord, below: list[LayerRecord | GenerationRecord], *, joined_by_time: bool
 ) -> AttemptEvidence:
     below.sort(key=lambda span: span.start_s)
-    layers = sorted((span for span in below if isinstance(span, LayerRecord)), key=lambda span: span.position)
+    # The last try of each layer, where one further out asked again by itself: it is how the attempt ended.
+    last = {span.position: span for span in below if isinstance(span, LayerRecord)}
+    layers = [last[position] for position in sorted(last)]
     generations = [span for span in below if isinstance(span, GenerationRecord)]
     return AttemptEvidence(
         request=attempt.request,
         attempt=attempt.number,
         mode=attempt.mode,
         trace_id=attempt.trace_id,
-        outcome=attempt.outcome,
+        outcome=None if isinstance(attempt, EdgeRecord) and attempt.unread else attempt.outcome,
+        status=attempt.status if isinstance(attempt, EdgeRecord) else None,
         layers=tuple(layers),
         generation=generations[-1] if generations else None,
         earlier=tuple(generations[:-1]),

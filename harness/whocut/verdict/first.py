@@ -9,21 +9,27 @@ decided by order on one witness's clock and by durations, which skewed clocks do
 - an end that took longer than a layer further out was there to wait for it came too late;
 - a layer further out that left long after it had ended in silence further in left because of that.
 
-What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie.
+What is left crossed on the wire. Then only instants tell, and those within `TIE_S` are a tie. Instants of two
+clocks prove nothing, and their durations have to differ by more than a busy machine needs to notice an end.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
+from whocut.verdict.gateways import GatewayRecord
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, clock_of, left_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.trace.records import Cut, LayerRecord
+    from whocut.chain.layers import Topology
+    from whocut.trace.records import Cut, GenerationRecord, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
 
 # Two cuts whose messages crossed on the wire can be ordered by their instants only down to this, in model
@@ -67,6 +73,11 @@ class First:
     by_instant: bool = False
 
     @property
+    def position(self) -> int:
+        """Of the layer that saw the first end from nearest, counted from the client."""
+        return self.ends[0].edges.position
+
+    @property
     def sure(self) -> bool:
         """Whether the order does not rest on clocks."""
         return len(self.ends) == 1 and not self.by_instant
@@ -78,7 +89,7 @@ def first_ends(evidence: AttemptEvidence) -> First | None:
     if not ends:
         return None
     late = [end for end in ends if _left_late(end, ends)]
-    ends = [end for end in ends if end not in late]
+    ends = [end for end in ends if end not in late] or late
     earliest_s = min(end.at_s for end in ends)
     first = tuple(end for end in ends if end.at_s - earliest_s <= TIE_S)
     return First(first, by_instant=len(first) < len(ends) or any(end.at_s < earliest_s for end in late))
@@ -102,10 +113,10 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
     """Whether something else had ended the attempt before."""
     edges = end.edges
     if end.what is What.CALLER_LEFT:
-        return False  # the client is the outermost layer: nobody else could have let go before
-    if _its_caller_had_gone(edges, end.at_s):
-        return True
-    if end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence):
+        # The client is the outermost layer: only one that is not known could have let go before.
+        return _let_go_between(end, evidence)
+    explained = end.what is What.UPSTREAM_ENDED and _explained_by_a_cut_further_in(end, evidence)
+    if explained or _let_go_between(end, evidence) or _its_caller_had_gone(edges, end.at_s):
         return True
     took_s = end.at_s - edges.start_s
     for outer in evidence.layers:
@@ -113,19 +124,27 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
             break
         if outer.caller_left_s is not None and outer.caller_left_s < _upstream_s(outer):
             return True
-        if _upstream_s(outer) - outer.start_s + TIE_S < took_s:
+        slack_s = TIE_S if on_one_clock(outer, edges) else NOTICED_WITHIN_S
+        if _upstream_s(outer) - outer.start_s + slack_s < took_s:
             return True
     return False
 
 
+def _let_go_between(end: End, evidence: AttemptEvidence) -> bool:
+    """Whether a witness further in, on another clock, saw its caller leave for certain before this end."""
+    return any(
+        inner.position > end.edges.position
+        and not on_one_clock(end.edges, inner)
+        and (left_s := left_of(inner)) is not None
+        and order_of(end.edges, end.at_s, inner, left_s) is Order.BEFORE
+        for inner in evidence.layers
+    )
+
+
 def _its_caller_had_gone(edges: LayerRecord, at_s: float) -> bool:
     """Whether a layer's caller had left at an instant, both on the layer's own clock."""
-    left_s = edges.caller_left_s
-    if left_s is None and edges.caller_went_first:
-        left_s = edges.downstream_s
-        if left_s is None:
-            return True
-    return left_s is not None and left_s <= at_s
+    left_s = left_of(edges)
+    return edges.caller_went_first if left_s is None else left_s <= at_s
 
 
 def _left_late(end: End, ends: list[End]) -> bool:
@@ -150,3 +169,53 @@ def _explained_by_a_cut_further_in(end: End, evidence: AttemptEvidence) -> bool:
 
 def _upstream_s(edges: LayerRecord) -> float:
     return edges.upstream_s if edges.upstream_s is not None else edges.end_s
+
+
+# --- how far the order can be trusted -----------------------------------------------------------------------
+
+
+def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
+    """The least sure of the orders, read off two clocks, by which this end was first: a verdict is no better."""
+    inward = [edges for edges in evidence.layers if edges.position >= end.edges.position]
+    read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
+    seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
+    return max((*read_off, *seen, _sure_behind(inward[-1], evidence.generation)))
+
+
+def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
+    """How sure it is that no layer between two witnesses let go in silence: not at all where one waited longer."""
+    left_s, ended_s = left_of(inner), outer.upstream_s
+    if left_s is None or ended_s is None or not outer.upstream.by_us or on_one_clock(outer, inner):
+        return Sure.YES
+    if order_of(outer, ended_s, inner, left_s) is not Order.UNKNOWN:
+        return Sure.YES
+    longer_s = (ended_s - outer.start_s) - (left_s - inner.start_s)
+    return Sure.NO if longer_s > NOTICED_WITHIN_S else Sure.BY_INSTANT
+
+
+def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) -> Sure:
+    """The same of whatever is between the innermost witness and the upstream, which saw its caller go."""
+    if generation is None or generation.caller_gone_s is None or not innermost.upstream.by_us:
+        return Sure.YES
+    held_s = generation.caller_gone_s - generation.start_s
+    longer_s = _upstream_s(innermost) - innermost.start_s - held_s
+    return Sure.NO if clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
+
+
+def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:
+    """Whether no silent layer further in can have let go before, and let its caller wait.
+
+    Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
+    as the layer waited: what took longer further in came later, whatever the clocks say.
+    """
+    edges = end.edges
+    connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
+    if end.what is What.UPSTREAM_ENDED or connecting or edges.upstream is UpstreamEnd.NONE:
+        return True
+    if not set(range(edges.position + 1, len(topology.hops) + 1)) - evidence.reported:
+        return True
+    generation = evidence.generation
+    if generation is None:
+        return False
+    gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
+    return gone_s - generation.start_s + TIE_S >= end.at_s - edges.start_s

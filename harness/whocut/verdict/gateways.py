@@ -2,20 +2,25 @@
 
 The tap outside saw what the gateway's caller was given, the tap inside what it asked for and when it let go.
 Which timer that was is not said. It is read off the time from the event that a timer counts from to the gateway's
-leaving, and off the way in which the gateway answered; where no timer fits, none is named.
+leaving. It is also read off the way in which the gateway answered; where no timer fits, none is named.
+
+Taps of a user's have a clock each. Then durations tell whether the gateway or its caller was first to go, and the
+account says how sure that is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from whocut.chain.layers import Layer, Topology
 
@@ -30,7 +35,15 @@ _LATE_ALONE: Final = 0.25
 # Two timers may have been due. The nearer one has fired where the other is this many times as far off.
 _NEARER: Final = 3.0
 _LEAST_OFF: Final = 0.01
+_ERROR: Final = 400
 _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
+
+
+@dataclass(slots=True, kw_only=True)
+class GatewayRecord(LayerRecord):
+    """A gateway's account; `sure` is how far the order of its two ends can be trusted."""
+
+    sure: Sure = Sure.YES
 
 
 def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
@@ -42,9 +55,7 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
     if not any(isinstance(span, LayerRecord) and span.tap in _BESIDE for span in spans):
         return spans
     deaths = {span.layer: span for span in reversed(spans) if isinstance(span, DeathRecord)}
-    asked: dict[str | None, list[LayerRecord]] = {}
-    for tap in inside.values():
-        asked.setdefault(tap.parent_id, []).append(tap)
+    asked = _asked(spans, inside)
     whole = []
     for span in spans:
         if span.span_id in inside:
@@ -56,6 +67,23 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
             span = _account(span, tries, topology.layer(span.layer), deaths.get(span.layer))  # noqa: PLW2901
         whole.append(span)
     return whole
+
+
+def _asked(spans: list[Span], inside: dict[str, LayerRecord]) -> dict[str, list[LayerRecord]]:
+    """The tries of each gateway, by the span of the tap outside of it.
+
+    Where a tap between them wrote nothing, the parent is not known: then it is the only such tap of its trace.
+    """
+    by_place: dict[tuple[str, str], list[str]] = {}
+    for span in spans:
+        if isinstance(span, LayerRecord) and span.tap is TapSide.OUTSIDE:
+            by_place.setdefault((span.trace_id, span.layer), []).append(span.span_id)
+    asked: dict[str, list[LayerRecord]] = {}
+    for tap in inside.values():
+        outer = by_place.get((tap.trace_id, tap.layer), [])
+        parent = tap.parent_id if tap.parent_id in outer or len(outer) != 1 else outer[0]
+        asked.setdefault(parent or "", []).append(tap)
+    return asked
 
 
 def fired_early(spans: Iterable[Span]) -> dict[str, float]:
@@ -88,33 +116,65 @@ class _End:
     at_s: float | None
     fired: _Fired | None = None
     gone: str | None = None
+    sure: Sure = Sure.YES
 
 
 def _account(
     outside: LayerRecord, tries: list[LayerRecord], layer: Layer | None, death: DeathRecord | None
-) -> LayerRecord:
-    inside = tries[-1] if tries else None
-    end = _ended(_Sides(outside, inside, layer, death))
-    cut = _cut_of(end)
-    return replace(
+) -> GatewayRecord:
+    first, last = (tries[0], tries[-1]) if tries else (None, None)
+    # The first try tells how far the two clocks are apart: a later one began late.
+    by_s = apart_s(outside, first) if first else 0.0
+    inside = last if last is None or not by_s else _moved(last, by_s)
+    sides = _Sides(
         outside,
-        end_s=max(outside.end_s, inside.end_s if inside else outside.end_s),
-        error=cut.words if cut else end.gone or outside.error,
-        gateway=(layer.gateway if layer else "") or outside.layer,
-        tap=None,
-        tap_lazy_s=None,
-        upstream=end.how,
-        upstream_s=end.at_s,
-        downstream=_downstream(outside, inside, end),
-        downstream_s=outside.upstream_s,
-        request_sent_s=(inside or outside).request_sent_s,
-        first_byte_s=(inside or outside).first_byte_s,
-        last_byte_s=(inside or outside).last_byte_s,
-        largest_gap_s=(inside or outside).largest_gap_s,
-        cut=cut,
-        gone=end.gone,
-        resent=len(tries) - 1 if len(tries) > 1 else None,
+        inside,
+        layer,
+        death,
+        order=_order(outside, last),
+        clocks_agree=first is None
+        or on_one_clock(outside, first)
+        or abs(first.start_s - outside.start_s) <= NOTICED_WITHIN_S,
     )
+    end = _ended(sides)
+    cut = _cut_of(end)
+    told = {one.name: getattr(outside, one.name) for one in fields(LayerRecord)} | {
+        "end_s": max(outside.end_s, inside.end_s if inside else outside.end_s),
+        "error": cut.words if cut else end.gone or outside.error,
+        "gateway": (layer.gateway if layer else "") or outside.layer,
+        "tap": None,
+        "tap_lazy_s": None,
+        "clock": clock_of(outside),
+        "upstream": end.how,
+        "upstream_s": end.at_s,
+        "downstream": _downstream(outside, inside, end),
+        "downstream_s": outside.upstream_s,
+        "request_sent_s": (inside or outside).request_sent_s,
+        "first_byte_s": (inside or outside).first_byte_s,
+        "last_byte_s": (inside or outside).last_byte_s,
+        "largest_gap_s": (inside or outside).largest_gap_s,
+        "cut": cut,
+        "gone": end.gone,
+        "resent": len(tries) - 1 if len(tries) > 1 else None,
+    }
+    return GatewayRecord(**told, sure=end.sure)
+
+
+def _moved(inside: LayerRecord, by_s: float) -> LayerRecord:
+    """The same on the outer tap's clock."""
+    moved = copy.deepcopy(inside)
+    moved.move(by_s)
+    moved.move_own(by_s)
+    return moved
+
+
+def _order(outside: LayerRecord, inside: LayerRecord | None) -> Order:
+    """Whether the gateway's inner side ended before or after its caller left; told on the witnesses' own clocks."""
+    caller_left_s = outside.caller_left_s
+    if inside is None or caller_left_s is None:
+        return Order.UNKNOWN
+    ended_s = inside.downstream_s if inside.downstream is DownstreamEnd.LEFT else inside.upstream_s
+    return Order.UNKNOWN if ended_s is None else order_of(outside, caller_left_s, inside, ended_s)
 
 
 def _cut_of(end: _End) -> Cut | None:
@@ -132,12 +192,23 @@ def _cut_of(end: _End) -> Cut | None:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """What the two taps saw of one request."""
+    """What the two taps saw of one request, on the clock of the one outside; `order` is when the gateway let go."""
 
     outside: LayerRecord
     inside: LayerRecord | None
     layer: Layer | None
     death: DeathRecord | None
+    order: Order
+    clocks_agree: bool
+
+    @property
+    def held_less(self) -> bool:
+        """Whether the tap inside was held for a shorter time than the tap outside, each on its own clock."""
+        caller_left_s, inside = self.outside.caller_left_s, self.inside
+        if inside is None or caller_left_s is None:
+            return False
+        inner_s, outer_s = inside.end_s - inside.start_s, caller_left_s - self.outside.start_s
+        return outer_s - inner_s > NOTICED_WITHIN_S
 
     @property
     def caller(self) -> UpstreamEnd:
@@ -157,6 +228,14 @@ class _Sides:
             return inside_s
         streamed = self.inside is not None and self.inside.first_byte_s is not None
         return min(inside_s, caller_s if streamed or first_s is None else first_s)
+
+    def may_have_held_s(self, inside: LayerRecord) -> float:
+        """For how long the gateway may have held the request before it asked, where two clocks do not tell."""
+        if self.clocks_agree:
+            return 0.0
+        caller_s = self.outside.upstream_s
+        outer_s = 0.0 if caller_s is None else caller_s - self.outside.start_s
+        return max(0.0, outer_s - (inside.end_s - inside.start_s))
 
     def died_by(self, at_s: float | None) -> str | None:
         """Why the gateway was no more at an instant, if it was not."""
@@ -178,40 +257,59 @@ def _ended(sides: _Sides) -> _End:
                 sides.died_by(sides.outside.upstream_s)
                 or f"it had the response whole, and its caller saw {sides.caller}"
             )
+        elif inside.status is not None and inside.status < _ERROR <= (sides.outside.status or 0):
+            gone = f"it had the response whole, and answered {sides.outside.status}"
         return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
-    return _End(inside.upstream, inside.upstream_s)
+    at_s = inside.upstream_s
+    sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
+    return _End(inside.upstream, at_s, sure=sure)
 
 
 def _never_asked(sides: _Sides) -> _End:
-    """The request came no further than the gateway."""
+    """The request came no further than the gateway, as far as the tap inside tells: a user's may have fallen."""
     at_s = sides.outside.upstream_s
     gone = None
     if sides.caller.by_them:
         gone = sides.died_by(at_s) or f"it took no request: {sides.caller}"
     elif sides.caller is UpstreamEnd.COMPLETE:
         gone = f"it answered {sides.outside.status} and asked nobody"
-    return _End(UpstreamEnd.NONE, at_s, gone=gone)
+    sure = Sure.YES if clock_of(sides.outside) is None else Sure.BY_INSTANT
+    return _End(UpstreamEnd.NONE, at_s, gone=gone, sure=sure)
 
 
 def _left(sides: _Sides, inside: LayerRecord, at_s: float) -> _End:
     """The gateway let go before the response was whole: after its caller, by a timer, or by neither."""
-    layer, caller_left_s = sides.layer, sides.outside.caller_left_s
-    followed = sides.caller.by_us and caller_left_s is not None and caller_left_s <= at_s
-    fired = _fired(sides, inside, at_s)
+    layer = sides.layer
+    due = _due(sides, inside, at_s)
+    fired = due[0] if len(due) == 1 else None
+    followed, sure = _followed(sides, at_s, due=fired is not None)
     if followed and (fired is None or layer is None or layer.notices_abort):
-        return _End(UpstreamEnd.ABANDONED, at_s)
+        return _End(UpstreamEnd.ABANDONED, at_s, sure=sure)
     why = sides.died_by(at_s)
     if fired is not None and why is None:
-        return _End(UpstreamEnd.CUT, at_s, fired=fired)
+        return _End(UpstreamEnd.CUT, at_s, fired=fired, sure=sure)
     if why is None:
-        known = layer is not None and layer.timers
-        which = "which fits none of its timers" if known else "and its limits are not known"
+        which = "and its limits are not known"
+        if layer is not None and layer.timers:
+            which = f"which fits {_both(due)} alike" if due else "which fits none of its timers"
         why = f"it gave up after {max(0.0, at_s - inside.start_s):.1f} s, {which}"
-    return _End(UpstreamEnd.GONE, at_s, gone=why)
+    return _End(UpstreamEnd.GONE, at_s, gone=why, sure=sure)
 
 
-def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:
-    """The timer that was due when the gateway left; where two were, the one that was clearly nearer."""
+def _followed(sides: _Sides, at_s: float, *, due: bool) -> tuple[bool, Sure]:
+    """Whether the gateway let go after its caller, and how sure that is; `due`: a timer of its own was due then."""
+    caller_left_s = sides.outside.caller_left_s
+    if not sides.caller.by_us or caller_left_s is None:
+        return False, Sure.YES
+    if sides.order is not Order.UNKNOWN:
+        return sides.order is Order.AFTER, Sure.YES
+    if not sides.held_less:
+        return True, Sure.NO if due else Sure.BY_INSTANT
+    return caller_left_s - at_s <= NOTICED_WITHIN_S, Sure.BY_INSTANT if sides.clocks_agree else Sure.NO
+
+
+def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
+    """The timers that were due when the gateway left: one, where that one was clearly nearer than each other."""
     known = sides.layer.timers if sides.layer else {}
     due = sorted(
         (
@@ -223,11 +321,15 @@ def _fired(sides: _Sides, inside: LayerRecord, at_s: float) -> _Fired | None:
         key=itemgetter(0),
     )
     if not due:
-        return None
-    off, phase, timer = due[0]
-    if len(due) > 1 and due[1][2].directive != timer.directive and due[1][0] < max(off, _LEAST_OFF) * _NEARER:
-        return None
-    return _Fired(timer, phase)
+        return ()
+    nearest_off = max(due[0][0], _LEAST_OFF) * _NEARER
+    fits = {timer.directive: _Fired(timer, phase) for off, phase, timer in reversed(due) if off < nearest_off}
+    return tuple(fits.values()) or (_Fired(due[0][2], due[0][1]),)
+
+
+def _both(due: Sequence[_Fired]) -> str:
+    """The knobs of timers that were due at one instant."""
+    return " and ".join(sorted(one.timer.named_in(one.phase) for one in due))
 
 
 class _Running(NamedTuple):
@@ -240,20 +342,24 @@ class _Running(NamedTuple):
 
 
 def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
+    held_s = sides.may_have_held_s(inside)
+    sent_s = sides.asked_s - held_s
     if inside.request_sent_s is None:
-        yield _Running(TimerKind.IDLE, Phase.SEND, sides.asked_s, inside.start_s)
+        yield _Running(TimerKind.IDLE, Phase.SEND, sent_s, inside.start_s)
         phase = Phase.SEND
     elif inside.first_byte_s is None:
         # It was set after the gateway had the request, and before the tap inside saw it come: on a busy machine the
         # tap sees it late.
         phase = Phase.WAIT
-        yield _Running(TimerKind.FIRST_BYTE, phase, sides.asked_s, inside.request_sent_s)
-        yield _Running(TimerKind.IDLE, phase, sides.asked_s, inside.request_sent_s)
+        yield _Running(TimerKind.FIRST_BYTE, phase, sent_s, inside.request_sent_s)
+        if sides.layer is None or sides.layer.idle_waits:
+            yield _Running(TimerKind.IDLE, phase, sent_s, inside.request_sent_s)
     else:
         phase = Phase.STREAM
         last_s = inside.first_byte_s if inside.last_byte_s is None else inside.last_byte_s
         yield _Running(TimerKind.IDLE, phase, last_s - (inside.tap_lazy_s or 0.0), last_s)
-    yield _Running(TimerKind.TOTAL, phase, sides.outside.start_s, inside.request_sent_s or inside.start_s)
+    since_s = sides.outside.start_s - held_s
+    yield _Running(TimerKind.TOTAL, phase, since_s, inside.request_sent_s or inside.start_s)
 
 
 def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float | None:
@@ -282,6 +388,7 @@ def _downstream(outside: LayerRecord, inside: LayerRecord | None, end: _End) -> 
     if caller is UpstreamEnd.NONE:
         return DownstreamEnd.NONE
     if end.how is UpstreamEnd.COMPLETE:
-        return DownstreamEnd.ANSWERED
+        own = inside is not None and inside.status not in {None, outside.status}
+        return DownstreamEnd.OWN_ANSWER if own else DownstreamEnd.ANSWERED
     streamed = inside is not None and inside.first_byte_s is not None
     return DownstreamEnd.TRUNCATED if streamed else DownstreamEnd.OWN_ANSWER

@@ -300,13 +300,14 @@ def by_limits(seen: Seen, chain: Sequence[Layer]) -> Inference | None:
 
 
 def _fired(layer: Layer, seen: Seen) -> list[_Fired]:
-    """The timers of a layer that can have fired when it ended; a first_byte timer has the wait to itself."""
+    """The timers of a layer that can have fired when it ended."""
     took_s = {TimerKind.TOTAL: seen.elapsed_s}
     if seen.in_body:
         took_s[TimerKind.IDLE] = seen.silence_s
     else:
-        waits = TimerKind.FIRST_BYTE if TimerKind.FIRST_BYTE in layer.timers else TimerKind.IDLE
-        took_s |= {waits: seen.elapsed_s, TimerKind.CONNECT: seen.elapsed_s}
+        took_s[TimerKind.CONNECT] = seen.elapsed_s
+        if layer.waiting is not None:
+            took_s[layer.waiting.kind] = seen.elapsed_s
     tries = layer.retries.tries if layer.retries.on_timeout else 1
     fired = []
     for kind, timer in layer.timers.items():

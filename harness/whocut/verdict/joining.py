@@ -51,7 +51,10 @@ def join(
             continue
         named = account.trace_id or account.request_id
         (outermost if named else rest).append(account)
-    # Named accounts that fit no attempt begin one; those of layers further in, and of the same name, join it.
+    # Named accounts that fit no attempt begin one; those of layers further in, and of the same name, join it. Where
+    # edges say which attempts there were, such a name was given to a request on its way: time joins it.
+    if any(frame.evidence is not None and frame.evidence.layers for frame in frames):
+        rest, outermost = rest + outermost, []
     for account in outermost:
         if not _joined_by_name(account, positions[account.layer], by_trace, by_request):
             frame = _begun_by(account, positions[account.layer], JoinedBy.TRACE)

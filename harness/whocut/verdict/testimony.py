@@ -9,20 +9,19 @@ Logs lie in known ways, so that nothing here is ever proven.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
-from whocut.verdict.verdict import Cascade, Grade
+from whocut.verdict.verdict import Cascade, Grade, Kind, Verdict
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
     from whocut.trace.records import LayerRecord
     from whocut.verdict.evidence import AttemptEvidence, Statement
-    from whocut.verdict.verdict import Verdict
 
 _SOON_S = 0.05  # two durations nearer to each other than this do not tell which was first
 
@@ -45,9 +44,9 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The layer that ended it, by all accounts together. `position` None: no layer (`nobody`), or it is unknown."""
+    """The layer that ended it, by all accounts together. `position` None: no layer did, or it is unknown."""
 
-    nobody: bool = False
+    nobody: bool = False  # no layer ended it
     position: int | None = None  # len(hops) + 1 is the upstream
     view: View | None = None
     grade: Grade = Grade.UNATTRIBUTED
@@ -161,7 +160,13 @@ def _its_caller_left(view: View, outside: list[View], seen: list[View], topology
 def _nobody_owns_up(seen: list[View], topology: Topology) -> Said:
     innermost = seen[-1]
     if all(view.ended_by is EndedBy.NONE for view in seen):
-        return Said(nobody=True, grade=min((_grade_of(view) for view in seen), key=_strength))
+        grade = min((_grade_of(view) for view in seen), key=_strength)
+        caveats = [view.said.account.caveat if view.said else "" for view in seen]
+        if all(caveats):  # no layer of them could have told
+            return Said(
+                nobody=True, grade=Grade.INFERRED, why=f"a log says so, and cannot tell: {caveats[0]}"
+            )
+        return Said(nobody=True, grade=grade)
     if innermost.ended_by is EndedBy.UPSTREAM and innermost.position == len(topology.hops):
         return Said(
             position=innermost.position + 1,
@@ -290,3 +295,26 @@ def _in_words(ended_by: EndedBy) -> str:
         EndedBy.CLIENT: "that its caller left",
         EndedBy.UPSTREAM: "that its upstream ended it",
     }.get(ended_by, "nothing of it")
+
+
+def testified_before(evidence: AttemptEvidence, position: int) -> bool:
+    """Whether a layer further out than `position` shows no edges, and says in its log that it was first."""
+    return any(
+        said.position < position
+        and said.position not in evidence.reported
+        and said.account.ended_by in {EndedBy.LAYER, EndedBy.CLIENT}
+        for said in evidence.testimony
+    )
+
+
+def with_testimony(verdict: Verdict, evidence: AttemptEvidence) -> Verdict:
+    """A verdict on edges keeps its grade; what logs say for it and against it stands beside."""
+    if verdict.kind is Kind.UNATTRIBUTED or any(
+        said.evidence in verdict.evidence for said in evidence.testimony
+    ):
+        return verdict
+    beside = tuple(said.evidence for said in evidence.testimony if said.account.layer == verdict.layer)
+    against = contradictions(evidence, verdict) if verdict.kind is Kind.CUT else ()
+    return replace(
+        verdict, evidence=(*verdict.evidence, *beside), contradictions=(*verdict.contradictions, *against)
+    )

@@ -8,17 +8,23 @@ otherwise, the contradiction is kept and printed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 from whocut.verdict import phrases
+from whocut.verdict.order import Order, clock_of, left_of, on_one_clock, order_of
 from whocut.verdict.verdict import Evidence, Grade
 
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
-    from whocut.trace.records import LayerRecord
+    from whocut.trace.records import GenerationRecord, LayerRecord
     from whocut.verdict.evidence import AttemptEvidence
+
+
+_LONG_S: Final = 1.0
+_LONG_SHARE: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +60,7 @@ def _from_above(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolo
         return Seen(confirmed=True)
     neighbour = at_position(evidence, cutter.position - 1)
     if neighbour is None:
-        return Seen(missing=(f"a span of {topology.layers[cutter.position - 1].name}",))
+        return Seen(missing=(f"a span of {name_at(topology, cutter.position - 1)}",))
     if neighbour.upstream.by_us:
         # Their messages crossed: it left without having seen our end. That does not speak against the cut,
         # and it does not show it either.
@@ -107,23 +113,59 @@ def _from_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolo
         )  # behind it nobody was asked, or all had been said: only its caller could see
     if cutter.position < len(topology.hops):
         return _hop_below(evidence, cutter, topology)
+    return _upstream_below(evidence, cutter, topology)
+
+
+def _upstream_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     name, generation = topology.upstream.name, evidence.generation
     if generation is None:
         return Seen(missing=(f"the ledger of {name}",))
     if generation.caller_gone_s is None:
         return Seen(contradictions=(f"{cutter.layer} says it left, {name} never saw its caller go",))
+    if _gone_long_before(cutter, generation):
+        return Seen(contradictions=(f"{cutter.layer} says it left, {name} saw its caller go long before",))
     left = Evidence(name, "saw it leave", Grade.PROVEN, generation.caller_gone_s)
     return Seen(confirmed=True, facts=(left,))
+
+
+def _gone_long_before(cutter: LayerRecord, generation: GenerationRecord) -> bool:
+    """Whether the upstream saw another layer leave: by durations, and by instants too where there is one clock.
+
+    A request may be held on its way, and on a scaled clock every turn of a loop is long.
+    """
+    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
+    if generation.caller_gone_s is None or ended_s is None:
+        return False
+    waited_s = ended_s - cutter.start_s
+    long_s = max(_LONG_S, _LONG_SHARE * waited_s)
+    held_s = generation.caller_gone_s - generation.start_s
+    apart_s = ended_s - generation.caller_gone_s
+    return waited_s - held_s > long_s and (clock_of(cutter) is not None or apart_s > long_s)
 
 
 def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topology) -> Seen:
     neighbour = at_position(evidence, cutter.position + 1)
     if neighbour is None:
-        return Seen(missing=(f"a span of {topology.hops[cutter.position].name}",))
-    if neighbour.caller_left_s is not None:
-        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.caller_left_s),))
-    if neighbour.caller_went_first:
-        return Seen(confirmed=True, facts=(_fact(neighbour, "saw it leave", neighbour.downstream_s),))
+        return Seen(missing=(f"a span of {name_at(topology, cutter.position + 1)}",))
+    left_s = left_of(neighbour)
+    if left_s is None and not neighbour.caller_went_first:
+        return _says_otherwise(cutter, neighbour)
+    left = _fact(neighbour, "saw it leave", left_s)
+    if on_one_clock(cutter, neighbour) or left_s is None:
+        return Seen(confirmed=True, facts=(left,))
+    # A layer that nobody knows may stand before a tap of a user's, and may have let go in silence before this one.
+    ended_s = cutter.cut.at_s if cutter.cut else cutter.upstream_s
+    order = Order.UNKNOWN if ended_s is None else order_of(cutter, ended_s, neighbour, left_s)
+    if order is Order.BEFORE:
+        return Seen(
+            contradictions=(
+                f"{cutter.layer} says it left, {neighbour.layer} saw its caller leave long before",
+            )
+        )
+    return Seen(confirmed=order is Order.AFTER, facts=(left,))
+
+
+def _says_otherwise(cutter: LayerRecord, neighbour: LayerRecord) -> Seen:
     return Seen(
         contradictions=(
             (
@@ -132,6 +174,37 @@ def _hop_below(evidence: AttemptEvidence, cutter: LayerRecord, topology: Topolog
             ),
         )
     )
+
+
+def watched(edges: LayerRecord) -> str:
+    """What a layer that did not cut saw, in half a sentence."""
+    if edges.caller_went_first:
+        return "its caller left first"
+    if edges.upstream is UpstreamEnd.COMPLETE:
+        return f"passed on {edges.status or 'an answer'} from behind it, whole"
+    return f"saw its upstream end: {edges.upstream}"
+
+
+def ended_between(evidence: AttemptEvidence) -> str:
+    """Where it was ended, if two witnesses are around the place: one was answered, the one further in left."""
+    for outer, inner in pairwise(evidence.layers):
+        left_s, ended_s = left_of(inner), outer.upstream_s
+        in_silence = (
+            None not in {left_s, ended_s}
+            and not on_one_clock(outer, inner)
+            and order_of(outer, ended_s or 0.0, inner, left_s or 0.0) is Order.BEFORE
+        )
+        if in_silence or (inner.caller_went_first and not (outer.upstream.by_us or outer.caller_went_first)):
+            return (
+                f"it was ended between {outer.layer} ({watched(outer)}) and {inner.layer} (its caller left)"
+            )
+    return ""
+
+
+def name_at(topology: Topology, position: int) -> str:
+    """The name of the layer at `position` (0 is the client); behind the last hop it is the upstream's."""
+    layers = topology.layers
+    return layers[position].name if position < len(layers) else topology.upstream.name
 
 
 def at_position(evidence: AttemptEvidence, position: int) -> LayerRecord | None:

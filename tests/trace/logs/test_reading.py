@@ -112,10 +112,11 @@ def test_an_error_line_that_could_belong_to_two_stands_alone() -> None:
     both = [account(EndedBy.NONE, 100.0, duration_s=60.0) for _ in range(2)]
     said = account(EndedBy.LAYER, 100.0, remark=True)
 
-    told = told_together([*both, said])
+    unjoined: list[Account] = []
+    told = told_together([*both, said], unjoined)
 
-    assert len(told) == 3
-    assert [one.ended_by for one in told[:2]] == [EndedBy.NONE, EndedBy.NONE]
+    assert [one.ended_by for one in told] == [EndedBy.NONE, EndedBy.NONE]
+    assert unjoined == [said]  # counted, and no request of its own
 
 
 def test_a_misspelt_format_names_the_nearest() -> None:

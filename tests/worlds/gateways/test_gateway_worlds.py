@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 GATEWAY = Truth(Who.GATEWAY, TimerKind.IDLE)
 
 
-@pytest.mark.gateway
-@pytest.mark.sockets
-@pytest.mark.skipif(not os.environ.get("WHOCUT_LONG"), reason="a longer proof: set WHOCUT_LONG=1")
-@pytest.mark.parametrize("name", sorted(products()))
-def test_a_gateway_between_two_taps_is_judged_rightly(name: str, tmp_path: Path) -> None:
+# One that tells its caller and one that lets it hang: these are held to it always, the others where time is given.
+ALWAYS = ("nginx", "http-proxy-middleware")
+
+
+def held_to(name: str, folder: Path, *, requests: int) -> None:
     """No layer is accused wrongly above `inferred`; said or unsaid, nothing is lost and nothing falls over."""
     needed(name)
 
-    world = run_real(play(name, CELLS, tmp_path / name, requests=2, at_once=20))
+    world = run_real(play(name, CELLS, folder / name, requests=requests, at_once=20))
 
     for said in (True, False):
         for cell, score in judge_world(world, said=said).items():
@@ -37,6 +37,23 @@ def test_a_gateway_between_two_taps_is_judged_rightly(name: str, tmp_path: Path)
             assert not score.wrong["testified"], (cell, said, score.told)
             assert (score.lost, score.tracebacks) == (0, 0), (cell, said, score.told)
             assert not said or score.named == score.cuts, (cell, score.told)
+
+
+@pytest.mark.gateway
+@pytest.mark.sockets
+@pytest.mark.parametrize("name", ALWAYS)
+def test_each_way_of_ending_is_judged_rightly(name: str, tmp_path: Path) -> None:
+    """A request of each cell, through the gateway between two taps."""
+    held_to(name, tmp_path, requests=1)
+
+
+@pytest.mark.gateway
+@pytest.mark.sockets
+@pytest.mark.skipif(not os.environ.get("WHOCUT_LONG"), reason="a longer proof: set WHOCUT_LONG=1")
+@pytest.mark.parametrize("name", sorted(products()))
+def test_a_gateway_between_two_taps_is_judged_rightly(name: str, tmp_path: Path) -> None:
+    """Each gateway that is installed."""
+    held_to(name, tmp_path, requests=2)
 
 
 def row(**facts: object) -> dict[str, object]:

@@ -31,6 +31,7 @@ class Varied:
         self.logs_requests = of.logs_requests
         self.missing = of.missing
         self.command = of.command
+        self.own = of.own
         self.writes_log = of.writes_log
         self._of = of
         self._edit = edit
@@ -131,9 +132,17 @@ def _envoy_gzip(manager: dict[str, Any]) -> None:
     manager["http_filters"].insert(0, compressor)
 
 
-def _envoy_retry(manager: dict[str, Any]) -> None:
+def _envoy_retry(text: str, site: Site) -> str:
+    del site
+    config = json.loads(text)
+    resources = config["static_resources"]
+    manager = resources["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
     route["retry_policy"] |= {"retry_on": "reset,connect-failure", "num_retries": 1}
+    for cluster in resources["clusters"]:
+        # By default no more than three requests are asked again at once, and all others fail.
+        cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 1024}]}
+    return json.dumps(config)
 
 
 def _caddy_envelope(text: str, site: Site) -> str:
@@ -246,7 +255,7 @@ VARIANTS: dict[str, dict[str, Callable[[str, Site], str]]] = {
     "retry": {
         "nginx": _nginx_retry,
         "haproxy": _haproxy_retry,
-        "envoy": _envoy(_envoy_retry),
+        "envoy": _envoy_retry,
         "caddy": _caddy_retry,
         "varnish": _varnish_retry,
     },

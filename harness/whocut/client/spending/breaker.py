@@ -1,6 +1,6 @@
 """Whether so many of the last attempts failed that the next one would be money thrown away. Pure.
 
-`settling` says what counts as failed: an attempt that may have been paid for and brought nothing, and an answer
+`settling` says what counts as failed: an attempt that may have been paid for and brought nothing. So does an answer
 after which no other can be better (a wrong key, no money left). A rate limit's 429 counts neither way: it costs
 nothing, comes from an API that works, and finding it is what some scenarios are for.
 """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.config.reading import NotRead
 from whocut.config.trees import Tree, yaml_trees
@@ -90,3 +91,28 @@ class Objects:
 def _targets(policy: Thing) -> Iterator[Tree]:
     for name in ("targetRefs", "targetRef"):
         yield from (policy.spec.get(name) or NOTHING).each()
+
+
+_ANNOTATION: Final = re.compile(r"[\w.-]+/[\w.-]+: .+")
+
+
+def annotated(text: str, line: int, written: str) -> str | None:
+    """A manifest with an annotation more on the object that a line belongs to; None for anything else."""
+    lines = text.splitlines(keepends=True)
+    if not _ANNOTATION.fullmatch(written) or not 0 < line <= len(lines):
+        return None
+    begins = max((n + 1 for n in range(line) if lines[n].startswith("---")), default=0)
+    for number in range(begins, line):
+        found = re.match(r"( *)(metadata|annotations):\s*(#.*)?$", lines[number])
+        if found is None or (
+            found[2] == "metadata" and any("annotations:" in one for one in lines[begins:line])
+        ):
+            continue
+        inner = f"{found[1]}  "
+        new = (
+            f"{inner}{written}\n"
+            if found[2] == "annotations"
+            else f"{inner}annotations:\n{inner}  {written}\n"
+        )
+        return "".join([*lines[: number + 1], new, *lines[number + 1 :]])
+    return None

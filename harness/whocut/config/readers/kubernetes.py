@@ -9,7 +9,7 @@ from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.kubernetes.gateway import gateway_routes
 from whocut.config.kubernetes.ingress import ingress_routes
 from whocut.config.kubernetes.istio import istio_routes
-from whocut.config.kubernetes.objects import Objects
+from whocut.config.kubernetes.objects import Objects, annotated
 from whocut.config.reading import Reading
 from whocut.errors import BadFile
 
@@ -46,5 +46,7 @@ KUBERNETES: Final = register(
         looks=_looks,
         read=_read,
         also=("k8s", "ingress", "httproute", "istio"),
+        in_parts=True,
+        insert=annotated,
     )
 )

@@ -20,7 +20,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
-from whocut.config.nginx_syntax import Directive, parse
+from whocut.config.nginx_syntax import Directive, inserted, parse
 from whocut.config.reading import Harmless, Later, NotRead, Reading, Route
 from whocut.errors import BadFile
 
@@ -479,5 +479,5 @@ def _looks(source: Source) -> int:
 
 
 NGINX: Final = register(
-    Format(name="nginx", title="nginx.conf", looks=_looks, read=_read, also=("openresty",))
+    Format(name="nginx", title="nginx.conf", looks=_looks, read=_read, also=("openresty",), insert=inserted)
 )

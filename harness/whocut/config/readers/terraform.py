@@ -108,4 +108,6 @@ def _looks(source: Source) -> int:
     return 90 if '"root_module"' in text and ('"planned_values"' in text or '"values"' in text) else 0
 
 
-TERRAFORM: Final = register(Format(name="terraform", title="terraform show -json", looks=_looks, read=_read))
+TERRAFORM: Final = register(
+    Format(name="terraform", title="terraform show -json", looks=_looks, read=_read, made=True)
+)

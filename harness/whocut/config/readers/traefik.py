@@ -261,5 +261,5 @@ def _looks(source: Source) -> int:
 
 
 TRAEFIK: Final = register(
-    Format(name="traefik", title="Traefik, static and dynamic", looks=_looks, read=_read)
+    Format(name="traefik", title="Traefik, static and dynamic", looks=_looks, read=_read, in_parts=True)
 )

@@ -55,8 +55,8 @@ def _with_script(response: Response) -> Response:
 def _running_until_stopped(response: Response) -> Response:
     """Say `running` of a test that is being stopped.
 
-    Locust's page asks no further once it has heard of stopping, and what is in flight is drained for longer than
-    the two seconds between its questions: it would never hear of the end, nor offer another start.
+    Locust's page asks no further once it has heard of stopping. What is in flight is drained for longer than the
+    two seconds between its questions: so it would never hear of the end, nor offer another start.
     """
     if request.endpoint == "locust.request_stats":
         stats = response.get_json(silent=True) or {}

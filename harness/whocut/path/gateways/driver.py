@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from whocut.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
     from whocut.chain.timers import TimerKind
     from whocut.clock import Clock
+    from whocut.path.gateways.own import Own
 
 START: Final = "start.log"
 
@@ -80,6 +83,13 @@ class Gateway(Protocol):
         The first one is what the product is started with.
         """
 
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's own configuration as the product gets it here; its main file has the name of `files`' first.
+
+        Raises:
+            BadInput: this product cannot be started from one, or this one not; says why.
+        """
+
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:
         """The command that starts it and stays in the foreground."""
 
@@ -96,6 +106,13 @@ class Driver:
     def missing(self) -> bool:
         """Nothing but the program is needed."""
         return False
+
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:  # noqa: ARG002  # nothing is done with any
+        """None can be used, until the driver says how."""
+        raise BadInput(
+            f"{layer.name}: {layer.gateway} cannot be started from a configuration of your own yet; leave `config` "
+            "out and write the limits as `timers`"
+        )
 
     def writes_log(self, site: Site) -> Sequence[str]:  # noqa: ARG002  # most need none
         """The product writes its own log, as it goes."""

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import Driver
+from whocut.path.gateways.haproxy_own import own_haproxy
 from whocut.trace.logs.haproxy import CAPTURES, LOG_FORMAT
 from whocut.trace.logs.in_run import ACCESS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _NEVER = "24d"  # HAProxy's longest; without a line it warns and waits for ever
 
@@ -63,6 +67,10 @@ class Haproxy(Driver):
             keepalive=site.time(layer, TimerKind.KEEPALIVE, none=_NEVER),
         )
         return {"haproxy.cfg": text}
+
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's haproxy.cfg, changed where it must be."""
+        return own_haproxy(config, site, layer.line)
 
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
         """In the foreground; its log is its standard output."""

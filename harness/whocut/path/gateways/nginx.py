@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import START, Driver
+from whocut.path.gateways.nginx_own import own_nginx
 from whocut.trace.logs.in_run import ACCESS, ERROR
 from whocut.trace.logs.nginx import LOG_FORMAT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _NEVER = "365d"  # nginx knows no "off" for its proxy timers
 
@@ -88,6 +92,10 @@ class Nginx(Driver):
             keepalive=site.time(layer, TimerKind.KEEPALIVE, none=_NEVER),
         )
         return {"nginx.conf": text}
+
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's nginx.conf with its includes, changed where it must be."""
+        return own_nginx(config, site, (layer.file, layer.line))
 
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
         """In the foreground, with everything in its own folder."""

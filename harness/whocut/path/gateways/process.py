@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final, Self
 from whocut.errors import ChildDied, CouldNotRun, NotInstalled
 from whocut.path.fallen import Fallen, ended_how
 from whocut.path.gateways.driver import START, Gateway, Site
+from whocut.path.gateways.own import DIFF, with_own_names
 from whocut.path.ports import held_port
 from whocut.trace.logs.in_run import ACCESS, ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from whocut.chain.layers import Layer
@@ -51,6 +52,7 @@ class RunningGateway:
         self.folder = Path(holder.name)
         self.fallen: Fallen | None = None
         self.sink: SpanSink | None = None
+        self.origins: Mapping[str, Path] = {}  # of files that are copies of a user's own
         self._holder = holder
         self._process = process
         self._writes_log = writes_log
@@ -141,8 +143,11 @@ async def start(
         site = Site(port=port, spare_port=spare, upstream=upstream, folder=Path(holder.name), clock=clock)
         try:
             _make_logs(site.logs, logs)
-            for name, text in gateway.files(layer, site).items():
+            own = gateway.own(Path(layer.config), layer, site) if layer.config else None
+            for name, text in (own.texts if own else gateway.files(layer, site)).items():
                 (site.folder / name).write_text(text, encoding="utf-8")
+            if own:
+                (site.logs / DIFF).write_text(own.diff(), encoding="utf-8")
             process = await _spawn(
                 gateway.command(program, layer, site), site.logs / gateway.out, site.folder
             )
@@ -150,6 +155,7 @@ async def start(
             holder.cleanup()
             raise
         running = RunningGateway(layer, port, holder, process, clock, gateway.writes_log(site))
+        running.origins = own.origins if own else {}
         try:
             await _listening(running, gateway, spare)
         except BaseException:
@@ -192,7 +198,7 @@ async def _gone(pid: int) -> None:
     """Wait for a process's end, where the system has a file for it (Linux); else the reaper of the process tells.
 
     The file is heard in the same turn of the loop as the ends of the process's connections. A signal that is handed
-    on by a thread comes later, and on a busy machine so late that the death seems to follow from what it caused.
+    on by a thread comes later. On a busy machine it is so late that the death seems to follow from what it caused.
     """
     if not hasattr(os, "pidfd_open"):
         return
@@ -285,6 +291,7 @@ async def _answers(port: int, path: str = "") -> bool:
 def _last_words(running: RunningGateway) -> str:
     """The end of its logs in whole lines: their first line often says most."""
     said = "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()
+    said = with_own_names(said, running.folder, running.origins)
     if len(said) <= _LAST_CHARACTERS:
         return said
     return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]

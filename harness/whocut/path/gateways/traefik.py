@@ -51,6 +51,7 @@ def _static(layer: Layer, site: Site) -> dict[str, Any]:
                 "transport": {
                     "respondingTimeouts": {
                         "readTimeout": 0,
+                        "writeTimeout": site.time(layer, TimerKind.TOTAL, none="0s"),
                         "idleTimeout": site.time(layer, TimerKind.KEEPALIVE, none="0s"),
                     }
                 },

@@ -124,8 +124,12 @@ def _what_to_do(why: str, line: str, log: LogFormat) -> str:
     return f"{why}; {log.hint}" if log.hint and log.hint not in why else why
 
 
-def told_together(accounts: list[Account]) -> list[Account]:
-    """One account a request: what error lines say laid over the access lines they belong to."""
+def told_together(accounts: list[Account], unjoined: list[Account] | None = None) -> list[Account]:
+    """One account a request: what error lines say laid over the access lines they belong to.
+
+    Where there is an access log, an error line that belongs to none of its lines is no request of its own: it goes
+    to `unjoined`.
+    """
     told = [account for account in accounts if not account.remark]
     remarks = [account for account in accounts if account.remark]
     if not remarks:
@@ -138,7 +142,13 @@ def told_together(accounts: list[Account]) -> list[Account]:
             alone.append(remark)
         else:
             told[found] = _explained(told[found], remark)
-    return told + _tries_together(alone)
+    if not alone:  # the error log was given, and what it does not speak of went through whole
+        told = [replace(one, caveat="") if one.ended_by is EndedBy.NONE else one for one in told]
+    if not told:
+        return _tries_together(alone)
+    if unjoined is not None:
+        unjoined += alone
+    return told
 
 
 class _Lines:

@@ -4,8 +4,8 @@ A level is so many requests under way at once. Its `share_429` counts requests, 
 attempt was seen to its end, how many met a 429 there. A client's retries do not count. A refused caller keeps its
 place for as long as its Retry-After says; otherwise the share would count how soon it comes back.
 
-A batch is as many requests in a row as may be under way at once: who sends ten together wants to know how often one
-of them is missing, and that is far more often than each of them is refused.
+A batch is as many requests in a row as may be under way at once. A user who sends ten together wants to know how
+often one of them is missing. That is far more often than each of them is refused.
 """
 
 from __future__ import annotations

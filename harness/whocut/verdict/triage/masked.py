@@ -1,8 +1,8 @@
 """A pasted text, fit to be shown to strangers: without keys, prompts, hosts, addresses and names of people.
 
 The same host has the same number everywhere, so that what the text says of its layers stays readable. Hosts
-are found where only a host can be (in a URL, behind `host:`), for a name with dots may as well be a
-module or a file.
+are found only where nothing else can be (in a URL, behind `host:`). Elsewhere a name with dots may be a module
+or a file.
 """
 
 from __future__ import annotations

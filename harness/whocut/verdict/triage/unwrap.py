@@ -1,7 +1,7 @@
 r"""A pasted text without what was put around it.
 
-Taken off: colours, prefixes of log collectors, quotation marks of word processors, quoting of strings inside
-strings (``\"``, ``\n``), Node's ``'…' +`` between the pieces of a long string. Objects (JSON, Python's dict,
+Taken off: colours, prefixes of log collectors, quotation marks of word processors. Also quoting of strings inside
+strings (``\"``, ``\n``), and Node's ``'…' +`` between the pieces of a long string. Objects (JSON, Python's dict,
 one inside the other's string) are read apart. Nothing here decides anything, and every step is linear in the text.
 """
 

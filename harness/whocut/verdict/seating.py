@@ -1,0 +1,300 @@
+"""Where taps are: each of them knows its neighbours by parentage alone, and what is between two is a layer.
+
+A tap writes which tap's span is the parent of its own; no arithmetic of positions is asked of its user. Taps of one
+name get names of their own. Where a chain or a log names a layer for the place between two taps, that layer is it.
+Two taps around a layer become the taps beside a gateway of a run, and what judges that one judges this one.
+
+The client that a run watches is not the outermost one where a tap is outside of it. Then the run's own account of
+it is a tap as well, and the outermost tap's edge is the attempt.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, fields, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from whocut.chain.layers import Layer, Topology
+from whocut.chain.products import products
+from whocut.trace.records import AttemptRecord, DownstreamEnd, LayerRecord, TapSide, UpstreamEnd
+from whocut.verdict.evidence import edge_attempt
+from whocut.verdict.order import clock_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from whocut.trace.records import Span
+
+_DEEPEST: Final = 64  # a chain is never this long; a loop in broken data is
+_DOOR: Final = "the run's own door"
+
+
+class Taps(NamedTuple):
+    """The taps of some spans, from the caller inward; those in `outside` are before the watched client."""
+
+    names: tuple[str, ...]
+    outside: frozenset[str]
+
+
+def named_apart(spans: Sequence[Span]) -> list[Span]:
+    """The same spans, each tap with a name of its own: two of one name in one request are two taps."""
+    by_id = {span.span_id: span for span in spans}
+    renamed: dict[str, str] = {}
+    for span in spans:
+        if is_tap(span):
+            same = sum(one.layer == span.layer for one in _taps_above(span, by_id))
+            if same:
+                renamed[span.span_id] = f"{span.layer}-{same + 1}"
+    if not renamed:
+        return list(spans)
+    return [
+        replace(span, layer=renamed[span.span_id], clock=clock_of(span))
+        if isinstance(span, LayerRecord) and span.span_id in renamed
+        else span
+        for span in spans
+    ]
+
+
+def is_tap(span: Span) -> bool:
+    """Whether a user put it somewhere, and nothing is known of what is beside it."""
+    return isinstance(span, LayerRecord) and span.tap is TapSide.ALONE
+
+
+def taps_of(spans: Iterable[Span]) -> Taps:
+    """The taps in the order of the chain: by parentage, by their positions, and by how long they held on."""
+    spans = list(spans)
+    by_id = {span.span_id: span for span in spans}
+    depths: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    positions: dict[str, int] = {}
+    held: defaultdict[str, list[float]] = defaultdict(list)
+    for span in spans:
+        if not isinstance(span, LayerRecord) or not is_tap(span):
+            continue
+        depths[span.layer][len({one.layer for one in _taps_above(span, by_id)})] += 1
+        positions[span.layer] = span.position
+        held[span.layer].append(span.end_s - span.start_s)
+
+    def place(name: str) -> tuple[int, int, float, str]:
+        deepest = max(depths[name].items(), key=lambda row: (row[1], row[0]))[0]
+        return deepest, positions[name], -sum(held[name]) / len(held[name]), name
+
+    outside = {
+        one.layer for span in spans if isinstance(span, AttemptRecord) for one in _taps_above(span, by_id)
+    }
+    return Taps(tuple(sorted(depths, key=place)), frozenset(outside))
+
+
+def _taps_above(span: Span, by_id: Mapping[str, Span]) -> list[LayerRecord]:
+    found: list[LayerRecord] = []
+    current = by_id.get(span.parent_id) if span.parent_id else None
+    for _ in range(_DEEPEST):
+        if current is None or current is span:
+            break
+        if isinstance(current, LayerRecord) and is_tap(current):
+            found.append(current)
+        current = by_id.get(current.parent_id) if current.parent_id else None
+    return found
+
+
+# --- the chain with its taps ------------------------------------------------------------------------------
+
+
+def seated(
+    spans: Iterable[Span], topology: Topology, said: Mapping[tuple[str, str], Layer] | None = None
+) -> tuple[list[Span], Topology]:
+    """The spans and the chain with every tap in its place, and a layer between each two that are neighbours.
+
+    `said`: what is between two taps, by their names. Where there are no taps nothing changes.
+    """
+    spans = list(spans)
+    said = said or {}
+    if not said and not any(map(is_tap, spans)):
+        return spans, topology
+    spans = named_apart(spans)
+    taps = taps_of(spans)
+    spans = _attempts_at_the_edge(spans, topology.client, taps)
+    order = _in_order(topology, taps, spans, said)
+    layers = _between(order, {*taps.names, _DOOR, *(name for pair in said for name in pair)}, said)
+    hops, places = _laid_out(order, layers)
+    moved = [one for span in spans for one in _told(span, places)]
+    return moved, replace(topology, hops=tuple(hops))
+
+
+def _in_order(
+    topology: Topology, taps: Taps, spans: Iterable[Span], said: Mapping[tuple[str, str], Layer]
+) -> list[Layer]:
+    """The chain's layers and the taps that it does not name, from the caller inward."""
+    named = {(layer.name, layer.preset) for layer in said.values()}
+    reporting = {one.layer for one in spans if isinstance(one, LayerRecord) and not is_tap(one)}
+    of_pairs = {name for pair in said for name in pair}
+    # What was said of a place belongs there, and nowhere else.
+    hops = [
+        hop
+        for hop in topology.hops
+        if hop.name in {*taps.names, *of_pairs, *reporting}
+        or not any(hop.name in {name, preset} for name, preset in named)
+    ]
+    known = {hop.name for hop in hops}
+    outer = [_tap(name) for name in taps.names if name in taps.outside and name not in known]
+    inner = [_tap(name) for name in taps.names if name not in taps.outside and name not in known]
+    if outer or taps.outside:
+        outer.append(_tap(_DOOR))
+    silent = not reporting & known and not known & set(taps.names)
+    if silent and not outer and hops and len(inner) == len(hops) + 1:
+        one_each = [layer for pair in zip(inner, hops, strict=False) for layer in pair]
+        return [*one_each, inner[-1]]
+    return [*outer, *inner, *hops] if silent and not outer else [*outer, *hops, *inner]
+
+
+def _tap(name: str) -> Layer:
+    return Layer(name=name, title=name)
+
+
+def _between(
+    order: Sequence[Layer], taps: set[str], said: Mapping[tuple[str, str], Layer]
+) -> dict[tuple[str, str], Layer]:
+    """The layer of each pair of neighbouring taps: said, or named by the chain, or unknown."""
+    names = [layer.name for layer in order]
+    layers = dict(said)
+    for (at, outer), inner in zip(enumerate(names), names[1:], strict=False):
+        if outer in taps and inner in taps:
+            unknown = f"what stands between {outer} and {inner}"
+            layers.setdefault((outer, inner), Layer(name=unknown, title=unknown))
+        following = names[at + 2] if at + 2 < len(names) else ""
+        if outer in taps and inner not in taps and following in taps:
+            layers.setdefault((outer, following), order[at + 1])
+    return layers
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a hop of the material is in the new chain: as itself, or as a tap on either side of a layer."""
+
+    itself: int | None = None
+    inside: tuple[int, Layer] | None = None
+    outside: tuple[int, Layer] | None = None
+
+
+def _laid_out(
+    order: Sequence[Layer], layers: Mapping[tuple[str, str], Layer]
+) -> tuple[list[Layer], dict[str, _Place]]:
+    paired = {name for pair in layers for name in pair}
+    taken: Counter[str] = Counter(layer.name for layer in order if layer.name not in paired)
+    places = {layer.name: _Place() for layer in order}
+    hops: list[Layer] = []
+    skipped = {layer.name for layer in layers.values()} & {layer.name for layer in order}
+    standing = [layer for layer in order if layer.name not in skipped or layer.name in paired]
+    taken.subtract(dict.fromkeys(skipped, 1))
+    for layer, following in pairwise([*standing, None]):
+        assert layer is not None
+        if layer.name not in paired:
+            hops.append(layer)
+            places[layer.name].itself = len(hops)
+        between = layers.get((layer.name, following.name)) if following is not None else None
+        if between is not None and following is not None:
+            between = replace(between, name=_free(between.name, taken))
+            hops.append(between)
+            places[layer.name].outside = places[following.name].inside = (len(hops), between)
+    return hops, places
+
+
+def _told(span: Span, places: Mapping[str, _Place]) -> Iterator[Span]:
+    """A tap's span as one of its side of a layer, or as two."""
+    if not isinstance(span, LayerRecord) or isinstance(span, AttemptRecord) or span.layer not in places:
+        yield span
+        return
+    place = places[span.layer]
+    if place.itself is not None:
+        yield replace(span, position=place.itself)
+    clock = clock_of(span) if place.inside or place.outside else span.clock
+    if place.outside is not None:
+        at, layer = place.outside
+        parent = _inner_id(span) if place.inside is not None else span.parent_id
+        yield replace(
+            span,
+            layer=layer.name,
+            position=at,
+            tap=TapSide.OUTSIDE,
+            parent_id=parent,
+            clock=clock,
+        )
+    if place.inside is not None:
+        at, layer = place.inside
+        span_id = _inner_id(span) if place.outside is not None else span.span_id
+        lazy_s = products()[layer.preset].lazy_real_s if layer.preset in products() else 0.0
+        yield replace(
+            span,
+            span_id=span_id,
+            layer=layer.name,
+            position=at,
+            tap=TapSide.INSIDE,
+            clock=clock,
+            tap_lazy_s=lazy_s or None,
+        )
+
+
+def _inner_id(span: Span) -> str:
+    """The id of a tap's second record, where it is between two layers."""
+    return f"{span.span_id}-inside"
+
+
+def _free(name: str, taken: Counter[str]) -> str:
+    """The layer's name, with a number where another layer of the chain has it."""
+    taken[name] += 1
+    return name if taken[name] <= 1 else f"{name}-{taken[name]}"
+
+
+# --- attempts at the outermost tap's edge -------------------------------------------------------------------
+
+
+def _attempts_at_the_edge(spans: list[Span], client: Layer, taps: Taps) -> list[Span]:
+    """An attempt for each request of which no client tells: the outermost tap is dialled by the client."""
+    by_id = {span.span_id: span for span in spans}
+    found: list[Span] = []
+    watched = {span.trace_id for span in spans if isinstance(span, AttemptRecord)}
+    told: dict[str, AttemptRecord] = {}  # by the outermost tap's span
+    for span in spans:
+        above = _taps_above(span, by_id) if isinstance(span, AttemptRecord) else []
+        if isinstance(span, AttemptRecord) and above:
+            told[above[-1].span_id] = span
+            found.append(_as_a_tap(span))
+        else:
+            found.append(span)
+    roots: dict[str, list[LayerRecord]] = {}
+    for span in spans:
+        if not isinstance(span, LayerRecord) or not is_tap(span) or _taps_above(span, by_id):
+            continue
+        if span.span_id in told or span.trace_id not in watched:
+            roots.setdefault(span.trace_id, []).append(span)
+    asked: dict[str, AttemptRecord] = {}
+    for of_trace in roots.values():
+        outermost = min(taps.names.index(one.layer) for one in of_trace)
+        tries = [one for one in of_trace if taps.names.index(one.layer) == outermost]
+        for number, tap in enumerate(sorted(tries, key=lambda one: one.start_s), start=1):
+            asked[tap.span_id] = edge_attempt(tap, client.name, told.get(tap.span_id), number)
+    return [
+        *asked.values(),
+        *(
+            replace(one, parent_id=asked[one.span_id].span_id) if one.span_id in asked else one
+            for one in found
+        ),
+    ]
+
+
+def _as_a_tap(watched: AttemptRecord) -> LayerRecord:
+    """A run's own view of its caller: a tap with the run's clock. Its caller's timers are not its own."""
+    left = watched.upstream.by_us
+    told = {
+        one.name: getattr(watched, one.name)
+        for one in fields(LayerRecord)
+        if one.name not in {"layer", "tap", "clock", "cut", "upstream", "downstream"}
+    }
+    return LayerRecord(
+        **told,
+        layer=_DOOR,
+        tap=TapSide.ALONE,
+        clock="",
+        upstream=UpstreamEnd.ABANDONED if left else watched.upstream,
+        downstream=DownstreamEnd.LEFT if left else watched.downstream,
+    )

@@ -1,0 +1,83 @@
+"""Which of two ends was first, by durations: two clocks are never compared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from whocut.trace.records import LayerRecord, TapSide
+from whocut.verdict.order import Order, apart_s, order_of
+
+
+def witness(
+    clock: str | None, start_s: float, end_s: float, *, first_s: float | None = None, status: int = 200
+) -> LayerRecord:
+    """One witness of an exchange."""
+    return LayerRecord(
+        trace_id="a" * 32, span_id="1" * 16, parent_id=None, layer="tap", name="POST /", start_s=start_s,
+        end_s=end_s, first_byte_s=first_s, status=status, clock=clock,
+    )  # fmt: skip
+
+
+SKEWS_S = (0.0, 7.0, -7.0, 973.0, -973.0)
+
+
+@pytest.mark.parametrize("skew_s", SKEWS_S)
+def test_what_took_longer_further_in_was_later(skew_s: float) -> None:
+    """An exchange does not begin further in before it begins further out."""
+    outer, inner = witness("a", 0, 20), witness("b", skew_s, skew_s + 60)
+
+    assert order_of(outer, 20, inner, skew_s + 60) is Order.AFTER
+
+
+@pytest.mark.parametrize("skew_s", SKEWS_S)
+def test_what_ended_sooner_after_one_good_answer_s_first_byte_was_earlier(skew_s: float) -> None:
+    """That byte passes the inner witness first, whatever held the request before."""
+    outer = witness("a", 0, 90, first_s=5)
+    inner = witness("b", skew_s, skew_s + 35, first_s=skew_s + 5)
+
+    assert order_of(outer, 90, inner, skew_s + 35) is Order.BEFORE
+
+
+UNKNOWN = {
+    "no byte came": (witness("a", 0, 90), witness("b", 0, 30)),
+    "the first byte was of an answer of another's": (
+        witness("a", 0, 90, first_s=5, status=503),
+        witness("b", 0, 30, first_s=4, status=503),
+    ),
+    "two answers": (witness("a", 0, 90, first_s=5, status=206), witness("b", 0, 30, first_s=4)),
+    "a busy machine explains it": (witness("a", 0, 30), witness("b", 0, 30.3)),
+    "a busy machine explains it the other way": (
+        witness("a", 0, 30, first_s=5),
+        witness("b", 0, 29.8, first_s=5),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNKNOWN)
+def test_where_both_orders_explain_what_was_seen_it_is_not_known(case: str) -> None:
+    """Two clocks that agree are no proof that they are right."""
+    outer, inner = UNKNOWN[case]
+
+    assert order_of(outer, outer.end_s, inner, inner.end_s) is Order.UNKNOWN
+
+
+def test_one_clock_tells_by_its_instants() -> None:
+    """Layers of one run share a clock; a tap without the name of a clock has one of its own."""
+    outer, inner = witness(None, 0, 30), witness(None, 0.1, 29.9)
+    tap = replace(inner, tap=TapSide.ALONE)
+
+    assert order_of(outer, 30, inner, 29.9) is Order.BEFORE
+    assert order_of(outer, 30, inner, 30) is Order.AFTER
+    assert order_of(outer, 30, tap, 29.9) is Order.UNKNOWN
+
+
+def test_clocks_that_cannot_agree_are_taken_to_have_passed_the_request_at_once() -> None:
+    """And clocks that can are left alone."""
+    outer = witness("a", 0, 90)
+
+    assert apart_s(outer, witness("b", 973, 1003)) == -973
+    assert apart_s(outer, witness("b", -5, 25)) == 5
+    assert apart_s(outer, witness("b", 0.01, 30)) == 0
+    assert apart_s(outer, witness("a", 973, 1003)) == 0
