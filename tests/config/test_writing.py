@@ -15,6 +15,7 @@ from whocut.config.writing import TARGETS, written
 from whocut.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 INGRESS = """apiVersion: networking.k8s.io/v1
@@ -44,7 +45,7 @@ spec:
       backendRefs: [{name: images, port: 80}]
 """
 # Where what is written belongs, and how the whole is called.
-AROUND = {
+AROUND: dict[str, tuple[str, Callable[[str], str]]] = {
     "gateway-api": (
         "route.yaml",
         lambda text: ROUTE + "".join(f"      {line}\n" for line in text.splitlines()),

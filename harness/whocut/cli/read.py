@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from whocut.cli.options import HostOption, JsonFlag, PathOption
-from whocut.cli.printing import EXIT_FINDING, Terminal, print_json, print_text, say
+from whocut.cli.printing import EXIT_FINDING, print_json, print_text, say
+from whocut.cli.terminal import Terminal
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
 from whocut.config.writing import target_of, written

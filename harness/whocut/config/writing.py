@@ -126,7 +126,7 @@ def target_of(name: str) -> Callable[[_Limits], Written]:
     """The writer of that name.
 
     Raises:
-        BadInput: the target is unknown; names the nearest one.
+        BadInput: the name is unknown; names the nearest one.
     """
     if name not in TARGETS:
         raise BadInput(
