@@ -45,6 +45,9 @@ def ordinary(lineage: Lineage) -> Facts:
 
 @given(
     parent=st.sampled_from([None, TRACEPARENT]),
+    layer_name=st.sampled_from(["nginx", "path", "method"]),
+    position=st.integers(min_value=1, max_value=12),
+    lazy_s=st.sampled_from([0.0, 0.5, *map(float, range(1, 13))]),
     side=st.sampled_from([None, *TapSide]),
     target=st.binary(min_size=1, max_size=40),
     at=st.lists(instants, min_size=7, max_size=7),
@@ -52,16 +55,18 @@ def ordinary(lineage: Lineage) -> Facts:
     size=st.integers(min_value=-5, max_value=10**9),
 )
 def test_a_row_is_written_as_its_span_would_be(
-    parent: bytes | None, side: TapSide | None, target: bytes, at: list[float], status: int, size: int
+    parent: bytes | None,
+    layer_name: str,
+    position: int,
+    lazy_s: float,
+    side: TapSide | None,
+    target: bytes,
+    at: list[float],
+    status: int,
+    size: int,
 ) -> None:
     """The quick way writes what the codec writes, byte by byte of its values."""
-    place = Place(
-        "nginx",
-        3,
-        side,
-        0.5 if side is TapSide.INSIDE else 0.0,
-        "another" if side is TapSide.ALONE else None,
-    )
+    place = Place(layer_name, position, side, lazy_s, "path" if side is TapSide.ALONE else None)
     lineage = Lineage(parent)
     facts = ordinary(lineage)
     facts.target, facts.status, facts.bytes_down, facts.head_bytes = target, status, size, 0

@@ -388,7 +388,7 @@ def test_setting_that_the_mock_does_not_know_is_the_scenario_s_mistake(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "--chain", "artcle"], "there is no chain 'artcle' (did you mean 'article'?)"),
+        (["run", "--chain", "artcle"], "there is no preset and no chain 'artcle' (did you mean 'article'?)"),
         (["run", "image_generatoin"], "did you mean 'image_generation'?"),
         (["run", "--mode", "streem"], "there is no mode 'streem' (did you mean 'stream'?)"),
         (["run", "--clock", "scaled:0"], "'scaled:0' is not a clock"),

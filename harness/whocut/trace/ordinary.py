@@ -38,6 +38,8 @@ Row = tuple[
 """An ordinary exchange: the response came whole and was handed on whole."""
 
 _NS: Final = 1_000_000_000
+_METHOD, _PATH = "\0method", "\0path"
+_STATUS, _BYTES_DOWN = -7, -8
 
 
 class TakesRows(Protocol):
@@ -68,8 +70,9 @@ class Form:
     def __init__(
         self, layer: str, position: int, side: TapSide | None, lazy_s: float | None, clock: str | None
     ) -> None:
+        # What marks a place is no value of a hop's own: no name has a NUL in it, and no position or time is negative.
         places = {
-            name: float(number)
+            name: -float(number)
             for number, name in enumerate(("sent", "first", "last", "gap", "upstream", "downstream"), start=1)
         }
         sample = LayerRecord(
@@ -81,8 +84,8 @@ class Form:
             start_s=0.0,
             end_s=0.0,
             position=position,
-            method="method",
-            path="path",
+            method=_METHOD,
+            path=_PATH,
             upstream=UpstreamEnd.COMPLETE,
             downstream=DownstreamEnd.ANSWERED,
             upstream_s=places["upstream"],
@@ -91,8 +94,8 @@ class Form:
             first_byte_s=places["first"],
             last_byte_s=places["last"],
             largest_gap_s=places["gap"],
-            status=7,
-            bytes_down=8,
+            status=_STATUS,
+            bytes_down=_BYTES_DOWN,
             tap=side,
             tap_lazy_s=lazy_s,
             clock=clock,
@@ -108,8 +111,8 @@ class Form:
         self._sent, self._first, self._last, self._gap, self._upstream, self._downstream = (
             place("doubleValue", marked) for marked in places.values()
         )
-        self._method, self._path = place("stringValue", "method"), place("stringValue", "path")
-        self._status, self._bytes_down = place("intValue", "7"), place("intValue", "8")
+        self._method, self._path = place("stringValue", _METHOD), place("stringValue", _PATH)
+        self._status, self._bytes_down = (place("intValue", str(marked)) for marked in (_STATUS, _BYTES_DOWN))
 
     def line(self, row: Row, epoch_unix_s: float) -> bytes:
         """The exchange as a line of OTLP/JSON: what `otlp.encode_line` writes of its record."""
