@@ -70,7 +70,7 @@ class Form:
     def __init__(
         self, layer: str, position: int, side: TapSide | None, lazy_s: float | None, clock: str | None
     ) -> None:
-        # What marks a place is no value of a hop's own: no name has a NUL in it, and no position or time is negative.
+        # What marks a place is no hop's own value: no name has a NUL in it, no position or time is negative.
         places = {
             name: -float(number)
             for number, name in enumerate(("sent", "first", "last", "gap", "upstream", "downstream"), start=1)
