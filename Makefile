@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends bench pins clean
+.PHONY: help demo test lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile bench pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ sdk-suite: $(READY) ## openai-python's own image tests: OPENAI_PYTHON_CHECKOUT=P
 
 backends: $(READY) ## a run's spans exported to Phoenix, a real backend, and read back
 	@$(BIN)/python -m tests.backends
+
+hostile: $(READY) ## ten minutes of hostile bytes on every door, counted by door: exits 1 on one finding
+	@$(BIN)/python -m tests.hostile --seconds 600 --seed 7
 
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop

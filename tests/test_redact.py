@@ -24,6 +24,7 @@ from whocut.redact import (
     protect_environment,
     redact,
     visible,
+    without_secrets,
 )
 
 if TYPE_CHECKING:
@@ -217,3 +218,22 @@ def test_the_work_grows_with_the_text_and_not_with_its_square(piece: str) -> Non
         return min(timeit.repeat(lambda: redact(text), timer=cpu_s, number=1, repeat=3))
 
     assert taken_s(160_000) < 24 * max(taken_s(20_000), 0.001)
+
+
+def test_a_program_that_needs_no_secret_gets_none() -> None:
+    """A mock and a gateway start with the environment without keys, tokens, passwords and lists of headers."""
+    kept = {
+        "PATH": "/bin",
+        "LANG": "C",
+        "SSL_CERT_FILE": "/x",
+        "TOKENIZERS_PARALLELISM": "1",
+        "HOME": "/root",
+    }
+    secret = {
+        "OPENAI_API_KEY": KEY,
+        "HF_TOKEN": KEY,
+        "DB_PASSWORD": KEY,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"authorization={KEY}",
+    }
+
+    assert without_secrets(kept | secret) == kept

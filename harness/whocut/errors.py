@@ -29,10 +29,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_LONGEST: Final = 2_000  # characters of a sentence
+_KEPT_BEHIND: Final = 600
+
+
 class WhocutError(Exception):
     """One clear sentence with its place and the way out; never raised as itself."""
 
     exit_code: ClassVar[int] = 3
+
+    def __str__(self) -> str:
+        """The sentence; what it quotes from elsewhere does not make it longer than a screen."""
+        return _bounded(super().__str__())
+
+
+def _bounded(sentence: str) -> str:
+    """The sentence, or its two ends: its place is in front, and what to do is behind."""
+    if len(sentence) <= _LONGEST:
+        return sentence
+    return f"{sentence[: _LONGEST - _KEPT_BEHIND]} … {sentence[-_KEPT_BEHIND:]}"
 
 
 class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" adds nothing at the call
@@ -51,7 +66,7 @@ class BadInput(WhocutError):  # noqa: N818  # the name says what it is; "Error" 
     @property
     def at_flag(self) -> str:
         """The sentence for a command line: the flag that holds the mistake in front."""
-        return f"--{self.field.replace('_', '-')}: {self.problem}" if self.field else str(self)
+        return _bounded(f"--{self.field.replace('_', '-')}: {self.problem}") if self.field else str(self)
 
 
 class BadFile(BadInput):

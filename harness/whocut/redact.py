@@ -159,6 +159,15 @@ def protect_environment(environ: Mapping[str, str]) -> None:
                 protect(pair.partition("=")[2].strip(), unquote(pair.partition("=")[2]).strip())
 
 
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a program that needs no secret of ours: a mock, a gateway."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not _SECRET_VARIABLE.search(name) and not name.endswith("_HEADERS")
+    }
+
+
 def exact(text: str) -> str:
     """The same text without the registered values; everything else stays as it is."""
     return _PROTECTED.text.sub(GONE, text) if _PROTECTED.text else text

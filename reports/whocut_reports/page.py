@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from whocut.chain.load import Load
 from whocut.chain.money import format_dollars
-from whocut.trace.rundir import FIGURES, REPORT, RunDir
+from whocut.errors import BadInput
+from whocut.trace.rundir import FIGURES, REPORT, RunDir, write_whole
 from whocut.verdict.censored import image_times
 from whocut.verdict.figures import doubts_of
 from whocut.verdict.pick import Pick, Picked, pick_request
@@ -69,14 +71,19 @@ class Shown:
 def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     """Write ``figures/`` and ``report.html`` into the run directory; the page's path."""
     folder = run.path / FIGURES
+    if folder.is_symlink():
+        raise BadInput(
+            f"{folder} is a link, and what is written there would land elsewhere. Remove the link."
+        )
     folder.mkdir(exist_ok=True)
     attempts, ledger = run.attempts(), run.ledger()
+    manifest = _readable(run.manifest)
     shown = {
         "falls": _falls(folder, judged, attempts),
         "verdicts": _verdicts(folder, judged),
         "limits": _limits(folder, topology, ledger, attempts),
         "sweep": _sweep(folder, judged.figures.sweep),
-        "steps": _steps(folder, steps_figure.steps_of(run.manifest, judged.figures.by_mode), judged),
+        "steps": _steps(folder, steps_figure.steps_of(manifest, judged.figures.by_mode), judged),
     }
     orphans = story.orphans_by_mode(ledger, attempts)
     modes = _modes(judged.figures, orphans)
@@ -84,19 +91,29 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         title=f"{run.manifest.get('scenario', 'a run')} through {topology.name}",
         run_name=run.path.name if run.path.is_absolute() else run.path,
         figures=judged.figures,
-        headline=_headline(run.manifest, judged.figures, orphans, modes),
+        headline=_headline(manifest, judged.figures, orphans, modes),
         modes=modes,
         levels=judged.figures.sweep,
         agreement=story.agreement(judged.figures),
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
-        told=_told(run.manifest),
+        told=_told(manifest),
         warnings=doubts_of(run),
         **shown,
     )
     path = run.path / REPORT
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page.encode())
     return path
+
+
+def _readable(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest whose parts have the form that the page reads; it may come from elsewhere."""
+    load, steps = manifest.get("load"), manifest.get("steps")
+    return {
+        **manifest,
+        "load": Load.from_plain(load).to_plain() if load else None,
+        "steps": steps if isinstance(steps, dict) else {},
+    }
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -114,7 +131,7 @@ def _falls(folder: Path, judged: Judged, attempts: Sequence[Attempt]) -> list[Sh
         fall = waterfall(picked.request, judged.attribution, attempts)
         name = "waterfall" if not shown else f"waterfall-{_slug(mode)}"
         whole = waterfall_figure.draw(fall)
-        (folder / f"{name}.png").write_bytes(style.png(whole))
+        write_whole(folder / f"{name}.png", style.png(whole))
         alt = (
             f"Waterfall of request {fall.request}, {len(fall.verdicts)} attempts. {'. '.join(fall.phrases)}."
         )
@@ -203,7 +220,7 @@ def _steps(folder: Path, steps: Mapping[str, str], judged: Judged) -> Shown | No
 
 def _shown(folder: Path, name: str, drawn: Figure, alt: str, caption: str) -> Shown:
     document = style.svg(drawn)
-    (folder / f"{name}.svg").write_text(document, encoding="utf-8")
+    write_whole(folder / f"{name}.svg", document.encode())
     return Shown(name, _inlined(document, name, alt), caption)
 
 

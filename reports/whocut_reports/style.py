@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -69,6 +70,7 @@ _LOOK: Final[dict[Any, Any]] = {
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and parsed by a test
     "svg.hashsalt": "whocut",  # the same run gives the same bytes
+    "text.parse_math": False,  # names and errors come from elsewhere: a dollar sign is a dollar sign
 }
 
 
@@ -114,10 +116,13 @@ def inline(document: str, name: str, alt: str) -> str:
 
 def text_width(text: Text) -> float:
     """How wide a text is, in pixels of the figure."""
-    drawn = text.get_figure(root=True)
-    assert drawn is not None
-    renderer = FigureCanvasAgg(drawn).get_renderer()  # type: ignore[no-untyped-call]  # matplotlib's own gap
-    return float(text.get_window_extent(renderer).width)
+    return float(text.get_window_extent(_ruler()).width)
+
+
+@cache
+def _ruler() -> RendererAgg:
+    """One renderer that measures texts: a figure's own would take the memory of all its pixels for each text."""
+    return RendererAgg(1, 1, DPI)  # type: ignore[no-untyped-call]  # matplotlib's own gap
 
 
 def shortened(text: Text, room_px: float, middle: str | None = None) -> None:

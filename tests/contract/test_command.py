@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from typer.testing import CliRunner
 
 from whocut.cli import app
+from whocut.contract.client import _module
 from whocut.errors import BadInput, CouldNotRun, NotInstalled
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SDK = "tests.contract.cards.clients.callables:sdk"
 FEW = ("--check", "unknown-504", "--check", "rate-seconds", "--check", "stream-incomplete-told")
@@ -45,6 +44,19 @@ def test_json_is_as_the_contract_says() -> None:
         assert {"id", "sentence", "obligatory", "result", "why", "watched_s", "evidence"} <= set(check)
         assert check["reason"]
         assert check["source"]
+
+
+def test_a_file_here_does_not_take_a_package_s_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the working directory is found, and one that is called like an installed package is not run."""
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('the file of the working directory has run')\n")
+    (tmp_path / "mine.py").write_text("import colorsys\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+
+    target = _module("mine", "mine:client")
+
+    assert Path(target.colorsys.__file__).parent != tmp_path
 
 
 def test_an_allowed_check_does_not_break_the_build() -> None:

@@ -19,6 +19,7 @@ from tests.reports.made_run import (
 )
 from tests.reports.pictures import colours, hatches, texts
 from whocut.chain.timers import TimerKind
+from whocut.trace.records import SpanKind
 from whocut.verdict.censored import Sample
 from whocut.waterfall.rows import waterfall
 from whocut_reports import style
@@ -78,6 +79,20 @@ def test_many_attempts_are_counted_not_listed() -> None:
 
     assert any(line.startswith("attempt 4: ") for line in said)
     assert "… and 5 more attempts" in said
+
+
+def test_of_a_client_that_asks_for_ever_the_ends_are_drawn() -> None:
+    """Its picture has a bounded height, with the first and the last attempts, and says how many there are."""
+    made = MadeRun()
+    request = made.request("plain", *(nginx_cut() for _ in range(41)), waits_s=[1.0] * 41)
+    fall = waterfall(request, made.judged().attribution, made.attempts)
+
+    drawn = waterfall_figure.draw(fall, phrases=False)
+
+    said = [text.get_text() for text in drawn.texts]
+    assert "Drawn are the first 20 and the last 20 of 41 attempts." in said
+    assert len([row for row in fall.rows if row.kind is SpanKind.ATTEMPT]) == 41
+    assert drawn.get_figheight() < 60
 
 
 def test_the_last_orphan_label_stays_on_the_picture() -> None:

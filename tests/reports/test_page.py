@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.reports.made_run import MadeRun, article_run, censored, delivered, nginx_cut
+from tests.reports.made_run import MadeRun, article, article_run, censored, delivered, nginx_cut
 from tests.verdict.made import summary
+from whocut.errors import BadInput
+from whocut.trace.rundir import FIGURES, REPORT
 from whocut_reports import write_report
 
 if TYPE_CHECKING:
@@ -335,3 +338,34 @@ def test_run_that_was_killed_before_it_was_judged_says_so(tmp_path: Path) -> Non
 
     assert "has no summary" not in other
     assert "This run has no summary: it was killed before it was judged, or is still under way." in page
+
+
+def test_text_from_elsewhere_is_drawn_as_it_stands(tmp_path: Path) -> None:
+    """Two dollar signs are no formula: a layer may be called so, and a broken formula would end the drawing."""
+    edge, *hops = article().hops
+    made = MadeRun(topology=replace(article(), hops=(replace(edge, name="edge $5_{$ $"), *hops)))
+    made.request("plain", nginx_cut())
+
+    assert "edge $5_{$ $" in page_of(made, tmp_path)
+
+
+def test_a_report_does_not_write_through_links(tmp_path: Path) -> None:
+    """A run directory may come from elsewhere, and its links may lead to files of the reader's own."""
+    made = MadeRun()
+    made.request("plain", nginx_cut())
+    run = made.write(tmp_path / "run")
+    mine, folder = tmp_path / "mine", tmp_path / "folder"
+    mine.write_text("mine")
+    folder.mkdir()
+    for name in (REPORT, f"{REPORT}.tmp"):
+        (run.path / name).symlink_to(mine)
+    (run.path / FIGURES).symlink_to(folder)
+
+    with pytest.raises(BadInput, match="is a link"):
+        write_report(run, made.judged(), made.topology)
+    (run.path / FIGURES).unlink()
+    write_report(run, made.judged(), made.topology)
+
+    assert mine.read_text() == "mine"
+    assert not (run.path / REPORT).is_symlink()
+    assert list(folder.iterdir()) == []

@@ -49,6 +49,23 @@ def test_every_command_starts_with_the_limit_raised() -> None:
     assert limited(200, 1500, "-c", script).splitlines()[-1] == "1500"
 
 
+@pytest.mark.parametrize(("hard", "said"), [(1024, "160"), (16_384, "")], ids=["it does not", "it does"])
+def test_a_load_that_does_not_fit_is_refused_with_the_number_that_fits(hard: int, said: str) -> None:
+    """Before it starts: 1,500 users through three layers, where the soft limit is the usual one."""
+    script = (
+        "from whocut.chain.catalogue import preset; from whocut.chain.layers import Topology\n"
+        "from whocut.errors import BadInput\n"
+        "from whocut.run.descriptors import raise_open_files, refuse_too_many\n"
+        "hop = preset('nginx'); chain = Topology(name='x', client=preset('openai-python'), hops=(hop,) * 3)\n"
+        "raise_open_files()\n"
+        "try: refuse_too_many(1500, chain)\nexcept BadInput as error: print(error.at_flag)"
+    )
+
+    refused = limited(1024, hard, "-c", script)
+
+    assert (f"enough for {said} users" in refused) if said else refused == ""
+
+
 def test_running_out_of_them_is_said_once_and_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     """Asyncio would log a traceback for every connection, thousands of them in a second."""
     loop = asyncio.new_event_loop()

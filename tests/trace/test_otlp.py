@@ -58,13 +58,21 @@ _OF_TYPE = {
     TimerKind: st.sampled_from(TimerKind),
     Phase: st.sampled_from(Phase),
 }
+_IDS = {
+    "trace_id": st.text("0123456789abcdef", min_size=32, max_size=32),
+    "span_id": st.text("0123456789abcdef", min_size=16, max_size=16),
+    "parent_id": st.none() | st.text("0123456789abcdef", min_size=16, max_size=16),
+}
 _TYPES = {"Cut": Cut, **{kind.__name__: kind for kind in _OF_TYPE}}
 
 
 def drawn_of(record: type[Any]) -> st.SearchStrategy[Any]:
     """Any record of this kind: each field of its type, or its default."""
     hints = get_type_hints(record, _TYPES | vars(records))
-    return st.builds(record, **{one.name: _drawn(hints[one.name]) for one in fields(record)})
+    drawn = {
+        one.name: _IDS[one.name] if one.name in _IDS else _drawn(hints[one.name]) for one in fields(record)
+    }
+    return st.builds(record, **drawn)
 
 
 def _drawn(hint: Any) -> st.SearchStrategy[Any]:

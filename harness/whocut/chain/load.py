@@ -7,13 +7,13 @@ as it has its answer. In an open load each request is due by the clock, even whi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003  # the fields' types are read where a manifest is
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
 
 from whocut.errors import BadInput
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 # Longest wait, in model seconds, for work in flight when nothing more is asked, and for generations that run on
 # after the last caller has gone: longer than any of the article's profiles (p95 280 s), so that the ledger is whole
@@ -125,10 +125,16 @@ class Load:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """From a manifest."""
-        stages = tuple(
-            LoadStage(**{**stage, "arrivals": Arrivals(**stage["arrivals"]) if stage["arrivals"] else None})
-            for stage in plain["stages"]
-        )
-        spending = Spending(**plain["spending"]) if plain.get("spending") else None
-        return cls(**{**plain, "stages": stages, "spending": spending})
+        """From a manifest.
+
+        Raises:
+            BadInput: it is not a load, or one with a field of another type.
+        """
+        try:
+            return TypeAdapter(cls).validate_python(plain)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise BadInput(
+                f"the load in the run's manifest cannot be read: {'.'.join(map(str, first['loc']))}: "
+                f"{first['msg']}. Use the version that wrote it."
+            ) from None

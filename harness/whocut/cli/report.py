@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whocut.chain.plain import topology_from_plain
+from whocut.chain.plain import topology_of
 from whocut.cli.options import (
     JsonFlag,
     RunArgument,
@@ -22,7 +22,7 @@ def report(
     Example: whocut report runs/first
     """
     found = RunDir.open(run_dir)
-    topology = topology_from_plain(found.manifest["topology"])
+    topology = topology_of(found.manifest)
     page = write_report(found, judge_run(found, topology), topology)
     if as_json:
         print_json({"report": str(page)})

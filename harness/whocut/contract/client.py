@@ -93,7 +93,7 @@ def command_client(written: str) -> Candidate:
 def _module(name: str, written: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)
+        sys.path.append(here)  # last: a file here that is called like a package must not take its place
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -18,6 +18,7 @@ from whocut.jobs.store import Store
 from whocut.jobs.worker import Worker
 from whocut.path.target import is_loopback
 from whocut.redact import protect
+from whocut.trace.peers import SERVER_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ class Service:
         unknown = self.store.recover(self._now_s(), letter_of)
         app = create_app(self.parts)
         assert app[PARTS] is self.parts
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S, logger=SERVER_LOG)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._plan.host, self._plan.port)
         try:

@@ -7,10 +7,18 @@ of the command; children inherit it.
 from __future__ import annotations
 
 import resource
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from whocut.errors import BadInput
+
+if TYPE_CHECKING:
+    from whocut.chain.layers import Topology
 
 # A hard limit may be "none", or a billion; more than this is no use, and some programs walk through all of them.
 _ENOUGH: Final = 1 << 20
+# Files of a run itself, its libraries and its pipes, and connections that are being closed.
+_SPARE_FILES: Final = 64
+_A_HOP: Final = 2  # sockets that a hop holds for one caller: one towards it, one towards the model
 
 
 def raise_open_files() -> int:
@@ -26,3 +34,21 @@ def raise_open_files() -> int:
             continue
         return limit
     return soft
+
+
+def refuse_too_many(users: int, topology: Topology) -> None:
+    """Refuse, before it starts, a load for which the layers' process may not open enough files.
+
+    Raises:
+        BadInput: the users do not fit; the sentence has the number that does.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return
+    most = max(0, limit - _SPARE_FILES) // (_A_HOP * max(1, len(topology.hops)))
+    if users > most:
+        raise BadInput(
+            f"{users} users do not fit: a process here may open {limit} files, which is enough for {most} users of "
+            f"this chain. Ask for {most} at most, or raise the hard limit (ulimit -Hn).",
+            field="users",
+        )

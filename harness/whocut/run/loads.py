@@ -89,4 +89,5 @@ async def start_load(stack: AsyncExitStack, plan: Plan, run_dir: RunDir) -> Chil
         arguments,
         log=run_dir.path / "logs" / "load.log",
         environment=environment,
+        with_secrets=True,
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from whocut.errors import ChildDied
 from whocut.path.fallen import ended_how
+from whocut.redact import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,9 +47,11 @@ class Child:
         environment: Mapping[str, str] | None = None,
         stdout: int | None = None,
         greeting: str | None = None,
+        with_secrets: bool = False,
     ) -> Child:
         """Start a Python module or script with this interpreter; its words go into `log`.
 
+        Keys and tokens of the environment are left out, unless the child calls an endpoint (`with_secrets`).
         `-P`: a file of the working directory that is called like a module must not take its place.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +63,10 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=file if stdout is None else stdout,
                 stderr=file,
-                env={**os.environ, **(environment or {})},
+                env={
+                    **(os.environ if with_secrets else without_secrets(os.environ)),
+                    **(environment or {}),
+                },
                 start_new_session=True,
             )
         return cls(name, process, log, greeting)

@@ -21,6 +21,7 @@ from whocut.clock.pulse import Pulse
 from whocut.errors import CouldNotRun
 from whocut.path.chain import start_chain
 from whocut.run.complaints import tell_once
+from whocut.run.descriptors import refuse_too_many
 from whocut.run.finish import check_wants, finish
 from whocut.run.loads import ForeignLoad, start_load
 from whocut.run.plan import manifest_of
@@ -94,11 +95,12 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     """Start everything around a load; the stack ends it.
 
     Raises:
-        BadInput: the run directory cannot be used, a figure is wanted that is not measured, or the mock does not
-            serve the chain's model.
+        BadInput: the run directory cannot be used, a figure is wanted that is not measured, the mock does not
+            serve the chain's model, or the users do not fit the limit of open files.
         CouldNotRun: a port is taken, or a process could not start.
     """
     check_wants(plan)
+    refuse_too_many(plan.users, plan.topology)
     if plan.to is None:
         refuse_unknown(plan.topology.upstream)
     began = wall_s()

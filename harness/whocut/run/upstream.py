@@ -92,8 +92,15 @@ async def start_upstream(plan: Plan, clock: Clock, run_dir: RunDir, sink: SpanSi
         write_json(config, settings)  # JSON is YAML
         arguments += ["--config", str(config)]
     log = run_dir.path / "logs" / "upstream.log"
+    told = str(plan.upstream)
     child = await Child.start(
-        "mock upstream", arguments, log=log, stdout=asyncio.subprocess.PIPE, greeting=_GREETING
+        "mock upstream",
+        arguments,
+        log=log,
+        # What the settings name as ``$NAME``, as a Redis' password, is meant for it.
+        environment={name: value for name, value in os.environ.items() if f"${name}" in told},
+        stdout=asyncio.subprocess.PIPE,
+        greeting=_GREETING,
     )
     line = await child.line()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.plain import topology_from_plain
+from whocut.chain.plain import topology_of
 from whocut.errors import BadInput, nearest
 from whocut.show.run import say_if_invalid
 from whocut.trace.rundir import RunDir
@@ -52,7 +52,7 @@ def explain(path: Path, request: str | None, pick: str) -> Explained:
             f"there is no '{pick}'{nearest(pick, Pick)}; there are {', '.join(Pick)}", field="pick"
         )
     run = RunDir.open(path)
-    judged = judge_run(run, topology_from_plain(run.manifest["topology"]))
+    judged = judge_run(run, topology_of(run.manifest))
     attempts = run.attempts()
     known = {attempt.request for attempt in attempts}
     if request is not None:

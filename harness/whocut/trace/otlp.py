@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace import names
+from whocut.trace import names, typed
 from whocut.trace.records import (
     AttemptRecord,
     Cut,
@@ -59,6 +59,8 @@ _OTEL_NAMES: Final = {
 _SIDES: Final = {_SERVER: "server", _CLIENT: "client"}
 _STATUS_ERROR: Final = 2
 _IS_ERROR: Final = (_STATUS_ERROR, "STATUS_CODE_ERROR")
+# What taking apart JSON of another form raises, from a missing field to a depth without end.
+_NOT_WHOLE: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 _NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 # The events of a layer's own cuts, with their facts: the one that ended it, and those after which it asked again.
@@ -95,11 +97,11 @@ def _member(value: StrEnum) -> dict[str, Any]:
 
 # How a field is written, by what reads it back: a name from a set is a string.
 _WRITTEN: Final[dict[Callable[[Any], Any], Callable[[Any], dict[str, Any]]]] = {
-    str: _string,
-    float: _double,
-    int: lambda value: {"intValue": str(value)},
-    bool: lambda value: {"boolValue": value},
-    tuple: _any_value,
+    typed.text: _string,
+    **dict.fromkeys((typed.seconds, typed.limit_s), _double),
+    **dict.fromkeys((typed.number, typed.position), lambda value: {"intValue": str(value)}),
+    typed.flag: lambda value: {"boolValue": value},
+    typed.instants: _any_value,
     **dict.fromkeys((DownstreamEnd, Outcome, Phase, TapSide, TimerKind, UpstreamEnd), _member),
 }
 
@@ -134,71 +136,71 @@ class _Table:
 # By which attribute each field of a record goes, and how it is read back.
 _IMAGE: Final = {names.GENAI_OPERATION: "generate_content", names.GENAI_OUTPUT_TYPE: "image"}
 _REQUEST: Final = _Table(
-    (names.REQUEST, "request", str),
-    (names.MODE, "mode", str),
+    (names.REQUEST, "request", typed.text),
+    (names.MODE, "mode", typed.text),
     (names.OUTCOME, "outcome", Outcome),
 )
 _LAYER: Final = _Table(
-    (names.POSITION, "position", int),
-    (names.METHOD, "method", str),
-    (names.PATH, "path", str),
+    (names.POSITION, "position", typed.position),
+    (names.METHOD, "method", typed.text),
+    (names.PATH, "path", typed.text),
     (names.UPSTREAM_END, "upstream", UpstreamEnd),
-    (names.UPSTREAM_END_S, "upstream_s", float),
+    (names.UPSTREAM_END_S, "upstream_s", typed.seconds),
     (names.DOWNSTREAM_END, "downstream", DownstreamEnd),
-    (names.DOWNSTREAM_END_S, "downstream_s", float),
-    (names.REQUEST_SENT_S, "request_sent_s", float),
-    (names.FIRST_BYTE_S, "first_byte_s", float),
-    (names.LAST_BYTE_S, "last_byte_s", float),
-    (names.LARGEST_GAP_S, "largest_gap_s", float),
-    (names.STATUS, "status", int),
-    (names.BYTES_DOWN, "bytes_down", int),
-    (names.GONE, "gone", str),
-    (names.RESEND_COUNT, "resent", int),
+    (names.DOWNSTREAM_END_S, "downstream_s", typed.seconds),
+    (names.REQUEST_SENT_S, "request_sent_s", typed.seconds),
+    (names.FIRST_BYTE_S, "first_byte_s", typed.seconds),
+    (names.LAST_BYTE_S, "last_byte_s", typed.seconds),
+    (names.LARGEST_GAP_S, "largest_gap_s", typed.seconds),
+    (names.STATUS, "status", typed.number),
+    (names.BYTES_DOWN, "bytes_down", typed.number),
+    (names.GONE, "gone", typed.text),
+    (names.RESEND_COUNT, "resent", typed.number),
     (names.TAP, "tap", TapSide),
-    (names.TAP_LAZY_S, "tap_lazy_s", float),
-    (names.CLOCK, "clock", str),
-    (names.GATEWAY, "gateway", str),
+    (names.TAP_LAZY_S, "tap_lazy_s", typed.seconds),
+    (names.CLOCK, "clock", typed.text),
+    (names.GATEWAY, "gateway", typed.text),
 )
 _ATTEMPT: Final = _Table(
     *_LAYER.rows,
     *_REQUEST.rows,
-    (names.ATTEMPT, "number", int),
-    (names.ERROR_TYPE, "error_code", str),
-    (names.BODY_HEAD, "body_head", str),
+    (names.ATTEMPT, "number", typed.number),
+    (names.ERROR_TYPE, "error_code", typed.text),
+    (names.BODY_HEAD, "body_head", typed.text),
 )
 _GENERATION: Final = _Table(
-    (names.GENERATION, "generation", str),
-    (names.GENAI_MODEL, "model", str),
-    (names.STATUS, "status", int),
-    (names.ERROR_TYPE, "error_code", str),
-    (names.CALLER_GONE_S, "caller_gone_s", float),
-    (names.ORPHANED, "orphaned", bool),
-    (names.ORPHANED_S, "orphaned_s", float),
-    (names.DELIVERED, "delivered", bool),
-    (names.BILLED, "billed", bool),
-    (names.BILLED_USD, "billed_usd", float),
-    (names.FAULT, "fault", str),
-    (names.REFUSED, "refused", bool),
-    (names.SETTLED, "settled", bool),
-    (names.EMISSIONS_S, "events_s", tuple),
-    (names.FIRST_BYTE_S, "first_byte_s", float),
-    (names.HEARTBEAT_S, "heartbeat_s", float),
-    (names.LOST, "lost", str),
-    (names.LOST_S, "lost_s", float),
+    (names.GENERATION, "generation", typed.text),
+    (names.GENAI_MODEL, "model", typed.text),
+    (names.STATUS, "status", typed.number),
+    (names.ERROR_TYPE, "error_code", typed.text),
+    (names.CALLER_GONE_S, "caller_gone_s", typed.seconds),
+    (names.ORPHANED, "orphaned", typed.flag),
+    (names.ORPHANED_S, "orphaned_s", typed.seconds),
+    (names.DELIVERED, "delivered", typed.flag),
+    (names.BILLED, "billed", typed.flag),
+    (names.BILLED_USD, "billed_usd", typed.seconds),
+    (names.FAULT, "fault", typed.text),
+    (names.REFUSED, "refused", typed.flag),
+    (names.SETTLED, "settled", typed.flag),
+    (names.EMISSIONS_S, "events_s", typed.instants),
+    (names.FIRST_BYTE_S, "first_byte_s", typed.seconds),
+    (names.HEARTBEAT_S, "heartbeat_s", typed.seconds),
+    (names.LOST, "lost", typed.text),
+    (names.LOST_S, "lost_s", typed.seconds),
 )
 _CUT: Final = _Table(
     (names.CUT_TIMER, "timer", TimerKind),
-    (names.CUT_DIRECTIVE, "directive", str),
+    (names.CUT_DIRECTIVE, "directive", typed.text),
     (names.CUT_PHASE, "phase", Phase),
-    (names.CUT_LIMIT_S, "limit_s", float),
-    (names.CUT_AT_S, "at_s", float),
+    (names.CUT_LIMIT_S, "limit_s", typed.limit_s),
+    (names.CUT_AT_S, "at_s", typed.seconds),
 )
 _TABLES: Final[dict[SpanKind, tuple[type[Span], _Table]]] = {
     SpanKind.REQUEST: (RequestRecord, _REQUEST),
     SpanKind.ATTEMPT: (AttemptRecord, _ATTEMPT),
     SpanKind.HOP: (LayerRecord, _LAYER),
     SpanKind.GENERATION: (GenerationRecord, _GENERATION),
-    SpanKind.DEATH: (DeathRecord, _Table((names.GONE, "why", str))),
+    SpanKind.DEATH: (DeathRecord, _Table((names.GONE, "why", typed.text))),
 }
 
 
@@ -260,7 +262,7 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     for wire in wire_spans(line):
         try:
             yield _record_of(wire, epoch_unix_s)
-        except (ValueError, TypeError) as error:
+        except _NOT_WHOLE as error:
             raise ValueError(f"not a whole record: span {wire.span_id}: {error}") from None
 
 
@@ -276,7 +278,7 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
             for scope in resource.get("scopeSpans", []):
                 for raw in scope.get("spans", []):
                     yield _wire_span(raw, attributes)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except _NOT_WHOLE as error:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
@@ -361,24 +363,24 @@ def _pair(key: str, value: Any) -> dict[str, Any]:
 def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
     kind, status = raw.get("kind", 0), raw.get("status", {})
     return WireSpan(
-        trace_id=intern(raw["traceId"]),
-        span_id=raw["spanId"],
-        parent_id=raw.get("parentSpanId") or None,
+        trace_id=intern(typed.trace_id(raw["traceId"])),
+        span_id=typed.span_id(raw["spanId"]),
+        parent_id=None if (parent_id := raw.get("parentSpanId")) in (None, "") else typed.span_id(parent_id),
         resource=resource,
-        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else kind,
-        name=raw.get("name", ""),
-        start_ns=int(raw["startTimeUnixNano"]),
-        end_ns=int(raw["endTimeUnixNano"]),
+        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else typed.number(kind),
+        name=typed.text(raw.get("name", "")),
+        start_ns=typed.nanos(raw["startTimeUnixNano"]),
+        end_ns=typed.nanos(raw["endTimeUnixNano"]),
         attributes=_decode_attributes(raw.get("attributes", [])),
         events=tuple(
             WireEvent(
-                name=event["name"],
-                at_ns=int(event["timeUnixNano"]),
+                name=typed.text(event["name"]),
+                at_ns=typed.nanos(event["timeUnixNano"]),
                 attributes=_decode_attributes(event.get("attributes", [])),
             )
             for event in raw.get("events", ())
         ),
-        error=status.get("message", "error") if status.get("code") in _IS_ERROR else None,
+        error=typed.text(status.get("message", "error")) if status.get("code") in _IS_ERROR else None,
     )
 
 
@@ -441,13 +443,15 @@ def _decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
 def _plain(value: dict[str, Any]) -> Any:
     for key, inner in value.items():
         if key == "stringValue":
-            return intern(inner) if len(inner) <= _SHORT else inner
-        convert = _CONVERT.get(key)
-        return convert(inner) if convert else inner
+            known = typed.text(inner)
+            return intern(known) if len(known) <= _SHORT else known
+        return _CONVERT[key](inner)
     return None
 
 
 _CONVERT: dict[str, Callable[[Any], Any]] = {
+    "boolValue": typed.flag,
+    "bytesValue": typed.text,
     "intValue": int,
     "doubleValue": float,
     "arrayValue": lambda inner: [_plain(item) for item in inner.get("values", [])],

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from whocut.errors import PortTaken
 from whocut.trace import otlp
+from whocut.trace.peers import SERVER_LOG
 from whocut.trace.protobuf import export_request_from_protobuf
 from whocut.trace.rundir import SPANS, LineFile
 
@@ -99,7 +100,9 @@ async def receive_into(
     app = web.Application(client_max_size=max_bytes)
     app.router.add_post("/v1/traces", take)
     # aiohttp must not unpack by itself: the bound on the unpacked size is ours to hold.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1.0, auto_decompress=False, logger=SERVER_LOG
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, backlog=1024)
     try:

@@ -36,8 +36,8 @@ import orjson
 
 from whocut.errors import FULL, BadFile, BadInput, CouldNotRun, NoRoom
 from whocut.redact import exact_bytes
-from whocut.trace import otlp
-from whocut.trace.records import Attempt, Outcome, Span
+from whocut.trace import otlp, rows
+from whocut.trace.records import Attempt, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -217,13 +217,13 @@ class RunDir:
     @property
     def epoch_unix_s(self) -> float:
         """The calendar instant of model second zero."""
-        return float(self.manifest["epoch_unix_s"])
+        return rows.epoch_of(self.manifest["epoch_unix_s"])
 
     @property
     def scale(self) -> float:
         """Model seconds in a real one; a directory without a load was watched in real time."""
         told = self.manifest.get("clock")
-        return float(told["scale"]) if isinstance(told, dict) else 1.0
+        return rows.scale_of(told["scale"]) if isinstance(told, dict) else 1.0
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any], *, replace: bool = False) -> RunDir:
@@ -269,7 +269,12 @@ class RunDir:
             raise BadInput(f"there is no run directory {path}; `whocut run … --out {path}` makes one")
         if not (path / MANIFEST).is_file():
             raise BadInput(f"{path} is not a run directory: it has no {MANIFEST}")
-        return cls(path, _read_object(path / MANIFEST, needs="epoch_unix_s"))
+        run = cls(path, _read_object(path / MANIFEST, needs="epoch_unix_s"))
+        try:
+            _ = run.epoch_unix_s, run.scale
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadFile(path / MANIFEST, f"its clock cannot be read: {error}") from None
+        return run
 
     def write_manifest(self) -> None:
         """Write ``manifest.json`` again, after something became known."""
@@ -315,9 +320,10 @@ class RunDir:
         """The upstream's account: the last word on each generation, in the order of acceptance."""
         last: dict[str, dict[str, Any]] = {}
         for place, row in _rows(self.path / LEDGER):
-            if "generation" not in row:
-                raise BadFile(place, "it is not a generation: it has no field 'generation'")
-            last[str(row["generation"])] = row
+            try:
+                last[rows.generation_of(row)] = row
+            except ValueError as error:
+                raise BadFile(place, f"it is not a generation: {error}") from None
         return list(last.values())
 
 
@@ -356,9 +362,7 @@ def attempt_from_row(row: Mapping[str, Any]) -> Attempt:
     Raises:
         TypeError, ValueError: the line is invalid.
     """
-    attempt = Attempt(**{name: row[name] for name in _ATTEMPT_FIELDS if name in row})
-    attempt.outcome = Outcome(attempt.outcome)
-    return attempt
+    return rows.attempt_of({name: row[name] for name in _ATTEMPT_FIELDS if name in row})
 
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -385,7 +389,7 @@ def _rows(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
 def _read_object(path: Path, needs: str | None = None) -> dict[str, Any]:
     try:
         value = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BadFile(path, f"it cannot be read as JSON: {error}") from None
     if not isinstance(value, dict) or (needs and needs not in value):
         raise BadFile(path, f"it is not a run's: it has no field '{needs}'" if needs else "it is no object")
@@ -399,7 +403,18 @@ def write_refusal(run: Path, sentence: str) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write one object into a file of its own, whole or not at all."""
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all. A link of its name is replaced: what it leads to stays as it is.
+
+    The registered secrets do not get into it.
+    """
     temporary = path.with_suffix(path.suffix + ".tmp")
-    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    temporary.write_bytes(exact_bytes(data))
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "wb"
+    ) as file:
+        file.write(exact_bytes(data))
     temporary.replace(path)

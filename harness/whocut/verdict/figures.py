@@ -349,7 +349,8 @@ def doubts_of(run: RunDir) -> tuple[str, ...]:
         return ("This run has no summary: it was killed before it was judged, or is still under way.",)
     version = stored.get("version")
     if version != VERSION:
-        by = "an older whocut" if version is None or version < VERSION else "a newer whocut"
+        newer = isinstance(version, int) and version > VERSION
+        by = "a newer whocut" if newer else "an older whocut"
         return (
             (
                 f"The summary was written by {by} (its version is {version or 'not given'}, this one reads "

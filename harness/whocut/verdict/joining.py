@@ -6,7 +6,8 @@ goes to the nearest and says so (`ambiguous`); one that fits none begins an atte
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import math
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CLOCKS_APART_S: Final = (
     1.0  # how far the clocks of two machines may differ and a line still be joined by time
 )
+
+_LOOKED_AT: Final = 64  # attempts near a line's instant; those that are further away are not meant by it
 
 
 @dataclass(slots=True)
@@ -175,11 +178,47 @@ class _Line:
         )
         self._instants = [at_s for at_s, _, _ in dated]
         self._frames = [frame for _, _, frame in dated]
+        places = range(len(dated))
+        # From each place the next, and the last one before, whose frame may still lack the layer.
+        self._after, self._before = list(places), list(places)
 
-    def near(self, at_s: float, within_s: float) -> list[_Frame]:
-        return self._frames[
-            bisect_left(self._instants, at_s - within_s) : bisect_right(self._instants, at_s + within_s)
-        ]
+    def near(self, at_s: float, within_s: float, position: int) -> list[_Frame]:
+        """Those that still lack the layer at this position, the nearest of them: a busy second has thousands."""
+        middle = bisect_left(self._instants, at_s)
+        after = self._lacking(self._after, middle, 1, position)
+        before = self._lacking(self._before, middle - 1, -1, position)
+        found: list[_Frame] = []
+        while len(found) < _LOOKED_AT:
+            after_s = self._apart_s(after, at_s)
+            before_s = self._apart_s(before, at_s)
+            if min(after_s, before_s) > within_s:
+                break
+            if before_s <= after_s:
+                found.append(self._frames[before])
+                before = self._lacking(self._before, before - 1, -1, position)
+            else:
+                found.append(self._frames[after])
+                after = self._lacking(self._after, after + 1, 1, position)
+        return found
+
+    def _apart_s(self, place: int, at_s: float) -> float:
+        return abs(self._instants[place] - at_s) if 0 <= place < len(self._instants) else math.inf
+
+    def _lacking(self, known: list[int], place: int, step: int, position: int) -> int:
+        """The first place from this one whose frame lacks the layer; what was passed is jumped over later."""
+        begun = place
+        while 0 <= place < len(known):
+            if known[place] != place:
+                place = known[place]
+            elif position in self._frames[place].statements:
+                place += step
+            else:
+                break
+        while begun != place:
+            further = known[begun] if known[begun] != begun else begun + step
+            known[begun] = place
+            begun = further
+        return place
 
 
 def _near(account: Account, position: int, starts: _Line, ends: _Line) -> list[_Frame]:
@@ -189,9 +228,11 @@ def _near(account: Account, position: int, starts: _Line, ends: _Line) -> list[_
     slack_s = CLOCKS_APART_S + account.coarse_s
     known_start = account.start_s if account.duration_s is not None else None
     found = (
-        starts.near(known_start, slack_s) if known_start is not None else ends.near(account.end_s, slack_s)
+        starts.near(known_start, slack_s, position)
+        if known_start is not None
+        else ends.near(account.end_s, slack_s, position)
     )
-    fits = [frame for frame in found if position not in frame.statements and _alike(account, frame)]
+    fits = [frame for frame in found if _alike(account, frame)]
 
     def apart_s(frame: _Frame) -> float:
         if known_start is not None and frame.start_s is not None:

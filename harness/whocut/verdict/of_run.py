@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whocut.chain.load import Load
+from whocut.errors import BadInput
 from whocut.trace.logs.in_run import accounts_of
 from whocut.verdict.summary import Judged, judge
 from whocut.verdict.sweep.levels import levels_of
@@ -21,6 +22,7 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
 
     Raises:
         BadFile: a whole line of its files cannot be read.
+        BadInput: its manifest has a load or a sweep that cannot be read.
     """
     attempts = run_dir.attempts()
     accounts = accounts_of(run_dir.path, topology, epoch_unix_s=run_dir.epoch_unix_s, scale=run_dir.scale)
@@ -33,5 +35,8 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     if not told:
         return judged
     levels = levels_of(stages, attempts, judged.figures.by_mode)
-    answer = sweep_figures(levels, told["tolerate"], judged.figures.verdicts)
+    tolerate = told.get("tolerate") if isinstance(told, dict) else None
+    if not isinstance(tolerate, int | float):
+        raise BadInput("the sweep in the run's manifest cannot be read: it has no 'tolerate'. Run it again.")
+    answer = sweep_figures(levels, tolerate, judged.figures.verdicts)
     return replace(judged, figures=replace(judged.figures, sweep=answer))

@@ -167,7 +167,7 @@ def ticks(end_s: float, *, at_most: int = 7) -> list[float]:
     return [round(index * step, 6) for index in range(int(end_s / step + 1e-9) + 1)]
 
 
-_STEPS = [base * 10.0**power for power in range(-4, 9) for base in (1, 2, 3, 6)]
+_STEPS = [base * 10.0**power for power in range(-4, 13) for base in (1, 2, 3, 6)]
 
 
 # --- from records to rows -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Colour is only on the layer that cut and on what ran on; what followed from the 
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.lines import Line2D
@@ -31,6 +32,7 @@ _WIDEST_LEFT, _RIGHT = 0.3, 0.985
 _INDENT = 0.018
 _THICK = {SpanKind.REQUEST: 0.24, SpanKind.ATTEMPT: 0.62, SpanKind.HOP: 0.62, SpanKind.GENERATION: 0.62}
 _PAD_PX = 6
+_AT_EITHER_END = 20  # attempts that are drawn of a request that has many
 _NOTE_PT = 8.8
 _LEAST_NOTE_PX = 150
 _LABELS = {
@@ -43,9 +45,10 @@ _LABELS = {
 
 def draw(fall: Waterfall, *, phrases: bool = True) -> Figure:
     """The figure; an empty waterfall says so. A page that writes the phrases itself leaves them out."""
+    fall, left_out = _with_few_attempts(fall)
     with style.look():
         places, depth = _places(fall)
-        said = _said(fall) if phrases else []
+        said = [*(_said(fall) if phrases else []), *left_out]
         foot_in = _AXIS_IN + _LINE_IN * len(said) + 0.08
         height_in = depth + _HEAD_IN + foot_in
         drawn = style.figure(height_in)
@@ -75,6 +78,21 @@ def draw(fall: Waterfall, *, phrases: bool = True) -> Figure:
             _note(axes, row, place)
         _legend(drawn, fall, height_in)
     return drawn
+
+
+def _with_few_attempts(fall: Waterfall) -> tuple[Waterfall, list[str]]:
+    """The same with its first and last attempts, and a sentence on those that are left out.
+
+    A client that asks for ever has hundreds, and a picture of them is larger than any program draws.
+    """
+    begins = [number for number, row in enumerate(fall.rows) if row.kind is SpanKind.ATTEMPT]
+    if len(begins) <= 2 * _AT_EITHER_END:
+        return fall, []
+    rows = (*fall.rows[: begins[_AT_EITHER_END]], *fall.rows[begins[-_AT_EITHER_END] :])
+    sentence = (
+        f"Drawn are the first {_AT_EITHER_END} and the last {_AT_EITHER_END} of {len(begins)} attempts."
+    )
+    return replace(fall, rows=rows), [sentence]
 
 
 def _places(fall: Waterfall) -> tuple[list[float], float]:

@@ -53,6 +53,17 @@ def price(tokens: int) -> Price:
     return Price(nano_usd=tokens * TOKEN, model="gpt-image-2", quality="high")
 
 
+def test_the_folder_of_accounts_is_its_user_s_alone(tmp_path: Path) -> None:
+    """Whatever the umask: another account of the machine cannot put a file of its own in an account's place."""
+    before = os.umask(0)
+    try:
+        SpendAccount.create(tmp_path / "state" / "account.jsonl", {"key": "test"})
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
 def settle(permit: Permit, outcome: Outcome, tokens: int | None = None) -> None:
     """End an attempt; with `tokens`, its answer says how many it used."""
     attempt = Attempt(

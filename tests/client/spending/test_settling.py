@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from whocut.client.spending.bound import Price
+from whocut.client.spending.bound import FREE, Price
 from whocut.client.spending.breaker import Breaker
 from whocut.client.spending.settling import charge
 from whocut.trace.records import Attempt, Outcome
@@ -81,6 +81,13 @@ def test_the_end_decides_what_it_cost(
     found = charge(attempt, PRICE, usage, error)
 
     assert (found.nano_usd, found.failed) == (cost, failed)
+
+
+def test_what_is_free_costs_nothing_whatever_its_answer_says() -> None:
+    """The GET after a 303 reserves nothing: a `usage` in its answer would lock the account for every later run."""
+    found = charge(ended(Outcome.DELIVERED, 200), FREE, USAGE, None)
+
+    assert (found.nano_usd, found.failed) == (0, False)
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ class SpendAccount:
         """
         header = orjson.dumps({"account": _FORMAT, **facts}, option=orjson.OPT_APPEND_NEWLINE)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             raise BadInput(f"there is an account {path} already") from None

@@ -8,7 +8,7 @@ their reservation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.refusals import NEVER_STATUS, NO_MONEY
@@ -39,6 +39,12 @@ class Charge:
 
 def charge(attempt: Attempt, price: Price, usage: object, error: Mapping[str, Any] | None) -> Charge:
     """What an attempt that has ended cost; `usage` and `error` as the answer's body has them, or None."""
+    found = _charge(attempt, price, usage, error)
+    # What is free by its method, as the GET after a redirect, costs nothing whatever its answer says.
+    return found if price.nano_usd else replace(found, nano_usd=0)
+
+
+def _charge(attempt: Attempt, price: Price, usage: object, error: Mapping[str, Any] | None) -> Charge:
     outcome = attempt.outcome
     if outcome is Outcome.DELIVERED:
         cost = cost_of(usage, price)

@@ -17,6 +17,7 @@ from whocut.path.fallen import Fallen, ended_how
 from whocut.path.gateways.driver import START, Gateway, Site
 from whocut.path.gateways.own import DIFF, with_own_names
 from whocut.path.ports import held_port
+from whocut.redact import without_secrets
 from whocut.trace.logs.in_run import ACCESS, ERROR
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ async def _spawn(command: Sequence[str], out: Path, folder: Path) -> asyncio.sub
             stdout=file,
             stderr=file,
             cwd=folder,
+            env=without_secrets(os.environ),
             start_new_session=True,  # Ctrl-C is for us; we end it in order
         )
 
