@@ -8,6 +8,9 @@ written to ``tests/data/clients/CLIENT/ENDING.txt``, beside a VERSION. Node's pa
 registry into a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system, as OkHttp, Guzzle and
 reqwest (Debian: libokhttp-java, php-guzzlehttp-guzzle, librust-reqwest-dev). Another Python
 brings other versions of Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
+
+.NET, Dart and Swift come from none of these places. Their words in ``words/clients.yaml`` are from their
+documentation and source, and say so: ``source: not captured``.
 """
 
 from __future__ import annotations
@@ -29,7 +32,9 @@ ENDINGS = (
     "hang", "hang-in-body", "close", "reset", "cut-in-body", "reset-in-body", "504",
     "refused", "no-connection", "no-name", "untrusted",
 )  # fmt: skip
-_CANCELING = frozenset({"go-context", "okhttp-read"})  # clients that are also captured as their caller cancels
+_CANCELING = frozenset(
+    {"go-context", "okhttp-read"}
+)  # clients that are also captured as their caller cancels
 _JARS = "/usr/share/java/okhttp.jar:/usr/share/java/okio.jar"  # Debian's libokhttp-java
 _CRATES = Path("/usr/share/cargo/registry")  # Debian's librust-reqwest-dev and librust-tokio-dev
 _PACKAGES = ("undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7")
@@ -79,7 +84,11 @@ def main() -> None:
             _prepare(folder, wanted)
             for client, command in commands(folder, python).items():
                 if not wanted or client in wanted:
-                    _capture(client, [*command, *addresses, *ENDINGS, *(["canceled"] if client in _CANCELING else [])], folder)
+                    _capture(
+                        client,
+                        [*command, *addresses, *ENDINGS, *(["canceled"] if client in _CANCELING else [])],
+                        folder,
+                    )
             for client in ("curl", "wget", "lwp"):
                 if not wanted or client in wanted:
                     _by_command(client, addresses)
@@ -97,8 +106,11 @@ def _prepare(folder: Path, wanted: list[str]) -> None:
     if (not wanted or any(one.startswith("go-") for one in wanted)) and shutil.which("go"):
         subprocess.run(["go", "build", "-o", str(folder / "client"), str(HERE / "client.go")], check=False)
 
-
-    if (not wanted or set(wanted) & {"reqwest", "reqwest-debug"}) and shutil.which("cargo") and _CRATES.exists():
+    if (
+        (not wanted or set(wanted) & {"reqwest", "reqwest-debug"})
+        and shutil.which("cargo")
+        and _CRATES.exists()
+    ):
         _build_reqwest(folder / "reqwest")
 
 
@@ -106,7 +118,8 @@ def _build_reqwest(folder: Path) -> None:
     """From the crates of the system's packages alone: no registry is asked."""
     (folder / ".cargo").mkdir(parents=True)
     (folder / ".cargo" / "config.toml").write_text(
-        f'[source.crates-io]\nreplace-with = "system"\n[source.system]\ndirectory = "{_CRATES}"\n', encoding="utf-8"
+        f'[source.crates-io]\nreplace-with = "system"\n[source.system]\ndirectory = "{_CRATES}"\n',
+        encoding="utf-8",
     )
     (folder / "Cargo.toml").write_text(
         '[package]\nname = "client"\nversion = "0.0.0"\nedition = "2021"\n[[bin]]\nname = "client"\n'
