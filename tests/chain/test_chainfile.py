@@ -168,10 +168,10 @@ MISTAKES = {
         "there is no gateway 'cloudflare'; there are apache, caddy, envoy, haproxy",
     ),
     "a gateway as client": ("client: {gateway: nginx}\n", ":1: client: ", "is a hop"),
-    "a gateway's own configuration": (
+    "a gateway's own configuration, which this room cannot read": (
         "layers:\n  - gateway: nginx\n    config: ./nginx.conf\n",
-        ":3: layers[0].config: ",
-        "cannot be used yet",
+        ":2: layers[0]: ",
+        "is a file of another format; it is read by whocut.read_chain and the commands",
     ),
     "a gateway with two limits for one knob": (
         "layers:\n  - gateway: nginx\n    timers: {first_byte: 60s, idle: 300s}\n",

@@ -53,7 +53,6 @@ def test_every_shipped_chain_is_accepted(path: Path) -> None:
         "edition: article-2025",
         "layers: [{gateway: ngnix}]",
         "layers: [{gateway: nginx, preset: nginx}]",
-        "layers: [{gateway: nginx, config: ./nginx.conf}]",
         "layers: [{gateway: nginx, buffering: none}]",
         "client: {gateway: nginx}",
         "upstream: {modle: gpt-image-2}",

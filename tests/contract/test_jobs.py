@@ -99,15 +99,20 @@ def test_good_client_of_jobs_keeps_every_check() -> None:
     assert set(rulings(Jobs, "jobs").values()) == {Ruling.KEPT}
 
 
-@pytest.mark.parametrize(
-    ("make", "check"),
-    [
-        (Hurried, "job-polls-politely"),
-        (Deaf, "job-poll-after"),
-        (Forgetful, "job-submitted-once"),
-        (Endless, "job-wait-bounded"),
-    ],
-)
+FAULTS = {
+    "job-polls-politely": Hurried,
+    "job-poll-after": Deaf,
+    "job-submitted-once": Forgetful,
+    "job-wait-bounded": Endless,
+}
+
+
+def test_there_is_a_faulty_client_for_each_check_for_jobs() -> None:
+    """No check is without a client that breaks it."""
+    assert set(FAULTS) == {check.id for check in JOBS}
+
+
+@pytest.mark.parametrize(("check", "make"), FAULTS.items())
 def test_fault_is_found_by_its_own_check(make: Any, check: str) -> None:
     """The check for it is broken."""
     assert rulings(make, check, check)[check] is Ruling.BROKEN

@@ -55,7 +55,7 @@ def test_two_taps_with_the_defaults_of_their_command_line_are_told_apart(tmp_pat
     """One name, one position: the place between them is proven all the same."""
     (told,) = judged(tmp_path, around_a_cut(("tap", "tap"))).verdicts
 
-    assert (told.layer, told.grade) == ("what stands between tap and tap-2", Grade.PROVEN)
+    assert (told.layer, told.grade) == ("what is between tap and tap-2", Grade.PROVEN)
 
 
 def test_a_log_belongs_to_the_layer_between_the_taps(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_spans_of_a_client_of_one_s_own_beside_taps_leave_the_taps_their_say(tmp
 
     (told,) = attributed.verdicts
     assert (told.kind, told.grade) == (Kind.CUT, Grade.PROVEN)
-    assert told.layer == "what stands between outer and inner"
+    assert told.layer == "what is between outer and inner"
     assert attributed.as_chain()[0] == "my-app"
 
 

@@ -225,6 +225,19 @@ def test_lost_results_name_who_lost_each_and_by_which_clock(tmp_path: Path) -> N
     assert summary["retries"]["retries"] == 0
 
 
+def test_batch_window_delivers_at_half_the_price_where_nothing_else_arrives(tmp_path: Path) -> None:
+    """A batch outlasts no timer; it waits longer and costs half; its polls and its file are no retries."""
+    with found("batch_window", tmp_path, "--requests", "2", "--users", "2") as modes:
+        now, batch = modes["now"], modes["batch"]
+        assert (now["delivered_share"], batch["delivered_share"]) == (0, 1)
+        assert batch["ledger"]["generations_per_request"] == 1
+        each_now = now["ledger"]["billed_usd"] / now["ledger"]["started"]
+        assert batch["ledger"]["usd_per_delivered"] == pytest.approx(each_now / 2, rel=0.05)
+        assert batch["p50_s"] > 300
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["retries"]["retries"] == now["attempts"] - now["requests"]
+
+
 def test_every_shipped_scenario_says_what_it_asks() -> None:
     """A docstring, and a description of each mode."""
     for path in shipped_scenarios().values():

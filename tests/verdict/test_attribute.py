@@ -175,6 +175,20 @@ def test_upstream_that_resets_is_named_with_its_fault() -> None:
     assert "reset_mid_body" in verdict.phrase
 
 
+def test_path_that_lost_both_sides_is_told_from_an_upstream_that_resets() -> None:
+    """The client saw a reset and the upstream saw its caller go: no layer ended it, and that is not proven."""
+    trace = drawn("""
+        one column is 5 s
+        client    |======!
+        upstream  |=====l==========|
+    """)
+
+    verdict = verdict_on(trace)
+
+    assert (verdict.layer, verdict.timer, verdict.grade) == ("upstream", None, Grade.TESTIFIED)
+    assert "reset on the path: the upstream saw its caller go" in verdict.phrase
+
+
 def test_total_cuts_stream_and_is_seen_as_a_truncated_response() -> None:
     """A total limit kills a healthy stream; the layer before it saw the bytes end."""
     trace = drawn("""

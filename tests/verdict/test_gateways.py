@@ -257,7 +257,7 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
     ),
     "answered for itself": (
         Seen(caller_s=0.1, status=503, asked=False),
-        ("nginx", None, None, "proven", "without a timer (it answered 503 and asked nobody)"),
+        ("nginx", None, None, "proven", "without a timer (it answered 503 and asked no upstream)"),
     ),
     "killed with the whole image in its hands": (
         Seen(caller=RESET, caller_s=50, status=200, left_s=None, died_s=50),

@@ -280,7 +280,7 @@ def _judge(
         if truth.ends:
             grades[verdict.grade if verdict.kind is not Kind.NONE else f"nobody, {verdict.grade}"] += 1
         strangers = {end.layer for end in truth.first} & {ways.name for ways in world.strangers}
-        if way == "all" and strangers:
+        if way == "all" and any(_seen_behind(name, world, given) for name in strangers):
             look.around += 1
             look.named += verdict.kind is Kind.CUT
         if _accuses_wrongly(verdict, truth, world, given):
@@ -290,6 +290,14 @@ def _judge(
                     f"{verdict.grade} {where} {request} ({way}): {verdict.phrase}; "
                     f"truth: {truth.ends}; {world.strangers}"
                 )
+
+
+def _seen_behind(name: str, world: Strange, given: Iterable[Span]) -> bool:
+    """Whether the tap behind a stranger wrote anything: one that was never asked is not known to be there."""
+    place = _place(name, world)
+    assert place is not None
+    inner = f"{world.taps[place + 1]}-{place + 1}"
+    return any(isinstance(one, LayerRecord) and clock_of(one) == inner for one in given)
 
 
 def _known(ways: Ways) -> Layer:

@@ -6,8 +6,8 @@ of the whole reads the table alone; a test holds each sentence to the command's 
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -78,7 +78,9 @@ def command(name: str) -> Any:
     module = import_module(f"whocut.cli.{name}")
     alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     alone.command(name=name, **COMMANDS[name].settings)(getattr(module, name))
-    return get_command(alone)
+    made = get_command(alone)
+    gc.enable()  # all is imported; the program's start had stopped it
+    return made
 
 
 app = typer.Typer(
@@ -95,6 +97,8 @@ app = typer.Typer(
 
 def _say_version(wanted: bool) -> None:  # typer's form of a flag's callback
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  # it brings a mail parser
+
         typer.echo(f"whocut {version('whocut')}")
         raise typer.Exit
 

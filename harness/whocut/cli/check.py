@@ -18,13 +18,8 @@ from whocut.cli.options import (
     SourcesArgument,
     seed_option,
 )
-from whocut.cli.printing import (
-    EXIT_FINDING,
-    Terminal,
-    print_json,
-    print_text,
-    say,
-)
+from whocut.cli.printing import EXIT_FINDING, print_json, print_text, say
+from whocut.cli.terminal import Terminal
 from whocut.config.reading import Asked
 from whocut.config.sources import chain_of
 from whocut.errors import BadInput, CouldNotRun, nearest

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whocut.chain.want import in_words
-from whocut.cli.printing import (
-    EXIT_COULD_NOT_RUN,
-    EXIT_FINDING,
-    Terminal,
-    fail,
-    print_json,
-    say,
-)
+from whocut.cli.printing import EXIT_COULD_NOT_RUN, EXIT_FINDING, fail, print_json, say
+from whocut.cli.terminal import Terminal
 from whocut.path.gateways.own import DIFF
 from whocut.trace.logs.in_run import LOGS
 from whocut.verdict.figures import as_fields

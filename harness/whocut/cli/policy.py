@@ -10,12 +10,9 @@ import typer
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import (
-    EXIT_FINDING,
-    Terminal,
-    print_json,
-)
+from whocut.cli.printing import EXIT_FINDING, print_json
 from whocut.cli.score_card import hold_to_contract, write_card
+from whocut.cli.terminal import Terminal
 from whocut.contract.checks import JOBS
 from whocut.errors import CouldNotRun
 

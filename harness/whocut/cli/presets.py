@@ -9,10 +9,8 @@ import typer
 from whocut.cli.options import (
     JsonFlag,
 )
-from whocut.cli.printing import (
-    Terminal,
-    print_json,
-)
+from whocut.cli.printing import print_json
+from whocut.cli.terminal import Terminal
 from whocut.show import presets as show_presets
 
 

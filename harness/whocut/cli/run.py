@@ -27,11 +27,8 @@ from whocut.cli.options import (
     port_option,
     requests_option,
 )
-from whocut.cli.printing import (
-    Terminal,
-    directory_of,
-    print_line,
-)
+from whocut.cli.printing import directory_of, print_line
+from whocut.cli.terminal import Terminal
 from whocut.clock import parse_clock
 from whocut.config.sources import read_chain
 from whocut.errors import require

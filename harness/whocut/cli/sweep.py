@@ -23,10 +23,8 @@ from whocut.cli.options import (
     out_option,
     requests_option,
 )
-from whocut.cli.printing import (
-    Terminal,
-    directory_of,
-)
+from whocut.cli.printing import directory_of
+from whocut.cli.terminal import Terminal
 from whocut.clock import parse_clock
 from whocut.config.sources import read_chain
 from whocut.errors import BadInput, require

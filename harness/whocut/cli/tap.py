@@ -28,7 +28,10 @@ def tap(
     listen: Annotated[str, typer.Option(help="Where it listens, on this machine.")] = "127.0.0.1:8080",
     name: Annotated[str, typer.Option(help="Its name in the records, when there are several.")] = "tap",
     position: Annotated[
-        int, typer.Option(min=1, help="How many layers it is behind the client; 1 is right behind it.")
+        int,
+        typer.Option(
+            min=1, help="Rarely needed: taps find their order by their spans. 1 is right behind the client."
+        ),
     ] = 1,
     out: Annotated[Path | None, out_option("runs/NAME")] = None,
     force: Force = False,

@@ -13,7 +13,7 @@ from whocut.cli.options import (
 )
 from whocut.cli.pasted import pasted_text
 from whocut.cli.printing import EXIT_FINDING, print_json, say
-from whocut.verdict.triage import Cause, masked
+from whocut.verdict.triage import Cause
 from whocut.verdict.triage import triage as triage_text
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def triage(
         say(_WHAT_TO_PASTE, to_stderr=True)
     text = pasted_text(file, clipboard=clipboard)
     if redacted:
+        from whocut.verdict.triage.masked import masked  # noqa: PLC0415  # its patterns are for this flag alone
+
         say(masked(text))
         return
     layers: tuple[Layer, ...] = ()

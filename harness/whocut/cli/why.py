@@ -10,10 +10,8 @@ from whocut.cli.options import (
     JsonFlag,
     RunArgument,
 )
-from whocut.cli.printing import (
-    Terminal,
-    print_json,
-)
+from whocut.cli.printing import print_json
+from whocut.cli.terminal import Terminal
 from whocut.show.why import explain, show_why
 
 

@@ -49,6 +49,9 @@ class JsonBody:
     def has_image(self) -> bool:
         """Whether there is an image in it, or the address of one."""
         answer = self.parse() or {}
+        inner = answer.get("response")  # a line of a batch's answers
+        if isinstance(inner, dict) and isinstance(inner.get("body"), dict):
+            answer = inner["body"]
         return any(
             isinstance(each, dict) and bool(each.get("b64_json") or each.get("url") or each.get("result"))
             for name in ("data", "output")  # of the Images API, of the Responses API

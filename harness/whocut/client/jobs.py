@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import openai
+import orjson
 
 from whocut.chain.retry_after import asked_to_wait_s
 from whocut.client.asking import part_of_job
@@ -17,12 +18,14 @@ from whocut.client.transports import wire
 from whocut.trace.records import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from whocut.clock import Clock
 
 TEXT_MODEL: Final = "gpt-5"
 _OVER: Final = frozenset({"completed", "failed", "cancelled", "incomplete"})
+_BATCH_OVER: Final = frozenset({"completed", "failed", "expired", "cancelled"})
+_IMAGES: Final = "/v1/images/generations"
 _POLL_AFTER: Final = "openai-poll-after-ms"
 
 
@@ -101,6 +104,47 @@ def wait_for(client: openai.OpenAI, job_id: str, clock: Clock, polling: Polling 
             continue
         if job.status in _OVER:
             return job
+
+
+def submit_batch(client: openai.OpenAI, orders: Sequence[tuple[str, Mapping[str, Any]]]) -> Any:
+    """Orders, each with a name of its own, as one batch with the window of a day."""
+    lines = (
+        {"custom_id": name, "method": "POST", "url": _IMAGES, "body": dict(images)} for name, images in orders
+    )
+    text = b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
+    with part_of_job(Part.UPLOAD):
+        file = client.files.create(file=("orders.jsonl", text), purpose="batch")
+    with part_of_job(Part.SUBMIT):
+        return client.batches.create(input_file_id=file.id, endpoint=_IMAGES, completion_window="24h")
+
+
+def wait_for_batch(client: openai.OpenAI, batch_id: str, clock: Clock, polling: Polling) -> Any:
+    """Ask for a batch until it is over, at the pace of `polling`.
+
+    Raises:
+        PollGaveUpError: it was not over in time.
+    """
+    until_s = clock.now_s() + polling.total_s
+    while clock.now_s() + polling.first_s <= until_s:
+        clock.sleep(polling.first_s)
+        with part_of_job(Part.POLL):
+            batch = client.batches.retrieve(batch_id)
+        if batch.status in _BATCH_OVER:
+            return batch
+    raise PollGaveUpError(f"{batch_id} was not over after {polling.total_s:g} s; it may still run")
+
+
+def answers_of(client: openai.OpenAI, batch: Any) -> list[dict[str, Any]]:
+    """The answers of a batch that is over, one a line.
+
+    Raises:
+        openai.OpenAIError: it has none.
+    """
+    if batch.output_file_id is None:
+        raise openai.OpenAIError(f"the batch ended as {batch.status}, and has no answers")
+    with part_of_job(Part.POLL):
+        text = client.files.content(batch.output_file_id).content
+    return [orjson.loads(line) for line in text.splitlines()]
 
 
 def image_of(job: Any) -> str:

@@ -109,6 +109,7 @@ class Outcome(StrEnum):
 class Part(StrEnum):
     """The parts of a job on the wire: an attempt each, and only a second submit is a retry."""
 
+    UPLOAD = "upload"  # what the submit will name
     SUBMIT = "submit"
     POLL = "poll"  # asking whether it is done, and taking the image where it is
     CANCEL = "cancel"

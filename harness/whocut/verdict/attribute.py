@@ -197,8 +197,10 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         return None  # a tap further in saw nothing of the kind: a layer is between
     generation = evidence.generation
     fault = generation.fault if generation else None
-    if generation is not None and fault is None and generation.caller_gone_s is not None:
+    both_lost_it = generation is not None and fault is None and generation.caller_gone_s is not None
+    if both_lost_it and clock_of(innermost) is not None:
         return None  # the upstream saw its caller go: a layer between them let go
+    on_the_path = f"{innermost.upstream} on the path: the upstream saw its caller go"
     seen = Evidence(
         innermost.layer, f"its upstream side ended: {innermost.upstream}", Grade.PROVEN, innermost.upstream_s
     )
@@ -208,7 +210,7 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
         grade=_grade(evidence, first, topology, confirmed=_upstream_owns_up(innermost, generation)),
         layer=topology.upstream.name,
         title="the upstream",
-        reason=phrases.without_a_timer(fault or innermost.upstream),
+        reason=phrases.without_a_timer(on_the_path if both_lost_it else fault or innermost.upstream),
         after_s=first.ends[0].at_s - innermost.start_s,
         at_s=first.ends[0].at_s,
         rests_on=(seen,),
@@ -217,10 +219,13 @@ def _the_upstream_ended_it(evidence: AttemptEvidence, topology: Topology) -> Ver
 
 
 def _upstream_owns_up(innermost: LayerRecord, generation: GenerationRecord | None) -> bool:
-    """Whether the ledger confirms that the upstream ended it; behind a user's tap only a fault of its own does."""
+    """Whether the ledger confirms that the upstream ended it; behind a user's tap only a fault of its own does.
+
+    Where the upstream saw its caller go, the path between the two lost both of them.
+    """
     if generation is None or generation.delivered:
         return False
-    return generation.fault is not None or clock_of(innermost) is None
+    return generation.fault is not None or (clock_of(innermost) is None and generation.caller_gone_s is None)
 
 
 def _the_upstream_s_answer_was_not_whole(evidence: AttemptEvidence, topology: Topology) -> Verdict | None:

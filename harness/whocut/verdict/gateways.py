@@ -272,7 +272,7 @@ def _never_asked(sides: _Sides) -> _End:
     if sides.caller.by_them:
         gone = sides.died_by(at_s) or f"it took no request: {sides.caller}"
     elif sides.caller is UpstreamEnd.COMPLETE:
-        gone = f"it answered {sides.outside.status} and asked nobody"
+        gone = f"it answered {sides.outside.status} and asked no upstream"
     sure = Sure.YES if clock_of(sides.outside) is None else Sure.BY_INSTANT
     return _End(UpstreamEnd.NONE, at_s, gone=gone, sure=sure)
 

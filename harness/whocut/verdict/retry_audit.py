@@ -134,7 +134,7 @@ def audit_retries(attempts: Iterable[Attempt], verdicts: Iterable[Verdict] = ())
     starts: list[tuple[float, str]] = []
     for tries in by_request(attempts).values():
         for former, again in itertools.pairwise(tries):
-            if former.redirected or again.part not in {None, Part.SUBMIT}:
+            if former.redirected or again.part not in {None, Part.SUBMIT} or former.part == Part.UPLOAD:
                 continue
             retries.append(_retry(former, again, cost.get((former.request, former.number), 0.0)))
             starts.append((again.started_s, again.request))

@@ -11,7 +11,6 @@ from typing import Any, Final
 import orjson
 
 from whocut.trace.logs.records import Unreadable
-from whocut.trace.records import parse_traceparent
 
 MONTHS: Final = {
     name: number
@@ -58,6 +57,8 @@ def trace_of(header: object) -> tuple[str | None, str | None]:
         return None, None
     if amazon := _AMAZON.search(text):
         return amazon[1] + amazon[2], None
+    from whocut.trace.records import parse_traceparent  # noqa: PLC0415  # few lines have one; the records cost more
+
     return parse_traceparent(text) or (None, None)
 
 

@@ -18,7 +18,6 @@ from whocut.verdict.triage.endings import Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
 from whocut.verdict.triage.facts import Facts
 from whocut.verdict.triage.loglines import accounts_in
-from whocut.verdict.triage.masked import masked
 from whocut.verdict.triage.unwrap import Unwrapped, unwrap
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 _OTHERS: Final = 50  # further requests that are listed
 _LONGEST: Final = 2000  # characters that are quoted of a text
 
-__all__ = ["Cause", "EndedBy", "Retry", "Triage", "masked", "triage"]
+__all__ = ["Cause", "EndedBy", "Retry", "Triage", "triage"]
 
 
 def triage(text: str, *, elapsed_s: float | None = None, chain: Sequence[Layer] = ()) -> Triage:

@@ -18,6 +18,7 @@ SECTIONS: Final = {
     Cause.RATE_LIMIT: "4. Rate limiting",
     Cause.VERIFICATION: "5. Organization verification",
 }
+ARTICLE: Final = "Why GPT-Image-2 Generations Fail"  # docs/the-article.md names it
 _RETRY: Final = {
     Retry.SAFE: "safe: nothing was started",
     Retry.AFTER_WAIT: "after the wait: nothing was started",
@@ -81,7 +82,7 @@ class Triage:
             ("retry", _RETRY[self.retry]),
             ("do", self.do),
             ("do not", self.do_not),
-            ("read more", self.section and f"the article's section {self.section}"),
+            ("read more", self.section and f'"{ARTICLE}", section {self.section}'),
         ]
         words = [(label, said) for label, said in rows if said]
         if self.others:
