@@ -57,6 +57,8 @@ LAYERS: Final = {
     "openai-python-1": "openai-python",
     "openai-python-3": "openai-python",
     "requests": "requests",
+    "reqwest": "reqwest",
+    "reqwest-debug": "reqwest",
     "ruby": "ruby",
 }
 KNOBS: Final = {
