@@ -21,6 +21,7 @@ public class Client {
                 case "refused" -> args[2] + "/x";
                 case "no-connection" -> args[3] + "/x";
                 case "no-name" -> "http://no-such-host.invalid/x";
+                case "untrusted" -> System.getenv("UNTRUSTED");
                 default -> args[1] + "/" + ending;
             };
             String text = "";

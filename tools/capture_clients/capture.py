@@ -5,13 +5,18 @@ Usage: python tools/capture_clients/capture.py [--python OTHER-PYTHON] [CLIENTâ€
 
 Each client that is installed is run once against `misbehaving.py`, with timers below a second, and its words are
 written to ``tests/data/clients/CLIENT/ENDING.txt``, beside a VERSION. Node's packages are taken from the
-registry into a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system. Another Python
+registry into a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from the system, as OkHttp, Guzzle and
+reqwest (Debian: libokhttp-java, php-guzzlehttp-guzzle, librust-reqwest-dev). Another Python
 brings other versions of Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
+
+.NET, Dart and Swift come from none of these places. Their words in ``words/clients.yaml`` are from their
+documentation and source, and say so: ``source: not captured``.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,8 +30,13 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE.parent.parent / "tests" / "data" / "clients"
 ENDINGS = (
     "hang", "hang-in-body", "close", "reset", "cut-in-body", "reset-in-body", "504",
-    "refused", "no-connection", "no-name",
+    "refused", "no-connection", "no-name", "untrusted",
 )  # fmt: skip
+_CANCELING = frozenset(
+    {"go-context", "okhttp-read"}
+)  # clients that are also captured as their caller cancels
+_JARS = "/usr/share/java/okhttp.jar:/usr/share/java/okio.jar"  # Debian's libokhttp-java
+_CRATES = Path("/usr/share/cargo/registry")  # Debian's librust-reqwest-dev and librust-tokio-dev
 _PACKAGES = ("undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7")
 _LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
@@ -45,6 +55,14 @@ def commands(folder: Path, python: str) -> dict[str, list[str]]:
         "faraday": ["ruby", str(HERE / "client.rb"), "faraday"],
     }
     found |= {f"php-{one}": ["php", str(HERE / "client.php"), one] for one in ("curl", "streams")}
+    found["guzzle"] = ["php", str(HERE / "client.php"), "guzzle"]
+    found |= {
+        f"okhttp-{knob}": ["java", "-cp", _JARS, str(HERE / "OkHttp.java"), knob] for knob in ("read", "call")
+    }
+    found |= {
+        name: [str(folder / "reqwest" / "target" / "debug" / "client"), form]
+        for name, form in (("reqwest", "chain"), ("reqwest-debug", "debug"))
+    }
     return found
 
 
@@ -58,13 +76,19 @@ def main() -> None:
             while not ports.exists() or not ports.read_text(encoding="utf-8").strip():
                 time.sleep(0.05)  # a tool run by hand
             addresses = [f"http://127.0.0.1:{port}" for port in ports.read_text(encoding="utf-8").split()]
+            *addresses, untrusted = addresses
+            os.environ["UNTRUSTED"] = untrusted.replace("http://", "https://") + "/x"
             wanted, python = sys.argv[1:], sys.executable
             if wanted[:1] == ["--python"]:
                 python, wanted = wanted[1], wanted[2:]
             _prepare(folder, wanted)
             for client, command in commands(folder, python).items():
                 if not wanted or client in wanted:
-                    _capture(client, [*command, *addresses, *ENDINGS], folder)
+                    _capture(
+                        client,
+                        [*command, *addresses, *ENDINGS, *(["canceled"] if client in _CANCELING else [])],
+                        folder,
+                    )
             for client in ("curl", "wget", "lwp"):
                 if not wanted or client in wanted:
                     _by_command(client, addresses)
@@ -81,6 +105,33 @@ def _prepare(folder: Path, wanted: list[str]) -> None:
         )
     if (not wanted or any(one.startswith("go-") for one in wanted)) and shutil.which("go"):
         subprocess.run(["go", "build", "-o", str(folder / "client"), str(HERE / "client.go")], check=False)
+
+    if (
+        (not wanted or set(wanted) & {"reqwest", "reqwest-debug"})
+        and shutil.which("cargo")
+        and _CRATES.exists()
+    ):
+        _build_reqwest(folder / "reqwest")
+
+
+def _build_reqwest(folder: Path) -> None:
+    """From the crates of the system's packages alone: no registry is asked."""
+    (folder / ".cargo").mkdir(parents=True)
+    (folder / ".cargo" / "config.toml").write_text(
+        f'[source.crates-io]\nreplace-with = "system"\n[source.system]\ndirectory = "{_CRATES}"\n',
+        encoding="utf-8",
+    )
+    (folder / "Cargo.toml").write_text(
+        '[package]\nname = "client"\nversion = "0.0.0"\nedition = "2021"\n[[bin]]\nname = "client"\n'
+        f'path = "{HERE / "client.rs"}"\n[dependencies]\nreqwest = "*"\n'
+        'tokio = { version = "*", features = ["rt", "macros", "time"] }\n[profile.dev]\ndebug = false\n',
+        encoding="utf-8",
+    )
+    version = next((one.name.rpartition("-")[2] for one in _CRATES.glob("reqwest-*")), "unknown")
+    subprocess.run(
+        ["cargo", "build", "--offline", "--quiet"],
+        cwd=folder, env=os.environ | {"REQWEST_VERSION": version}, check=False,
+    )  # fmt: skip
 
 
 def _capture(client: str, command: list[str], folder: Path) -> None:
@@ -119,6 +170,7 @@ def _by_command(client: str, addresses: list[str]) -> None:
             "refused": f"{refused}/x",
             "no-connection": f"{full}/x",
             "no-name": "http://no-such-host.invalid/x",
+            "untrusted": os.environ["UNTRUSTED"],
         }.get(ending, f"{base}/{ending}")
         command = {
             "curl": ["curl", "-sS", "-f", "--max-time", "0.8", "--connect-timeout", "0.4", "-d", "{}", url],

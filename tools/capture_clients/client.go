@@ -34,11 +34,15 @@ func main() {
 			url = refused + "/x"
 		case "no-connection":
 			url = full + "/x"
+		case "untrusted":
+			url = os.Getenv("UNTRUSTED")
+		case "canceled":
+			url = base + "/hang"
 		case "no-name":
 			url = "http://no-such-host.invalid/x"
 		}
 		text := ""
-		if err := ask(client, knob, url); err != nil {
+		if err := ask(client, knob, url, ending == "canceled"); err != nil {
 			text = err.Error()
 		}
 		line, _ := json.Marshal(map[string]string{
@@ -48,9 +52,13 @@ func main() {
 	}
 }
 
-func ask(client *http.Client, knob string, url string) error {
+func ask(client *http.Client, knob string, url string, leaves bool) error {
 	ctx := context.Background()
-	if knob == "context" {
+	if leaves {
+		canceled, cancel := context.WithCancel(ctx)
+		time.AfterFunc(limit/4, cancel)
+		ctx = canceled
+	} else if knob == "context" {
 		bounded, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		ctx = bounded

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 import http from "node:http";
+import https from "node:https";
 import { readFileSync } from "node:fs";
 
 const [name, base, refused, full, ...endings] = process.argv.slice(2);
@@ -75,7 +76,7 @@ const clients = {
     version: "Node " + process.version,
     ask: (url) =>
       new Promise((resolve, reject) => {
-        const request = http.request(url, { method: "POST", headers, timeout: LIMIT_MS }, (answer) => {
+        const request = (url.startsWith("https:") ? https : http).request(url, { method: "POST", headers, timeout: LIMIT_MS }, (answer) => {
           let text = "";
           answer.on("data", (piece) => (text += piece));
           answer.on("error", reject);
@@ -90,7 +91,7 @@ const clients = {
 
 const { version, ask } = await clients[name]();
 for (const ending of endings) {
-  const url = { refused: refused + "/x", "no-connection": full + "/x", "no-name": "http://no-such-host.invalid/x" }[ending] ?? `${base}/${ending}`;
+  const url = { refused: refused + "/x", "no-connection": full + "/x", "no-name": "http://no-such-host.invalid/x", untrusted: process.env.UNTRUSTED }[ending] ?? `${base}/${ending}`;
   let text = "";
   try {
     await ask(url);

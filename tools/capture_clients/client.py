@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import traceback
 import urllib.request
@@ -119,6 +120,7 @@ def main() -> None:
             "refused": f"{refused}/x",
             "no-connection": f"{full}/x",
             "no-name": "http://no-such-host.invalid/x",
+            "untrusted": os.environ.get("UNTRUSTED", ""),
         }.get(ending, f"{base}/{ending}")
         try:
             ask(url)

@@ -11,6 +11,7 @@ def by_net_http(url)
   http = Net::HTTP.new(uri.host, uri.port)
   http.open_timeout = LIMIT_S
   http.read_timeout = LIMIT_S
+  http.use_ssl = uri.scheme == "https"
   http.max_retries = 0
   answer = http.post(uri.path, '{"prompt":"a cat"}', "content-type" => "application/json")
   raise "unexpected response #{answer.code}: #{answer.body}" if answer.code.to_i >= 400
@@ -32,7 +33,7 @@ if name == "faraday"
   version = "faraday #{Faraday::VERSION}"
 end
 endings.each do |ending|
-  url = { "refused" => "#{refused}/x", "no-connection" => "#{full}/x", "no-name" => "http://no-such-host.invalid/x" }
+  url = { "refused" => "#{refused}/x", "no-connection" => "#{full}/x", "no-name" => "http://no-such-host.invalid/x", "untrusted" => ENV["UNTRUSTED"] }
         .fetch(ending, "#{base}/#{ending}")
   text = ""
   begin

@@ -1,3 +1,4 @@
+# ruff: noqa: S603, S607  # openssl writes the certificate that is not trusted
 """A server on loopback that ends each request in the way that its path names, for clients to be captured against.
 
 Usage: python misbehaving.py PORT-FILE
@@ -7,7 +8,9 @@ The paths are those of `ENDINGS`. It serves until it is ended, one thread a conn
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -23,7 +26,7 @@ _LONGEST_S = 20.0  # that a request is held
 
 
 def main() -> None:
-    """Serve; three ports stand in the file: this one, one that refuses, and one where no connection is taken."""
+    """Serve; four ports stand in the file: this one, one that refuses, one that takes no connection, one of TLS."""
     server = socket.create_server(("127.0.0.1", 0), backlog=64)
     closed = socket.create_server(("127.0.0.1", 0))
     refused = closed.getsockname()[1]
@@ -35,12 +38,38 @@ def main() -> None:
     for one in filling:
         one.setblocking(False)  # noqa: FBT003  # the socket's own signature
         one.connect_ex(full.getsockname())
-    Path(sys.argv[1]).write_text(
-        f"{server.getsockname()[1]} {refused} {full.getsockname()[1]}\n", encoding="utf-8"
-    )
+    untrusted = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threading.Thread(
+        target=_serve_untrusted, args=(untrusted, _own_certificate(Path(sys.argv[1]).parent)), daemon=True
+    ).start()
+    ports = (server.getsockname()[1], refused, full.getsockname()[1], untrusted.getsockname()[1])
+    Path(sys.argv[1]).write_text(" ".join(map(str, ports)) + "\n", encoding="utf-8")
     while True:
         connection, _ = server.accept()
         threading.Thread(target=_serve, args=(connection,), daemon=True).start()
+
+
+def _own_certificate(folder: Path) -> ssl.SSLContext:
+    """TLS by a certificate that no client trusts: its own issuer, made for this run."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _serve_untrusted(server: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        connection, _ = server.accept()
+        connection.settimeout(_LONGEST_S)
+        try:
+            context.wrap_socket(connection, server_side=True).close()
+        except OSError:
+            connection.close()
 
 
 def _serve(connection: socket.socket) -> None:

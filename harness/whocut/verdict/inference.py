@@ -146,8 +146,16 @@ def _body_fits(row: Fingerprint, seen: Seen) -> bool | None:
         found = row.quoted and bool(_phrase(row.whole).search(seen.body))
     else:
         found = bool(_found(row, seen)) and not any(text in _normal(seen.body) for text in row.without)
+        if found and row.without and _ends_early(seen.body):
+            return None  # what is missing may have been cut off
     # A text that quotes no page says nothing against it; a body that is another page does.
     return found or (False if seen.whole else None)
+
+
+def _ends_early(body: str) -> bool:
+    """Whether a page was cut off in quoting: one that begins and does not end."""
+    lower = body.lower()
+    return "<html" in lower and "</html" not in lower
 
 
 def _all_headers(row: Fingerprint, seen: Seen) -> bool:

@@ -15,7 +15,18 @@ from whocut.verdict.triage import triage
 if TYPE_CHECKING:
     from pathlib import Path
 
-FILES = ("kinds", "clients", "layers", "refusals", "reports", "reports2", "reports3", "reports4")
+FILES = (
+    "kinds",
+    "clients",
+    "layers",
+    "refusals",
+    "reports",
+    "reports2",
+    "reports3",
+    "reports4",
+    "reports5",
+    "reports6",
+)
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
 

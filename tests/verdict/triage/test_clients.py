@@ -51,10 +51,14 @@ LAYERS: Final = {
     "go-header": "go-http",
     "httpx": "httpx",
     "httpx2": "httpx",
+    "okhttp-call": "okhttp",
+    "okhttp-read": "okhttp",
     "openai-node": "openai-node",
     "openai-python-1": "openai-python",
     "openai-python-3": "openai-python",
     "requests": "requests",
+    "reqwest": "reqwest",
+    "reqwest-debug": "reqwest",
     "ruby": "ruby",
 }
 KNOBS: Final = {
@@ -66,9 +70,14 @@ KNOBS: Final = {
     "go-context": "context.WithTimeout",
     "go-header": "Transport.ResponseHeaderTimeout",
     "got": "timeout.request",
+    "guzzle": "timeout",
     "java-http": "HttpRequest.Builder.timeout",
     "java-urlconnection": "setReadTimeout",
+    "okhttp-call": "callTimeout",
+    "okhttp-read": "readTimeout",
     "php-curl": "CURLOPT_TIMEOUT",
+    "reqwest": "ClientBuilder::timeout",
+    "reqwest-debug": "ClientBuilder::timeout",
     "ruby": "read_timeout",
     "wget": "--read-timeout",
 }
@@ -142,6 +151,25 @@ def test_no_connection_is_no_timeout(path: Path) -> None:
 
     assert (found.cause, found.phase, found.timer, found.layer) == (Cause.CONNECTION, "connect", None, None)
     assert found.retry in {Retry.SAFE, Retry.USELESS}
+
+
+@pytest.mark.parametrize("path", captured("untrusted"), ids=named)
+def test_a_certificate_that_is_not_trusted_is_no_timeout(path: Path) -> None:
+    """Nothing was sent, no timer fired, and the same call ends the same way."""
+    found = read(path)
+
+    assert (found.cause, found.phase, found.timer, found.layer) == (Cause.CONNECTION, "connect", None, None)
+    assert found.retry is Retry.USELESS
+
+
+@pytest.mark.parametrize("path", captured("canceled"), ids=named)
+def test_a_call_that_its_program_cancels_is_blamed_on_no_layer(path: Path) -> None:
+    """The request was sent and the side that called ended it: a retry pays again."""
+    found = read(path)
+
+    assert found.cause in {Cause.TIMEOUT_CHAIN, Cause.CALLER_LEFT}
+    assert (found.layer, found.directive, found.ended_by) == (None, None, EndedBy.CLIENT)
+    assert found.retry is Retry.PAYS_AGAIN
 
 
 @pytest.mark.parametrize("path", captured("no-connection"), ids=named)

@@ -149,6 +149,19 @@ def test_a_megabyte_takes_no_longer_than_two_windows() -> None:
     assert took_s(text) < 6 * max(took_s(text[:131_072]), 0.05)
 
 
+@pytest.mark.parametrize(
+    "unit", ["x", "504 ", "timed out 60 s ", '{"a":', "a=1&", "\\n", "1.2.3.4:"], ids=repr
+)
+def test_a_line_of_two_megabytes_takes_no_longer_than_one_of_one(unit: str) -> None:
+    """One line without an end costs what its two windows cost: twice the line, the same time."""
+    one, two = (unit * (size // len(unit)) for size in (1_000_000, 2_000_000))
+    triage(unit)
+
+    ratio = took_s(two) / max(took_s(one), 0.05)
+
+    assert ratio < 3
+
+
 # --- masked -------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.redact import redact, visible
 from whocut.verdict.triage.answer import SECTIONS, Triage
+from whocut.verdict.triage.apart import apart
 from whocut.verdict.triage.decide import decide
 from whocut.verdict.triage.endings import Cause, EndedBy, Retry
 from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
@@ -60,6 +61,11 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
             yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
         return
     only = answers[0] if answers else None
+    if only is None and (pieces := apart(pasted)):
+        for piece in pieces:
+            inner = unwrap(piece)
+            yield Facts(inner, None, None, after_s, chain, _read_as(inner, None))
+        return
     yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
 
 

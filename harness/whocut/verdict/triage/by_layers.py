@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from whocut.verdict.triage.lexicon import Said
     from whocut.verdict.triage.numbers import Status
 
+# Words of a page by which the connection ended, not the work of what is behind it.
+_CONNECTION: Final = ("closed the connection", "disconnect/reset before headers")
 _BY_STATUS: Final = {
     525: ("the TLS handshake with the origin failed", None, Phase.CONNECT, Retry.SAFE),
     526: ("the origin's certificate is not valid", None, Phase.CONNECT, Retry.USELESS),
@@ -123,11 +125,18 @@ def from_inference(found: Inference, facts: Facts) -> Triage:
             f"Look into {title}'s error log: it says whether its own timer fired or what is "
             f"behind it closed. {do}"
         )
+    broken = by_upstream and any(words in facts.lower for words in _CONNECTION)
     retry = Retry.SAFE if connecting else Retry.UNKNOWN if by_upstream or unsure else Retry.PAYS_AGAIN
     if found.ended is Ended.CALLER:
         retry = Retry.SAFE
     return Triage(
-        cause=(Cause.CONNECTION if connecting else Cause.UPSTREAM if by_upstream else Cause.TIMEOUT_CHAIN),
+        cause=(
+            Cause.CONNECTION
+            if connecting or broken
+            else Cause.UPSTREAM
+            if by_upstream
+            else Cause.TIMEOUT_CHAIN
+        ),
         name=f"what is behind {title} ended it" if by_upstream else f"{title} gave up",
         layer=found.layer if facts.chain else advice.known(name),
         product=title,

@@ -205,8 +205,8 @@ _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
     r"|waited|waits|ran for|running for"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
-    r"|(?<!\d)[1-5]\d\d(?=[ \t|,(-]{1,4}$)|[=:(~≈])"
-    r"[^\w\n]{0,4}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
+    r"|(?<!\d)[1-5]\d\d(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
+    r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
