@@ -9,7 +9,7 @@ import pytest
 
 from tests.hostile.doors import DOORS, Door
 from tests.hostile.mutating import mutated
-from tests.hostile.watching import Watch
+from tests.hostile.watching import Watch, stopping_what_hangs
 
 FOUND = Path(__file__).parent / "found"
 FEW = 25
@@ -24,7 +24,8 @@ def test_hostile_bytes_end_in_an_answer_or_a_sentence(door: Door, tmp_path: Path
     known = [path.read_bytes() for path in sorted((FOUND / door.name).glob("*"))]
     watch = Watch()
 
-    door.play(tmp_path, [*corpus[:5], *known, *(mutated(draw, corpus) for _ in range(FEW))], watch)
+    with stopping_what_hangs():
+        door.play(tmp_path, [*corpus[:5], *known, *(mutated(draw, corpus) for _ in range(FEW))], watch)
 
     assert not watch.findings, watch.report()
     assert watch.inputs[door.name] >= FEW
