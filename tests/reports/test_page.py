@@ -67,6 +67,17 @@ class Reader(HTMLParser):
         return " ".join(self.words)
 
 
+A_LOAD = {
+    "base_url": "http://127.0.0.1:9/v1",
+    "stages": [],
+    "users": 20,
+    "seed": 7,
+    "partial_images": 2,
+    "upstream_control": None,
+}
+"""What a manifest holds of a load."""
+
+
 def page_of(made: MadeRun, path: Path, *, warnings: Sequence[str] = (), **manifest: object) -> str:
     """The page of a made-up run."""
     run = made.write(path / "run", **manifest)
@@ -119,7 +130,7 @@ def test_modes_of_one_load_are_one_sentence_first(tmp_path: Path) -> None:
         "arrivals": None,
     }
 
-    text = Reader(page_of(made, tmp_path, load={"stages": [stage]})).text
+    text = Reader(page_of(made, tmp_path, load={**A_LOAD, "stages": [stage]})).text
 
     whole = (
         "NGINX cut 2 of 3 attempts by first_byte (proxy_read_timeout, 60 s). 1 was delivered. "
@@ -255,7 +266,7 @@ def test_what_the_run_was(tmp_path: Path) -> None:
             clock={"written": "scaled:100", "scale": 100.0},
             command=["run", "image_generation", "--chain", "my chain.yaml"],
             versions={"openai": "3.54.0"},
-            load={"modes": ["plain"], "users": 20, "requests": 1},
+            load=A_LOAD,
         )
     ).text
 
