@@ -1,13 +1,22 @@
 """What all tests share: hypothesis measures no time, because these machines have neighbours.
 
 On a CI machine its examples are the same in every run: a change is judged there, and not the luck of the draw.
+Signals reach the programs under test: a suite that was started in the background, or by `nohup`, ignores some of
+them, and what it starts would inherit that.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
+
+HANDLERS: Final[dict[signal.Signals, Any]] = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+for number, handler in HANDLERS.items():
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 settings.register_profile(
     "any machine",
