@@ -91,7 +91,9 @@ def _drawn(hint: Any) -> st.SearchStrategy[Any]:
 
 written_records = st.one_of(
     *map(drawn_of, (RequestRecord, LayerRecord, GenerationRecord, DeathRecord)),
-    drawn_of(AttemptRecord).map(lambda made: replace(made, resent=None)),  # its number says it
+    drawn_of(AttemptRecord).map(  # its number, from 1 on, says how often it was sent again
+        lambda made: replace(made, resent=None, number=made.number or 1)
+    ),
     st.builds(
         ForeignSpan,
         trace_id=st.builds(new_trace_id),
