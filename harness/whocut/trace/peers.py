@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp.http_exceptions import HttpProcessingError
 
 SERVER_LOG: Final = logging.getLogger(__name__)
-"""For `web.AppRunner`: errors of our own are told; bytes that are not HTTP, and callers that left, are not."""
+"""For `web.AppRunner`: errors of our own are reported; bytes that are not HTTP, and callers that left, are not."""
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

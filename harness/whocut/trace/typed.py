@@ -1,4 +1,4 @@
-"""What may stand in a record, by type and range: a span that passes these readers can be judged.
+"""What may be in a record, by type and range: a span that passes these readers can be judged.
 
 A sum of instants that are within the range is finite, so that no judge has to ask again.
 """
