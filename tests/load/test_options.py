@@ -101,6 +101,8 @@ def test_a_shipped_chain_and_the_one_of_the_start_are_taken(chain: str | None, a
 
     hold_to(consent_in(options), options, at_start)
 
+    assert options.whocut_chain == chain
+
 
 def test_locust_listens_on_the_loopback() -> None:
     """Its page and its master, unless the command line opens them."""

@@ -18,6 +18,7 @@ from whocut.path.relay import Manners
 from whocut.path.target import Target, is_loopback
 from whocut.path.upstream import Upstream
 from whocut.path.wire import Outer
+from whocut.trace.ordinary import TakesRows
 
 if TYPE_CHECKING:
     import ssl
@@ -198,8 +199,7 @@ class Hop:
     @sink.setter
     def sink(self, sink: SpanSink | None) -> None:
         self._sink = sink
-        takes = getattr(sink, "rows_of", None)
-        self._row = None if takes is None else takes(self.place.form())
+        self._row = sink.rows_of(self.place.form()) if isinstance(sink, TakesRows) else None
 
     def account(self, facts: Facts, lineage: Lineage, at_s: float) -> None:
         """Write down an exchange that ended at `at_s`: as a row where that says it all, else as a span."""

@@ -7,7 +7,7 @@ spans, whose values mark their places; each exchange fills these places in. Ever
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import orjson
 
@@ -17,7 +17,7 @@ from whocut.trace.records import DownstreamEnd, LayerRecord, UpstreamEnd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from whocut.trace.records import TapSide
+    from whocut.trace.records import Span, TapSide
 
 Row = tuple[
     str,  # trace id
@@ -42,8 +42,12 @@ _METHOD, _PATH = "\0method", "\0path"
 _STATUS, _BYTES_DOWN = -7, -8
 
 
+@runtime_checkable
 class TakesRows(Protocol):
     """A sink of spans that takes rows as well."""
+
+    def __call__(self, span: Span) -> None:
+        """Write one span."""
 
     def rows_of(self, form: Form) -> Callable[[Row], None]:
         """Where the rows of this form's hop go."""

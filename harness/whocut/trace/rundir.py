@@ -147,11 +147,11 @@ class SpanWriter:
 
     def rows_of(self, form: Form) -> Callable[[Row], None]:
         """Where the ordinary exchanges of one hop go; to be called in the event loop."""
-        rows = self._rows
+        kept = self._rows
 
         def take(row: Row) -> None:
-            rows.append((form, row))
-            if len(rows) >= self._most:
+            kept.append((form, row))
+            if len(kept) >= self._most:
                 self.flush()
             elif self._later is None:
                 self._later = asyncio.get_running_loop().call_later(_ROWS_REAL_S, self._on_time)
