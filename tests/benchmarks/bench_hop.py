@@ -1,6 +1,7 @@
 """The hop beside nginx, HAProxy and (where installed) mitmproxy, in one run, as ratios.
 
-    python -m tests.benchmarks.bench_hop [--seconds 4] [--held 5000] [--before FOLDER]      needs: wrk nginx haproxy
+    python -m tests.benchmarks.bench_hop [--seconds 4] [--rounds 3] [--held 5000] [--before FOLDER]
+                                                                          needs: wrk nginx haproxy
 
 Everything stands on 127.0.0.1: one upstream (nginx, 2 KB and 2 MB), one process for each peer, one for the
 hops; wrk asks. CPU is user and system time of the peer's process from /proc, divided by the requests that it
@@ -33,7 +34,6 @@ from whocut.clock.clock import pause
 from whocut.path import start_chain
 from whocut.trace.rundir import RunDir, SpanWriter
 
-ROUNDS = 3
 CHAINED = 4
 
 
@@ -303,6 +303,7 @@ def main() -> None:
     """Start everything, measure, end everything."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--held", type=int, default=5000)
     parser.add_argument("--before", type=Path, metavar="FOLDER")
     parser.add_argument("--serve", nargs=5, type=int)
@@ -348,9 +349,7 @@ def main() -> None:
         mitm = mitm_peer(direct, held)
         made += [mitm] if mitm else []
         rows: dict[str, list[list[float]]] = {peer.name: [] for peer in made}
-        for number in range(
-            ROUNDS
-        ):  # in turn: the machine's speed drifts, and a ratio must not drift with it
+        for number in range(asked.rounds):  # in turn: a ratio must not drift with the machine's speed
             for peer in made:
                 rows[peer.name].append(round_of(peer, direct, asked.seconds))
             print(f"round {number + 1} measured", file=sys.stderr)  # progress
