@@ -107,6 +107,7 @@ _EXTRA_OF: Final = {
     "gevent": "load",
     "jinja2": "reports",
     "matplotlib": "reports",
+    "pyarrow": "parquet",
     "redis": "redis",
     "respx": "respx",
 }

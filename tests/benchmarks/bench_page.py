@@ -53,8 +53,8 @@ def measured(requests: int) -> None:
                 one_s = wall_s() - began_s
                 heap = await tab.ask("performance.memory.usedJSHeapSize")
                 print(
-                    f"{requests:,} requests, {page.stat().st_size / 1e6:.1f} MB, made in {made_s:.1f} s: it opens in "
-                    f"{open_s:.2f} s, sorts in {sort_ms:.0f} ms, shows one in {one_s:.2f} s, "
+                    f"{requests:,} requests, {page.stat().st_size / 1e6:.1f} MB, made in {made_s:.1f} s: "
+                    f"opens in {open_s:.2f} s, sorts in {sort_ms:.0f} ms, shows one in {one_s:.2f} s, "
                     f"{heap / 1e6:.0f} MB of heap"
                 )
                 assert tab.complaints == []

@@ -50,6 +50,7 @@ COMMANDS: Final[dict[str, _Command]] = {
     "tap": _Command("Watch a connection from its place on the path."),
     "presets": _Command("Every layer there is: its timers, what it answers, and the sources."),
     "compare": _Command("What changed between A and B: better, worse, or cannot tell, with intervals."),
+    "export": _Command("Write a run's attempts and verdicts for other programs."),
     "report": _Command("Make the page and the pictures of a run anew from what it holds."),
 }
 
