@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class AttemptRow:
     """One attempt. Instants are model seconds since the run began, a name ends in its unit, None is unknown.
 
-    `kind` is ``cut``, ``none`` or ``unattributed``; what follows it is the verdict. What begins with `generation` is
-    what became of the work behind it.
+    `kind` is ``cut``, ``none`` or ``unattributed``; what follows it is the verdict. What begins with `generation`
+    is what became of the work behind it.
     """
 
     request: str
