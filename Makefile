@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile bench pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile bench pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,13 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force \
 	    || [ $$? -eq 1 ]  # a busy machine makes the run invalid: a finding, and it says so; the demo was shown
 
-test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
+test: $(READY) lint types walls   ## linters, types, the house's walls, the tests
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
+
+long: $(READY)   ## the tests that take longest, each a longer proof of what a shorter one in `make test` holds
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m long
+
+coverage: $(READY) ## all tests, the long ones too, and what of the code they run; fails below 85 %
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadgroup
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total > .coverage-total \
