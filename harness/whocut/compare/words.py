@@ -27,7 +27,7 @@ def more_words(seen: Comparison) -> list[str]:
     said = [f"Also: {row_words(row)}." for row in seen.sure if row is not seen.decided_by and not seen.doubts]
     if seen.answer is Change.CANNOT_TELL and not seen.doubts:
         said += _to_tell(seen)
-    said += [f"{name} is not valid: {doubt}" for name, doubt in seen.doubts]
+    said += dict.fromkeys(f"{name} is not valid: {doubt}" for name, doubt in seen.doubts)
     said += [f"Only in {name}: {group}." for name, group in seen.only]
     return said
 
