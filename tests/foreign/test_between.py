@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whocut.chain.between import parse_between
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Layer, Topology
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import BadInput
-from whocut.foreign.between import parse_between, put_between
+from whocut.foreign.between import put_between
 from whocut.trace.records import (
     CALLER_LEFT,
     AttemptRecord,

@@ -416,6 +416,20 @@ def test_another_key_s_account_is_bad_input(
     assert "was opened for another key than the one in OPENAI_API_KEY" in capsys.readouterr().err
 
 
+def test_taps_without_an_endpoint_are_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that goes to the mock passes no tap of a user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--between", "a,b=nginx"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "the taps of a run are before a real endpoint" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("flag", [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"]])
 def test_a_guard_without_an_endpoint_is_a_mistake(
     flag: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -502,3 +516,31 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
     assert (row["layer"], row["grade"], row["attempts"]) == (place, "proven", 2)
     why = whocut("why", "run", cwd=folder)
     assert f"{place}: the body is NGINX's" in " ".join(why.stdout.split())
+
+
+A_HALF_SECOND = "http { server { listen 80; location / { proxy_pass http://there; proxy_read_timeout 500ms; } } }"
+BETWEEN_TWO_TAPS = "layers:\n  - tap: outside\n  - file: ./nginx.conf\n    name: house\n  - tap: inside\n"
+
+
+def test_a_chain_that_has_taps_says_what_is_between_them(endpoint: Endpoint) -> None:
+    """The user's own file is read for its limit, the layer is not started, and its timer is proven."""
+    folder = endpoint.folder
+    (folder / "nginx.conf").write_text(A_HALF_SECOND)
+    with (
+        held_port() as port,
+        tap_before(endpoint.url, folder, "inside", 1, port) as inside,
+        gateway_before(inside, folder) as gateway,
+        tap_before(gateway, folder, "outside", 1, port) as outside,
+    ):
+        flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--mode", "no-retry", "--json"]
+        flags += ["--requests", "2", "--users", "2", "--otlp", str(port), "--out", "run"]
+        flags += ["--chain", endpoint.chain(BETWEEN_TWO_TAPS)]
+        done = whocut("run", "image_generation", "--to", outside, *flags, cwd=folder, check=None, key=KEY)
+
+    summary = json.loads(done.stdout)
+    assert done.returncode == has_finding(summary), done.stderr  # a machine that stalls says so
+    (row,) = summary["verdicts"]
+    assert (row["layer"], row["grade"], row["attempts"]) == ("house", "proven", 2)
+    assert (row["timer"], row["limit_s"]) == ("first_byte", 0.5)
+    again = json.loads(whocut("why", "run", "--json", cwd=folder).stdout)
+    assert "house cut by first_byte" in json.dumps(again)
