@@ -155,6 +155,56 @@ def test_ctrl_c_waits_for_the_images_that_are_paid_already(tmp_path: Path) -> No
         assert summary["ledger"]["billed_usd"] == pytest.approx(endpoint.billed_usd())
 
 
+def test_nothing_is_needed_where_nothing_bills(endpoint: Endpoint) -> None:
+    """No key, no budget, no account; most attempts fail and none is kept back; a key that is there stays."""
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    flags = ["--free", "--users", "6", "--requests", "24", "--mode", "no-retry", "--chain", chain]
+    command = [
+        "run",
+        "image_generation",
+        "--to",
+        endpoint.url,
+        "--clock",
+        "scaled:100",
+        "--json",
+        "--out",
+        "run",
+    ]
+    done = whocut(*command, *flags, cwd=endpoint.folder, check=None, key=KEY)
+
+    summary = json.loads(done.stdout)
+    assert done.returncode == has_finding(summary), done.stderr
+    assert done.stderr.count("which bills nothing, as --free says: no key is sent") == 1
+    assert summary["requests"] == summary["attempts"] == 24
+    assert summary["outcomes"].get("delivered", 0) < 12
+    assert summary["ledger"]["by"] == "none"
+    assert "said with --free" in (endpoint.folder / "run" / "report.html").read_text()
+    assert not list(endpoint.folder.rglob("account*"))
+    written = [path for path in endpoint.folder.rglob("*") if path.is_file()]
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+def test_a_breaker_that_is_off_lets_every_attempt_fail(endpoint: Endpoint) -> None:
+    """The budget alone ends it then; the estimate says so."""
+    asked = [
+        "--users",
+        "4",
+        "--requests",
+        "16",
+        "--mode",
+        "no-retry",
+        "--budget-usd",
+        "90",
+        "--breaker",
+        "off",
+    ]
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    summary, said = endpoint.run("--new-account", "--chain", chain, *asked)
+
+    assert summary["attempts"] == 16
+    assert "the guard stops at $90.00 in that account, however many attempts fail" in said
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_concurrency_cannot_pass_the_budget_and_leaves_nothing_affordable_behind(
     endpoint: Endpoint, processes: str
@@ -315,6 +365,9 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
         (["--budget-usd", "1"], "add --new-account to begin one"),
         (["--budget-usd", "1", "--clock", "scaled:100"], "only --clock real can be true there"),
         (["--budget-usd", "1", "--want", "orphaned<=0"], "orphaned is for an upstream's ledger to say"),
+        (["--free"], "images.invalid is not an address of this machine or of a private network"),
+        (["--budget-usd", "1", "--breaker", "half"], "the breaker is invalid: 'half'"),
+        (["--budget-usd", "1", "--breaker", "50%/500"], "100 at most"),
     ],
 )
 def test_what_was_not_agreed_to_is_not_sent(
@@ -430,7 +483,31 @@ def test_taps_without_an_endpoint_are_a_mistake(
     assert "the taps of a run are before a real endpoint" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"]])
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--budget-usd", "1"], "nothing is counted then, and --budget-usd has no account"),
+        (["--new-account"], "nothing is counted then, and --new-account has no account"),
+        (["--breaker", "80%"], "no guard counts failures then"),
+    ],
+)
+def test_what_is_free_has_no_account(
+    flags: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit that nothing holds would be believed."""
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "http://127.0.0.1:9/v1", "--free", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"], ["--free"], ["--breaker", "off"]],
+)
 def test_a_guard_without_an_endpoint_is_a_mistake(
     flag: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -518,7 +595,9 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
     assert f"{place}: the body is NGINX's" in " ".join(why.stdout.split())
 
 
-A_HALF_SECOND = "http { server { listen 80; location / { proxy_pass http://there; proxy_read_timeout 500ms; } } }"
+A_HALF_SECOND = (
+    "http { server { listen 80; location / { proxy_pass http://there; proxy_read_timeout 500ms; } } }"
+)
 BETWEEN_TWO_TAPS = "layers:\n  - tap: outside\n  - file: ./nginx.conf\n    name: house\n  - tap: inside\n"
 
 

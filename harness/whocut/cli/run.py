@@ -11,7 +11,17 @@ import typer
 from whocut.chain.between import with_between
 from whocut.chain.load import parse_arrivals
 from whocut.chain.want import parse_wants
-from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
+from whocut.cli.consent import (
+    AccountFile,
+    BreakerOption,
+    BudgetUsd,
+    Ca,
+    Free,
+    MaxRequests,
+    NewAccount,
+    To,
+    with_consent,
+)
 from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
     BetweenTaps,
@@ -89,6 +99,8 @@ def run(
     account: AccountFile = None,
     new_account: NewAccount = False,
     ca: Ca = None,
+    free: Free = False,
+    breaker: BreakerOption = None,
     show_diff: ShowDiff = False,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
@@ -109,7 +121,7 @@ def run(
     topology = read_chain(chain or told.chain, host=host, path=url_path)
     topology = with_between(topology, between or (), file_reader(host=host, path=url_path))
     open_or_closed = parse_arrivals(arrivals or told.arrivals)
-    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca, free, breaker)
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
     directory = directory_of(out, name, force=force and not stand)
     plan = Plan(
