@@ -19,7 +19,7 @@ from tests.worlds.stranger import Deed, Stranger, Ways, random_ways
 from tests.worlds.upstream import WorldUpstream
 from tests.worlds.world import CLIENT_TIMERS, SAME_INSTANT_S, Ask, random_ask, with_timers
 from whocut.chain.catalogue import preset
-from whocut.chain.layers import Layer, Topology
+from whocut.chain.layers import Between, Layer, Topology
 from whocut.chain.timers import Timer, TimerKind
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.path.hop import Hop
@@ -264,13 +264,11 @@ def _judge(
 ) -> None:
     bare = Topology(name="strange", client=world.client, hops=())
     order = taps_of(given).names if said else ()
-    pairs: dict[tuple[str, str], Layer] = {}
     if said and len(set(world.taps)) == len(world.taps) and tuple(order) == world.taps:
-        pairs = {
-            (outer, inner): _known(ways)
-            for outer, inner, ways in zip(world.taps, world.taps[1:], world.strangers, strict=False)
-        }
-    spans, topology = seated(given, bare, pairs)
+        pairs = zip(world.taps, world.taps[1:], world.strangers, strict=False)
+        between = tuple(Between(outer, inner, _known(ways)) for outer, inner, ways in pairs)
+        bare = replace(bare, between=between)
+    spans, topology = seated(given, bare)
     wrong, grades = look.wrong.setdefault(way, Counter()), look.grades.setdefault(way, Counter())
     names = {span.trace_id: span.request for span in played.spans if isinstance(span, AttemptRecord)}
     for evidence in gather(whole_layers(spans, topology)):

@@ -132,9 +132,8 @@ def _account(
         layer,
         death,
         order=_order(outside, last),
-        clocks_agree=first is None
-        or on_one_clock(outside, first)
-        or abs(first.start_s - outside.start_s) <= NOTICED_WITHIN_S,
+        clocks_agree=first is None or _clocks_agree(outside, first),
+        asked_again_s=_asked_again_s(tries, by_s),
     )
     end = _ended(sides)
     cut = _cut_of(end)
@@ -158,6 +157,22 @@ def _account(
         "resent": len(tries) - 1 if len(tries) > 1 else None,
     }
     return GatewayRecord(**told, sure=end.sure)
+
+
+def _clocks_agree(outside: LayerRecord, first: LayerRecord) -> bool:
+    """Whether the request came to the tap inside when the tap outside had it, or had passed it on."""
+    if on_one_clock(outside, first):
+        return True
+    passed_on = (outside.start_s, outside.request_sent_s)
+    return any(at_s is not None and abs(first.start_s - at_s) <= NOTICED_WITHIN_S for at_s in passed_on)
+
+
+def _asked_again_s(tries: Sequence[LayerRecord], by_s: float) -> float | None:
+    """When the gateway may have begun its last try at the earliest: when the one before it had ended."""
+    if len(tries) < 2:
+        return None
+    before, last = tries[-2:]
+    return min(before.end_s, last.start_s) + by_s
 
 
 def _moved(inside: LayerRecord, by_s: float) -> LayerRecord:
@@ -200,6 +215,7 @@ class _Sides:
     death: DeathRecord | None
     order: Order
     clocks_agree: bool
+    asked_again_s: float | None = None
 
     @property
     def held_less(self) -> bool:
@@ -343,7 +359,8 @@ class _Running(NamedTuple):
 
 def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     held_s = sides.may_have_held_s(inside)
-    sent_s = sides.asked_s - held_s
+    # A timer of one try was set no sooner than that try.
+    sent_s = sides.asked_s - held_s if sides.asked_again_s is None else sides.asked_again_s
     if inside.request_sent_s is None:
         yield _Running(TimerKind.IDLE, Phase.SEND, sent_s, inside.start_s)
         phase = Phase.SEND

@@ -5,7 +5,7 @@ name get names of their own. Where a chain or a log names a layer for the place 
 Two taps around a layer become the taps beside a gateway of a run, and what judges that one judges this one.
 
 The client that a run watches is not the outermost one where a tap is outside of it. Then the run's own account of
-it is a tap as well, and the outermost tap's edge is the attempt.
+it is a tap as well, named `door`, and the outermost tap's edge is the attempt.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.layers import Layer, Topology
 from whocut.chain.products import products
+from whocut.errors import nearest
 from whocut.trace.records import AttemptRecord, DownstreamEnd, LayerRecord, TapSide, UpstreamEnd
 from whocut.verdict.evidence import edge_attempt
 from whocut.verdict.order import clock_of
@@ -24,10 +25,12 @@ from whocut.verdict.order import clock_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from whocut.chain.layers import Between
     from whocut.trace.records import Span
 
 _DEEPEST: Final = 64  # a chain is never this long; a loop in broken data is
-_DOOR: Final = "the run's own door"
+DOOR: Final = "door"
+_TITLES: Final = {DOOR: "the run's own door"}
 
 
 class Taps(NamedTuple):
@@ -100,25 +103,68 @@ def _taps_above(span: Span, by_id: Mapping[str, Span]) -> list[LayerRecord]:
 # --- the chain with its taps ------------------------------------------------------------------------------
 
 
-def seated(
-    spans: Iterable[Span], topology: Topology, said: Mapping[tuple[str, str], Layer] | None = None
-) -> tuple[list[Span], Topology]:
+def seated(spans: Iterable[Span], topology: Topology) -> tuple[list[Span], Topology]:
     """The spans and the chain with every tap in its place, and a layer between each two that are neighbours.
 
-    `said`: what is between two taps, by their names. Where there are no taps nothing changes.
+    What is between two taps is what the chain says of them. A tap that wrote nothing is not there. Where there are
+    no taps nothing changes.
     """
     spans = list(spans)
-    said = said or {}
-    if not said and not any(map(is_tap, spans)):
+    if not topology.taps and not topology.between and not any(map(is_tap, spans)):
         return spans, topology
     spans = named_apart(spans)
     taps = taps_of(spans)
     spans = _attempts_at_the_edge(spans, topology.client, taps)
-    order = _in_order(topology, taps, spans, said)
-    layers = _between(order, {*taps.names, _DOOR, *(name for pair in said for name in pair)}, said)
-    hops, places = _laid_out(order, layers)
+    heard = {*taps.names, *((DOOR,) if taps.outside else ())}
+    # Where no tap was heard nothing is judged by the places, and they are what the chain says.
+    said = {
+        (one.outer, one.inner): one.layer
+        for one in topology.between
+        if not heard or heard >= {one.outer, one.inner}
+    }
+    hops = tuple(hop for hop in topology.hops if not hop.tap or hop.name in heard)
+    order = _in_order(replace(topology, hops=hops), taps, spans, said)
+    reporting = _reporting(spans)
+    layers = _between(order, {*heard, *(name for pair in said for name in pair)}, said, reporting)
+    hops_again, places = _laid_out(order, layers)
     moved = [one for span in spans for one in _told(span, places)]
-    return moved, replace(topology, hops=tuple(hops))
+    return moved, replace(topology, hops=tuple(hops_again), between=())
+
+
+def not_used(spans: Sequence[Span], topology: Topology) -> list[str]:
+    """Why what the chain says of places between taps is not used, in sentences; nothing where all of it is."""
+    taps = taps_of(named_apart(spans))
+    order = list(taps.names)
+    if taps.outside:
+        order.insert(max(order.index(name) for name in taps.outside) + 1, DOOR)
+    found = [(one.outer, one.inner, why_not(one, order)) for one in topology.between]
+    silent = [
+        f"the tap {name} of the chain {topology.name} has sent no span. See that it runs, and that it exports to "
+        "--otlp."
+        for name in topology.taps
+        if name not in order
+    ]
+    return silent + [f"--between {outer},{inner}: {why}" for outer, inner, why in found if why]
+
+
+def why_not(said: Between, order: Sequence[str]) -> str | None:
+    """Why a layer cannot be between two taps, these being all taps from the caller inward; None where it can."""
+    for name in (said.outer, said.inner):
+        if name not in order:
+            return (
+                f"there is no tap '{name}' in the material{nearest(name, order)}; there are "
+                f"{', '.join(order) or 'none'}."
+            )
+    outer, inner = order.index(said.outer), order.index(said.inner)
+    if inner != outer + 1:
+        wrong = "the other way round" if inner < outer else "not next to each other"
+        return f"{said.outer} and {said.inner} are {wrong}: {' → '.join(order)}. Name the outer tap first."
+    return None
+
+
+def _reporting(spans: Iterable[Span]) -> set[str]:
+    """The names of the layers that write spans of their own."""
+    return {one.layer for one in spans if isinstance(one, LayerRecord) and not is_tap(one)}
 
 
 def _in_order(
@@ -126,25 +172,30 @@ def _in_order(
 ) -> list[Layer]:
     """The chain's layers and the taps that it does not name, from the caller inward."""
     named = {(layer.name, layer.preset) for layer in said.values()}
-    reporting = {one.layer for one in spans if isinstance(one, LayerRecord) and not is_tap(one)}
+    reporting = _reporting(spans)
     of_pairs = {name for pair in said for name in pair}
     # What was said of a place belongs there, and nowhere else.
     hops = [
         hop
         for hop in topology.hops
-        if hop.name in {*taps.names, *of_pairs, *reporting}
+        if hop.tap
+        or hop.name in {*taps.names, *of_pairs, *reporting}
         or not any(hop.name in {name, preset} for name, preset in named)
     ]
     known = {hop.name for hop in hops}
     outer = [_tap(name) for name in taps.names if name in taps.outside and name not in known]
     inner = [_tap(name) for name in taps.names if name not in taps.outside and name not in known]
-    if outer or taps.outside:
-        outer.append(_tap(_DOOR))
+    if taps.outside and DOOR not in known:
+        outer.append(_tap(DOOR))
     silent = not reporting & known and not known & set(taps.names)
     if silent and not outer and hops and len(inner) == len(hops) + 1:
         one_each = [layer for pair in zip(inner, hops, strict=False) for layer in pair]
         return [*one_each, inner[-1]]
-    return [*outer, *inner, *hops] if silent and not outer else [*outer, *hops, *inner]
+    if silent and not outer:
+        return [*inner, *hops]
+    # The taps outside of the run's door that the chain names are further out than the door.
+    outside = max((at for at, hop in enumerate(hops, start=1) if hop.name in taps.outside), default=0)
+    return [*hops[:outside], *outer, *hops[outside:], *inner]
 
 
 def _tap(name: str) -> Layer:
@@ -152,19 +203,28 @@ def _tap(name: str) -> Layer:
 
 
 def _between(
-    order: Sequence[Layer], taps: set[str], said: Mapping[tuple[str, str], Layer]
+    order: Sequence[Layer], taps: set[str], said: Mapping[tuple[str, str], Layer], reporting: set[str]
 ) -> dict[tuple[str, str], Layer]:
     """The layer of each pair of neighbouring taps: said, or named by the chain, or unknown."""
-    names = [layer.name for layer in order]
     layers = dict(said)
-    for (at, outer), inner in zip(enumerate(names), names[1:], strict=False):
-        if outer in taps and inner in taps:
-            unknown = f"what is between {outer} and {inner}"
-            layers.setdefault((outer, inner), Layer(name=unknown, title=unknown))
-        following = names[at + 2] if at + 2 < len(names) else ""
-        if outer in taps and inner not in taps and following in taps:
-            layers.setdefault((outer, following), order[at + 1])
+    places = [at for at, layer in enumerate(order) if layer.name in taps]
+    for at, to in pairwise(places):
+        pair = (order[at].name, order[to].name)
+        within = order[at + 1 : to]
+        if not within:
+            unknown = f"what is between {_title(pair[0])} and {_title(pair[1])}"
+            layers.setdefault(pair, Layer(name=unknown, title=unknown))
+        elif len(within) == 1:
+            layers.setdefault(pair, within[0])
+        elif not reporting & {layer.name for layer in within}:
+            # Which of several let go, no tap saw.
+            several = f"one of {', '.join(layer.name for layer in within)}"
+            layers.setdefault(pair, Layer(name=several, title=several))
     return layers
+
+
+def _title(tap: str) -> str:
+    return _TITLES.get(tap, tap)
 
 
 @dataclass(slots=True)
@@ -183,7 +243,7 @@ def _laid_out(
     taken: Counter[str] = Counter(layer.name for layer in order if layer.name not in paired)
     places = {layer.name: _Place() for layer in order}
     hops: list[Layer] = []
-    skipped = {layer.name for layer in layers.values()} & {layer.name for layer in order}
+    skipped = _placed_between(order, layers)
     standing = [layer for layer in order if layer.name not in skipped or layer.name in paired]
     taken.subtract(dict.fromkeys(skipped, 1))
     for layer, following in pairwise([*standing, None]):
@@ -197,6 +257,16 @@ def _laid_out(
             hops.append(between)
             places[layer.name].outside = places[following.name].inside = (len(hops), between)
     return hops, places
+
+
+def _placed_between(order: Sequence[Layer], layers: Mapping[tuple[str, str], Layer]) -> set[str]:
+    """The chain's own layers that have their place between two taps."""
+    names = [layer.name for layer in order]
+    found = {layer.name for layer in layers.values()} & set(names)
+    for outer, inner in layers:
+        if outer in names and inner in names:
+            found |= set(names[names.index(outer) + 1 : names.index(inner)])
+    return found
 
 
 def _told(span: Span, places: Mapping[str, _Place]) -> Iterator[Span]:
@@ -292,7 +362,7 @@ def _as_a_tap(watched: AttemptRecord) -> LayerRecord:
     }
     return LayerRecord(
         **told,
-        layer=_DOOR,
+        layer=DOOR,
         tap=TapSide.ALONE,
         clock="",
         upstream=UpstreamEnd.ABANDONED if left else watched.upstream,
