@@ -1,8 +1,9 @@
 """Load for hours through the products' own doors: ``python -m tests.soak --hours 2 --in-flight 500 --seed 7``.
 
-`whocut run` sends open arrivals through the chain of this folder to its mock; beside it, rounds of a guarded
-`whocut run --to` spend an account that a budget bounds. Samples come as they are taken. Exits 1 on a finding: a process that grows or
-keeps files open, a line that cannot be read, a verdict that the ledger denies, a budget that was passed.
+`whocut run` sends so many requests at once through the chain of this folder to its mock, and is asked for its
+end when the time is over. Beside it, rounds of a guarded `whocut run --to` spend an account that a budget bounds.
+Samples come as they are taken. Exits 1 on a finding: a process that grows or keeps files open, a line that cannot
+be read, a verdict that the ledger denies, a budget that was passed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,7 @@ import orjson
 from tests.soak.sampling import family_of, held_by
 from tests.soak.spending import Rounds, guarded_rounds
 from tests.soak.watched import Files, Samples
+from whocut.clock import parse_clock
 from whocut.clock.clock import pause, wall_s
 from whocut.run.scenario import read_scenario
 from whocut.trace.rundir import ATTEMPTS, LEDGER, SPANS, RunDir
@@ -33,9 +36,9 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).parent
 SCENARIO: Final = HERE / "scenario.py"
 CHAIN: Final = HERE / "chain.yaml"
-# How long one request of the scenario is in flight, in model seconds: measured over its mix.
-IN_FLIGHT_S: Final = 67.0
 _FILES_AT_THE_END: Final = 32
+_MORE_THAN_ENOUGH: Final = 1_000_000
+_STOPPED: Final = 3  # the exit code of a run that was asked for its end
 _OF_GUARD: Final = ("latency", "faults")
 
 
@@ -92,11 +95,9 @@ def _asked(arguments: Sequence[str] | None) -> Asked:
 
 def _one_run(asked: Asked, rounds: Rounds, endpoint: int) -> Iterator[str]:
     """The run beside which the account is spent; what is found."""
-    per_s = asked.in_flight / IN_FLIGHT_S
     command = [sys.executable, "-m", "whocut", "run", str(SCENARIO), "--chain", str(CHAIN), "--json"]
-    command += ["--clock", asked.clock, "--arrivals", f"poisson:{per_s:.6f}/s", "--seed", str(asked.seed)]
-    command += ["--requests", str(max(1, round(asked.hours * 3600 * per_s)))]
-    command += ["--users", str(2 * asked.in_flight), "--out", str(asked.out / "run")]
+    command += ["--clock", asked.clock, "--seed", str(asked.seed), "--users", str(asked.in_flight)]
+    command += ["--requests", str(_MORE_THAN_ENOUGH), "--out", str(asked.out / "run")]
     _say(f"$ {' '.join(command[1:])}")
     with (asked.out / "run.json").open("wb") as out, (asked.out / "run.log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=log)
@@ -127,8 +128,16 @@ def _watch(
 ) -> int | None:
     """Take samples until the run has ended; how many files its process held last, when only judging was left."""
     ended, began_s, next_s = None, wall_s(), 0.0
+    lasts_s, over_s = asked.hours * 3600 / parse_clock(asked.clock).scale, inf
+    attempts = asked.out / "run" / ATTEMPTS
     while process.poll() is None:
         at_s = wall_s() - began_s
+        if over_s == inf and lasts_s and attempts.is_file() and attempts.stat().st_size:
+            over_s = at_s + lasts_s
+        if at_s >= over_s:
+            _say("the time is over: what is in flight is waited for")
+            process.send_signal(signal.SIGINT)
+            lasts_s, over_s = 0, inf
         if any("whocut.load" in command for _, command in family_of(process.pid)):
             if at_s >= next_s:
                 next_s = at_s + asked.every_s
@@ -157,7 +166,7 @@ def _verdicts(asked: Asked, code: int, files: Files) -> Iterator[str]:
     """What the run says of itself, and whether its three accounts are the same."""
     if "Traceback" in (asked.out / "run.log").read_text():
         yield "the run wrote a traceback into run.log"
-    if code not in {0, 1}:
+    if code != _STOPPED:
         yield f"the run ended with exit code {code}: {(asked.out / 'run.log').read_text()[-500:]}"
         return
     summary = orjson.loads((asked.out / "run.json").read_bytes())
@@ -172,8 +181,8 @@ def _verdicts(asked: Asked, code: int, files: Files) -> Iterator[str]:
     delivered = sum(row["delivered"] for row in RunDir.open(asked.out / "run").ledger())
     if not delivered or summary["attempt_outcomes"].get("delivered", 0) > delivered:
         yield f"{summary['attempt_outcomes']} by the client, {delivered} delivered by the ledger"
-    if summary["ended_early"]:
-        yield f"the run ended early: {summary['ended_early']}"
+    if "stopped by a signal" not in summary["ended_early"]:
+        yield f"the run ended by itself: {summary['ended_early']}"
     if len(files.ended) < 3:  # delivered, refused, cut: less has shown nothing
         yield f"only {files.ended} came of it: the load has shown nothing"
     if summary["censored"] or summary["never_ended"]:

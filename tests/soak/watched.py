@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NAMED: Final = (("whocut_mock", "mock"), ("whocut.load", "load"), ("whocut run", "layers"))
 MOST_MIB_PER_H: Final = 16.0
 MOST_FILES_PER_H: Final = 100.0
-_LEAST_SAMPLES: Final = 10
+_LEAST_S: Final = 1200.0  # within less, pools of connections and of memory still fill
 
 
 @dataclass(slots=True)
@@ -84,9 +84,9 @@ class Samples:
         return now
 
     def growth(self, name: str) -> tuple[float, float] | None:
-        """By how much memory (MiB) and open files grow in an hour, in the second half; None: too few samples."""
+        """By how much memory (MiB) and open files grow in an hour, in the second half; None: it was short."""
         half = self.of[name][len(self.of[name]) // 2 :]
-        if len(half) < _LEAST_SAMPLES:
+        if half[-1][0] - half[0][0] < _LEAST_S:
             return None
         return (
             slope_per_h([(at_s, held.rss_mib) for at_s, held in half]),
@@ -107,7 +107,7 @@ class Samples:
         for name, held in self.of.items():
             grown = self.growth(name)
             said = (
-                "too few samples for a slope"
+                "too short for a slope"
                 if grown is None
                 else f"{grown[0]:+.1f} MiB, {grown[1]:+.0f} files an hour"
             )
