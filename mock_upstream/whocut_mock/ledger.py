@@ -191,7 +191,7 @@ def line(row: Row) -> bytes:
 
 
 def read(path: Path | str, begin: int = 0) -> list[dict[str, Any]]:
-    """The rows of a ledger file from byte `begin` on, each in its last state; a line that a crash cut is left out."""
+    """The rows of a ledger file from byte `begin` on, each in its last state; a cut line is left out."""
     rows: dict[str, dict[str, Any]] = {}
     with Path(path).open("rb") as file:
         file.seek(begin)
