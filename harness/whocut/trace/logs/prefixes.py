@@ -30,6 +30,7 @@ _PREFIXES: Final = (
         r"^[A-Za-z][\w.-]{0,80} (?:[\w.-]{1,80} )?"
         r"(?=\[\d{4}-\d\d-\d\dT|\d{4}/\d\d/\d\d \d|\{\"(?:level|ts|time|msg)\")"
     ),
+    re.compile(r"^[A-Za-z][\w.]{0,40}-[\w.-]{1,80} (?:[\w.-]{1,80} )?(?=\{\"[A-Za-z])"),  # and any line of JSON
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) (?:stdout|stderr) [FP] "),  # CRI
     re.compile(
         r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,120} [\w./@-]{1,80}(?:\[\d{1,8}\])?: "

@@ -65,6 +65,12 @@ _STATUSES: Final = (
         ),
         How.OWN,
     ),
+    # the method, the answer, the path: a platform's own rows; and a column of its own between two bars
+    (
+        re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
+        How.OWN,
+    ),
+    (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
             r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
@@ -133,8 +139,9 @@ class Of(IntEnum):
 
     WAIT = -1  # a wait that is asked for, or that a back-off takes
     UNSAID = 0
-    LIMIT = 1  # a limit that was reached
-    TOOK = 2  # how long something took
+    CONNECT = 1  # how long a connection was waited for
+    LIMIT = 2  # a limit that was reached
+    TOOK = 3  # how long something took
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +259,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         near = _CALLED.search(before)
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
-        return Of.UNSAID
+        return Of.CONNECT
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
@@ -262,7 +269,8 @@ def _keyed(text: str) -> Iterable[Duration]:
     for match in _few(_KEYED.finditer(text)):
         key = match["key"]
         took, limit = _KEY_TOOK.search(key), _KEY_LIMIT.search(key)
-        if not (took or limit) or _KEY_CONNECT.search(key):
+        connect = limit and _KEY_CONNECT.search(key)
+        if not (took or limit) or (_KEY_CONNECT.search(key) and not connect):
             continue
         number = float(match["number"])
         unit = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
@@ -271,7 +279,7 @@ def _keyed(text: str) -> Iterable[Duration]:
         if took and unit is None and "." not in match["number"] and number < 1000 and _EITHER.search(key):
             continue  # Node's are milliseconds, others' seconds: it does not say
         if number:
-            of = Of.TOOK if took else Of.LIMIT
+            of = Of.CONNECT if connect else Of.TOOK if took else Of.LIMIT
             yield Duration(round(number * factor, 6), of, match.start(), sure=unit is not None)
 
 
@@ -298,10 +306,13 @@ def _seconds(match: re.Match[str]) -> float | None:
         return None
 
 
-def elapsed_of(durations: Iterable[Duration]) -> float | None:
-    """How long the request took: what was measured, else the limit that was reached; the longest of either."""
+def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> float | None:
+    """How long the request took: what was measured, else the limit that was reached; the longest of either.
+
+    Of a request that got no connection, the wait for one comes first (`connecting`); of any other it says nothing.
+    """
     durations = list(durations)
-    for of in (Of.TOOK, Of.LIMIT):
+    for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
         known = [duration for duration in durations if duration.of is of]
         known = [duration for duration in known if duration.sure] or known
         if known:
