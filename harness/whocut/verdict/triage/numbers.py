@@ -75,7 +75,7 @@ _STATUSES: Final = (
         re.compile(
             r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
             r"|responded|replied|got|received)"
-            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}[\"']?[ \t]{0,3}[:=(#]?[ \t]{0,3}[\"'(]?"
+            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
         ),
         How.SAID,
@@ -95,6 +95,8 @@ _STATUSES: Final = (
         ),
         How.SAID,
     ),
+    # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
+    (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
     (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
@@ -175,14 +177,14 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 # A number with its unit in its name, or with none: `latency_ms=58888`, `"duration": 60.01`, `read timeout=240`.
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
-    r"|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
+    r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
     r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
-    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
 _KEY_LIMIT: Final = re.compile(
@@ -218,7 +220,10 @@ _TOOK_BEFORE: Final = re.compile(
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
-    r"|aborted after|allowed"
+    r"|aborted after|allowed|超时|超过|超出|逾時|タイムアウト"
+)
+_LIMIT_BEFORE: Final = re.compile(
+    r"(?i)(?:timeout(?: of)?|timed out(?: after)?|exceeded|超时[^\n]{0,4}|超过|超出)[ :=：]{0,3}$"
 )
 _CALLED: Final = re.compile(
     r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
@@ -251,7 +256,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
     if _SURELY_TOOK.search(before):
         return Of.TOOK
-    if _WAIT_BEFORE.search(before) or _WAIT_AFTER.match(after):
+    if _WAIT_AFTER.match(after) or (_WAIT_BEFORE.search(before) and not _LIMIT_BEFORE.search(before)):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
