@@ -223,7 +223,7 @@ _LIMIT_AROUND: Final = re.compile(
     r"|aborted after|allowed|超时|超过|超出|逾時|タイムアウト"
 )
 _LIMIT_BEFORE: Final = re.compile(
-    r"(?i)(?:timeout(?: of)?|timed out(?: after)?|exceeded|超时[^\n]{0,4}|超过|超出)[ :=：]{0,3}$"
+    r"(?i)(?:timeout(?: of)?|timed out(?: after)?|exceeded|超时[^\n]{0,4}|超过|超出)[ :=\uff1a]{0,3}$"
 )
 _CALLED: Final = re.compile(
     r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
