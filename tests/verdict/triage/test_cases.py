@@ -28,6 +28,7 @@ FILES = (
     "reports6",
     "reports7",
     "reports8",
+    "reports9",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
