@@ -1,7 +1,7 @@
 """The words by which clients and layers are known: data in ``words/*.yaml``, and looking them up in a text.
 
-A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line. That is
-all: no pattern here can be slow.
+A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line, and `*` in
+front the beginning of a longer word. That is all: no pattern here can be slow.
 """
 
 from __future__ import annotations
@@ -102,13 +102,15 @@ def speaking_in(lower: str) -> list[Speaker]:
 
 
 def find(lower: str, phrase: str) -> int:
-    """Where a phrase begins, or -1."""
+    """Where a phrase begins, or -1; one that begins with `*` may be the end of a longer word."""
+    begins = not phrase.startswith("*")
+    phrase = phrase.removeprefix("*")
     if "*" not in phrase:
-        return _whole_word(lower, phrase, 0)
+        return _whole_word(lower, phrase, 0, begins=begins)
     first, *rest = phrase.split("*")
     at = -1
     for _ in range(_SEEN):
-        at = _whole_word(lower, first, at + 1, ends=False)
+        at = _whole_word(lower, first, at + 1, begins=begins, ends=False)
         if at < 0:
             return -1
         if _follows(lower, at + len(first), rest):
@@ -127,9 +129,9 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
     return True
 
 
-def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
+def _whole_word(lower: str, phrase: str, start: int, *, begins: bool = True, ends: bool = True) -> int:
     """Where a phrase begins as whole words: no letter or digit touches it where it begins and ends with one."""
-    before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
+    before, after = begins and _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
     for _ in range(_SEEN):
         at = lower.find(phrase, start)
         if at < 0:
