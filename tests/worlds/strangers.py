@@ -1,4 +1,4 @@
-"""``python -m tests.worlds.strangers [REQUESTS] [SEED] [EACH]``: taps on skewed clocks, with strangers between them.
+"""``python -m tests.worlds.strangers [REQUESTS] [SEED] [EACH]``: taps on skewed clocks, strangers between them.
 
 EACH is how many requests a world has. One request alone is the hardest: nothing else tells where the taps are.
 

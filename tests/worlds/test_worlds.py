@@ -34,7 +34,7 @@ def test_no_stranger_between_two_taps_makes_a_wrong_proof() -> None:
 
 
 def test_one_request_alone_makes_no_wrong_proof() -> None:
-    """Nothing else tells where the taps are: worlds in which their order was guessed, a layer ticked, one was late."""
+    """Nothing else tells where the taps are: their order was guessed here, a layer ticked, another was late."""
     seen = Look()
     for number in (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430):
         look_at_world(seen, seed=101, number=number, each=1)

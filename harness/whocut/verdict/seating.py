@@ -47,7 +47,7 @@ class Taps(NamedTuple):
 def named_apart(spans: Sequence[Span]) -> list[Span]:
     """The same spans, each tap with a name of its own: two of one name in one request are two taps.
 
-    Where the tap between them wrote nothing, they are told apart by their clocks: each tap has its own.
+    Where the tap between them wrote nothing, their clocks tell them apart: each tap has its own.
     """
     by_id = {span.span_id: span for span in spans}
     renamed: dict[str, str] = {}
