@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whocut.chain.catalogue import preset
+from whocut.chain.catalogue import overridden, preset
 from whocut.chain.layers import Between, Layer, Topology
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.records import (
@@ -204,6 +204,24 @@ def test_a_gateway_before_a_run_s_door_is_not_the_client() -> None:
 
     assert told.layer == "what is between outer and the run's own door"
     assert (told.kind, told.grade, told.request, told.status) == (Kind.CUT, Grade.PROVEN, "request-1", 504)
+
+
+def test_the_timer_of_a_gateway_before_a_run_s_door_is_named_where_it_is_said() -> None:
+    """The door hands a request on when it is whole, and behind it nothing is unknown: 0.8 s of a busy mock are none."""
+    spans: list[Span] = [
+        tap(1, None, "outer", status=504, first_byte_s=30.0),
+        attempt(2, 1, ABANDONED, outcome=Outcome.CENSORED, downstream=LEFT),
+        GenerationRecord(
+            trace_id=TRACE, span_id="9" * 16, parent_id=f"{2:016x}", layer="upstream", name="generation",
+            start_s=0.8, end_s=100.0, generation="g", caller_gone_s=30.0,
+        ),
+    ]  # fmt: skip
+    nginx = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: 30.0, TimerKind.IDLE: 30.0}, "this test")
+
+    (told,) = judged(spans, replace(chain(), between=(Between("outer", "door", nginx),)))
+
+    assert (told.layer, told.timer, told.phase) == ("nginx", TimerKind.FIRST_BYTE, Phase.WAIT)
+    assert told.grade is Grade.PROVEN
 
 
 def test_a_run_s_door_counts_no_limit_of_another_s() -> None:

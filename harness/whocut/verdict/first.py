@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
-from whocut.verdict.gateways import GatewayRecord
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, clock_of, left_of, on_one_clock, order_of
+from whocut.verdict.gateways import GatewayRecord, inner_clock_of
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, left_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,7 +209,7 @@ def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) ->
         return Sure.YES
     held_s = generation.caller_gone_s - generation.start_s
     longer_s = _upstream_s(innermost) - innermost.start_s - held_s
-    return Sure.NO if clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
+    return Sure.NO if inner_clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
 
 
 def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:

@@ -51,9 +51,18 @@ _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 
 @dataclass(slots=True, kw_only=True)
 class GatewayRecord(LayerRecord):
-    """A gateway's account; `sure` is how far the order of its two ends can be trusted."""
+    """A gateway's account; `sure` is how far the order of its two ends can be trusted.
+
+    `inner_clock` is that of the tap inside: where it is a run's own door, nothing unknown is behind it.
+    """
 
     sure: Sure = Sure.YES
+    inner_clock: str | None = None
+
+
+def inner_clock_of(witness: LayerRecord) -> str | None:
+    """The clock of a witness's side towards the model; None is the run's."""
+    return witness.inner_clock if isinstance(witness, GatewayRecord) else clock_of(witness)
 
 
 def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
@@ -166,7 +175,7 @@ def _account(
         "gone": end.gone,
         "resent": len(tries) - 1 if len(tries) > 1 else None,
     }
-    return GatewayRecord(**told, sure=end.sure)
+    return GatewayRecord(**told, sure=end.sure, inner_clock=clock_of(last or outside))
 
 
 def _clocks_agree(outside: LayerRecord, first: LayerRecord) -> bool:

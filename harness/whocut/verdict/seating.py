@@ -413,13 +413,18 @@ def _attempts_at_the_edge(spans: list[Span], client: Layer, taps: Taps) -> list[
 
 
 def _as_a_tap(watched: AttemptRecord) -> LayerRecord:
-    """A run's own view of its caller: a tap with the run's clock. Its caller's timers are not its own."""
+    """A run's own view of its caller: a tap with the run's clock. Its caller's timers are not its own.
+
+    It keeps a request back until it is whole, and then hands it on at once.
+    """
     left = watched.upstream.by_us
     told = {
         one.name: getattr(watched, one.name)
         for one in fields(LayerRecord)
         if one.name not in {"layer", "tap", "clock", "cut", "upstream", "downstream"}
     }
+    if watched.request_sent_s is None:
+        told["request_sent_s"] = watched.start_s
     return LayerRecord(
         **told,
         layer=DOOR,
