@@ -288,6 +288,22 @@ def test_a_tap_that_was_slow_to_dial_makes_no_timer_doubtful() -> None:
     assert (told.layer, told.timer, told.grade) == ("varnish", TimerKind.FIRST_BYTE, "proven")
 
 
+def test_a_timer_that_may_have_been_set_at_any_time_is_no_nearer_than_another() -> None:
+    """Its caller waited for minutes after it had let go: for that time it did not hold the request."""
+    spans: list[Span] = [
+        client(UpstreamEnd.ABANDONED, 244, status=200, outcome=Outcome.TIMEOUT),
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 244, left_s=244, status=200, first_s=8),
+        moved(
+            tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 31, left_s=31, status=200, first_s=8),
+            -40.0,
+        ),
+    ]
+
+    told = verdict(spans, material("a", "b"), "a,b=house:idle=22s,total=60s")
+
+    assert (told.layer, told.timer, told.grade) == ("house", TimerKind.IDLE, "proven")
+
+
 def test_of_two_timers_that_cannot_be_told_apart_none_is_named() -> None:
     """The layer is proven, its timer is not guessed."""
     spans = cut_in_the_wait(30.5, 504, Outcome.GATEWAY_ERROR)

@@ -139,7 +139,8 @@ class Between:
 class Topology:
     """A client, the layers from the caller to the upstream, and the upstream.
 
-    `between` holds what is said of the places between taps that are not among the hops.
+    `between` holds what is said of the places between taps that are not among the hops. Where it is not `whole`,
+    layers that nothing is known of may be between those that it names. `guessed`: so is the order of its taps.
     """
 
     name: str
@@ -148,6 +149,8 @@ class Topology:
     upstream: Upstream = Upstream()
     edition: str = "today"
     between: tuple[Between, ...] = ()
+    whole: bool = True
+    guessed: bool = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:

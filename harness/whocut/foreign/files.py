@@ -318,6 +318,7 @@ def _topology_of(
         name="from the material",
         client=Layer(name=client, title=client, role=Role.CLIENT),
         hops=tuple(_layer(name) for name in order),
+        whole=False,
     )
 
 

@@ -98,6 +98,7 @@ def agree(
         )
     breaker = parse_breaker(consent.breaker)
     topology = plan.topology if own_chain else replace(plan.topology, name=target.host, hops=())
+    topology = replace(topology, whole=False)
     changed = replace(
         plan,
         topology=topology,

@@ -11,13 +11,23 @@ account says how sure that is.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, fields, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, on_one_clock, order_of
+from whocut.verdict.order import (
+    NOTICED_WITHIN_S,
+    Order,
+    Sure,
+    apart_s,
+    clock_of,
+    on_one_clock,
+    one_good_answer,
+    order_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,9 +51,18 @@ _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 
 @dataclass(slots=True, kw_only=True)
 class GatewayRecord(LayerRecord):
-    """A gateway's account; `sure` is how far the order of its two ends can be trusted."""
+    """A gateway's account; `sure` is how far the order of its two ends can be trusted.
+
+    `inner_clock` is that of the tap inside: where it is a run's own door, nothing unknown is behind it.
+    """
 
     sure: Sure = Sure.YES
+    inner_clock: str | None = None
+
+
+def inner_clock_of(witness: LayerRecord) -> str | None:
+    """The clock of a witness's side towards the model; None is the run's."""
+    return witness.inner_clock if isinstance(witness, GatewayRecord) else clock_of(witness)
 
 
 def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
@@ -156,7 +175,7 @@ def _account(
         "gone": end.gone,
         "resent": len(tries) - 1 if len(tries) > 1 else None,
     }
-    return GatewayRecord(**told, sure=end.sure)
+    return GatewayRecord(**told, sure=end.sure, inner_clock=clock_of(last or outside))
 
 
 def _clocks_agree(outside: LayerRecord, first: LayerRecord) -> bool:
@@ -249,6 +268,11 @@ class _Sides:
         """For how long the gateway may have held the request before it asked, where two clocks do not tell."""
         if self.clocks_agree:
             return 0.0
+        if one_good_answer(self.outside, inside):  # its first byte came to both at one instant
+            assert self.outside.first_byte_s is not None
+            assert inside.first_byte_s is not None
+            waited_s = self.outside.first_byte_s - self.outside.start_s
+            return max(0.0, waited_s - (inside.first_byte_s - inside.start_s))
         caller_s = self.outside.upstream_s
         outer_s = 0.0 if caller_s is None else caller_s - self.outside.start_s
         return max(0.0, outer_s - (inside.end_s - inside.start_s))
@@ -329,7 +353,7 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     known = sides.layer.timers if sides.layer else {}
     due = sorted(
         (
-            (off, running.phase, timer)
+            (*off, running.phase, timer)
             for running in _running(sides, inside)
             if (timer := known.get(running.kind)) is not None
             and (off := _off(sides, running, timer, at_s)) is not None
@@ -338,9 +362,13 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     )
     if not due:
         return ()
-    nearest_off = max(due[0][0], _LEAST_OFF) * _NEARER
-    fits = {timer.directive: _Fired(timer, phase) for off, phase, timer in reversed(due) if off < nearest_off}
-    return tuple(fits.values()) or (_Fired(due[0][2], due[0][1]),)
+    # A timer that may have been set at any instant of a long time is no nearer than another.
+    any_near = any(vague for _, vague, _, _ in due)
+    nearest_off = math.inf if any_near else max(due[0][0], _LEAST_OFF) * _NEARER
+    fits = {
+        timer.directive: _Fired(timer, phase) for off, _, phase, timer in reversed(due) if off < nearest_off
+    }
+    return tuple(fits.values()) or (_Fired(due[0][3], due[0][2]),)
 
 
 def _both(due: Sequence[_Fired]) -> str:
@@ -379,8 +407,11 @@ def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     yield _Running(TimerKind.TOTAL, phase, since_s, inside.request_sent_s or inside.start_s)
 
 
-def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float | None:
-    """By which share of its limit the gateway left off the timer's instant; None where that timer was not due."""
+def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> tuple[float, bool] | None:
+    """By which share of its limit the gateway left off the timer's instant; None where that timer was not due.
+
+    And whether that is vague: the time in which the timer may have been set is long.
+    """
     early, late = _EARLY, _LATE
     if not (running.phase is Phase.STREAM or sides.caller.by_us):
         if sides.caller is not UpstreamEnd.COMPLETE:
@@ -393,7 +424,8 @@ def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float |
     longest, shortest = (at_s - running.from_s) / timer.limit_s, (at_s - running.to_s) / timer.limit_s
     if longest < 1 - early or shortest > 1 + late:
         return None
-    return max(0.0, 1 - longest, shortest - 1)
+    off = max(0.0, 1 - longest, shortest - 1)
+    return off, off == 0 and longest - shortest > _LATE
 
 
 def _downstream(outside: LayerRecord, inside: LayerRecord | None, end: _End) -> DownstreamEnd:

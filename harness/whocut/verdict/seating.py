@@ -34,14 +34,21 @@ _TITLES: Final = {DOOR: "the run's own door"}
 
 
 class Taps(NamedTuple):
-    """The taps of some spans, from the caller inward; those in `outside` are before the watched client."""
+    """The taps of some spans, from the caller inward; those in `outside` are before the watched client.
+
+    `guessed` holds neighbours whose order nothing tells: no parent, no position, no beginning of a trace.
+    """
 
     names: tuple[str, ...]
     outside: frozenset[str]
+    guessed: frozenset[tuple[str, str]] = frozenset()
 
 
 def named_apart(spans: Sequence[Span]) -> list[Span]:
-    """The same spans, each tap with a name of its own: two of one name in one request are two taps."""
+    """The same spans, each tap with a name of its own: two of one name in one request are two taps.
+
+    Where the tap between them wrote nothing, their clocks tell them apart: each tap has its own.
+    """
     by_id = {span.span_id: span for span in spans}
     renamed: dict[str, str] = {}
     for span in spans:
@@ -49,6 +56,7 @@ def named_apart(spans: Sequence[Span]) -> list[Span]:
             same = sum(one.layer == span.layer for one in _taps_above(span, by_id))
             if same:
                 renamed[span.span_id] = f"{span.layer}-{same + 1}"
+    renamed |= _apart_by_clock([span for span in spans if span.span_id not in renamed], by_id)
     if not renamed:
         return list(spans)
     return [
@@ -57,6 +65,35 @@ def named_apart(spans: Sequence[Span]) -> list[Span]:
         else span
         for span in spans
     ]
+
+
+def _apart_by_clock(spans: Iterable[Span], by_id: Mapping[str, Span]) -> dict[str, str]:
+    """New names for taps that share a name with one further out in their trace, and no parent leads out to it."""
+    alike: defaultdict[tuple[str, str], list[LayerRecord]] = defaultdict(list)
+    for span in spans:
+        if isinstance(span, LayerRecord) and is_tap(span):
+            alike[span.trace_id, span.layer].append(span)
+    renamed: dict[str, str] = {}
+    for (_, name), of_name in alike.items():
+        lost = [span for span in of_name if _lost(span, by_id)]
+        known = {clock_of(span) for span in of_name if span not in lost}
+        others = [clock for clock in dict.fromkeys(map(clock_of, lost)) if clock not in known]
+        number = {clock: at for at, clock in enumerate(others, start=2 if known else 1)}
+        for span in lost:
+            if number.get(clock_of(span), 1) > 1:
+                renamed[span.span_id] = f"{name}-{number[clock_of(span)]}"
+    return renamed
+
+
+def _lost(span: Span, by_id: Mapping[str, Span]) -> bool:
+    """Whether the way from a span outwards ends at a parent that is not among the spans."""
+    above = _taps_above(span, by_id)
+    current: Span | None = above[-1] if above else span
+    for _ in range(_DEEPEST):
+        if current is None or not current.parent_id:
+            break
+        current = by_id.get(current.parent_id)
+    return current is None
 
 
 def is_tap(span: Span) -> bool:
@@ -68,24 +105,39 @@ def taps_of(spans: Iterable[Span]) -> Taps:
     """The taps in the order of the chain: by parentage, by their positions, and by how long they held on."""
     spans = list(spans)
     by_id = {span.span_id: span for span in spans}
-    depths: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    depths: defaultdict[str, Counter[tuple[bool, int]]] = defaultdict(Counter)
+    linked: set[tuple[str, str]] = set()
     positions: dict[str, int] = {}
     held: defaultdict[str, list[float]] = defaultdict(list)
     for span in spans:
         if not isinstance(span, LayerRecord) or not is_tap(span):
             continue
-        depths[span.layer][len({one.layer for one in _taps_above(span, by_id)})] += 1
+        above = {one.layer for one in _taps_above(span, by_id)}
+        linked |= {(outer, span.layer) for outer in above}
+        # What a way from the outside does not lead to is further in than what it leads to.
+        depths[span.layer][_lost(span, by_id), len(above)] += 1
         positions[span.layer] = span.position
         held[span.layer].append(span.end_s - span.start_s)
 
-    def place(name: str) -> tuple[int, int, float, str]:
-        deepest = max(depths[name].items(), key=lambda row: (row[1], row[0]))[0]
-        return deepest, positions[name], -sum(held[name]) / len(held[name]), name
+    def depth(name: str) -> tuple[bool, int]:
+        return max(depths[name].items(), key=lambda row: (row[1], row[0]))[0]
+
+    def place(name: str) -> tuple[tuple[bool, int], int, float, str]:
+        return depth(name), positions[name], -sum(held[name]) / len(held[name]), name
 
     outside = {
         one.layer for span in spans if isinstance(span, AttemptRecord) for one in _taps_above(span, by_id)
     }
-    return Taps(tuple(sorted(depths, key=place)), frozenset(outside))
+    names = tuple(sorted(depths, key=place))
+    guessed = {
+        (outer, inner)
+        for outer, inner in pairwise(names)
+        if (outer, inner) not in linked
+        and depth(outer)[0] == depth(inner)[0]
+        and positions[outer] == positions[inner]
+        and (outer in outside) == (inner in outside)
+    }
+    return Taps(names, frozenset(outside), frozenset(guessed))
 
 
 def _taps_above(span: Span, by_id: Mapping[str, Span]) -> list[LayerRecord]:
@@ -128,7 +180,15 @@ def seated(spans: Iterable[Span], topology: Topology) -> tuple[list[Span], Topol
     layers = _between(order, {*heard, *(name for pair in said for name in pair)}, said, reporting)
     hops_again, places = _laid_out(order, layers)
     moved = [one for span in spans for one in _told(span, places)]
-    return moved, replace(topology, hops=tuple(hops_again), between=())
+    guessed = bool(taps.guessed - _in_the_order_of(topology))
+    return moved, replace(topology, hops=tuple(hops_again), between=(), guessed=guessed)
+
+
+def _in_the_order_of(topology: Topology) -> set[tuple[str, str]]:
+    """The pairs of taps whose order the chain says."""
+    names = [hop.name for hop in topology.hops]
+    in_order = {(outer, inner) for at, outer in enumerate(names) for inner in names[at + 1 :]}
+    return in_order | {(one.outer, one.inner) for one in topology.between}
 
 
 def not_used(spans: Sequence[Span], topology: Topology) -> list[str]:
@@ -353,13 +413,18 @@ def _attempts_at_the_edge(spans: list[Span], client: Layer, taps: Taps) -> list[
 
 
 def _as_a_tap(watched: AttemptRecord) -> LayerRecord:
-    """A run's own view of its caller: a tap with the run's clock. Its caller's timers are not its own."""
+    """A run's own view of its caller: a tap with the run's clock. Its caller's timers are not its own.
+
+    It keeps a request back until it is whole, and then hands it on at once.
+    """
     left = watched.upstream.by_us
     told = {
         one.name: getattr(watched, one.name)
         for one in fields(LayerRecord)
         if one.name not in {"layer", "tap", "clock", "cut", "upstream", "downstream"}
     }
+    if watched.request_sent_s is None:
+        told["request_sent_s"] = watched.start_s
     return LayerRecord(
         **told,
         layer=DOOR,
