@@ -107,7 +107,7 @@ def test_a_process_and_its_children_are_seen() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
-        family = []
+        family: list[tuple[int, str]] = []
         while len(family) < 2:
             family = list(family_of(parent.pid))
         held = held_by(family[0][0])
