@@ -23,17 +23,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.kills.leavings import findings_in
-from tests.processes import MARK, children_of, processes, wait_until
+from tests.processes import MARK, children_of, processes
 from tests.run.test_to import KEY, Endpoint, serving
 from whocut.client.spending import SpendAccount
 from whocut.clock.clock import pause, wall_s
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _KEPT: Final = Path("build/kills")
 _VICTIMS: Final = ("the command", "all at once", "the load", "the mock")
-_STEP_USD: Final = 0.9  # four images, and the run asks for ten
+_PATIENCE_S: Final = 300.0  # a process that still starts hears of its parent's end when it has started
+_STEP_USD: Final = 0.9  # four images, and the run asks for six, twice
 _ASKS: Final = (
     "--users",
     "3",
@@ -66,7 +67,7 @@ class Kills:
         """How long a run takes here that is not killed: instants are drawn from that."""
         began_s = wall_s()
         process = self._start(self.folder / "measured", guarded=False, mark="measured")
-        process.communicate(timeout=300)
+        process.communicate(timeout=_PATIENCE_S)
         self.lasts_s = wall_s() - began_s
         shutil.rmtree(self.folder / "measured")
 
@@ -83,10 +84,10 @@ class Kills:
         else:
             self.killed[victim] += 1
             _kill(process.pid, victim, mark)
-        _, said = process.communicate(timeout=300)
-        wait_until(lambda: processes(mark) == [])
+        _, said = process.communicate(timeout=_PATIENCE_S)
+        found = list(_left_running(mark))
         self.stages[_how_far(run)] += 1
-        found = list(findings_in(run)) + list(self._money() if guarded else ())
+        found += [*findings_in(run), *(self._money() if guarded else ())]
         if "Traceback" in said:
             found.append(f"the command wrote a traceback: {said[-2000:]}")
         self.findings += [f"run {number}, {victim}: {one}" for one in found]
@@ -158,6 +159,19 @@ def _kill(pid: int, victim: str, mark: str) -> None:
     for one in of or [pid]:  # it had not begun its children yet
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
+
+
+def _left_running(mark: str) -> Iterator[str]:
+    """Processes of the run that are still there, long after it was killed; they are ended."""
+    until_s = wall_s() + _PATIENCE_S
+    while left := processes(mark):
+        if wall_s() > until_s:
+            for pid in left:
+                with suppress(OSError):
+                    yield f"it left a process: {Path(f'/proc/{pid}/cmdline').read_bytes()!r}"
+                    os.kill(pid, signal.SIGKILL)
+            return
+        pause(0.2)
 
 
 def _how_far(run: Path) -> str:

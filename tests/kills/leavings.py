@@ -54,7 +54,6 @@ def findings_in(run: Path) -> Iterator[str]:
         return
     commands: tuple[tuple[set[int], tuple[str, ...]], ...] = (
         ({0}, ("report", str(run))),
-        ({0, 1}, ("report", str(run), "--json")),
         ({0, _BAD_INPUT}, ("why", str(run))),
         ({0, 1, _BAD_INPUT}, ("attribute", "--spans", str(run / SPANS))),
     )
