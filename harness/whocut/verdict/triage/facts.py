@@ -91,7 +91,7 @@ class Facts:
     @cached_property
     def said(self) -> list[Said]:
         """Every ending that the text gives in the words of a client or a layer."""
-        return said_in(self.lower)
+        return said_in(self.pasted.text)
 
     @cached_property
     def names(self) -> list[Speaker]:
