@@ -1,4 +1,4 @@
-"""The site: it builds without the network or a broken link, its catalogue is the code's, two clicks lead to a fix."""
+"""The site: it builds without the network or a broken link, holds the catalogue, and two clicks lead to a fix."""
 
 from __future__ import annotations
 

@@ -15,9 +15,12 @@ from tests.docs.blocks import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAGE = (
-    "HTTP/1.1 504 Gateway Time-out\nServer: nginx/1.24.0\n\n<center><h1>504 Gateway Time-out</h1></center>\n"
-)
+PAGE = """HTTP/1.1 504 Gateway Time-out
+Server: nginx/1.24.0
+
+<html><head><title>504 Gateway Time-out</title></head>
+<body><center><h1>504 Gateway Time-out</h1></center><hr><center>nginx/1.24.0</center></body></html>
+"""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The catalogue as pages: `docs/layers/`, a page a group and a section a layer, each limit with its source.
+"""The catalogue as pages: a page a group, a section a layer, each limit with its source.
 
 ``python -m whocut.show.layer_pages FOLDER`` writes them; a test holds the pages to the catalogue.
 """
@@ -41,8 +41,8 @@ def pages() -> dict[str, str]:
 def _index(by_group: dict[str, list[tuple[str, PresetEntry]]]) -> str:
     total = sum(map(len, by_group.values()))
     said = (
-        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same in a "
-        "terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from memory "
+        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same in "
+        "a terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from memory "
         "alone."
     )
     lines = [
