@@ -247,6 +247,18 @@ def test_of_two_timers_that_were_due_the_nearer_one_fired() -> None:
     assert (told.timer, told.grade) == (TimerKind.FIRST_BYTE, "proven")
 
 
+@pytest.mark.parametrize("said", [(), ("a,b=envoy:first_byte=2s,idle=none,total=none",)])
+def test_a_504_where_the_upstream_had_closed_leaves_open_which_came_first(said: tuple[str, ...]) -> None:
+    """Its timer and the upstream's end crossed: the upstream is a guess then, said or unsaid."""
+    spans: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 2.0, status=504, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 2.0, status=504, first_s=2.0),
+        tap("b", 2, UpstreamEnd.CLOSED, DownstreamEnd.TRUNCATED, 2.0),
+    ]
+
+    assert verdict(spans, material("a", "b"), *said).grade == "inferred"
+
+
 VARNISH = "a,b=varnish:first_byte=20s,idle=25s,connect=60s"
 
 
