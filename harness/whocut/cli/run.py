@@ -63,21 +63,26 @@ def run(
     url_path: PathOption = None,
     clock: ClockOfScenario = None,
     users: Annotated[
-        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+        int | None,
+        typer.Option(min=1, max=20_000, help="How many ask at the same time. Default: the scenario's."),
     ] = None,
     requests: Annotated[
-        int | None, requests_option(help="How many images are asked for, in each mode.")
+        int | None,
+        requests_option(help="How many images are asked for, in each mode. Default: the scenario's."),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
+        typer.Option(
+            help="A mode of the scenario, like plain or stream; several are taken. Default: the scenario's."
+        ),
     ] = None,
     seed: SeedOfLoad = 7,
     out: Annotated[Path | None, out_option("runs/SCENARIO-CHAIN")] = None,
     force: Force = False,
     port: Annotated[int, port_option(help="Where the chain listens; 0 is any free port.")] = 0,
     partial_images: Annotated[
-        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+        int | None,
+        typer.Option(min=0, max=3, help="Partial images of a streamed request. Default: the scenario's."),
     ] = None,
     otlp: OtlpPort = None,
     between: BetweenTaps = None,
