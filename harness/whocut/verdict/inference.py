@@ -169,11 +169,11 @@ def _phrase(text: str) -> re.Pattern[str]:
 
 def _found(row: Fingerprint, seen: Seen) -> str | None:
     body = _normal(seen.body or "")
-    return next((text for text in row.body if _stands(text, body)), None)
+    return next((text for text in row.body if _holds(text, body)), None)
 
 
-def _stands(text: str, body: str) -> bool:
-    """Whether a row's text stands in a body; `*` in it is a few words."""
+def _holds(text: str, body: str) -> bool:
+    """Whether a body holds a row's text; `*` in it is a few words."""
     first, *rest = text.split("*")
     at = body.find(first)
     for part in rest:
