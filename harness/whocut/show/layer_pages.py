@@ -41,9 +41,9 @@ def pages() -> dict[str, str]:
 def _index(by_group: dict[str, list[tuple[str, PresetEntry]]]) -> str:
     total = sum(map(len, by_group.values()))
     said = (
-        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same in "
-        "a terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from memory "
-        "alone."
+        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same "
+        "in a terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from "
+        "memory alone."
     )
     lines = [
         "# Layers",
