@@ -155,9 +155,7 @@ def overlaps(drawn: Figure) -> list[tuple[str, str]]:
     canvas = FigureCanvasAgg(drawn)
     with style.look():
         canvas.draw()
-        texts = [
-            text for text in drawn.findobj(lambda one: hasattr(one, "get_text")) if text.get_text().strip()
-        ]
+        texts = [text for text in drawn.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
         seen = [text for text in texts if text.get_visible()]
         boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in seen]
     inside = [(said, box) for said, box in boxes if box.width > 0]
