@@ -19,7 +19,6 @@ from whocut.chain.money import format_dollars
 from whocut.errors import BadInput
 from whocut.trace.rundir import FIGURES, REPORT, RunDir, write_whole
 from whocut.verdict.censored import image_times
-from whocut.verdict.figures import doubts_of
 from whocut.verdict.pick import Pick, Picked, pick_request
 from whocut.waterfall.rows import waterfall
 from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
@@ -36,6 +35,7 @@ from whocut_reports.figures import verdicts as verdicts_figure
 from whocut_reports.figures import waits as waits_figure
 from whocut_reports.figures import waterfall as waterfall_figure
 from whocut_reports.pack import pack
+from whocut_reports.whole import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(manifest),
-        warnings=doubts_of(run),
+        warnings=doubts(run),
         to_do=to_do(judged.figures, topology, manifest),
         packed=pack(judged.attribution, attempts),
         colours=style.colours_of(layer.name for layer in topology.layers),

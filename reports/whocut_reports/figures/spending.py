@@ -88,8 +88,7 @@ def draw(rows: Sequence[Spent]) -> Figure:
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks([])
         most = max(row.total_usd for row in rows) or 1.0
-        axes.set_xlim(0, most * _ROOM)
-        axes.set_xlabel("dollars billed")
+        style.seconds_axis(axes, most * _ROOM, label="dollars billed")
         axes.grid(visible=True, axis="x", color=style.RULE, linewidth=0.7)
         axes.set_axisbelow(True)
         for number, row in enumerate(rows):
