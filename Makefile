@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile bench site pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile soak kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ backends: $(READY) ## a run's spans exported to Phoenix, a real backend, and rea
 
 hostile: $(READY) ## ten minutes of hostile bytes on every door, counted by door: exits 1 on one finding
 	@$(BIN)/python -m tests.hostile --seconds 600 --seed 7
+
+soak: $(READY)   ## two hours with 500 requests in flight, and a guarded account beside them: exits 1 on one finding
+	@$(BIN)/python -m tests.soak --hours 2 --in-flight 500 --seed 7
+
+kills: $(READY)  ## 100 runs ended by kill -9 at random instants: exits 1 where one leaves what cannot be read
+	@$(BIN)/python -m tests.kills --kills 100 --seed 7
 
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop

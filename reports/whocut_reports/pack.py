@@ -2,7 +2,7 @@
 
 The index is what the table sorts and filters by: one list a column. A block holds what a request is when it is
 opened: its rows, its verdicts' phrases, and their evidence. The page unpacks one block when one of its requests is
-opened, so that a hundred thousand requests are a few megabytes on the disk and little in memory.
+opened. So a hundred thousand requests are a few megabytes on the disk and little in memory.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ def _power(before: Sample, after: Sample, each: float) -> float | None:
 
 
 def _more(before: Sample, after: Sample, apart: Estimate | None, each: float) -> int | None:
-    """How many further requests a side tell the change that was seen; 0 where it is told already."""
+    """How many further requests a side tell the change that was seen; 0 where the sample shows it already."""
     if apart is None or not apart.value:
         return None
     if apart.low > 0 or apart.high < 0:

@@ -70,7 +70,7 @@ def _apart(row: Row) -> str:
 
 
 def interval(row: Row) -> str:
-    """The change between its ends, in points for shares; a dash where there is none."""
+    """The change between its ends, in points for shares; a dash where it is unknown."""
     apart = row.apart
     if apart is None:
         return UNKNOWN
