@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -78,7 +79,7 @@ def test_stream_s_first_byte_is_left_of_its_image_and_plain_s_is_at_it() -> None
     assert stream.image_s[2] == pytest.approx(102.0, abs=0.1)
     assert plain.image_s[2] == pytest.approx(40.0, abs=0.1)
     (axes,) = waits.draw([plain, stream]).axes
-    dots = [float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "o"]
+    dots = [float(np.asarray(line.get_xdata())[0]) for line in axes.lines if line.get_marker() == "o"]
     assert dots == [row for one in (plain, stream) for row in (one.first_byte_s[2], one.image_s[2])]
 
 
@@ -134,7 +135,7 @@ def test_job_is_a_row_from_its_submit_to_its_image() -> None:
     assert second.image_s is None
     (axes,) = jobs.draw([first, second]).axes
     assert sum(line.get_marker() == "o" for line in axes.lines) == 1
-    polls = [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "|"]
+    polls = [np.asarray(line.get_xdata()).tolist() for line in axes.lines if line.get_marker() == "|"]
     assert polls == [[10.0, 20.0]] * 2
     assert jobs.jobs_of(made_run(1).attempts) == ()
 
@@ -154,10 +155,11 @@ def overlaps(drawn: Figure) -> list[tuple[str, str]]:
     """Pairs of texts that lie over each other, ticks and legends too; and texts that leave the picture."""
     canvas = FigureCanvasAgg(drawn)
     with style.look():
-        canvas.draw()
-        texts = [text for text in drawn.findobj(Text) if isinstance(text, Text) and text.get_text().strip()]
+        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's own gap
+        ruler = canvas.get_renderer()  # type: ignore[no-untyped-call]  # as above
+        texts = [text for text in drawn.findobj(Text) if text.get_text().strip()]
         seen = [text for text in texts if text.get_visible()]
-        boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in seen]
+        boxes = [(text.get_text(), text.get_window_extent(ruler)) for text in seen]
     inside = [(said, box) for said, box in boxes if box.width > 0]
     out = [(said, "outside") for said, box in inside if box.x1 > drawn.bbox.x1 + 1 or box.x0 < -1]
     return out + [

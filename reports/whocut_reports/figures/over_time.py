@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from whocut.words import in_seconds, plural
 from whocut_reports import style
@@ -99,7 +100,7 @@ def draw(shown: Spans) -> Figure:
             )
             below = [one + more for one, more in zip(below, counts, strict=True)]
         axes.set_ylim(0, max(below) * 1.05)
-        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("attempts that ended")
         axes.grid(visible=True, axis="y", color=style.RULE, linewidth=0.7)
         axes.set_axisbelow(True)

@@ -71,7 +71,7 @@ def spent_of(
             part = 0 if row.get("delivered") else 1 if row.get("orphaned") else 2
             sums[mode][part] += float(row.get("billed_usd") or 0)
     return tuple(
-        Spent(mode or "(no mode)", *sums[mode], images[mode])
+        Spent(mode or "(no mode)", sums[mode][0], sums[mode][1], sums[mode][2], images[mode])
         for mode in modes
         if any(sums[mode]) or images[mode]
     )
