@@ -23,12 +23,16 @@ API_KEY = "sk-whocut-contract-4f2a9c81d7e6"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A client to be made: `make` for one in this process, `command` for a program of its own."""
+    """A client to be made: `make` for one in this process, `command` for a program of its own.
+
+    `importable` is where another process finds the callable, as MODULE:CALLABLE; None: nowhere.
+    """
 
     name: str
     make: Callable[..., Any] | None = None
     blocks: bool = True
     command: tuple[str, ...] = ()
+    importable: str | None = None
 
 
 def find_client(written: str) -> Candidate:
@@ -67,7 +71,12 @@ def client_of(make: Callable[..., Any], name: str) -> Candidate:
         raise BadInput(
             f"TARGET '{name}': it made a {made}, which has no images.generate as an OpenAI client has"
         )
-    return Candidate(name, make, blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)))
+    return Candidate(
+        name,
+        make,
+        blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)),
+        importable=_importable(make, name),
+    )
 
 
 def command_client(written: str) -> Candidate:
@@ -88,6 +97,18 @@ def command_client(written: str) -> Candidate:
     if shutil.which(words[0]) is None:
         raise NotInstalled(f"the program '{words[0]}' of '{written}' is not on this machine")
     return Candidate(written, command=tuple(words))
+
+
+def _importable(make: Callable[..., Any], name: str) -> str | None:
+    own = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', '')}"
+    for written in (name, own):
+        module, _, path = written.partition(":")
+        found: Any = sys.modules.get(module)
+        for part in path.split("."):
+            found = getattr(found, part, None)
+        if found is make and module != "__main__":
+            return written
+    return None
 
 
 def _module(name: str, written: str) -> Any:

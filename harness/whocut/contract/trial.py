@@ -71,6 +71,7 @@ class Trial:
     scale: float = 1.0
     cancelled_s: float | None = None
     parts: tuple[str, ...] = field(default=())  # texts beside the log that could hold a key
+    shortened_s: float = 0.0  # by so much its waits were shorter in real time than on its own clock
     further: tuple[Trial, ...] = ()
 
     @cached_property

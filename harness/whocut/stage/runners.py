@@ -129,8 +129,8 @@ class ScaledRunner:
         return self._there(_observed(self.stage))
 
     def now_s(self) -> float:
-        """Model seconds since the beginning."""
-        return self.stage.tap.clock.now_s()
+        """Model seconds since the beginning; with a pace the client's."""
+        return self.stage.tap.instants.now_s()
 
     def client_s(self, model_s: float) -> float:
         """Divided by the scale: the client's clock is real."""
