@@ -39,10 +39,17 @@ def policy(
     watch: Annotated[
         str | None,
         typer.Option(
-            help="How long a client that blocks, or a program, is watched from its first attempt on; default: "
-            "12s. Async clients are watched for an hour of virtual time."
+            help="How long a client that blocks, or a program, is watched in real time, from its first attempt on; "
+            "default: 12s. Its waits pass quickly meanwhile, where they can."
         ),
     ] = None,
+    real_waits: Annotated[
+        bool,
+        typer.Option(
+            "--real-waits",
+            help="Let a client that blocks, or a program, wait in real time, not on a clock of its own.",
+        ),
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the score card as Markdown here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
     as_json: JsonFlag = False,
@@ -58,6 +65,7 @@ def policy(
         [*(check or []), *(each.id for each in JOBS if jobs)],
         None if as_json else Terminal(highlight=False),
         watch,
+        shorten=not real_waits,
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:

@@ -28,6 +28,8 @@ def hold_to_contract(
     only: Sequence[str],
     console: Console | None,
     watch: str | None = None,
+    *,
+    shorten: bool = True,
 ) -> Card:
     """The card of the client that was named; shown as it is made, where there is a console.
 
@@ -46,7 +48,12 @@ def hold_to_contract(
 
     logging.getLogger().addHandler(logging.NullHandler())  # what the client logs is not what we say
     card = hold(
-        _target(target, command), allow=allowed, checks=checks, show=show, watch_real_s=_watch_s(watch)
+        _target(target, command),
+        allow=allowed,
+        checks=checks,
+        show=show,
+        watch_real_s=_watch_s(watch),
+        shorten=shorten,
     )
     if console is not None:
         console.print(Text(f"\n{card.line}", style="bold"), soft_wrap=True)

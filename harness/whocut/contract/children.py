@@ -74,9 +74,9 @@ class Children:
         self.loads = self._say({"path": sys.path, "client": client}) == "ready"
 
     def begin(
-        self, base_url: str, asks: Sequence[dict[str, Any]], pace: Pace, *, seed: str, listen: bool
+        self, base_url: str, asks: Sequence[dict[str, Any]], pace: Pace, *, check: str, listen: bool
     ) -> Child:
-        """Fork a process that asks for these images, each in a thread of its own; `seed` is its chance's."""
+        """Fork a process that asks for these images, each in a thread; the check's id is the seed of its chance."""
         with self._turn:
             self._orders += 1
             answer = Path(self._folder.name) / f"{self._orders}.json"
@@ -84,7 +84,7 @@ class Children:
                 "base_url": base_url,
                 "api_key": API_KEY,
                 "asks": list(asks),
-                "seed": seed,
+                "check": check,
                 "library": str(self._library),
                 "page": str(pace.path),
                 "answer": str(answer),

@@ -74,6 +74,7 @@ class _Played:
 
     results: tuple[Any, ...]
     took_s: float
+    over_s: float  # on the stage's clock, before we end what is still at work
     ended: bool
     log: str
     parts: tuple[str, ...]
@@ -112,7 +113,7 @@ def _try_once(target: Candidate, check: Check, scene: Scene, means: Means) -> Tr
             listening() if check.id == KEY_CHECK else contextlib.nullcontext(io.StringIO())
         )
         if target.command:
-            played = _play_program(target, stage, scene, means)
+            played = _play_program(target, check, stage, scene, means)
         elif pace is not None and means.children is not None:
             played = _play_child(means.children, check, stage, scene, means)
         elif target.blocks:
@@ -122,7 +123,7 @@ def _try_once(target: Candidate, check: Check, scene: Scene, means: Means) -> Tr
                 played = runner.run(_play_tasks(target, stage, scene))
         # With a pace all instants are the client's already.
         scale = SCALE if target.blocks and pace is None else 1.0
-        over_s = runner.now_s() / scale
+        over_s = played.over_s / scale
         return Trial(
             observed=runner.observed(),
             results=played.results,
@@ -134,6 +135,7 @@ def _try_once(target: Candidate, check: Check, scene: Scene, means: Means) -> Tr
             scale=scale,
             cancelled_s=played.cancelled_s,
             parts=played.parts,
+            exact=not target.blocks,
             shortened_s=0.0 if pace is None else over_s - (wall_s() - began_real_s),
         )
 
@@ -173,20 +175,22 @@ async def _play_tasks(target: Candidate, stage: Stage, scene: Scene) -> _Played:
     tasks = [asyncio.ensure_future(_ask(client, wanted_of(ask, number))) for number in range(ask.images)]
     took_s, cancelled_s = await _supervise(tasks, stage, scene)
     ended = all(task.done() for task in tasks) and not _runs_away(stage, scene)
+    over_s = loop.time()
     for task in tasks:
         task.cancel()
     results = tuple(await asyncio.gather(*tasks, return_exceptions=True))
-    while (  # noqa: ASYNC110  # the client is a stranger, and tells of nothing
+    while (  # the client is a stranger, and tells of nothing
         cancelled_s is not None
         and loop.time() < cancelled_s + _AFTER_CANCEL_S
         and not _runs_away(stage, scene)
     ):
         await asyncio.sleep(_LOOK_S)  # in virtual time
+        over_s = loop.time()
     parts = parts_of(client, results)
     closing = _closing(client)
     if closing is not None:
         await closing
-    return _Played(results, took_s, ended, "", parts, cancelled_s)
+    return _Played(results, took_s, over_s, ended, "", parts, cancelled_s)
 
 
 def _runs_away(stage: Stage, scene: Scene) -> bool:
@@ -227,16 +231,17 @@ def _play_child(children: Children, check: Check, stage: Stage, scene: Scene, me
     assert stage.pace is not None
     asks = [wanted_of(scene.ask, number) for number in range(scene.ask.images)]
     began_s = stage.pace.clock.now_s()
-    child = children.begin(stage.base_url, asks, stage.pace, seed=check.id, listen=check.id == KEY_CHECK)
+    child = children.begin(stage.base_url, asks, stage.pace, check=check.id, listen=check.id == KEY_CHECK)
     ended = _watched(stage, scene, means, lambda: child.over)
-    took_s = stage.pace.clock.now_s() - began_s
+    over_s = stage.pace.clock.now_s()
+    took_s = over_s - began_s
     child.end()
     told = child.told() if ended else None
     if told is None:
         lost = RuntimeError("the process of the client ended without an answer") if ended else None
-        return _Played((lost,) * len(asks), took_s, ended, "", ())
+        return _Played((lost,) * len(asks), took_s, over_s, ended, "", ())
     results = tuple(heard(result) for result in told["results"])
-    return _Played(results, took_s, ended, told["log"], tuple(told["parts"]))
+    return _Played(results, took_s, over_s, ended, told["log"], tuple(told["parts"]))
 
 
 def _play_threads(target: Candidate, stage: Stage, scene: Scene, means: Means) -> _Played:
@@ -245,8 +250,9 @@ def _play_threads(target: Candidate, stage: Stage, scene: Scene, means: Means) -
     began_real_s = wall_s()
     results, threads = asked(client, [wanted_of(scene.ask, number) for number in range(scene.ask.images)])
     ended = _watched(stage, scene, means, lambda: not any(thread.is_alive() for thread in threads))
+    over_s = stage.tap.instants.now_s()
     close(client)
-    return _Played(tuple(results), wall_s() - began_real_s, ended, "", parts_of(client, results))
+    return _Played(tuple(results), wall_s() - began_real_s, over_s, ended, "", parts_of(client, results))
 
 
 def close(client: Any) -> None:
@@ -285,12 +291,13 @@ def _watched(stage: Stage, scene: Scene, means: Means, over: Callable[[], bool])
 # --- a program of its own, scaled -----------------------------------------------------------------
 
 
-def _play_program(target: Candidate, stage: Stage, scene: Scene, means: Means) -> _Played:
+def _play_program(target: Candidate, check: Check, stage: Stage, scene: Scene, means: Means) -> _Played:
     environment = {
         **os.environ,
         **(stage.pace.environment() if stage.pace else {}),
         "OPENAI_BASE_URL": stage.base_url,
         "OPENAI_API_KEY": API_KEY,
+        "WHOCUT_CHECK": check.id,  # for its log
     }
     began_s = stage.tap.instants.now_s()
     with (
@@ -305,7 +312,7 @@ def _play_program(target: Candidate, stage: Stage, scene: Scene, means: Means) -
         ) as process,
     ):
         ended = _watched(stage, scene, means, lambda: process.poll() is not None)
-        took_s = stage.tap.instants.now_s() - began_s
+        over_s = stage.tap.instants.now_s()
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -314,7 +321,8 @@ def _play_program(target: Candidate, stage: Stage, scene: Scene, means: Means) -
     result: object = None  # it did not end: that it was killed is our doing
     if ended:
         result = words if process.returncode == 0 else RuntimeError(_last_words(words, process.returncode))
-    return _Played((result,), took_s / (1.0 if stage.pace else stage.scale), ended, words, ())
+    took_s = (over_s - began_s) / (1.0 if stage.pace else stage.scale)
+    return _Played((result,), took_s, over_s, ended, words, ())
 
 
 def _last_words(words: str, code: int) -> str:

@@ -71,6 +71,7 @@ class Trial:
     scale: float = 1.0
     cancelled_s: float | None = None
     parts: tuple[str, ...] = field(default=())  # texts beside the log that could hold a key
+    exact: bool = True  # in virtual time; otherwise this machine's own delays are in every duration
     shortened_s: float = 0.0  # by so much its waits were shorter in real time than on its own clock
     further: tuple[Trial, ...] = ()
 
@@ -96,6 +97,11 @@ class Trial:
         ]
         return mine + [waits for trial in self.further for waits in trial.waits_by_request_s]
 
+    def end_s(self, attempt: Attempt) -> float | None:
+        """When it ended; None while it is open: what ends after the watch was ended by us, with its client."""
+        end_s = attempt.ended_s
+        return None if end_s is None or (not self.ended and end_s > self.over_s * self.scale) else end_s
+
     @property
     def watched_s(self) -> float:
         """From the beginning of the first attempt to the end of the watch: a client's start does not count."""
@@ -104,7 +110,7 @@ class Trial:
     @property
     def idle_s(self) -> float | None:
         """From the last attempt's end to the end of the watch; None while an attempt is open."""
-        ends = [attempt.ended_s for attempt in self.attempts]
+        ends = [self.end_s(attempt) for attempt in self.attempts]
         known = [end_s for end_s in ends if end_s is not None]
         return None if len(known) < len(ends) or not known else self.over_s - max(known) / self.scale
 
@@ -141,10 +147,11 @@ class Trial:
         told = []
         for number, attempt in enumerate(self.attempts, start=1):
             began = time_in_words(attempt.started_s / self.scale)
-            if attempt.ended_s is None:
+            end_s = self.end_s(attempt)
+            if end_s is None:
                 told.append(f"attempt {number} at {began}: still open")
                 continue
-            took = time_in_words((attempt.ended_s - attempt.started_s) / self.scale)
+            took = time_in_words((end_s - attempt.started_s) / self.scale)
             told.append(f"attempt {number} at {began}: {ending(attempt)} after {took}")
         beside = dict.fromkeys(sighting.name for sighting in self.observed.beside)
         return [*told, *(f"beside: {name}" for name in beside)]

@@ -57,7 +57,7 @@ FAMILY: Final = Family(
         sentence="Requests that are refused together come again apart",
         reason="without chance in the waits a crowd stays a crowd",
         source=ARTICLE_4,
-        scene=world(*[limited()] * 3, by_body=True, ask=Ask(images=3)),
+        scene=world(*[limited()] * 3, by_body=True, ask=Ask(images=6)),
         judge=judges.jittered,
         obligatory=False,
     ),
