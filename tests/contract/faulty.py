@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import random
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import openai
 from whocut.client import async_reference
 from whocut.client.ending import failure_of
 from whocut.client.policy import Decision, Failure, Policy, TryAgain, decide
-from whocut.client.reference_client import StreamCutError
+from whocut.client.reference_client import StreamCutError, _Judge
 from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
@@ -337,6 +338,47 @@ class LetsFiveIn(AsksAgain):
         inner._places.weight = lambda images: 1 if images == 1 else 5  # type: ignore[method-assign]
 
 
+class OtherKeys(AsksAgain):
+    """The reference client with other headers on its attempts."""
+
+    def __init__(self, base_url: str, api_key: str, *, key: Callable[[], dict[str, str]]) -> None:
+        inner = async_reference(base_url, api_key)
+        super().__init__(inner)
+
+        class Judge(_Judge):
+            """Its headers are others."""
+
+            @property
+            def headers(self) -> dict[str, str]:
+                count = {"x-stainless-retry-count": str(self.attempts - 1)}
+                return count | key()
+
+        def judge(now_s: Callable[[], float], prepared: Prepared) -> _Judge:
+            del prepared
+            return Judge(Policy(), now_s, decide)
+
+        inner._judge = judge  # type: ignore[method-assign]
+
+
+class Unhurried(AsksAgain):
+    """It forgets by when its caller wants the image."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        super().__init__(async_reference(base_url, api_key))
+
+    async def generate(self, **wanted: Any) -> Any:
+        """An image, some day."""
+        wanted.pop("timeout", None)
+        return await super().generate(**wanted)
+
+
+def to_the_second(failure: Failure, decision: Decision, _attempt: int) -> Decision:
+    """Five seconds if five seconds are asked for, and not a moment more."""
+    if isinstance(decision, TryAgain) and failure.status == 429 and failure.retry_after_s == 5.0:
+        return replace(decision, after_s=5.0)
+    return decision
+
+
 MODERATION = refused(400, "moderation_blocked", "image_generation_user_error")
 
 
@@ -394,4 +436,10 @@ FAULTS: dict[str, Callable[..., Any]] = {
     "key-kept": Talkative,
     "told-refused": swallows(refused(400, "invalid_value", "invalid_request_error")),
     "told-unknown": swallows(page(504)),
+    "rate-storm": decides(to_the_second),
+    "deadline-kept": Unhurried,
+    "idempotency-kept": lambda base_url, api_key: OtherKeys(
+        base_url, api_key, key=lambda: {"idempotency-key": uuid.uuid4().hex}
+    ),
+    "idempotency-sent": lambda base_url, api_key: OtherKeys(base_url, api_key, key=dict),
 }

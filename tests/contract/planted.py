@@ -11,13 +11,13 @@ import email.utils
 import functools
 import http.client
 import json
-import logging
 import os
 import random
 import sys
 import threading
 import time
 import urllib.parse
+import uuid
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,14 +50,13 @@ class FailedError(Exception):
         return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())  # noqa: TID251
 
 
+def _page(status: int) -> Callable[[FailedError, bool], bool]:
+    return lambda error, _stream: (error.kind, error.status) == ("page", status)
+
+
 # Which ending each fault takes for a reason to ask again.
 AGAIN: dict[str, Callable[[FailedError, bool], bool]] = {
-    **{
-        f"unknown-{status}": lambda error, _stream, status=status: (
-            (error.kind, error.status) == ("page", status)
-        )
-        for status in (504, 524, 502, 499)
-    },
+    **{f"unknown-{status}": _page(status) for status in (504, 524, 502, 499)},
     "unknown-reset": lambda error, _stream: error.kind == "reset",
     "unknown-closed": lambda error, _stream: error.kind == "closed",
     "unknown-truncated": lambda error, _stream: error.kind == "truncated",
@@ -78,7 +77,8 @@ HURRIED = {"rate-seconds": 5.0, "rate-milliseconds": 3.5, "rate-date": 9.0, "rat
 OTHER = (
     "stream-incomplete-told", "rate-growing", "rate-spread", "rate-bounded", "rate-recovers", "overload-polite",
     "overload-recovers", "crowd-three", "crowd-n", "total-bounded", "strip-response-format", "strip-style",
-    "key-kept", "told-refused", "told-unknown",
+    "key-kept", "told-refused", "told-unknown", "rate-storm", "deadline-kept", "idempotency-kept",
+    "idempotency-sent",
 )  # fmt: skip
 FAULTS = (*AGAIN, *HURRIED, *OTHER)
 
@@ -93,7 +93,7 @@ class Client:
         self._turn = threading.Lock()
         self.images = self
         if fault == "key-kept":
-            logging.getLogger("planted").debug("a client with %s", api_key)
+            print(f"a client with {api_key}", file=sys.stderr)  # noqa: T201  # that is the fault
 
     def generate(self, **wanted: Any) -> Any:
         """An image, or its events."""
@@ -111,10 +111,18 @@ class Client:
                 self._places.release()
 
     def _with_patience(self, wanted: dict[str, Any]) -> Any:
+        given_s = wanted.pop("timeout", None)
+        began_s, total_s = time.monotonic(), READ_S if given_s is None else float(given_s)  # noqa: TID251  # its own
+        if self._fault == "deadline-kept":
+            total_s = READ_S
+        key = uuid.uuid4().hex
         most = {"rate-bounded": 1000, "total-bounded": 3}.get(self._fault, 4)
         for attempt in range(1, most + 1):
             try:
-                return self._ask(wanted)
+                left_s = total_s if given_s is None else began_s + total_s - time.monotonic()  # noqa: TID251  # as above
+                if self._fault == "idempotency-kept":
+                    key = uuid.uuid4().hex
+                return self._ask(wanted, key, max(0.001, left_s))
             except FailedError as error:
                 swallowed = {"told-refused": "invalid_value", "told-unknown": "page"}.get(self._fault)
                 if swallowed in {error.code, error.kind}:
@@ -142,22 +150,26 @@ class Client:
         if low_s is not None and asked_s is not None and abs(asked_s - low_s) < 1.5:
             return 0.5
         if asked_s is not None:
-            return asked_s + random.random() / 10
+            return asked_s if fault == "rate-storm" else asked_s * (1 + random.random() / 2)
         if fault == "rate-growing":
             return 2.0 + random.random() / 10
         if fault == "rate-bounded":
             return min(60.0, 2.0**attempt)
         return 2.0**attempt * (1.0 if fault == "rate-spread" else 1 - random.random() / 4)
 
-    def _ask(self, wanted: dict[str, Any]) -> Any:
+    def _ask(self, wanted: dict[str, Any], key: str, left_s: float) -> Any:
         assert self._base.hostname is not None
-        wire = http.client.HTTPConnection(self._base.hostname, self._base.port, timeout=READ_S)
+        wire = http.client.HTTPConnection(self._base.hostname, self._base.port, timeout=left_s)
         try:
             wire.request(
                 "POST",
                 f"{self._base.path}/images/generations",
                 json.dumps(wanted),
-                {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+                {
+                    "Authorization": f"Bearer {self._key}",
+                    "Content-Type": "application/json",
+                    **({} if self._fault == "idempotency-sent" else {"Idempotency-Key": key}),
+                },
             )
             answer = wire.getresponse()
             streamed = (answer.headers.get("content-type") or "").startswith("text/event-stream")

@@ -11,7 +11,8 @@ from whocut.chain.durations import parse_duration
 from whocut.contract.card import Card, Result, print_result
 from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import Candidate, command_client, find_client
-from whocut.contract.hold import WATCH_REAL_S, hold
+from whocut.contract.hold import hold
+from whocut.contract.play import WATCH_REAL_S
 from whocut.errors import BadInput, CouldNotRun, nearest
 
 if TYPE_CHECKING:

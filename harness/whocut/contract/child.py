@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 # What a client may return in place of an image; a judge looks for them by value.
-EMPTY: Final = (None, "", [], (), {})
+EMPTY: Final[tuple[Any, ...]] = (None, "", [], (), {})
 
 
 def asked(client: Any, asks: Sequence[dict[str, Any]]) -> tuple[list[Any], list[threading.Thread]]:

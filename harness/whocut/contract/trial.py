@@ -108,6 +108,14 @@ class Trial:
         return self.over_s - self.attempts[0].started_s / self.scale if self.attempts else 0.0
 
     @property
+    def idempotency_keys(self) -> list[list[str | None]]:
+        """What each request's attempts carried, over all trials of the scene."""
+        mine: dict[str, list[str | None]] = {request: [] for request in self.observed.requests}
+        for sighting in sorted(self.observed.sightings, key=lambda one: one.started_s):
+            mine[sighting.record.request].append(sighting.idempotency_key)
+        return [*mine.values(), *(keys for trial in self.further for keys in trial.idempotency_keys)]
+
+    @property
     def idle_s(self) -> float | None:
         """From the last attempt's end to the end of the watch; None while an attempt is open."""
         ends = [self.end_s(attempt) for attempt in self.attempts]

@@ -130,6 +130,7 @@ class ClientTap:
             retry_count=_number(headers.get("x-stainless-retry-count")),
             read_timeout_s=None if read_timeout_s is None else read_timeout_s * self.instants.scale,
             came_in=parse_traceparent(headers.get("traceparent", "")),
+            idempotency_key=headers.get("idempotency-key"),
         )
         self.seen.append(sighting)
         return sighting

@@ -62,6 +62,15 @@ FAMILY: Final = Family(
         obligatory=False,
     ),
     Check(
+        id="rate-storm",
+        sentence="Requests that are told the same Retry-After do not all come again at that instant",
+        reason="a crowd that waits exactly as long as it was told is the next storm",
+        source=OURS,
+        scene=world(limited(("retry-after", "5")), by_body=True, ask=Ask(images=6)),
+        judge=judges.jittered,
+        obligatory=False,
+    ),
+    Check(
         id="rate-bounded",
         sentence="It gives up one day, and no single wait is longer than ten minutes",
         reason="a retry loop without an end is an outage that no monitor sees",
