@@ -64,7 +64,7 @@ class AsksAgain:
         try:
             return await self._inner.images.generate(**wanted)
         except Exception as error:
-            if not self._again(error):
+            if not self._again(error) or "timeout" in wanted:  # what its caller set is kept
                 raise
         await asyncio.sleep(self.pause_s)
         return await self._inner.images.generate(**wanted)
@@ -153,7 +153,7 @@ def hurried(wait_s: float, when: Callable[[Failure], bool]) -> Callable[..., Any
 
     def change(failure: Failure, decision: Decision, _attempt: int) -> Decision:
         return (
-            replace(decision, after_s=wait_s)
+            replace(decision, after_s=wait_s * (1 - random.random() / 4))
             if isinstance(decision, TryAgain) and when(failure)
             else decision
         )
@@ -255,13 +255,14 @@ class StubbornInWaiting(AsksAgain):
         """An image, whoever waits."""
         if wanted.get("stream"):
             return self._events(wanted)
+        wanted.setdefault("extra_headers", {"idempotency-key": uuid.uuid4().hex})
         waits_s = 2.0
         for attempt in range(1, 5):
             try:
                 return await self._inner.images.generate(**wanted)
             except openai.RateLimitError as error:
                 seen = _failure(error)
-                if seen.code != "rate_limit_exceeded":
+                if seen.code != "rate_limit_exceeded" or "timeout" in wanted:
                     raise
                 waits_s = _GENTLE.wait_s(attempt, seen.retry_after_s, random.random())
             try:
@@ -353,9 +354,10 @@ class OtherKeys(AsksAgain):
                 count = {"x-stainless-retry-count": str(self.attempts - 1)}
                 return count | key()
 
+        made = inner._judge
+
         def judge(now_s: Callable[[], float], prepared: Prepared) -> _Judge:
-            del prepared
-            return Judge(Policy(), now_s, decide)
+            return Judge(made(now_s, prepared)._policy, now_s, decide)
 
         inner._judge = judge  # type: ignore[method-assign]
 

@@ -2,7 +2,7 @@
 
 It keeps the contract as it is. `by_fault` makes one that breaks the check of that name; its second attempt, where
 the fault is to make one, comes after `PLANTED_PAUSE_S`. `by_check` breaks each check that it is put to. Run as a
-program with a fault's name (or `none`, or nothing for that of the check), it asks OPENAI_BASE_URL for one image.
+program with a fault's name (or `none`, or nothing for that of the check), it asks for what WHOCUT_ASKS names.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.parse
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -233,9 +234,9 @@ def __getattr__(name: str) -> Callable[..., Client]:
 if __name__ == "__main__":
     wrong = sys.argv[1] if len(sys.argv) > 1 else os.environ["WHOCUT_CHECK"]
     with_fault = Client(os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"], wrong)
-    try:
-        made = with_fault.generate(model="gpt-image-2", prompt="a cat")
-    except FailedError as failed:
-        sys.exit(str(failed))
-    if made is not None:
-        print("an image")  # noqa: T201  # a program
+    with ThreadPoolExecutor(16) as pool:
+        made = [
+            pool.submit(with_fault.generate, **wanted) for wanted in json.loads(os.environ["WHOCUT_ASKS"])
+        ]
+    errors = [str(one.exception()) for one in made if one.exception() is not None]
+    sys.exit("; ".join(errors) or 0)

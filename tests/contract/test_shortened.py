@@ -22,13 +22,6 @@ pytestmark = [
 ]
 SCRIPT = Path(planted.__file__)
 PAUSES_S = (1.0, 13.0, 60.0, 600.0)
-OF_A_PROGRAM = [
-    fault
-    for fault in planted.FAULTS
-    if BY_ID[fault].scene().ask.plain or BY_ID[fault].scene().runs_of_a_program
-]
-# From outside a program is not seen to swallow an error: it prints nothing, and ends well.
-LATE = [fault for fault in planted.AGAIN if fault in OF_A_PROGRAM]
 
 
 def sync(name: str = "by_check") -> Any:
@@ -38,7 +31,7 @@ def sync(name: str = "by_check") -> Any:
 
 def program(*fault: str) -> Any:
     """The same client as a program."""
-    return command_client(" ".join([sys.executable, "-I", str(SCRIPT), *fault]))
+    return command_client(" ".join([sys.executable, "-I", str(SCRIPT), *fault]), asks=True)
 
 
 def test_there_is_a_sync_fault_for_each_check() -> None:
@@ -71,13 +64,20 @@ def test_every_sync_fault_is_found_however_late_its_second_attempt_comes(
     assert all(result.shortened for result in card.results if result.id in planted.AGAIN)
 
 
+def test_a_program_that_keeps_the_contract_is_put_to_every_check() -> None:
+    """A program that reads what it shall ask for is tried with all of them; its caller cancels with SIGTERM."""
+    card = hold(program("none"))
+
+    assert {result.id: result.why for result in card.results if result.ruling is not Ruling.KEPT} == {}
+
+
 @pytest.mark.parametrize("pause_s", PAUSES_S)
 def test_every_fault_of_a_program_is_found_however_late_its_second_attempt_comes(
     pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same client as a program of its own."""
     monkeypatch.setenv("PLANTED_PAUSE_S", str(pause_s))
-    faults = OF_A_PROGRAM if pause_s == PAUSES_S[0] else LATE
+    faults = planted.FAULTS if pause_s == PAUSES_S[0] else tuple(planted.AGAIN)
 
     card = hold(program(), checks=[BY_ID[fault] for fault in faults])
 

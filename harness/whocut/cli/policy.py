@@ -27,6 +27,13 @@ def policy(
     command: Annotated[
         str | None, typer.Option(help="A program instead: it asks OPENAI_BASE_URL for one image.")
     ] = None,
+    asks: Annotated[
+        bool,
+        typer.Option(
+            "--asks",
+            help="The program asks for what it reads in WHOCUT_ASKS: a JSON list of arguments, one object a call.",
+        ),
+    ] = False,
     allow: Annotated[
         list[str] | None, typer.Option(help="ID=reason: a broken check that is meant to be; may be repeated.")
     ] = None,
@@ -66,6 +73,7 @@ def policy(
         None if as_json else Terminal(highlight=False),
         watch,
         shorten=not real_waits,
+        asks=asks,
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:

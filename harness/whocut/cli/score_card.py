@@ -31,6 +31,7 @@ def hold_to_contract(
     watch: str | None = None,
     *,
     shorten: bool = True,
+    asks: bool = False,
 ) -> Card:
     """The card of the client that was named; shown as it is made, where there is a console.
 
@@ -49,7 +50,7 @@ def hold_to_contract(
 
     logging.getLogger().addHandler(logging.NullHandler())  # what the client logs is not what we say
     card = hold(
-        _target(target, command),
+        _target(target, command, asks=asks),
         allow=allowed,
         checks=checks,
         show=show,
@@ -76,10 +77,12 @@ def write_card(card: Card, *, markdown: Path | None, junit: Path | None) -> None
             raise CouldNotRun(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _target(target: str | None, command: str | None) -> Candidate:
+def _target(target: str | None, command: str | None, *, asks: bool = False) -> Candidate:
     if (target is None) == (command is None):
         raise BadInput("name one client: TARGET as MODULE:CALLABLE, or --command 'node client.mjs'")
-    return find_client(target) if target is not None else command_client(command or "")
+    if target is not None and asks:
+        raise BadInput("--asks is about a program: name it with --command")
+    return find_client(target) if target is not None else command_client(command or "", asks=asks)
 
 
 def _watch_s(written: str | None) -> float:

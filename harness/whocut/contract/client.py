@@ -25,13 +25,15 @@ API_KEY = "sk-whocut-contract-4f2a9c81d7e6"
 class Candidate:
     """A client to be made: `make` for one in this process, `command` for a program of its own.
 
-    `importable` is where another process finds the callable, as MODULE:CALLABLE; None: nowhere.
+    `asks`: the program reads what it shall ask for. `importable` is where another process finds the callable, as
+    MODULE:CALLABLE; None: nowhere.
     """
 
     name: str
     make: Callable[..., Any] | None = None
     blocks: bool = True
     command: tuple[str, ...] = ()
+    asks: bool = False
     importable: str | None = None
 
 
@@ -79,8 +81,8 @@ def client_of(make: Callable[..., Any], name: str) -> Candidate:
     )
 
 
-def command_client(written: str) -> Candidate:
-    """A program that asks for one image and ends.
+def command_client(written: str, *, asks: bool = False) -> Candidate:
+    """A program that asks for one image and ends; with `asks`, for what it reads in WHOCUT_ASKS.
 
     Raises:
         BadInput: an empty command, or one that cannot be read.
@@ -96,7 +98,7 @@ def command_client(written: str) -> Candidate:
         )
     if shutil.which(words[0]) is None:
         raise NotInstalled(f"the program '{words[0]}' of '{written}' is not on this machine")
-    return Candidate(written, command=tuple(words))
+    return Candidate(written, command=tuple(words), asks=asks)
 
 
 def _importable(make: Callable[..., Any], name: str) -> str | None:

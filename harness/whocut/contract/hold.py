@@ -137,10 +137,11 @@ def _as_it_answers(target: Candidate) -> Candidate:
 def _why_not(target: Candidate, check: Check, scene: Scene, means: Means) -> str | None:
     if target.blocks and check.virtual_only and not means.shortens(target):
         return "it takes minutes, and the waits of this client cannot be shortened here"
-    if target.blocks and scene.ask.cancel_s is not None:
+    if target.make is not None and target.blocks and scene.ask.cancel_s is not None:
         return "a call that blocks cannot be cancelled"
-    if target.command and not (scene.ask.plain or scene.runs_of_a_program):
-        return "a program asks for one image, as it likes; this check asks for something else"
+    as_it_likes = replace(scene.ask, cancel_s=None).plain or scene.runs_of_a_program
+    if target.command and not target.asks and not as_it_likes:
+        return "a program asks for one image, as it likes; this check asks for more: see --asks"
     return None
 
 

@@ -27,7 +27,7 @@ TOLERANCE_S: Final = 0.05
 # fifty rounds, so three rounds are looked at.
 TOGETHER: Final = 0.02
 # Where this machine's own delays are in the waits: from so much on they are spread by the client.
-APART: Final = 0.1
+APART: Final = 0.05
 _DELAYS_S: Final = 0.06
 LATE: Final = 0.1  # a request that is over so much later than its time, as a share, is over in time
 LONGEST_WAIT_S: Final = 600.0

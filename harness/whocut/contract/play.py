@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import json
 import os
 import random
 import signal
@@ -83,7 +84,7 @@ class _Played:
 
 def try_out(target: Candidate, check: Check, scene: Scene, means: Means) -> Trial:
     """Play one scene with a new client; with a program, as often as the scene asks for."""
-    if not target.command or not scene.runs_of_a_program:
+    if not target.command or target.asks or not scene.runs_of_a_program:
         return _try_once(target, check, scene, means)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         first, *further = pool.map(
@@ -270,11 +271,15 @@ def _closing(client: Any) -> Coroutine[Any, Any, Any] | None:
     return closing if inspect.iscoroutine(closing) else None
 
 
-def _watched(stage: Stage, scene: Scene, means: Means, over: Callable[[], bool]) -> bool:
+def _watched(
+    stage: Stage, scene: Scene, means: Means, over: Callable[[], bool], until_s: float | None = None
+) -> bool:
     """Wait until it is over, or the watch is, which begins with the first attempt; whether it is over.
 
-    A client with a clock of its own is watched on that clock, for as long as an async one.
+    A client with a clock of its own is watched on that clock, for as long as an async one, or for `until_s`.
     """
+    scale = 1.0 if stage.pace else stage.scale
+    bound_s = until_s if until_s is not None else scene.bound_s if stage.pace else float("inf")
     until_real_s, began_s = wall_s() + START_REAL_S, None
     while not over():
         now_s = stage.tap.instants.now_s()
@@ -282,7 +287,7 @@ def _watched(stage: Stage, scene: Scene, means: Means, over: Callable[[], bool])
             until_real_s, began_s = wall_s() + means.watch_real_s, now_s
         if wall_s() >= until_real_s or _runs_away(stage, scene):
             return False
-        if stage.pace is not None and began_s is not None and now_s - began_s >= scene.bound_s:
+        if began_s is not None and (now_s - began_s) / scale >= bound_s:
             return False
         pause(_POLL_REAL_S)
     return True
@@ -298,8 +303,9 @@ def _play_program(target: Candidate, check: Check, stage: Stage, scene: Scene, m
         "OPENAI_BASE_URL": stage.base_url,
         "OPENAI_API_KEY": API_KEY,
         "WHOCUT_CHECK": check.id,  # for its log
+        "WHOCUT_ASKS": json.dumps([wanted_of(scene.ask, number) for number in range(scene.ask.images)]),
     }
-    began_s = stage.tap.instants.now_s()
+    began_s, cancelled_s = stage.tap.instants.now_s(), None
     with (
         tempfile.TemporaryFile() as says,  # not a pipe: nothing reads it while the program is watched
         subprocess.Popen(  # noqa: S603  # the command is what the user asked to be run
@@ -311,7 +317,13 @@ def _play_program(target: Candidate, check: Check, stage: Stage, scene: Scene, m
             start_new_session=True,
         ) as process,
     ):
-        ended = _watched(stage, scene, means, lambda: process.poll() is not None)
+        ended = _watched(stage, scene, means, lambda: process.poll() is not None, until_s=scene.ask.cancel_s)
+        if not ended and scene.ask.cancel_s is not None:
+            cancelled_s = stage.tap.instants.now_s()
+            if stage.pace is not None:
+                stage.pace.tell(wrote=True)  # no wait of the client's passes while the signal is on its way
+            os.killpg(process.pid, signal.SIGTERM)
+            ended = _watched(stage, scene, means, lambda: process.poll() is not None)
         over_s = stage.tap.instants.now_s()
         if not ended:
             os.killpg(process.pid, signal.SIGKILL)
@@ -321,8 +333,9 @@ def _play_program(target: Candidate, check: Check, stage: Stage, scene: Scene, m
     result: object = None  # it did not end: that it was killed is our doing
     if ended:
         result = words if process.returncode == 0 else RuntimeError(_last_words(words, process.returncode))
-    took_s = (over_s - began_s) / (1.0 if stage.pace else stage.scale)
-    return _Played((result,), took_s, over_s, ended, words, ())
+    scale = 1.0 if stage.pace else stage.scale
+    cancelled_s = None if cancelled_s is None else cancelled_s / scale
+    return _Played((result,), (over_s - began_s) / scale, over_s, ended, words, (), cancelled_s)
 
 
 def _last_words(words: str, code: int) -> str:
