@@ -105,6 +105,16 @@ class ClientTap:
             if isinstance(side, Outer) and side.transport is not None and _has_closed(side.transport):
                 side.wire.caller_closed()
 
+    @property
+    def callers(self) -> set[int]:
+        """The ports from which clients are connected."""
+        names = [
+            side.transport.get_extra_info("peername")
+            for side in self._hop.callers
+            if isinstance(side, Outer) and side.transport is not None
+        ]
+        return {name[1] for name in names if name}
+
     async def close(self) -> None:
         """Stop listening and leave no connection behind."""
         await self._hop.close()

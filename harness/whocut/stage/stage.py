@@ -102,6 +102,10 @@ class Stage:
         """What a client is given."""
         return f"http://127.0.0.1:{self.tap.port}/v1"
 
+    def serves(self, port: int) -> bool:
+        """Whether this port is the stage's, or its upstream's."""
+        return self._tap is not None and port in {self.tap.port, self.mock.port}
+
     def ledger(self) -> list[dict[str, Any]]:
         """The upstream's books as they will be when all its work is over."""
         return [asdict(row) for row in self.mock.upstream.workshop.forecast()]
