@@ -1,8 +1,8 @@
 """Ordinary test suites, each a file or two as a project has it, with what comes of them.
 
 `CASES` is run with what is installed here by `test_suites`, and each in an environment of its own by
-``make plugin-matrix``. Every one of them ends in seconds: it passes, or it fails with a sentence that names the tier
-to use.
+``make plugin-matrix``. Every one of them ends in seconds: it passes, or it fails with a sentence that names the
+tier to use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CAT = {"model": "gpt-image-2", "prompt": "a cat", "quality": "high"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One suite. `modules` are what it needs beside openai, by the names they are imported as; `says`: it fails so."""
+    """One suite. `packages` are what it needs beside openai, by the names of their modules; `says`: it fails so."""
 
     text: str
     packages: dict[str, str] = field(default_factory=dict)  # the package by the module's name
