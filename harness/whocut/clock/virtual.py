@@ -46,8 +46,8 @@ class Outside(Protocol):
     def waits(self) -> bool:
         """Whether one of them waits for an answer."""
 
-    def stands_still(self, real_s: float) -> None:
-        """So much longer nothing is due that could answer it; may raise."""
+    def waited(self, real_s: float, *, due: bool) -> None:
+        """So much longer it has waited in real time, and whether anything is due that may answer it; may raise."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -86,10 +86,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         gone_s = _READ[0]() - began_s
         if not outside.waits():
             self.now += gone_s if timeout is None else min(gone_s, timeout)
-        elif timeout is not None:
-            self.now += timeout
         else:
-            outside.stands_still(gone_s)
+            self.now += timeout or 0.0
+            outside.waited(gone_s, due=timeout is not None)
         return []
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from whocut.stage.runners import VirtualRunner
 
 _PATIENCE_REAL_S: Final = 1.0
+# More than any generation takes, and any client waits for one.
+_LONG_S: Final = 700.0
 _RESTS: Final = (
     "this test dialled the chain from an event loop that is not the test's own, as a fixture of pytest-asyncio, "
     "anyio, trio or unittest does: virtual time stands still there. Ask in the test itself, or use tier='scaled'"
@@ -33,7 +35,9 @@ class Outsiders:
     def __init__(self, runner: VirtualRunner) -> None:
         self._runner = runner
         self._dialling: list[socket.socket] = []
-        self._still_real_s = 0.0
+        self._open: frozenset[int] = frozenset()
+        self._since_s = 0.0
+        self._waited_real_s = 0.0
         self.came = False
 
     def dials(self, dialling: socket.socket, port: int) -> str | None:
@@ -54,16 +58,18 @@ class Outsiders:
     def waits(self) -> bool:
         """Whether one of them has asked and is not answered yet."""
         tap = self._runner.stage.tap
-        asked = any(not one.over for one in tap.seen) and bool(self._ports() & tap.callers)
-        self._still_real_s = self._still_real_s if asked else 0.0
-        return asked
+        now_open = frozenset(id(one) for one in tap.seen if not one.over)
+        if now_open != self._open:
+            self._open, self._since_s, self._waited_real_s = now_open, self._runner.loop.time(), 0.0
+        return bool(now_open) and bool(self._ports() & tap.callers)
 
-    def stands_still(self, real_s: float) -> None:
-        """Nothing is due that could answer it: fails after a second of that."""
+    def waited(self, real_s: float, *, due: bool) -> None:
+        """Fails after a second in which nothing came, and nothing is due any more or for minutes."""
         __tracebackhide__ = True
-        self._still_real_s += real_s
-        if self._still_real_s > _PATIENCE_REAL_S:
-            self._still_real_s = 0.0
+        self._waited_real_s += real_s
+        long = not due or self._runner.loop.time() - self._since_s > _LONG_S
+        if long and self._waited_real_s > _PATIENCE_REAL_S:
+            self._waited_real_s = 0.0
             self._let_go()
             pytest.fail(_STILL, pytrace=False)
 
