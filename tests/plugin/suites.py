@@ -108,8 +108,9 @@ class TestImages(unittest.IsolatedAsyncioTestCase):
         self.chain = whocut_chain
 
     async def test_bills_once(self):
-        with contextlib.suppress(openai.APIError):
-            await async_client(self.chain).images.generate(**CAT)
+        async with async_client(self.chain) as client:
+            with contextlib.suppress(openai.APIError):
+                await client.images.generate(**CAT)
         self.chain.assert_billed_once()
 
 TestImages = pytest.mark.whocut(chain="edge-60")(TestImages)
