@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,11 +24,14 @@ from whocut.verdict.pick import Pick, Picked, pick_request
 from whocut.waterfall.rows import waterfall
 from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
 from whocut_reports import generations, story, style
+from whocut_reports.advice import to_do
+from whocut_reports.comparison import look
 from whocut_reports.figures import limits as limits_figure
 from whocut_reports.figures import steps as steps_figure
 from whocut_reports.figures import sweep as sweep_figure
 from whocut_reports.figures import verdicts as verdicts_figure
 from whocut_reports.figures import waterfall as waterfall_figure
+from whocut_reports.pack import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +84,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     manifest = _readable(run.manifest)
     shown = {
         "falls": _falls(folder, judged, attempts),
-        "verdicts": _verdicts(folder, judged),
+        "verdicts": _verdicts(folder, judged, topology),
         "limits": _limits(folder, topology, ledger, attempts),
         "sweep": _sweep(folder, judged.figures.sweep),
         "steps": _steps(folder, steps_figure.steps_of(manifest, judged.figures.by_mode), judged),
@@ -99,6 +103,11 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         upstream=topology.upstream,
         told=_told(manifest),
         warnings=doubts_of(run),
+        to_do=to_do(judged.figures, topology, manifest),
+        packed=pack(judged.attribution, attempts),
+        colours=style.colours_of(layer.name for layer in topology.layers),
+        look=look(),
+        script=_script(),
         **shown,
     )
     path = run.path / REPORT
@@ -150,8 +159,9 @@ def _fall_caption(mode: str, picked: Picked) -> str:
     )
 
 
-def _verdicts(folder: Path, judged: Judged) -> Shown:
-    bars = verdicts_figure.count(judged.verdicts, judged.figures.by_mode)
+def _verdicts(folder: Path, judged: Judged, topology: Topology) -> Shown:
+    layers = [layer.name for layer in topology.layers]
+    bars = verdicts_figure.count(judged.verdicts, judged.figures.by_mode, layers)
     alt = "; ".join(
         f"{mode}: "
         + ", ".join(f"{n} {piece.label}" for piece, n in zip(bars.pieces, counts, strict=True) if n)
@@ -355,6 +365,11 @@ def _number(value: float | None) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "mode"
+
+
+def _script() -> Markup:
+    text = (files("whocut_reports") / "static" / "page.js").read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704  # our own file
 
 
 @cache

@@ -11,6 +11,7 @@ import argparse
 import random
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,11 +42,14 @@ def main() -> int:
             for door in doors:
                 door.play(folder, [mutated(draw, corpora[door.name]) for _ in range(asked.inputs)], watch)
         ends_s = wall_s() + (0 if asked.inputs else asked.seconds)
-        while wall_s() < ends_s:
-            for door in doors:
-                turn_s = min(wall_s() + _TURN_S, ends_s)
-                while wall_s() < turn_s:
-                    door.play(folder, [mutated(draw, corpora[door.name]) for _ in range(door.at_once)], watch)
+        with suppress(KeyboardInterrupt):  # what was seen until then is told
+            while wall_s() < ends_s:
+                for door in doors:
+                    turn_s = min(wall_s() + _TURN_S, ends_s)
+                    while wall_s() < turn_s:
+                        inputs = [mutated(draw, corpora[door.name]) for _ in range(door.at_once)]
+                        door.play(folder, inputs, watch)
+                sys.stderr.write(f"\r{watch.inputs.total()} inputs, {len(watch.findings)} findings")
     print(watch.report())  # noqa: T201  # a tool, for its user
     watch.keep_files(_FOUND)
     grown = peak_mib() > _MOST_MIB

@@ -8,6 +8,7 @@ from whocut.cli.options import (
     RunArgument,
 )
 from whocut.cli.printing import print_json, say
+from whocut.show.following import next_command
 from whocut.trace.rundir import RunDir
 from whocut.verdict.of_run import judge_run
 from whocut_reports import write_report
@@ -28,3 +29,4 @@ def report(
         print_json({"report": str(page)})
     else:
         say(f"report: {page}")
+        say(f"next:   {next_command('why', run_dir)}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.timers import Phase
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
@@ -105,9 +106,10 @@ def decide(facts: Facts) -> Triage:
 
 def _completed(found: Triage, facts: Facts) -> Triage:
     by_limit = found.cause is Cause.TIMEOUT_CHAIN
+    connecting = found.phase is Phase.CONNECT
     return replace(
         found,
-        elapsed_s=facts.elapsed_s(by_limit=by_limit),
+        elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting),
         do_not=found.do_not or advice.DO_NOT[found.retry],
         read_as=facts.read_as,
     )

@@ -65,11 +65,17 @@ _STATUSES: Final = (
         ),
         How.OWN,
     ),
+    # the method, the answer, the path: a platform's own rows; and a column of its own between two bars
+    (
+        re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
+        How.OWN,
+    ),
+    (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
             r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
             r"|responded|replied|got|received)"
-            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}[\"']?[ \t]{0,3}[:=(#]?[ \t]{0,3}[\"'(]?"
+            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
         ),
         How.SAID,
@@ -89,6 +95,8 @@ _STATUSES: Final = (
         ),
         How.SAID,
     ),
+    # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
+    (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
     (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
@@ -133,8 +141,9 @@ class Of(IntEnum):
 
     WAIT = -1  # a wait that is asked for, or that a back-off takes
     UNSAID = 0
-    LIMIT = 1  # a limit that was reached
-    TOOK = 2  # how long something took
+    CONNECT = 1  # how long a connection was waited for
+    LIMIT = 2  # a limit that was reached
+    TOOK = 3  # how long something took
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +177,14 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 # A number with its unit in its name, or with none: `latency_ms=58888`, `"duration": 60.01`, `read timeout=240`.
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
-    r"|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
+    r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
     r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
-    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
 _KEY_LIMIT: Final = re.compile(
@@ -211,7 +220,10 @@ _TOOK_BEFORE: Final = re.compile(
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
-    r"|aborted after|allowed"
+    r"|aborted after|allowed|超时|超过|超出|逾時|タイムアウト"
+)
+_LIMIT_BEFORE: Final = re.compile(
+    r"(?i)(?:timeout(?: of)?|timed out(?: after)?|exceeded|超时[^\n]{0,4}|超过|超出)[ :=\uff1a]{0,3}$"
 )
 _CALLED: Final = re.compile(
     r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
@@ -244,7 +256,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
     if _SURELY_TOOK.search(before):
         return Of.TOOK
-    if _WAIT_BEFORE.search(before) or _WAIT_AFTER.match(after):
+    if _WAIT_AFTER.match(after) or (_WAIT_BEFORE.search(before) and not _LIMIT_BEFORE.search(before)):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
@@ -252,7 +264,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         near = _CALLED.search(before)
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
-        return Of.UNSAID
+        return Of.CONNECT
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
@@ -262,7 +274,8 @@ def _keyed(text: str) -> Iterable[Duration]:
     for match in _few(_KEYED.finditer(text)):
         key = match["key"]
         took, limit = _KEY_TOOK.search(key), _KEY_LIMIT.search(key)
-        if not (took or limit) or _KEY_CONNECT.search(key):
+        connect = limit and _KEY_CONNECT.search(key)
+        if not (took or limit) or (_KEY_CONNECT.search(key) and not connect):
             continue
         number = float(match["number"])
         unit = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
@@ -271,7 +284,7 @@ def _keyed(text: str) -> Iterable[Duration]:
         if took and unit is None and "." not in match["number"] and number < 1000 and _EITHER.search(key):
             continue  # Node's are milliseconds, others' seconds: it does not say
         if number:
-            of = Of.TOOK if took else Of.LIMIT
+            of = Of.CONNECT if connect else Of.TOOK if took else Of.LIMIT
             yield Duration(round(number * factor, 6), of, match.start(), sure=unit is not None)
 
 
@@ -298,10 +311,13 @@ def _seconds(match: re.Match[str]) -> float | None:
         return None
 
 
-def elapsed_of(durations: Iterable[Duration]) -> float | None:
-    """How long the request took: what was measured, else the limit that was reached; the longest of either."""
+def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> float | None:
+    """How long the request took: what was measured, else the limit that was reached; the longest of either.
+
+    Of a request that got no connection, the wait for one comes first (`connecting`); of any other it says nothing.
+    """
     durations = list(durations)
-    for of in (Of.TOOK, Of.LIMIT):
+    for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
         known = [duration for duration in durations if duration.of is of]
         known = [duration for duration in known if duration.sure] or known
         if known:
