@@ -21,7 +21,8 @@ pytestmark = [
     pytest.mark.skipif(library() is None, reason="no waits can be shortened on this machine"),
 ]
 SCRIPT = Path(planted.__file__)
-PAUSES_S = (1.0, 13.0, 60.0, 600.0)
+# The longest ones say the most; those between are for `make long`.
+PAUSES_S = (1.0, 600.0, *(pytest.param(pause_s, marks=pytest.mark.long) for pause_s in (13.0, 60.0)))
 
 
 def sync(name: str = "by_check") -> Any:
