@@ -98,7 +98,9 @@ def said_in(text: str) -> list[Said]:
     cased = text if len(text) == len(lower) else lower  # a few letters have no small one of their own length
     for speaker in speakers():
         for row in speaker.rows:
-            hit = next(((at, words) for words in row.words if (at := _said(lower, words, row, cased)) >= 0), None)
+            hit = next(
+                ((at, words) for words in row.words if (at := _said(lower, words, row, cased)) >= 0), None
+            )
             if hit is None or not all(find(lower, words) >= 0 for words in row.every):
                 continue
             if any(find(lower, words) >= 0 for words in row.none):

@@ -105,9 +105,7 @@ def _by_words(lower: str, whole: str, *, refusing: bool) -> Refusal | None:
         return None
     for row in refusals():
         said = (*row.words, *row.in_error) if refusing else row.words
-        if any(_stands(lower, words) for words in said) and not any(
-            find(whole, no) >= 0 for no in row.none
-        ):
+        if any(_stands(lower, words) for words in said) and not any(find(whole, no) >= 0 for no in row.none):
             return row
     return None
 
