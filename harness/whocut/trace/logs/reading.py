@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
 from whocut.trace.logs.formats import recognise
+from whocut.trace.logs.opening import opened
 from whocut.trace.logs.prefixes import forms_of
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Unreadable
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAMED: Final = 20  # unreadable lines that are named; all are counted
 _PASSED: Final = 3  # lines without a request that are named
-_LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
+LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
 _APART_S: Final = 1.5  # an error log in whole seconds, and the access line written after it
 _LOOKED_AT: Final = 64  # requests that were under way when an error line was written and may be meant by it
 
@@ -57,7 +58,7 @@ def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
         BadFile: it cannot be opened.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             read_lines(file, log, layer, str(path), into)
     except OSError as error:
         raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
@@ -66,22 +67,29 @@ def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
 def read_lines(lines: Iterable[bytes], log: LogFormat, layer: str, name: str, into: Read) -> None:
     """Read lines of bytes, whatever they hold."""
     for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        into.lines += 1
-        place = f"{name}:{number}"
-        if len(line) > _LONGEST:
-            into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {_LONGEST} at most")
-            continue
-        try:
-            account = read_line(line, log)
-        except Unreadable as error:
-            into.refuse(place, _what_to_do(str(error), _text(line), log))
-            continue
-        if account is None:
-            into.pass_over(place, _text(line))
-        else:
-            into.accounts.append(replace(account, layer=layer, place=place))
+        take_line(line, number, log, layer, name, into)
+
+
+def take_line(line: bytes, number: int, log: LogFormat, layer: str, name: str, into: Read) -> Account | None:
+    """Read one line, and count it; the account that came of it."""
+    if line.isspace():
+        return None
+    into.lines += 1
+    place = f"{name}:{number}"
+    if len(line) > LONGEST:
+        into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {LONGEST} at most")
+        return None
+    try:
+        account = read_line(line, log)
+    except Unreadable as error:
+        into.refuse(place, _what_to_do(str(error), _text(line), log))
+        return None
+    if account is None:
+        into.pass_over(place, _text(line))
+        return None
+    told = replace(account, layer=layer, place=place)
+    into.accounts.append(told)
+    return told
 
 
 def read_line(line: bytes, log: LogFormat) -> Account | None:

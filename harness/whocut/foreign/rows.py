@@ -1,0 +1,343 @@
+"""Lines of logs as rows of a columnar engine that spills to disk: memory does not grow with the logs.
+
+A block of lines is read by the engine, by the expressions that the format gives. A meaning is what a line says
+without its instants and names; it is read once from a line of its kind, by the reader that reads single lines. That
+reader also takes each line that does not fit the expressions.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.errors import BadFile
+from whocut.trace.logs.opening import opened
+from whocut.trace.logs.reading import LONGEST, read_line, take_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import duckdb
+
+    from whocut.trace.logs.reading import Read
+    from whocut.trace.logs.records import Account, Columns, LogFormat
+
+MEMORY_LIMIT: Final = "512MB"  # of the engine; the rest it keeps on disk
+_PIECE: Final = 1 << 20
+_BLOCK: Final = 16 << 20
+_THREADS: Final = 4
+_FEW: Final = 200  # lines of a block that are read one by one before another form is tried on them
+_CONTROLS: Final = bytes(code for code in range(32) if code != 10)
+_TABLE: Final = """
+create table rows(position smallint, file smallint, line bigint, meaning integer, status integer, end_s double,
+  duration_s double, trace varchar, request varchar, path varchar, key varchar);
+create table signatures(form integer, signature varchar, meaning integer);
+"""
+_TRACEPARENT: Final = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
+_COLUMNS: Final = "status, end_s, duration_s, trace, request, path, key"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row's line is: the number of its file and of its line; file -1 is an account of no single line."""
+
+    file: int
+    line: int
+
+
+class Rows:
+    """All that logs say, as rows; and what each of their meanings is. Close it."""
+
+    def __init__(self, folder: Path) -> None:
+        import duckdb  # noqa: PLC0415  # an extra brings it
+
+        self._folder = folder
+        self._block = folder / "block"
+        self.sql = duckdb.connect(str(folder / "rows.duckdb"))
+        threads = min(_THREADS, os.cpu_count() or 1)
+        self.sql.execute(f"set memory_limit = '{MEMORY_LIMIT}'; set threads = {threads}")
+        self.sql.execute(f"set temp_directory = '{_literal(folder / 'spilled')}'; {_TABLE}")
+        self.files: list[str] = []
+        self.meanings: list[Account] = []
+        self.whole: list[Account] = []  # accounts of no single line
+        self._ids: dict[tuple[object, ...], int] = {}
+        self._forms: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Let go of the engine and of what it holds."""
+        self.sql.close()
+
+    def meaning_of(self, account: Account) -> int:
+        """The number of what an account means without its instants and names."""
+        key = (
+            account.layer,
+            account.ended_by,
+            account.phase,
+            account.timer,
+            account.directive,
+            account.says,
+            account.caveat,
+            account.coarse_s,
+            account.product,
+            account.anonymous,
+        )
+        found = self._ids.get(key)
+        if found is None:
+            found = self._ids[key] = len(self.meanings)
+            self.meanings.append(account)
+        return found
+
+    def add(self, position: int, accounts: Iterable[tuple[Place, Account]]) -> None:
+        """Accounts as rows."""
+        columns: list[list[Any]] = [[] for _ in range(10)]
+        for place, account in accounts:
+            row = (
+                place.file,
+                place.line,
+                self.meaning_of(account),
+                account.status,
+                account.end_s,
+                account.duration_s,
+                account.trace_id,
+                account.request_id,
+                account.path,
+                account.keys[0] if account.keys else None,
+            )
+            for column, value in zip(columns, row, strict=True):
+                column.append(value)
+        if columns[0]:
+            kinds = ("smallint", "bigint", "integer", "integer", "double", "double", *["varchar"] * 4)
+            lists = ", ".join(f"unnest(${number + 2}::{kind}[])" for number, kind in enumerate(kinds))
+            self.sql.execute(f"insert into rows select $1::smallint, {lists}", [position, *columns])
+
+    # --- a file ---------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        path: Path,
+        log: LogFormat,
+        layer: str,
+        position: int,
+        into: Read,
+        progress: Callable[[int], None] = lambda _bytes: None,
+    ) -> list[Account]:
+        """Read one file into rows; what is left over are its remarks, which belong to other lines.
+
+        Raises:
+            BadFile: it cannot be opened, or unpacked.
+        """
+        self.files.append(str(path))
+        reader = _File(self, path, log, layer, position, len(self.files) - 1, into)
+        try:
+            with opened(path) as file:
+                for block in _blocks(file):
+                    reader.take(block)
+                    progress(len(block))
+        except OSError as error:
+            raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
+        return reader.remarks
+
+    def form_of(self, log: LogFormat, columns: Columns, layer: str) -> int:
+        """The number of one form of a layer's lines."""
+        return self._forms.setdefault(f"{layer}\0{log.name}\0{columns.form}", len(self._forms))
+
+    def engine_reads(self, block: bytes) -> str:
+        """The block as a table function of the engine."""
+        with self._block.open("wb") as file:
+            file.write(block)
+        return (
+            f"read_csv('{_literal(self._block)}', columns = {{'line': 'VARCHAR'}}, header = false, delim = '\\x01', "
+            "quote = '', escape = '', comment = '', auto_detect = false, strict_mode = false, "
+            f"max_line_size = {4 * _PIECE}, buffer_size = {8 * _PIECE})"
+        )
+
+
+class _File:
+    """One file while it is read."""
+
+    def __init__(
+        self, rows: Rows, path: Path, log: LogFormat, layer: str, position: int, number: int, into: Read
+    ) -> None:
+        self._rows, self._name, self._log, self._layer = rows, str(path), log, layer
+        self._position, self._number, self._into = position, number, into
+        self._forms = list(log.columns)
+        self._first = 1
+        self.remarks: list[Account] = []
+
+    def take(self, block: bytes) -> None:
+        """Whole lines."""
+        block = _repaired(block)
+        count = block.count(b"\n") + (not block.endswith(b"\n"))
+        left = range(1, count + 1)
+        plain = len(block.translate(None, _CONTROLS)) == len(block)
+        if self._forms and plain:
+            left = self._by_columns(block, count)
+        if left:
+            lines = block.split(b"\n")
+            self._one_by_one((number, lines[number - 1]) for number in left)
+        self._first += count
+
+    def _by_columns(self, block: bytes, count: int) -> Any:
+        """Read what fits; the numbers of the lines that are left."""
+        import duckdb  # noqa: PLC0415  # an extra brings it
+
+        run = self._rows.sql.execute
+        try:
+            run(
+                "create or replace temp table lines as select row_number() over () as n, line "
+                f"from {self._rows.engine_reads(block)}"
+            )
+        except duckdb.Error:
+            return range(1, count + 1)
+        found = run("select count(*) from lines").fetchone()
+        if found is None or found[0] != count:
+            return range(1, count + 1)  # it sees other lines than there are
+        left: Any = range(1, count + 1)
+        for columns in list(self._forms):
+            before = len(left)
+            left = self._by_form(columns, block, left if before < count else None)
+            if len(left) == before:
+                continue
+            self._forms.sort(key=lambda form: form is not columns)
+            if len(left) <= _FEW:
+                break
+        return left
+
+    def _by_form(self, columns: Columns, block: bytes, among: list[int] | None) -> list[int]:
+        run, form = self._rows.sql.execute, self._rows.form_of(self._log, columns, self._layer)
+        source = "lines"
+        if among is not None:
+            run("create or replace temp table left_over as select unnest($1::bigint[]) as n", [among])
+            source = "lines semi join left_over using (n)"
+        run(f"create or replace temp table parsed as {_parsed(columns, source)}")
+        unseen = run(
+            "select signature, min(n) from parsed where fits and signature not in "
+            "(select signature from signatures where form = $1) group by signature",
+            [form],
+        ).fetchall()
+        if unseen:
+            lines = block.split(b"\n")
+            for signature, number in unseen:
+                account = read_line(lines[number - 1], self._log)
+                assert account is not None, "a line that fits is a request's"
+                told = replace(account, layer=self._layer, place=self._place(number))
+                meaning = self._rows.meaning_of(told)
+                run("insert into signatures values ($1, $2, $3)", [form, signature, meaning])
+        run(
+            f"insert into rows select $1, $2, n + $3, meaning, {_COLUMNS} from parsed join signatures "
+            "using (signature) where fits and form = $4",
+            [self._position, self._number, self._first - 1, form],
+        )
+        left = [row[0] for row in run("select n from parsed where not fits order by n").fetchall()]
+        fitted = run("select count(*) from parsed where fits").fetchone()
+        self._into.lines += fitted[0] if fitted else 0
+        return left
+
+    def _one_by_one(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        told = []
+        for number, line in lines:
+            account = take_line(
+                line, self._first + number - 1, self._log, self._layer, self._name, self._into
+            )
+            if account is None:
+                continue
+            self._into.accounts.clear()  # they are kept as rows
+            if account.remark:
+                self.remarks.append(account)
+            else:
+                told.append((Place(self._number, self._first + number - 1), account))
+        self._rows.add(self._position, told)
+
+    def _place(self, number: int) -> str:
+        return f"{self._name}:{self._first + number - 1}"
+
+
+def _parsed(columns: Columns, source: str) -> str:
+    """The query that reads one form's lines."""
+    from whocut.trace.logs import sql  # noqa: PLC0415  # beside the expressions it goes with
+
+    header = columns.traceparent
+    zeros = f"substr(header, 4, 32) <> '{'0' * 32}' and substr(header, 37, 16) <> '{'0' * 16}'"
+    traced = (
+        f"(header in ('', '-', 'None', 'null') or (regexp_full_match(header, '{_TRACEPARENT}') "
+        f"and substr(header, 1, 2) <> 'ff' and {zeros}))"
+    )
+    trace = columns.trace_id or "case when length(header) = 55 then substr(header, 4, 32) end"
+    decides = ", ".join(f"coalesce(cast({one} as varchar), '')" for one in columns.decides)
+    return (
+        f"with parts as (select n, line, {columns.parts} as p from (select n, rtrim(line, '\r ') as line "
+        f"from {source})), headed as (select *, {header} as header from parts) select n, "
+        f"coalesce({columns.fits} and {traced} and strlen(line) < {LONGEST}, false) as fits, "
+        f"concat_ws('|', {decides}) as signature, {columns.status} as status, {columns.end_s} as end_s, "
+        f"{columns.duration_s} as duration_s, {trace} as trace, {sql.present(columns.request_id)} as request, "
+        f"{sql.present(columns.path)} as path, nullif({columns.key}, '') as key from headed"
+    )
+
+
+def _literal(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _repaired(block: bytes) -> bytes:
+    """The block as UTF-8, with one kind of line end."""
+    if b"\r\n" in block:
+        block = block.replace(b"\r\n", b"\n")
+    if not block.isascii():
+        with suppress(UnicodeDecodeError):
+            block.decode()
+            return block
+        block = block.decode("utf-8", "replace").encode()
+    return block
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Whole lines, some megabytes at a time; of a line that never ends only the beginning is kept."""
+    pieces: list[bytes] = []
+    size = 0
+    tail = b""
+    skipping = False
+    while piece := file.read(_PIECE):
+        if skipping:
+            end = piece.find(b"\n")
+            if end < 0:
+                continue
+            piece, skipping = piece[end:], False
+        end = piece.rfind(b"\n") + 1
+        if not end:
+            tail += piece
+            if len(tail) > 2 * _PIECE:
+                tail, skipping = tail[: 2 * LONGEST], True
+            continue
+        pieces += [tail, piece[:end]]
+        size += len(tail) + end
+        tail = piece[end:]
+        if size >= _BLOCK:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if tail or pieces:
+        yield b"".join([*pieces, tail])
+
+
+def lines_at(path: Path, numbers: Iterable[int]) -> dict[int, bytes]:
+    """The lines of these numbers, read again from the file; it is read no further than the last of them."""
+    wanted = sorted(set(numbers))
+    found: dict[int, bytes] = {}
+    if not wanted:
+        return found
+    first = 1
+    with opened(path) as file:
+        for block in _blocks(file):
+            count = block.count(b"\n") + (not block.endswith(b"\n"))
+            here = [number for number in wanted if first <= number < first + count]
+            if here:
+                lines = re.split(rb"\r?\n", block)
+                found |= {number: lines[number - first] for number in here}
+            first += count
+            if first > wanted[-1]:
+                break
+    return found

@@ -1,0 +1,104 @@
+"""Pieces of SQL with which a format says how a columnar engine reads its lines. Texts only: nothing runs here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+_NUMBER: Final = r"(?:0|[1-9]\d{0,14})(?:\.\d{1,9})?"
+_WHOLE: Final = r"(?:0|[1-9]\d{0,14})"
+_SPECIAL: Final = frozenset(r"\.^$*+?{}[]|()")
+DAY_AND_TIME: Final = "%d/%b/%Y:%H:%M:%S"
+
+
+@dataclass(slots=True)
+class JsonLine:
+    """A line that is one JSON object with these keys in this order; `"` takes it apart into `p`.
+
+    Each key is written `name` (text), `name:number`, or `name:whole`. A text with a backslash does not fit.
+    """
+
+    keys: tuple[str, ...]
+    _at: dict[str, int] = field(default_factory=dict)
+    _shape: list[str] = field(default_factory=list)
+    _seen: list[int] = field(default_factory=list)
+    _parts: int = 0
+
+    def __post_init__(self) -> None:
+        """Find the part in which each value is."""
+        self._shape.append(r"\{")
+        self._seen.append(1)
+        place = 2
+        for number, written in enumerate(self.keys):
+            name, _, kind = written.partition(":")
+            end = r" ?\}" if number == len(self.keys) - 1 else ", ?"
+            self._shape.append(quoted(name))
+            self._seen.append(place)
+            self._at[name] = place + 1 if kind else place + 2
+            if kind:
+                value = _WHOLE if kind == "whole" else _NUMBER
+                self._shape.append(f": ?{value}{end}")
+                self._seen.append(place + 1)
+                place += 2
+            else:
+                self._shape += [": ?", end]
+                self._seen += [place + 1, place + 3]
+                place += 4
+        self._parts = place - 1
+
+    @property
+    def parts(self) -> str:
+        """The parts of a line."""
+        return "string_split(line, '\"')"
+
+    @property
+    def fits(self) -> str:
+        """Whether a line has this shape."""
+        seen = ", ".join(f"p[{place}]" for place in self._seen)
+        shape = '"'.join(self._shape)
+        return (
+            f"len(p) = {self._parts} and not contains(line, '\\') "
+            f"and regexp_full_match(concat_ws('\"', {seen}), '{shape}')"
+        )
+
+    def text(self, name: str) -> str:
+        """The text of a key."""
+        return f"p[{self._at[name]}]"
+
+    def number(self, name: str) -> str:
+        """The number of a key, as a double."""
+        return f"try_cast(trim(p[{self._at[name]}], ':,}} ') as double)"
+
+    def whole(self, name: str) -> str:
+        """The whole number of a key."""
+        return f"try_cast(trim(p[{self._at[name]}], ':,}} ') as integer)"
+
+
+def quoted(text: str) -> str:
+    """A text as RE2 and as an SQL string both read it."""
+    return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in text).replace("'", "''")
+
+
+def is_number(value: str) -> str:
+    """Whether a text is a plain number that is not negative."""
+    return f"regexp_full_match({value}, '{_NUMBER}')"
+
+
+def is_whole(value: str) -> str:
+    """Whether a text is a whole number that is not negative."""
+    return f"regexp_full_match({value}, '{_WHOLE}')"
+
+
+def present(value: str) -> str:
+    """A text, or NULL where a log writes a sign for nothing: as `fields.present`."""
+    return f"case when {value} in ('', '-', 'None', 'null') then null else {value} end"
+
+
+def clf_instant(value: str) -> str:
+    """``22/Nov/2026:11:05:00 +0000`` in Unix seconds."""
+    return f"epoch(try_strptime({value}, '{DAY_AND_TIME} %z'))"
+
+
+def iso_instant(value: str) -> str:
+    """``2026-11-22T12:05:18.182Z`` in Unix seconds; NULL for any other form of RFC 3339."""
+    return f"epoch_us(try_strptime({value}, '%Y-%m-%dT%H:%M:%S.%fZ')) / 1000000.0"
