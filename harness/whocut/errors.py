@@ -107,6 +107,8 @@ _EXTRA_OF: Final = {
     "gevent": "load",
     "jinja2": "reports",
     "matplotlib": "reports",
+    "duckdb": "logs",
+    "zstandard": "logs",
     "redis": "redis",
     "respx": "respx",
 }

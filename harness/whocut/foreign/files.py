@@ -18,9 +18,11 @@ from whocut.chain.layers import Layer, Role, Topology
 from whocut.config.sources import read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import Between, parse_between, put_between
+from whocut.foreign.many import sort_of
 from whocut.foreign.spans import Leg, legs_of
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
+from whocut.trace.logs.opening import named
 from whocut.trace.logs.reading import Read, read_file, told_together
 from whocut.trace.records import AttemptRecord, ForeignSpan, LayerRecord, Span
 from whocut.verdict.attribute import attribute
@@ -83,33 +85,18 @@ class Attributed:
         """For people: how many of each, the commonest first, with one example and what contradicts it."""
         groups: dict[tuple[str, ...], list[Verdict]] = {}
         for verdict in self.verdicts:
-            groups.setdefault(_sort_of(verdict), []).append(verdict)
+            groups.setdefault(sort_of(verdict), []).append(verdict)
         ordered = sorted(groups.values(), key=len, reverse=True)
         read = f"{self.spans} spans, {self.lines} lines of logs, {len(self.verdicts)} attempts"
         words = [read, f"chain: {' → '.join(self.as_chain())}", ""]
         for group in ordered[:most]:
-            words += _group_in_words(group, len(self.verdicts))
+            against = Counter(found for verdict in group for found in verdict.contradictions)
+            words += in_words(group[0], len(group), len(self.verdicts), against)
         if len(ordered) > most:
             words.append(f"… and {len(ordered) - most} more kinds; --json has every verdict")
-        if self.unreadable:
-            words += [
-                "",
-                f"{self.unreadable} lines could not be read:",
-                *(f"  {name}" for name in self.named),
-            ]
-        if self.passed:
-            words += [
-                "",
-                f"{self.passed} lines tell of no request, like",
-                *(f"  {name}" for name in self.passed_named),
-            ]
-        if self.unjoined:
-            words += [
-                "",
-                f"{self.unjoined} lines could not be joined to a request, like",
-                *(f"  {name}" for name in self.unjoined_named),
-            ]
-        return words
+        return words + unread_in_words(
+            self.unreadable, self.named, self.passed, self.passed_named, self.unjoined, self.unjoined_named
+        )
 
     @property
     def unusable(self) -> str | None:
@@ -125,16 +112,26 @@ class Attributed:
         return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
 
 
-def _sort_of(verdict: Verdict) -> tuple[str, ...]:
-    return (verdict.kind, verdict.layer or "", verdict.timer or "", verdict.phase or "", verdict.grade)
-
-
-def _group_in_words(group: list[Verdict], of: int) -> list[str]:
-    example = group[0]
-    words = [f"{len(group):>6} of {of}: {example.phrase}"]
+def in_words(example: Verdict, count: int, of: int, against: Iterable[str]) -> list[str]:
+    """Verdicts of one kind: how many there are, one of them, what it rests on, and what speaks against it."""
+    words = [f"{count:>6} of {of}: {example.phrase}"]
     words += [f"{'':>10}{fact.witness} {fact.fact}" for fact in example.evidence[:4]]
-    against = Counter(found for verdict in group for found in verdict.contradictions)
     words += [f"{'':>10}against it: {found}" for found in list(against)[:2]]
+    return words
+
+
+def unread_in_words(
+    unreadable: int, named: list[str], passed: int, passed_named: list[str], unjoined: int, like: list[str]
+) -> list[str]:
+    """The lines that gave no verdict, and why; the first few of each by name."""
+    words = []
+    for count, why, examples in (
+        (unreadable, "lines could not be read:", named),
+        (passed, "lines tell of no request, like", passed_named),
+        (unjoined, "lines could not be joined to a request, like", like),
+    ):
+        if count:
+            words += ["", f"{count} {why}", *(f"  {name}" for name in examples)]
     return words
 
 
@@ -142,7 +139,7 @@ def _group_in_words(group: list[Verdict], of: int) -> list[str]:
 
 
 def parse_logs(written: Sequence[str]) -> list[LogFile]:
-    """``nginx=FILE`` or ``edge:nginx=FILE``, in the order of the chain.
+    """``nginx=FILE`` or ``edge:nginx=FILE``, in the order of the chain; a file may be a pattern, or ``-``.
 
     Raises:
         BadInput: it is not of that form, or there is no such format; names the nearest one.
@@ -156,7 +153,12 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
             )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
-        files.append(LogFile(layer if colon else name, known, Path(file)))
+        found = named(file)
+        if not found:
+            raise BadInput(
+                f"no file fits the pattern {file}. Write a name, or another pattern.", field="logs"
+            )
+        files += [LogFile(layer if colon else name, known, path) for path in found]
     return files
 
 
@@ -231,9 +233,11 @@ def _attribute(
         read.named += of_layer.named
         read.passed += of_layer.passed
         read.passed_named += of_layer.passed_named
-    topology = chain or _topology_of(ours, legs, logs, accounts)
+    topology = chain or topology_of(ours, legs, logs, accounts)
     ours, topology = put_between(ours, topology, between)
-    placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
+    placed = placed_in(
+        topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain
+    )
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):
         legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
@@ -295,7 +299,7 @@ def _epoch(ours: Sequence[Span]) -> float:
 # --- the chain --------------------------------------------------------------------------------------------
 
 
-def _topology_of(
+def topology_of(
     ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
 ) -> Topology:
     """The chain as the material shows it: spans by how they contain each other, logs between them."""
@@ -338,7 +342,7 @@ def _layer(name: str) -> Layer:
     )
 
 
-def _placed(topology: Topology, written: Iterable[str], chain: Topology | None) -> dict[str, str]:
+def placed_in(topology: Topology, written: Iterable[str], chain: Topology | None) -> dict[str, str]:
     """Each name in the material as the chain has it: by name, or by preset where one layer is of it."""
     placed: dict[str, str] = {}
     for name in dict.fromkeys(written):

@@ -32,12 +32,16 @@ _PIECE: Final = 1 << 20
 _BLOCK: Final = 16 << 20
 _THREADS: Final = 4
 _FEW: Final = 200  # lines of a block that are read one by one before another form is tried on them
+KEYS_APART: Final = "\x1f"  # between the keys of one row
 _CONTROLS: Final = bytes(code for code in range(32) if code != 10)
 _TABLE: Final = """
-create table rows(position smallint, file smallint, line bigint, meaning integer, status integer, end_s double,
-  duration_s double, trace varchar, request varchar, path varchar, key varchar);
-create table signatures(form integer, signature varchar, meaning integer);
+create table lines(position smallint, file smallint, line bigint, form smallint, signature varchar, status integer,
+  end_s double, duration_s double, trace varchar, request varchar, path varchar, key varchar);
+create table signatures(form smallint, signature varchar, meaning integer);
+create view rows as select position, file, line, meaning, status, end_s, duration_s, trace, request, path, key
+  from lines join signatures using (form, signature);
 """
+_BY_READER: Final = -1  # the form of a row that a format's reader made: its signature is its meaning
 _TRACEPARENT: Final = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 _COLUMNS: Final = "status, end_s, duration_s, trace, request, path, key"
 
@@ -65,8 +69,11 @@ class Rows:
         self.files: list[str] = []
         self.meanings: list[Account] = []
         self.whole: list[Account] = []  # accounts of no single line
+        self.explained: dict[Place, list[Account]] = {}  # the remarks that were laid over a row
+        self.explained_layers: set[str] = set()  # layers of which every remark belongs to a row
         self._ids: dict[tuple[object, ...], int] = {}
         self._forms: dict[str, int] = {}
+        self.known: set[tuple[int, str]] = set()
 
     def close(self) -> None:
         """Let go of the engine and of what it holds."""
@@ -90,30 +97,62 @@ class Rows:
         if found is None:
             found = self._ids[key] = len(self.meanings)
             self.meanings.append(account)
+            self._means(_BY_READER, str(found), found)
         return found
+
+    def _means(self, form: int, signature: str, meaning: int) -> None:
+        self.sql.execute("insert into signatures values ($1, $2, $3)", [form, signature, meaning])
+
+    def learn(self, form: int, signature: str, account: Account) -> None:
+        """What a signature means: read from a line that has it."""
+        self._means(form, signature, self.meaning_of(account))
+        self.known.add((form, signature))
 
     def add(self, position: int, accounts: Iterable[tuple[Place, Account]]) -> None:
         """Accounts as rows."""
-        columns: list[list[Any]] = [[] for _ in range(10)]
+        columns: list[list[Any]] = [[] for _ in range(11)]
         for place, account in accounts:
             row = (
                 place.file,
                 place.line,
-                self.meaning_of(account),
+                _BY_READER,
+                str(self.meaning_of(account)),
                 account.status,
                 account.end_s,
                 account.duration_s,
                 account.trace_id,
                 account.request_id,
                 account.path,
-                account.keys[0] if account.keys else None,
+                KEYS_APART.join(account.keys) or None,
             )
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         if columns[0]:
-            kinds = ("smallint", "bigint", "integer", "integer", "double", "double", *["varchar"] * 4)
+            kinds = ("smallint", "bigint", "smallint", "varchar", "integer", "double", "double")
+            kinds += ("varchar",) * 4
             lists = ", ".join(f"unnest(${number + 2}::{kind}[])" for number, kind in enumerate(kinds))
-            self.sql.execute(f"insert into rows select $1::smallint, {lists}", [position, *columns])
+            self.sql.execute(f"insert into lines select $1::smallint, {lists}", [position, *columns])
+
+    def change(self, meanings: Iterable[tuple[Place, int]]) -> None:
+        """Rows that mean otherwise than their line alone says."""
+        changed = [(place.file, place.line, str(meaning)) for place, meaning in meanings]
+        if not changed:
+            return
+        self.sql.execute(
+            "create or replace temp table changed as select unnest($1::smallint[]) as file, "
+            "unnest($2::bigint[]) as line, unnest($3::varchar[]) as signature",
+            [list(column) for column in zip(*changed, strict=True)],
+        )
+        self.sql.execute(
+            f"update lines set form = {_BY_READER}, signature = changed.signature from changed "
+            "where lines.file = changed.file and lines.line = changed.line"
+        )
+
+    def place_of(self, place: Place) -> str:
+        """A row's place, as accounts have it."""
+        if place.file < 0:
+            return self.whole[place.line].place
+        return f"{self.files[place.file]}:{place.line}"
 
     # --- a file ---------------------------------------------------------------------------------------------
 
@@ -182,61 +221,63 @@ class _File:
             self._one_by_one((number, lines[number - 1]) for number in left)
         self._first += count
 
-    def _by_columns(self, block: bytes, count: int) -> Any:
+    def _by_columns(self, block: bytes, count: int) -> list[int] | range:
         """Read what fits; the numbers of the lines that are left."""
-        import duckdb  # noqa: PLC0415  # an extra brings it
-
-        run = self._rows.sql.execute
-        try:
-            run(
-                "create or replace temp table lines as select row_number() over () as n, line "
-                f"from {self._rows.engine_reads(block)}"
-            )
-        except duckdb.Error:
-            return range(1, count + 1)
-        found = run("select count(*) from lines").fetchone()
-        if found is None or found[0] != count:
-            return range(1, count + 1)  # it sees other lines than there are
-        left: Any = range(1, count + 1)
+        source = self._rows.engine_reads(block)
+        left: list[int] | range = range(1, count + 1)
         for columns in list(self._forms):
-            before = len(left)
-            left = self._by_form(columns, block, left if before < count else None)
-            if len(left) == before:
-                continue
-            self._forms.sort(key=lambda form: form is not columns)
+            among = f" where n in (select unnest({left}))" if len(left) < count else ""
+            unfit = self._by_form(columns, (source, among), block, len(left))
+            if unfit is None:
+                break  # the engine sees other lines than there are
+            if len(unfit) < len(left):
+                self._forms.sort(key=lambda form: form is not columns)
+            left = unfit
             if len(left) <= _FEW:
                 break
         return left
 
-    def _by_form(self, columns: Columns, block: bytes, among: list[int] | None) -> list[int]:
-        run, form = self._rows.sql.execute, self._rows.form_of(self._log, columns, self._layer)
-        source = "lines"
-        if among is not None:
-            run("create or replace temp table left_over as select unnest($1::bigint[]) as n", [among])
-            source = "lines semi join left_over using (n)"
-        run(f"create or replace temp table parsed as {_parsed(columns, source)}")
-        unseen = run(
-            "select signature, min(n) from parsed where fits and signature not in "
-            "(select signature from signatures where form = $1) group by signature",
-            [form],
-        ).fetchall()
-        if unseen:
-            lines = block.split(b"\n")
-            for signature, number in unseen:
-                account = read_line(lines[number - 1], self._log)
-                assert account is not None, "a line that fits is a request's"
-                told = replace(account, layer=self._layer, place=self._place(number))
-                meaning = self._rows.meaning_of(told)
-                run("insert into signatures values ($1, $2, $3)", [form, signature, meaning])
-        run(
-            f"insert into rows select $1, $2, n + $3, meaning, {_COLUMNS} from parsed join signatures "
-            "using (signature) where fits and form = $4",
-            [self._position, self._number, self._first - 1, form],
-        )
-        left = [row[0] for row in run("select n from parsed where not fits order by n").fetchall()]
-        fitted = run("select count(*) from parsed where fits").fetchone()
-        self._into.lines += fitted[0] if fitted else 0
-        return left
+    def _by_form(
+        self, columns: Columns, source: tuple[str, str], block: bytes, count: int
+    ) -> list[int] | None:
+        import duckdb  # noqa: PLC0415  # an extra brings it
+
+        rows, form = self._rows, self._rows.form_of(self._log, columns, self._layer)
+        run, mine = rows.sql.execute, f"file = {self._number} and line >= {self._first} and form = {form}"
+        run("begin")
+        try:
+            run(
+                f"insert into lines select {self._position}, {self._number}, n + {self._first - 1}, {form}, "
+                f"case when fits then signature end, {_COLUMNS} from ({_parsed(columns, *source)})"
+            )
+            found = run(
+                f"select signature, count(*), min(line) from lines where {mine} group by signature"
+            ).fetchall()
+        except duckdb.Error:
+            run("rollback")
+            return None
+        if sum(of for _, of, _ in found) != count:
+            run("rollback")
+            return None
+        lines: list[bytes] = []
+        for signature, _, line in found:
+            if signature is None or (form, signature) in rows.known:
+                continue
+            lines = lines or block.split(b"\n")
+            account = read_line(lines[line - self._first], self._log)
+            assert account is not None, "a line that fits is a request's"
+            rows.learn(form, signature, replace(account, layer=self._layer, place=f"{self._name}:{line}"))
+        fitted = sum(of for signature, of, _ in found if signature is not None)
+        unfit: list[int] = []
+        if fitted < count:
+            where = f"{mine} and signature is null"
+            unfit = [
+                row[0] - self._first + 1 for row in run(f"select line from lines where {where}").fetchall()
+            ]
+            run(f"delete from lines where {where}")
+        run("commit")
+        self._into.lines += fitted
+        return sorted(unfit)
 
     def _one_by_one(self, lines: Iterable[tuple[int, bytes]]) -> None:
         told = []
@@ -253,11 +294,8 @@ class _File:
                 told.append((Place(self._number, self._first + number - 1), account))
         self._rows.add(self._position, told)
 
-    def _place(self, number: int) -> str:
-        return f"{self._name}:{self._first + number - 1}"
 
-
-def _parsed(columns: Columns, source: str) -> str:
+def _parsed(columns: Columns, source: str, among: str) -> str:
     """The query that reads one form's lines."""
     from whocut.trace.logs import sql  # noqa: PLC0415  # beside the expressions it goes with
 
@@ -270,8 +308,8 @@ def _parsed(columns: Columns, source: str) -> str:
     trace = columns.trace_id or "case when length(header) = 55 then substr(header, 4, 32) end"
     decides = ", ".join(f"coalesce(cast({one} as varchar), '')" for one in columns.decides)
     return (
-        f"with parts as (select n, line, {columns.parts} as p from (select n, rtrim(line, '\r ') as line "
-        f"from {source})), headed as (select *, {header} as header from parts) select n, "
+        f"with parts as (select n, line, {columns.parts} as p from "
+        f"(select row_number() over () as n, line from {source}){among}), headed as (select *, {header} as header from parts) select n, "
         f"coalesce({columns.fits} and {traced} and strlen(line) < {LONGEST}, false) as fits, "
         f"concat_ws('|', {decides}) as signature, {columns.status} as status, {columns.end_s} as end_s, "
         f"{columns.duration_s} as duration_s, {trace} as trace, {sql.present(columns.request_id)} as request, "

@@ -142,24 +142,24 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     remarks = [account for account in accounts if account.remark]
     if not remarks:
         return told
-    lines = _Lines(told)
+    lines = Lines(told)
     alone: list[Account] = []
     for remark in remarks:
         found = lines.belongs_to(remark)
         if found is None:
             alone.append(remark)
         else:
-            told[found] = _explained(told[found], remark)
+            told[found] = explained(told[found], remark)
     if not alone:  # the error log was given, and what it does not speak of went through whole
         told = [replace(one, caveat="") if one.ended_by is EndedBy.NONE else one for one in told]
     if not told:
-        return _tries_together(alone)
+        return tries_together(alone)
     if unjoined is not None:
         unjoined += alone
     return told
 
 
-class _Lines:
+class Lines:
     """Access lines by their keys, each key's in the order in which they ended."""
 
     def __init__(self, told: list[Account]) -> None:
@@ -210,7 +210,7 @@ def _apart_s(account: Account, remark: Account) -> float:
     return abs(account.end_s - remark.end_s)
 
 
-def _explained(account: Account, remark: Account) -> Account:
+def explained(account: Account, remark: Account) -> Account:
     """The access line with the meaning of its error line; a later remark does not undo an earlier cut."""
     if account.ended_by is EndedBy.LAYER and remark.ended_by is not EndedBy.LAYER:
         return account
@@ -232,7 +232,7 @@ def _explained(account: Account, remark: Account) -> Account:
 # --- error lines without an access line ---------------------------------------------------------------------
 
 
-def _tries_together(remarks: list[Account]) -> list[Account]:
+def tries_together(remarks: list[Account]) -> list[Account]:
     """Error lines of one request as one account: its tries at several upstreams, or what two modules say of it."""
     together: list[Account] = []
     latest: dict[str, int] = {}

@@ -20,29 +20,26 @@ class JsonLine:
 
     keys: tuple[str, ...]
     _at: dict[str, int] = field(default_factory=dict)
-    _shape: list[str] = field(default_factory=list)
-    _seen: list[int] = field(default_factory=list)
+    _names: list[str] = field(default_factory=list)
+    _between: list[int] = field(default_factory=list)
+    _shape: str = ""
     _parts: int = 0
 
     def __post_init__(self) -> None:
         """Find the part in which each value is."""
-        self._shape.append(r"\{")
-        self._seen.append(1)
         place = 2
         for number, written in enumerate(self.keys):
             name, _, kind = written.partition(":")
             end = r" ?\}" if number == len(self.keys) - 1 else ", ?"
-            self._shape.append(quoted(name))
-            self._seen.append(place)
+            self._names.append(f"p[{place}] = '{name}'")
             self._at[name] = place + 1 if kind else place + 2
+            self._between.append(place + 1)
             if kind:
-                value = _WHOLE if kind == "whole" else _NUMBER
-                self._shape.append(f": ?{value}{end}")
-                self._seen.append(place + 1)
+                self._shape += f": ?{_WHOLE if kind == 'whole' else _NUMBER}{end}"
                 place += 2
             else:
-                self._shape += [": ?", end]
-                self._seen += [place + 1, place + 3]
+                self._shape += f": ?{end}"
+                self._between.append(place + 3)
                 place += 4
         self._parts = place - 1
 
@@ -54,11 +51,10 @@ class JsonLine:
     @property
     def fits(self) -> str:
         """Whether a line has this shape."""
-        seen = ", ".join(f"p[{place}]" for place in self._seen)
-        shape = '"'.join(self._shape)
+        between = ", ".join(f"p[{place}]" for place in self._between)
         return (
-            f"len(p) = {self._parts} and not contains(line, '\\') "
-            f"and regexp_full_match(concat_ws('\"', {seen}), '{shape}')"
+            f"len(p) = {self._parts} and p[1] = '{{' and {' and '.join(self._names)} "
+            f"and not contains(line, '\\') and regexp_full_match(concat({between}), '{self._shape}')"
         )
 
     def text(self, name: str) -> str:
