@@ -142,6 +142,8 @@ class _Judge:
         run = self._rows.sql.execute
         columns = ", ".join(f"{name} {kind}" for name, kind in (_OF_A_REQUEST | _OF_A_KIND).items())
         run(f"create table judged({columns})")
+        alone = [(at, one.place.partition(", ")[0]) for at, one in enumerate(self._rows.whole)]
+        self._make_table("wholes", {"number": "bigint", "place": "varchar"}, alone)
         present = [row[0] for row in run("select distinct position from rows order by 1").fetchall()]
         unnamed = run("select 1 from rows where trace is null and request is null limit 1").fetchone()
         if len(present) == 1:
@@ -390,12 +392,9 @@ class _Judge:
     def _place(self, file: str, line: str) -> str:
         """A row's place, as SQL."""
         names = ", ".join("'" + name.replace("'", "''") + "'" for name in self._rows.files)
-        alone = ", ".join(
-            "'" + account.place.replace("'", "''") + "'" for account in self._rows.whole[:_NAMED]
-        )
-        one = f"concat([{names}][{file} + 1], ':', {line})"
         return (
-            f"case when {file} < 0 then coalesce([{alone}][{line} + 1], '') else {one} end" if alone else one
+            f"case when {file} < 0 then (select place from wholes where number = {line}) "
+            f"else concat([{names}][{file} + 1], ':', {line}) end"
         )
 
     def _make_table(self, name: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]]) -> None:
@@ -422,7 +421,6 @@ class _Judge:
 
 _APART: Final = 1_000_000_000_000  # more lines than a file has
 _ORDER: Final = f"file::bigint * {_APART} + line"
-_NAMED: Final = 10_000  # accounts of no single line whose places are told
 
 
 def sort_of(verdict: Verdict) -> tuple[str, ...]:

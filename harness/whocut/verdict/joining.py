@@ -289,7 +289,8 @@ def _finished(frame: _Frame) -> AttemptEvidence:
     if frame.evidence is not None:
         return replace(frame.evidence, testimony=testimony)
     return AttemptEvidence(
-        request=frame.request_id or frame.trace_id or testimony[0].account.place,
+        # A line without a name is named by its place; behind it are the places of what explains it.
+        request=frame.request_id or frame.trace_id or testimony[0].account.place.partition(", ")[0],
         attempt=1,
         mode="",
         trace_id=frame.trace_id or "",

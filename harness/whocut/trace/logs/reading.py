@@ -72,7 +72,7 @@ def read_lines(lines: Iterable[bytes], log: LogFormat, layer: str, name: str, in
 
 def take_line(line: bytes, number: int, log: LogFormat, layer: str, name: str, into: Read) -> Account | None:
     """Read one line, and count it; the account that came of it."""
-    if line.isspace():
+    if not line or line.isspace():
         return None
     into.lines += 1
     place = f"{name}:{number}"
