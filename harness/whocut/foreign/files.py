@@ -212,13 +212,6 @@ def _attribute(
     paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None, between: Sequence[Between]
 ) -> Attributed:
     spans = [span for path in paths for span in read_spans(path)]
-    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
-    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
-    epoch_unix_s = _epoch(ours)
-    for span in ours:
-        span.move(-epoch_unix_s)
-    otlp.onto_one_clock(ours)
-    legs = legs_of(foreign)
     read = Read()
     accounts: list[Account] = []
     unjoined: list[Account] = []
@@ -233,26 +226,10 @@ def _attribute(
         read.named += of_layer.named
         read.passed += of_layer.passed
         read.passed_named += of_layer.passed_named
-    topology = chain or topology_of(ours, legs, logs, accounts)
-    ours, topology = put_between(ours, topology, between)
-    placed = placed_in(
-        topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain
-    )
-    moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
-    if epoch_unix_s or any(name != layer for name, layer in placed.items()):
-        legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
-    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    ours = whole_layers(ours, topology)
-    attempts = gather(ours) if ours else _attempts_of(legs, positions)
-    if ours:
-        moved += [leg.account for leg in legs]
-    joined = join(attempts, moved, positions)
-    if ours:
-        # Edges say which requests there were: a line that fits none of them is no request of its own.
-        unjoined += [said.account for evidence in joined[len(attempts) :] for said in evidence.testimony]
-        joined = joined[: len(attempts)]
+    verdicts, topology, alone = judge_material(spans, accounts, [file.layer for file in logs], chain, between)
+    unjoined += alone
     return Attributed(
-        [attribute(evidence, topology) for evidence in joined],
+        verdicts,
         topology,
         len(spans),
         read.lines,
@@ -263,6 +240,47 @@ def _attribute(
         len(unjoined),
         [f"{account.place}: {account.says or account.signal}" for account in unjoined[:_UNJOINED]],
     )
+
+
+def judge_material(
+    spans: Sequence[Span],
+    accounts: Sequence[Account],
+    logging: Sequence[str],
+    chain: Topology | None = None,
+    between: Sequence[Between] = (),
+) -> tuple[list[Verdict], Topology, list[Account]]:
+    """Join and judge what was read: the verdicts, the chain, and the lines that fit no request.
+
+    `spans` have Unix seconds and are changed; `logging` are the layers of the logs, from the caller inward.
+
+    Raises:
+        BadInput: a layer is not in the chain, or nothing fits what `between` says.
+    """
+    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
+    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
+    epoch_unix_s = _epoch(ours)
+    for span in ours:
+        span.move(-epoch_unix_s)
+    otlp.onto_one_clock(ours)
+    legs = legs_of(foreign)
+    topology = chain or topology_of(ours, legs, logging, accounts)
+    ours, topology = put_between(ours, topology, between)
+    placed = placed_in(topology, [*(leg.account.layer for leg in legs), *logging], chain)
+    moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
+    if epoch_unix_s or any(name != layer for name, layer in placed.items()):
+        legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    ours = whole_layers(ours, topology)
+    attempts = gather(ours) if ours else _attempts_of(legs, positions)
+    if ours:
+        moved += [leg.account for leg in legs]
+    joined = join(attempts, moved, positions)
+    unjoined: list[Account] = []
+    if ours:
+        # Edges say which requests there were: a line that fits none of them is no request of its own.
+        unjoined = [said.account for evidence in joined[len(attempts) :] for said in evidence.testimony]
+        joined = joined[: len(attempts)]
+    return [attribute(evidence, topology) for evidence in joined], topology, unjoined
 
 
 def read_spans(path: Path) -> list[Span]:
@@ -300,7 +318,7 @@ def _epoch(ours: Sequence[Span]) -> float:
 
 
 def topology_of(
-    ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
+    ours: Sequence[Span], legs: Sequence[Leg], logging: Sequence[str], accounts: Iterable[Account]
 ) -> Topology:
     """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
@@ -311,8 +329,8 @@ def topology_of(
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
     client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
     between = _depths_of_logs(ours, legs, accounts) if depths else {}
-    for file in logs:
-        depths.setdefault(file.layer, between.get(file.layer, float("inf")))
+    for layer in logging:
+        depths.setdefault(layer, between.get(layer, float("inf")))
     order = sorted((name for name in depths if name != client), key=lambda name: depths[name])
     return Topology(
         name="from the material",

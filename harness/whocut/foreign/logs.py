@@ -157,7 +157,7 @@ def attribute_logs(
     if verdicts is None and not (needs_engine(files) and engine_is_there()):
         return attribute_files([], files, chain)
     require("duckdb")
-    topology = chain or topology_of((), (), files, ())
+    topology = chain or topology_of((), (), [file.layer for file in files], ())
     placed = placed_in(topology, [file.layer for file in files], chain)
     positions = {layer.name: position for position, layer in enumerate(topology.layers)}
     of_layers = [
