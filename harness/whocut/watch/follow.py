@@ -53,8 +53,9 @@ class Followed:
             return whole
         if self._replaced():
             self.close()
+            self._inode = self._offset = 0
             if new:  # the rotated file ends without an end of line
-                self._inode = self._offset = 0
+                self.line += 1
                 return new + b"\n"
             return self.read() if self._open() else b""
         return b""
