@@ -38,6 +38,12 @@ FIXTURES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _each_form_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few lines are left to the reader of lines otherwise, and a form that is read wrongly would not be seen."""
+    monkeypatch.setattr("whocut.foreign.rows._FEW", 0)
+
+
 def both_ways(
     tmp_path: Path, logs: Sequence[str], chain: Topology | None = None
 ) -> tuple[Attributed, AttributedLogs, list[dict[str, Any]]]:
@@ -363,3 +369,27 @@ def test_what_cannot_be_read_or_written_is_named(tmp_path: Path) -> None:
         attribute_logs([f"nginx={path}"], verdicts=tmp_path / "missing" / "v.parquet")
     with pytest.raises(BadFile, match="cannot be read"):
         attribute_logs([f"nginx={tmp_path / 'missing.log'}"], verdicts=tmp_path / "v.parquet")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        (name, file)
+        for name, log in formats().items()
+        if log.columns
+        for file in FIXTURES[name]
+        if "error" not in file
+    ],
+)
+def test_the_engine_reads_each_captured_line_of_a_format_that_has_columns(
+    tmp_path: Path, name: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns that fit nothing would be slow and unseen: no line of a fixture is left to the reader of lines."""
+    left: list[bytes] = []
+    monkeypatch.setattr(
+        "whocut.foreign.rows._File._one_by_one", lambda _self, lines: left.extend(line for _, line in lines)
+    )
+
+    attribute_logs([f"{name}={LOGS / file}"], verdicts=tmp_path / "v.parquet")
+
+    assert [line for line in left if line.strip() and b"BADREQ" not in line] == []

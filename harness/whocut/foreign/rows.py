@@ -253,7 +253,7 @@ class _File:
             found = run(
                 f"select signature, count(*), min(line) from lines where {mine} group by signature"
             ).fetchall()
-        except duckdb.Error:
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
             run("rollback")
             return None
         if sum(of for _, of, _ in found) != count:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
 _NUMBER: Final = r"(?:0|[1-9]\d{0,14})(?:\.\d{1,9})?"
 _WHOLE: Final = r"(?:0|[1-9]\d{0,14})"
-_SPECIAL: Final = frozenset(r"\.^$*+?{}[]|()")
+_KINDS: Final = {"number": _NUMBER, "whole": _WHOLE, "signed": f"-?{_WHOLE}", "null": "null"}
 DAY_AND_TIME: Final = "%d/%b/%Y:%H:%M:%S"
 
 
@@ -15,7 +16,7 @@ DAY_AND_TIME: Final = "%d/%b/%Y:%H:%M:%S"
 class JsonLine:
     """A line that is one JSON object with these keys in this order; `"` takes it apart into `p`.
 
-    Each key is written `name` (text), `name:number`, or `name:whole`. A text with a backslash does not fit.
+    Each key is written `name` (text), or `name:KIND` with a kind of `_KINDS`. A text with a backslash does not fit.
     """
 
     keys: tuple[str, ...]
@@ -35,7 +36,7 @@ class JsonLine:
             self._at[name] = place + 1 if kind else place + 2
             self._between.append(place + 1)
             if kind:
-                self._shape += f": ?{_WHOLE if kind == 'whole' else _NUMBER}{end}"
+                self._shape += f": ?{_KINDS[kind]}{end}"
                 place += 2
             else:
                 self._shape += f": ?{end}"
@@ -70,9 +71,18 @@ class JsonLine:
         return f"try_cast(trim(p[{self._at[name]}], ':,}} ') as integer)"
 
 
-def quoted(text: str) -> str:
-    """A text as RE2 and as an SQL string both read it."""
-    return "".join(f"\\{letter}" if letter in _SPECIAL else letter for letter in text).replace("'", "''")
+def groups(pattern: str) -> str:
+    """The named groups of a pattern of ours, as a struct: all empty where a line does not match."""
+    plain = pattern.replace("'", "''")
+    told: list[str] = []
+    for name in re.compile(pattern).groupindex:  # names that differ in case alone are one to the engine
+        told.append(name if name.lower() not in map(str.lower, told) else f"{name}_again")
+    names = ", ".join(f"'{name}'" for name in told)
+    numbered = re.sub(r"\?P<\w+>", "", plain)
+    return f"regexp_extract(line, '{numbered}', [{names}])"
+
+
+IS_ASCII: Final = "strlen(line) = length(line)"
 
 
 def is_number(value: str) -> str:
