@@ -106,13 +106,26 @@ def judge_logs(
     import duckdb  # noqa: PLC0415  # an extra brings it
 
     with tempfile.TemporaryDirectory(prefix="whocut-") as folder:
-        rows = Rows(Path(folder))
+        kept = [_kept(log, Path(folder)) for log in logs]
+        # Where each line is a request, and no table is asked for, there is nothing to join.
+        lean = verdicts is None and len({log.layer for log in logs}) == 1
+        rows = Rows(Path(folder), lean=lean)
         try:
-            return _Judge(rows, topology, [_kept(log, Path(folder)) for log in logs], progress).run(verdicts)
+            try:
+                return _Judge(rows, topology, kept, progress).run(verdicts)
+            except _ErrorLines:
+                rows.close()
+                (Path(folder) / "rows.duckdb").unlink()
+                rows = Rows(Path(folder))
+                return _Judge(rows, topology, kept, progress).run(verdicts)
         except duckdb.OutOfMemoryException as error:
             raise NoRoom(folder, str(error).partition("\n")[0]) from None
         finally:
             rows.close()
+
+
+class _ErrorLines(Exception):  # noqa: N818  # an answer, not a failure
+    """Lean rows cannot be told apart, and error lines belong to some of them."""
 
 
 def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:
@@ -139,6 +152,7 @@ class _Judge:
 
     def run(self, verdicts: Path | None) -> Judged:
         self._read()
+        self._rows.all_read()
         run = self._rows.sql.execute
         columns = ", ".join(f"{name} {kind}" for name, kind in (_OF_A_REQUEST | _OF_A_KIND).items())
         run(f"create table judged({columns})")
@@ -169,6 +183,8 @@ class _Judge:
                 self._log_of[len(self._rows.files)] = log
                 read = Read()
                 remarks += self._rows.read(log.path, log.format, layer, log.position, read, self._progress)
+                if remarks and self._rows.lean:
+                    raise _ErrorLines
                 whole.lines += read.lines
                 whole.unreadable += read.unreadable
                 whole.named += read.named

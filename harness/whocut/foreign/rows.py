@@ -44,6 +44,11 @@ create view rows as select position, file, line, meaning, status, end_s, duratio
 _BY_READER: Final = -1  # the form of a row that a format's reader made: its signature is its meaning
 _TRACEPARENT: Final = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 _COLUMNS: Final = "status, end_s, duration_s, trace, request, path, key"
+# A lean row says of its names only whether there are any.
+_LEAN: Final = (
+    "null, null, duration_s, case when trace is not null then '' end, "
+    "case when request is not null then '' end, null, null"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +62,15 @@ class Place:
 class Rows:
     """All that logs say, as rows; and what each of their meanings is. Close it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lean: bool = False) -> None:
+        """Begin with no rows; `lean` rows have no instants and names of their own, and can only be counted."""
         import duckdb  # noqa: PLC0415  # an extra brings it
 
-        self._folder = folder
+        self.lean = lean
         self._block = folder / "block"
         self.sql = duckdb.connect(str(folder / "rows.duckdb"))
-        threads = min(_THREADS, os.cpu_count() or 1)
-        self.sql.execute(f"set memory_limit = '{MEMORY_LIMIT}'; set threads = {threads}")
+        # Blocks are too small for several threads, which would only be in each other's way.
+        self.sql.execute(f"set memory_limit = '{MEMORY_LIMIT}'; set threads = 1")
         self.sql.execute(f"set temp_directory = '{_literal(folder / 'spilled')}'; {_TABLE}")
         self.files: list[str] = []
         self.meanings: list[Account] = []
@@ -74,6 +80,10 @@ class Rows:
         self._ids: dict[tuple[object, ...], int] = {}
         self._forms: dict[str, int] = {}
         self.known: set[tuple[int, str]] = set()
+
+    def all_read(self) -> None:
+        """From now on the engine works on all rows at once."""
+        self.sql.execute(f"set threads = {min(_THREADS, os.cpu_count() or 1)}")
 
     def close(self) -> None:
         """Let go of the engine and of what it holds."""
@@ -248,7 +258,8 @@ class _File:
         try:
             run(
                 f"insert into lines select {self._position}, {self._number}, n + {self._first - 1}, {form}, "
-                f"case when fits then signature end, {_COLUMNS} from ({_parsed(columns, *source)})"
+                f"case when fits then signature end, {_LEAN if rows.lean else _COLUMNS} "
+                f"from ({_parsed(columns, *source)})"
             )
             found = run(
                 f"select signature, count(*), min(line) from lines where {mine} group by signature"
