@@ -28,9 +28,9 @@ from whocut.trace.receiver import Overloaded
 from whocut.verdict.attribution import attribute_all
 from whocut.watch.desk import Waiting
 from whocut.watch.serve import Watch, WatchPlan
+from whocut.watch.telling import spans_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from whocut.verdict.verdict import Verdict
@@ -47,6 +47,7 @@ class Now:
         self.at_s = 1_000.0
 
     def __call__(self) -> float:
+        """The instant that was set."""
         return self.at_s
 
 
@@ -246,11 +247,11 @@ def test_lines_without_a_name_are_judged_once_over_a_restart(tmp_path: Path) -> 
 def test_a_full_journal_asks_senders_to_come_again(tmp_path: Path) -> None:
     """What cannot be kept is not acknowledged."""
     now = Now()
-    watch = Watch(plan_in(tmp_path, most_journal_bytes=3_000), now_s=now)
+    watch = Watch(plan_in(tmp_path, most_journal_bytes=3_500), now_s=now)
     take(watch, 1)
+    take(watch, 2)
     with pytest.raises(Overloaded):
-        for number in range(2, 9):
-            take(watch, number)
+        take(watch, 3)
     now.at_s += 60
     watch.decide()
     take(watch, 9)
@@ -297,7 +298,7 @@ def test_the_endpoint_takes_spans_shows_metrics_and_admits_no_other_host(tmp_pat
             assert (status, "whocut_" in text) == (421, False)
         stopped = asyncio.Event()
         task = asyncio.create_task(watch.run(stopped))
-        while not watch.metrics.decided:
+        while not watch.metrics.decided:  # noqa: ASYNC110  # the watch tells nobody of its looks
             await asyncio.sleep(0.05)
         status, text = await asyncio.to_thread(ask, "/metrics")
         assert 'whocut_requests_total{kind="cut"} 1' in text
@@ -312,8 +313,6 @@ def test_the_endpoint_takes_spans_shows_metrics_and_admits_no_other_host(tmp_pat
 
 def test_verdicts_go_to_whoever_is_told(tmp_path: Path) -> None:
     """A span in the judged trace, under its root, with the verdict's words."""
-    from whocut.watch.telling import spans_of  # noqa: PLC0415
-
     told: list[Decided] = []
     now = Now()
     watch = Watch(plan_in(tmp_path), now_s=now, tell=told.append)
@@ -324,13 +323,10 @@ def test_verdicts_go_to_whoever_is_told(tmp_path: Path) -> None:
 
     (span,) = spans_of(told[0])
 
-    assert span.context is not None
-    assert span.parent is not None
-    assert span.context.trace_id == 1
-    assert f"{span.parent.span_id:016x}" == timed_out(1)[0].span_id
-    assert span.attributes is not None
+    assert span.trace_id == timed_out(1)[0].trace_id
+    assert span.parent_id == timed_out(1)[0].span_id
     assert span.attributes["whocut.verdict.layer"] == "gateway"
-    assert span.status.description == span.attributes["whocut.verdict.phrase"]
+    assert span.error == span.attributes["whocut.verdict.phrase"]
 
 
 def start(folder: Path, mark: int) -> tuple[subprocess.Popen[bytes], str]:
@@ -377,9 +373,10 @@ def test_killed_at_any_instant_nothing_acknowledged_is_lost_and_nothing_judged_t
         process.send_signal(signal.SIGKILL)
         process.wait()
     process, endpoint = start(tmp_path, 99)
-    judged: Callable[[], Counter[int]] = lambda: Counter(
-        int(row["trace"], 16) for row in verdicts_in(tmp_path)
-    )
+
+    def judged() -> Counter[int]:
+        return Counter(int(row["trace"], 16) for row in verdicts_in(tmp_path))
+
     wait_until(lambda: acknowledged <= set(judged()))
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0

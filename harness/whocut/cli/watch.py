@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,9 +18,13 @@ from whocut.foreign.files import parse_logs
 from whocut.run.signals import Signals
 from whocut.run.tap import parse_listen
 from whocut.trace.export import ENDPOINTS, exporter_from_environment, wanted
+from whocut.trace.sender import Sender
 from whocut.watch.desk import Waiting
 from whocut.watch.serve import Watch, WatchPlan
-from whocut.watch.telling import Teller
+from whocut.watch.telling import spans_of
+
+if TYPE_CHECKING:
+    from whocut.watch.desk import Decided
 
 
 def watch(
@@ -76,10 +80,16 @@ def watch(
 
 async def _watch(plan: WatchPlan, *, export: bool, once: bool, as_json: bool) -> None:
     with ExitStack() as stack:
-        teller = Teller(exporter_from_environment()) if export else None
-        if teller is not None:
-            stack.callback(teller.close)
-        watching = Watch(plan, tell=teller)
+        sender = Sender(exporter_from_environment()) if export else None
+        if sender is not None:
+            stack.callback(sender.close)
+
+        def tell(decided: Decided) -> None:
+            if sender is not None:
+                for span in spans_of(decided):
+                    sender.send(span)
+
+        watching = Watch(plan, tell=tell, failed=lambda: sender.failed if sender else 0)
         stack.callback(watching.close)
         stopped = asyncio.Event()
         Signals(stopped.set).listen()

@@ -1,14 +1,13 @@
 """Logs without spans, of any size: which way they are read, and what is said of them.
 
-Few lines are read in memory, and each request has its whole verdict. Many are read by an engine that keeps its rows on
-disk: then an example stands for each kind, and a Parquet file has a row for each request.
+Few lines are read in memory, and each request has its whole verdict. Many are read by an engine that keeps its
+rows on disk: then an example stands for each kind, and a Parquet file has a row for each request.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.errors import require
@@ -30,6 +29,7 @@ from whocut.words import format_duration, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from whocut.chain.layers import Topology
 
@@ -108,7 +108,7 @@ class AttributedLogs:
 
 
 def share_sentence(judged: Judged) -> str:
-    """``3.0% of 400,000 requests were cut, 11,969 of them by nginx's first_byte: their callers waited for 199 h``."""
+    """``3.0% of 400,000 requests were cut: 11,969 × nginx cut by first_byte. They had taken 199 h until then``."""
     cuts = [kind for kind in judged.kinds if kind.example.kind is Kind.CUT]
     open_ = sum(kind.count for kind in judged.kinds if kind.example.kind is Kind.UNATTRIBUTED)
     if not judged.requests:
@@ -125,7 +125,8 @@ def share_sentence(judged: Judged) -> str:
     waited = _hours(sum(kind.waited_s for kind in cuts))
     return (
         f"{percent(number / judged.requests)} of {plural(judged.requests, 'request')} were cut: "
-        f"{', '.join(f'{count:,} × {name}' for name, count in named)}. They had taken {waited} until then{undecided}"
+        f"{', '.join(f'{count:,} × {name}' for name, count in named)}. "
+        f"They had taken {waited} until then{undecided}"
     )
 
 

@@ -108,8 +108,8 @@ def judge_logs(
     with tempfile.TemporaryDirectory(prefix="whocut-") as folder:
         kept = [_kept(log, Path(folder)) for log in logs]
         # Where each line is a request, and no table is asked for, there is nothing to join.
-        lean = verdicts is None and len({log.layer for log in logs}) == 1
-        rows = Rows(Path(folder), lean=lean)
+        alone = verdicts is None and len({log.layer for log in logs}) == 1
+        rows = Rows(Path(folder), counts_only=alone)
         try:
             try:
                 return _Judge(rows, topology, kept, progress).run(verdicts)
@@ -125,7 +125,7 @@ def judge_logs(
 
 
 class _ErrorLines(Exception):  # noqa: N818  # an answer, not a failure
-    """Lean rows cannot be told apart, and error lines belong to some of them."""
+    """Rows that are only counted cannot be told apart, and error lines belong to some of them."""
 
 
 def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:
@@ -160,7 +160,7 @@ class _Judge:
         self._make_table("wholes", {"number": "bigint", "place": "varchar"}, alone)
         present = [row[0] for row in run("select distinct position from rows order by 1").fetchall()]
         unnamed = run("select 1 from rows where trace is null and request is null limit 1").fetchone()
-        if len(present) == 1:
+        if len(present) == 1 or self._rows.counts_only:
             self._one_layer()
         elif present and unnamed:
             self._by_time()
@@ -183,7 +183,7 @@ class _Judge:
                 self._log_of[len(self._rows.files)] = log
                 read = Read()
                 remarks += self._rows.read(log.path, log.format, layer, log.position, read, self._progress)
-                if remarks and self._rows.lean:
+                if remarks and self._rows.counts_only:
                     raise _ErrorLines
                 whole.lines += read.lines
                 whole.unreadable += read.unreadable
@@ -195,8 +195,10 @@ class _Judge:
     # --- one layer: each line is a request ------------------------------------------------------------------
 
     def _one_layer(self) -> None:
-        run = self._rows.sql.execute
-        kinds = run(
+        kinds = [
+            (meaning, named, one.number, one.waited_s, one.first.file, one.first.line)
+            for (meaning, named), one in self._rows.counted.items()
+        ] or self._rows.sql.execute(
             "select meaning, trace is not null or request is not null as named, count(*), sum(duration_s), "
             f"arg_min(file, {_ORDER}), arg_min(line, {_ORDER}) from rows group by all order by all"
         ).fetchall()
@@ -211,7 +213,8 @@ class _Judge:
         self._table += (
             f" union all select coalesce(request, trace, {self._place('file', 'line')}), 1, coalesce(trace, ''), "
             "status, case when dated then duration_s end, case when dated then end_s end, "
-            f"{self._place('file', 'line')}, {', '.join(_OF_A_KIND)} from rows join kinds on meaning = kind_meaning "
+            f"{self._place('file', 'line')}, {', '.join(_OF_A_KIND)} from rows "
+            "join kinds on meaning = kind_meaning "
             "and named = (trace is not null or request is not null)"
         )
 
@@ -251,7 +254,7 @@ class _Judge:
         for kind in kinds:
             waited = dict(zip(present, kind[len(present) + 2 : -1], strict=True))
             verdict, source = self._judged(examples[kind[-1]])
-            self._count(verdict, kind[len(present) + 1], waited.get(source, 0.0) or 0.0)
+            self._count(verdict, kind[len(present) + 1], waited[source] if source is not None else 0.0)
             told.append((*kind[: len(present) + 1], source, *_of_a_kind(verdict)))
         own = {f"k{at}": "integer" for at in present} | {"was_earlier": "boolean", "source": "smallint"}
         self._make_table("kinds", own | _OF_A_KIND, told)
@@ -260,7 +263,8 @@ class _Judge:
             f"case source {' '.join(f'when {at} then {letter}{at}' for at in present)} end" for letter in "de"
         )
         self._table += (
-            f" union all select coalesce(o.request, o.trace), 1, coalesce(o.trace, ''), o.status, {after}, {ended}, "
+            f" union all select coalesce(o.request, o.trace), 1, coalesce(o.trace, ''), o.status, "
+            f"{after}, {ended}, "
             f"{self._place('o.file', 'o.line')}, {', '.join(_OF_A_KIND)} from signed join kinds "
             f"on earlier = was_earlier and {same}"
         )

@@ -71,9 +71,9 @@ def lay_over(rows: Rows, position: int, remarks: list[Account], unjoined: list[A
     # The error log was given, and what it does not speak of went through whole.
     layer = remarks[0].layer
     rows.explained_layers.add(layer)
-    for number, meaning in enumerate(rows.meanings):
-        if meaning.layer == layer and meaning.ended_by is EndedBy.NONE:
-            rows.meanings[number] = replace(meaning, caveat="")
+    for number, told in enumerate(rows.meanings):
+        if told.layer == layer and told.ended_by is EndedBy.NONE:
+            rows.meanings[number] = replace(told, caveat="")
 
 
 def _batches(
@@ -99,7 +99,8 @@ def _batches(
 
 
 def _near(position: int, said: list[Account], longest_s: float) -> tuple[str, list[Any]]:
-    where, values = "position = $1", [position]
+    where = "position = $1"
+    values: list[Any] = [position]
     if all(one.end_s is not None for one in said):
         ends = [one.end_s for one in said if one.end_s is not None]
         where += " and (end_s is null or end_s between $2 and $3)"
@@ -116,8 +117,9 @@ def _near(position: int, said: list[Account], longest_s: float) -> tuple[str, li
 def account_of(rows: Rows, row: tuple[Any, ...]) -> Account:
     """A row as the account that it was made of, but for the words that name its own instants."""
     file, line, meaning, status, end_s, duration_s, trace, request, path, key = row
+    like: Account = rows.meanings[meaning]
     return replace(
-        rows.meanings[meaning],
+        like,
         status=status,
         end_s=end_s,
         duration_s=duration_s,

@@ -11,7 +11,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
 from whocut.trace.logs.opening import opened
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
-
-    import duckdb
 
     from whocut.trace.logs.reading import Read
     from whocut.trace.logs.records import Account, Columns, LogFormat
@@ -44,11 +42,6 @@ create view rows as select position, file, line, meaning, status, end_s, duratio
 _BY_READER: Final = -1  # the form of a row that a format's reader made: its signature is its meaning
 _TRACEPARENT: Final = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 _COLUMNS: Final = "status, end_s, duration_s, trace, request, path, key"
-# A lean row says of its names only whether there are any.
-_LEAN: Final = (
-    "null, null, duration_s, case when trace is not null then '' end, "
-    "case when request is not null then '' end, null, null"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +55,12 @@ class Place:
 class Rows:
     """All that logs say, as rows; and what each of their meanings is. Close it."""
 
-    def __init__(self, folder: Path, *, lean: bool = False) -> None:
-        """Begin with no rows; `lean` rows have no instants and names of their own, and can only be counted."""
+    def __init__(self, folder: Path, *, counts_only: bool = False) -> None:
+        """Begin with no rows; where they are only counted, none of them is kept."""
         import duckdb  # noqa: PLC0415  # an extra brings it
 
-        self.lean = lean
+        self.counts_only = counts_only
+        self.counted: dict[tuple[int, bool], Counted] = {}  # by meaning, and whether they have a name
         self._block = folder / "block"
         self.sql = duckdb.connect(str(folder / "rows.duckdb"))
         # Blocks are too small for several threads, which would only be in each other's way.
@@ -79,7 +73,7 @@ class Rows:
         self.explained_layers: set[str] = set()  # layers of which every remark belongs to a row
         self._ids: dict[tuple[object, ...], int] = {}
         self._forms: dict[str, int] = {}
-        self.known: set[tuple[int, str]] = set()
+        self.known: dict[tuple[int, str], int] = {}
 
     def all_read(self) -> None:
         """From now on the engine works on all rows at once."""
@@ -113,14 +107,21 @@ class Rows:
     def _means(self, form: int, signature: str, meaning: int) -> None:
         self.sql.execute("insert into signatures values ($1, $2, $3)", [form, signature, meaning])
 
-    def learn(self, form: int, signature: str, account: Account) -> None:
+    def learn(self, form: int, signature: str, account: Account) -> int:
         """What a signature means: read from a line that has it."""
-        self._means(form, signature, self.meaning_of(account))
-        self.known.add((form, signature))
+        meaning = self.known[form, signature] = self.meaning_of(account)
+        self._means(form, signature, meaning)
+        return meaning
+
+    def count(self, meaning: int, *, named: bool, number: int, waited_s: float, first: Place) -> None:
+        """Count rows of one meaning."""
+        found = self.counted.setdefault((meaning, named), Counted(0, 0.0, first))
+        found.number += number
+        found.waited_s += waited_s
 
     def add(self, position: int, accounts: Iterable[tuple[Place, Account]]) -> None:
         """Accounts as rows."""
-        columns: list[list[Any]] = [[] for _ in range(11)]
+        columns: list[list[object]] = [[] for _ in range(11)]
         for place, account in accounts:
             row = (
                 place.file,
@@ -138,8 +139,15 @@ class Rows:
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
         if columns[0]:
-            kinds = ("smallint", "bigint", "smallint", "varchar", "integer", "double", "double")
-            kinds += ("varchar",) * 4
+            kinds = (
+                "smallint",
+                "bigint",
+                "smallint",
+                "varchar",
+                "integer",
+                *["double"] * 2,
+                *["varchar"] * 4,
+            )
             lists = ", ".join(f"unnest(${number + 2}::{kind}[])" for number, kind in enumerate(kinds))
             self.sql.execute(f"insert into lines select $1::smallint, {lists}", [position, *columns])
 
@@ -200,10 +208,31 @@ class Rows:
         with self._block.open("wb") as file:
             file.write(block)
         return (
-            f"read_csv('{_literal(self._block)}', columns = {{'line': 'VARCHAR'}}, header = false, delim = '\\x01', "
+            f"read_csv('{_literal(self._block)}', columns = {{'line': 'VARCHAR'}}, header = false, "
+            "delim = '\\x01', "
             "quote = '', escape = '', comment = '', auto_detect = false, strict_mode = false, "
             f"max_line_size = {4 * _PIECE}, buffer_size = {8 * _PIECE})"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The lines of a block that have one signature."""
+
+    signature: str
+    count: int
+    line: int  # the first of them
+    waited_s: float = 0.0
+    named: bool = False
+
+
+@dataclass(slots=True)
+class Counted:
+    """Rows that are only counted."""
+
+    number: int
+    waited_s: float
+    first: Place
 
 
 class _File:
@@ -222,7 +251,7 @@ class _File:
         """Whole lines."""
         block = _repaired(block)
         count = block.count(b"\n") + (not block.endswith(b"\n"))
-        left = range(1, count + 1)
+        left: list[int] | range = range(1, count + 1)
         plain = len(block.translate(None, _CONTROLS)) == len(block)
         if self._forms and plain:
             left = self._by_columns(block, count)
@@ -250,45 +279,72 @@ class _File:
     def _by_form(
         self, columns: Columns, source: tuple[str, str], block: bytes, count: int
     ) -> list[int] | None:
+        """Read lines by one form; the numbers of those that do not fit, None where the engine sees other lines."""
         import duckdb  # noqa: PLC0415  # an extra brings it
 
         rows, form = self._rows, self._rows.form_of(self._log, columns, self._layer)
-        run, mine = rows.sql.execute, f"file = {self._number} and line >= {self._first} and form = {form}"
-        run("begin")
+        read = self._counted if rows.counts_only else self._kept
+        rows.sql.execute("begin")
         try:
-            run(
-                f"insert into lines select {self._position}, {self._number}, n + {self._first - 1}, {form}, "
-                f"case when fits then signature end, {_LEAN if rows.lean else _COLUMNS} "
-                f"from ({_parsed(columns, *source)})"
-            )
-            found = run(
-                f"select signature, count(*), min(line) from lines where {mine} group by signature"
-            ).fetchall()
+            found, unfit = read(form, _parsed(columns, *source))
         except (duckdb.InvalidInputException, duckdb.ConversionException):
-            run("rollback")
+            rows.sql.execute("rollback")
             return None
-        if sum(of for _, of, _ in found) != count:
-            run("rollback")
+        fitted = sum(kind.count for kind in found)
+        if fitted + len(unfit) != count:
+            rows.sql.execute("rollback")
             return None
+        rows.sql.execute("commit")
         lines: list[bytes] = []
-        for signature, _, line in found:
-            if signature is None or (form, signature) in rows.known:
-                continue
-            lines = lines or block.split(b"\n")
-            account = read_line(lines[line - self._first], self._log)
-            assert account is not None, "a line that fits is a request's"
-            rows.learn(form, signature, replace(account, layer=self._layer, place=f"{self._name}:{line}"))
-        fitted = sum(of for signature, of, _ in found if signature is not None)
+        for kind in found:
+            meaning = rows.known.get((form, kind.signature))
+            if meaning is None:
+                lines = lines or block.split(b"\n")
+                account = read_line(lines[kind.line - self._first], self._log)
+                assert account is not None, "a line that fits is a request's"
+                place = f"{self._name}:{kind.line}"
+                meaning = rows.learn(form, kind.signature, replace(account, layer=self._layer, place=place))
+            if rows.counts_only:
+                first = Place(self._number, kind.line)
+                rows.count(meaning, named=kind.named, number=kind.count, waited_s=kind.waited_s, first=first)
+        self._into.lines += fitted
+        return unfit
+
+    def _kept(self, form: int, parsed: str) -> tuple[list[_Kind], list[int]]:
+        """Lines as rows of the table."""
+        run = self._rows.sql.execute
+        run(
+            f"insert into lines select {self._position}, {self._number}, n + {self._first - 1}, {form}, "
+            f"case when fits then signature end, {_COLUMNS} from ({parsed})"
+        )
+        mine = f"file = {self._number} and line >= {self._first} and form = {form}"
+        found = run(
+            f"select signature, count(*), min(line) from lines where {mine} group by signature"
+        ).fetchall()
         unfit: list[int] = []
-        if fitted < count:
+        if any(signature is None for signature, _, _ in found):
             where = f"{mine} and signature is null"
             unfit = [
                 row[0] - self._first + 1 for row in run(f"select line from lines where {where}").fetchall()
             ]
             run(f"delete from lines where {where}")
-        run("commit")
-        self._into.lines += fitted
-        return sorted(unfit)
+        kinds = [_Kind(signature, count, line) for signature, count, line in found if signature is not None]
+        return kinds, sorted(unfit)
+
+    def _counted(self, form: int, parsed: str) -> tuple[list[_Kind], list[int]]:
+        """Lines as counts alone."""
+        del form
+        found = self._rows.sql.execute(
+            "select case when fits then signature end, fits and (trace is not null or request is not null), "
+            "count(*), "
+            f"min(n), sum(duration_s), list(n) filter (not fits) from ({parsed}) group by 1, 2"
+        ).fetchall()
+        kinds = [
+            _Kind(signature, count, line + self._first - 1, waited_s or 0.0, named=named)
+            for signature, named, count, line, waited_s, _ in found
+            if signature is not None
+        ]
+        return kinds, sorted(n for row in found if row[0] is None for n in row[5])
 
     def _one_by_one(self, lines: Iterable[tuple[int, bytes]]) -> None:
         told = []
@@ -303,7 +359,17 @@ class _File:
                 self.remarks.append(account)
             else:
                 told.append((Place(self._number, self._first + number - 1), account))
-        self._rows.add(self._position, told)
+        if not self._rows.counts_only:
+            self._rows.add(self._position, told)
+            return
+        for place, account in told:
+            self._rows.count(
+                self._rows.meaning_of(account),
+                named=account.trace_id is not None or account.request_id is not None,
+                number=1,
+                waited_s=account.duration_s or 0.0,
+                first=place,
+            )
 
 
 def _parsed(columns: Columns, source: str, among: str) -> str:
@@ -320,7 +386,8 @@ def _parsed(columns: Columns, source: str, among: str) -> str:
     decides = ", ".join(f"coalesce(cast({one} as varchar), '')" for one in columns.decides)
     return (
         f"with parts as (select n, line, {columns.parts} as p from "
-        f"(select row_number() over () as n, line from {source}){among}), headed as (select *, {header} as header from parts) select n, "
+        f"(select row_number() over () as n, line from {source}){among}), "
+        f"headed as (select *, {header} as header from parts) select n, "
         f"coalesce({columns.fits} and {traced} and strlen(line) < {LONGEST}, false) as fits, "
         f"concat_ws('|', {decides}) as signature, {columns.status} as status, {columns.end_s} as end_s, "
         f"{columns.duration_s} as duration_s, {trace} as trace, {sql.present(columns.request_id)} as request, "

@@ -1,8 +1,8 @@
 """What was heard of each trace, until it is decided. Pure: spans and accounts in, decided traces out.
 
-A trace is decided when nothing has come of it for a while and every layer that usually reports has reported. A layer
-that is still silent is waited for longer: a generation whose caller has gone may run for minutes. Memory is bounded:
-where it is full, the trace that was heard of longest ago is decided early, and that is counted.
+A trace is decided when nothing has come of it for a while and every layer that usually reports has reported. A
+layer that is still silent is waited for longer: a generation whose caller has gone may run for minutes. Memory is
+bounded: where it is full, the trace that was heard of longest ago is decided early, and that is counted.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from whocut.watch.desk import Decided
 
@@ -138,7 +138,7 @@ class Metrics:
             self._sum(lines, one, [({}, value)])
         return "\n".join([*lines, ""])
 
-    def _sum(self, lines: list[str], metric: str, values: list[tuple[dict[str, str], float]]) -> None:
+    def _sum(self, lines: list[str], metric: str, values: Sequence[tuple[dict[str, str], float]]) -> None:
         name = _head(lines, metric)
         for labels, value in values:
             told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())

@@ -60,7 +60,7 @@ class WatchPlan:
 class Watch:
     """A watch that can be asked to look; `run` looks until it is stopped.
 
-    `tell` gets each decided trace, where verdicts go further than into their file.
+    `tell` gets each decided trace, where verdicts go further than into their file; `failed` counts what did not.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Watch:
         *,
         now_s: Callable[[], float] = calendar_s,
         tell: Callable[[Decided], None] | None = None,
+        failed: Callable[[], int] = lambda: 0,
     ) -> None:
         if not is_loopback(plan.host):
             raise BadInput(f"the watch listens on this machine only, and not on {plan.host}", field="listen")
@@ -79,7 +80,7 @@ class Watch:
         layers = tuple(dict.fromkeys(log.layer for log in plan.logs))
         self.desk = Desk(plan.waiting, chain=plan.chain, logging=layers)
         self.received = Received()
-        self.failed = 0  # verdicts that a backend did not take
+        self._failed = failed
         self._pending: dict[int, set[str]] = {}
         self._done: list[int] = []
         self._unreadable = 0
@@ -255,7 +256,7 @@ class Watch:
             "shed": counts.shed,
             "decided_early": counts.early,
             "unnamed_lines": counts.unnamed,
-            "export_failed": self.failed,
+            "export_failed": self._failed(),
             "open_traces": len(self.desk),
             "held": self.desk.held,
             "journal_bytes": self.journal.held_bytes,
@@ -285,13 +286,13 @@ class Watch:
         """Look until it is stopped; `once` ends when the followed files have no more, and decides all of it."""
         while not stopped.is_set():
             self.follow()
-            while self.decide(within_real_s=_SLICE_REAL_S):
-                await asyncio.sleep(0)  # noqa: ASYNC110  # callers get their turn; there is nothing to wait for
-            if once and not self._behind():
+            more = self.decide(within_real_s=_SLICE_REAL_S)
+            more = more or self._behind()
+            if once and not more:
                 self.decide(all_of_them=True)
                 return
             try:
-                async with asyncio.timeout(0.0 if self._behind() else _LOOK_EVERY_REAL_S):
+                async with asyncio.timeout(0.0 if more else _LOOK_EVERY_REAL_S):
                     await stopped.wait()
             except TimeoutError:
                 continue

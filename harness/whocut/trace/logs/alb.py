@@ -101,8 +101,8 @@ def _meaning(status: int | None, target: int | None, duration_s: float | None) -
     return {502: _CLOSED, 503: _NONE_THERE}.get(status, _LAMBDA)
 
 
-# Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 priority and
-# creation.
+# Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 the
+# priority and the creation.
 _HEAD: Final = [f"split_part(p[1], ' ', {place})" for place in range(1, 13)]
 _CREATED_S: Final = sql.iso_instant("split_part(p[11], ' ', 3)")
 _END_S: Final = sql.iso_instant(_HEAD[1])

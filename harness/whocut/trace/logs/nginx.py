@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
@@ -20,7 +21,6 @@ from whocut.trace.logs.fields import (
     trace_of,
     whole,
 )
-from whocut.trace.logs import sql
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'

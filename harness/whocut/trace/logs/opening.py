@@ -66,8 +66,8 @@ def _raw(path: Path) -> Iterator[io.BufferedReader]:
 def named(pattern: str) -> list[Path]:
     """The files that a name or a pattern names, rotated ones from the oldest to the newest.
 
-    `access.log.3.gz` is older than `access.log.2.gz`, and both are older than `access.log`. A name without a pattern
-    is the file of that name, whether it exists or not.
+    `access.log.3.gz` is older than `access.log.2.gz`, and both are older than `access.log`. A name without a
+    pattern is the file of that name, whether it exists or not.
     """
     if pattern == STANDARD_INPUT or not glob.has_magic(pattern) or Path(pattern).exists():
         return [Path(pattern)]
