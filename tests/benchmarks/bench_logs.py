@@ -157,7 +157,8 @@ def _combined(dice: random.Random, number: int, at_s: float) -> str:
     status, _ = _drawn(dice)
     return (
         f"10.0.{number % 250}.{dice.randint(1, 250)} - - [18/Nov/2026:{_clock_of(at_s)} +0000] "
-        f'"POST /v1/images/generations HTTP/1.1" {status} {dice.randint(100, 2_000_000)} "-" "OpenAI/Python 3.54.0"\n'
+        f'"POST /v1/images/generations HTTP/1.1" {status} {dice.randint(100, 2_000_000)} '
+        '"-" "OpenAI/Python 3.54.0"\n'
     )
 
 

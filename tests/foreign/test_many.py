@@ -173,7 +173,7 @@ def test_every_format_is_among_the_fixtures() -> None:
 
 def test_two_layers_of_fixtures_are_joined_alike(tmp_path: Path) -> None:
     """By name, by time, and with an error log between them."""
-    for outer, inner in itertools.permutations(("nginx", "envoy", "haproxy", "caddy", "alb"), 2):
+    for outer, inner in (("nginx", "envoy"), ("envoy", "haproxy"), ("haproxy", "nginx"), ("alb", "caddy")):
         logs = [f"{name}={LOGS / file}" for name in (outer, inner) for file in FIXTURES[name]]
         assert_the_same(tmp_path, logs)
 
@@ -273,8 +273,11 @@ ODD = (
     nginx_line(22).replace('"pid"', '"pod"'),
     nginx_line(23, connection="99999999999999999999"),
     nginx_line(24).replace('"POST"', '"POST" '),
-    "2026/11/22 11:05:24 [error] 7#7: *25 upstream timed out (110: Connection timed out) while reading "
-    'response header from upstream, client: 10.0.0.1, server: , request: "POST /x HTTP/1.1", upstream: "http://u/x"',
+    (
+        "2026/11/22 11:05:24 [error] 7#7: *25 upstream timed out (110: Connection timed out) while reading "
+        'response header from upstream, client: 10.0.0.1, server: , request: "POST /x HTTP/1.1", upstream: '
+        '"http://u/x"'
+    ),
     nginx_line(25, **CUT),
     "web-1  | " + nginx_line(26),
     '192.0.2.1 - - [22/Nov/2026:11:05:00 +0200] "POST /x HTTP/1.1" 504 167 "-" "a"',

@@ -91,6 +91,7 @@ async def _watch(plan: WatchPlan, *, export: bool, once: bool, as_json: bool) ->
 
         watching = Watch(plan, tell=tell, failed=lambda: sender.failed if sender else 0)
         stack.callback(watching.close)
+        watching.tune()
         stopped = asyncio.Event()
         Signals(stopped.set).listen()
         receiver = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -352,6 +353,7 @@ def _depths_of_logs(
     return {layer: counted.most_common(1)[0][0] for layer, counted in votes.items()}
 
 
+@lru_cache(maxsize=1024)  # a watch asks it for each trace
 def _layer(name: str) -> Layer:
     """A layer by the name of a product, without timers: its configuration is unknown."""
     known = catalogue().get(name)
