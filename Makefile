@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile bench pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile soak kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ backends: $(READY) ## a run's spans exported to Phoenix, a real backend, and rea
 hostile: $(READY) ## ten minutes of hostile bytes on every door, counted by door: exits 1 on one finding
 	@$(BIN)/python -m tests.hostile --seconds 600 --seed 7
 
+soak: $(READY)   ## two hours with 500 requests in flight, and a guarded account beside them: exits 1 on one finding
+	@$(BIN)/python -m tests.soak --hours 2 --in-flight 500 --seed 7
+
+kills: $(READY)  ## 100 runs ended by kill -9 at random instants: exits 1 where one leaves what cannot be read
+	@$(BIN)/python -m tests.kills --kills 100 --seed 7
+
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop
 	@$(BIN)/python -m tests.benchmarks.bench_mock
@@ -77,6 +83,9 @@ score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the re
 
 gateway-cards: $(READY) ## docs/gateway-cards.md anew: what each installed gateway cancels, hides and says (some minutes)
 	@$(BIN)/python -m tests.worlds.gateways.cards
+
+site: $(READY)  ## the documentation as a site, in build/site; without the network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site: build/site/index.html"
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from statistics import NormalDist
 
+from whocut_mock.remembered import Remembered
+
 _NORMAL = NormalDist()
 _STEPS = 1 << 53
 
@@ -45,12 +47,11 @@ class Sightings:
 
     seed: int
     worker: int = 0
-    seen: dict[tuple[bytes, int], int] = field(default_factory=dict)
+    seen: Remembered[int] = field(default_factory=Remembered)
 
     def dice(self, body_digest: bytes, attempt: int) -> Dice:
         """The dice of this request; seen again, it gets others."""
-        asked = body_digest, attempt
-        times = self.seen.get(asked, 0)
-        self.seen[asked] = times + 1
+        times = self.seen.get(body_digest, attempt) or 0
+        self.seen.put(times + 1, body_digest, attempt)
         name = f"{self.seed}/{self.worker}/{attempt}/{times}/".encode()
         return Dice(blake2b(name + body_digest, digest_size=32).digest())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from whocut_mock.clock import ModelClock
 from whocut_mock.latency import Plan
 from whocut_mock.ledger import Ledger, Row
+from whocut_mock.remembered import Remembered
 from whocut_mock.usage import Usage
 
 
@@ -218,18 +219,18 @@ class Workshop:
     running: int = 0
     spent_nano_usd: Counter[str | None] = field(default_factory=Counter)
     _open: dict[str, Generation] = field(default_factory=dict)
-    _first_of: dict[Asked, str] = field(default_factory=dict)
-    _tries: dict[Asked, int] = field(default_factory=dict)
+    _first_of: Remembered[str] = field(default_factory=Remembered)
+    _tries: Remembered[int] = field(default_factory=Remembered)
 
     def attempt(self, key_hash: str | None, body_digest: bytes, told: int) -> int:
         """Which attempt this is, from 1: as told, or as often as it came since it was last delivered."""
-        asked = key_hash, body_digest
-        tries = self._tries[asked] = max(told, self._tries.get(asked, 0) + 1)
+        tries = max(told, (self._tries.get(key_hash, body_digest) or 0) + 1)
+        self._tries.put(tries, key_hash, body_digest)
         return tries
 
     def delivered(self, asked: Asked) -> None:
         """Who asks for the same again does not ask for want of an answer."""
-        self._tries.pop(asked, None)
+        self._tries.forget(*asked)
 
     def begin(
         self,
@@ -246,8 +247,9 @@ class Workshop:
 
         It waits `waits_s` for its turn.
         """
-        first = self._first_of.setdefault((row.key_hash, body_digest), row.generation)
-        row.duplicate_of = None if first == row.generation else first
+        row.duplicate_of = self._first_of.get(row.key_hash, body_digest)
+        if row.duplicate_of is None:
+            self._first_of.put(row.generation, row.key_hash, body_digest)
         self.running += 1
         generation = Generation(
             row,

@@ -6,7 +6,7 @@ of an id wins. Instants are model seconds since the clock's origin; `None` is "d
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -118,40 +118,58 @@ class Totals:
 class Ledger:
     """Rows in memory, and each as a whole line in a file if there is one.
 
-    A `shared` ledger is one file of several processes: each appends, and all rows are read back from it.
+    With a file, a row to which nothing more can happen is kept there alone, so that memory holds only what is under
+    way. A `shared` ledger is one file of several processes: each appends, and all rows are read back from it.
     """
 
     def __init__(self, path: Path | str | None = None, *, shared: bool = False) -> None:
         self.path = None if path is None else Path(path)
         self.shared = shared
         self._rows: dict[str, Row] = {}
+        self._filed = total(())
+        self._from = 0
         self._fd: int | None = None
         if self.path is not None:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._from = 0 if shared else os.fstat(self._fd).st_size
 
     def write(self, row: Row) -> None:
         """Enter the row, or its newer state."""
         self._rows[row.generation] = row
-        if self._fd is not None:
-            os.write(self._fd, line(row))
+        if self._fd is None:
+            return
+        os.write(self._fd, line(row))
+        # What becomes of a job's result is written long after the work.
+        if not self.shared and row.state != "running" and row.job is None:
+            del self._rows[row.generation]
+            self._filed = _added(self._filed, total((row,)))
 
     def rows(self) -> list[Row]:
         """Every row as it is, in the order of acceptance."""
-        if self.shared and self.path is not None:
-            return [_row(found) for found in read(self.path)]
-        return list(self._rows.values())
+        if self.path is None:
+            return list(self._rows.values())
+        found = (_row(row) for row in read(self.path, self._from))
+        if self.shared:
+            return list(found)
+        return [self._rows.get(row.generation, row) for row in found]
 
     def get(self, generation: str) -> Row | None:
         """The row of this generation."""
-        return self._rows.get(generation)
+        kept = self._rows.get(generation)
+        if kept is not None or self.path is None:
+            return kept
+        return next((row for row in self.rows() if row.generation == generation), None)
 
     def totals(self) -> Totals:
         """The sums of all rows."""
-        return total(self.rows())
+        return total(self.rows()) if self.shared else _added(self._filed, total(self._rows.values()))
 
     def clear(self) -> None:
-        """Forget the rows in memory; the file keeps its lines."""
+        """Forget the rows; the file keeps its lines."""
         self._rows.clear()
+        self._filed = total(())
+        if self._fd is not None and not self.shared:
+            self._from = os.fstat(self._fd).st_size
 
     def close(self) -> None:
         """Close the file; rows can still be read."""
@@ -172,13 +190,15 @@ def line(row: Row) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def read(path: Path | str) -> list[dict[str, Any]]:
-    """The rows of a ledger file, each in its last state; a line that a crash cut short is left out."""
+def read(path: Path | str, begin: int = 0) -> list[dict[str, Any]]:
+    """The rows of a ledger file from byte `begin` on, each in its last state; a cut line is left out."""
     rows: dict[str, dict[str, Any]] = {}
-    for text in Path(path).read_bytes().splitlines(keepends=True):
-        if text.endswith(b"\n"):
-            row = orjson.loads(text)
-            rows[row["generation"]] = row
+    with Path(path).open("rb") as file:
+        file.seek(begin)
+        for text in file:
+            if text.endswith(b"\n"):
+                row = orjson.loads(text)
+                rows[row["generation"]] = row
     return list(rows.values())
 
 
@@ -199,6 +219,12 @@ def total(rows: Iterable[Row]) -> Totals:
         billed_usd=_dollars(begun),
         orphaned_usd=_dollars(row for row in begun if row.orphaned),
     )
+
+
+def _added(some: Totals, more: Totals) -> Totals:
+    """The sums of two parts of the books."""
+    both = {field.name: getattr(some, field.name) + getattr(more, field.name) for field in fields(Totals)}
+    return Totals(**{name: round(value, 9) for name, value in both.items()})
 
 
 def _dollars(rows: Iterable[Row]) -> float:

@@ -60,6 +60,7 @@ class Watch:
     refused: Counter[str] = field(default_factory=Counter)
     findings: dict[str, Finding] = field(default_factory=dict)
     slowest_s: dict[str, float] = field(default_factory=dict)
+    took_s: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def over(self, door: str, data: bytes) -> Iterator[None]:
@@ -77,6 +78,7 @@ class Watch:
             self._keep(door, data, _signature(error), "".join(traceback.format_exception(error)))
         took_s = cpu_s() - began_s
         self.slowest_s[door] = max(took_s, self.slowest_s.get(door, 0.0))
+        self.took_s[door] = self.took_s.get(door, 0.0) + took_s
         if took_s > MOST_CPU_S:
             self._keep(door, data, f"it took {took_s:.0f} s of the processor", "")
 
@@ -105,9 +107,10 @@ class Watch:
 
     def report(self) -> str:
         """The counts by door, and the findings."""
-        rows = [f"{'door':<12}{'inputs':>10}{'refused':>10}{'slowest':>10}"]
+        rows = [f"{'door':<12}{'inputs':>10}{'refused':>10}{'slowest':>10}{'each':>10}"]
         rows += [
             f"{door:<12}{count:>10}{self.refused[door]:>10}{self.slowest_s.get(door, 0):>8.2f} s"
+            f"{1000 * self.took_s.get(door, 0) / count:>7.2f} ms"
             for door, count in sorted(self.inputs.items())
         ]
         rows += [f"{sum(self.inputs.values())} inputs, peak memory {peak_mib():.0f} MiB"]

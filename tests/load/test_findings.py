@@ -10,9 +10,9 @@ import pytest
 
 from tests.commands import has_finding, whocut
 from tests.excused import unless_it_says_so
+from whocut.chain.intervals import wilson
 from whocut.errors import BadFile
 from whocut.run.scenario import read_scenario, shipped_scenarios
-from whocut.verdict.sweep.levels import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

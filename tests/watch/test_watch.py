@@ -71,7 +71,7 @@ def verdicts_in(folder: Path) -> list[dict[str, Any]]:
 def take(watch: Watch, trace: int) -> None:
     """An export request of one trace."""
     body = exported(rows_of(trace))
-    watch.sink(json.loads(body), list(otlp.decode_line(body, 0.0)))
+    watch.sink(body, list(otlp.decode_line(body, 0.0)))
 
 
 def alike(verdicts: list[Verdict] | list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
@@ -100,7 +100,7 @@ def test_run_attribute_and_watch_have_the_same_verdicts(tmp_path: Path) -> None:
 
         dice.shuffle(lines)
         for line in lines:
-            watch.sink(json.loads(line), list(otlp.decode_line(line, 0.0)))
+            watch.sink(line, list(otlp.decode_line(line, 0.0)))
         now.at_s += 10_000
         watch.decide()
 
@@ -393,7 +393,7 @@ def test_a_retry_after_a_cut_is_counted(tmp_path: Path) -> None:
     now = Now()
     watch = Watch(plan_in(tmp_path, chain=world.topology), now_s=now)
     line = otlp.encode_line(spans, EPOCH_UNIX_S)
-    watch.sink(json.loads(line), list(otlp.decode_line(line, 0.0)))
+    watch.sink(line, list(otlp.decode_line(line, 0.0)))
     now.at_s += 10_000
     watch.decide()
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping  # noqa: TC003  # the fields' types are read where a manifest is
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from functools import cache
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -86,13 +87,15 @@ class LoadStage:
 class Spending:
     """What a run may spend, and the account it is written into; None is no limit. Holds no key.
 
-    `tries_behind` is how often the layers behind the client may send one attempt on.
+    `tries_behind` is how often the layers behind the client may send one attempt on. `breaker` is as the user wrote
+    it; None is the guard's own.
     """
 
     account: str
     budget_nano_usd: int
     max_attempts: int | None = None
     tries_behind: int = 1
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +127,23 @@ class Load:
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
+    def from_plain(cls, plain: Mapping[str, Any]) -> Load:
         """From a manifest.
 
         Raises:
             BadInput: it is not a load, or one with a field of another type.
         """
         try:
-            return TypeAdapter(cls).validate_python(plain)
+            return _reader().validate_python(plain)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             raise BadInput(
                 f"the load in the run's manifest cannot be read: {'.'.join(map(str, first['loc']))}: "
                 f"{first['msg']}. Use the version that wrote it."
             ) from None
+
+
+@cache
+def _reader() -> TypeAdapter[Load]:
+    """To make one takes longer than a hundred readings."""
+    return TypeAdapter(Load)

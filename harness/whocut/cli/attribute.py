@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from whocut.cli.options import (
+    BetweenTaps,
     JsonFlag,
 )
 from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
@@ -41,10 +42,7 @@ def attribute(
         str | None,
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
-    between: Annotated[
-        list[str] | None,
-        typer.Option(help="The layer between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
-    ] = None,
+    between: BetweenTaps = None,
     verdicts: Annotated[
         Path | None,
         typer.Option(help="A Parquet file that gets a row for each request; logs only, whocut[logs]."),

@@ -85,6 +85,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _thread_done(self, _future: object) -> None:
         self._jumping.threads_at_work -= 1
 
+    async def shutdown_default_executor(self, *timeout_s: float | None) -> None:
+        """As usual; a thread ends it, and since Python 3.12 five minutes that must not pass before."""
+        self._jumping.threads_at_work += 1
+        try:
+            await super().shutdown_default_executor(*timeout_s)
+        finally:
+            self._jumping.threads_at_work -= 1
+
     def clock(self, epoch_unix_s: float = 0.0) -> Clock:
         """This loop's time as a `Clock`, with the calendar starting at `epoch_unix_s`."""
         return Clock(1.0, origin=0.0, epoch_unix_s=epoch_unix_s, reader=self.time)

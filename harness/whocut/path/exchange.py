@@ -211,8 +211,7 @@ class Exchange:
             return
         self._response = head
         relay = self._relay = Relay(head.framing, self.house.manners, minor=self._minor)
-        if self._upward.replayable:
-            self._upward.answered()
+        self._upward.answered()
         if relay.closes or not self._upward.done:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)

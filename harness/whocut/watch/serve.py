@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 from aiohttp import web
@@ -117,8 +117,8 @@ class Watch:
 
     # --- what comes -----------------------------------------------------------------------------------------
 
-    def sink(self, export: dict[str, Any], spans: list[Span]) -> None:
-        """Keep an export request, and take its spans in.
+    def sink(self, line: bytes, spans: list[Span]) -> None:
+        """Keep an export request, which is one line, and take its spans in.
 
         Raises:
             Overloaded: more is undecided than the journal may hold.
@@ -126,7 +126,7 @@ class Watch:
         if not spans:
             return
         self._refuse_more()
-        number = self.journal.keep(OTLP, orjson.dumps(export))
+        number = self.journal.keep(OTLP, line)
         self._pend(number, self.desk.take_spans(spans, number, self._now_s()))
 
     def _refuse_more(self) -> None:
