@@ -64,4 +64,5 @@ def test_a_few_lines_are_never_taken_for_code() -> None:
 def test_a_column_of_numbers_holds_no_status() -> None:
     """A table is no list of answers, and a number that no server uses is no status."""
     assert triage("504\n506\n512\n544\n560\n592\n").status is None
+    assert triage("504, 17, 502,\n506, 503,\n512, 1,\n  500, 429,\n").status is None
     assert triage("544").status is None
