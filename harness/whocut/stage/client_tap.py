@@ -124,6 +124,7 @@ class ClientTap:
             read_timeout_s=None if read_timeout_s is None else read_timeout_s * self.clock.scale,
             came_in=parse_traceparent(headers.get("traceparent", "")),
         )
+        sighting.asked = body
         self.seen.append(sighting)
         return sighting
 
