@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile soak kills bench pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,13 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 	    --users 20 --requests 60 --mode plain --mode stream --mode no-retry --seed 7 --out runs/demo --force \
 	    || [ $$? -eq 1 ]  # a busy machine makes the run invalid: a finding, and it says so; the demo was shown
 
-test: $(READY) lint types walls   ## linters, types, the house's walls, all tests
+test: $(READY) lint types walls   ## linters, types, the house's walls, the tests
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
+
+long: $(READY)   ## the tests that take longest, each a longer proof of what a shorter one in `make test` holds
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m long
+
+coverage: $(READY) ## all tests, the long ones too, and what of the code they run; fails below 85 %
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -n 3 --dist loadgroup
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report --format=total > .coverage-total \
@@ -75,8 +81,14 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
 	@$(BIN)/python -m tests.contract.cards
 
+plugin-matrix: $(READY) ## the pytest plugin in ordinary test suites, each in an environment of its own (minutes, network)
+	@$(BIN)/python -m tests.plugin.matrix
+
 gateway-cards: $(READY) ## docs/gateway-cards.md anew: what each installed gateway cancels, hides and says (some minutes)
 	@$(BIN)/python -m tests.worlds.gateways.cards
+
+site: $(READY)  ## the documentation as a site, in build/site; without the network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site: build/site/index.html"
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

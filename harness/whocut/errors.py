@@ -102,11 +102,12 @@ class PortTaken(CouldNotRun):
 
 
 # The packages that an extra brings, by their import names. pyproject.toml says what else each of them holds.
-_EXTRA_OF: Final = {
+EXTRA_OF: Final = {
     "locust": "load",
     "gevent": "load",
     "jinja2": "reports",
     "matplotlib": "reports",
+    "pyarrow": "parquet",
     "redis": "redis",
     "respx": "respx",
 }
@@ -119,7 +120,7 @@ class NotInstalled(CouldNotRun):
     def of_extra(cls, error: ModuleNotFoundError) -> NotInstalled | None:
         """The sentence for a package that an extra of ours brings; None for any other package."""
         package = (error.name or "").partition(".")[0]
-        extra = _EXTRA_OF.get(package)
+        extra = EXTRA_OF.get(package)
         if extra is None:
             return None
         return cls(f"the package {package} is not installed. Install it with: pip install 'whocut[{extra}]'")

@@ -120,6 +120,11 @@ def agreement(figures: RunFigures) -> str:
             "There is no ledger to hold these verdicts against: it is not our endpoint, and cost is by the guard’s"
             f" account, at most {format_dollars(figures.ledger.billed_usd)} in this run."
         )
+    if figures.ledger.by == "none":
+        return (
+            "There is no ledger to hold these verdicts against: it is not our endpoint. It bills nothing, as was "
+            "said with --free."
+        )
     count = len(held.disagree)
     verb = "disagrees" if count == 1 else "disagree"
     return f"{plural(held.checked, 'attempt')} held against the upstream’s ledger, {count} {verb}."

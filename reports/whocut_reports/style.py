@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from whocut.waterfall.rows import ticks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
@@ -44,8 +45,21 @@ REJECTED: Final = "#f0e442"
 REJECTED_PAPER: Final = "#f6efb0"  # the same as an area: how far the share of them may lie
 UNATTRIBUTED: Final = "#3b3b3b"
 CENSORED: Final = "#ffffff"
-# Several layers can cut in one run; each gets a shade of its own, none of them a colour used above.
+# Several layers can cut in one run; each has a shade by its place in the chain, none of them a colour used above.
 CUTTERS: Final = ("#d55e00", "#e69f00", "#8c3b00", "#f5b98a", "#b07d2b", "#5e2a00")
+
+_DOTS: Final = ".."
+
+
+def colours_of(layers: Iterable[str]) -> dict[str, str]:
+    """One colour a layer, by its place in the chain from the caller inward: the same in every picture and table."""
+    return {name: CUTTERS[place % len(CUTTERS)] for place, name in enumerate(dict.fromkeys(layers))}
+
+
+def cut_fill(colour: str, number: int) -> dict[str, Any]:
+    """How a cut by this layer is filled; its second timer, or its like, has dots in the same colour."""
+    return {"facecolor": colour, **({"hatch": _DOTS * number} if number else {})}
+
 
 WIDTH_IN: Final = 10.0
 MARGIN: Final = 0.004  # left of what is at the edge, as a share of the width
@@ -134,6 +148,11 @@ def shortened(text: Text, room_px: float, middle: str | None = None) -> None:
             return
         if kept < len(part):
             text.set_text(whole.replace(part, part[: kept - 1] + "…", 1))
+
+
+def brief(text: str, most: int) -> str:
+    """A text of so many signs at most; a longer one keeps its end, where counts and knobs are."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
 
 
 def ink_on(colour: str) -> str:

@@ -1,10 +1,12 @@
 """The hop beside nginx, HAProxy and (where installed) mitmproxy, in one run, as ratios.
 
-    python -m tests.benchmarks.bench_hop [--seconds 4] [--held 5000]      needs: wrk nginx haproxy
+    python -m tests.benchmarks.bench_hop [--seconds 4] [--rounds 3] [--held 5000] [--before FOLDER]
+                                                                          needs: wrk nginx haproxy
 
 Everything stands on 127.0.0.1: one upstream (nginx, 2 KB and 2 MB), one process for each peer, one for the
 hops; wrk asks. CPU is user and system time of the peer's process from /proc, divided by the requests that it
-passed: the figure to trust on a shared machine, where rates come and go with the neighbours.
+passed: the figure to trust on a shared machine, where rates come and go with the neighbours. `--before` names a
+checkout of earlier code, whose hops are measured between those of this one.
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ from whocut.clock.clock import pause
 from whocut.path import start_chain
 from whocut.trace.rundir import RunDir, SpanWriter
 
-ROUNDS = 3
 CHAINED = 4
 
 
@@ -69,9 +70,9 @@ class Peer:
         return int(found[1]) if found else 0
 
 
-def started(command: list[str], port: int) -> subprocess.Popen[bytes]:
+def started(command: list[str], port: int, folder: Path | None = None) -> subprocess.Popen[bytes]:
     """A child that listens on `port`."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=folder)
     CHILDREN.append(process)
     for _ in range(500):
         with socket.socket() as sock:
@@ -140,14 +141,14 @@ def mitm_peer(upstream: int, held: int) -> Peer | None:
     return Peer("mitmproxy", one, 0, to_held, started(command, one))
 
 
-def hop_peer(upstream: int, held: int, *flags: str) -> Peer:
-    """Ours: four nginx presets in one process, and a fifth one to the upstream that holds."""
+def hop_peer(upstream: int, held: int, *flags: str, folder: Path | None = None) -> Peer:
+    """Ours: four nginx presets in one process, and a fifth to the upstream that holds; `folder`: a checkout."""
     ports = [free_port() for _ in range(3)]
     command = [sys.executable, "-m", "tests.benchmarks.bench_hop", "--serve"]
     command += [str(port) for port in (upstream, held, *ports)]
-    name = "hop" + "".join(f" {flag.strip('-')}" for flag in flags)
+    name = ("before" if folder else "hop") + "".join(f" {flag.strip('-')}" for flag in flags)
     one, four, to_held = ports
-    return Peer(name, one, four, to_held, started([*command, *flags], to_held))
+    return Peer(name, one, four, to_held, started([*command, *flags], to_held, folder))
 
 
 async def serve(upstream: int, held: int, ports: list[int], *, recorded: bool) -> None:
@@ -302,7 +303,9 @@ def main() -> None:
     """Start everything, measure, end everything."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--seconds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--held", type=int, default=5000)
+    parser.add_argument("--before", type=Path, metavar="FOLDER")
     parser.add_argument("--serve", nargs=5, type=int)
     parser.add_argument("--recorded", action="store_true")
     parser.add_argument("--hold", type=int)
@@ -338,13 +341,15 @@ def main() -> None:
         nginx(folder, server, direct)
         started([sys.executable, "-m", "tests.benchmarks.bench_hop", "--hold", str(held)], held)
         made = [nginx_peer(folder, direct, held), haproxy_peer(folder, direct, held)]
-        made += [hop_peer(direct, held), hop_peer(direct, held, "--recorded")]
+        for checkout in (None, asked.before)[: 1 if asked.before is None else 2]:
+            made += [
+                hop_peer(direct, held, folder=checkout),
+                hop_peer(direct, held, "--recorded", folder=checkout),
+            ]
         mitm = mitm_peer(direct, held)
         made += [mitm] if mitm else []
         rows: dict[str, list[list[float]]] = {peer.name: [] for peer in made}
-        for number in range(
-            ROUNDS
-        ):  # in turn: the machine's speed drifts, and a ratio must not drift with it
+        for number in range(asked.rounds):  # in turn: a ratio must not drift with the machine's speed
             for peer in made:
                 rows[peer.name].append(round_of(peer, direct, asked.seconds))
             print(f"round {number + 1} measured", file=sys.stderr)  # progress

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from whocut.chain.between import parse_between
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Layer, Topology
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import BadInput
-from whocut.foreign.between import parse_between, put_between
+from whocut.foreign.between import put_between
 from whocut.trace.records import (
     CALLER_LEFT,
     AttemptRecord,
@@ -244,6 +245,122 @@ def test_of_two_timers_that_were_due_the_nearer_one_fired() -> None:
     told = verdict(spans, material("a", "b"), "a,b=envoy:first_byte=30s,idle=none,total=33s,connect=5s")
 
     assert (told.timer, told.grade) == (TimerKind.FIRST_BYTE, "proven")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "limits"),
+    [
+        ("apache", 504, "first_byte=20s,idle=20s,connect=20s"),
+        ("apache", 502, "first_byte=20s,idle=20s,connect=20s"),
+        ("varnish", 503, "first_byte=20s,idle=40s,connect=5s"),
+    ],
+)
+def test_limits_that_are_not_the_product_s_defaults_are_held_against_the_taps(
+    name: str, status: int, limits: str
+) -> None:
+    """A page like that of a dead upstream, and a time that is no default: the taps saw the layer let go."""
+    spans = cut_in_the_wait(20, status, Outcome.GATEWAY_ERROR)
+
+    told = verdict(spans, material("a", "b"), f"a,b={name}:{limits}")
+
+    assert (told.layer, told.timer, told.grade) == (name, TimerKind.FIRST_BYTE, "proven")
+    assert verdict(spans, material("a", "b"), f"a,b={name}").layer == name  # its default is not what fired
+
+
+def test_a_layer_that_was_killed_is_no_upstream_that_refused() -> None:
+    """While it had the request both taps saw it go; afterwards it takes none, and that is its own doing too."""
+    killed: list[Span] = [
+        client(UpstreamEnd.RESET, 10, outcome=Outcome.RESET),
+        tap("a", 1, UpstreamEnd.RESET, DownstreamEnd.TRUNCATED, 10),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 10, left_s=10),
+    ]
+    gone: list[Span] = [
+        client(UpstreamEnd.RESET, 0.1, outcome=Outcome.RESET),
+        tap("a", 1, UpstreamEnd.REFUSED, DownstreamEnd.TRUNCATED, 0.1, sent_s=None),
+    ]
+    before: list[Span] = [
+        replace(client(UpstreamEnd.COMPLETE, 5, status=200, outcome=Outcome.DELIVERED), trace_id="b" * 32),
+        replace(tap("b", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 5.0), trace_id="b" * 32),
+    ]
+    before = [replace(one, span_id=f"b{one.span_id[1:]}", parent_id=None) for one in before]
+
+    while_it_had_it = verdict(killed, material("a", "b"), "a,b=nginx")
+    spans, topology = put_between([*before, *gone], material("a", "b"), parse_between(["a,b=nginx"]))
+    afterwards = [attribute(one, topology) for one in gather(whole_layers(spans, topology))][-1]
+    unheard = verdict(gone, material("a", "b"), "a,b=nginx")
+
+    assert (while_it_had_it.layer, while_it_had_it.timer, while_it_had_it.grade) == ("nginx", None, "proven")
+    assert (afterwards.layer, afterwards.timer, afterwards.grade) == ("nginx", None, "testified")
+    assert (unheard.kind, unheard.missing) == ("unattributed", ("a span of nginx",))
+
+
+@pytest.mark.parametrize("said", [(), ("a,b=envoy:first_byte=2s,idle=none,total=none",)])
+def test_a_504_where_the_upstream_had_closed_leaves_open_which_came_first(said: tuple[str, ...]) -> None:
+    """Its timer and the upstream's end crossed: the upstream is a guess then, said or unsaid."""
+    spans: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 2.0, status=504, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 2.0, status=504, first_s=2.0),
+        tap("b", 2, UpstreamEnd.CLOSED, DownstreamEnd.TRUNCATED, 2.0),
+    ]
+
+    assert verdict(spans, material("a", "b"), *said).grade == "inferred"
+
+
+VARNISH = "a,b=varnish:first_byte=20s,idle=25s,connect=60s"
+
+
+def test_a_timer_of_the_last_try_was_set_no_sooner_than_that_try() -> None:
+    """It asked three times, and each of the last two waits was as long as its limit for the first byte."""
+    tries = [
+        (8.0, 12.0, UpstreamEnd.RESET),
+        (12.0, 33.0, UpstreamEnd.ABANDONED),
+        (33.0, 54.2, UpstreamEnd.ABANDONED),
+    ]
+    spans: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 54.2, status=503, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 54.2, status=503, sent_s=7.5, first_s=54.2),
+    ]
+    for number, (since_s, until_s, end) in enumerate(tries, start=2):
+        left = end is UpstreamEnd.ABANDONED
+        one = tap(
+            "b", number, end, DownstreamEnd.LEFT if left else DownstreamEnd.TRUNCATED, until_s, sent_s=since_s,
+            left_s=until_s if left else None,
+        )  # fmt: skip
+        spans.append(replace(one, parent_id="1" * 16, start_s=since_s))
+
+    told = verdict(spans, material("a", "b"), VARNISH)
+
+    assert (told.layer, told.timer, told.grade) == ("varnish", TimerKind.FIRST_BYTE, "proven")
+
+
+def test_a_tap_that_was_slow_to_dial_makes_no_timer_doubtful() -> None:
+    """The tap outside passed the request on when the tap inside had it: the clocks agree, and it was not held."""
+    left = tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 26.5, left_s=26.5, sent_s=6.5)
+    spans: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 26.7, status=503, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 26.7, status=503, sent_s=6.4, first_s=26.7),
+        replace(left, start_s=6.5),
+    ]
+
+    told = verdict(spans, material("a", "b"), VARNISH)
+
+    assert (told.layer, told.timer, told.grade) == ("varnish", TimerKind.FIRST_BYTE, "proven")
+
+
+def test_a_timer_that_may_have_been_set_at_any_time_is_no_nearer_than_another() -> None:
+    """Its caller waited for minutes after it had let go: for that time it did not hold the request."""
+    spans: list[Span] = [
+        client(UpstreamEnd.ABANDONED, 244, status=200, outcome=Outcome.TIMEOUT),
+        tap("a", 1, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 244, left_s=244, status=200, first_s=8),
+        moved(
+            tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 31, left_s=31, status=200, first_s=8),
+            -40.0,
+        ),
+    ]
+
+    told = verdict(spans, material("a", "b"), "a,b=house:idle=22s,total=60s")
+
+    assert (told.layer, told.timer, told.grade) == ("house", TimerKind.IDLE, "proven")
 
 
 def test_of_two_timers_that_cannot_be_told_apart_none_is_named() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from tests.commands import has_finding, whocut
 from tests.excused import unless_it_says_so
+from whocut.chain.intervals import wilson
 from whocut.errors import BadFile
 from whocut.run.scenario import read_scenario, shipped_scenarios
-from whocut.verdict.sweep.levels import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,7 @@ def test_streaming_more_partial_images_make_shorter_silences(tmp_path: Path) -> 
         assert gaps[0]["median_s"] > gaps[1]["median_s"] > gaps[2]["median_s"] > 60
 
 
+@pytest.mark.long
 def test_streaming_heartbeats_keep_idle_timers_quiet_where_no_partial_image_does(tmp_path: Path) -> None:
     """A comment every 15 s carries what a limit of 60 s cuts without it."""
     with found(
@@ -57,6 +58,7 @@ def test_streaming_heartbeats_keep_idle_timers_quiet_where_no_partial_image_does
         assert modes["heartbeats"]["p50_s"] > 100
 
 
+@pytest.mark.long
 def test_mixed_day_each_kind_fails_in_its_own_way_and_failures_stay_out_of_percentiles(
     tmp_path: Path,
 ) -> None:
@@ -72,6 +74,7 @@ def test_mixed_day_each_kind_fails_in_its_own_way_and_failures_stay_out_of_perce
         assert times["p50_s"] is None or times["p50_s"] > 55
 
 
+@pytest.mark.long
 def test_mixed_day_is_invalid_when_too_few_users_take_the_arrivals_up(tmp_path: Path) -> None:
     """Open arrivals that nobody takes up in time are not the load that was asked for, and the run says so."""
     options = ["--requests", "30", "--users", "2", "--arrivals", "even:60/min", "--mode", "draft"]
@@ -96,6 +99,7 @@ def test_timeout_chain_carries_the_quick_ones_and_cuts_the_slow_ones(tmp_path: P
         assert modes["high"]["ledger"]["generations_per_request"] == 3
 
 
+@pytest.mark.long
 def test_rate_limits_three_never_five_now_and_then_ten_more(tmp_path: Path) -> None:
     """The article's concurrency budget, reproduced: three never, five now and then, ten more than is to be borne.
 
@@ -108,6 +112,7 @@ def test_rate_limits_three_never_five_now_and_then_ten_more(tmp_path: Path) -> N
         assert low > TOLERATED
 
 
+@pytest.mark.long
 def test_moderation_asking_again_only_costs_more(tmp_path: Path) -> None:
     """The same prompts block the same way three times, and the output filter's share is billed three times."""
     with found("moderation", tmp_path, "--requests", "8", "--users", "8") as modes:
@@ -127,6 +132,7 @@ def test_parameters_each_extra_is_refused_by_name_and_costs_nothing(tmp_path: Pa
         assert modes["quality"]["rejected_as"] == {"invalid_value": 2}
 
 
+@pytest.mark.long
 def test_org_verification_looks_the_same_in_every_way_of_being_stuck(tmp_path: Path) -> None:
     """Five states, one sentence; only the verified key gets its image."""
     with found("org_verification", tmp_path, "--requests", "2") as modes:
@@ -135,6 +141,7 @@ def test_org_verification_looks_the_same_in_every_way_of_being_stuck(tmp_path: P
         assert [figures["rejected_as"] for figures in stuck] == [{"403 invalid_request_error": 2}] * 5
 
 
+@pytest.mark.long
 def test_retry_storm_default_retries_multiply_the_refusals(tmp_path: Path) -> None:
     """The SDK comes back at once, three times, to an upstream as full as before: no image more."""
     with found("retry_storm", tmp_path) as modes:
@@ -142,6 +149,7 @@ def test_retry_storm_default_retries_multiply_the_refusals(tmp_path: Path) -> No
         assert modes["plain"]["rejected_as"].keys() == {"server_is_overloaded"}
 
 
+@pytest.mark.long
 def test_impatient_caller_pays_three_times_with_default_retries(tmp_path: Path) -> None:
     """Giving up after a minute costs an image, with the SDK's retries three, and waiting costs none."""
     with found("impatient", tmp_path, "--requests", "6", "--users", "6") as modes:
@@ -157,6 +165,7 @@ def test_impatient_caller_pays_three_times_with_default_retries(tmp_path: Path) 
         )
 
 
+@pytest.mark.long
 def test_network_path_across_the_ocean_loses_streams_that_no_timer_cut(tmp_path: Path) -> None:
     """A near path delivers everything; the long one resets some streams in the middle."""
     with found("network_path", tmp_path, "--requests", "40", "--users", "20") as modes:
@@ -166,6 +175,7 @@ def test_network_path_across_the_ocean_loses_streams_that_no_timer_cut(tmp_path:
         assert {row["layer"] for row in far["verdicts"]} == {"upstream"}
 
 
+@pytest.mark.long
 def test_quality_and_format_lower_quality_is_quicker_and_cheaper(tmp_path: Path) -> None:
     """High costs four times what medium costs and takes more than twice as long."""
     with found("quality_and_format", tmp_path, "--requests", "10", "--users", "10") as modes:
@@ -176,6 +186,7 @@ def test_quality_and_format_lower_quality_is_quicker_and_cheaper(tmp_path: Path)
         )
 
 
+@pytest.mark.long
 def test_fix_ladder_orphans_keep_the_places_that_the_semaphore_counts_on(tmp_path: Path) -> None:
     """Three at once in the client are more than three in the upstream as long as a layer cuts and the work runs on.
 
@@ -225,6 +236,7 @@ def test_lost_results_name_who_lost_each_and_by_which_clock(tmp_path: Path) -> N
     assert summary["retries"]["retries"] == 0
 
 
+@pytest.mark.long
 def test_batch_window_delivers_at_half_the_price_where_nothing_else_arrives(tmp_path: Path) -> None:
     """A batch outlasts no timer; it waits longer and costs half; its polls and its file are no retries."""
     with found("batch_window", tmp_path, "--requests", "2", "--users", "2") as modes:

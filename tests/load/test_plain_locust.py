@@ -31,7 +31,16 @@ def locust(folder: Path, scenario: Path, *options: str) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("name", sorted(shipped_scenarios()))
+QUICK = ("image_generation", "moderation")  # many attempts, and one refusal; the others are `long`
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.long)
+        for name in sorted(shipped_scenarios())
+    ],
+)
 def test_scenario_runs_by_plain_locust_and_is_judged(name: str, tmp_path: Path) -> None:
     """Its first mode, two requests: answered, attributed, held against the ledger, reported."""
     path = shipped_scenarios()[name]

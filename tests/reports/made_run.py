@@ -69,6 +69,7 @@ class MadeRun:
     spans: list[Span] = field(default_factory=list)
     ledger: list[dict[str, Any]] = field(default_factory=list)
     _ids: int = 0
+    _numbers: dict[str, int] = field(default_factory=dict)
     _now_s: float = 0.0
 
     def __post_init__(self) -> None:
@@ -78,7 +79,8 @@ class MadeRun:
 
     def request(self, mode: str, *tries: Try, waits_s: Sequence[float] = (0.5, 1.0)) -> str:
         """One request with these attempts, each after the SDK's own wait."""
-        number = sum(isinstance(span, RequestRecord) and span.mode == mode for span in self.spans)
+        number = self._numbers.get(mode, 0)
+        self._numbers[mode] = number + 1
         name, trace_id, root = f"{mode}-{number + 1:04}", self._id(32), self._id(16)
         started_s = now_s = self._now_s
         outcome = Outcome.CENSORED

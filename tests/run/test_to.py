@@ -155,6 +155,56 @@ def test_ctrl_c_waits_for_the_images_that_are_paid_already(tmp_path: Path) -> No
         assert summary["ledger"]["billed_usd"] == pytest.approx(endpoint.billed_usd())
 
 
+def test_nothing_is_needed_where_nothing_bills(endpoint: Endpoint) -> None:
+    """No key, no budget, no account; most attempts fail and none is kept back; a key that is there stays."""
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    flags = ["--free", "--users", "6", "--requests", "24", "--mode", "no-retry", "--chain", chain]
+    command = [
+        "run",
+        "image_generation",
+        "--to",
+        endpoint.url,
+        "--clock",
+        "scaled:100",
+        "--json",
+        "--out",
+        "run",
+    ]
+    done = whocut(*command, *flags, cwd=endpoint.folder, check=None, key=KEY)
+
+    summary = json.loads(done.stdout)
+    assert done.returncode == has_finding(summary), done.stderr
+    assert done.stderr.count("which bills nothing, as --free says: no key is sent") == 1
+    assert summary["requests"] == summary["attempts"] == 24
+    assert summary["outcomes"].get("delivered", 0) < 12
+    assert summary["ledger"]["by"] == "none"
+    assert "said with --free" in (endpoint.folder / "run" / "report.html").read_text()
+    assert not list(endpoint.folder.rglob("account*"))
+    written = [path for path in endpoint.folder.rglob("*") if path.is_file()]
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+def test_a_breaker_that_is_off_lets_every_attempt_fail(endpoint: Endpoint) -> None:
+    """The budget alone ends it then; the estimate says so."""
+    asked = [
+        "--users",
+        "4",
+        "--requests",
+        "16",
+        "--mode",
+        "no-retry",
+        "--budget-usd",
+        "90",
+        "--breaker",
+        "off",
+    ]
+    chain = endpoint.chain(AN_EDGE_OF_60_S)
+    summary, said = endpoint.run("--new-account", "--chain", chain, *asked)
+
+    assert summary["attempts"] == 16
+    assert "the guard stops at $90.00 in that account, however many attempts fail" in said
+
+
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_concurrency_cannot_pass_the_budget_and_leaves_nothing_affordable_behind(
     endpoint: Endpoint, processes: str
@@ -315,6 +365,9 @@ def test_a_scenario_made_for_the_mock_says_so_and_runs(endpoint: Endpoint) -> No
         (["--budget-usd", "1"], "add --new-account to begin one"),
         (["--budget-usd", "1", "--clock", "scaled:100"], "only --clock real can be true there"),
         (["--budget-usd", "1", "--want", "orphaned<=0"], "orphaned is for an upstream's ledger to say"),
+        (["--free"], "images.invalid is not an address of this machine or of a private network"),
+        (["--budget-usd", "1", "--breaker", "half"], "the breaker is invalid: 'half'"),
+        (["--budget-usd", "1", "--breaker", "50%/500"], "100 at most"),
     ],
 )
 def test_what_was_not_agreed_to_is_not_sent(
@@ -416,7 +469,45 @@ def test_another_key_s_account_is_bad_input(
     assert "was opened for another key than the one in OPENAI_API_KEY" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flag", [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"]])
+def test_taps_without_an_endpoint_are_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that goes to the mock passes no tap of a user's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--between", "a,b=nginx"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert "the taps of a run are before a real endpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--budget-usd", "1"], "nothing is counted then, and --budget-usd has no account"),
+        (["--new-account"], "nothing is counted then, and --new-account has no account"),
+        (["--breaker", "80%"], "no guard counts failures then"),
+    ],
+)
+def test_what_is_free_has_no_account(
+    flags: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit that nothing holds would be believed."""
+    monkeypatch.setattr(sys, "argv", ["whocut", "run", "--to", "http://127.0.0.1:9/v1", "--free", *flags])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [["--budget-usd", "1"], ["--max-requests", "1"], ["--new-account"], ["--free"], ["--breaker", "off"]],
+)
 def test_a_guard_without_an_endpoint_is_a_mistake(
     flag: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -502,3 +593,33 @@ def test_taps_around_a_stranger_s_gateway_show_where_it_was_ended(endpoint: Endp
     assert (row["layer"], row["grade"], row["attempts"]) == (place, "proven", 2)
     why = whocut("why", "run", cwd=folder)
     assert f"{place}: the body is NGINX's" in " ".join(why.stdout.split())
+
+
+A_HALF_SECOND = (
+    "http { server { listen 80; location / { proxy_pass http://there; proxy_read_timeout 500ms; } } }"
+)
+BETWEEN_TWO_TAPS = "layers:\n  - tap: outside\n  - file: ./nginx.conf\n    name: house\n  - tap: inside\n"
+
+
+def test_a_chain_that_has_taps_says_what_is_between_them(endpoint: Endpoint) -> None:
+    """The user's own file is read for its limit, the layer is not started, and its timer is proven."""
+    folder = endpoint.folder
+    (folder / "nginx.conf").write_text(A_HALF_SECOND)
+    with (
+        held_port() as port,
+        tap_before(endpoint.url, folder, "inside", 1, port) as inside,
+        gateway_before(inside, folder) as gateway,
+        tap_before(gateway, folder, "outside", 1, port) as outside,
+    ):
+        flags = ["--budget-usd", "1", "--new-account", "--account", "a.jsonl", "--mode", "no-retry", "--json"]
+        flags += ["--requests", "2", "--users", "2", "--otlp", str(port), "--out", "run"]
+        flags += ["--chain", endpoint.chain(BETWEEN_TWO_TAPS)]
+        done = whocut("run", "image_generation", "--to", outside, *flags, cwd=folder, check=None, key=KEY)
+
+    summary = json.loads(done.stdout)
+    assert done.returncode == has_finding(summary), done.stderr  # a machine that stalls says so
+    (row,) = summary["verdicts"]
+    assert (row["layer"], row["grade"], row["attempts"]) == ("house", "proven", 2)
+    assert (row["timer"], row["limit_s"]) == ("first_byte", 0.5)
+    again = json.loads(whocut("why", "run", "--json", cwd=folder).stdout)
+    assert "house cut by first_byte" in json.dumps(again)

@@ -47,6 +47,15 @@ def check(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.stdout
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "junit", "github", "sarif"])
+def test_missed_threshold_is_said_in_every_form(form: str) -> None:
+    """Its words are made of what was wanted, and each form has them."""
+    code, said = check("article", "--want", "delivered>=0.999", "--format", form)
+
+    assert code == 1
+    assert "the chain misses delivered" in said or "misses delivered&gt;=0.999" in said
+
+
 def results(text: str) -> list[dict[str, Any]]:
     """The results of a SARIF log that its schema takes."""
     log = json.loads(text)

@@ -113,7 +113,7 @@ def test_a_process_and_its_children_are_seen() -> None:
         held = held_by(family[0][0])
         parent.communicate(b"\n")
 
-    assert ["input()" in command for _, command in family][-1]
+    assert any("input()" in command for _, command in family[1:])
     assert held is not None
     assert held.rss_mib > 1
     assert held.files >= 3

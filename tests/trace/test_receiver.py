@@ -147,7 +147,7 @@ def _spans_with(attributes: int, *, values: int = 0) -> bytes:
         span.attributes.add()
     for _ in range(values):
         span.attributes[0].value.array_value.values.add()
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 def _packed_spans(count: int, inside: bytes) -> bytes:

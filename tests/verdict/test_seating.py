@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whocut.chain.catalogue import preset
-from whocut.chain.layers import Layer, Topology
+from whocut.chain.catalogue import overridden, preset
+from whocut.chain.layers import Between, Layer, Topology
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.records import (
     CALLER_LEFT,
@@ -94,10 +94,103 @@ def test_two_taps_of_one_name_are_two() -> None:
 
 
 def test_where_parents_are_lost_the_tap_that_held_on_longer_stands_further_out() -> None:
-    """A gateway that begins a trace's parent anew takes no tap's place away."""
-    spans: list[Span] = [tap(1, None, "b", end_s=29.0), tap(2, 77, "a", end_s=30.0)]
+    """A gateway that begins a trace's parent anew takes no tap's place away; but their order is a guess."""
+    spans: list[Span] = [tap(1, 78, "b", end_s=29.0), tap(2, 77, "a", end_s=30.0)]
 
     assert taps_of(spans).names == ("a", "b")
+    assert taps_of(spans).guessed == {("a", "b")}
+
+
+def cut_between(outer: LayerRecord, inner: LayerRecord) -> list[Span]:
+    """A client that was answered 504, and two taps of which the inner one saw its caller leave."""
+    return [
+        attempt(1, None, COMPLETE, status=504),
+        replace(outer, status=504, first_byte_s=30.0),
+        replace(inner, upstream=ABANDONED, downstream=LEFT, events=[Event(CALLER_LEFT, 30.0)]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "positions", "grade"),
+    [
+        (1, 77, (1, 1), Grade.PROVEN),  # the outer one's parent is the client's attempt
+        (78, 77, (1, 1), Grade.INFERRED),  # two parents that are lost: either may be the outer one
+        (78, 77, (1, 2), Grade.PROVEN),  # their user has said where they are
+        (78, 3, (1, 1), Grade.PROVEN),  # and here one is the parent of the other
+    ],
+)
+def test_no_verdict_that_rests_on_a_guessed_order_of_taps_is_proven(
+    outer: int, inner: int, positions: tuple[int, int], grade: Grade
+) -> None:
+    """The tap between them is missing, and with it the parent that would tell; names and durations tell nothing."""
+    spans = cut_between(
+        replace(tap(3, outer, "z"), position=positions[0]), replace(tap(4, inner, "a"), position=positions[1])
+    )
+    spans[1].end_s += 1.0
+
+    (told,) = judged(spans, chain())
+
+    assert (told.layer, told.grade) == ("what is between z and a", grade)
+
+
+def test_a_chain_that_says_the_order_of_taps_makes_it_no_guess() -> None:
+    """Said with the layer between them."""
+    spans = cut_between(tap(3, 78, "z", end_s=31.0), tap(4, 77, "a"))
+    said = replace(chain(), between=(Between("z", "a", preset("nginx")),))
+
+    (told,) = judged(spans, said)
+
+    assert (told.layer, told.grade) == ("nginx", Grade.PROVEN)
+
+
+def test_two_taps_of_one_name_are_two_although_the_one_between_them_is_missing() -> None:
+    """Each tap has a clock of its own: what ended behind the inner one is no second try at the outer one."""
+    spans: list[Span] = [
+        attempt(1, None, CLOSED, outcome=Outcome.RESET, end_s=30.0),
+        replace(tap(2, 1, "tap", CLOSED, end_s=30.0), downstream=DownstreamEnd.TRUNCATED),
+        replace(tap(3, 77, "tap", CLOSED, end_s=62.0), downstream=DownstreamEnd.TRUNCATED),
+        GenerationRecord(
+            trace_id=TRACE, span_id="9" * 16, parent_id=f"{3:016x}", layer="upstream", name="generation",
+            start_s=0.0, end_s=200.0, generation="g", fault="close",
+        ),
+    ]  # fmt: skip
+
+    (told,) = judged(spans, chain())
+
+    assert (told.layer, told.grade) != ("upstream", Grade.PROVEN)
+
+
+def test_where_nothing_is_known_of_the_way_a_ledger_proves_no_client_s_cut() -> None:
+    """The upstream saw its caller go five seconds before the client's timer fired: a layer let go in silence."""
+    cut = Cut(timer=TimerKind.FIRST_BYTE, directive="timeout.read", phase=Phase.WAIT, limit_s=60.0, at_s=60.0)
+    spans: list[Span] = [
+        attempt(1, None, UpstreamEnd.CUT, outcome=Outcome.TIMEOUT, cut=cut, end_s=60.0),
+        GenerationRecord(
+            trace_id=TRACE, span_id="9" * 16, parent_id=f"{1:016x}", layer="upstream", name="generation",
+            start_s=0.0, end_s=200.0, generation="g", caller_gone_s=55.0,
+        ),
+    ]  # fmt: skip
+
+    (of_a_run,) = judged(spans, chain())
+    (of_material,) = judged(spans, replace(chain(), whole=False))
+
+    assert (of_material.layer, of_material.grade) == ("openai-python", Grade.TESTIFIED)
+    assert of_a_run.grade is Grade.PROVEN  # a run's client dials the mock itself: no layer is between them
+
+
+def test_a_silent_layer_before_a_blind_one_makes_the_client_s_own_timer_no_testimony() -> None:
+    """It let go at 55 s and told nothing; the client gave up at 60 s: which was first, no clock can tell."""
+    cut = Cut(timer=TimerKind.FIRST_BYTE, directive="timeout.read", phase=Phase.WAIT, limit_s=60.0, at_s=60.0)
+    spans: list[Span] = [
+        attempt(1, None, UpstreamEnd.CUT, outcome=Outcome.TIMEOUT, cut=cut, end_s=60.0),
+        tap(2, 1, "a", ABANDONED, end_s=60.0),
+        tap(3, 2, "b", ABANDONED, end_s=100.0),
+        tap(4, 3, "c", ABANDONED, end_s=55.0),
+    ]
+
+    (told,) = judged(spans, chain())
+
+    assert told.grade is Grade.INFERRED
 
 
 def test_a_gateway_before_a_run_s_door_is_not_the_client() -> None:
@@ -111,6 +204,24 @@ def test_a_gateway_before_a_run_s_door_is_not_the_client() -> None:
 
     assert told.layer == "what is between outer and the run's own door"
     assert (told.kind, told.grade, told.request, told.status) == (Kind.CUT, Grade.PROVEN, "request-1", 504)
+
+
+def test_the_timer_of_a_gateway_before_a_run_s_door_is_named_where_it_is_said() -> None:
+    """The door hands a request on when it is whole, and nothing unknown is behind it, however busy the mock is."""
+    spans: list[Span] = [
+        tap(1, None, "outer", status=504, first_byte_s=30.0),
+        attempt(2, 1, ABANDONED, outcome=Outcome.CENSORED, downstream=LEFT),
+        GenerationRecord(
+            trace_id=TRACE, span_id="9" * 16, parent_id=f"{2:016x}", layer="upstream", name="generation",
+            start_s=0.8, end_s=100.0, generation="g", caller_gone_s=30.0,
+        ),
+    ]  # fmt: skip
+    nginx = overridden(preset("nginx"), {TimerKind.FIRST_BYTE: 30.0, TimerKind.IDLE: 30.0}, "this test")
+
+    (told,) = judged(spans, replace(chain(), between=(Between("outer", "door", nginx),)))
+
+    assert (told.layer, told.timer, told.phase) == ("nginx", TimerKind.FIRST_BYTE, Phase.WAIT)
+    assert told.grade is Grade.PROVEN
 
 
 def test_a_run_s_door_counts_no_limit_of_another_s() -> None:

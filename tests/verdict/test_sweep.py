@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest  # type: ignore[import-untyped]  # scipy ships no types
 
 from tests.verdict.made import cut, mode
+from whocut.chain.intervals import wilson
 from whocut.chain.load import LoadStage
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import Attempt, Outcome
 from whocut.verdict.figures import Recommended
 from whocut.verdict.sweep.knee import knee_of, plateau_of, to_confirm, to_halve
-from whocut.verdict.sweep.levels import Level, levels_of, wilson
+from whocut.verdict.sweep.levels import Level, levels_of
 from whocut.verdict.sweep.say import sweep_figures
 
 ONE_PERCENT = 0.01

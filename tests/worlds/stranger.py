@@ -98,7 +98,7 @@ def random_ways(dice: random.Random, name: str) -> Ways:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """That a stranger ended a request by itself; `silent`: it let its caller hang.
+    """That a stranger ended a request by itself, and when it told its caller; None: it let that one hang.
 
     `number` counts how often it had been asked for the same request: a layer further out may ask again.
     """
@@ -107,7 +107,7 @@ class Deed:
     layer: str
     timer: TimerKind
     at_s: float
-    silent: bool
+    told_s: float | None
     number: int
 
 
@@ -241,7 +241,10 @@ class Stranger:
         """A timer has fired, and the side towards the model is closed: now its caller is told, or is not."""
         ways, (ask, number) = self.ways, asked
         hangs = ways.in_body is InBody.HANG if answer.begun else ways.in_wait is InWait.HANG
-        self._deeds.append(Deed(ask, ways.name, kind, self._clock.now_s(), hangs, number))
+        now_s = self._clock.now_s()
+        late = not answer.begun and ways.in_wait is InWait.LATE_PAGE
+        told_s = None if hangs else now_s + ways.late_s * late
+        self._deeds.append(Deed(ask, ways.name, kind, now_s, told_s, number))
         if hangs:
             await gone
         elif answer.begun and ways.in_body is InBody.CLEAN:

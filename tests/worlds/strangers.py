@@ -1,4 +1,6 @@
-"""``python -m tests.worlds.strangers [REQUESTS] [SEED]``: taps on skewed clocks, with strangers between them.
+"""``python -m tests.worlds.strangers [REQUESTS] [SEED] [EACH]``: taps on skewed clocks, strangers between them.
+
+EACH is how many requests a world has. One request alone is the hardest: nothing else tells where the taps are.
 
 The truth of a request is its first deed: of a stranger, which says so itself, of the client, whose timer or whose
 caller's patience ended it, or of the upstream, which was told to fail. Exits 1 on a wrong `proven`.
@@ -19,7 +21,7 @@ from tests.worlds.stranger import Deed, Stranger, Ways, random_ways
 from tests.worlds.upstream import WorldUpstream
 from tests.worlds.world import CLIENT_TIMERS, SAME_INSTANT_S, Ask, random_ask, with_timers
 from whocut.chain.catalogue import preset
-from whocut.chain.layers import Layer, Topology
+from whocut.chain.layers import Between, Layer, Topology
 from whocut.chain.timers import Timer, TimerKind
 from whocut.clock import VirtualLoop, run_virtual
 from whocut.path.hop import Hop
@@ -56,12 +58,12 @@ class Strange:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One deed that would have ended a request; `silent`: it told nobody outside of it."""
+    """One deed that would have ended a request, and when whoever waits outside of it was told; None: never."""
 
     at_s: float
     layer: str
     timer: TimerKind | None
-    silent: bool = False
+    told_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Truth:
         caller go long before tells of it.
         """
         ends = list(self.ends)
-        while len(ends) > 1 and ends[0].silent:
+        while len(ends) > 1 and (ends[0].told_s is None or ends[0].told_s > ends[1].at_s):
             place = _place(ends[0].layer, world)
             behind = innermost is None or (place is not None and place >= innermost)
             if not behind or (books and ends[1].at_s - ends[0].at_s > NOTICED_WITHIN_S):
@@ -121,8 +123,8 @@ class Look:
         return self.named / self.around if self.around else 1.0
 
 
-def random_strange(dice: random.Random) -> Strange:
-    """One or two strangers; sometimes all taps have the default name."""
+def random_strange(dice: random.Random, each: int = PER_WORLD) -> Strange:
+    """One or two strangers, and so many requests; sometimes all taps have the default name."""
     count = dice.choice((1, 1, 2))
     strangers = tuple(random_ways(dice, f"stranger-{number}") for number in range(count))
     names = (
@@ -131,7 +133,7 @@ def random_strange(dice: random.Random) -> Strange:
     client = replace(with_timers(dice, preset("openai-python"), CLIENT_TIMERS, one_knob=True), name="client")
     bare = Topology(name="strange", client=client, hops=())
     return Strange(
-        client, strangers, tuple(names), tuple(random_ask(dice, bare, number) for number in range(PER_WORLD))
+        client, strangers, tuple(names), tuple(random_ask(dice, bare, number) for number in range(each))
     )
 
 
@@ -190,14 +192,14 @@ def _truth(attempt: AttemptRecord, deeds: Iterable[Deed], ledger: Iterable[dict[
     if attempt.outcome is Outcome.DELIVERED:
         return Truth(())
     ends = [
-        End(deed.at_s, deed.layer, deed.timer, deed.silent) for deed in deeds if deed.ask == attempt.request
+        End(deed.at_s, deed.layer, deed.timer, deed.told_s) for deed in deeds if deed.ask == attempt.request
     ]
     if attempt.upstream.by_us:
         at_s = attempt.end_s if attempt.upstream_s is None else attempt.upstream_s
-        ends.append(End(at_s, "client", attempt.cut.timer if attempt.cut else None))
+        ends.append(End(at_s, "client", attempt.cut.timer if attempt.cut else None, at_s))
     mine = [row for row in ledger if row["trace_id"] == attempt.trace_id]
     if mine and mine[-1]["fault"]:
-        ends.append(End(mine[-1]["failed_s"], "upstream", None))
+        ends.append(End(mine[-1]["failed_s"], "upstream", None, mine[-1]["failed_s"]))
     assert ends, f"{attempt.request} ended as {attempt.outcome}, and nobody did it"
     return Truth(tuple(sorted(ends, key=lambda end: end.at_s)))
 
@@ -206,19 +208,24 @@ def _truth(attempt: AttemptRecord, deeds: Iterable[Deed], ledger: Iterable[dict[
 
 
 def look_at_strangers(
-    *, requests: int, seed: int, progress: Callable[[int], None] = lambda _done: None
+    *, requests: int, seed: int, each: int = PER_WORLD, progress: Callable[[int], None] = lambda _done: None
 ) -> Look:
     """Play worlds until so many requests have been asked, and judge each with more and less of what was written."""
     look = Look()
-    for number in range(-(-requests // PER_WORLD)):
-        dice = random.Random(f"strangers/{seed}/{number}")
-        world = random_strange(dice)
-        played = play(world)
-        look.requests += len(played.truths)
-        for way, (given, said) in _ways(played, world, dice).items():
-            _judge(look, f"{seed}/{number}", way, given, said, world, played)
+    for number in range(-(-requests // each)):
+        look_at_world(look, seed=seed, number=number, each=each)
         progress(look.requests)
     return look
+
+
+def look_at_world(look: Look, *, seed: int, number: int, each: int) -> None:
+    """Play one of the worlds, and judge it with more and less of what was written."""
+    dice = random.Random(f"strangers/{seed}/{number}")
+    world = random_strange(dice, each)
+    played = play(world)
+    look.requests += len(played.truths)
+    for way, (given, said) in _ways(played, world, dice).items():
+        _judge(look, f"{seed}/{number}", way, given, said, world, played)
 
 
 def _ways(played: Played, world: Strange, dice: random.Random) -> dict[str, tuple[list[Span], bool]]:
@@ -262,15 +269,13 @@ def _judge(
     world: Strange,
     played: Played,
 ) -> None:
-    bare = Topology(name="strange", client=world.client, hops=())
+    bare = Topology(name="strange", client=world.client, hops=(), whole=False)
     order = taps_of(given).names if said else ()
-    pairs: dict[tuple[str, str], Layer] = {}
     if said and len(set(world.taps)) == len(world.taps) and tuple(order) == world.taps:
-        pairs = {
-            (outer, inner): _known(ways)
-            for outer, inner, ways in zip(world.taps, world.taps[1:], world.strangers, strict=False)
-        }
-    spans, topology = seated(given, bare, pairs)
+        pairs = zip(world.taps, world.taps[1:], world.strangers, strict=False)
+        between = tuple(Between(outer, inner, _known(ways)) for outer, inner, ways in pairs)
+        bare = replace(bare, between=between)
+    spans, topology = seated(given, bare)
     wrong, grades = look.wrong.setdefault(way, Counter()), look.grades.setdefault(way, Counter())
     names = {span.trace_id: span.request for span in played.spans if isinstance(span, AttemptRecord)}
     for evidence in gather(whole_layers(spans, topology)):
@@ -368,7 +373,8 @@ def main() -> int:
     """Look, say what was seen, and judge."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
-    look = look_at_strangers(requests=requests, seed=seed)
+    each = int(sys.argv[3]) if len(sys.argv) > 3 else PER_WORLD
+    look = look_at_strangers(requests=requests, seed=seed, each=each)
     sys.stdout.write(f"{said_of(look)}\n")
     return 1 if look.wrong_proven or look.named_share < 0.999 else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.worlds.judge import look_at_worlds
-from tests.worlds.strangers import look_at_strangers
+from tests.worlds.strangers import Look, look_at_strangers, look_at_world
 from whocut.verdict.verdict import Grade
 
 
@@ -31,3 +31,12 @@ def test_no_stranger_between_two_taps_makes_a_wrong_proof() -> None:
     assert seen.named_share >= 0.999
     proven = {way: counts[Grade.PROVEN] for way, counts in seen.grades.items()}
     assert proven["all"] >= proven["no ledger"] > proven["some taps, no ledger"] > 0
+
+
+def test_one_request_alone_makes_no_wrong_proof() -> None:
+    """Nothing else tells where the taps are: their order was guessed here, a layer ticked, another was late."""
+    seen = Look()
+    for number in (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430):
+        look_at_world(seen, seed=101, number=number, each=1)
+
+    assert seen.wrong_proven == 0, seen.told

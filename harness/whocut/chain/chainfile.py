@@ -18,6 +18,9 @@
         timers:
           total: {limit: 150s, directive: JOB_TIMEOUT, knob: "JOB_TIMEOUT={s}"}
         answers: {status: 504, body: timed out}
+      - tap: outer                   # a `whocut tap` that reports to --otlp; `door` is that of `whocut up`
+      - caddy                        # between two taps: it runs elsewhere, and is only judged
+      - tap: inner
     upstream: gpt-image-2
     host: img.example.com            # of the request, where a file has several routes; and its `path`
 """
@@ -90,7 +93,9 @@ def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
     hops: list[Layer] = []
     for index, entry in enumerate(written.layers):
         place = ("layers", index)
-        if entry.config is not None:
+        if entry.tap is not None:
+            hops.append(_written_at(file, _tap(file, entry, entry.tap, place), place))
+        elif entry.config is not None:
             hops.append(
                 _from_config(file, entry, entry.config, read_file, (written.host, written.path), place)
             )
@@ -99,6 +104,7 @@ def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
             hops.append(_written_at(file, layer, place))
         else:
             hops += _in_file(file, entry.file, entry, read_file, (written.host, written.path), place)
+    _refuse_taps_alike(file, hops)
     return Topology(
         name=path.stem,
         client=_written_at(file, client, ("client",)) if "client" in file.data else client,
@@ -106,6 +112,25 @@ def read_topology(path: Path, read_file: FileReader = no_files) -> Topology:
         upstream=_upstream(file, written.upstream),
         edition=written.edition,
     )
+
+
+def _tap(file: YamlFile, entry: LayerEntry, name: str, place: tuple[str | int, ...]) -> Layer:
+    said = sorted(entry.model_fields_set - {"tap"})
+    if said:
+        raise file.bad("a tap only watches, and has nothing but its name. Leave it out", *place, said[0])
+    return Layer(name=name, title=f"the tap {name}", tap=True, silent=True)
+
+
+def _refuse_taps_alike(file: YamlFile, hops: Sequence[Layer]) -> None:
+    """A tap is found by the name that it has in its records, and no other layer may have it."""
+    names = Counter(hop.name for hop in hops)
+    for index, hop in enumerate(hops):
+        if hop.tap and names[hop.name] > 1:
+            raise file.bad(
+                f"two layers are named '{hop.name}', and one of them is a tap. Give each its own name: a tap has "
+                "that of `whocut tap --name`",
+                *(("layers", index, "tap") if len(hops) == len(file.data["layers"]) else ("layers",)),
+            )
 
 
 def _layer(

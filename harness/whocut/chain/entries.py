@@ -94,9 +94,10 @@ Event = Literal["expiry", "bad_gateway", "connect", "first_byte", "idle", "total
 
 
 class LayerEntry(_Strict):
-    """One layer: a preset, perhaps changed, a real gateway, a user's own file, or a layer of one's own."""
+    """One layer: a preset, perhaps changed, a real gateway, a user's own file, a layer of one's own, or a tap."""
 
     preset: str | None = None
+    tap: str | None = Field(default=None, min_length=1)
     file: str | None = None
     gateway: str | None = None
     config: str | None = None

@@ -92,6 +92,7 @@ class Layer:
     silent: bool = False
     leaves_work: bool = False
     work_behind: str = ""
+    tap: bool = False
     knobs: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
     line: int | None = None
@@ -125,20 +126,57 @@ class Upstream:
     line: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Two taps by name, the outer one nearer to the caller, and the layer between them."""
+
+    outer: str
+    inner: str
+    layer: Layer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """A client, the layers from the caller to the upstream, and the upstream."""
+    """A client, the layers from the caller to the upstream, and the upstream.
+
+    `between` holds what is said of the places between taps that are not among the hops. Where it is not `whole`,
+    layers that nothing is known of may be between those that it names. `guessed`: so is the order of its taps.
+    """
 
     name: str
     client: Layer
     hops: tuple[Layer, ...]
     upstream: Upstream = Upstream()
     edition: str = "today"
+    between: tuple[Between, ...] = ()
+    whole: bool = True
+    guessed: bool = False
 
     @property
     def layers(self) -> tuple[Layer, ...]:
         """Everyone who can cut, from the caller inward."""
         return (self.client, *self.hops)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """The names of the taps among the hops."""
+        return tuple(hop.name for hop in self.hops if hop.tap)
+
+    @property
+    def before_taps(self) -> tuple[Layer, ...]:
+        """The hops outside of the outermost tap; without taps, all of them."""
+        return self.hops[: next((at for at, hop in enumerate(self.hops) if hop.tap), len(self.hops))]
+
+    @property
+    def behind_taps(self) -> tuple[Layer, ...]:
+        """The hops further in than the innermost tap."""
+        last = max((at for at, hop in enumerate(self.hops) if hop.tap), default=len(self.hops))
+        return self.hops[last + 1 :]
+
+    @property
+    def standing(self) -> tuple[Layer, ...]:
+        """The hops that a run starts: taps, and what is between them, run elsewhere."""
+        return (*self.before_taps, *self.behind_taps)
 
     def layer(self, name: str) -> Layer | None:
         """The layer of that name, or None."""

@@ -87,13 +87,15 @@ class LoadStage:
 class Spending:
     """What a run may spend, and the account it is written into; None is no limit. Holds no key.
 
-    `tries_behind` is how often the layers behind the client may send one attempt on.
+    `tries_behind` is how often the layers behind the client may send one attempt on. `breaker` is as the user wrote
+    it; None is the guard's own.
     """
 
     account: str
     budget_nano_usd: int
     max_attempts: int | None = None
     tries_behind: int = 1
+    breaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

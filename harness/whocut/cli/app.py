@@ -48,8 +48,15 @@ COMMANDS: Final[dict[str, _Command]] = {
         "Take image jobs for a slow endpoint: a task id at once, the image by poll, stream or webhook, and a page."
     ),
     "tap": _Command("Watch a connection from its place on the path."),
+    "scenarios": _Command("Every shipped scenario: what it asks, and its modes."),
+    "chains": _Command("Every shipped chain with its layers, and the ways of asking that `check` takes."),
     "presets": _Command("Every layer there is: its timers, what it answers, and the sources."),
+    "compare": _Command("What changed between A and B: better, worse, or cannot tell, with intervals."),
+    "export": _Command("Write a run's attempts and verdicts for other programs."),
     "report": _Command("Make the page and the pictures of a run anew from what it holds."),
+    "doctor": _Command(
+        "What is installed here: versions, extras, gateways, ports, clock; lines to paste into an issue."
+    ),
 }
 
 
@@ -87,8 +94,8 @@ app = typer.Typer(
     name="whocut",
     help="Which layer cut the request? Load, traces and verdicts for slow AI image calls.",
     cls=_Lazy,
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -103,11 +110,29 @@ def _say_version(wanted: bool) -> None:  # typer's form of a flag's callback
         raise typer.Exit
 
 
+# One line a question; the whole fits on a screen.
+FIRST: Final = """\
+whocut: which layer cut the request?
+  An error in front of you?     whocut triage error.txt          (or paste it: whocut triage)
+  Traces and logs of it?        whocut attribute --spans spans.jsonl --logs nginx=access.log
+  Is this chain right?          whocut check cloudflare-free ./nginx.conf      (or: whocut check article)
+  How many at once?             whocut sweep
+  Does this client behave?      whocut policy module:callable    (any language: --command 'node client.mjs')
+  Where did the job go?         whocut run lost_results          (a service that keeps jobs: whocut jobs)
+  All of it on one page?        whocut run                       (then: whocut why RUN, whocut compare A B)
+What there is: whocut scenarios, whocut chains, whocut presets; what is installed: whocut doctor
+All commands:  whocut --help"""
+
+
 @app.callback()
 def _all_commands(
+    ctx: typer.Context,
     show_version: Annotated[
         bool,
         typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Which layer cut the request? Load, traces and verdicts for slow AI image calls."""
+    del show_version  # its callback has said it
+    if ctx.invoked_subcommand is None:
+        typer.echo(FIRST)

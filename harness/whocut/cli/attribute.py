@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from whocut.cli.options import (
+    BetweenTaps,
     JsonFlag,
 )
 from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
@@ -28,10 +29,7 @@ def attribute(
         str | None,
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
-    between: Annotated[
-        list[str] | None,
-        typer.Option(help="The layer between two taps: OUTER,INNER=nginx, or …=nginx:idle=60s,connect=5s."),
-    ] = None,
+    between: BetweenTaps = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.

@@ -48,7 +48,10 @@ def check(
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="plain, no-retry, stream-0 … stream-3, async. May be given several times."),
+        typer.Option(
+            help="plain, no-retry, stream-0 … stream-3, async. May be given several times. "
+            "Default: plain, stream-2 and async."
+        ),
     ] = None,
     n: Annotated[int, typer.Option("--n", min=1, max=100_000, help="Requests to prove in each case.")] = 1000,
     want: Annotated[

@@ -36,6 +36,20 @@ AccountFile = Annotated[
 NewAccount = Annotated[
     bool, typer.Option("--new-account", help="With --to: begin an account; there must be none yet.")
 ]
+Free = Annotated[
+    bool,
+    typer.Option(
+        "--free",
+        help="With --to on this machine or a private network: nothing there bills. No key is sent.",
+    ),
+]
+BreakerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--breaker",
+        help="With --to: the share of failures that ends the run, like 80% or 80%/50, or off. Default: 50%/20.",
+    ),
+]
 Ca = Annotated[
     Path | None,
     typer.Option(help="With --to: certificates to trust. Default: SSL_CERT_FILE, the system's."),

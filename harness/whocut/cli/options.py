@@ -52,6 +52,13 @@ OtlpPort = Annotated[
     int | None,
     typer.Option(min=0, max=65535, help="Take other processes' spans on this port, by OTLP/HTTP."),
 ]
+BetweenTaps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--between",
+        help="The layer between two taps: OUTER,INNER=nginx, …=nginx:idle=60s,connect=5s, or …=./nginx.conf.",
+    ),
+]
 
 seed_option = partial(typer.Option, min=0, max=HIGHEST_SEED)
 port_option = partial(typer.Option, min=0, max=65535)

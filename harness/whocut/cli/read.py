@@ -12,6 +12,7 @@ from whocut.cli.terminal import Terminal
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
 from whocut.config.writing import target_of, written
+from whocut.show.following import next_command
 from whocut.show.read import print_read
 
 
@@ -49,5 +50,7 @@ def read(
         print_json(found.as_json())
     else:
         print_read(Terminal(), found)
+        if not found.undecided:
+            say(f"next:   {next_command('check', *files)}")
     if found.undecided:
         raise typer.Exit(EXIT_FINDING)

@@ -8,11 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whocut.chain.between import with_between
 from whocut.chain.load import parse_arrivals
 from whocut.chain.want import parse_wants
-from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
+from whocut.cli.consent import (
+    AccountFile,
+    BreakerOption,
+    BudgetUsd,
+    Ca,
+    Free,
+    MaxRequests,
+    NewAccount,
+    To,
+    with_consent,
+)
 from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
+    BetweenTaps,
     ChainOfScenario,
     ClockOfScenario,
     Force,
@@ -30,7 +42,7 @@ from whocut.cli.options import (
 from whocut.cli.printing import directory_of, print_line
 from whocut.cli.terminal import Terminal
 from whocut.clock import parse_clock
-from whocut.config.sources import read_chain
+from whocut.config.sources import file_reader, read_chain
 from whocut.errors import require
 from whocut.run.endpoint import Consent
 from whocut.run.plan import Plan
@@ -51,23 +63,29 @@ def run(
     url_path: PathOption = None,
     clock: ClockOfScenario = None,
     users: Annotated[
-        int | None, typer.Option(min=1, max=20_000, help="How many ask at the same time.")
+        int | None,
+        typer.Option(min=1, max=20_000, help="How many ask at the same time. Default: the scenario's."),
     ] = None,
     requests: Annotated[
-        int | None, requests_option(help="How many images are asked for, in each mode.")
+        int | None,
+        requests_option(help="How many images are asked for, in each mode. Default: the scenario's."),
     ] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(help="A mode of the scenario, like plain or stream; several are taken."),
+        typer.Option(
+            help="A mode of the scenario, like plain or stream; several are taken. Default: the scenario's."
+        ),
     ] = None,
     seed: SeedOfLoad = 7,
     out: Annotated[Path | None, out_option("runs/SCENARIO-CHAIN")] = None,
     force: Force = False,
     port: Annotated[int, port_option(help="Where the chain listens; 0 is any free port.")] = 0,
     partial_images: Annotated[
-        int | None, typer.Option(min=0, max=3, help="Partial images of a streamed request.")
+        int | None,
+        typer.Option(min=0, max=3, help="Partial images of a streamed request. Default: the scenario's."),
     ] = None,
     otlp: OtlpPort = None,
+    between: BetweenTaps = None,
     want: Annotated[
         list[str] | None, typer.Option(help="A threshold like 'delivered>=0.99'; exit code 1 when it breaks.")
     ] = None,
@@ -86,6 +104,8 @@ def run(
     account: AccountFile = None,
     new_account: NewAccount = False,
     ca: Ca = None,
+    free: Free = False,
+    breaker: BreakerOption = None,
     show_diff: ShowDiff = False,
     stand: Annotated[bool, typer.Option("--stand", hidden=True)] = False,
     live: Annotated[bool, typer.Option("--live", hidden=True)] = False,
@@ -96,14 +116,17 @@ def run(
     Exit 1 where a threshold breaks, where the run is not valid, and where none of its requests was delivered.
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
+
+    Taps around a gateway before a real endpoint, exporting to --otlp: --between outer,inner=nginx:idle=60s
     """
     require("locust")
     path = find_scenario(scenario)
     told = read_scenario(path)
     modes = pick_modes(told, mode)
     topology = read_chain(chain or told.chain, host=host, path=url_path)
+    topology = with_between(topology, between or (), file_reader(host=host, path=url_path))
     open_or_closed = parse_arrivals(arrivals or told.arrivals)
-    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca, free, breaker)
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
     directory = directory_of(out, name, force=force and not stand)
     plan = Plan(

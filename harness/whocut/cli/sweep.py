@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 
 from whocut.chain.want import parse_wants
-from whocut.cli.consent import AccountFile, BudgetUsd, Ca, MaxRequests, NewAccount, To, with_consent
+from whocut.cli.consent import (
+    AccountFile,
+    BreakerOption,
+    BudgetUsd,
+    Ca,
+    Free,
+    MaxRequests,
+    NewAccount,
+    To,
+    with_consent,
+)
 from whocut.cli.finished import report_finished
 from whocut.cli.options import (
     ChainOfScenario,
@@ -76,6 +86,8 @@ def sweep(
     account: AccountFile = None,
     new_account: NewAccount = False,
     ca: Ca = None,
+    free: Free = False,
+    breaker: BreakerOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """How many requests at once before the 429s: the knee, and the semaphore and gap to set.
@@ -123,7 +135,7 @@ def sweep(
         sweep=told_to.tolerate,
         then=told_to.then,
     )
-    consent = Consent(to, budget_usd, max_requests, account, new_account, ca)
+    consent = Consent(to, budget_usd, max_requests, account, new_account, ca, free, breaker)
     plan = with_consent(plan, consent, own_chain=bool(chain), clock=clock, told=told, want=want or [])
     with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))

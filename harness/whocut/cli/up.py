@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+from whocut.chain.between import with_between
 from whocut.cli.finished import print_diffs, report_finished
 from whocut.cli.options import (
+    BetweenTaps,
     ClockOption,
     Force,
     HostOption,
@@ -23,7 +25,7 @@ from whocut.cli.options import (
 )
 from whocut.cli.printing import directory_of, print_line, say
 from whocut.clock import parse_clock
-from whocut.config.sources import read_chain
+from whocut.config.sources import file_reader, read_chain
 from whocut.run.plan import Plan
 from whocut.run.up import up as keep_up
 from whocut.show.run import print_summary
@@ -36,6 +38,7 @@ def up(
     clock: ClockOption = "real",
     port: Annotated[int, port_option(help="Where clients dial; 0 is any free port.")] = 0,
     otlp: OtlpPort = None,
+    between: BetweenTaps = None,
     seed: Annotated[int, seed_option(help="The same seed and requests take the same time.")] = 7,
     out: Annotated[Path | None, out_option("runs/up-CHAIN")] = None,
     force: Force = False,
@@ -47,8 +50,11 @@ def up(
     Exit 1 where the run is not valid; what the clients got is for them to judge.
 
     Example: whocut up edge-100 --port 8080 --otlp 4318 --clock scaled:100
+
+    A gateway of yours before it, with a tap outside that exports there: --between outer,door=nginx:idle=60s
     """
     topology = read_chain(chain or ["article"], host=host, path=path)
+    topology = with_between(topology, between or (), file_reader(host=host, path=path))
     plan = Plan(
         scenario=Path("up"),
         topology=topology,

@@ -10,8 +10,9 @@ from whocut.cli.options import (
     JsonFlag,
     RunArgument,
 )
-from whocut.cli.printing import print_json
+from whocut.cli.printing import print_json, say
 from whocut.cli.terminal import Terminal
+from whocut.show.following import next_command
 from whocut.show.why import explain, show_why
 
 
@@ -34,3 +35,4 @@ def why(
         print_json(explained.as_json())
     else:
         show_why(explained, Terminal())
+        say(f"next:   {next_command('report', run_dir)}")

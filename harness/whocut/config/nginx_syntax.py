@@ -35,7 +35,7 @@ class Directive:
     file: str
     line: int
     block: list[Directive] | None = None
-    _by_name: dict[str, list[Directive]] = field(default_factory=dict, repr=False, compare=False)
+    _by_name: dict[str, list[Directive]] | None = field(default=None, repr=False, compare=False)
     _indexed: int = field(default=0, repr=False, compare=False)
 
     def all(self, name: str) -> list[Directive]:
@@ -43,11 +43,13 @@ class Directive:
         block = self.block or ()
         if len(block) < _FEW:
             return [inner for inner in block if inner.name == name]
-        if len(block) != self._indexed:
-            self._by_name, self._indexed = {}, len(block)
+        by_name = self._by_name
+        if by_name is None or len(block) != self._indexed:
+            by_name = self._by_name = {}
+            self._indexed = len(block)
             for inner in block:
-                self._by_name.setdefault(inner.name, []).append(inner)
-        return self._by_name.get(name, [])
+                by_name.setdefault(inner.name, []).append(inner)
+        return by_name.get(name, [])
 
     def first(self, name: str) -> Directive | None:
         """The last of this name directly in the block, which is the one that holds."""

@@ -26,6 +26,7 @@ from whocut.errors import BadFile, BadInput, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from whocut.chain.chainfile import FileReader
     from whocut.chain.layers import Layer
     from whocut.config.reading import NotRead, Route
 
@@ -155,6 +156,11 @@ def read_chain(
         return chain
     sources = [chain] if isinstance(chain, str | Path) else chain
     return chain_of(sources, host=host, path=path).topology
+
+
+def file_reader(*, host: str | None = None, path: str | None = None) -> FileReader:
+    """The reader of users' own files, for a request to this host and path."""
+    return _Files(Asked(host=host, path=path)).layers
 
 
 def requests_of(sources: Sequence[str], asked: Asked) -> tuple[list[Asked], list[str]]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from whocut.chain.between import with_between
 from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.layers import Layer, Role, Topology
-from whocut.config.sources import read_chain
+from whocut.config.sources import file_reader, read_chain
 from whocut.errors import BadFile, BadInput, nearest
-from whocut.foreign.between import Between, parse_between, put_between
+from whocut.foreign.between import put_between
 from whocut.foreign.spans import Leg, legs_of
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
@@ -32,10 +33,12 @@ from whocut.verdict.seating import is_tap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from whocut.chain.layers import Between
     from whocut.trace.logs.records import Account, LogFormat
     from whocut.verdict.verdict import Verdict
 
 _CLIENT = "client"
+_NO_CHAIN = Topology(name="none", client=Layer(name=_CLIENT, title=_CLIENT, role=Role.CLIENT), hops=())
 _UNJOINED = 3  # lines without a request that are named
 
 
@@ -180,7 +183,8 @@ def attribute_material(
         BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
     """
     topology = None if chain is None else read_chain(chain)
-    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, parse_between(between))
+    said = with_between(topology or _NO_CHAIN, between, file_reader()).between
+    return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, said)
 
 
 def attribute_files(
@@ -314,6 +318,7 @@ def _topology_of(
         name="from the material",
         client=Layer(name=client, title=client, role=Role.CLIENT),
         hops=tuple(_layer(name) for name in order),
+        whole=False,
     )
 
 

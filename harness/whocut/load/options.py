@@ -70,6 +70,14 @@ OPTIONS = (
     _Option(
         "--new-account", "", "With --to: begin an account; there must be none yet.", alone=True, spends=True
     ),
+    _Option(
+        "--free",
+        "",
+        "With --to: nothing there bills. No key is sent, no budget needed.",
+        alone=True,
+        spends=True,
+    ),
+    _Option("--breaker", "SHARE", "With --to: the failures that end the run, like 80%, or off.", spends=True),
 )
 
 

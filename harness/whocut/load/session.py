@@ -21,6 +21,7 @@ from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.plain import topology_from_plain
 from whocut.client.openai_client import openai_client, prime
 from whocut.client.spending import Guard, Limits, SpendAccount
+from whocut.client.spending.breaker import parse_breaker
 from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
@@ -245,7 +246,7 @@ def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:
         )
     limits = Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
     account = SpendAccount(Path(spending.account), run=run.manifest["run"])
-    return Guard(account, limits, tries_behind=spending.tries_behind)
+    return Guard(account, limits, parse_breaker(spending.breaker), tries_behind=spending.tries_behind)
 
 
 def _together(before: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

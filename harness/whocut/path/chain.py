@@ -77,6 +77,8 @@ async def start_chain(
 ) -> RunningChain:
     """Start every layer of a topology; without any, the caller dials the upstream itself.
 
+    A user's taps are passed over: positions are those among the layers that are started.
+
     Where `real_logs` names a folder, layers that are gateways run as the real product and keep their logs in it;
     without it every layer is emulated.
 
@@ -88,8 +90,9 @@ async def start_chain(
     """
     building = _Building(clock, sink, host, upstream, [])
     try:
-        for position in range(len(topology.hops), 0, -1):
-            layer = topology.hops[position - 1]
+        standing = [hop for hop in topology.hops if not hop.tap]
+        for position in range(len(standing), 0, -1):
+            layer = standing[position - 1]
             outer_port = port if position == 1 else 0
             if layer.gateway and real_logs is not None:
                 logs = folder_of(real_logs, position, layer.name)

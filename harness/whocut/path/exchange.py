@@ -131,11 +131,11 @@ class Exchange:
         self._stamp_s = now_s
         self._phase = _SEND
         upstream.transport.write(self._upward.all_so_far())
-        if self.request_done and upstream.writable:
+        if self._upward.done and upstream.writable:
             self._sent(now_s)
             return
         self._enter(_SEND, now_s)
-        if not self.request_done:
+        if not self._upward.done:
             if upstream.writable:
                 self.caller.resume_reading()
             else:
@@ -163,7 +163,7 @@ class Exchange:
     def upstream_drained(self) -> None:
         """What was sent up is in the kernel's hands."""
         now_s = self._stamp_s = self.house.now_s()
-        if not self.request_done:
+        if not self._upward.done:
             self.caller.resume_reading()
         elif self.facts.sent_s is None:
             self._sent(now_s)
@@ -212,7 +212,7 @@ class Exchange:
         self._response = head
         relay = self._relay = Relay(head.framing, self.house.manners, minor=self._minor)
         self._upward.answered()
-        if relay.closes or not self.request_done:
+        if relay.closes or not self._upward.done:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)
         facts.head_bytes = len(passed)
@@ -254,7 +254,7 @@ class Exchange:
         self._upstream = None
         if upstream is not None:
             upstream.exchange = None
-            if clean and self.request_done and response is not None and not response.close:
+            if clean and self._upward.done and response is not None and not response.close:
                 self.house.give_back(upstream, now_s)
             else:
                 upstream.leave()
@@ -372,7 +372,7 @@ class Exchange:
         self._finish(DownstreamEnd.TRUNCATED, now_s, then=then)
 
     def _answer(self, answer: Answer, now_s: float) -> None:
-        self._close_after |= vendors.closes(answer) or not self.request_done
+        self._close_after |= vendors.closes(answer) or not self._upward.done
         self.facts.status = answer.status
         self.caller.send(
             vendors.render(
@@ -403,7 +403,7 @@ class Exchange:
             self.facts.note("downstream.left", now_s)
         # A layer that does not look still learns of it where a write fails.
         unseen = not self.facts.bytes_down or self.caller.transport is not None
-        if unseen and self.request_done and not self._response_done and not self.house.layer.notices_abort:
+        if unseen and self._upward.done and not self._response_done and not self.house.layer.notices_abort:
             return True
         self._leave(now_s)
         return False
@@ -442,7 +442,7 @@ class Exchange:
         finally:  # a sink that fails loses its span, not the caller's connection
             if then is not None:
                 then()
-            elif not self.request_done:
+            elif not self._upward.done:
                 self.caller.linger()
             elif self._close_after or self._left_s is not None:
                 self.caller.close()

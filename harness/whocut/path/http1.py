@@ -231,6 +231,8 @@ class RequestHead:
         if traceparent is None:
             return _spliced(raw, lines) if lines else raw
         line = b"traceparent: %b\r\n" % traceparent
+        if self.traceparent is None and not lines:
+            return raw[:-2] + line + b"\r\n"  # the usual case: no list, no sorting
         if self.traceparent is None:
             return _spliced(raw, [*lines], (len(raw) - 2, len(raw) - 2, line))
         came = _TRACEPARENT.search(raw)

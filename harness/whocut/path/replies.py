@@ -53,7 +53,8 @@ class Replies:
             raw = data if end == len(data) else data[:end]
             head = parse_response(raw, to_head=self._to_head)
             if head.status >= 200:
-                return Reply(tuple(interims), begun=True, head=head, raw=raw, data=data, end=end)
+                # Without names, which would double what the tuple costs: one is made for every response.
+                return Reply(tuple(interims), True, head, raw, data, end)  # noqa: FBT003  # as above
             self._count += 1
             if head.status == 101 or self._count > MAX_INTERIMS:
                 raise Malformed(

@@ -56,8 +56,8 @@ class Upward:
                 self._kept = bytearray(self._kept)
             self._kept += piece
             self.replayable = self.replayable and len(self._kept) <= MAX_REPLAY_BYTES
-        if not waiting:
-            self._forget()
+        if not waiting and not self.replayable:
+            self._kept = b""
         return piece, end
 
     @property
@@ -68,14 +68,11 @@ class Upward:
     def all_so_far(self) -> bytes:
         """What a new connection has to be sent; it stays only where it may have to be sent again."""
         kept = bytes(self._kept)
-        self._forget()
+        if not self.replayable:
+            self._kept = b""
         return kept
 
     def answered(self) -> None:
         """A response has begun: it is not sent again."""
         self.replayable = False
-        self._forget()
-
-    def _forget(self) -> None:
-        if not self.replayable:
-            self._kept = b""
+        self._kept = b""

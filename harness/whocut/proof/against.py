@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.audit import audit
+from whocut.chain.intervals import wilson
 from whocut.config.reading import essence
 from whocut.config.sources import NoRouteIn, chain_of, requests_of
 from whocut.errors import BadInput
@@ -18,7 +19,6 @@ from whocut.proof.check import Progress, proved
 from whocut.proof.proof import cut_of
 from whocut.proof.report import figures_as_json, one_of_each
 from whocut.trace.records import Outcome
-from whocut.verdict.sweep.levels import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -45,7 +45,7 @@ def refuse_too_many(users: int, topology: Topology) -> None:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
         return
-    most = max(0, limit - _SPARE_FILES) // (_A_HOP * max(1, len(topology.hops)))
+    most = max(0, limit - _SPARE_FILES) // (_A_HOP * max(1, len(topology.standing)))
     if users > most:
         raise BadInput(
             f"{users} users do not fit: a process here may open {limit} files, which is enough for {most} users of "

@@ -15,13 +15,14 @@ from whocut.chain.want import LEDGER_ONLY, parse_wants
 from whocut.client.spending import Guard, Limits, SpendAccount, account_path
 from whocut.client.spending.account import fingerprint
 from whocut.client.spending.bound import price_of_images
+from whocut.client.spending.breaker import OFF, Breaker, parse_breaker
 from whocut.clock import Clock, ClockSpec, parse_clock
 from whocut.errors import BadInput
-from whocut.path.target import Target
+from whocut.path.target import Target, is_private
 from whocut.run.plan import no_more
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from whocut.chain.layers import Topology
     from whocut.chain.want import Want
@@ -44,20 +45,30 @@ class Consent:
     account: Path | None
     new_account: bool
     ca: Path | None
+    free: bool = False
+    breaker: str | None = None
 
     @property
     def lonely(self) -> str | None:
         """A flag that means nothing without ``--to``."""
         if self.to is not None:
             return None
-        written = {
+        about_it = {"--ca": self.ca, "--free": self.free or None, "--breaker": self.breaker}
+        return _first_of({**self.of_account, **about_it})
+
+    @property
+    def of_account(self) -> dict[str, object]:
+        """What was written of the account and its limits; None where nothing was."""
+        return {
             "--budget-usd": self.budget_usd,
             "--max-requests": self.max_requests,
             "--account": self.account,
             "--new-account": self.new_account or None,
-            "--ca": self.ca,
         }
-        return next((flag for flag, value in written.items() if value is not None), None)
+
+
+def _first_of(written: Mapping[str, object]) -> str | None:
+    return next((flag for flag, value in written.items() if value is not None), None)
 
 
 def agree(
@@ -76,14 +87,18 @@ def agree(
         BadFile: the account cannot be read.
     """
     assert consent.to is not None
-    target = Target.parse(consent.to, trust=consent.ca)
-    if consent.budget_usd is None:
+    target = Target.parse(consent.to, trust=consent.ca, plain=consent.free)
+    if consent.free:
+        _refuse_what_may_bill(target, consent)
+    elif consent.budget_usd is None:
+        hint = ", or --free where nothing behind it bills" if is_private(target.host) else ""
         raise BadInput(
             f"--to {target.url} spends money: say with --budget-usd how much its account may come to, all runs "
-            "together"
+            f"together{hint}"
         )
-    budget = nano_usd(consent.budget_usd)
+    breaker = parse_breaker(consent.breaker)
     topology = plan.topology if own_chain else replace(plan.topology, name=target.host, hops=())
+    topology = replace(topology, whole=False)
     changed = replace(
         plan,
         topology=topology,
@@ -93,6 +108,10 @@ def agree(
         wants=(*_measurable(told.want, asked=False), *_measurable(want, asked=True)),
         to=target,
     )
+    if consent.free:
+        return changed
+    assert consent.budget_usd is not None
+    budget = nano_usd(consent.budget_usd)
     tries = tries_behind(topology)
     least = price_of(changed).nano_usd * tries
     if consent.new_account and least > budget:  # an account that is there has its own say
@@ -106,8 +125,30 @@ def agree(
         budget_nano_usd=budget,
         max_attempts=consent.max_requests,
         tries_behind=tries,
+        breaker=None if breaker == Breaker() else consent.breaker,
     )
     return replace(changed, spending=spending)
+
+
+def _refuse_what_may_bill(target: Target, consent: Consent) -> None:
+    """Hold `--free` to what it says: it is near, no key goes there, and nothing is counted.
+
+    Raises:
+        BadInput: the address is not near, or a flag is about money.
+    """
+    if not is_private(target.host):
+        raise BadInput(
+            f"--free: {target.host} is not an address of this machine or of a private network. Say with "
+            "--budget-usd how much may be spent there."
+        )
+    if about_money := _first_of(consent.of_account):
+        raise BadInput(
+            f"--free: nothing is counted then, and {about_money} has no account. Leave one of them out."
+        )
+    if consent.breaker not in {None, OFF}:
+        raise BadInput(
+            f"--free: no guard counts failures then, and --breaker {consent.breaker} is of no use. Leave it out."
+        )
 
 
 def _open(consent: Consent) -> Path:
@@ -199,13 +240,18 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
         Withheld: not even one attempt may go out.
     """
     assert plan.to is not None
-    assert plan.spending is not None
+    if plan.spending is None:
+        yield f"this goes to {plan.to.url}, which bills nothing, as --free says: no key is sent, nothing is counted"
+        yield from _of_the_mock(told)
+        return
     spending, asked, tries = plan.spending, plan.topology.upstream, plan.topology.client.retries.tries
     price = price_of(plan)
     each = price.nano_usd * spending.tries_behind
     account = SpendAccount(Path(spending.account))
     guard = Guard(
-        account, Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts)
+        account,
+        Limits(budget_nano_usd=spending.budget_nano_usd, max_attempts=spending.max_attempts),
+        parse_breaker(spending.breaker),
     )
     guard.look(price)
     yield f"this goes to {plan.to.url} and costs money:"
@@ -227,10 +273,12 @@ def estimate(plan: Plan, told: Scenario) -> Iterator[str]:
         )
     account.close()
     most = f", at {spending.max_attempts} attempts" if spending.max_attempts else ""
-    yield (
-        f"the guard stops at {dollars(spending.budget_nano_usd)}{most} in that account, and when "
-        f"{guard.breaker.says}"
-    )
+    failing = ", however many attempts fail" if guard.breaker.off else f", and when {guard.breaker.says}"
+    yield f"the guard stops at {dollars(spending.budget_nano_usd)}{most} in that account{failing}"
+    yield from _of_the_mock(told)
+
+
+def _of_the_mock(told: Scenario) -> Iterator[str]:
     if told.upstream or told.upstream_in:
         yield (
             "warning: this scenario sets up the mock it usually runs against (its upstream, upstream_in and keys); "

@@ -183,6 +183,7 @@ def _doubts(plan: Plan, judged: Judged, generator: Generator, hops: Hops) -> Ite
             f"{layer} cut streams up to {early_s:.0f} s before its limit: a byte that comes soon after another "
             f"does not set its timer anew, and at {plan.clock} that counts; use a smaller scale"
         )
+    yield from judged.attribution.not_used
     unsettled = judged.figures.ledger.unsettled
     if unsettled:
         yield (

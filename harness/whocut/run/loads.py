@@ -89,5 +89,6 @@ async def start_load(stack: AsyncExitStack, plan: Plan, run_dir: RunDir) -> Chil
         arguments,
         log=run_dir.path / "logs" / "load.log",
         environment=environment,
-        with_secrets=True,
+        # Where nothing bills, no key goes out, not even by mistake.
+        with_secrets=plan.to is None or plan.spending is not None,
     )

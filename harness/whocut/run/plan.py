@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from whocut.chain.plain import topology_to_plain
+from whocut.errors import BadInput
 from whocut.trace.records import new_trace_id
 
 if TYPE_CHECKING:
@@ -67,6 +68,25 @@ class Plan:
     def asked(self) -> int:
         """Requests of all stages that are known from the beginning."""
         return sum(stage.requests for stage in self.stages)
+
+
+def refuse_taps_elsewhere(plan: Plan) -> None:
+    """Refuse taps that no request of this run can pass: they are before the endpoint that `to` names, or nowhere.
+
+    Raises:
+        BadInput: there is no such endpoint, or a layer is behind the taps, where none is started.
+    """
+    topology = plan.topology
+    if plan.to is None and (topology.taps or topology.between):
+        raise BadInput(
+            "the taps of a run are before a real endpoint, and this one goes to the mock. Name the endpoint with "
+            "--to URL, or keep a chain serving with `whocut up`."
+        )
+    if topology.behind_taps:
+        raise BadInput(
+            f"{topology.behind_taps[0].name} is behind the innermost tap of {topology.name}, and is not started "
+            "there. Put a tap behind it, or write it before the taps."
+        )
 
 
 def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from whocut.run.complaints import tell_once
 from whocut.run.descriptors import refuse_too_many
 from whocut.run.finish import check_wants, finish
 from whocut.run.loads import ForeignLoad, start_load
-from whocut.run.plan import manifest_of
+from whocut.run.plan import manifest_of, refuse_taps_elsewhere
 from whocut.run.processes import PATIENCE_REAL_S, Child
 from whocut.run.progress import RunFollower, RunProgress
 from whocut.run.signals import Signals
@@ -96,11 +96,13 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
 
     Raises:
         BadInput: the run directory cannot be used, a figure is wanted that is not measured, the mock does not
-            serve the chain's model, or the users do not fit the limit of open files.
+            serve the chain's model, the users do not fit the limit of open files, or no tap of the chain can be on
+            the way.
         CouldNotRun: a port is taken, or a process could not start.
     """
     check_wants(plan)
     refuse_too_many(plan.users, plan.topology)
+    refuse_taps_elsewhere(plan)
     if plan.to is None:
         refuse_unknown(plan.topology.upstream)
     began = wall_s()
@@ -128,8 +130,9 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     else:
         await plan.to.knock()
         behind = plan.to
+    standing = replace(plan.topology, hops=plan.topology.standing)
     chain = await start_chain(
-        plan.topology, upstream=behind, clock=clock, sink=spans, port=plan.port, real_logs=run_dir.path / LOGS
+        standing, upstream=behind, clock=clock, sink=spans, port=plan.port, real_logs=run_dir.path / LOGS
     )
     stack.push_async_callback(chain.close)
     pulse = Pulse()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from whocut.clock import Clock
 from whocut.clock.clock import wall_s
 from whocut.clock.pulse import Pulse
+from whocut.errors import BadInput
 from whocut.path.chain import start_chain
 from whocut.run.complaints import tell_once
 from whocut.run.finish import finish
@@ -40,10 +42,18 @@ _LOOK_EVERY_REAL_S = 0.1
 async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
     """Serve until a signal; `ready` gets the base URL and the OTLP endpoint as soon as both take requests.
 
+    Taps, and layers between them, are before the door: the chain behind it is what is started.
+
     Raises:
-        BadInput: the run directory cannot be used.
+        BadInput: the run directory cannot be used, or a layer is further out than the outermost tap.
         CouldNotRun: a port is taken, or the upstream could not start.
     """
+    topology = plan.topology
+    if topology.taps and topology.before_taps:
+        raise BadInput(
+            f"{topology.before_taps[0].name} is before the outermost tap of {topology.name}, and is not started "
+            "there. Put a tap before it, or write it behind the taps."
+        )
     began = wall_s()
     tell_once(asyncio.get_running_loop())
     clock = Clock(plan.clock.scale)
@@ -64,7 +74,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         upstream = await start_upstream(plan, clock, run_dir, spans)
         stack.push_async_callback(upstream.stop)
         chain = await start_chain(
-            plan.topology,
+            replace(topology, hops=topology.standing),
             upstream=("127.0.0.1", upstream.port),
             clock=clock,
             sink=spans,
@@ -74,7 +84,7 @@ async def up(plan: Plan, ready: Callable[[str, str | None], None]) -> Finished:
         tap = ClientTap(
             upstream=(chain.host, chain.port),
             clock=clock,
-            client=plan.topology.client.name,
+            client=topology.client.name,
             divides_waits=clock.scale != 1,
         )
         await tap.listen(plan.port)

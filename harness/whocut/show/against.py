@@ -10,7 +10,8 @@ from rich.text import Text
 from whocut.chain.money import format_dollars
 from whocut.proof.against import NO_ROUTE
 from whocut.show.check import Page, print_finding
-from whocut.show.check_formats import annotation, markdown
+from whocut.show.check_formats import markdown
+from whocut.trace.annotations import annotation
 from whocut.words import UNKNOWN, percent, plural
 
 if TYPE_CHECKING:

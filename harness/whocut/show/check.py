@@ -124,7 +124,7 @@ def _wrapped(console: Console, text: Text, width: int) -> list[Text]:
 def sentences(report: Report) -> list[str]:
     """The answer: can the chain carry these images, and what will cut."""
     name, answer = report.topology.name, report.answer
-    said = [f"{name}: {_ANSWERS[answer]}"]
+    said = [f"{name}: {_ANSWERS.get(answer, '')}"]
     unknown = [
         f"{knob} of {layer.name}" for layer in report.topology.layers for knob in set(layer.unknown.values())
     ]

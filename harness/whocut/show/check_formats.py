@@ -15,6 +15,7 @@ import orjson
 
 from whocut.chain.audit import BEYOND, RULES
 from whocut.show.check import sentences
+from whocut.trace.annotations import annotation
 from whocut.trace.junit import Case, junit
 from whocut.words import UNKNOWN, percent, plural
 
@@ -133,22 +134,6 @@ def as_github(report: Report) -> str:
     ]
     answer = annotation("notice" if report.ok else "error", "", None, "whocut check", _headline(report))
     return "\n".join([*lines, answer]) + "\n"
-
-
-def annotation(level: str, file: str, line: int | None, title: str, message: str) -> str:
-    """A workflow command: ``error``, ``warning`` or ``notice``, at its place if it has one."""
-    properties = {"file": PurePath(file).as_posix() if file else "", "line": line, "title": title}
-    said = ",".join(f"{key}={_property(str(value))}" for key, value in properties.items() if value)
-    return f"::{level} {said}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    """What a command's line cannot hold as it is, in its own escapes."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 # --- JUnit XML ------------------------------------------------------------------------------------

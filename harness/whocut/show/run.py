@@ -107,6 +107,8 @@ def _books(summary: Summary) -> str:
     """What the verdicts were held against; or, where there is no ledger, whose word the cost is."""
     if summary.ledger.by == "account":
         return f"no ledger: cost by the guard's account, {format_dollars(summary.ledger.billed_usd)} at most."
+    if summary.ledger.by == "none":
+        return "no ledger, and no account: --free said that the endpoint bills nothing."
     held = summary.agreement
     return f"{held.checked} verdicts held against the ledger, {len(held.disagree)} disagree."
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from whocut.chain.money import format_dollars
-from whocut.show.following import report_words
+from whocut.show.following import next_command, report_words
 from whocut.show.run import say_if_invalid
 from whocut.words import in_seconds, percent
 
@@ -36,6 +36,7 @@ def print_sweep(console: Console, summary: Summary, report: Path | None) -> None
     console.print(_table(found))
     say(f"\n{found.rule}")
     say(f"\nrun:    {summary.run_dir}\nreport: {report_words(report)}")
+    say(f"next:   {next_command('compare', summary.run_dir)} OTHER")
 
 
 def _table(found: SweepFigures) -> Table:

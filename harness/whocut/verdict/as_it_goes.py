@@ -142,7 +142,7 @@ class AsItGoes:
             if row.get("trace_id"):
                 request = touched[row["trace_id"]] = self._of(row["trace_id"], now_s)
                 request.ledger[row["generation"]] = dict(row)
-        layers = len(self._topology.hops)
+        layers = len(self._topology.standing) + len(self._topology.taps)
         for trace_id, request in touched.items():
             if request.counted or request.over(layers):
                 self._judge(trace_id, request)

@@ -481,7 +481,7 @@ def _grade(evidence: AttemptEvidence, first: First, topology: Topology, *, confi
     position = first.ends[0].edges.position
     outside = set(range(position)) - evidence.reported
     sure = order_is_sure(evidence, first.ends[0])
-    if sure is Sure.NO:
+    if sure is Sure.NO or (topology.guessed and any(edges.position for edges in evidence.layers)):
         return Grade.INFERRED
     proven = (
         confirmed

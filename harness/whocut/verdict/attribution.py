@@ -12,7 +12,7 @@ from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather, never_ended
 from whocut.verdict.gateways import whole_layers
 from whocut.verdict.joining import join
-from whocut.verdict.seating import seated
+from whocut.verdict.seating import not_used, seated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 class Attribution:
     """Every attempt in the order of their starts: what is known of it, and the verdict on it.
 
-    `spans` are those that were judged, one a layer and attempt, of real gateways too.
+    `spans` are those that were judged, one a layer and attempt, of real gateways too. `not_used` says why what the
+    chain says of places between taps told nothing.
     """
 
     evidence: tuple[AttemptEvidence, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     spans: tuple[Span, ...] = ()
+    not_used: tuple[str, ...] = ()
 
     def of_request(self, request: str) -> Iterator[tuple[AttemptEvidence, Verdict]]:
         """The attempts of one request, by number."""
@@ -50,6 +52,7 @@ def attribute_all(
     """One verdict an attempt; `accounts` are what gateways' logs say."""
     judged = list(spans)
     judged += never_ended(attempts, judged, topology.client.name)
+    idle = tuple(not_used(judged, topology)) if topology.between or topology.taps else ()
     judged, topology = seated(judged, topology)
     judged = whole_layers(judged, topology)
     gathered = gather(judged)
@@ -57,4 +60,4 @@ def attribute_all(
     # What only a log knows of is no attempt here: a line of another run, a look at the gateway's health.
     evidence = tuple(join(gathered, accounts, positions)[: len(gathered)])
     verdicts = tuple(attribute(one, topology) for one in evidence)
-    return Attribution(evidence, verdicts, tuple(judged))
+    return Attribution(evidence, verdicts, tuple(judged), idle)

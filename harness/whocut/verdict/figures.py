@@ -109,9 +109,12 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """What the upstream's ledger adds up to; without a ledger, what the spend guard's account holds."""
+    """What the upstream's ledger adds up to; without a ledger, what the spend guard's account holds.
 
-    by: Literal["ledger", "account"]
+    `by` none: the endpoint bills nothing, as its user has said, and no account was kept.
+    """
+
+    by: Literal["ledger", "account", "none"]
     started: int | None = None
     finished: int | None = None
     delivered: int | None = None

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
-from whocut.verdict.gateways import GatewayRecord
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, clock_of, left_of, on_one_clock, order_of
+from whocut.verdict.gateways import GatewayRecord, inner_clock_of
+from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, left_of, on_one_clock, order_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,17 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
     inward = [edges for edges in evidence.layers if edges.position >= end.edges.position]
     read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
     seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
-    return max((*read_off, *seen, _sure_behind(inward[-1], evidence.generation)))
+    silent = [_sure_of_silent(end, inner) for inner in inward[1:]]
+    return max((*read_off, *seen, *silent, _sure_behind(inward[-1], evidence.generation)))
+
+
+def _sure_of_silent(end: End, inner: LayerRecord) -> Sure:
+    """How sure it is that a layer further in, which let go and let its caller wait on, did so after this end."""
+    ended_s, left_s = inner.upstream_s, left_of(inner)
+    let_go = inner.cut is not None or inner.fell is not None
+    if not let_go or ended_s is None or left_s is None or left_s - ended_s <= LONG_S:
+        return Sure.YES
+    return Sure.YES if order_of(end.edges, end.at_s, inner, ended_s) is Order.AFTER else Sure.NO
 
 
 def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
@@ -199,23 +209,27 @@ def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) ->
         return Sure.YES
     held_s = generation.caller_gone_s - generation.start_s
     longer_s = _upstream_s(innermost) - innermost.start_s - held_s
-    return Sure.NO if clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
+    return Sure.NO if inner_clock_of(innermost) is not None and longer_s > NOTICED_WITHIN_S else Sure.YES
 
 
 def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:
     """Whether no silent layer further in can have let go before, and let its caller wait.
 
-    Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
+    Where each layer further in reports, one that did so is seen. Else, and where nothing is known of the way, the
+    upstream must have been held for as long
     as the layer waited: what took longer further in came later, whatever the clocks say.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
     if end.what is What.UPSTREAM_ENDED or connecting or edges.upstream is UpstreamEnd.NONE:
         return True
-    if not set(range(edges.position + 1, len(topology.hops) + 1)) - evidence.reported:
+    silent = set(range(edges.position + 1, len(topology.hops) + 1)) - evidence.reported
+    anything = not topology.whole and not topology.hops
+    if not silent and not anything:
         return True
     generation = evidence.generation
     if generation is None:
         return False
     gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
-    return gone_s - generation.start_s + TIE_S >= end.at_s - edges.start_s
+    slack_s = NOTICED_WITHIN_S if anything else TIE_S
+    return gone_s - generation.start_s + slack_s >= end.at_s - edges.start_s

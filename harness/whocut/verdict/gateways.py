@@ -11,13 +11,24 @@ account says how sure that is.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, fields, replace
+from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
 from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, apart_s, clock_of, on_one_clock, order_of
+from whocut.verdict.order import (
+    NOTICED_WITHIN_S,
+    Order,
+    Sure,
+    apart_s,
+    clock_of,
+    on_one_clock,
+    one_good_answer,
+    order_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,9 +52,18 @@ _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 
 @dataclass(slots=True, kw_only=True)
 class GatewayRecord(LayerRecord):
-    """A gateway's account; `sure` is how far the order of its two ends can be trusted."""
+    """A gateway's account; `sure` is how far the order of its two ends can be trusted.
+
+    `inner_clock` is that of the tap inside: where it is a run's own door, nothing unknown is behind it.
+    """
 
     sure: Sure = Sure.YES
+    inner_clock: str | None = None
+
+
+def inner_clock_of(witness: LayerRecord) -> str | None:
+    """The clock of a witness's side towards the model; None is the run's."""
+    return witness.inner_clock if isinstance(witness, GatewayRecord) else clock_of(witness)
 
 
 def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
@@ -132,9 +152,8 @@ def _account(
         layer,
         death,
         order=_order(outside, last),
-        clocks_agree=first is None
-        or on_one_clock(outside, first)
-        or abs(first.start_s - outside.start_s) <= NOTICED_WITHIN_S,
+        clocks_agree=first is None or _clocks_agree(outside, first),
+        asked_again_s=_asked_again_s(tries, by_s),
     )
     end = _ended(sides)
     cut = _cut_of(end)
@@ -157,7 +176,23 @@ def _account(
         "gone": end.gone,
         "resent": len(tries) - 1 if len(tries) > 1 else None,
     }
-    return GatewayRecord(**told, sure=end.sure)
+    return GatewayRecord(**told, sure=end.sure, inner_clock=clock_of(last or outside))
+
+
+def _clocks_agree(outside: LayerRecord, first: LayerRecord) -> bool:
+    """Whether the request came to the tap inside when the tap outside had it, or had passed it on."""
+    if on_one_clock(outside, first):
+        return True
+    passed_on = (outside.start_s, outside.request_sent_s)
+    return any(at_s is not None and abs(first.start_s - at_s) <= NOTICED_WITHIN_S for at_s in passed_on)
+
+
+def _asked_again_s(tries: Sequence[LayerRecord], by_s: float) -> float | None:
+    """When the gateway may have begun its last try at the earliest: when the one before it had ended."""
+    if len(tries) < 2:
+        return None
+    before, last = tries[-2:]
+    return min(before.end_s, last.start_s) + by_s
 
 
 def _moved(inside: LayerRecord, by_s: float) -> LayerRecord:
@@ -200,6 +235,7 @@ class _Sides:
     death: DeathRecord | None
     order: Order
     clocks_agree: bool
+    asked_again_s: float | None = None
 
     @property
     def held_less(self) -> bool:
@@ -233,6 +269,11 @@ class _Sides:
         """For how long the gateway may have held the request before it asked, where two clocks do not tell."""
         if self.clocks_agree:
             return 0.0
+        if one_good_answer(self.outside, inside):  # its first byte came to both at one instant
+            assert self.outside.first_byte_s is not None
+            assert inside.first_byte_s is not None
+            waited_s = self.outside.first_byte_s - self.outside.start_s
+            return max(0.0, waited_s - (inside.first_byte_s - inside.start_s))
         caller_s = self.outside.upstream_s
         outer_s = 0.0 if caller_s is None else caller_s - self.outside.start_s
         return max(0.0, outer_s - (inside.end_s - inside.start_s))
@@ -262,7 +303,16 @@ def _ended(sides: _Sides) -> _End:
         return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
     at_s = inside.upstream_s
     sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
+    if inside.upstream.by_them and _answered_a_timeout(sides):
+        sure = Sure.NO  # its own timer and the upstream's end crossed
     return _End(inside.upstream, at_s, sure=sure)
+
+
+def _answered_a_timeout(sides: _Sides) -> bool:
+    """Whether the gateway told its caller that it had waited for too long, and not that its upstream had ended."""
+    ended = sides.layer.answers.get("bad_gateway") if sides.layer else None
+    told = sides.outside.status if sides.caller is UpstreamEnd.COMPLETE else None
+    return told == HTTPStatus.GATEWAY_TIMEOUT and (ended is None or ended.status != told)
 
 
 def _never_asked(sides: _Sides) -> _End:
@@ -313,7 +363,7 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     known = sides.layer.timers if sides.layer else {}
     due = sorted(
         (
-            (off, running.phase, timer)
+            (*off, running.phase, timer)
             for running in _running(sides, inside)
             if (timer := known.get(running.kind)) is not None
             and (off := _off(sides, running, timer, at_s)) is not None
@@ -322,9 +372,13 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     )
     if not due:
         return ()
-    nearest_off = max(due[0][0], _LEAST_OFF) * _NEARER
-    fits = {timer.directive: _Fired(timer, phase) for off, phase, timer in reversed(due) if off < nearest_off}
-    return tuple(fits.values()) or (_Fired(due[0][2], due[0][1]),)
+    # A timer that may have been set at any instant of a long time is no nearer than another.
+    any_near = any(vague for _, vague, _, _ in due)
+    nearest_off = math.inf if any_near else max(due[0][0], _LEAST_OFF) * _NEARER
+    fits = {
+        timer.directive: _Fired(timer, phase) for off, _, phase, timer in reversed(due) if off < nearest_off
+    }
+    return tuple(fits.values()) or (_Fired(due[0][3], due[0][2]),)
 
 
 def _both(due: Sequence[_Fired]) -> str:
@@ -343,7 +397,8 @@ class _Running(NamedTuple):
 
 def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     held_s = sides.may_have_held_s(inside)
-    sent_s = sides.asked_s - held_s
+    # A timer of one try was set no sooner than that try.
+    sent_s = sides.asked_s - held_s if sides.asked_again_s is None else sides.asked_again_s
     if inside.request_sent_s is None:
         yield _Running(TimerKind.IDLE, Phase.SEND, sent_s, inside.start_s)
         phase = Phase.SEND
@@ -362,8 +417,11 @@ def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     yield _Running(TimerKind.TOTAL, phase, since_s, inside.request_sent_s or inside.start_s)
 
 
-def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float | None:
-    """By which share of its limit the gateway left off the timer's instant; None where that timer was not due."""
+def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> tuple[float, bool] | None:
+    """By which share of its limit the gateway left off the timer's instant; None where that timer was not due.
+
+    And whether that is vague: the time in which the timer may have been set is long.
+    """
     early, late = _EARLY, _LATE
     if not (running.phase is Phase.STREAM or sides.caller.by_us):
         if sides.caller is not UpstreamEnd.COMPLETE:
@@ -376,7 +434,8 @@ def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> float |
     longest, shortest = (at_s - running.from_s) / timer.limit_s, (at_s - running.to_s) / timer.limit_s
     if longest < 1 - early or shortest > 1 + late:
         return None
-    return max(0.0, 1 - longest, shortest - 1)
+    off = max(0.0, 1 - longest, shortest - 1)
+    return off, off == 0 and longest - shortest > _LATE
 
 
 def _downstream(outside: LayerRecord, inside: LayerRecord | None, end: _End) -> DownstreamEnd:

@@ -26,6 +26,7 @@ _COMMON: Final = frozenset(
 )  # no layer's signature
 _BETWEEN_TAGS: Final = re.compile(r">\s+<")
 _SPACE: Final = re.compile(r"\s+")
+_FEW: Final = 120  # characters that a `*` of a row may be, with what stands around it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,16 @@ def _phrase(text: str) -> re.Pattern[str]:
 
 def _found(row: Fingerprint, seen: Seen) -> str | None:
     body = _normal(seen.body or "")
-    return next((text for text in row.body if text in body), None)
+    return next((text for text in row.body if _holds(text, body)), None)
+
+
+def _holds(text: str, body: str) -> bool:
+    """Whether a body holds a row's text; `*` in it is a few words."""
+    first, *rest = text.split("*")
+    at = body.find(first)
+    for part in rest:
+        at = body.find(part, at, at + _FEW) if at >= 0 else at
+    return at >= 0
 
 
 def _normal(body: str) -> str:

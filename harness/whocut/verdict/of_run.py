@@ -15,6 +15,7 @@ from whocut.verdict.sweep.say import sweep_figures
 if TYPE_CHECKING:
     from whocut.chain.layers import Topology
     from whocut.trace.rundir import RunDir
+    from whocut.verdict.figures import RunFigures
 
 
 def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
@@ -31,6 +32,8 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
     stages = Load.from_plain(load).stages if load else ()
     modes = [label for stage in stages for label in stage.labels]
     judged = judge(attempts, run_dir.spans(), ledger, topology, accounts, modes)
+    if ledger is None and load and load.get("spending") is None:
+        judged = replace(judged, figures=_unbilled(judged.figures))
     told = run_dir.manifest.get("sweep")
     if not told:
         return judged
@@ -40,3 +43,14 @@ def judge_run(run_dir: RunDir, topology: Topology) -> Judged:
         raise BadInput("the sweep in the run's manifest cannot be read: it has no 'tolerate'. Run it again.")
     answer = sweep_figures(levels, tolerate, judged.figures.verdicts)
     return replace(judged, figures=replace(judged.figures, sweep=answer))
+
+
+def _unbilled(figures: RunFigures) -> RunFigures:
+    """The same where no account was kept, since the endpoint bills nothing."""
+    return replace(
+        figures,
+        ledger=replace(figures.ledger, by="none"),
+        by_mode={
+            mode: replace(one, ledger=replace(one.ledger, by="none")) for mode, one in figures.by_mode.items()
+        },
+    )

@@ -61,7 +61,7 @@ def order_of(outer: LayerRecord, outer_s: float, inner: LayerRecord, inner_s: fl
         return Order.AFTER if inner_s >= outer_s else Order.BEFORE
     if inner_s - inner.start_s > outer_s - outer.start_s + NOTICED_WITHIN_S:
         return Order.AFTER
-    if _one_good_answer(outer, inner):
+    if one_good_answer(outer, inner):
         assert outer.first_byte_s is not None
         assert inner.first_byte_s is not None
         if inner_s - inner.first_byte_s + NOTICED_WITHIN_S < outer_s - outer.first_byte_s:
@@ -69,7 +69,7 @@ def order_of(outer: LayerRecord, outer_s: float, inner: LayerRecord, inner_s: fl
     return Order.UNKNOWN
 
 
-def _one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
+def one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
     """Whether both saw the first byte of the same answer: an error may be a layer's own."""
     if outer.first_byte_s is None or inner.first_byte_s is None or inner.status is None:
         return False
@@ -85,7 +85,7 @@ def apart_s(outer: LayerRecord, inner: LayerRecord) -> float:
     if on_one_clock(outer, inner):
         return 0.0
     longest_s = outer.end_s - outer.start_s
-    if _one_good_answer(outer, inner):
+    if one_good_answer(outer, inner):
         assert outer.first_byte_s is not None
         assert inner.first_byte_s is not None
         longest_s = (outer.first_byte_s - outer.start_s) - (inner.first_byte_s - inner.start_s)

@@ -49,24 +49,39 @@ class Bars:
         return tuple(sum(counts) for counts in self.counts)
 
 
-def count(verdicts: Iterable[Verdict], by_mode: Mapping[str, ModeFigures]) -> Bars:
-    """Every attempt once: the cuts by layer and timer, then what no layer cut."""
-    verdicts = list(verdicts)
+def pieces_of(verdicts: Iterable[Verdict], layers: Sequence[str] = ()) -> tuple[Piece, ...]:
+    """The cuts by layer and timer, the commonest first, in their layers' colours; then what no layer cut."""
     cuts: dict[str, int] = {}
+    layer_of: dict[str, str] = {}
     for verdict in verdicts:
         if verdict.kind is Kind.CUT:
-            cuts[cut_name(verdict)] = cuts.get(cut_name(verdict), 0) + 1
+            name = cut_name(verdict)
+            cuts[name] = cuts.get(name, 0) + 1
+            layer_of[name] = " and ".join(verdict.tie) or verdict.layer or name
     commonest = sorted(cuts, key=lambda name: -cuts[name])
-    shades = style.CUTTERS
-    cutters = [
-        Piece(name, {"facecolor": shades[i % len(shades)], **({"hatch": ".."} if i >= len(shades) else {})})
-        for i, name in enumerate(commonest)
-    ]
-    pieces = (*cutters, *_OTHERS)
+    colours = style.colours_of([*layers, *(layer_of[name] for name in commonest)])
+    seen: dict[str, int] = {}
+    pieces = []
+    for name in commonest:
+        layer = layer_of[name]
+        pieces.append(Piece(name, style.cut_fill(colours[layer], seen.get(layer, 0))))
+        seen[layer] = seen.get(layer, 0) + 1
+    return (*pieces, *_OTHERS)
+
+
+def count(
+    verdicts: Iterable[Verdict], by_mode: Mapping[str, ModeFigures], layers: Sequence[str] = ()
+) -> Bars:
+    """Every attempt once: the cuts by layer and timer, then what no layer cut.
+
+    `layers` are those of the chain: their places in it give them their colours.
+    """
+    verdicts = list(verdicts)
+    pieces = pieces_of(verdicts, layers)
     modes = tuple(by_mode)
     counts = []
     for mode in modes:
-        mine = [_piece_name(verdict) for verdict in verdicts if verdict.mode == mode]
+        mine = [piece_name(verdict) for verdict in verdicts if verdict.mode == mode]
         counts.append(tuple(mine.count(piece.label) for piece in pieces))
     used = [i for i in range(len(pieces)) if any(row[i] for row in counts)]
     return Bars(
@@ -87,7 +102,8 @@ _CENSORED = Piece(
 _OTHERS = (_UNATTRIBUTED, _REJECTED, _CENSORED, _DELIVERED)
 
 
-def _piece_name(verdict: Verdict) -> str:
+def piece_name(verdict: Verdict) -> str:
+    """The label of the piece that a verdict is counted in."""
     if verdict.kind is Kind.CUT:
         return cut_name(verdict)
     if verdict.kind is Kind.UNATTRIBUTED:

@@ -26,6 +26,10 @@ FILES = (
     "reports4",
     "reports5",
     "reports6",
+    "reports7",
+    "reports8",
+    "reports9",
+    "reports10",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

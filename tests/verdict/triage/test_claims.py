@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import random
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +21,7 @@ from whocut.verdict.triage.products import BUILT_ON
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from whocut.verdict.triage import Triage
 
@@ -34,6 +35,33 @@ PREFIXES = (
     "<134>1 2026-10-05T11:12:47Z edge1 app 2217 - - ",
     "> ",
     "0|cards  | ",
+    "ERROR: ",
+    "[2026-11-12 09:14:02] production.ERROR: ",
+    "level=error ts=2026-10-05T11:12:47Z caller=main.go:31 msg=",
+    "E1005 11:12:47.310000       1 proxy.go:88] ",
+    "INFO:     ",
+    "    ",
+    "img-7f5c web ",
+    "I, [2026-10-05T11:12:47.310 #22]  INFO -- : ",
+    "[17:12:47] ",
+    "(node:4021) Warning: ",
+    "* ",
+    "user@host:~$ ",
+    "10.0.0.1 - ",
+)
+# How a text is written inside another: each takes the text and gives it quoted.
+WRAPPINGS = (
+    lambda text: json.dumps({"level": "error", "message": text}),
+    lambda text: repr({"error": text}),
+    lambda text: f"b{text!r}",
+    lambda text: f"<pre>{html.escape(text)}</pre>",
+    lambda text: 'level=error msg="' + text.replace('"', '\\"').replace("\n", "\\n") + '" request_id=7',
+    lambda text: f"```text\n{text}\n```",
+    lambda text: text.replace("\n", "\r\n"),
+    lambda text: text.replace("\n", " "),
+    lambda text: '"2026-10-05","error","' + text.replace('"', '""') + '"',
+    lambda text: "Error: '" + text.replace("\n", "\\n' +\n    '") + "'",
+    lambda text: "<p>" + text.replace("\n", "<br>\n") + "</p>",
 )
 # Layers that are one product under several names, or of whose words one cannot be told from the other's.
 ALIKE = (
@@ -125,14 +153,22 @@ def test_no_text_gives_another_layers_name(known: Known) -> None:
     assert breaches(known, found) == [], known.text
 
 
-@given(st.sampled_from(KNOWN), st.sampled_from(PREFIXES), st.integers(0, 3), st.floats(0.5, 1.0))
-def test_no_wrapping_gives_another_layers_name(known: Known, prefix: str, quoted: int, kept: float) -> None:
-    """Prefixes, quoting inside quoting and truncation change neither: it may become unknown, never another's."""
+@given(
+    known=st.sampled_from(KNOWN),
+    prefix=st.sampled_from(PREFIXES),
+    wrapped=st.lists(st.sampled_from(WRAPPINGS), max_size=3),
+    cut=st.tuples(st.floats(0.0, 0.6), st.floats(0.4, 1.0)),
+    head=st.booleans(),
+)
+def test_no_wrapping_gives_another_layers_name(
+    *, known: Known, prefix: str, wrapped: list[Callable[[str], str]], cut: tuple[float, float], head: bool
+) -> None:
+    """Prefixes, quoting inside quoting and cutting at either end may make it unknown, never another's."""
     text = known.text
-    for _ in range(quoted):
-        text = json.dumps({"level": "error", "message": text})
+    for wrapping in wrapped:
+        text = wrapping(text)
     text = "\n".join(prefix + line for line in text.split("\n"))
-    text = text[: max(1, int(len(text) * kept))]
+    text = text[int(len(text) * cut[0]) :] if head else text[: max(1, int(len(text) * cut[1]))]
 
     found = triage(text)
 
@@ -219,6 +255,31 @@ def test_what_explains_a_timeout_tells_of_none(text: str) -> None:
     found = triage(text)
 
     assert (found.cause, found.layer, found.timer) == (Cause.UNKNOWN, None, None)
+
+
+SETTINGS = ("{}: 60", "{} = 60s", "{} 300s;", '  "{}": 60000,', "{}: 00:05:00", "export {}=300", "--{} 60")
+
+
+def test_a_setting_is_no_request_that_ended() -> None:
+    """Each knob that is known, set to a number in any of the forms of configuration, tells of no cut."""
+    knobs = {str(knob) for speaker in speakers() for knob in speaker.knobs.values()}
+    knobs |= {row.directive for speaker in speakers() for row in speaker.rows if row.directive}
+    knobs |= {timer.directive for preset in catalogue().values() for timer in preset.timers.values()}
+    known = sorted(filter(None, knobs))
+    files = [known[start : start + 10] for start in range(0, len(known), 10)]
+
+    texts = ["\n".join(form.format(knob) for knob in some) for some in files for form in SETTINGS]
+    claimed = [(text, found.why) for text in texts if (found := triage(text)).cause is not Cause.UNKNOWN]
+
+    assert len(known) > 200
+    assert claimed == []
+
+
+def test_a_setting_beside_a_cut_changes_nothing() -> None:
+    """What a program was set to, printed beside its error, is not what fired."""
+    found = triage("connectTimeout: 10000\nreadTimeout: 60000\nError: socket hang up\n  code: 'ECONNRESET'")
+
+    assert (found.cause, found.timer, found.ended_by) == (Cause.CONNECTION, None, "upstream")
 
 
 def test_what_is_unknown_says_what_would_decide_it() -> None:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from tests.worlds.gateways.play import World
 
-_COLUMNS = "{:<24}{:>9}{:>8}{:>11}{:>10}{:>14}{:>6}{:>12}{:>16}\n"
-_HEAD = ("", "requests", "wrong", "", "", "unattributed", "lost", "tracebacks", "named/cuts")
-_GRADES = ("", "", "proven", "testified", "inferred", "", "", "", "")
+_COLUMNS = "{:<24}{:>9}{:>8}{:>11}{:>10}{:>14}{:>6}{:>12}{:>8}{:>16}\n"
+_HEAD = ("", "requests", "wrong", "", "", "unattributed", "lost", "tracebacks", "beside", "named/cuts")
+_GRADES = ("", "", "proven", "testified", "inferred", "", "", "", "", "")
 
 
 def look(
@@ -58,7 +58,8 @@ def _row(what: str, score: Score) -> str:
     wrong = (score.wrong[grade] for grade in ("proven", "testified", "inferred"))
     named = f"{score.named}/{score.cuts}" if score.cuts else "-"
     return _COLUMNS.format(
-        what, score.requests, *wrong, score.unattributed, score.lost, score.tracebacks, named
+        *(what, score.requests, *wrong, score.unattributed, score.lost, score.tracebacks),
+        *(score.beside, named),
     )
 
 

@@ -31,10 +31,11 @@ class Who(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Who ended it, and by which timer; `timer` is None where no timer fired."""
+    """Who ended it, and by which timer; `timer` is None where no timer fired, or any one may have (`any_timer`)."""
 
     who: Who
     timer: TimerKind | None = None
+    any_timer: bool = False
 
 
 class Work(StrEnum):

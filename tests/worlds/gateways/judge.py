@@ -25,10 +25,12 @@ _OTHERS = {Who.CLIENT: {_CLIENT, "openai-python"}, Who.UPSTREAM: {_UPSTREAM}}
 class Score:
     """What came of a gateway, or of a cell.
 
-    `cuts` are the gateway's own by a timer; `named` those that were proven with it.
+    `cuts` are the gateway's own by a timer; `named` those that were proven with it. `beside` are requests of which
+    a busy machine made something else than the cell means, or left open what came first.
     """
 
     requests: int = 0
+    beside: int = 0
     cuts: int = 0
     named: int = 0
     unattributed: int = 0
@@ -40,6 +42,7 @@ class Score:
     def add(self, other: Score) -> None:
         """Put two together."""
         self.requests += other.requests
+        self.beside += other.beside
         self.cuts += other.cuts
         self.named += other.named
         self.unattributed += other.unattributed
@@ -56,7 +59,7 @@ def judge_world(world: World, *, said: bool) -> dict[str, Score]:
     scores: dict[str, Score] = {}
     for trace_id, asked in world.asked.items():
         score = scores.setdefault(asked.cell.name, Score())
-        _judge(score, by_trace.get(trace_id), asked, world.name, said=said)
+        _judge(score, by_trace.get(trace_id), asked, world, said=said)
     everywhere = scores.setdefault("", Score())
     everywhere.tracebacks = f"{words}{world.words}".count("Traceback (most recent call last)")
     if everywhere.tracebacks:
@@ -77,10 +80,12 @@ def _attributed(world: World, *, said: bool) -> tuple[list[dict[str, Any]], str]
     return json.loads(done.stdout)["verdicts"], words
 
 
-def _judge(score: Score, row: dict[str, Any] | None, asked: Asked, name: str, *, said: bool) -> None:
-    truth = asked.truth
+def _judge(score: Score, row: dict[str, Any] | None, asked: Asked, world: World, *, said: bool) -> None:
+    truths = asked.truths(world.stalls)
+    truth = truths[0]
     score.requests += 1
-    by_timer = truth.who is Who.GATEWAY and truth.timer is not None
+    by_timer = truth.who is Who.GATEWAY and truth.timer is not None and len(truths) == 1
+    score.beside += len(truths) > 1 or truth != asked.truth
     score.cuts += by_timer
     if row is None:
         score.lost += 1
@@ -88,7 +93,7 @@ def _judge(score: Score, row: dict[str, Any] | None, asked: Asked, name: str, *,
     if row["kind"] == "unattributed":
         score.unattributed += 1
         return
-    if accuses_wrongly(row, truth, name, said=said):
+    if all(accuses_wrongly(row, one, world.name, said=said) for one in truths):
         score.wrong[str(row["grade"])] += 1
         score.told.append(
             f"{asked.cell.name}: {row['phrase']}; truth: {truth.who} {truth.timer or ''}; saw {asked.saw}"
@@ -113,4 +118,4 @@ def accuses_wrongly(row: dict[str, Any], truth: Truth, name: str, *, said: bool)
     elsewhere = {OUTER, INNER} | _OTHERS[Who.CLIENT] | _OTHERS[Who.UPSTREAM]
     if not (layers - elsewhere if not said else {name} & layers):
         return True
-    return bool(row["timer"] and row["timer"] != truth.timer and not row["tie"])
+    return bool(row["timer"] and not truth.any_timer and row["timer"] != truth.timer and not row["tie"])

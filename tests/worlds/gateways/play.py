@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import openai
 import yaml
 
-from tests.worlds.gateways.cells import LIMIT_S, MOCK, Cell, Truth
+from tests.worlds.gateways.cells import LIMIT_S, MOCK, Cell, Truth, Who
 from tests.worlds.gateways.variants import VARIANTS, Varied
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.products import product
@@ -33,6 +33,7 @@ from whocut.path.ports import held_port
 from whocut.trace.rundir import RunDir, SpanWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from whocut.chain.layers import Layer
@@ -43,6 +44,10 @@ _CLIENT_WAITS_S = 8.0  # longer than every gateway and every stall
 _STARTS_IN_S = 60.0
 _SETTLES_S = LIMIT_S + 1.5  # gateways that are blind to their callers hold on until their own timers fire
 _PARTIALS = 3
+_PULSE_S = 0.05
+_ITS_OWN_TIMERS = ("ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout")
+_LONG_STALL_S = 0.5
+_NEARLY = 0.9
 
 
 def limited(name: str) -> Layer:
@@ -68,12 +73,44 @@ def between(name: str) -> str:
 
 @dataclass(slots=True)
 class Asked:
-    """One request of a cell and how it went in the caller's hands."""
+    """One request of a cell and how it went in the caller's hands; instants are of this process's loop.
+
+    `gave_up` is the client library's word for a timer of its own that fired.
+    """
 
     cell: Cell
     truth: Truth
     trace_id: str
+    began_s: float
+    ended_s: float = 0.0
     saw: str = ""
+    gave_up: str = ""
+
+    def truths(self, stalls: Iterable[tuple[float, float]]) -> tuple[Truth, ...]:
+        """What may have ended it: what the cell does, and what this process saw happen beside.
+
+        On a busy machine a timer may fire that the cell does not mean to. Where the client's own did before it was
+        connected, or the gateway answered 504, which the mock never does, that is the truth. Where this process did
+        not get to run, what was due meanwhile may have come in any order.
+        """
+        if self.gave_up == "ConnectTimeout":
+            return (Truth(Who.CLIENT),)
+        by_gateway = Truth(Who.GATEWAY, any_timer=True)
+        if self.saw == "status 504" and self.truth.who is not Who.GATEWAY:
+            # Some answer so to an upstream that ended, too.
+            return (self.truth, by_gateway) if self.truth.who is Who.UPSTREAM else (by_gateway,)
+        if self.gave_up and self.truth.who is Who.NOBODY:  # the mock has answered in full long before that
+            return (by_gateway, Truth(Who.CLIENT))
+        stalled = any(
+            since_s < self.ended_s and until_s > self.began_s and until_s - since_s > _LONG_STALL_S
+            for since_s, until_s in stalls
+        )
+        truths = [self.truth]
+        if self.gave_up and stalled:
+            truths.append(Truth(Who.CLIENT))
+        if stalled or (self.saw == "left" and self.ended_s - self.began_s > _NEARLY * LIMIT_S):
+            truths.append(by_gateway)
+        return tuple(truths)
 
 
 @dataclass
@@ -85,7 +122,12 @@ class World:
     asked: dict[str, Asked] = field(default_factory=dict)
     passed_over: list[str] = field(default_factory=list)
     words: str = ""  # all that its processes said on their standard errors
-    stalled_s: float = 0.0  # the longest time for which this process did not get to run
+    stalls: list[tuple[float, float]] = field(default_factory=list)  # when this process did not get to run
+
+    @property
+    def stalled_s(self) -> float:
+        """The longest time for which this process did not get to run."""
+        return max((until_s - since_s for since_s, until_s in self.stalls), default=0.0)
 
     @property
     def spans(self) -> list[Path]:
@@ -169,8 +211,9 @@ async def _watch_stalls(world: World) -> None:
     loop = asyncio.get_running_loop()
     while True:
         before_s = loop.time()
-        await asyncio.sleep(0.05)
-        world.stalled_s = max(world.stalled_s, loop.time() - before_s - 0.05)
+        await asyncio.sleep(_PULSE_S)
+        if loop.time() - before_s > 2 * _PULSE_S:
+            world.stalls.append((before_s + _PULSE_S, loop.time()))
 
 
 class _Standing:
@@ -240,8 +283,9 @@ class _Sdk:
         await self.client.close()
         self._spans.close()
 
-    async def ask(self, cell: Cell, number: int) -> str:
-        """One request as the cell has it; how it ended, in a word."""
+    async def ask(self, asked: Asked, number: int) -> str:
+        """One request as its cell has it; how it ended, in a word."""
+        cell = asked.cell
         told: dict[str, Any] = {
             "model": "gpt-image-2",
             "prompt": f"{cell.prompt}, {number}",
@@ -266,6 +310,8 @@ class _Sdk:
         except openai.APIStatusError as error:
             return f"status {error.status_code}"
         except (openai.APIError, wire.HTTPError) as error:
+            causes = {type(one).__name__ for one in (error, error.__cause__)}
+            asked.gave_up = next((name for name in _ITS_OWN_TIMERS if name in causes), "")
             return type(error).__name__
 
 
@@ -279,8 +325,10 @@ async def _ask_all(
         async with room:
             with asking_for(Asking(request=f"{cell.name} {number}")) as asking:
                 truth = cell.truth_for(product(world.name).knobs)
-                world.asked[asking.trace_id] = asked = Asked(cell, truth, asking.trace_id)
-                asked.saw = await sdk.ask(cell, number)
+                now_s = asyncio.get_running_loop().time
+                world.asked[asking.trace_id] = asked = Asked(cell, truth, asking.trace_id, now_s())
+                asked.saw = await sdk.ask(asked, number)
+                asked.ended_s = now_s()
 
     mixed = [(cell, number) for number in range(requests) for cell in cells if cell.killed_s is None]
     await asyncio.gather(*(asyncio.create_task(one(cell, number)) for cell, number in mixed))

@@ -10,7 +10,7 @@ import pytest
 from tests.path.gateways import needed
 from tests.worlds.gateways.cells import CELLS, Truth, Who
 from tests.worlds.gateways.judge import accuses_wrongly, judge_world
-from tests.worlds.gateways.play import INNER, OUTER, play
+from tests.worlds.gateways.play import INNER, OUTER, Asked, play
 from whocut.chain.products import products
 from whocut.chain.timers import TimerKind
 from whocut.clock import run_real
@@ -102,6 +102,40 @@ def test_a_delivery_that_was_none_is_wrong_and_a_cut_that_was_a_delivery_too() -
     assert accuses_wrongly(row(), nobody, "nginx", said=True)
     assert not accuses_wrongly(delivered, nobody, "nginx", said=True)
     assert accuses_wrongly(delivered, Truth(Who.UPSTREAM), "nginx", said=True)
+
+
+def asked(who: Who, *, saw: str, gave_up: str = "", took_s: float = 1.0) -> Asked:
+    """A request that began at 10 s of this process's loop."""
+    return Asked(CELLS[0], Truth(who), "a" * 32, 10.0, 10.0 + took_s, saw, gave_up)
+
+
+STALLED = [(10.2, 10.9)]
+BESIDE = {
+    "never connected": (
+        asked(Who.UPSTREAM, saw="APITimeoutError", gave_up="ConnectTimeout"),
+        [],
+        {Who.CLIENT},
+    ),
+    "the gateway's 504": (asked(Who.NOBODY, saw="status 504"), [], {Who.GATEWAY}),
+    "left too late": (asked(Who.CLIENT, saw="left", took_s=2.1), [], {Who.CLIENT, Who.GATEWAY}),
+    "waited in vain": (
+        asked(Who.NOBODY, saw="APITimeoutError", gave_up="ReadTimeout"),
+        [],
+        {Who.CLIENT, Who.GATEWAY},
+    ),
+    "stood still and left": (asked(Who.CLIENT, saw="left"), STALLED, {Who.CLIENT, Who.GATEWAY}),
+    "a 504 for an end": (asked(Who.UPSTREAM, saw="status 504"), [], {Who.UPSTREAM, Who.GATEWAY}),
+    "as meant": (asked(Who.GATEWAY, saw="APITimeoutError", gave_up="ReadTimeout"), [], {Who.GATEWAY}),
+    "stood still before": (asked(Who.CLIENT, saw="left"), [(1.0, 9.9)], {Who.CLIENT}),
+}
+
+
+@pytest.mark.parametrize("case", BESIDE)
+def test_a_busy_machine_makes_other_truths_and_they_are_seen(case: str) -> None:
+    """By what the client's library says, by a status that only a gateway writes, by how long this process slept."""
+    request, stalls, who = BESIDE[case]
+
+    assert {truth.who for truth in request.truths(stalls)} == who
 
 
 def test_every_cell_says_what_happens_without_its_timer() -> None:

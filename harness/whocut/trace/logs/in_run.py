@@ -33,7 +33,7 @@ def folder_of(logs: Path, position: int, layer: str) -> Path:
 
 def accounts_of(run: Path, topology: Topology, *, epoch_unix_s: float, scale: float) -> Iterator[Account]:
     """What the access logs of a run's gateways say, in model seconds since the run began."""
-    for position, layer in enumerate(topology.layers):
+    for position, layer in enumerate(topology.standing, start=1):
         path = folder_of(run / LOGS, position, layer.name) / ACCESS
         if not layer.gateway or not path.is_file():
             continue

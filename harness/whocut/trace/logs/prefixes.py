@@ -22,7 +22,9 @@ _HOLDERS: Final = (
 )  # where JSON around a line keeps it
 
 _PREFIXES: Final = (
-    re.compile(r"^[A-Za-z][\w.-]{0,80} {1,40}\| "),  # docker compose
+    re.compile(
+        r"^[A-Za-z][\w.-]{0,80} {1,40}\| (?!-?[\d.]{1,20}$)"
+    ),  # docker compose; no table of two columns
     re.compile(r"^\d{1,4}\|[\w.-]{1,40} {0,20}\| "),  # pm2
     re.compile(r"^\[?(?:pod|container|pod/)/?[\w./-]{1,160}\]? "),  # kubectl logs --prefix
     re.compile(r"^[\w.-]{1,80} [\w.-]{1,80} [│|] "),  # stern
@@ -30,6 +32,9 @@ _PREFIXES: Final = (
         r"^[A-Za-z][\w.-]{0,80} (?:[\w.-]{1,80} )?"
         r"(?=\[\d{4}-\d\d-\d\dT|\d{4}/\d\d/\d\d \d|\{\"(?:level|ts|time|msg)\")"
     ),
+    re.compile(
+        r"^[A-Za-z][\w.]{0,40}-[\w.-]{1,80} (?:[\w.-]{1,80} )?(?=\{\"[A-Za-z])"
+    ),  # and any line of JSON
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d) (?:stdout|stderr) [FP] "),  # CRI
     re.compile(
         r"^(?:<\d{1,3}>)?[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,120} [\w./@-]{1,80}(?:\[\d{1,8}\])?: "

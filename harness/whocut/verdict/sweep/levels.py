@@ -10,12 +10,11 @@ often one of them is missing. That is far more often than each of them is refuse
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from whocut.chain.intervals import wilson
 from whocut.chain.percentiles import percentile
 from whocut.chain.refusals import NO_MONEY
 from whocut.trace.records import Attempt, Outcome
@@ -27,19 +26,6 @@ if TYPE_CHECKING:
 
     from whocut.chain.load import LoadStage
     from whocut.verdict.figures import ModeFigures
-
-_Z = NormalDist().inv_cdf(0.975)
-
-
-def wilson(hits: int, of: int) -> tuple[float, float] | None:
-    """The 95 % interval of a share (Wilson 1927), which stays true near 0 and 1; None of none."""
-    if not of:
-        return None
-    share, z2 = hits / of, _Z * _Z
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    reach = _Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of))
-    low, high = max(0.0, middle - reach), min(1.0, middle + reach)
-    return (0.0 if hits == 0 else low, 1.0 if hits == of else high)
 
 
 @dataclass(slots=True)

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whocut.chain.intervals import wilson
 from whocut.verdict.figures import Recommended, SweepFigures
 from whocut.verdict.phrases import cut_count
 from whocut.verdict.sweep.knee import kept_levels, knee_of, plateau_of
-from whocut.verdict.sweep.levels import wilson
 from whocut.words import format_duration, plural
 
 if TYPE_CHECKING:

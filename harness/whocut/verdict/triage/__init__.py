@@ -55,7 +55,7 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
         for account in accounts:
             yield Facts(pasted, None, account, after_s, chain, f"a line of {account.layer}'s log")
         return
-    answers = answers_of(pasted.levels[0]) or (answers_of(pasted.levels[1]) if len(pasted.levels) > 1 else [])
+    answers = _answers(pasted)
     if len(answers) > 1:
         for exchange in answers:
             yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
@@ -67,6 +67,13 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
             yield Facts(inner, None, None, after_s, chain, _read_as(inner, None))
         return
     yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
+
+
+def _answers(pasted: Unwrapped) -> list[Exchange]:
+    """The answers as they were pasted, or with the first quoting off, where only then they have headers."""
+    read = [answers_of(level) for level in pasted.levels[:2]]
+    told = [answers for answers in read if any(answer.seen.headers for answer in answers)]
+    return next(iter(told), None) or next((answers for answers in read if answers), [])
 
 
 def _read_as(pasted: Unwrapped, exchange: Exchange | None) -> str:

@@ -24,7 +24,7 @@ _TELLING: Final = 3  # what an ending says at least, to be a request's own
 
 def apart(pasted: Unwrapped) -> list[str]:
     """The text of each request, in the order of the text; empty where the text is of one."""
-    if not _excluding(said_in(pasted.lower)):
+    if not _excluding(said_in(pasted.text)):
         return []
     pieces: list[list[str]] = []
     for line in pasted.levels[0].split("\n"):
@@ -32,7 +32,7 @@ def apart(pasted: Unwrapped) -> list[str]:
             pieces.append([])
         pieces[-1].append(line)
     texts = ["\n".join(piece) for piece in pieces]
-    bests = [best_of(said_in(text.lower())) for text in texts]
+    bests = [best_of(said_in(text)) for text in texts]
     told = [(text, best) for text, best in zip(texts, bests, strict=True) if best and best.tells >= _TELLING]
     return [text for text, _ in told] if _excluding([best for _, best in told]) else []
 

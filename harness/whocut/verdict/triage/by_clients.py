@@ -104,6 +104,8 @@ def _from_client(best: Said, facts: Facts, gateway: Speaker | None) -> Triage:
         if (ours and row.sure and not (nobody and not directive)) or nothing_sent
         else Grade.UNATTRIBUTED
     )
+    if row.shared and grade is Grade.TESTIFIED and owner is best.speaker and owner not in facts.names:
+        grade = Grade.INFERRED
     return Triage(
         cause=ending.cause,
         name=f"{title}: {ending.says}" if ours and not nobody else ending.says,

@@ -111,6 +111,9 @@ ENDINGS: Final = {
     "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what is behind it failed", None, _WAIT, 4),
     # --- no connection came about ---
     "refused": Ending(_CONNECTION, By.UPSTREAM, _SAFE, "the connection was refused", None, _CONNECT, 6),
+    "none_ready": Ending(
+        _CONNECTION, By.UPSTREAM, _SAFE, "nothing behind it was ready to take the request", None, _CONNECT, 6
+    ),
     "dns": Ending(_CONNECTION, By.UNKNOWN, _USELESS, "the name was not found", None, _CONNECT, 7),
     "dns_later": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "the resolver did not answer", None, _CONNECT, 7),
     "route": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "there is no route to the address", None, _CONNECT, 6),

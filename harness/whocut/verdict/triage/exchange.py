@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from whocut.verdict.triage.unwrap import Unwrapped
 
-_HEADER: Final = re.compile(r"^([A-Za-z][\w-]{0,60}):[ \t]{0,8}(.*)$")
+_HEADER: Final = re.compile(r"^([A-Za-z][\w-]{0,60}):(?!:)[ \t]{0,8}(.*)$")
 _STATUS_LINE: Final = re.compile(r"^HTTP/[\d.]{1,4}[ \t]{1,4}(\d{3})\b")
 _ANYWHERE: Final = re.compile(
     r"(?i)(?<![\w-])[\"'\[(]{0,2}(?P<name>[a-z][a-z0-9-]{1,40})[\"']?[ ]{0,2}(?:[:=]|=>)[ ]{0,2}[\[]?[\"']{0,2}"

@@ -77,7 +77,7 @@ class Facts:
         """Every duration that the text speaks of."""
         return durations_in(self.pasted.text)
 
-    def elapsed_s(self, *, by_limit: bool) -> float | None:
+    def elapsed_s(self, *, by_limit: bool, connecting: bool = False) -> float | None:
         """How long it took: as told apart, as measured, or by the limit that fired."""
         if self.after_s is not None:
             return self.after_s
@@ -86,12 +86,12 @@ class Facts:
         if self.exchange is not None and self.exchange.seen.elapsed_s is not None:
             return self.exchange.seen.elapsed_s
         usable = [one for one in self.durations if by_limit or one.of is not Of.LIMIT]
-        return elapsed_of(usable)
+        return elapsed_of(usable, connecting=connecting)
 
     @cached_property
     def said(self) -> list[Said]:
         """Every ending that the text gives in the words of a client or a layer."""
-        return said_in(self.lower)
+        return said_in(self.pasted.text)
 
     @cached_property
     def names(self) -> list[Speaker]:

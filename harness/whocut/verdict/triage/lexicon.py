@@ -1,11 +1,14 @@
 """The words by which clients and layers are known: data in ``words/*.yaml``, and looking them up in a text.
 
-A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line. That is
-all: no pattern here can be slow.
+A phrase is plain text, compared without case at whole words; `*` in it is anything on the same line, and `*` in
+front the beginning of a longer word. A name of a program's (`ReadTimeout`, `IDLE_TIMEOUT`) is met in its own case
+only, and no phrase about a timeout where a number follows: `readTimeout: 60` is a setting. That is all: no pattern
+here can be slow.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -19,6 +22,10 @@ from whocut.verdict.triage.endings import ENDINGS, Ending
 _FOLDER: Final = Path(__file__).parent / "words"
 _REACH: Final = 240  # characters that a `*` may match
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
+_CAMEL: Final = re.compile(r"[A-Z]\w{0,60}[a-z]\w{0,60}[A-Z]\w{0,60}")
+_SHOUTED: Final = re.compile(r"[A-Z]{1,60}(?:_[A-Z0-9]{1,60})+")
+_SNAKE: Final = re.compile(r"[a-z]{1,60}(?:_[a-z0-9]{1,60})+")
+_SET_TO: Final = re.compile(r"[\"']?[ \t]{0,2}[:=]?[ \t]{0,2}[\"']?\d")
 
 
 class Role(StrEnum):
@@ -35,6 +42,7 @@ class Row:
     ending: Ending
     kind: str
     words: tuple[str, ...]
+    names: frozenset[str] = frozenset()  # those of the words that are a program's names, as they are written
     every: tuple[str, ...] = ()
     none: tuple[str, ...] = ()
     directive: str | None = None
@@ -43,6 +51,7 @@ class Row:
     status: int | None = None
     log: bool = False
     sure: bool = True
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +91,16 @@ def speakers() -> tuple[Speaker, ...]:
     return (*_read("clients", Role.CLIENT), *_read("layers", Role.LAYER))
 
 
-def said_in(lower: str) -> list[Said]:
-    """Every row whose words are in a text of small letters."""
+def said_in(text: str) -> list[Said]:
+    """Every row whose words are in a text."""
     found = []
+    lower = text.lower()
+    cased = text if len(text) == len(lower) else lower  # a few letters have no small one of their own length
     for speaker in speakers():
         for row in speaker.rows:
-            hit = next(((at, words) for words in row.words if (at := find(lower, words)) >= 0), None)
+            hit = next(
+                ((at, words) for words in row.words if (at := _said(lower, words, row, cased)) >= 0), None
+            )
             if hit is None or not all(find(lower, words) >= 0 for words in row.every):
                 continue
             if any(find(lower, words) >= 0 for words in row.none):
@@ -96,19 +109,45 @@ def said_in(lower: str) -> list[Said]:
     return found
 
 
+def _said(lower: str, words: str, row: Row, cased: str) -> int:
+    """Where a row's words are said, and are neither a setting nor another's name in other letters; or -1."""
+    start = at = find(lower, words)
+    for _ in range(_SEEN):
+        if at < 0 or "*" in words or _is_said(words, at, row, cased):
+            return at
+        start = at + 1
+        at = _whole_word(lower, words, start)
+    return -1
+
+
+def _is_said(words: str, at: int, row: Row, cased: str) -> bool:
+    end = at + len(words)
+    name = next((name for name in row.names if name.lower() == words), None)
+    if name is not None:
+        joined = cased[max(0, at - 1) : at] in {"_", "-"} or re.match(r"[_-]\w", cased[end : end + 2])
+        other = _SHOUTED.fullmatch(name) and cased[at:end] != name
+        small = _CAMEL.fullmatch(name) and cased[at : at + 1].islower() and not cased.islower()
+        if joined or other or small:
+            return False
+    sets = words.endswith("timeout") or (name is not None and "timeout" in words)
+    return not (sets and _SET_TO.match(cased, end))
+
+
 def speaking_in(lower: str) -> list[Speaker]:
     """Every speaker that names itself in a text of small letters."""
     return [speaker for speaker in speakers() if any(find(lower, mark) >= 0 for mark in speaker.marks)]
 
 
 def find(lower: str, phrase: str) -> int:
-    """Where a phrase begins, or -1."""
+    """Where a phrase begins, or -1; one that begins with `*` may be the end of a longer word."""
+    begins = not phrase.startswith("*")
+    phrase = phrase.removeprefix("*")
     if "*" not in phrase:
-        return _whole_word(lower, phrase, 0)
+        return _whole_word(lower, phrase, 0, begins=begins)
     first, *rest = phrase.split("*")
     at = -1
     for _ in range(_SEEN):
-        at = _whole_word(lower, first, at + 1, ends=False)
+        at = _whole_word(lower, first, at + 1, begins=begins, ends=False)
         if at < 0:
             return -1
         if _follows(lower, at + len(first), rest):
@@ -127,9 +166,9 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
     return True
 
 
-def _whole_word(lower: str, phrase: str, start: int, *, ends: bool = True) -> int:
+def _whole_word(lower: str, phrase: str, start: int, *, begins: bool = True, ends: bool = True) -> int:
     """Where a phrase begins as whole words: no letter or digit touches it where it begins and ends with one."""
-    before, after = _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
+    before, after = begins and _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
     for _ in range(_SEEN):
         at = lower.find(phrase, start)
         if at < 0:
@@ -175,6 +214,7 @@ def _row(row: dict[str, Any]) -> Row:
         ending=ending,
         kind=row["ending"],
         words=_phrases(row["words"]),
+        names=frozenset(str(words) for words in row["words"] if _is_name(str(words))),
         every=_phrases(row.get("with", ())),
         none=_phrases(row.get("without", ())),
         directive=row.get("directive"),
@@ -183,7 +223,12 @@ def _row(row: dict[str, Any]) -> Row:
         status=row.get("status"),
         log=row.get("log", False),
         sure=row.get("sure", True),
+        shared=row.get("shared", False),
     )
+
+
+def _is_name(words: str) -> bool:
+    return any(kind.fullmatch(words) for kind in (_CAMEL, _SHOUTED, _SNAKE))
 
 
 def _phrases(written: Any) -> tuple[str, ...]:

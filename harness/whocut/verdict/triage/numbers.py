@@ -50,6 +50,7 @@ _NUMBER: Final = (
     r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px"
     r"|characters|tokens|images|times|%)\b)"
 )
+_BARE: Final = re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)")
 _STATUSES: Final = (
     # a response's head; a bare one begins its line
     (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
@@ -65,11 +66,17 @@ _STATUSES: Final = (
         ),
         How.OWN,
     ),
+    # the method, the answer, the path: a platform's own rows; and a column of its own between two bars
+    (
+        re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
+        How.OWN,
+    ),
+    (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
             r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
             r"|responded|replied|got|received)"
-            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}[\"']?[ \t]{0,3}[:=(#]?[ \t]{0,3}[\"'(]?"
+            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
         ),
         How.SAID,
@@ -89,7 +96,9 @@ _STATUSES: Final = (
         ),
         How.SAID,
     ),
-    (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
+    # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
+    (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
+    (_BARE, How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
         re.compile(
@@ -110,13 +119,25 @@ _BY_REASON: Final = (
 )
 
 
+# What is in use: the registered ones, and those of nginx, of Cloudflare, of AWS's balancer and of a few proxies.
+_IN_USE: Final = frozenset(
+    {*range(400, 419), *range(421, 432), 440, 444, 449, 450, 451, 460, 463, 464, *range(494, 500)}
+    | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
+)
+_COLUMN: Final = re.compile(r"(?m)^[ \t>]{0,8}\d{1,9}[ \t]{0,4}$")
+_FEW_BARE: Final = 3  # bare numbers on lines of their own, above which they are a column of something else
+
+
 def statuses_in(text: str) -> list[Status]:
     """Every status of 400 and above that a text speaks of, the strongest first, then in the order of the text."""
     found: dict[tuple[int, int], Status] = {}
+    column = len(_COLUMN.findall(text)) > _FEW_BARE
     for pattern, how in _STATUSES:
+        if column and pattern is _BARE:
+            continue
         for match in _few(pattern.finditer(text)):
             code, at = int(match[1]), match.start(1)
-            if code >= 400 and ((at, code) not in found or found[at, code].how < how):
+            if code in _IN_USE and ((at, code) not in found or found[at, code].how < how):
                 found[at, code] = Status(code, how, at)
     if not found:
         by_reason = ((reason.search(text), code) for reason, code in _BY_REASON)
@@ -133,8 +154,9 @@ class Of(IntEnum):
 
     WAIT = -1  # a wait that is asked for, or that a back-off takes
     UNSAID = 0
-    LIMIT = 1  # a limit that was reached
-    TOOK = 2  # how long something took
+    CONNECT = 1  # how long a connection was waited for
+    LIMIT = 2  # a limit that was reached
+    TOOK = 3  # how long something took
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +190,14 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 # A number with its unit in its name, or with none: `latency_ms=58888`, `"duration": 60.01`, `read timeout=240`.
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
-    r"|passed))?)[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?"
+    r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
     r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
-    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us))?$"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
 _KEY_LIMIT: Final = re.compile(
@@ -211,7 +233,10 @@ _TOOK_BEFORE: Final = re.compile(
 _TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
-    r"|aborted after|allowed"
+    r"|aborted after|allowed|超时|超过|超出|逾時|タイムアウト"
+)
+_LIMIT_BEFORE: Final = re.compile(
+    r"(?i)(?:timeout(?: of)?|timed out(?: after)?|exceeded|超时[^\n]{0,4}|超过|超出)[ :=\uff1a]{0,3}$"
 )
 _CALLED: Final = re.compile(
     r"(?i)(?:after|than|timeout(?: value)?(?: of)?|took|elapsed|duration)['\": =(]{1,4}$"
@@ -244,7 +269,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
     if _SURELY_TOOK.search(before):
         return Of.TOOK
-    if _WAIT_BEFORE.search(before) or _WAIT_AFTER.match(after):
+    if _WAIT_AFTER.match(after) or (_WAIT_BEFORE.search(before) and not _LIMIT_BEFORE.search(before)):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
     if clock:
@@ -252,7 +277,7 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         near = _CALLED.search(before)
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
-        return Of.UNSAID
+        return Of.CONNECT
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
@@ -262,7 +287,8 @@ def _keyed(text: str) -> Iterable[Duration]:
     for match in _few(_KEYED.finditer(text)):
         key = match["key"]
         took, limit = _KEY_TOOK.search(key), _KEY_LIMIT.search(key)
-        if not (took or limit) or _KEY_CONNECT.search(key):
+        connect = limit and _KEY_CONNECT.search(key)
+        if not (took or limit) or (_KEY_CONNECT.search(key) and not connect):
             continue
         number = float(match["number"])
         unit = next((factor for pattern, factor in _IN_KEY if pattern.search(key)), None)
@@ -271,7 +297,7 @@ def _keyed(text: str) -> Iterable[Duration]:
         if took and unit is None and "." not in match["number"] and number < 1000 and _EITHER.search(key):
             continue  # Node's are milliseconds, others' seconds: it does not say
         if number:
-            of = Of.TOOK if took else Of.LIMIT
+            of = Of.CONNECT if connect else Of.TOOK if took else Of.LIMIT
             yield Duration(round(number * factor, 6), of, match.start(), sure=unit is not None)
 
 
@@ -298,10 +324,13 @@ def _seconds(match: re.Match[str]) -> float | None:
         return None
 
 
-def elapsed_of(durations: Iterable[Duration]) -> float | None:
-    """How long the request took: what was measured, else the limit that was reached; the longest of either."""
+def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> float | None:
+    """How long the request took: what was measured, else the limit that was reached; the longest of either.
+
+    Of a request that got no connection, the wait for one comes first (`connecting`); of any other it says nothing.
+    """
     durations = list(durations)
-    for of in (Of.TOOK, Of.LIMIT):
+    for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
         known = [duration for duration in durations if duration.of is of]
         known = [duration for duration in known if duration.sure] or known
         if known:

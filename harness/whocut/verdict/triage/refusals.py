@@ -37,6 +37,7 @@ _INSPECTED: Final = re.compile(
     r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]"
     r"|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
+_REFUSING: Final = re.compile(r"(?<![\w.:/-])4(?:00|22)(?![\w.-])|bad ?request|invalid_request|unprocessable")
 _STAGES: Final = {
     "input": "Change the prompt or the reference images: they were refused before anything was made.",
     "output": "Change the scene, not just the wording: an image was made, and then filtered.",
@@ -57,6 +58,7 @@ class Refusal:
     retry: Retry
     do: str
     do_not: str
+    in_error: tuple[str, ...] = ()  # words that count only beside an error object or a status that refuses
     wraps: bool = False  # a gateway's words around another's refusal: what is quoted in them tells more
 
 
@@ -81,7 +83,9 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     error = error_of(pasted)
     codes = codes_of(pasted, error)
     message = str(error.get("message") or "").lower()
-    in_message, anywhere = _by_words(message, pasted.lower), _by_words(pasted.lower, pasted.lower)
+    refusing = _REFUSING.search(pasted.lower) is not None
+    in_message = _by_words(message, pasted.lower, refusing=True)
+    anywhere = _by_words(pasted.lower, pasted.lower, refusing=refusing)
     by_words = anywhere if in_message is None or in_message.wraps else in_message
     by_code = next((row for row in refusals() for code in codes if code in row.codes), None)
     if by_words and by_code and by_words.cause is not by_code.cause:
@@ -95,14 +99,13 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     return Refused(row, error, _because(row, message, codes, pasted.lower), exact=exact)
 
 
-def _by_words(lower: str, whole: str) -> Refusal | None:
+def _by_words(lower: str, whole: str, *, refusing: bool) -> Refusal | None:
     """The first row whose words are in a part of a text, and whose `without` is nowhere in the whole."""
     if not lower:
         return None
     for row in refusals():
-        if any(_stands(lower, words) for words in row.words) and not any(
-            find(whole, no) >= 0 for no in row.none
-        ):
+        said = (*row.words, *row.in_error) if refusing else row.words
+        if any(_stands(lower, words) for words in said) and not any(find(whole, no) >= 0 for no in row.none):
             return row
     return None
 
@@ -121,7 +124,8 @@ def _field_pattern(words: str) -> re.Pattern[str]:
 
 def _because(row: Refusal, message: str, codes: Iterable[str], lower: str) -> str:
     code = next((code for code in codes if code in row.codes), None)
-    words = next((words for words in row.words if _stands(message or lower, words)), None)
+    said = (*row.words, *row.in_error)
+    words = next((words for words in said if _stands(message or lower, words)), None)
     return code or words or row.name
 
 
@@ -133,7 +137,7 @@ def field_of(row: Refusal, error: Mapping[str, Any], text: str) -> str | None:
     location = error.get("loc")
     if isinstance(location, list) and location:
         return str(location[-1])
-    for words in row.words:
+    for words in (*row.words, *row.in_error):
         if "{field}" in words and (match := _field_pattern(words).search(text)):
             return match["field"]
     return row.field
@@ -232,6 +236,7 @@ def _row(row: dict[str, Any]) -> Refusal:
         codes=frozenset(str(code).lower() for code in row.get("codes", ())),
         words=tuple(str(words).lower() for words in row.get("words", ())),
         none=tuple(str(words).lower() for words in row.get("without", ())),
+        in_error=tuple(str(words).lower() for words in row.get("in_error", ())),
         field=row.get("field"),
         bucket=row.get("bucket"),
         retry=Retry(row["retry"]),

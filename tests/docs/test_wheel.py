@@ -1,0 +1,78 @@
+"""The wheel as it is built: `whocut triage` answers from it alone, as `uvx whocut triage` would run it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.docs.blocks import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGE = """HTTP/1.1 504 Gateway Time-out
+Server: nginx/1.24.0
+
+<html><head><title>504 Gateway Time-out</title></head>
+<body><center><h1>504 Gateway Time-out</h1></center><hr><center>nginx/1.24.0</center></body></html>
+"""
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this tree, and laid out as pip lays it out."""
+    folder = tmp_path_factory.mktemp("wheel")
+    done = subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = folder.glob("whocut-*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder / "site")
+    return folder / "site"
+
+
+def test_triage_answers_from_the_wheel(unpacked: Path, tmp_path: Path) -> None:
+    """Not from the tree: the modules that it imports lie in the unpacked wheel."""
+    script = (
+        "import sys, whocut; sys.stderr.write(whocut.__file__); sys.argv = ['whocut', 'triage'];"
+        "from whocut.__main__ import main; main()"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=PAGE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert str(unpacked) in done.stderr
+    assert "cause:     timeout_chain: NGINX gave up" in done.stdout
+
+
+def test_wheel_holds_the_page_s_own_files(unpacked: Path) -> None:
+    """Templates, style and script, chains and scenarios; and no import name but those that begin with whocut."""
+    reports = unpacked / "whocut_reports"
+
+    for name in (
+        "templates/report.html.j2",
+        "templates/compare.html.j2",
+        "static/page.css",
+        "static/page.js",
+    ):
+        assert (reports / name).is_file()
+    names = {path.name for path in unpacked.iterdir() if path.suffix != ".dist-info"}
+    assert all(name.startswith("whocut") for name in names)
