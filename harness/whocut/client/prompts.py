@@ -37,7 +37,7 @@ def prompts_in(body: bytes) -> list[str]:
 
 
 def without_prompts(text: str, prompts: Iterable[str]) -> str:
-    """The text with each prompt replaced, as it stands or encoded."""
+    """The text with each prompt replaced, as it is or encoded."""
     for prompt in sorted(prompts, key=len, reverse=True):
         for form in sorted(
             {*forms_of(prompt), html.escape(prompt), html.escape(prompt, quote=False)}, key=len
