@@ -88,7 +88,7 @@ gateway-cards: $(READY) ## docs/gateway-cards.md anew: what each installed gatew
 	@$(BIN)/python -m tests.worlds.gateways.cards
 
 site: $(READY)  ## the documentation as a site, in build/site; without the network
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet && echo "site: build/site/index.html"
+	@$(BIN)/zensical build --strict --clean --config-file mkdocs.yml && echo "site: build/site/index.html"
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \

@@ -54,6 +54,17 @@ def test_what_the_program_printed_is_read_below_its_code() -> None:
     assert (found.cause, found.layer) == (Cause.TIMEOUT_CHAIN, "httpx")
 
 
+def test_a_stack_trace_is_never_taken_for_code() -> None:
+    """Frames look like code; the words above them are what was printed."""
+    frames = "\n".join(f"#{number} /srv/Handler/Curl.php({number}): A::b()" for number in range(12))
+
+    found = triage(
+        f"PHP Fatal error:  Uncaught E: cURL error 28: Operation timed out after 800 milliseconds\n{frames}"
+    )
+
+    assert found.cause is Cause.TIMEOUT_CHAIN
+
+
 def test_a_few_lines_are_never_taken_for_code() -> None:
     """An error that Node shows as an object looks like code, and is none."""
     found = triage("TypeError: fetch failed {\n  cause: {\n    code: 'UND_ERR_HEADERS_TIMEOUT',\n  },\n};")
@@ -64,4 +75,5 @@ def test_a_few_lines_are_never_taken_for_code() -> None:
 def test_a_column_of_numbers_holds_no_status() -> None:
     """A table is no list of answers, and a number that no server uses is no status."""
     assert triage("504\n506\n512\n544\n560\n592\n").status is None
+    assert triage("504, 17, 502,\n506, 503,\n512, 1,\n  500, 429,\n").status is None
     assert triage("544").status is None

@@ -28,6 +28,8 @@ _CODE: Final = re.compile(
 _PRINTED: Final = re.compile(
     r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d|^Traceback|^\s+at \S|^\s*(?:error|fatal|panic|warning|curl|caused by)\b"
     r"|^[\w.$\\]{1,120}(?:Error|Exception|Timeout|Timedout|Fault)\w{0,20}\b[^=(;{]{0,40}(?::|$)|^[<>*] |^HTTP/\d"
+    r"|^#\d{1,3} |^goroutine \d|\b(?:error|exception|fatal|failed|failure|stack ?trace)\b[^=(;{\"'\n]{0,60}:"
+    r"|\w\.(?:go|rb|php|py|js|ts|mjs|cjs|java|kt|rs|cs|exs?)[:(]\d"
     r"|^\s*\[cause\]|^\s{0,8}File \"|\[(?:error|warn|info|debug)\w*\]|^[\w.-]{1,40}: [^;{]{20,}[^;{,(]$",
     re.IGNORECASE,
 )

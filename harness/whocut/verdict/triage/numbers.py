@@ -124,7 +124,7 @@ _IN_USE: Final = frozenset(
     {*range(400, 419), *range(421, 432), 440, 444, 449, 450, 451, 460, 463, 464, *range(494, 500)}
     | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
 )
-_COLUMN: Final = re.compile(r"(?m)^[ \t>]{0,8}\d{1,9}[ \t]{0,4}$")
+_COLUMN: Final = re.compile(r"(?m)^[ \t>]{0,8}\d{1,9}(?:[ \t,;]{1,4}\d{1,9}){0,60}[ \t,;]{0,4}$")
 _FEW_BARE: Final = 3  # bare numbers on lines of their own, above which they are a column of something else
 
 
