@@ -114,7 +114,7 @@ class _Protected:
         self.bytes: re.Pattern[bytes] | None = None
 
     def add(self, values: Iterable[str]) -> None:
-        new = {form for value in values if len(value) >= _SHORTEST for form in _forms_of(value)}
+        new = {form for value in values if len(value) >= _SHORTEST for form in forms_of(value)}
         with self._lock:
             if new <= self._forms:
                 return
@@ -127,7 +127,7 @@ class _Protected:
 _PROTECTED: Final = _Protected()
 
 
-def _forms_of(value: str) -> Iterator[str]:
+def forms_of(value: str) -> Iterator[str]:
     """The forms in which a value comes back in pages, logs and JSON."""
     yield value
     yield quote(value, safe="")

@@ -55,6 +55,7 @@ def ask(
     patience_s: float = 1e6,
     api_key: str = "sk-test-secret",
     epoch_unix_s: float = 0.0,
+    prompt: str = "a cat",
 ) -> Account:
     """Ask a scripted upstream for one image through the real SDK, in virtual time."""
     account = Account()
@@ -71,7 +72,7 @@ def ask(
                 sinks=Sinks(account.lines.append, account.spans.append),
                 max_retries=max_retries,
             )
-            wanted: dict[str, Any] = {"model": "gpt-image-2", "prompt": "a cat"}
+            wanted: dict[str, Any] = {"model": "gpt-image-2", "prompt": prompt}
             async with client:
                 with asking_for(Asking(request="request-1", mode="stream" if stream else "plain")):
                     try:

@@ -8,6 +8,7 @@ import crossplane
 import pytest
 
 from tests.config.cases import cases
+from whocut.clock.clock import cpu_s
 from whocut.config.nginx_syntax import Directive, parse
 from whocut.errors import BadFile
 
@@ -69,3 +70,17 @@ def _without_if(directives: list[Any]) -> list[Any]:
         (name, [] if name == "if" else args, line, _without_if(block) if block is not None else None)
         for name, args, line, block in directives
     ]
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_quote_that_is_never_closed_is_read_in_one_pass(quote: str) -> None:
+    """Twice the text takes twice the time: three hundred bytes behind a lost quote took the processor for good."""
+
+    def took_s(size: int) -> float:
+        began_s = cpu_s()
+        with pytest.raises(BadFile):
+            parse("nginx.conf", f"server {{ name {quote}" + "a b; c\\d\n" * size)
+        return cpu_s() - began_s
+
+    took_s(100)
+    assert took_s(4000) < 20 * max(took_s(400), 0.001)

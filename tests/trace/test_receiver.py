@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+
 pytestmark = pytest.mark.sockets
 EPOCH_UNIX_S = 1_790_000_000.0
 

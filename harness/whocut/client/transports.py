@@ -73,6 +73,8 @@ class _Watching:
             limits_s=limits,
             permit=permit,
         )
+        with suppress(wire.RequestNotRead):  # a form with files is a stream
+            watch.asked = request.content
         request.headers["traceparent"] = watch.traceparent
         request.extensions["timeout"] = {
             name: None if limit_s is None else self._clock.real_s(limit_s) for name, limit_s in limits.items()

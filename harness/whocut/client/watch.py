@@ -14,6 +14,7 @@ from whocut.chain.timers import Phase, TimerKind
 from whocut.client.attempt_span import attempt_span
 from whocut.client.body import EventBody, JsonBody
 from whocut.client.ending import Ending, ending_of, outcome_of
+from whocut.client.prompts import prompts_in, without_prompts
 from whocut.client.unpack import Unpacked
 from whocut.redact import KEPT_BODY, kept_headers, redact
 from whocut.trace.records import (
@@ -26,7 +27,7 @@ from whocut.trace.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from whocut.chain.layers import Layer
     from whocut.client.asking import Asking
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from whocut.trace.records import SpanSink
 
 _IMAGES: Final = ("/images/generations", "/images/edits")
+_READ_OF_PAGE: Final = (
+    64 * 1024
+)  # bytes in which a prompt is looked for, before the page is cut to what is kept
 # The HTTP library's names for the client's timers.
 _EXTENSION: Final = {
     (TimerKind.CONNECT, Phase.CONNECT): "connect",
@@ -65,6 +69,7 @@ class Watch:
         self.headers: Mapping[str, str] = {}  # of the answer, in lower case
         self.last_byte_s: float | None = None
         self.answer: JsonBody | EventBody | None = None  # None until its head has come
+        self.asked = b""  # the request's body, as far as it is known: what it asks for is kept in no record
         self._unpacked = Unpacked("")
         self._layer_name = layer
         self._parent_id = parent_id
@@ -146,15 +151,23 @@ class Watch:
         record.error = error
         # At the end: a wait is counted from there, and a date is an instant.
         record.retry_after_s = asked_to_wait_s(self.headers, self.clock.unix_s(record.ended_s))
-        if outcome not in {Outcome.DELIVERED, Outcome.REJECTED, Outcome.ACCEPTED}:
-            record.headers = kept_headers(self.headers)
-            record.body_head = self._page() if outcome is Outcome.GATEWAY_ERROR else None
+        asked, self.asked = self.asked, b""
+        if outcome in {Outcome.DELIVERED, Outcome.ACCEPTED}:
+            return
+        prompts = prompts_in(asked)
+        if error is not None:
+            record.error = without_prompts(error, prompts)
+        if outcome is not Outcome.REJECTED:
+            kept = kept_headers(self.headers)
+            record.headers = {name: without_prompts(value, prompts) for name, value in kept.items()}
+            record.body_head = self._page(prompts) if outcome is Outcome.GATEWAY_ERROR else None
 
-    def _page(self) -> str | None:
+    def _page(self, prompts: Sequence[str]) -> str | None:
         """The beginning of an error page: it tells which layer wrote it."""
         if not isinstance(self.answer, JsonBody):
             return None
-        return redact(b"".join(self.answer.chunks)[:KEPT_BODY].decode("utf-8", "replace"))
+        page = b"".join(self.answer.chunks)[:_READ_OF_PAGE].decode("utf-8", "replace")
+        return redact(without_prompts(page, prompts)[:KEPT_BODY])
 
     def span(self) -> AttemptRecord:
         """The client's span of it; an attempt still under way ends now."""

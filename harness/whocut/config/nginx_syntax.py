@@ -18,7 +18,7 @@ _FEW: Final = 12  # directives that are looked through sooner than indexed
 # Every alternative begins with another character, so that each text is read in one pass.
 _WORD: Final = r"(?:[^\s;{}\\$]+|\\.|\$\{[^}\s]*\}|\$)*"
 _TOKEN: Final = re.compile(
-    rf"""[;{{}}]|\#[^\n]*|"(?:[^"\\]+|\\.)*"|'(?:[^'\\]+|\\.)*'|(?:[^\s;{{}}"'\#\\$]|\\.|\$\{{[^}}\s]*\}}|\$){_WORD}|["'\\]""",
+    rf"""[;{{}}]|\#[^\n]*|"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'|(?:[^\s;{{}}"'\#\\$]|\\.|\$\{{[^}}\s]*\}}|\$){_WORD}|["'\\]""",
     re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\([\"'\\])")

@@ -142,6 +142,7 @@ class ClientTap:
             came_in=parse_traceparent(headers.get("traceparent", "")),
             idempotency_key=headers.get("idempotency-key"),
         )
+        sighting.asked = body
         self.seen.append(sighting)
         return sighting
 
