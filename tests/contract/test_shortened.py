@@ -117,3 +117,12 @@ def test_a_program_in_another_language_has_its_waits_shortened(tmp_path: Path) -
 
     assert (result.ruling, result.at_least) == (Ruling.BROKEN, None)
     assert "it asked again twice, 60" in result.why
+
+
+def test_runs_of_one_client_agree() -> None:
+    """The checks that are decided from many waits are decided alike in every run."""
+    checks = [BY_ID[name] for name in ("rate-growing", "rate-spread", "rate-storm", "never-401")]
+
+    runs = [hold(sync("none"), checks=checks) for _ in range(3)]
+
+    assert len({tuple(result.ruling for result in card.results) for card in runs}) == 1

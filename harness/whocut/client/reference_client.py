@@ -19,7 +19,7 @@ import random
 import uuid
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import openai
 import tenacity
@@ -58,6 +58,28 @@ def reference(base_url: str, api_key: str, **options: Any) -> ReferenceClient:
 def async_reference(base_url: str, api_key: str, **options: Any) -> AsyncReferenceClient:
     """The same for asyncio."""
     return AsyncReferenceClient(base_url, api_key, **options)
+
+
+@overload
+def around(client: openai.OpenAI, **options: Any) -> ReferenceClient: ...
+
+
+@overload
+def around(client: openai.AsyncOpenAI, **options: Any) -> AsyncReferenceClient: ...
+
+
+def around(
+    client: openai.OpenAI | openai.AsyncOpenAI, **options: Any
+) -> ReferenceClient | AsyncReferenceClient:
+    """The policy around a client of the SDK's that one has already, with its key, address and connections.
+
+    Its own retries are off for what is asked through here; elsewhere it stays as it is. To close the one is to
+    close the other. `options` are those of `ReferenceClient`.
+    """
+    given = {"base_url": str(client.base_url), "api_key": client.api_key, **options}
+    if isinstance(client, openai.AsyncOpenAI):
+        return AsyncReferenceClient(sdk=client.with_options(max_retries=0), **given)
+    return ReferenceClient(sdk=client.with_options(max_retries=0), **given)
 
 
 class StreamCutError(openai.APIConnectionError):
@@ -212,12 +234,22 @@ def _reading(judge: _Judge) -> Iterator[None]:
 class ReferenceClient(_Reference):
     """For threads. `clock` is for tests of our own."""
 
-    def __init__(self, base_url: str, api_key: str, *, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        clock: Clock | None = None,
+        sdk: openai.OpenAI | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._clock = clock or Clock()
-        # One SSL context for all clients of a process: each costs as much as a hundred requests.
-        wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, **STAYING)
-        self._sdk = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        if sdk is None:
+            # One SSL context for all clients of a process: each costs as much as a hundred requests.
+            wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, **STAYING)
+            sdk = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        self._sdk = sdk
         self._limiter = Limiter(self._places, self._clock)
         self.images = _Images(self)
 
@@ -286,10 +318,14 @@ class _Images:
 class AsyncReferenceClient(_Reference):
     """For asyncio; its time is the loop's."""
 
-    def __init__(self, base_url: str, api_key: str, **options: Any) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, *, sdk: openai.AsyncOpenAI | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, **STAYING_ASYNC)
-        self._sdk = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        if sdk is None:
+            wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, **STAYING_ASYNC)
+            sdk = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        self._sdk = sdk
         self._limiter = AsyncLimiter(self._places)
         self.images = _AsyncImages(self)
 
