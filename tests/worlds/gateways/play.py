@@ -99,7 +99,7 @@ class Asked:
         if self.saw == "status 504" and self.truth.who is not Who.GATEWAY:
             # Some answer so to an upstream that ended, too.
             return (self.truth, by_gateway) if self.truth.who is Who.UPSTREAM else (by_gateway,)
-        if self.gave_up and self.truth.who is Who.NOBODY:  # the mock has answered in full long before that
+        if self.truth.who is Who.NOBODY and self.saw != "delivered":  # the mock answers in full
             return (by_gateway, Truth(Who.CLIENT))
         stalled = any(
             since_s < self.ended_s and until_s > self.began_s and until_s - since_s > _LONG_STALL_S
