@@ -12,12 +12,15 @@ from whocut.chain.catalogue import catalogue
 from whocut.chain.chainfile import shipped_chains
 from whocut.chain.shipped import CHAINS
 from whocut.cli.app import COMMANDS
+from whocut.config.formats import formats as config_formats
 from whocut.contract.checks import CHECKS, JOBS
+from whocut.export.formats import FORMATS as EXPORTS
 from whocut.path.gateways import GATEWAYS
 from whocut.registry import found_in
 from whocut.run.scenario import shipped_scenarios
 from whocut.trace.logs.formats import formats
 from whocut.verdict.attribute import RULES
+from whocut_mock.dialects import known as dialects
 from whocut_mock.faults import FAULTS
 
 if TYPE_CHECKING:
@@ -47,7 +50,7 @@ def holding(pattern: str, name: str) -> set[str]:
     return {
         path.stem
         for path in files(pattern)
-        if re.search(rf"^{name}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(rf"^{name}(?!\w)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
 
 
@@ -68,6 +71,20 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         {name.replace("_", "-") for name in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
     ),
     "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
+    "a format of users' files": lambda: (
+        config_formats(),
+        holding("harness/whocut/config/readers/<product>.py", r"\w+: Final = register"),
+    ),
+    "a dialect of the mock": lambda: (
+        dialects(),
+        stems("mock_upstream/whocut_mock/dialects/<vendor>.py") - {"__init__"},
+    ),
+    "a form of export": lambda: (
+        EXPORTS,
+        re.findall(
+            r'^    "(\w+)": Form\(', (ROOT / "harness/whocut/export/formats.py").read_text(), re.MULTILINE
+        ),
+    ),
     "a mock fault": lambda: (FAULTS, _fault_names()),
     "a scenario": lambda: (shipped_scenarios(), holding("scenarios/<name>.py", "SCENARIO")),
     "a chain": lambda: (shipped_chains(CHAINS), stems("scenarios/chains/<name>.yaml")),

@@ -21,6 +21,16 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
     return page.write_report(run, judged, topology)
 
 
+def write_unreadable(folder: Path) -> Path:
+    """Write the page of a run directory without a readable manifest: it says what is missing; the page's path."""
+    from whocut.trace.rundir import REPORT, write_whole  # noqa: PLC0415  # as above
+    from whocut_reports import comparison, whole  # noqa: PLC0415  # as above
+
+    path = folder / REPORT
+    write_whole(path, comparison.unreadable_page(folder.name, whole.unreadable(folder)).encode())
+    return path
+
+
 def comparison_page(seen: Sequence[Comparison]) -> str:
     """The page of a comparison, whole."""
     from whocut_reports import comparison  # noqa: PLC0415  # it needs the packages of the extra

@@ -1,4 +1,4 @@
-"""The page of a comparison: one file that opens offline, without a script."""
+"""Pages without a script: of a comparison, and of a run directory that cannot be judged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 def comparison_page(seen: Sequence[Comparison]) -> str:
     """The page of one comparison or more."""
-    return str(_template().render(seen=seen))
+    return str(_templates().get_template("compare.html.j2").render(seen=seen))
+
+
+def unreadable_page(name: str, said: str) -> str:
+    """The page of a run directory of which nothing can be judged."""
+    return str(_templates().get_template("unreadable.html.j2").render(name=name, said=said))
 
 
 @cache
@@ -30,7 +35,7 @@ def look() -> Markup:
 
 
 @cache
-def _template() -> Any:
+def _templates() -> Any:
     environment = Environment(
         loader=PackageLoader("whocut_reports"),
         autoescape=True,
@@ -47,4 +52,4 @@ def _template() -> Any:
         change_word=words.change_word,
         attempts_word=words.attempts_word,
     )
-    return environment.get_template("compare.html.j2")
+    return environment

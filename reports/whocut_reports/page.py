@@ -19,19 +19,23 @@ from whocut.chain.money import format_dollars
 from whocut.errors import BadInput
 from whocut.trace.rundir import FIGURES, REPORT, RunDir, write_whole
 from whocut.verdict.censored import image_times
-from whocut.verdict.figures import doubts_of
 from whocut.verdict.pick import Pick, Picked, pick_request
 from whocut.waterfall.rows import waterfall
 from whocut.words import UNKNOWN, format_duration, percent, plural, rounded_duration
 from whocut_reports import generations, story, style
 from whocut_reports.advice import to_do
 from whocut_reports.comparison import look
+from whocut_reports.figures import jobs as jobs_figure
 from whocut_reports.figures import limits as limits_figure
+from whocut_reports.figures import over_time as over_time_figure
+from whocut_reports.figures import spending as spending_figure
 from whocut_reports.figures import steps as steps_figure
 from whocut_reports.figures import sweep as sweep_figure
 from whocut_reports.figures import verdicts as verdicts_figure
+from whocut_reports.figures import waits as waits_figure
 from whocut_reports.figures import waterfall as waterfall_figure
 from whocut_reports.pack import pack
+from whocut_reports.whole import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,6 +91,10 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         "verdicts": _verdicts(folder, judged, topology),
         "limits": _limits(folder, topology, ledger, attempts),
         "sweep": _sweep(folder, judged.figures.sweep),
+        "over_time": _over_time(folder, judged, attempts, topology),
+        "waits": _waits(folder, attempts, list(judged.figures.by_mode)),
+        "spending": _spending(folder, ledger, attempts, list(judged.figures.by_mode)),
+        "jobs": _jobs(folder, attempts),
         "steps": _steps(folder, steps_figure.steps_of(manifest, judged.figures.by_mode), judged),
     }
     orphans = story.orphans_by_mode(ledger, attempts)
@@ -102,7 +110,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         chain=[_box(layer, judged.figures) for layer in topology.layers],
         upstream=topology.upstream,
         told=_told(manifest),
-        warnings=doubts_of(run),
+        warnings=doubts(run),
         to_do=to_do(judged.figures, topology, manifest),
         packed=pack(judged.attribution, attempts),
         colours=style.colours_of(layer.name for layer in topology.layers),
@@ -226,6 +234,41 @@ def _steps(folder: Path, steps: Mapping[str, str], judged: Judged) -> Shown | No
     by_mode = judged.figures.by_mode
     alt, caption = steps_figure.alt(steps, by_mode), steps_figure.caption(steps, by_mode)
     return _shown(folder, "steps", steps_figure.draw(steps, by_mode), alt, caption)
+
+
+def _over_time(folder: Path, judged: Judged, attempts: Sequence[Attempt], topology: Topology) -> Shown | None:
+    layers = [layer.name for layer in topology.layers]
+    found = over_time_figure.spans_of(attempts, judged.verdicts, layers)
+    if found is None or len(found.counts[0]) == 1:
+        return None
+    alt, caption = over_time_figure.alt(found), over_time_figure.caption(found)
+    return _shown(folder, "over-time", over_time_figure.draw(found), alt, caption)
+
+
+def _waits(folder: Path, attempts: Sequence[Attempt], modes: Sequence[str]) -> Shown | None:
+    rows = waits_figure.waits_of(attempts, modes)
+    if not rows:
+        return None
+    return _shown(
+        folder, "waits", waits_figure.draw(rows), waits_figure.alt(rows), waits_figure.caption(rows)
+    )
+
+
+def _spending(
+    folder: Path, ledger: Sequence[dict[str, Any]], attempts: Sequence[Attempt], modes: Sequence[str]
+) -> Shown | None:
+    rows = spending_figure.spent_of(ledger, attempts, modes)
+    if not rows:
+        return None
+    drawn = spending_figure.draw(rows)
+    return _shown(folder, "spending", drawn, spending_figure.alt(rows), spending_figure.caption())
+
+
+def _jobs(folder: Path, attempts: Sequence[Attempt]) -> Shown | None:
+    found = jobs_figure.jobs_of(attempts)
+    if not found:
+        return None
+    return _shown(folder, "jobs", jobs_figure.draw(found), jobs_figure.alt(found), jobs_figure.caption(found))
 
 
 def _shown(folder: Path, name: str, drawn: Figure, alt: str, caption: str) -> Shown:

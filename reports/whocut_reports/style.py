@@ -150,6 +150,11 @@ def shortened(text: Text, room_px: float, middle: str | None = None) -> None:
             text.set_text(whole.replace(part, part[: kept - 1] + "…", 1))
 
 
+def brief(text: str, most: int) -> str:
+    """A text of so many signs at most; a longer one keeps its end, where counts and knobs are."""
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most - most // 2) :]}"
+
+
 def ink_on(colour: str) -> str:
     """Dark or light type, whichever reads better on a colour."""
     red, green, blue = to_rgb(colour)

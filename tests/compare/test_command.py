@@ -10,9 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.reports.made_run import MadeRun, delivered, nginx_cut
+from tests.verdict.made import summary
 from whocut.cli.app import app
+from whocut.compare.account import Kind, Share
 from whocut.compare.reading import read_account
 from whocut.errors import BadFile, BadInput
+from whocut.verdict.figures import as_fields
+from whocut.verdict.sweep.levels import Level
+from whocut.verdict.sweep.say import sweep_figures
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -127,3 +132,22 @@ def test_path_that_is_not_there_is_said() -> None:
     """With what could be named instead."""
     with pytest.raises(BadInput, match="there is no run directory and no file"):
         read_account(Path("nowhere"))
+
+
+def test_json_of_a_run_and_of_a_sweep_are_read_as_they_were_printed(tmp_path: Path) -> None:
+    """A run by its counts; a sweep, whose own fields are in front, level by level."""
+    run = MadeRun()
+    for _ in range(20):
+        run.request("plain", delivered())
+    figures = run.judged().figures
+    levels = [Level(1, 0.0, requests=60, seen=60), Level(6, 0.0, requests=60, seen=60, refused=20)]
+    swept = sweep_figures(levels, 0.01, ())
+    (tmp_path / "run.json").write_bytes(orjson.dumps(as_fields(summary(figures))))
+    (tmp_path / "sweep.json").write_bytes(orjson.dumps({**as_fields(swept), **as_fields(summary(figures))}))
+
+    by_run, by_sweep = read_account(tmp_path / "run.json"), read_account(tmp_path / "sweep.json")
+
+    assert by_run.kind is Kind.RUN
+    assert by_run.groups["plain"].samples["delivered"] == Share(20, 20)
+    assert by_sweep.kind is Kind.SWEEP
+    assert by_sweep.groups["6 at once"].samples["share_429"] == Share(20, 60)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.foreign.test_attribute import EPOCH_UNIX_S, nginx_line
 from tests.foreign.test_attribute import span as foreign_span
@@ -11,9 +14,6 @@ from whocut.foreign.files import Attributed, attribute_files, parse_logs
 from whocut.trace import otlp
 from whocut.trace.records import CALLER_LEFT, DownstreamEnd, Event, LayerRecord, TapSide, UpstreamEnd
 from whocut.verdict.verdict import Grade, Kind
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TRACE = 7
 
@@ -88,6 +88,38 @@ def test_a_line_that_fits_no_request_is_counted_and_is_none(tmp_path: Path) -> N
 
     assert (len(attributed.verdicts), attributed.unjoined) == (1, 1)
     assert any("could not be joined" in line for line in attributed.as_words())
+
+
+CAPTURED = Path(__file__).parents[1] / "data" / "logs"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("nginx", "nginx-error.log"),
+        ("nginx", "nginx-combined.log"),
+        ("apache", "apache-error.log"),
+        ("apache", "apache-combined.log"),
+        ("envoy", "envoy-default.log"),
+        ("haproxy", "haproxy.log"),
+        ("traefik", "traefik-clf.log"),
+        ("caddy", "caddy.log"),
+    ],
+)
+def test_no_line_that_cannot_be_joined_becomes_an_attempt(name: str, file: str, tmp_path: Path) -> None:
+    """Lines of other days beside one request that taps saw: its verdict stays, each line is counted or unjoined."""
+    spans = tmp_path / "spans.jsonl"
+    with spans.open("wb") as written:
+        for one in around_a_cut():
+            written.write(otlp.encode_line([one], EPOCH_UNIX_S))
+
+    attributed = attribute_files([spans], parse_logs([f"{name}={CAPTURED / file}"]))
+
+    (told,) = attributed.verdicts
+    assert (told.kind, told.grade) == (Kind.CUT, Grade.PROVEN)
+    assert attributed.unjoined > 0
+    assert attributed.unjoined + attributed.passed + attributed.unreadable <= attributed.lines
+    assert attributed.unjoined_named
 
 
 def test_spans_of_a_client_of_one_s_own_beside_taps_leave_the_taps_their_say(tmp_path: Path) -> None:

@@ -247,6 +247,65 @@ def test_of_two_timers_that_were_due_the_nearer_one_fired() -> None:
     assert (told.timer, told.grade) == (TimerKind.FIRST_BYTE, "proven")
 
 
+@pytest.mark.parametrize(
+    ("name", "status", "limits"),
+    [
+        ("apache", 504, "first_byte=20s,idle=20s,connect=20s"),
+        ("apache", 502, "first_byte=20s,idle=20s,connect=20s"),
+        ("varnish", 503, "first_byte=20s,idle=40s,connect=5s"),
+    ],
+)
+def test_limits_that_are_not_the_product_s_defaults_are_held_against_the_taps(
+    name: str, status: int, limits: str
+) -> None:
+    """A page like that of a dead upstream, and a time that is no default: the taps saw the layer let go."""
+    spans = cut_in_the_wait(20, status, Outcome.GATEWAY_ERROR)
+
+    told = verdict(spans, material("a", "b"), f"a,b={name}:{limits}")
+
+    assert (told.layer, told.timer, told.grade) == (name, TimerKind.FIRST_BYTE, "proven")
+    assert verdict(spans, material("a", "b"), f"a,b={name}").layer == name  # its default is not what fired
+
+
+def test_a_layer_that_was_killed_is_no_upstream_that_refused() -> None:
+    """While it had the request both taps saw it go; afterwards it takes none, and that is its own doing too."""
+    killed: list[Span] = [
+        client(UpstreamEnd.RESET, 10, outcome=Outcome.RESET),
+        tap("a", 1, UpstreamEnd.RESET, DownstreamEnd.TRUNCATED, 10),
+        tap("b", 2, UpstreamEnd.ABANDONED, DownstreamEnd.LEFT, 10, left_s=10),
+    ]
+    gone: list[Span] = [
+        client(UpstreamEnd.RESET, 0.1, outcome=Outcome.RESET),
+        tap("a", 1, UpstreamEnd.REFUSED, DownstreamEnd.TRUNCATED, 0.1, sent_s=None),
+    ]
+    before: list[Span] = [
+        replace(client(UpstreamEnd.COMPLETE, 5, status=200, outcome=Outcome.DELIVERED), trace_id="b" * 32),
+        replace(tap("b", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 5.0), trace_id="b" * 32),
+    ]
+    before = [replace(one, span_id=f"b{one.span_id[1:]}", parent_id=None) for one in before]
+
+    while_it_had_it = verdict(killed, material("a", "b"), "a,b=nginx")
+    spans, topology = put_between([*before, *gone], material("a", "b"), parse_between(["a,b=nginx"]))
+    afterwards = [attribute(one, topology) for one in gather(whole_layers(spans, topology))][-1]
+    unheard = verdict(gone, material("a", "b"), "a,b=nginx")
+
+    assert (while_it_had_it.layer, while_it_had_it.timer, while_it_had_it.grade) == ("nginx", None, "proven")
+    assert (afterwards.layer, afterwards.timer, afterwards.grade) == ("nginx", None, "testified")
+    assert (unheard.kind, unheard.missing) == ("unattributed", ("a span of nginx",))
+
+
+@pytest.mark.parametrize("said", [(), ("a,b=envoy:first_byte=2s,idle=none,total=none",)])
+def test_a_504_where_the_upstream_had_closed_leaves_open_which_came_first(said: tuple[str, ...]) -> None:
+    """Its timer and the upstream's end crossed: the upstream is a guess then, said or unsaid."""
+    spans: list[Span] = [
+        client(UpstreamEnd.COMPLETE, 2.0, status=504, outcome=Outcome.GATEWAY_ERROR),
+        tap("a", 1, UpstreamEnd.COMPLETE, DownstreamEnd.ANSWERED, 2.0, status=504, first_s=2.0),
+        tap("b", 2, UpstreamEnd.CLOSED, DownstreamEnd.TRUNCATED, 2.0),
+    ]
+
+    assert verdict(spans, material("a", "b"), *said).grade == "inferred"
+
+
 VARNISH = "a,b=varnish:first_byte=20s,idle=25s,connect=60s"
 
 

@@ -13,12 +13,15 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from tests.hostile.doors import DOORS
+from tests.hostile.doors import DOORS, Door
 from tests.hostile.mutating import mutated
 from tests.hostile.watching import Watch, peak_mib, stopping_what_hangs
 from whocut.clock.clock import wall_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _FOUND: Final = Path("build/hostile")
 _MOST_MIB: Final = 1536
@@ -38,24 +41,34 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as made, stopping_what_hangs():
         folder = Path(made)
         corpora = {door.name: door.corpus(folder) for door in doors}
-        if asked.inputs:
-            for door in doors:
-                door.play(folder, [mutated(draw, corpora[door.name]) for _ in range(asked.inputs)], watch)
-        ends_s = wall_s() + (0 if asked.inputs else asked.seconds)
-        with suppress(KeyboardInterrupt):  # what was seen until then is told
-            while wall_s() < ends_s:
+
+        def play(door: Door, count: int) -> None:
+            door.play(folder, [mutated(draw, corpora[door.name]) for _ in range(count)], watch)
+
+        try:
+            if asked.inputs:
                 for door in doors:
-                    turn_s = min(wall_s() + _TURN_S, ends_s)
-                    while wall_s() < turn_s:
-                        inputs = [mutated(draw, corpora[door.name]) for _ in range(door.at_once)]
-                        door.play(folder, inputs, watch)
-                sys.stderr.write(f"\r{watch.inputs.total()} inputs, {len(watch.findings)} findings")
-    print(watch.report())  # noqa: T201  # a tool, for its user
-    watch.keep_files(_FOUND)
+                    play(door, asked.inputs)
+            else:
+                _in_turns(doors, play, wall_s() + asked.seconds, watch)
+        finally:
+            print(watch.report())  # noqa: T201  # a tool, for its user
+            watch.keep_files(_FOUND)
     grown = peak_mib() > _MOST_MIB
     if grown:
         print(f"FINDING memory: more than {_MOST_MIB} MiB")  # noqa: T201  # as above
     return 1 if watch.findings or grown else 0
+
+
+def _in_turns(doors: Sequence[Door], play: Callable[[Door, int], None], ends_s: float, watch: Watch) -> None:
+    """Each door for some seconds, again and again, until the time is over or a Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        while wall_s() < ends_s:
+            for door in doors:
+                turn_s = min(wall_s() + _TURN_S, ends_s)
+                while wall_s() < turn_s:
+                    play(door, door.at_once)
+            sys.stderr.write(f"\r{watch.inputs.total()} inputs, {len(watch.findings)} findings")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -79,13 +80,13 @@ def _change(draw: random.Random, tree: Any) -> None:
     key = draw.choice(keys)
     way = draw.random()
     if way < 0.7:
-        inside[key] = draw.choice(_VALUES)
+        inside[key] = deepcopy(draw.choice(_VALUES))
     elif way < 0.85:
         del inside[key]
     elif isinstance(inside, dict):
-        inside[draw.choice(keys)] = inside[key]
+        inside[draw.choice(keys)] = deepcopy(inside[key])
     else:
-        inside.insert(key, inside[key])
+        inside.insert(key, deepcopy(inside[key]))
 
 
 def _containers(tree: Any) -> list[Any]:

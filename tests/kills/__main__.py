@@ -78,9 +78,13 @@ class Kills:
             victim = "the load"  # its mock is the endpoint, which is not ours
         run, mark = self.folder / f"run-{number}", f"{self.folder}/{number}"
         process = self._start(run, guarded=guarded, mark=mark)
-        pause(self.draw.uniform(0, self.lasts_s))
+        began_s = wall_s()
+        at_s = began_s + self.draw.uniform(0, self.lasts_s)
+        while process.poll() is None and wall_s() < at_s:
+            pause(0.02)
         if process.poll() is not None:
             self.too_late += 1
+            self.lasts_s = wall_s() - began_s
         else:
             self.killed[victim] += 1
             _kill(process.pid, victim, mark)

@@ -162,7 +162,7 @@ def warmed(whocut_chain):
 async def test_never_begins(warmed, whocut_chain):
     raise AssertionError
 """,
-        says="virtual time stands still there. Ask in the test itself, or use tier='scaled'",
+        says="virtual time does not move there. Ask in the test itself, or use tier='scaled'",
     ),
     "pytest-asyncio, strict": Case(text=README, packages={"pytest_asyncio": "pytest-asyncio"}),
     "pytest-asyncio, auto": Case(
@@ -181,7 +181,7 @@ async def test_never_begins(warmed, whocut_chain):
     raise AssertionError
 """,
         packages={"pytest_asyncio": "pytest-asyncio"},
-        says="virtual time stands still there",
+        says="virtual time does not move there",
     ),
     "an async fixture of pytest-asyncio that talks, scaled": Case(
         text="""

@@ -200,10 +200,10 @@ def test_pictures_have_words(article_page: str) -> None:
     """Whoever cannot see a picture is told what it shows; no two elements share an id."""
     read = Reader(article_page)
 
-    assert len(read.alts) == 4
+    assert len(read.alts) == 7
     assert all(len(alt) > 40 for alt in read.alts)
     assert "nginx cut by first_byte" in read.alts[0]
-    assert "nginx proxy_read_timeout 60 s: 100% beyond" in read.alts[3]
+    assert "nginx proxy_read_timeout 60 s: 100% beyond" in read.alts[4]
     assert len(read.ids) == len(set(read.ids))
 
 
@@ -222,6 +222,8 @@ def test_figures_are_files_too(tmp_path: Path) -> None:
 
     assert {file.name for file in (tmp_path / "run" / "figures").iterdir()} == {
         "limits.svg",
+        "over-time.svg",
+        "spending.svg",
         "verdicts.svg",
         "waterfall.svg",
         "waterfall.png",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.trace.made import layer_record
 from whocut.errors import PortTaken
 from whocut.trace import otlp
+from whocut.trace import receiver as receiver_module
 from whocut.trace.export import FileExporter, readable
-from whocut.trace.receiver import JSON, PROTOBUF, Receiver, receive_into
+from whocut.trace.protobuf import MOST_VALUES
+from whocut.trace.receiver import JSON, MAX_BYTES, PROTOBUF, Receiver, receive_into
 from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 
 if TYPE_CHECKING:
@@ -47,7 +52,9 @@ async def post(receiver: Receiver, body: bytes, kind: str, **headers: str) -> tu
     """One export request."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         url = f"{receiver.endpoint}/v1/traces"
-        async with session.post(url, data=body, headers={"Content-Type": kind, **headers}) as answer:
+        async with session.post(
+            url, data=io.BytesIO(body), headers={"Content-Type": kind, **headers}
+        ) as answer:
             return answer.status, await answer.read()
 
 
@@ -130,6 +137,76 @@ def test_wrong_request_is_refused_with_its_status_and_the_next_is_taken(
     assert answers == (status, 200)
     assert receiver.counts.refused == {status: 1}
     assert len(run.spans()) == 1
+
+
+def _spans_with(attributes: int, *, values: int = 0) -> bytes:
+    """One span in protobuf, as small as so much can be."""
+    message = ExportTraceServiceRequest()
+    span = message.resource_spans.add().scope_spans.add().spans.add(trace_id=b"a" * 16, span_id=b"b" * 8)
+    for _ in range(attributes):
+        span.attributes.add()
+    for _ in range(values):
+        span.attributes[0].value.array_value.values.add()
+    return bytes(message.SerializeToString())
+
+
+def _packed_spans(count: int, inside: bytes) -> bytes:
+    spans = b",".join(
+        [b'{"traceId":"' + b"a" * 32 + b'","spanId":"' + b"b" * 16 + b'",' + inside + b"}"] * count
+    )
+    return b'{"resourceSpans":[{"scopeSpans":[{"spans":[' + spans + b"]}]}]}"
+
+
+MANY = {
+    "attributes in protobuf": (PROTOBUF, _spans_with(MOST_VALUES)),
+    "a list in protobuf": (PROTOBUF, _spans_with(1, values=MOST_VALUES)),
+    "attributes in JSON": (JSON, _packed_spans(1, b'"attributes":[' + b"{}," * (2 * MOST_VALUES) + b"{}]")),
+    "numbers in JSON": (JSON, _packed_spans(1, b'"attributes":[' + b"1," * (4 * MOST_VALUES) + b"1]")),
+    "spans in JSON": (JSON, _packed_spans(1, b"}," + b"{}," * (2 * MOST_VALUES) + b'{"a":1')),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body"), MANY.values(), ids=MANY)
+def test_a_small_request_that_is_a_million_values_is_refused_unread(
+    tmp_path: Path, kind: str, body: bytes
+) -> None:
+    """Packed it has some kilobytes; what is read of one request is bounded by values, and not by bytes alone."""
+
+    async def act(receiver: Receiver) -> tuple[int, int]:
+        refused, _ = await post(receiver, gzip.compress(body), kind, **{"Content-Encoding": "gzip"})
+        taken, _ = await post(receiver, otlp.encode_line([layer_record()], EPOCH_UNIX_S), JSON)
+        return refused, taken
+
+    answers, receiver, run = with_receiver(tmp_path, act)
+
+    assert len(body) < MAX_BYTES
+    assert answers == (413, 200)
+    assert receiver.counts.refused == {413: 1}
+    assert len(run.spans()) == 1
+
+
+def test_a_large_request_is_read_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hops stand in the loop: a Collector's batch is taken in a thread, what an exporter sends at once."""
+    pairs = b",".join(b'{"key":"http.%d","value":{"stringValue":"v"}}' % number for number in range(20))
+    times = b'"startTimeUnixNano":"1","endTimeUnixNano":"2"'
+    inside = times + b',"name":"x","attributes":[' + pairs + b"]"
+    judged, where = receiver_module._judged, []
+
+    def watched(*arguments: Any) -> tuple[int, bytes]:
+        where.append(threading.current_thread() is threading.main_thread())
+        return judged(*arguments)
+
+    monkeypatch.setattr(receiver_module, "_judged", watched)
+
+    async def act(receiver: Receiver) -> list[int]:
+        bodies = [_packed_spans(count, inside) for count in (8192, 2)]
+        return [(await post(receiver, body, JSON))[0] for body in bodies]
+
+    answers, receiver, _ = with_receiver(tmp_path, act)
+
+    assert answers == [200, 200]
+    assert receiver.counts.spans == 8194
+    assert where == [False, True]
 
 
 def test_announced_gigabyte_is_refused_before_it_comes(tmp_path: Path) -> None:

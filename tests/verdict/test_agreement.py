@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.verdict.drawn import Drawn, drawn
 from whocut.verdict.agreement import hold_against_ledger
 from whocut.verdict.attribute import attribute
@@ -47,6 +49,17 @@ def test_ledger_that_delivered_what_was_cut_is_a_difference() -> None:
     (what,) = differences(drawn(CUT), row(delivered=True, caller_gone_s=None))
 
     assert "says the image was delivered" in what
+
+
+@pytest.mark.parametrize("delivered", [True, False], ids=["an image", "a refusal"])
+@pytest.mark.parametrize(("sent_s", "fits"), [(65.5, True), (64.5, True), (66.0, False), (20.0, False)])
+def test_an_answer_that_crosses_the_cut_on_the_wire_is_no_difference(
+    sent_s: float, *, fits: bool, delivered: bool
+) -> None:
+    """The upstream has sent all of it in the moment in which nginx cut: it could not see its caller go."""
+    crossed = row(delivered=delivered, caller_gone_s=None, sent_s=sent_s)
+
+    assert (differences(drawn(CUT), crossed) == []) is fits
 
 
 def test_generation_nobody_asked_for_is_a_difference() -> None:

@@ -207,7 +207,7 @@ def test_a_gateway_before_a_run_s_door_is_not_the_client() -> None:
 
 
 def test_the_timer_of_a_gateway_before_a_run_s_door_is_named_where_it_is_said() -> None:
-    """The door hands a request on when it is whole, and behind it nothing is unknown: 0.8 s of a busy mock are none."""
+    """The door hands a request on when it is whole, and nothing unknown is behind it, however busy the mock is."""
     spans: list[Span] = [
         tap(1, None, "outer", status=504, first_byte_s=30.0),
         attempt(2, 1, ABANDONED, outcome=Outcome.CENSORED, downstream=LEFT),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 
 from whocut.chain.timers import TimerKind
+from whocut.client.redirects import STAYING, STAYING_ASYNC
 from whocut.client.transports import AsyncWatchedTransport, WatchedTransport, wire
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def openai_client(
     """A sync client for one user. `max_retries` None keeps the SDK's own default, `guard` None spends freely."""
     inner = wire.HTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
     http_client = wire.Client(
-        transport=WatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer)
+        transport=WatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer), **STAYING
     )
     client = ScaledOpenAI(
         base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)
@@ -87,7 +88,9 @@ def async_openai_client(
     """An async client. `max_retries` None keeps the SDK's own default, `guard` None spends freely."""
     inner = wire.AsyncHTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
     http_client = wire.AsyncClient(
-        transport=AsyncWatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer)
+        transport=AsyncWatchedTransport(inner, clock, layer, sinks, guard),
+        **_http_options(layer),
+        **STAYING_ASYNC,
     )
     client = ScaledAsyncOpenAI(
         base_url=base_url, api_key=api_key, http_client=http_client, **_sdk_options(layer, max_retries)
@@ -97,7 +100,7 @@ def async_openai_client(
 
 
 def _http_options(layer: Layer) -> dict[str, Any]:
-    return {"timeout": _timeout(layer), "trust_env": False, "follow_redirects": True}
+    return {"timeout": _timeout(layer), "trust_env": False}
 
 
 def _sdk_options(layer: Layer, max_retries: int | None) -> dict[str, Any]:

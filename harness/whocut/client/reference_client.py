@@ -31,6 +31,7 @@ from whocut.client.openai_client import shared_ssl_context
 from whocut.client.parameters import Prepared, prepare
 from whocut.client.policy import Decision, Policy, Stop, TryAgain, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
+from whocut.client.redirects import STAYING, STAYING_ASYNC
 from whocut.client.transports import wire
 from whocut.clock import Clock
 from whocut.words import format_duration
@@ -246,7 +247,7 @@ class ReferenceClient(_Reference):
         self._clock = clock or Clock()
         if sdk is None:
             # One SSL context for all clients of a process: each costs as much as a hundred requests.
-            wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, follow_redirects=True)
+            wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, **STAYING)
             sdk = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
         self._sdk = sdk
         self._limiter = Limiter(self._places, self._clock)
@@ -322,7 +323,7 @@ class AsyncReferenceClient(_Reference):
     ) -> None:
         super().__init__(**options)
         if sdk is None:
-            wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, follow_redirects=True)
+            wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, **STAYING_ASYNC)
             sdk = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
         self._sdk = sdk
         self._limiter = AsyncLimiter(self._places)

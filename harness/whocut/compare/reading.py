@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +14,7 @@ from whocut.errors import BadFile, BadInput
 from whocut.trace.records import Outcome
 from whocut.trace.requests import by_request, due_s
 from whocut.trace.rundir import RunDir
-from whocut.verdict.figures import doubts_of, read_summary
+from whocut.verdict.figures import SweepFigures, doubts_of, read_summary
 from whocut.verdict.of_run import judge_run
 from whocut.verdict.phrases import cut_name
 from whocut.words import format_duration
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Topology
     from whocut.trace.records import Attempt
-    from whocut.verdict.figures import CutFigures, LevelFigures, ModeFigures, SweepFigures
+    from whocut.verdict.figures import CutFigures, LevelFigures, ModeFigures
 
 # What a manifest says was asked; what only says where and when is no setting.
 _ASKED = ("scenario", "chain", "clock", "seed", "partial_images", "command", "versions", "python")
@@ -151,6 +152,8 @@ def _cuts(rows: Iterable[CutFigures]) -> dict[str, int]:
 
 def _of_summary(told: Mapping[str, Any], path: Path) -> Account:
     """The JSON that a run or a sweep prints: its counts are there, its single requests are not."""
+    if "recommend" in told:  # `whocut sweep --json` has the sweep's own fields in front
+        told = {**told, "sweep": {one.name: told.get(one.name) for one in fields(SweepFigures)}}
     summary = read_summary(told, path)
     settings = {
         "scenario": summary.scenario,

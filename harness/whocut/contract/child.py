@@ -70,7 +70,7 @@ def listening() -> Iterator[io.StringIO]:
 
 
 def heard(result: dict[str, Any]) -> Any:
-    """A result as it is told between processes, made into what a judge looks at."""
+    """A result as one process sends it to the other, made into what a judge looks at."""
     if "raised" in result:
         return type(str(result["raised"]), (Exception,), {})(result["text"])
     return next((empty for empty in EMPTY if repr(empty) == result["returned"]), result["returned"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whocut.load.orders import Order
     from whocut.load.receiver import CallbackReceiver
     from whocut.load.session import Session
+    from whocut.trace.records import Attempt
 
 
 _ONE_RECEIVER = BoundedSemaphore(1)
@@ -175,6 +176,19 @@ class ImageUser(User):
             name=asking.mode,
             response_time=(ended_s - started_s) * 1000,
             response_length=last.bytes if last else 0,
-            exception=error or None,
+            exception=failure_in_words(error, last),
             context={},
         )
+
+
+def failure_in_words(error: BaseException | None, last: Attempt | None) -> str | None:
+    """How Locust's page names a failure: by its kind, never by its text.
+
+    Locust keeps the first error of each wording, with its frames and the bodies in them. An API's text has the
+    request's id in it, and so is a wording of its own each time; and it may repeat a key or a prompt.
+    """
+    if error is None:
+        return None
+    said = last.error if last is not None else None
+    kind = type(error).__name__
+    return kind if said in {None, kind} else f"{kind}: {said}"

@@ -1,7 +1,7 @@
 """Clients of a virtual stage that are not on its loop: in a thread of the test's, or on another plugin's loop.
 
 One in a thread is answered: while it waits for the stage, virtual time jumps. One that dials while the loop rests
-would wait for ever, and is told so at once.
+would wait for ever, and gets an error at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PATIENCE_REAL_S: Final = 1.0
 _LONG_S: Final = 700.0
 _RESTS: Final = (
     "this test dialled the chain from an event loop that is not the test's own, as a fixture of pytest-asyncio, "
-    "anyio, trio or unittest does: virtual time stands still there. Ask in the test itself, or use tier='scaled'"
+    "anyio, trio or unittest does: virtual time does not move there. Ask in the test itself, or use tier='scaled'"
 )
 _STILL: Final = (
     "a client in a thread waits for an answer, and in virtual time none is due: its own timers are real. Use the "

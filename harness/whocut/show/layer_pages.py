@@ -19,7 +19,7 @@ from whocut.words import format_duration, plural
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from whocut.chain.preset_file import PresetEntry, TimerEntry
+    from whocut.chain.preset_file import Group, PresetEntry, TimerEntry
 
 _MADE = (
     "<!-- made by `python -m whocut.show.layer_pages docs/layers`; "
@@ -38,12 +38,12 @@ def pages() -> dict[str, str]:
     return made
 
 
-def _index(by_group: dict[str, list[tuple[str, PresetEntry]]]) -> str:
+def _index(by_group: dict[Group, list[tuple[str, PresetEntry]]]) -> str:
     total = sum(map(len, by_group.values()))
     said = (
-        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same in "
-        "a terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from memory "
-        "alone."
+        f"{plural(total, 'layer')} with the limits that can end a request. `whocut presets NAME` says the same "
+        "in a terminal, and `preset: NAME` in a chain file takes one. A limit marked *unverified* is known from "
+        "memory alone."
     )
     lines = [
         "# Layers",

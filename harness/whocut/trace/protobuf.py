@@ -6,22 +6,32 @@ ten times as long.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+_T = TypeVar("_T")
 
-def export_request_from_protobuf(body: bytes) -> dict[str, Any]:
-    """One export request.
+# A Collector's batch has 8,192 spans, of some twenty attributes each.
+MOST_VALUES: Final = 500_000
+
+
+class TooManyValues(ValueError):  # noqa: N818  # an answer to the sender
+    """More than is read of one request."""
+
+
+def export_request_from_protobuf(body: bytes, most: int = MOST_VALUES) -> dict[str, Any]:
+    """One export request of at most so many spans, events, attributes and items of lists together.
 
     Raises:
+        TooManyValues: it has more; two bytes of protobuf can be one.
         ValueError: the bytes are not one.
     """
     message = ExportTraceServiceRequest()
@@ -29,64 +39,86 @@ def export_request_from_protobuf(body: bytes) -> dict[str, Any]:
         message.ParseFromString(body)
     except DecodeError as error:
         raise ValueError(f"not an OTLP export request in protobuf: {error}") from None
-    return {
-        "resourceSpans": [
-            {
-                "resource": {"attributes": _attributes(group.resource.attributes)},
-                "scopeSpans": [
-                    {"scope": {"name": scope.scope.name}, "spans": [_span(span) for span in scope.spans]}
-                    for scope in group.scope_spans
-                ],
+    return _Reading(most).request(message)
+
+
+class _Reading:
+    """One message on its way into plain objects; `left` is how many values it may still have."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def request(self, message: ExportTraceServiceRequest) -> dict[str, Any]:
+        return {
+            "resourceSpans": [
+                {
+                    "resource": {"attributes": self._attributes(group.resource.attributes)},
+                    "scopeSpans": [
+                        {
+                            "scope": {"name": scope.scope.name},
+                            "spans": [self._span(span) for span in self._counted(scope.spans)],
+                        }
+                        for scope in self._counted(group.scope_spans)
+                    ],
+                }
+                for group in self._counted(message.resource_spans)
+            ]
+        }
+
+    def _counted(self, values: Sequence[_T]) -> Sequence[_T]:
+        self._left -= len(values)
+        if self._left < 0:
+            raise TooManyValues("one request has too many values")
+        return values
+
+    def _span(self, span: Span) -> dict[str, Any]:
+        plain: dict[str, Any] = {
+            "traceId": span.trace_id.hex(),
+            "spanId": span.span_id.hex(),
+            "name": span.name,
+            "kind": span.kind,
+            "startTimeUnixNano": str(span.start_time_unix_nano),
+            "endTimeUnixNano": str(span.end_time_unix_nano),
+            "attributes": self._attributes(span.attributes),
+            "status": {"code": span.status.code, "message": span.status.message} if span.status.code else {},
+        }
+        if span.parent_span_id:
+            plain["parentSpanId"] = span.parent_span_id.hex()
+        if span.events:
+            plain["events"] = [
+                {
+                    "timeUnixNano": str(event.time_unix_nano),
+                    "name": event.name,
+                    "attributes": self._attributes(event.attributes),
+                }
+                for event in self._counted(span.events)
+            ]
+        return plain
+
+    def _attributes(self, pairs: Sequence[KeyValue]) -> list[dict[str, Any]]:
+        return [{"key": pair.key, "value": self._value(pair.value)} for pair in self._counted(pairs)]
+
+    def _value(self, value: AnyValue) -> dict[str, Any]:
+        kind = value.WhichOneof("value")
+        if kind is None:
+            return {}
+        if kind == "array_value":
+            return {
+                "arrayValue": {
+                    "values": [self._value(item) for item in self._counted(value.array_value.values)]
+                }
             }
-            for group in message.resource_spans
-        ]
-    }
+        if kind == "kvlist_value":
+            return {"kvlistValue": {"values": self._attributes(value.kvlist_value.values)}}
+        key, plain = _VALUES[kind]
+        return {key: plain(getattr(value, kind))}
 
 
-def _span(span: Span) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "traceId": span.trace_id.hex(),
-        "spanId": span.span_id.hex(),
-        "name": span.name,
-        "kind": span.kind,
-        "startTimeUnixNano": str(span.start_time_unix_nano),
-        "endTimeUnixNano": str(span.end_time_unix_nano),
-        "attributes": _attributes(span.attributes),
-        "status": {"code": span.status.code, "message": span.status.message} if span.status.code else {},
-    }
-    if span.parent_span_id:
-        plain["parentSpanId"] = span.parent_span_id.hex()
-    if span.events:
-        plain["events"] = [
-            {
-                "timeUnixNano": str(event.time_unix_nano),
-                "name": event.name,
-                "attributes": _attributes(event.attributes),
-            }
-            for event in span.events
-        ]
-    return plain
-
-
-def _attributes(pairs: Iterable[KeyValue]) -> list[dict[str, Any]]:
-    return [{"key": pair.key, "value": _value(pair.value)} for pair in pairs]
-
-
-def _value(value: AnyValue) -> dict[str, Any]:
-    kind = value.WhichOneof("value")
-    if kind is None:
-        return {}
-    key, plain = _VALUES[kind]
-    return {key: plain(getattr(value, kind))}
-
-
-# How each kind of value is written in OTLP/JSON; bytes have no plain form there that a reader could tell.
+# How each plain kind of value is written in OTLP/JSON; bytes have no plain form there that a reader could tell.
 _VALUES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "string_value": ("stringValue", str),
     "bool_value": ("boolValue", bool),
     "int_value": ("intValue", str),
     "double_value": ("doubleValue", float),
-    "array_value": ("arrayValue", lambda array: {"values": [_value(item) for item in array.values]}),
-    "kvlist_value": ("kvlistValue", lambda pairs: {"values": _attributes(pairs.values)}),
     "bytes_value": ("stringValue", bytes.hex),
 }

@@ -20,7 +20,7 @@ from aiohttp import web
 from whocut.errors import PortTaken
 from whocut.trace import otlp
 from whocut.trace.peers import SERVER_LOG
-from whocut.trace.protobuf import export_request_from_protobuf
+from whocut.trace.protobuf import MOST_VALUES, TooManyValues, export_request_from_protobuf
 from whocut.trace.rundir import SPANS, LineFile
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
 # A Collector's default receiver takes 20 MiB; exporters send 512 spans in half a megabyte.
 MAX_BYTES = 20 * 2**20
+# Braces, brackets and commas of one JSON body: three for each value.
+_MOST_MARKS = 3 * MOST_VALUES
+# A body up to this size is read in some milliseconds. A larger one is read in a thread: the loop is the hops' own.
+_AT_ONCE_BYTES = 128 * 1024
 # How long, in real seconds, a sender may take over one request.
 PATIENCE_REAL_S = 10.0
 
@@ -78,20 +82,25 @@ async def receive_into(
         PortTaken: another program listens there.
     """
     file = LineFile(run.path / SPANS)
-    counts = Counts()
+    counts, one_at_a_time = Counts(), asyncio.Lock()
 
     async def take(request: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(patience_real_s):
                 body = await _read(request, max_bytes)
-            export = _parse(request.content_type, body)
-            spans = _check(export, run.epoch_unix_s)
+            if len(body) <= _AT_ONCE_BYTES:
+                spans, line = _judged(request.content_type, body, run.epoch_unix_s)
+            else:
+                async with one_at_a_time:
+                    spans, line = await asyncio.to_thread(
+                        _judged, request.content_type, body, run.epoch_unix_s
+                    )
         except TimeoutError:
             return _refuse(counts, 408, "the request took too long")
         except _Refused as refused:
             return _refuse(counts, refused.status, str(refused))
         if spans:
-            file.write(orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE))
+            file.write(line)
         counts.requests += 1
         counts.spans += spans
         empty = b"{}" if request.content_type == JSON else b""  # an empty ExportTraceServiceResponse
@@ -137,18 +146,32 @@ async def _read(request: web.Request, max_bytes: int) -> bytes:
     return bytes(taken)
 
 
+def _judged(content_type: str, body: bytes, epoch_unix_s: float) -> tuple[int, bytes]:
+    """How many spans a body holds, and the line that it becomes."""
+    export = _parse(content_type, body)
+    return _check(export, epoch_unix_s), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def _parse(content_type: str, body: bytes) -> dict[str, Any]:
     try:
         if content_type == PROTOBUF:
             return export_request_from_protobuf(body)
         if content_type == JSON:
+            _count_values(body)
             export = orjson.loads(body)
             if isinstance(export, dict):
                 return export
             raise _Refused(400, "not an OTLP/JSON export request: it is no object")
+    except TooManyValues as error:
+        raise _Refused(413, f"{error}: at most {MOST_VALUES} are read; send smaller batches") from None
     except ValueError as error:
         raise _Refused(400, str(error)) from None
     raise _Refused(415, f"content type '{content_type}' is not taken; send {PROTOBUF} or {JSON}")
+
+
+def _count_values(body: bytes) -> None:
+    if sum(body.count(mark) for mark in (b"{", b"[", b",")) > _MOST_MARKS:
+        raise TooManyValues("one request has too many values")
 
 
 def _check(export: dict[str, Any], epoch_unix_s: float) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.timers import JobTimer
 from whocut.trace.generations import UPSTREAM
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whocut.verdict.verdict import Verdict
+
+# So much of a limit may lie between a cut and the instant at which the layer behind it knows: a second of 100 s.
+_ON_THE_WIRE: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,21 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None, *, by_poll: bool)
     lost = ((row or {}).get("job") or {}).get("lost")
     if isinstance(verdict.timer, JobTimer) and not lost:
         yield f"{verdict.layer} lost the result, and the ledger does not say so"
-    if verdict.kind is Kind.CUT and verdict.layer != UPSTREAM and row is not None and not lost:
+    counts = row is not None and not lost and not _crossed(verdict, row)
+    if verdict.kind is Kind.CUT and verdict.layer != UPSTREAM and row is not None and counts:
         swallowed = verdict.behind is not None and verdict.behind.handed_to is not None
         if delivered and verdict.outcome != Outcome.DELIVERED and not swallowed:
             yield f"{verdict.layer} cut, and the ledger says the image was delivered"
         elif _never_saw_it_go(row) and not delivered:
             yield f"{verdict.layer} cut, and the ledger never saw its caller go"
+
+
+def _crossed(verdict: Verdict, row: dict[str, Any]) -> bool:
+    """Whether the answer left the upstream as the cut was made: they met on the wire, and both tell the truth."""
+    sent_s = row.get("sent_s")
+    if sent_s is None or verdict.at_s is None or verdict.limit_s is None:
+        return False
+    return abs(float(sent_s) - verdict.at_s) <= _ON_THE_WIRE * verdict.limit_s
 
 
 def _never_saw_it_go(row: dict[str, Any]) -> bool:

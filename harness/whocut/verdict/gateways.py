@@ -6,6 +6,8 @@ leaving. It is also read off the way in which the gateway answered; where no tim
 
 Taps of a user's have a clock each. Then durations tell whether the gateway or its caller was first to go, and the
 account says how sure that is.
+
+One file, because which timer it was and how sure that is are read off the same two accounts.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, fields, replace
+from http import HTTPStatus
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -302,7 +305,16 @@ def _ended(sides: _Sides) -> _End:
         return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
     at_s = inside.upstream_s
     sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
+    if inside.upstream.by_them and _answered_a_timeout(sides):
+        sure = Sure.NO  # its own timer and the upstream's end crossed
     return _End(inside.upstream, at_s, sure=sure)
+
+
+def _answered_a_timeout(sides: _Sides) -> bool:
+    """Whether the gateway told its caller that it had waited for too long, and not that its upstream had ended."""
+    ended = sides.layer.answers.get("bad_gateway") if sides.layer else None
+    told = sides.outside.status if sides.caller is UpstreamEnd.COMPLETE else None
+    return told == HTTPStatus.GATEWAY_TIMEOUT and (ended is None or ended.status != told)
 
 
 def _never_asked(sides: _Sides) -> _End:

@@ -6,6 +6,8 @@ Two taps around a layer become the taps beside a gateway of a run, and what judg
 
 The client that a run watches is not the outermost one where a tap is outside of it. Then the run's own account of
 it is a tap as well, named `door`, and the outermost tap's edge is the attempt.
+
+One file, because each step from spans to seats uses the names that the step before has given.
 """
 
 from __future__ import annotations
@@ -165,7 +167,7 @@ def seated(spans: Iterable[Span], topology: Topology) -> tuple[list[Span], Topol
     if not topology.taps and not topology.between and not any(map(is_tap, spans)):
         return spans, topology
     spans = named_apart(spans)
-    taps = taps_of(spans)
+    taps = _as_said(taps_of(spans), topology)
     spans = _attempts_at_the_edge(spans, topology.client, taps)
     heard = {*taps.names, *((DOOR,) if taps.outside else ())}
     # Where no tap was heard nothing is judged by the places, and they are what the chain says.
@@ -176,19 +178,45 @@ def seated(spans: Iterable[Span], topology: Topology) -> tuple[list[Span], Topol
     }
     hops = tuple(hop for hop in topology.hops if not hop.tap or hop.name in heard)
     order = _in_order(replace(topology, hops=hops), taps, spans, said)
+    if heard:
+        order = _half_heard(order, topology, heard)
     reporting = _reporting(spans)
     layers = _between(order, {*heard, *(name for pair in said for name in pair)}, said, reporting)
     hops_again, places = _laid_out(order, layers)
     moved = [one for span in spans for one in _told(span, places)]
-    guessed = bool(taps.guessed - _in_the_order_of(topology))
-    return moved, replace(topology, hops=tuple(hops_again), between=(), guessed=guessed)
+    return moved, replace(topology, hops=tuple(hops_again), between=(), guessed=bool(taps.guessed))
 
 
-def _in_the_order_of(topology: Topology) -> set[tuple[str, str]]:
-    """The pairs of taps whose order the chain says."""
-    names = [hop.name for hop in topology.hops]
-    in_order = {(outer, inner) for at, outer in enumerate(names) for inner in names[at + 1 :]}
-    return in_order | {(one.outer, one.inner) for one in topology.between}
+def _as_said(taps: Taps, topology: Topology) -> Taps:
+    """The taps with no order guessed that the chain says."""
+    hops = [hop.name for hop in topology.hops]
+    said = {(outer, inner) for at, outer in enumerate(hops) for inner in hops[at + 1 :]}
+    said |= {(one.outer, one.inner) for one in topology.between}
+    names = list(taps.names)
+    for outer, inner in taps.guessed:
+        at = names.index(outer)
+        if (inner, outer) in said and names[at + 1 :][:1] == [inner]:
+            names[at : at + 2] = [inner, outer]
+    guessed = {pair for pair in taps.guessed if pair not in said and pair[::-1] not in said}
+    return Taps(tuple(names), taps.outside, frozenset(guessed))
+
+
+def _half_heard(order: list[Layer], topology: Topology, heard: set[str]) -> list[Layer]:
+    """The chain with the layers that only one of their two taps tells of: there, and silent."""
+    names = [layer.name for layer in order]
+    before: dict[str, Layer] = {}
+    behind: dict[str, Layer] = {}
+    for one in topology.between:
+        if one.outer in heard and one.inner not in heard:
+            behind[one.outer] = one.layer
+        elif one.inner in heard and one.outer not in heard:
+            before[one.inner] = one.layer
+    return [
+        layer
+        for at, name in enumerate(names)
+        for layer in (before.get(name), order[at], behind.get(name))
+        if layer is not None
+    ]
 
 
 def not_used(spans: Sequence[Span], topology: Topology) -> list[str]:

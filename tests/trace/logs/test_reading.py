@@ -119,6 +119,56 @@ def test_an_error_line_that_could_belong_to_two_stands_alone() -> None:
     assert unjoined == [said]  # counted, and no request of its own
 
 
+STAMP = "[22/Nov/2026:12:06:12 +0000]"
+ASKED = '"POST /v1/images/generations HTTP/1.1" 504 160'
+NOT_ITS_OWN = {
+    "lighttpd under httpd": (
+        "httpd",
+        f'10.0.0.1 img.example - {STAMP} {ASKED} "-" "x"',
+        "as lighttpd writes it",
+    ),
+    "lighttpd under httpd, by this machine's name": (
+        "httpd",
+        f'127.0.0.1 localhost - {STAMP} {ASKED} "-" "x"',
+        "as lighttpd writes it",
+    ),
+    "lighttpd under nginx": (
+        "nginx",
+        f'127.0.0.1 localhost - {STAMP} {ASKED} "-" "x"',
+        "nginx writes '-' as the second column",
+    ),
+    "Traefik under nginx": (
+        "nginx",
+        f'127.0.0.1 - - {STAMP} {ASKED} "-" "-" 2 "up@file" "http://127.0.0.1:1" 1002ms',
+        "give it as traefik=FILE",
+    ),
+    "Traefik under httpd": (
+        "httpd",
+        f'127.0.0.1 - - {STAMP} {ASKED} "-" "-" 2 "up@file" "http://127.0.0.1:1" 1002ms',
+        "give it as traefik=FILE",
+    ),
+    "Apache under nginx": (
+        "nginx",
+        f'127.0.0.1 - - {STAMP} {ASKED} "-" "x" - 1002345 40812 "00-{"a" * 32}-{"b" * 16}-01" "id"',
+        "give it as apache=FILE",
+    ),
+    "nginx under httpd": (
+        "httpd",
+        f'127.0.0.1 - - {STAMP} "POST / HTTP/1.1" 499 0 "-" "x"',
+        "give it as nginx=FILE",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOT_ITS_OWN)
+def test_another_product_s_line_is_refused_and_named(case: str) -> None:
+    """It would testify to another layer than the one whose log it is."""
+    name, line, says = NOT_ITS_OWN[case]
+
+    with pytest.raises(Unreadable, match=says):
+        find_format(name).read(line)
+
+
 def test_a_misspelt_format_names_the_nearest() -> None:
     """``ngnix`` is answered with nginx."""
     with pytest.raises(BadInput, match="did you mean 'nginx'"):

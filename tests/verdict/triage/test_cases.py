@@ -29,6 +29,7 @@ FILES = (
     "reports7",
     "reports8",
     "reports9",
+    "reports10",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -28,6 +28,11 @@ from whocut.verdict.triage.numbers import durations_in, elapsed_of, statuses_in,
         ("API Error (504 {})", 504),
         ("status_code=502 latency_ms=58888", 502),
         ("ERROR 504: Gateway Time-out.", 504),
+        ("JUL 16 18:39:09.51 POST 504 /trpc/async/image", 504),
+        ('[POST]502 img.example.com/api clientIP="198.51.100.4"', 502),
+        ("[GIN] 2026/10/21 - 15:04:05 | 504 |  1m0s | 198.51.100.4", 504),
+        ("google.api_core.exceptions.ResourceExhausted: 429 Quota exceeded", 429),
+        ("httpStatus_d | 504", 504),
     ],
 )
 def test_a_status_is_read_however_it_is_written(text: str, code: int) -> None:
@@ -77,6 +82,9 @@ def test_a_number_that_stands_for_something_else_is_no_status(text: str) -> None
         ("duration_ms=41207", 41.207),
         ("real 1m0.5s", 60.5),
         ("Duration: 30033.21 ms Billed Duration: 30000 ms", 30.033),
+        ("Timeout on blocking read for 60000000000 NANOSECONDS", 60),
+        ("Retry 1/10 after 请求超时 超过 60000ms 未完成, waiting 1034ms", 60),
+        ("timeTaken_d | 30.211", 30.211),
     ],
 )
 def test_a_duration_is_read_however_it_is_written(text: str, seconds: float) -> None:
@@ -84,6 +92,15 @@ def test_a_duration_is_read_however_it_is_written(text: str, seconds: float) -> 
     found = elapsed_of(durations_in(text))
 
     assert found == pytest.approx(seconds, rel=0.001)
+
+
+def test_the_wait_for_a_connection_is_the_requests_time_only_where_none_came() -> None:
+    """A request that got no connection took that long; of any other, the wait for one says nothing."""
+    for text in ("Connection timed out after 10001 milliseconds", "timed out. (connect timeout=10.0)"):
+        found = durations_in(text)
+
+        assert elapsed_of(found, connecting=True) == pytest.approx(10, rel=0.01)
+        assert elapsed_of(found) is None
 
 
 @pytest.mark.parametrize(

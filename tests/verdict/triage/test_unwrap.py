@@ -165,6 +165,16 @@ def test_a_line_of_two_megabytes_takes_no_longer_than_one_of_one(unit: str) -> N
 # --- masked -------------------------------------------------------------------------------------------------
 
 
+def test_a_host_in_prose_is_masked_and_a_module_is_not() -> None:
+    """An ending that no module has tells a host, also outside any URL."""
+    found = masked(
+        "draw.acme.io and acme.de fail; java.io.IOException, celery.app.trace, os.path, api.openai.com"
+    )
+
+    assert found.startswith("host-1.example and host-2.example fail")
+    assert found.endswith("java.io.IOException, celery.app.trace, os.path, api.openai.com")
+
+
 def test_a_masked_text_keeps_what_decides_and_loses_what_identifies() -> None:
     """Hosts and addresses become numbers, the same one each time; errors, statuses and vendors stay."""
     text = (

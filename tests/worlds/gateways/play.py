@@ -97,7 +97,10 @@ class Asked:
             return (Truth(Who.CLIENT),)
         by_gateway = Truth(Who.GATEWAY, any_timer=True)
         if self.saw == "status 504" and self.truth.who is not Who.GATEWAY:
-            return (by_gateway,)
+            # Some answer so to an upstream that ended, too.
+            return (self.truth, by_gateway) if self.truth.who is Who.UPSTREAM else (by_gateway,)
+        if self.gave_up and self.truth.who is Who.NOBODY:  # the mock has answered in full long before that
+            return (by_gateway, Truth(Who.CLIENT))
         stalled = any(
             since_s < self.ended_s and until_s > self.began_s and until_s - since_s > _LONG_STALL_S
             for since_s, until_s in stalls

@@ -118,11 +118,13 @@ BESIDE = {
     ),
     "the gateway's 504": (asked(Who.NOBODY, saw="status 504"), [], {Who.GATEWAY}),
     "left too late": (asked(Who.CLIENT, saw="left", took_s=2.1), [], {Who.CLIENT, Who.GATEWAY}),
-    "stood still": (
+    "waited in vain": (
         asked(Who.NOBODY, saw="APITimeoutError", gave_up="ReadTimeout"),
-        STALLED,
-        {Who.NOBODY, Who.CLIENT, Who.GATEWAY},
+        [],
+        {Who.CLIENT, Who.GATEWAY},
     ),
+    "stood still and left": (asked(Who.CLIENT, saw="left"), STALLED, {Who.CLIENT, Who.GATEWAY}),
+    "a 504 for an end": (asked(Who.UPSTREAM, saw="status 504"), [], {Who.UPSTREAM, Who.GATEWAY}),
     "as meant": (asked(Who.GATEWAY, saw="APITimeoutError", gave_up="ReadTimeout"), [], {Who.GATEWAY}),
     "stood still before": (asked(Who.CLIENT, saw="left"), [(1.0, 9.9)], {Who.CLIENT}),
 }

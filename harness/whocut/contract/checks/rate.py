@@ -63,8 +63,8 @@ FAMILY: Final = Family(
     ),
     Check(
         id="rate-storm",
-        sentence="Requests that are told the same Retry-After do not all come again at that instant",
-        reason="a crowd that waits exactly as long as it was told is the next storm",
+        sentence="Requests that get the same Retry-After do not all come again at that instant",
+        reason="a crowd that waits exactly as long as the header says is the next storm",
         source=OURS,
         scene=world(limited(("retry-after", "5")), by_body=True, ask=Ask(images=8)),
         judge=judges.jittered,

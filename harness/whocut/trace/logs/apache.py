@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace.logs.fields import clf_instant, present, scaled, trace_of, whole
+from whocut.trace.logs.fields import clf_instant, present, refuse_columns_of_another, scaled, trace_of, whole
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = (
@@ -28,6 +28,7 @@ _ERROR: Final = re.compile(
     r"\[(?P<module>[\w-]*):(?P<level>\w+)\] \[pid [^\]]*\] (?P<text>.*)$"
 )
 _PROCESS: Final = re.compile(r"\[pid ([^\]]*)\]")
+_HOST: Final = re.compile(r"[.:]|^localhost$")  # what no name of RFC 1413 has, and a name of this machine
 _OWN_NUMBERS: Final = {499: "nginx", 444: "nginx", 460: "alb"}  # statuses that only another product logs
 _ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
 _LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
@@ -91,8 +92,9 @@ def read(line: str) -> Account | None:
     if (match := _ERROR.match(line)) is not None:
         return _error(match)
     if (match := _ACCESS.match(line)) is not None:
-        if match["ident"] != "-" and "." in match["ident"]:
+        if _HOST.search(match["ident"]):
             raise Unreadable(f"its second column is a host, '{match['ident'][:60]}', as lighttpd writes it")
+        refuse_columns_of_another(line, "apache")
         if int(match["status"]) in _OWN_NUMBERS:
             other = _OWN_NUMBERS[int(match["status"])]
             raise Unreadable(

@@ -23,6 +23,24 @@ _AMAZON: Final = re.compile(r"Root=1-([0-9a-f]{8})-([0-9a-f]{24})")
 _CLF: Final = re.compile(r"(\d{2})/(\w{3})/(\d{4}):(\d{2}):(\d{2}):(\d{2})(\.\d+)?(?: ([+-])(\d{2})(\d{2}))?")
 
 
+# What only one product writes behind the columns that many share (`combined`).
+_BEHIND: Final = {
+    "traefik": re.compile(r' \d+ "[^"]*" "[^"]*" \d+ms$'),
+    "apache": re.compile(r' [X+-] \d+ \d+ "[^"]*" "[^"]*"$'),
+}
+
+
+def refuse_columns_of_another(line: str, own: str) -> None:
+    """Refuse a line in the shared columns whose last ones are another product's.
+
+    Raises:
+        Unreadable: they are; names the format to give the file as.
+    """
+    for name, columns in _BEHIND.items():
+        if name != own and columns.search(line.rstrip()):
+            raise Unreadable(f"its last columns are those of {name}; give it as {name}=FILE")
+
+
 def number(value: object) -> float | None:
     """A finite number, or None for what is absent or none."""
     try:

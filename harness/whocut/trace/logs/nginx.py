@@ -16,6 +16,7 @@ from whocut.trace.logs.fields import (
     json_object,
     number,
     present,
+    refuse_columns_of_another,
     scaled,
     trace_of,
     whole,
@@ -241,6 +242,7 @@ def read(line: str) -> Account | None:
     if (match := _COMBINED.match(line)) is not None:
         if match["ident"] != "-":
             raise Unreadable(f"nginx writes '-' as the second column, and this is '{match['ident'][:60]}'")
+        refuse_columns_of_another(line, "nginx")
         return _combined(match)
     raise Unreadable("neither the recommended log_format, nor combined, nor a line of error.log")
 

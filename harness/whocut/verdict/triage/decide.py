@@ -17,6 +17,7 @@ from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
 from whocut.verdict.triage.by_clients import a_client_raised
 from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_says
 from whocut.verdict.triage.by_logs import a_log_says
+from whocut.verdict.triage.code import is_code
 from whocut.verdict.triage.coincidence import coincidences, with_chain
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
@@ -81,8 +82,22 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
     )
 
 
+def _it_is_source_code(facts: Facts) -> Triage | None:
+    """A piece of a program, which tells of no request, whatever errors it names."""
+    if facts.exchange is not None or facts.pasted.objects or not is_code(facts.pasted):
+        return None
+    return Triage(
+        cause=Cause.UNKNOWN,
+        name="not recognised: it reads as source code",
+        do="Paste what the program printed when the request failed: its traceback with its causes, the response, "
+        "or the gateway's log line of that instant.",
+        do_not="Do not retry before it is known whether the first request did its work.",
+    )
+
+
 RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_log_says,
+    _it_is_source_code,
     the_api_refused,
     a_layer_says,
     a_page_says,

@@ -1,8 +1,8 @@
 """A pasted text, fit to be shown to strangers: without keys, prompts, hosts, addresses and names of people.
 
 The same host has the same number everywhere, so that what the text says of its layers stays readable. Hosts
-are found only where nothing else can be (in a URL, behind `host:`). Elsewhere a name with dots may be a module
-or a file.
+are found where nothing else can be: in a URL, behind `host:`, or by an ending that no module has. Elsewhere a
+name with dots may be a module or a file.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ _WHERE: Final = (
         rf"|ENOTFOUND|EAI_AGAIN)[\"']?[ \t]{{0,2}}[:= ][ \t]{{0,2}}[\"']?(?P<host>{_HOST})"
     ),
     re.compile(rf"(?i)<title>(?P<host>{_HOST}) \|"),
+    # in prose: an ending that no module has, or one that modules have, too, behind two names
+    re.compile(
+        r"(?<![\w.@/\\-])(?P<host>(?:[a-z0-9][a-z0-9-]{0,62}\.){1,4}"
+        r"(?:com|net|org|de|fr|jp|cn|uk|eu|nl|ch|at|ru|br|corp|internal|intranet|lan|cloud|xyz|info))(?![\w-]|\.\w)"
+    ),
+    re.compile(
+        r"(?<![\w.@/\\-])(?P<host>[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9][a-z0-9-]{0,62}){1,3}"
+        r"\.(?:io|dev|app|ai|co|me))(?![\w(-]|\.\w)"
+    ),
 )
 _NOT_HOSTS: Final = re.compile(
     r"(?i)\.(?:py|js|mjs|cjs|ts|go|rs|rb|php|java|kt|cs|c|h|html?|json|ya?ml|txt|log|png|jpe?g|webp|[A-Z]\w+(?:Error|Exception|Timeout))$"

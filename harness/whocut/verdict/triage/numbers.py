@@ -50,6 +50,7 @@ _NUMBER: Final = (
     r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px"
     r"|characters|tokens|images|times|%)\b)"
 )
+_BARE: Final = re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)")
 _STATUSES: Final = (
     # a response's head; a bare one begins its line
     (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
@@ -97,7 +98,7 @@ _STATUSES: Final = (
     ),
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
-    (re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)"), How.SAID),
+    (_BARE, How.SAID),
     (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
     (
         re.compile(
@@ -118,13 +119,25 @@ _BY_REASON: Final = (
 )
 
 
+# What is in use: the registered ones, and those of nginx, of Cloudflare, of AWS's balancer and of a few proxies.
+_IN_USE: Final = frozenset(
+    {*range(400, 419), *range(421, 432), 440, 444, 449, 450, 451, 460, 463, 464, *range(494, 500)}
+    | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
+)
+_COLUMN: Final = re.compile(r"(?m)^[ \t>]{0,8}\d{1,9}[ \t]{0,4}$")
+_FEW_BARE: Final = 3  # bare numbers on lines of their own, above which they are a column of something else
+
+
 def statuses_in(text: str) -> list[Status]:
     """Every status of 400 and above that a text speaks of, the strongest first, then in the order of the text."""
     found: dict[tuple[int, int], Status] = {}
+    column = len(_COLUMN.findall(text)) > _FEW_BARE
     for pattern, how in _STATUSES:
+        if column and pattern is _BARE:
+            continue
         for match in _few(pattern.finditer(text)):
             code, at = int(match[1]), match.start(1)
-            if code >= 400 and ((at, code) not in found or found[at, code].how < how):
+            if code in _IN_USE and ((at, code) not in found or found[at, code].how < how):
                 found[at, code] = Status(code, how, at)
     if not found:
         by_reason = ((reason.search(text), code) for reason, code in _BY_REASON)
