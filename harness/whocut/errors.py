@@ -107,6 +107,8 @@ EXTRA_OF: Final = {
     "gevent": "load",
     "jinja2": "reports",
     "matplotlib": "reports",
+    "duckdb": "logs",
+    "zstandard": "logs",
     "pyarrow": "parquet",
     "redis": "redis",
     "respx": "respx",

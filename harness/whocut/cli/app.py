@@ -40,6 +40,9 @@ COMMANDS: Final[dict[str, _Command]] = {
     "triage": _Command("Say the likely cause of a pasted error."),
     "why": _Command("Draw one request as a waterfall and say who cut it, with the evidence."),
     "attribute": _Command("Say which layer cut each request, from spans and logs made elsewhere."),
+    "watch": _Command(
+        "Judge what comes, for as long as it comes: spans and logs in, metrics and verdicts out."
+    ),
     "policy": _Command("Hold a client to the retry contract."),
     "sweep": _Command("How many requests at once before the 429s?"),
     "up": _Command("Keep a chain and the mock serving for any client in any language."),

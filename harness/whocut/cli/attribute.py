@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from whocut.cli.options import (
     BetweenTaps,
     JsonFlag,
 )
 from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
-from whocut.foreign.files import attribute_material
+from whocut.config.sources import read_chain
+from whocut.errors import BadInput
+from whocut.foreign.files import Attributed, attribute_material, parse_logs
+from whocut.foreign.logs import (
+    INSTALL,
+    MANY_BYTES,
+    AttributedLogs,
+    attribute_logs,
+    engine_is_there,
+    size_of,
+)
+from whocut.show.progress import ProgressLine
 
 
 def attribute(
@@ -22,7 +34,8 @@ def attribute(
     logs: Annotated[
         list[str] | None,
         typer.Option(
-            help="FORMAT=FILE or LAYER:FORMAT=FILE, from the caller inward; docs/logs.md lists them."
+            help="FORMAT=FILE or LAYER:FORMAT=FILE, from the caller inward; docs/logs.md lists them. FILE may be "
+            "packed (.gz, .zst), a pattern, or - for standard input."
         ),
     ] = None,
     chain: Annotated[
@@ -30,6 +43,10 @@ def attribute(
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
     between: BetweenTaps = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(help="A Parquet file that gets a row for each request; logs only, whocut[logs]."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which layer cut each request, from spans and logs made elsewhere.
@@ -40,8 +57,18 @@ def attribute(
 
     Two taps and the layer between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
     --between outer,inner=nginx:idle=60s
+
+    A day of logs: whocut attribute --logs 'nginx=/var/log/nginx/access.log*' --verdicts verdicts.parquet
     """
-    attributed = attribute_material(spans=spans or (), logs=logs or (), chain=chain, between=between or ())
+    attributed: Attributed | AttributedLogs
+    if logs and not spans and not between:
+        attributed = _of_logs(logs, chain, verdicts)
+    else:
+        if verdicts:
+            raise BadInput("it is written of logs alone. Leave --spans and --between out.", field="verdicts")
+        attributed = attribute_material(
+            spans=spans or (), logs=logs or (), chain=chain, between=between or ()
+        )
     if as_json:
         print_json(attributed.as_json())
     else:
@@ -49,3 +76,23 @@ def attribute(
             say(line)
     if attributed.unusable:
         fail(attributed.unusable, EXIT_FINDING)
+
+
+def _of_logs(logs: list[str], chain: str | None, verdicts: Path | None) -> Attributed | AttributedLogs:
+    files = parse_logs(logs)
+    size = size_of(files)
+    if verdicts is None and size > MANY_BYTES and not engine_is_there():
+        say(
+            f"about {size / 1e6:,.0f} MB of logs are read in memory. Install what keeps them on disk: {INSTALL}",
+            to_stderr=True,
+        )
+    done = 0
+    with ProgressLine(Console(stderr=True), after_real_s=2.0) as line:
+
+        def told(read_bytes: int) -> None:
+            nonlocal done
+            done += read_bytes
+            of = f" of about {max(size, done) / 1e6:,.0f}" if size else ""
+            line.say(f"read {done / 1e6:,.0f} MB{of}")
+
+        return attribute_logs(logs, read_chain(chain) if chain else None, verdicts=verdicts, progress=told)

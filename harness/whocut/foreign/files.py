@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from whocut.chain.layers import Layer, Role, Topology
 from whocut.config.sources import file_reader, read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
+from whocut.foreign.many import sort_of
 from whocut.foreign.spans import Leg, legs_of
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
+from whocut.trace.logs.opening import named
 from whocut.trace.logs.reading import Read, read_file, told_together
 from whocut.trace.records import AttemptRecord, ForeignSpan, LayerRecord, Span
 from whocut.verdict.attribute import attribute
@@ -86,33 +89,18 @@ class Attributed:
         """For people: how many of each, the commonest first, with one example and what contradicts it."""
         groups: dict[tuple[str, ...], list[Verdict]] = {}
         for verdict in self.verdicts:
-            groups.setdefault(_sort_of(verdict), []).append(verdict)
+            groups.setdefault(sort_of(verdict), []).append(verdict)
         ordered = sorted(groups.values(), key=len, reverse=True)
         read = f"{self.spans} spans, {self.lines} lines of logs, {len(self.verdicts)} attempts"
         words = [read, f"chain: {' → '.join(self.as_chain())}", ""]
         for group in ordered[:most]:
-            words += _group_in_words(group, len(self.verdicts))
+            against = Counter(found for verdict in group for found in verdict.contradictions)
+            words += in_words(group[0], len(group), len(self.verdicts), against)
         if len(ordered) > most:
             words.append(f"… and {len(ordered) - most} more kinds; --json has every verdict")
-        if self.unreadable:
-            words += [
-                "",
-                f"{self.unreadable} lines could not be read:",
-                *(f"  {name}" for name in self.named),
-            ]
-        if self.passed:
-            words += [
-                "",
-                f"{self.passed} lines tell of no request, like",
-                *(f"  {name}" for name in self.passed_named),
-            ]
-        if self.unjoined:
-            words += [
-                "",
-                f"{self.unjoined} lines could not be joined to a request, like",
-                *(f"  {name}" for name in self.unjoined_named),
-            ]
-        return words
+        return words + unread_in_words(
+            self.unreadable, self.named, self.passed, self.passed_named, self.unjoined, self.unjoined_named
+        )
 
     @property
     def unusable(self) -> str | None:
@@ -128,16 +116,26 @@ class Attributed:
         return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
 
 
-def _sort_of(verdict: Verdict) -> tuple[str, ...]:
-    return (verdict.kind, verdict.layer or "", verdict.timer or "", verdict.phase or "", verdict.grade)
-
-
-def _group_in_words(group: list[Verdict], of: int) -> list[str]:
-    example = group[0]
-    words = [f"{len(group):>6} of {of}: {example.phrase}"]
+def in_words(example: Verdict, count: int, of: int, against: Iterable[str]) -> list[str]:
+    """Verdicts of one kind: how many there are, one of them, what it rests on, and what speaks against it."""
+    words = [f"{count:>6} of {of}: {example.phrase}"]
     words += [f"{'':>10}{fact.witness} {fact.fact}" for fact in example.evidence[:4]]
-    against = Counter(found for verdict in group for found in verdict.contradictions)
     words += [f"{'':>10}against it: {found}" for found in list(against)[:2]]
+    return words
+
+
+def unread_in_words(
+    unreadable: int, named: list[str], passed: int, passed_named: list[str], unjoined: int, like: list[str]
+) -> list[str]:
+    """The lines that gave no verdict, and why; the first few of each by name."""
+    words = []
+    for count, why, examples in (
+        (unreadable, "lines could not be read:", named),
+        (passed, "lines tell of no request, like", passed_named),
+        (unjoined, "lines could not be joined to a request, like", like),
+    ):
+        if count:
+            words += ["", f"{count} {why}", *(f"  {name}" for name in examples)]
     return words
 
 
@@ -145,7 +143,7 @@ def _group_in_words(group: list[Verdict], of: int) -> list[str]:
 
 
 def parse_logs(written: Sequence[str]) -> list[LogFile]:
-    """``nginx=FILE`` or ``edge:nginx=FILE``, in the order of the chain.
+    """``nginx=FILE`` or ``edge:nginx=FILE``, in the order of the chain; a file may be a pattern, or ``-``.
 
     Raises:
         BadInput: it is not of that form, or there is no such format; names the nearest one.
@@ -159,7 +157,12 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
             )
         layer, colon, name = left.rpartition(":")
         known = find_format(name)
-        files.append(LogFile(layer if colon else name, known, Path(file)))
+        found = named(file)
+        if not found:
+            raise BadInput(
+                f"no file fits the pattern {file}. Write a name, or another pattern.", field="logs"
+            )
+        files += [LogFile(layer if colon else name, known, path) for path in found]
     return files
 
 
@@ -214,13 +217,6 @@ def _attribute(
     paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None, between: Sequence[Between]
 ) -> Attributed:
     spans = [span for path in paths for span in read_spans(path)]
-    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
-    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
-    epoch_unix_s = _epoch(ours)
-    for span in ours:
-        span.move(-epoch_unix_s)
-    otlp.onto_one_clock(ours)
-    legs = legs_of(foreign)
     read = Read()
     accounts: list[Account] = []
     unjoined: list[Account] = []
@@ -235,24 +231,10 @@ def _attribute(
         read.named += of_layer.named
         read.passed += of_layer.passed
         read.passed_named += of_layer.passed_named
-    topology = chain or _topology_of(ours, legs, logs, accounts)
-    ours, topology = put_between(ours, topology, between)
-    placed = _placed(topology, [*(leg.account.layer for leg in legs), *(file.layer for file in logs)], chain)
-    moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
-    if epoch_unix_s or any(name != layer for name, layer in placed.items()):
-        legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
-    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
-    ours = whole_layers(ours, topology)
-    attempts = gather(ours) if ours else _attempts_of(legs, positions)
-    if ours:
-        moved += [leg.account for leg in legs]
-    joined = join(attempts, moved, positions)
-    if ours:
-        # Edges say which requests there were: a line that fits none of them is no request of its own.
-        unjoined += [said.account for evidence in joined[len(attempts) :] for said in evidence.testimony]
-        joined = joined[: len(attempts)]
+    verdicts, topology, alone = judge_material(spans, accounts, [file.layer for file in logs], chain, between)
+    unjoined += alone
     return Attributed(
-        [attribute(evidence, topology) for evidence in joined],
+        verdicts,
         topology,
         len(spans),
         read.lines,
@@ -263,6 +245,47 @@ def _attribute(
         len(unjoined),
         [f"{account.place}: {account.says or account.signal}" for account in unjoined[:_UNJOINED]],
     )
+
+
+def judge_material(
+    spans: Sequence[Span],
+    accounts: Sequence[Account],
+    logging: Sequence[str],
+    chain: Topology | None = None,
+    between: Sequence[Between] = (),
+) -> tuple[list[Verdict], Topology, list[Account]]:
+    """Join and judge what was read: the verdicts, the chain, and the lines that fit no request.
+
+    `spans` have Unix seconds and are changed; `logging` are the layers of the logs, from the caller inward.
+
+    Raises:
+        BadInput: a layer is not in the chain, or nothing fits what `between` says.
+    """
+    ours = [span for span in spans if not isinstance(span, ForeignSpan)]
+    foreign = [span for span in spans if isinstance(span, ForeignSpan)]
+    epoch_unix_s = _epoch(ours)
+    for span in ours:
+        span.move(-epoch_unix_s)
+    otlp.onto_one_clock(ours)
+    legs = legs_of(foreign)
+    topology = chain or topology_of(ours, legs, logging, accounts)
+    ours, topology = put_between(ours, topology, between)
+    placed = placed_in(topology, [*(leg.account.layer for leg in legs), *logging], chain)
+    moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
+    if epoch_unix_s or any(name != layer for name, layer in placed.items()):
+        legs = [replace(leg, account=_moved(leg.account, placed, epoch_unix_s)) for leg in legs]
+    positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+    ours = whole_layers(ours, topology)
+    attempts = gather(ours) if ours else _attempts_of(legs, positions)
+    if ours:
+        moved += [leg.account for leg in legs]
+    joined = join(attempts, moved, positions)
+    unjoined: list[Account] = []
+    if ours:
+        # Edges say which requests there were: a line that fits none of them is no request of its own.
+        unjoined = [said.account for evidence in joined[len(attempts) :] for said in evidence.testimony]
+        joined = joined[: len(attempts)]
+    return [attribute(evidence, topology) for evidence in joined], topology, unjoined
 
 
 def read_spans(path: Path) -> list[Span]:
@@ -299,8 +322,8 @@ def _epoch(ours: Sequence[Span]) -> float:
 # --- the chain --------------------------------------------------------------------------------------------
 
 
-def _topology_of(
-    ours: Sequence[Span], legs: Sequence[Leg], logs: Sequence[LogFile], accounts: Iterable[Account]
+def topology_of(
+    ours: Sequence[Span], legs: Sequence[Leg], logging: Sequence[str], accounts: Iterable[Account]
 ) -> Topology:
     """The chain as the material shows it: spans by how they contain each other, logs between them."""
     depths: dict[str, float] = {}
@@ -311,8 +334,8 @@ def _topology_of(
         depths[leg.account.layer] = max(depths.get(leg.account.layer, 0), leg.depth)
     client = next((name for name, depth in depths.items() if depth == 0), _CLIENT)
     between = _depths_of_logs(ours, legs, accounts) if depths else {}
-    for file in logs:
-        depths.setdefault(file.layer, between.get(file.layer, float("inf")))
+    for layer in logging:
+        depths.setdefault(layer, between.get(layer, float("inf")))
     order = sorted((name for name in depths if name != client), key=lambda name: depths[name])
     return Topology(
         name="from the material",
@@ -335,6 +358,7 @@ def _depths_of_logs(
     return {layer: counted.most_common(1)[0][0] for layer, counted in votes.items()}
 
 
+@lru_cache(maxsize=1024)  # a watch asks it for each trace
 def _layer(name: str) -> Layer:
     """A layer by the name of a product, without timers: its configuration is unknown."""
     known = catalogue().get(name)
@@ -343,7 +367,7 @@ def _layer(name: str) -> Layer:
     )
 
 
-def _placed(topology: Topology, written: Iterable[str], chain: Topology | None) -> dict[str, str]:
+def placed_in(topology: Topology, written: Iterable[str], chain: Topology | None) -> dict[str, str]:
     """Each name in the material as the chain has it: by name, or by preset where one layer is of it."""
     placed: dict[str, str] = {}
     for name in dict.fromkeys(written):

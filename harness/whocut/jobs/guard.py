@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import CouldNotRun
-from whocut.path.target import is_loopback
+from whocut.path.target import means_this_machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,19 +145,13 @@ def check_host(hosts: Sequence[str]) -> None:
     Raises:
         Refused: it does not.
     """
-    if len(hosts) != 1 or not is_loopback(_name(hosts[0])):
+    if not means_this_machine(hosts):
         raise Refused(421, "unknown_host", "the Host is not this machine; use the address of the ready line")
 
 
 def same(given: str, token: str) -> bool:
     """Whether this is the token, told in the same time whatever it is."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
-
-
-def _name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
 
 
 def _bearer(request: web.Request) -> str | None:

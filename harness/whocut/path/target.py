@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from whocut.errors import BadFile, BadInput, CouldNotRun
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _PORTS = {"http": 80, "https": 443}
@@ -141,6 +142,15 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def means_this_machine(hosts: Sequence[str]) -> bool:
+    """Whether the `Host` headers of a request are one, and name this machine: a page elsewhere cannot."""
+    if len(hosts) != 1:
+        return False
+    host = hosts[0]
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
+    return is_loopback(name)
 
 
 def is_private(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver: any process can export its spans into the run directory.
+"""An OTLP/HTTP receiver: any process can export its spans into a run directory, or to another sink.
 
 What is acknowledged is written: a request gets its 200 only after its spans have gone to the file in one whole
 line. Everything a sender can do wrong ends in an OTLP status of its own and a count, never in a lost
@@ -12,7 +12,7 @@ import asyncio
 import errno
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from aiohttp import web
@@ -24,6 +24,9 @@ from whocut.trace.protobuf import MOST_VALUES, TooManyValues, export_request_fro
 from whocut.trace.rundir import SPANS, LineFile
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from whocut.trace.records import Span
     from whocut.trace.rundir import RunDir
 
 PROTOBUF = "application/x-protobuf"
@@ -53,6 +56,15 @@ class _Refused(Exception):  # noqa: N818  # an answer, not a failure
         self.status = status
 
 
+class Overloaded(Exception):  # noqa: N818  # an answer, not a failure
+    """A sink has no room for this request: its sender is to send it again, later."""
+
+
+# Takes the export request as a line, and its spans, and has kept them when it returns.
+Page: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+Sink: TypeAlias = "Callable[[bytes, list[Span]], None]"
+
+
 @dataclass(slots=True)
 class Receiver:
     """A receiver that listens; close it."""
@@ -60,7 +72,7 @@ class Receiver:
     port: int
     counts: Counts
     _runner: web.AppRunner
-    _file: LineFile
+    _closes: Callable[[], None] = lambda: None
 
     @property
     def endpoint(self) -> str:
@@ -68,9 +80,9 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}"
 
     async def close(self) -> None:
-        """Take no more, finish what is being taken, close the file."""
+        """Take no more, finish what is being taken, close the sink."""
         await self._runner.cleanup()
-        self._file.close()
+        self._closes()
 
 
 async def receive_into(
@@ -82,32 +94,81 @@ async def receive_into(
         PortTaken: another program listens there.
     """
     file = LineFile(run.path / SPANS)
+
+    def write_down(line: bytes, spans: list[Span]) -> None:
+        if spans:
+            file.write(line)
+
+    return await receive(
+        write_down,
+        epoch_unix_s=run.epoch_unix_s,
+        port=port,
+        max_bytes=max_bytes,
+        patience_real_s=patience_real_s,
+        closes=file.close,
+    )
+
+
+async def receive(
+    sink: Sink,
+    *,
+    epoch_unix_s: float = 0.0,
+    port: int = 0,
+    max_bytes: int = MAX_BYTES,
+    patience_real_s: float = PATIENCE_REAL_S,
+    closes: Callable[[], None] = lambda: None,
+    pages: Mapping[str, Page] | None = None,
+    admits: Callable[[Sequence[str]], bool] = lambda _hosts: True,
+) -> Receiver:
+    """Listen on the loopback and give what comes to a sink; `pages` are served beside it, by their paths.
+
+    `admits` says of a request's `Host` headers whether it is meant for this server.
+
+    Raises:
+        PortTaken: another program listens there.
+    """
     counts, one_at_a_time = Counts(), asyncio.Lock()
 
     async def take(request: web.Request) -> web.Response:
         try:
+            _admitted(request)
             async with asyncio.timeout(patience_real_s):
                 body = await _read(request, max_bytes)
             if len(body) <= _AT_ONCE_BYTES:
-                spans, line = _judged(request.content_type, body, run.epoch_unix_s)
+                spans, line = _judged(request.content_type, body, epoch_unix_s)
             else:
                 async with one_at_a_time:
-                    spans, line = await asyncio.to_thread(
-                        _judged, request.content_type, body, run.epoch_unix_s
-                    )
+                    spans, line = await asyncio.to_thread(_judged, request.content_type, body, epoch_unix_s)
+            sink(line, spans)
         except TimeoutError:
             return _refuse(counts, 408, "the request took too long")
+        except Overloaded as full:
+            return _refuse(counts, 503, str(full), {"Retry-After": "5"})
         except _Refused as refused:
             return _refuse(counts, refused.status, str(refused))
-        if spans:
-            file.write(line)
         counts.requests += 1
-        counts.spans += spans
+        counts.spans += len(spans)
         empty = b"{}" if request.content_type == JSON else b""  # an empty ExportTraceServiceResponse
         return web.Response(body=empty, content_type=request.content_type)
 
+    def _admitted(request: web.Request) -> None:
+        if not admits(request.headers.getall("Host", [])):
+            raise _Refused(421, "the Host is not this machine; send to the address that the server tells")
+
+    def guarded(page: Page) -> Page:
+        async def served(request: web.Request) -> web.StreamResponse:
+            try:
+                _admitted(request)
+            except _Refused as refused:
+                return _refuse(counts, refused.status, str(refused))
+            return await page(request)
+
+        return served
+
     app = web.Application(client_max_size=max_bytes)
     app.router.add_post("/v1/traces", take)
+    for path, page in (pages or {}).items():
+        app.router.add_get(path, guarded(page))
     # aiohttp must not unpack by itself: the bound on the unpacked size is ours to hold.
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=1.0, auto_decompress=False, logger=SERVER_LOG
@@ -118,11 +179,11 @@ async def receive_into(
         await site.start()
     except OSError as error:
         await runner.cleanup()
-        file.close()
+        closes()
         if error.errno == errno.EADDRINUSE:
             raise PortTaken("127.0.0.1", port) from None
         raise
-    return Receiver(runner.addresses[0][1], counts, runner, file)
+    return Receiver(runner.addresses[0][1], counts, runner, closes)
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes:
@@ -146,8 +207,8 @@ async def _read(request: web.Request, max_bytes: int) -> bytes:
     return bytes(taken)
 
 
-def _judged(content_type: str, body: bytes, epoch_unix_s: float) -> tuple[int, bytes]:
-    """How many spans a body holds, and the line that it becomes."""
+def _judged(content_type: str, body: bytes, epoch_unix_s: float) -> tuple[list[Span], bytes]:
+    """The spans that a body holds, and the line that it becomes."""
     export = _parse(content_type, body)
     return _check(export, epoch_unix_s), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
 
@@ -174,15 +235,15 @@ def _count_values(body: bytes) -> None:
         raise TooManyValues("one request has too many values")
 
 
-def _check(export: dict[str, Any], epoch_unix_s: float) -> int:
-    """How many spans an export request holds; what cannot be read back is not taken."""
+def _check(export: dict[str, Any], epoch_unix_s: float) -> list[Span]:
+    """The spans that an export request holds; what cannot be read back is not taken."""
     export.setdefault("resourceSpans", [])
     try:
-        return sum(1 for _ in otlp.decode_line(orjson.dumps(export), epoch_unix_s))
+        return list(otlp.decode_line(orjson.dumps(export), epoch_unix_s))
     except (ValueError, TypeError) as error:
         raise _Refused(400, str(error)) from None
 
 
-def _refuse(counts: Counts, status: int, why: str) -> web.Response:
+def _refuse(counts: Counts, status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:
     counts.refused[status] = counts.refused.get(status, 0) + 1
-    return web.json_response({"code": 3, "message": why}, status=status)
+    return web.json_response({"code": 3, "message": why}, status=status, headers=headers)

@@ -65,7 +65,7 @@ def join(
             by_trace.add(frame)
             by_request.add(frame)
     _join_by_time(frames, rest, positions)
-    return [_finished(frame, number) for number, frame in enumerate(frames, start=1)]
+    return [_finished(frame) for frame in frames]
 
 
 class _Index:
@@ -284,12 +284,13 @@ def _begun_by(account: Account, position: int, how: JoinedBy) -> _Frame:
     )
 
 
-def _finished(frame: _Frame, number: int) -> AttemptEvidence:
+def _finished(frame: _Frame) -> AttemptEvidence:
     testimony = tuple(frame.statements[position] for position in sorted(frame.statements))
     if frame.evidence is not None:
         return replace(frame.evidence, testimony=testimony)
     return AttemptEvidence(
-        request=frame.request_id or frame.trace_id or f"line-{number}",
+        # A line without a name is named by its place; behind it are the places of what explains it.
+        request=frame.request_id or frame.trace_id or testimony[0].account.place.partition(", ")[0],
         attempt=1,
         mode="",
         trace_id=frame.trace_id or "",

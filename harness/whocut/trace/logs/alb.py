@@ -6,8 +6,9 @@ import re
 from typing import Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs import sql
 from whocut.trace.logs.fields import iso_instant, number, present, trace_of, whole
-from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 _FIELD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _TYPES: Final = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
@@ -100,8 +101,38 @@ def _meaning(status: int | None, target: int | None, duration_s: float | None) -
     return {502: _CLOSED, 503: _NONE_THERE}.get(status, _LAMBDA)
 
 
+# Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 the
+# priority and the creation.
+_HEAD: Final = [f"split_part(p[1], ' ', {place})" for place in range(1, 13)]
+_CREATED_S: Final = sql.iso_instant("split_part(p[11], ' ', 3)")
+_END_S: Final = sql.iso_instant(_HEAD[1])
+_TOOK_S: Final = f"({_END_S} - {_CREATED_S})"
+_URL: Final = "split_part(p[2], ' ', 2)"
+COLUMNS: Final = (
+    Columns(
+        form="as it lies in S3",
+        parts="string_split(line, '\"')",
+        fits="len(p) >= 13 and not contains(line, '\\') "
+        f"and {_HEAD[0]} in ({', '.join(repr(one) for one in sorted(_TYPES))}) "
+        "and len(string_split(p[1], ' ')) = 13 and split_part(p[1], ' ', 13) = '' and not contains(p[1], '  ') "
+        r"and p[3] = ' ' and regexp_full_match(p[5], ' \S+ \S+ \S+ ') and p[7] = ' ' and p[9] = ' ' "
+        r"and regexp_full_match(p[11], ' \S+ \S+ ') "
+        "and regexp_full_match(p[6], 'Root=1-[0-9a-f]{8}-[0-9a-f]{24}') "
+        f"and {sql.is_whole(_HEAD[8])} and ({_HEAD[9]} = '-' or {sql.is_whole(_HEAD[9])}) "
+        f"and {_TOOK_S} is not null",
+        decides=(_HEAD[8], _HEAD[9], f"abs({_TOOK_S} - {_CONNECT_LIMIT_S}) < 0.5"),
+        status=f"try_cast({_HEAD[8]} as integer)",
+        end_s=_END_S,
+        duration_s=_TOOK_S,
+        trace_id="concat(substr(p[6], 8, 8), substr(p[6], 17, 24))",
+        request_id="p[6]",
+        path=f"case when len(string_split({_URL}, '/')) > 3 "
+        f"then concat('/', array_to_string(string_split({_URL}, '/')[4:], '/')) else {_URL} end",
+    ),
+)
 FORMAT: Final = LogFormat(
     name="alb",
+    columns=COLUMNS,
     title="AWS Application Load Balancer",
     read=read,
     signals=SIGNALS,

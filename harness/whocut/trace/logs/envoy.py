@@ -9,8 +9,9 @@ import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs import sql
 from whocut.trace.logs.fields import iso_instant, json_object, present, scaled, trace_of, whole
-from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 JSON_FORMAT: Final = {
     "start_time": "%START_TIME%",
@@ -215,8 +216,67 @@ def _meaning(status: int | None, flags: str, details: str) -> Signal:
     return _WHOLE
 
 
+def _columns(form: str, parts: str, fits: str, fields: dict[str, str]) -> Columns:
+    """All forms say the same, in other places."""
+    code, sent, took_ms = (
+        f"try_cast({fields[name]} as integer)" for name in ("response_code", "bytes_sent", "duration")
+    )
+    start_s = sql.iso_instant(fields["start_time"])
+    took_s = f"cast({took_ms} as double) * cast(0.001 as double)"
+    return Columns(
+        form=form,
+        parts=parts,
+        fits=f"{fits} and {code} is not null and {sent} is not null and {took_ms} is not null "
+        f"and {start_s} is not null",
+        decides=(code, fields["response_flags"], fields["response_code_details"], f"{sent} > 0"),
+        status=f"nullif({code}, 0)",
+        end_s=f"{start_s} + {took_s}",
+        duration_s=took_s,
+        traceparent=fields["traceparent"],
+        request_id=fields["request_id"],
+        path=fields["path"],
+    )
+
+
+def _json_columns(form: str, traceparent: str) -> Columns:
+    """JSON as Envoy writes it: the keys in the order of the alphabet, `null` for what is absent."""
+    numbers = ("bytes_sent", "duration", "response_code")
+    names = sorted(JSON_FORMAT)
+    line = sql.JsonLine(
+        tuple(
+            f"{name}:whole" if name in numbers else traceparent if name == "traceparent" else name
+            for name in names
+        )
+    )
+    fields = {name: line.whole(name) if name in numbers else line.text(name) for name in names}
+    return _columns(
+        form, line.parts, line.fits, fields | ({"traceparent": "''"} if ":" in traceparent else {})
+    )
+
+
+COLUMNS: Final = (
+    _json_columns("the recommended json_format", "traceparent"),
+    _json_columns("the recommended json_format, no traceparent", "traceparent:null"),
+    _columns(
+        "the default text format",
+        sql.groups(_TEXT.pattern),
+        f"p.status <> '' and {sql.IS_ASCII}",
+        {
+            "response_code": "p.status",
+            "bytes_sent": "p.sent",
+            "duration": "p.duration",
+            "start_time": "p.time",
+            "response_flags": "p.flags",
+            "response_code_details": "p.details",
+            "traceparent": "''",
+            "request_id": "p.request_id",
+            "path": "p.path",
+        },
+    ),
+)
 FORMAT: Final = LogFormat(
     name="envoy",
+    columns=COLUMNS,
     title="Envoy",
     read=read,
     signals=SIGNALS,

@@ -44,7 +44,13 @@ Made by `python -m whocut.trace.logs`; a test holds this page to the code.
 
 `whocut attribute --logs NAME=FILE` reads the logs below. `NAME` is a format's name; where a chain has two
 layers of one product, write `LAYER:NAME=FILE`. Give the access log and the error log of one layer as two `--logs`
-of one name.
+of one name. `FILE` may be packed (`.gz`, `.zst`), a pattern (`'access.log*'`, rotated files from the oldest), or
+`-` for standard input.
+
+Above some 32 MB, and with `--verdicts FILE.parquet`, lines are kept on disk and not in memory. What that needs
+comes with `pip install 'whocut[logs]'`. NGINX, HAProxy, Envoy and ALB are read fastest, in the forms recommended
+here and in the products' default forms. Several layers' lines without a name are joined by time, 200,000 of them at
+once.
 
 Each table says what a code means: who ended the request by the layer's own account, in which phase, by which timer.
 It is testimony and never proof; where edges say otherwise, the edges win, and the contradiction is printed.

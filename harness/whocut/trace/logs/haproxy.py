@@ -10,8 +10,9 @@ import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs import sql
 from whocut.trace.logs.fields import clf_instant, json_object, number, present, scaled, trace_of, whole
-from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = (
     'log-format \'{"time":%Ts.%ms,"trace":"%[capture.req.hdr(0)]","request_id":"%[capture.req.hdr(1)]",'
@@ -140,8 +141,64 @@ def _account(
     )
 
 
+_JSON: Final = sql.JsonLine(
+    (
+        *("time:number", "trace", "request_id", "method", "path", "status:signed", "bytes:whole", "state"),
+        *("frontend", "backend", "server", "TR:signed", "Tw:signed", "Tc:signed", "Tr:signed", "Ta:signed"),
+        "retries:whole",
+    )
+)
+_TRACED: Final = r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\|[^|]*"
+
+
+def _columns(form: str, parts: str, fits: str, fields: dict[str, str], accepted_s: str) -> Columns:
+    """Both forms say the same, in other places."""
+    status, took_ms = (f"try_cast({fields[name]} as integer)" for name in ("status", "Ta"))
+    took_s = f"case when {took_ms} >= 0 then cast({took_ms} as double) * cast(0.001 as double) end"
+    return Columns(
+        form=form,
+        parts=parts,
+        fits=f"{fits} and {status} is not null and {took_ms} is not null",
+        decides=(fields["state"], status),
+        status=f"case when {status} > 0 then {status} end",
+        end_s=f"{accepted_s} + coalesce({took_s}, 0)",
+        duration_s=took_s,
+        traceparent=fields["trace"],
+        request_id=fields["request_id"],
+        path=fields["path"],
+    )
+
+
+COLUMNS: Final = (
+    _columns(
+        "the recommended log-format",
+        _JSON.parts,
+        _JSON.fits,
+        {name: _JSON.text(name) for name in ("trace", "request_id", "path", "state")}
+        | {name: _JSON.whole(name) for name in ("status", "Ta")},
+        _JSON.number("time"),
+    ),
+    _columns(
+        "option httplog",
+        sql.groups(_LINE.pattern),
+        f"p.state <> '' and {sql.IS_ASCII} and not contains(line, '{{\"time\"') "
+        f"and (p.captured = '' or regexp_full_match(p.captured, '{_TRACED}')) "
+        f"and try_strptime(split_part(p.time, '.', 1), '{sql.DAY_AND_TIME}') is not null",
+        {
+            "trace": "split_part(p.captured, '|', 1)",
+            "request_id": "split_part(p.captured, '|', 2)",
+            "path": "split_part(p.request, ' ', 2)",
+            "state": "p.state",
+            "status": "p.status",
+            "Ta": "p.Ta",
+        },
+        f"(epoch(try_strptime(split_part(p.time, '.', 1), '{sql.DAY_AND_TIME}')) "
+        "+ try_cast(concat('0.', split_part(p.time, '.', 2)) as double))",
+    ),
+)
 FORMAT: Final = LogFormat(
     name="haproxy",
+    columns=COLUMNS,
     title="HAProxy",
     read=read,
     signals=SIGNALS,

@@ -10,6 +10,7 @@ import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
@@ -21,7 +22,7 @@ from whocut.trace.logs.fields import (
     trace_of,
     whole,
 )
-from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'
     '"request_id":"$http_x_request_id","pid":$pid,"connection":$connection,"method":"$request_method",'
@@ -348,8 +349,52 @@ def _error(match: re.Match[str]) -> Account | None:
     )
 
 
+_JSON: Final = sql.JsonLine(
+    (
+        *("time:number", "trace", "request_id", "pid:whole", "connection:whole", "method", "path"),
+        *("status:whole", "completion", "bytes:whole", "duration:number", "upstream", "upstream_status"),
+        *("upstream_header_time", "upstream_response_time"),
+    )
+)
+_LAST_TRY: Final = f"trim(split_part({_JSON.text('upstream_header_time')}, ',', -1))"
+_STATUS: Final = "split_part(p[3], ' ', 2)"
+_BYTES: Final = "split_part(p[3], ' ', 3)"
+_COMBINED_TIME: Final = "split_part(split_part(p[1], '[', 2), ']', 1)"
+COLUMNS: Final = (
+    Columns(
+        form="the recommended log_format",
+        parts=_JSON.parts,
+        fits=f"{_JSON.fits} and ({_LAST_TRY} in ('', '-') or {sql.is_number(_LAST_TRY)}) "
+        f"and {_JSON.text('completion')} in ('', 'OK')",
+        decides=(_JSON.whole("status"), _JSON.text("completion"), f"{_LAST_TRY} in ('', '-')"),
+        status=_JSON.whole("status"),
+        end_s=_JSON.number("time"),
+        duration_s=_JSON.number("duration"),
+        traceparent=_JSON.text("trace"),
+        request_id=_JSON.text("request_id"),
+        path=_JSON.text("path"),
+        key=f"concat({_JSON.whole('pid')}, '/', {_JSON.whole('connection')})",
+    ),
+    Columns(
+        form="combined",
+        parts="string_split(line, '\"')",
+        # Client, ident, user and time are apart by single blanks; behind the agent nothing follows.
+        fits="len(p) = 7 and p[7] = '' and p[5] = ' ' and not contains(line, '\\') "
+        r"and regexp_full_match(p[1], '\S+ - \S+ \[\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}\] ') "
+        r"and regexp_full_match(p[3], ' \d{3} (?:\d{1,15}|-) ') "
+        f"and {sql.clf_instant(_COMBINED_TIME)} is not null",
+        decides=(_STATUS,),
+        status=f"try_cast({_STATUS} as integer)",
+        end_s=sql.clf_instant(_COMBINED_TIME),
+        duration_s="cast(null as double)",
+        path="split_part(p[2], ' ', 2)",
+        key="case when contains(p[2], ' ') "
+        "then concat(split_part(p[1], ' ', 1), ' ', split_part(p[2], ' ', 2)) else '' end",
+    ),
+)
 FORMAT: Final = LogFormat(
     name="nginx",
+    columns=COLUMNS,
     title="NGINX",
     read=read,
     signals=SIGNALS,

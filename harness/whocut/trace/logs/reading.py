@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
 from whocut.trace.logs.formats import recognise
+from whocut.trace.logs.opening import opened
 from whocut.trace.logs.prefixes import forms_of
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Unreadable
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAMED: Final = 20  # unreadable lines that are named; all are counted
 _PASSED: Final = 3  # lines without a request that are named
-_LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
+LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
 _APART_S: Final = 1.5  # an error log in whole seconds, and the access line written after it
 _LOOKED_AT: Final = 64  # requests that were under way when an error line was written and may be meant by it
 
@@ -57,7 +58,7 @@ def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
         BadFile: it cannot be opened.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             read_lines(file, log, layer, str(path), into)
     except OSError as error:
         raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
@@ -66,22 +67,29 @@ def read_file(path: Path, log: LogFormat, layer: str, into: Read) -> None:
 def read_lines(lines: Iterable[bytes], log: LogFormat, layer: str, name: str, into: Read) -> None:
     """Read lines of bytes, whatever they hold."""
     for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        into.lines += 1
-        place = f"{name}:{number}"
-        if len(line) > _LONGEST:
-            into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {_LONGEST} at most")
-            continue
-        try:
-            account = read_line(line, log)
-        except Unreadable as error:
-            into.refuse(place, _what_to_do(str(error), _text(line), log))
-            continue
-        if account is None:
-            into.pass_over(place, _text(line))
-        else:
-            into.accounts.append(replace(account, layer=layer, place=place))
+        take_line(line, number, log, layer, name, into)
+
+
+def take_line(line: bytes, number: int, log: LogFormat, layer: str, name: str, into: Read) -> Account | None:
+    """Read one line, and count it; the account that came of it."""
+    if not line or line.isspace():
+        return None
+    into.lines += 1
+    place = f"{name}:{number}"
+    if len(line) > LONGEST:
+        into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {LONGEST} at most")
+        return None
+    try:
+        account = read_line(line, log)
+    except Unreadable as error:
+        into.refuse(place, _what_to_do(str(error), _text(line), log))
+        return None
+    if account is None:
+        into.pass_over(place, _text(line))
+        return None
+    told = replace(account, layer=layer, place=place)
+    into.accounts.append(told)
+    return told
 
 
 def read_line(line: bytes, log: LogFormat) -> Account | None:
@@ -134,24 +142,24 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     remarks = [account for account in accounts if account.remark]
     if not remarks:
         return told
-    lines = _Lines(told)
+    lines = Lines(told)
     alone: list[Account] = []
     for remark in remarks:
         found = lines.belongs_to(remark)
         if found is None:
             alone.append(remark)
         else:
-            told[found] = _explained(told[found], remark)
+            told[found] = explained(told[found], remark)
     if not alone:  # the error log was given, and what it does not speak of went through whole
         told = [replace(one, caveat="") if one.ended_by is EndedBy.NONE else one for one in told]
     if not told:
-        return _tries_together(alone)
+        return tries_together(alone)
     if unjoined is not None:
         unjoined += alone
     return told
 
 
-class _Lines:
+class Lines:
     """Access lines by their keys, each key's in the order in which they ended."""
 
     def __init__(self, told: list[Account]) -> None:
@@ -202,7 +210,7 @@ def _apart_s(account: Account, remark: Account) -> float:
     return abs(account.end_s - remark.end_s)
 
 
-def _explained(account: Account, remark: Account) -> Account:
+def explained(account: Account, remark: Account) -> Account:
     """The access line with the meaning of its error line; a later remark does not undo an earlier cut."""
     if account.ended_by is EndedBy.LAYER and remark.ended_by is not EndedBy.LAYER:
         return account
@@ -224,7 +232,7 @@ def _explained(account: Account, remark: Account) -> Account:
 # --- error lines without an access line ---------------------------------------------------------------------
 
 
-def _tries_together(remarks: list[Account]) -> list[Account]:
+def tries_together(remarks: list[Account]) -> list[Account]:
     """Error lines of one request as one account: its tries at several upstreams, or what two modules say of it."""
     together: list[Account] = []
     latest: dict[str, int] = {}

@@ -91,6 +91,28 @@ Raises `Unreadable` for one that is not of the format.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """One form of a format's lines for a columnar engine: SQL over `line`, or over `p`, its parts.
+
+    A line that `fits` is read by these expressions to the same facts as by the format's reader. `decides` are what
+    its meaning hangs on: lines in which they are equal mean the same. Texts may be empty for "absent".
+    """
+
+    form: str
+    parts: str
+    fits: str
+    decides: tuple[str, ...]
+    status: str
+    end_s: str
+    duration_s: str
+    traceparent: str = "''"  # checked, and taken apart, where it is read
+    trace_id: str = ""  # where the line has one in another form
+    request_id: str = "''"
+    path: str = "''"
+    key: str = "''"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogFormat:
     """One product's logs: how a line is read, what its codes mean, and what to set so that it says most."""
 
@@ -104,6 +126,7 @@ class LogFormat:
     captured: bool = True  # from the real thing; else written from its documentation
     signs: tuple[str, ...] = ()  # one of these is in each line that names the product
     hint: str = ""  # what to set, in half a sentence, where lines of it cannot be read
+    columns: tuple[Columns, ...] = ()  # the forms that a columnar engine can read
 
 
 def as_account(row: Signal, /, **facts: object) -> Account:

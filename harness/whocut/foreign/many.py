@@ -1,0 +1,489 @@
+"""Logs of any size to verdicts: each signature is judged once, on a request of its kind.
+
+A signature is what decides in one request's rows: what each layer's line means, and whether a layer further in says
+that it cut earlier. Requests that are singular go the way of single requests: names that belong to several
+attempts, and lines that only time can join.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from whocut.errors import BadFile, NoRoom
+from whocut.foreign.remarks import account_of, lay_over
+from whocut.foreign.rows import Place, Rows, lines_at
+from whocut.trace.logs.opening import STANDARD_INPUT
+from whocut.trace.logs.reading import Read, explained, read_line
+from whocut.trace.logs.records import EndedBy
+from whocut.verdict.attribute import attribute
+from whocut.verdict.joining import join
+from whocut.verdict.testimony import who_ended_it
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from whocut.chain.layers import Topology
+    from whocut.trace.logs.records import Account, LogFormat
+    from whocut.verdict.evidence import AttemptEvidence
+    from whocut.verdict.verdict import Verdict
+
+SOON_S: Final = 0.05  # as in verdict.testimony
+_AT_ONCE: Final = 5_000  # singular requests that are judged together
+_TOGETHER: Final = 200_000  # lines that only time joins, and that are joined at once
+_ROW: Final = "file, line, meaning, status, end_s, duration_s, trace, request, path, key"
+# What a verdict is in a table: the column, its type, and the value.
+_OF_A_KIND: Final = {
+    "kind": "varchar",
+    "grade": "varchar",
+    "layer": "varchar",
+    "timer": "varchar",
+    "phase": "varchar",
+    "directive": "varchar",
+    "limit_s": "double",
+    "reason": "varchar",
+}
+_OF_A_REQUEST: Final = {
+    "request": "varchar",
+    "attempt": "integer",
+    "trace_id": "varchar",
+    "status": "integer",
+    "after_s": "double",
+    "at_s": "double",
+    "place": "varchar",
+}
+COLUMNS: Final = (*_OF_A_REQUEST, *_OF_A_KIND)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOfLayer:
+    """One file, its format, and its layer's name and place in the chain."""
+
+    path: Path
+    format: LogFormat
+    layer: str
+    position: int
+
+
+@dataclass(slots=True)
+class Kinds:
+    """All verdicts of one kind: an example, how many there are, and how long their requests had taken."""
+
+    example: Verdict
+    count: int
+    waited_s: float
+
+
+@dataclass(slots=True)
+class Judged:
+    """What came of the logs."""
+
+    kinds: list[Kinds] = field(default_factory=list)
+    read: Read = field(default_factory=Read)
+    unjoined: list[Account] = field(default_factory=list)
+    requests: int = 0
+    alone: int = 0  # requests that no signature stood for
+
+
+def judge_logs(
+    logs: Sequence[LogOfLayer],
+    topology: Topology,
+    *,
+    verdicts: Path | None = None,
+    progress: Callable[[int], None] = lambda _bytes: None,
+) -> Judged:
+    """Read, join and judge; `verdicts` is a Parquet file that gets a row for each request.
+
+    Raises:
+        BadFile: a log cannot be opened or unpacked, or the Parquet file cannot be written.
+        NoRoom: there is no room for what is kept on disk meanwhile.
+    """
+    import duckdb  # noqa: PLC0415  # an extra brings it
+
+    with tempfile.TemporaryDirectory(prefix="whocut-") as folder:
+        kept = [_kept(log, Path(folder)) for log in logs]
+        # Where each line is a request, and no table is asked for, there is nothing to join.
+        alone = verdicts is None and len({log.layer for log in logs}) == 1
+        rows = Rows(Path(folder), counts_only=alone)
+        try:
+            try:
+                return _Judge(rows, topology, kept, progress).run(verdicts)
+            except _ErrorLines:
+                rows.close()
+                (Path(folder) / "rows.duckdb").unlink()
+                rows = Rows(Path(folder))
+                return _Judge(rows, topology, kept, progress).run(verdicts)
+        except duckdb.OutOfMemoryException as error:
+            raise NoRoom(folder, str(error).partition("\n")[0]) from None
+        finally:
+            rows.close()
+
+
+class _ErrorLines(Exception):  # noqa: N818  # an answer, not a failure
+    """Rows that are only counted cannot be told apart, and error lines belong to some of them."""
+
+
+def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:
+    """Standard input as a file: examples are read from it a second time."""
+    if str(log.path) != STANDARD_INPUT:
+        return log
+    kept = folder / "standard-input"
+    with kept.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return replace(log, path=kept)
+
+
+class _Judge:
+    def __init__(
+        self, rows: Rows, topology: Topology, logs: list[LogOfLayer], progress: Callable[[int], None]
+    ) -> None:
+        self._rows, self._topology, self._logs, self._progress = rows, topology, logs, progress
+        self._positions = {layer.name: position for position, layer in enumerate(topology.layers)}
+        self._log_of: dict[int, LogOfLayer] = {}
+        self._result = Judged()
+        self._kinds: dict[tuple[str, ...], Kinds] = {}
+        self._singular: dict[tuple[str, ...], AttemptEvidence] = {}
+        self._table = f"select {', '.join(COLUMNS)} from judged"
+
+    def run(self, verdicts: Path | None) -> Judged:
+        self._read()
+        self._rows.all_read()
+        run = self._rows.sql.execute
+        columns = ", ".join(f"{name} {kind}" for name, kind in (_OF_A_REQUEST | _OF_A_KIND).items())
+        run(f"create table judged({columns})")
+        alone = [(at, one.place.partition(", ")[0]) for at, one in enumerate(self._rows.whole)]
+        self._make_table("wholes", {"number": "bigint", "place": "varchar"}, alone)
+        present = [row[0] for row in run("select distinct position from rows order by 1").fetchall()]
+        unnamed = run("select 1 from rows where trace is null and request is null limit 1").fetchone()
+        if len(present) == 1 or self._rows.counts_only:
+            self._one_layer()
+        elif present and unnamed:
+            self._by_time()
+        elif present:
+            self._by_name(present)
+        self._tell_of_the_singular()
+        result = self._result
+        result.kinds = sorted(self._kinds.values(), key=lambda kind: -kind.count)
+        result.requests = sum(kind.count for kind in result.kinds)
+        if verdicts is not None:
+            self._write(verdicts)
+        return result
+
+    def _read(self) -> None:
+        whole = self._result.read
+        for layer in dict.fromkeys(log.layer for log in self._logs):
+            of_layer = [log for log in self._logs if log.layer == layer]
+            remarks: list[Account] = []
+            for log in of_layer:
+                self._log_of[len(self._rows.files)] = log
+                read = Read()
+                remarks += self._rows.read(log.path, log.format, layer, log.position, read, self._progress)
+                if remarks and self._rows.counts_only:
+                    raise _ErrorLines
+                whole.lines += read.lines
+                whole.unreadable += read.unreadable
+                whole.named += read.named
+                whole.passed += read.passed
+                whole.passed_named += read.passed_named
+            lay_over(self._rows, of_layer[0].position, remarks, self._result.unjoined)
+
+    # --- one layer: each line is a request ------------------------------------------------------------------
+
+    def _one_layer(self) -> None:
+        kinds = [
+            (meaning, named, one.number, one.waited_s, one.first.file, one.first.line)
+            for (meaning, named), one in self._rows.counted.items()
+        ] or self._rows.sql.execute(
+            "select meaning, trace is not null or request is not null as named, count(*), sum(duration_s), "
+            f"arg_min(file, {_ORDER}), arg_min(line, {_ORDER}) from rows group by all order by all"
+        ).fetchall()
+        examples = self._accounts(Place(file, line) for *_, file, line in kinds)
+        told = []
+        for meaning, named, count, waited_s, file, line in kinds:
+            verdict, source = self._judged([examples[Place(file, line)]])
+            self._count(verdict, count, waited_s if source is not None else 0.0)
+            told.append((meaning, named, source is not None, *_of_a_kind(verdict)))
+        own = {"kind_meaning": "integer", "named": "boolean", "dated": "boolean"}
+        self._make_table("kinds", own | _OF_A_KIND, told)
+        self._table += (
+            f" union all select coalesce(request, trace, {self._place('file', 'line')}), 1, coalesce(trace, ''), "
+            "status, case when dated then duration_s end, case when dated then end_s end, "
+            f"{self._place('file', 'line')}, {', '.join(_OF_A_KIND)} from rows "
+            "join kinds on meaning = kind_meaning "
+            "and named = (trace is not null or request is not null)"
+        )
+
+    # --- several layers, joined by name ---------------------------------------------------------------------
+
+    def _by_name(self, present: list[int]) -> None:
+        run = self._rows.sql.execute
+        run("create view named as select coalesce(trace, chr(1) || request) as name, * from rows")
+        each = ", ".join(
+            f"max(meaning) filter (position = {at}) as m{at}, max(duration_s) filter (position = {at}) as d{at}, "
+            f"max(end_s) filter (position = {at}) as e{at}"
+            for at in present
+        )
+        outer = "{'request': request, 'trace': trace, 'status': status, 'file': file, 'line': line}"
+        run(
+            f"create table requests as select name, count(*) as lines, {each}, "
+            f"arg_min({outer}, position) as o from named group by name"
+        )
+        run(
+            "create table singular as select distinct name from named where request in (select request from named "
+            "where request is not null group by request having min(name) <> max(name))"
+        )
+        layers = " + ".join(f"(m{at} is not null)::integer" for at in present)
+        run(f"insert into singular select name from requests where lines > {layers}")
+        run(
+            f"create view signed as select *, {self._cut_earlier(present)} as earlier from requests "
+            "anti join singular using (name)"
+        )
+        keys = ", ".join(f"m{at}" for at in present)
+        sums = ", ".join(f"sum(d{at})" for at in present)
+        kinds = run(
+            f"select {keys}, earlier, count(*), {sums}, arg_min(name, o.file::bigint * {_APART} + o.line) "
+            "from signed group by all"
+        ).fetchall()
+        examples = self._of_names([kind[-1] for kind in kinds])
+        told = []
+        for kind in kinds:
+            waited = dict(zip(present, kind[len(present) + 2 : -1], strict=True))
+            verdict, source = self._judged(examples[kind[-1]])
+            self._count(verdict, kind[len(present) + 1], waited[source] if source is not None else 0.0)
+            told.append((*kind[: len(present) + 1], source, *_of_a_kind(verdict)))
+        own = {f"k{at}": "integer" for at in present} | {"was_earlier": "boolean", "source": "smallint"}
+        self._make_table("kinds", own | _OF_A_KIND, told)
+        same = " and ".join(f"m{at} is not distinct from k{at}" for at in present)
+        after, ended = (
+            f"case source {' '.join(f'when {at} then {letter}{at}' for at in present)} end" for letter in "de"
+        )
+        self._table += (
+            f" union all select coalesce(o.request, o.trace), 1, coalesce(o.trace, ''), o.status, "
+            f"{after}, {ended}, "
+            f"{self._place('o.file', 'o.line')}, {', '.join(_OF_A_KIND)} from signed join kinds "
+            f"on earlier = was_earlier and {same}"
+        )
+        self._judge_the_singular()
+
+    def _cut_earlier(self, present: list[int]) -> str:
+        """Whether a layer behind the one that decides says that it cut, and earlier: that is a contradiction."""
+        cutters = self._meaning(EndedBy.LAYER)
+        deciders = cutters + self._meaning(EndedBy.CLIENT)
+        whens = " ".join(
+            f"when m{at} in {_in(deciders)} then case when m{at} in {_in(cutters)} then d{at} end"
+            for at in present
+        )
+        deciding_s = f"case {whens} end"
+        found = [
+            f"(({' or '.join(f'm{outer} in {_in(deciders)}' for outer in present[:index])}) "
+            f"and m{at} in {_in(cutters)} and d{at} + {SOON_S} < {deciding_s})"
+            for index, at in enumerate(present)
+            if index
+        ]
+        return f"coalesce({' or '.join(f'coalesce({one}, false)' for one in found)}, false)"
+
+    def _meaning(self, ended_by: EndedBy) -> list[int]:
+        return [number for number, meaning in enumerate(self._rows.meanings) if meaning.ended_by is ended_by]
+
+    def _of_names(self, names: Sequence[str]) -> dict[str, list[Account]]:
+        rows = self._rows.sql.execute(
+            "select name, file, line from named where name in (select unnest($1::varchar[]))", [list(names)]
+        ).fetchall()
+        found = self._accounts(Place(file, line) for _, file, line in rows)
+        of_names: dict[str, list[Account]] = {}
+        for name, file, line in rows:
+            of_names.setdefault(name, []).append(found[Place(file, line)])
+        return of_names
+
+    def _judge_the_singular(self) -> None:
+        """Requests whose names are those of several attempts: a name reaches as far as the names beside it do."""
+        run = self._rows.sql.execute
+        pairs = run("select distinct name, request from named semi join singular using (name)").fetchall()
+        group_of = _groups(pairs)
+        self._make_table("grouped", {"name": "varchar", "number": "integer"}, list(group_of.items()))
+        cursor = self._rows.sql.cursor().execute(
+            f"select number, {_ROW} from named join grouped using (name) order by number, position, file, line"
+        )
+        batch: list[Account] = []
+        for _, rows in groupby(_fetched(cursor), key=lambda row: row[0]):
+            batch += [account_of(self._rows, row[1:]) for row in rows]
+            if len(batch) >= _AT_ONCE:
+                self._judge_alone(batch)
+                batch = []
+        self._judge_alone(batch)
+
+    # --- several layers, joined by time ---------------------------------------------------------------------
+
+    def _by_time(self) -> None:
+        """In the order of their beginnings; a log that never pauses is cut where enough lines have come."""
+        cursor = self._rows.sql.cursor().execute(
+            f"select {_ROW} from rows order by end_s - coalesce(duration_s, 0) nulls first, position, file, line"
+        )
+        batch: list[Account] = []
+        for row in _fetched(cursor):
+            batch.append(account_of(self._rows, row))
+            if len(batch) >= _TOGETHER:
+                self._judge_alone(batch)
+                batch = []
+        self._judge_alone(batch)
+
+    # --- one by one -----------------------------------------------------------------------------------------
+
+    def _judge_alone(self, accounts: list[Account]) -> None:
+        told = []
+        for evidence in join((), accounts, self._positions):
+            verdict = attribute(evidence, self._topology)
+            kind = sort_of(verdict)
+            if kind not in self._kinds:
+                self._singular[kind] = evidence
+            self._count(verdict, 1, verdict.after_s or 0.0)
+            told.append((*_of_a_request(verdict, evidence), *_of_a_kind(verdict)))
+        self._result.alone += len(told)
+        self._insert("judged", _OF_A_REQUEST | _OF_A_KIND, told)
+
+    def _tell_of_the_singular(self) -> None:
+        """Examples that were judged as rows, in the words of their own lines."""
+        places = {
+            said.account.place: place
+            for evidence in self._singular.values()
+            for said in evidence.testimony
+            if (place := self._place_of(said.account)) is not None
+        }
+        read = self._accounts(places.values())
+        for kind, evidence in self._singular.items():
+            testimony = tuple(
+                replace(said, account=read[places[said.account.place]])
+                if said.account.place in places
+                else said
+                for said in evidence.testimony
+            )
+            self._kinds[kind].example = attribute(replace(evidence, testimony=testimony), self._topology)
+
+    def _place_of(self, account: Account) -> Place | None:
+        name, _, line = account.place.rpartition(":")
+        if name not in self._rows.files or not line.isdigit():
+            return None
+        return Place(self._rows.files.index(name), int(line))
+
+    def _judged(self, accounts: list[Account]) -> tuple[Verdict, int | None]:
+        """The verdict on one request, and the layer whose line says when it ended."""
+        (evidence,) = join((), accounts, self._positions)
+        verdict = attribute(evidence, self._topology)
+        said = who_ended_it(evidence, self._topology)
+        statement = said.view.said if said and said.view else None
+        dated = statement is not None and verdict.at_s is not None
+        return verdict, statement.position if statement and dated else None
+
+    def _count(self, verdict: Verdict, count: int, waited_s: float | None) -> None:
+        found = self._kinds.setdefault(sort_of(verdict), Kinds(verdict, 0, 0.0))
+        found.count += count
+        found.waited_s += waited_s or 0.0
+
+    def _accounts(self, places: Iterable[Place]) -> dict[Place, Account]:
+        """The accounts at these places, read again from their lines, with the remarks that belong to them."""
+        found: dict[Place, Account] = {}
+        of_files: dict[int, list[int]] = {}
+        for place in places:
+            if place.file < 0:
+                found[place] = self._rows.whole[place.line]
+            else:
+                of_files.setdefault(place.file, []).append(place.line)
+        for file, numbers in of_files.items():
+            log = self._log_of[file]
+            for number, line in lines_at(log.path, numbers).items():
+                account = read_line(line, log.format)
+                assert account is not None, "a row's line is a request's"
+                place = Place(file, number)
+                told = replace(account, layer=log.layer, place=self._rows.place_of(place))
+                for remark in self._rows.explained.get(place, ()):
+                    told = explained(told, remark)
+                if log.layer in self._rows.explained_layers and told.ended_by is EndedBy.NONE:
+                    told = replace(told, caveat="")
+                found[place] = told
+        return found
+
+    # --- tables ---------------------------------------------------------------------------------------------
+
+    def _place(self, file: str, line: str) -> str:
+        """A row's place, as SQL."""
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in self._rows.files)
+        return (
+            f"case when {file} < 0 then (select place from wholes where number = {line}) "
+            f"else concat([{names}][{file} + 1], ':', {line}) end"
+        )
+
+    def _make_table(self, name: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]]) -> None:
+        self._rows.sql.execute(
+            f"create table {name}({', '.join(f'{one} {of}' for one, of in columns.items())})"
+        )
+        self._insert(name, columns, rows)
+
+    def _insert(self, name: str, columns: Mapping[str, str], rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            lists = ", ".join(f"unnest(${at}::{of}[])" for at, of in enumerate(columns.values(), start=1))
+            values = [list(column) for column in zip(*rows, strict=True)]
+            self._rows.sql.execute(f"insert into {name} select {lists}", values)
+
+    def _write(self, path: Path) -> None:
+        target = str(path).replace("'", "''")
+        import duckdb  # noqa: PLC0415  # an extra brings it
+
+        try:
+            self._rows.sql.execute(f"copy ({self._table}) to '{target}' (format parquet, compression zstd)")
+        except duckdb.IOException as error:
+            raise BadFile(path, f"it cannot be written: {str(error).partition(chr(10))[0]}") from None
+
+
+_APART: Final = 1_000_000_000_000  # more lines than a file has
+_ORDER: Final = f"file::bigint * {_APART} + line"
+
+
+def sort_of(verdict: Verdict) -> tuple[str, ...]:
+    """What is counted as one kind of verdict."""
+    return (verdict.kind, verdict.layer or "", verdict.timer or "", verdict.phase or "", verdict.grade)
+
+
+def _of_a_kind(verdict: Verdict) -> tuple[object, ...]:
+    return tuple(
+        str(value) if isinstance(value, str) else value
+        for value in (getattr(verdict, name) for name in _OF_A_KIND)
+    )
+
+
+def _of_a_request(verdict: Verdict, evidence: AttemptEvidence) -> tuple[object, ...]:
+    place = evidence.testimony[0].account.place if evidence.testimony else ""
+    told = (verdict.request, verdict.attempt, verdict.trace_id, verdict.status)
+    return (*told, verdict.after_s, verdict.at_s, place)
+
+
+def _in(numbers: list[int]) -> str:
+    return f"({', '.join(map(str, numbers or [-1]))})"
+
+
+def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
+    while rows := cursor.fetchmany(_AT_ONCE):
+        yield from rows
+
+
+def _groups(pairs: Iterable[tuple[str, str | None]]) -> dict[str, int]:
+    """Names that a request id ties together, directly or over others, by the number of their group."""
+    above: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while (parent := above.setdefault(name, name)) != name:
+            above[name] = above[parent]
+            name = parent
+        return name
+
+    names = []
+    for name, request in pairs:
+        names.append(name)
+        if request is not None:
+            above[top(name)] = top(f"\x02{request}")
+    numbers: dict[str, int] = {}
+    return {name: numbers.setdefault(top(name), len(numbers)) for name in names}

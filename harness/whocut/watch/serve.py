@@ -1,0 +1,321 @@
+"""The watch as a whole: a receiver, followed files, a desk, a journal, and the metrics, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+import orjson
+from aiohttp import web
+
+from whocut.clock.clock import calendar_s, wall_s
+from whocut.errors import BadInput
+from whocut.path.target import is_loopback, means_this_machine
+from whocut.redact import exact_bytes
+from whocut.trace import otlp
+from whocut.trace.logs.reading import Lines, Read, explained, take_line
+from whocut.trace.logs.records import EndedBy
+from whocut.trace.receiver import Counts as Received
+from whocut.trace.receiver import Overloaded, receive
+from whocut.trace.rundir import SPANS
+from whocut.watch.desk import Desk, Waiting
+from whocut.watch.follow import Followed
+from whocut.watch.journal import OTLP, Journal
+from whocut.watch.metrics import CONTENT_TYPE, Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from whocut.chain.layers import Topology
+    from whocut.foreign.files import LogFile
+    from whocut.trace.logs.records import Account
+    from whocut.trace.receiver import Receiver
+    from whocut.trace.records import Span
+    from whocut.watch.desk import Decided, Trace
+
+_LOOK_EVERY_REAL_S: Final = 0.5
+_SLICE_REAL_S: Final = 0.1  # so long judging keeps the loop from its callers
+_CARRIED_S: Final = 5.0  # an error line waits so long for its access line
+_RUN: Final = "run "
+_GARBAGE_AFTER: Final = 100_000  # records more than before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchPlan:
+    """What is watched, and where its state, its verdicts and its metrics are."""
+
+    host: str
+    port: int
+    state: Path
+    verdicts: Path
+    logs: Sequence[LogFile] = ()
+    runs: Sequence[Path] = ()
+    chain: Topology | None = None
+    waiting: Waiting = field(default_factory=Waiting)
+    most_journal_bytes: int = 1 << 30
+
+
+class Watch:
+    """A watch that can be asked to look; `run` looks until it is stopped.
+
+    `tell` gets each decided trace, where verdicts go further than into their file; `failed` counts what did not.
+    """
+
+    def __init__(
+        self,
+        plan: WatchPlan,
+        *,
+        now_s: Callable[[], float] = calendar_s,
+        tell: Callable[[Decided], None] | None = None,
+        failed: Callable[[], int] = lambda: 0,
+    ) -> None:
+        if not is_loopback(plan.host):
+            raise BadInput(f"the watch listens on this machine only, and not on {plan.host}", field="listen")
+        self._plan, self._now_s, self._tell = plan, now_s, tell
+        self.journal = Journal(plan.state, plan.verdicts)
+        kept = self.journal.kept("counters")
+        self.metrics = Metrics.from_plain(orjson.loads(kept)) if kept else Metrics()
+        layers = tuple(dict.fromkeys(log.layer for log in plan.logs))
+        self.desk = Desk(plan.waiting, chain=plan.chain, logging=layers)
+        self.received = Received()
+        self._failed = failed
+        self._pending: dict[int, set[str]] = {}
+        self._done: list[int] = []
+        self._unreadable = 0
+        self._logs = {str(log.path): log for log in plan.logs}
+        self._keeps_two = {layer for layer in layers if sum(log.layer == layer for log in plan.logs) > 1}
+        self._remarks: dict[str, list[tuple[float, int, Account]]] = defaultdict(list)
+        self._recover()
+        sources = [*self._logs, *(f"{_RUN}{run / SPANS}" for run in plan.runs)]
+        self._followed = {
+            source: Followed(self._path_of(source), self.journal.offset(source)) for source in sources
+        }
+
+    def close(self) -> None:
+        """Give all files back."""
+        for followed in self._followed.values():
+            followed.close()
+        self.journal.close()
+
+    def _path_of(self, source: str) -> Path:
+        if source in self._logs:
+            return self._logs[source].path
+        return next(run / SPANS for run in self._plan.runs if source == f"{_RUN}{run / SPANS}")
+
+    def _recover(self) -> None:
+        """Take up what was acknowledged before and is not decided."""
+        found = self.journal.found
+        self.metrics.count_found(found)
+        self.desk.remember([*self.journal.decided(), *dict.fromkeys(row["trace"] for row in found)])
+        self.journal.write(dict.fromkeys(row["trace"] for row in found), (), (), self.metrics.as_plain())
+        for batch in self.journal.batches():
+            self._take(batch.source, batch.body, batch.number)
+
+    # --- what comes -----------------------------------------------------------------------------------------
+
+    def sink(self, line: bytes, spans: list[Span]) -> None:
+        """Keep an export request, which is one line, and take its spans in.
+
+        Raises:
+            Overloaded: more is undecided than the journal may hold.
+        """
+        if not spans:
+            return
+        self._refuse_more()
+        number = self.journal.keep(OTLP, line)
+        self._pend(number, self.desk.take_spans(spans, number, self._now_s()))
+
+    def _refuse_more(self) -> None:
+        if self.journal.held_bytes > self._plan.most_journal_bytes:
+            raise Overloaded(
+                f"more than {self._plan.most_journal_bytes:,} bytes are undecided; send it again later"
+            )
+
+    def follow(self) -> None:
+        """Take in what was added to the followed files."""
+        for source, followed in self._followed.items():
+            if self.journal.held_bytes > self._plan.most_journal_bytes:
+                return  # the file keeps it
+            first = followed.line
+            body = followed.read()
+            if body and source in self._logs:
+                # A rotated file begins anew; what was read of it is behind it then.
+                first = first if followed.line > first else 1
+                body = b"%d\n%b" % (first, body)
+            if body:
+                self._take(source, body, self.journal.keep(source, body, followed.told))
+
+    def _take(self, source: str, body: bytes, number: int) -> None:
+        now_s = self._now_s()
+        if source in self._logs:
+            accounts = self._accounts(self._logs[source], body, number, now_s)
+            touched = self.desk.take_accounts(accounts, number, now_s)
+            self._pend(
+                number, touched | {f"remark {at}" for _, batch, at in self._carried() if batch == number}
+            )
+        else:
+            spans = [span for line in body.splitlines() for span in otlp.decode_line(line, 0.0)]
+            self._pend(number, self.desk.take_spans(spans, number, now_s))
+
+    def _pend(self, number: int, touched: set[str]) -> None:
+        if touched:
+            self._pending[number] = touched
+        else:
+            self._done.append(number)
+
+    def _accounts(self, log: LogFile, body: bytes, number: int, now_s: float) -> list[Account]:
+        """The accounts of new lines, with what error lines say laid over them; an error line comes first."""
+        read = Read()
+        source = str(log.path)
+        first, *lines = body.split(b"\n")
+        for line_number, line in enumerate(lines, start=int(first)):
+            take_line(line, line_number, log.format, log.layer, source, read)
+        self._unreadable += read.unreadable
+        told = [account for account in read.accounts if not account.remark]
+        carried = self._remarks[log.layer]
+        carried += [(now_s, number, account) for account in read.accounts if account.remark]
+        if not told or log.layer not in self._keeps_two:
+            return told
+        access = Lines(told)
+        meant: dict[int, Account] = {}
+        for row in list(carried):
+            at = access.belongs_to(row[2])
+            if at is not None:
+                meant[at] = explained(meant.get(at, told[at]), row[2])
+                carried.remove(row)
+        for at, account in enumerate(told):
+            if at not in meant and account.ended_by is EndedBy.NONE:
+                told[at] = replace(account, caveat="")
+        return [meant.get(at, account) for at, account in enumerate(told)]
+
+    def _carried(self) -> Iterable[tuple[float, int, int]]:
+        for carried in self._remarks.values():
+            for at, (since_s, number, _) in enumerate(carried):
+                yield since_s, number, at
+
+    # --- deciding -------------------------------------------------------------------------------------------
+
+    def decide(self, *, all_of_them: bool = False, within_real_s: float = float("inf")) -> bool:
+        """Decide what is due and write it down; whether there was more than could be done in the time."""
+        now_s, begun = self._now_s(), wall_s()
+        decided: list[Decided] = []
+        more = False
+        for trace in self.desk.rest() if all_of_them else self.desk.due(now_s):
+            decided.append(self._decided(trace, now_s))
+            if wall_s() - begun > within_real_s:
+                more = True
+                break
+        self._let_remarks_go(now_s)
+        if decided or self._done:
+            lines = (line for one in decided for line in _lines_of(one))
+            traces = [one.trace.trace_id for one in decided]
+            done, self._done = self._done, []
+            self.journal.write(traces, lines, done, self.metrics.as_plain())
+        for one in decided:
+            if self._tell is not None:
+                self._tell(one)
+        return more
+
+    def _decided(self, trace: Trace, now_s: float) -> Decided:
+        decided = self.desk.decide(trace)
+        self.metrics.count(decided, now_s)
+        for number in trace.batches:
+            self._settle(number, trace.trace_id)
+        return decided
+
+    def _settle(self, number: int, name: str) -> None:
+        pending = self._pending.get(number)
+        if pending is None:
+            return
+        pending.discard(name)
+        if not pending:
+            del self._pending[number]
+            self._done.append(number)
+
+    def _let_remarks_go(self, now_s: float) -> None:
+        """Error lines that no access line came for: they are no request of their own beside an access log."""
+        for carried in self._remarks.values():
+            while carried and now_s - carried[0][0] > _CARRIED_S:
+                _, number, _ = carried.pop(0)
+                for at in list(self._pending.get(number, ())):
+                    if at.startswith("remark "):
+                        self._settle(number, at)
+
+    # --- what is shown --------------------------------------------------------------------------------------
+
+    def exposition(self) -> str:
+        """All metrics as Prometheus reads them."""
+        counts = self.desk.counts
+        state = {
+            "spans": counts.spans,
+            "log_lines": counts.lines,
+            "unreadable_lines": self._unreadable,
+            "late": counts.late,
+            "shed": counts.shed,
+            "decided_early": counts.early,
+            "unnamed_lines": counts.unnamed,
+            "export_failed": self._failed(),
+            "open_traces": len(self.desk),
+            "held": self.desk.held,
+            "journal_bytes": self.journal.held_bytes,
+        }
+        return self.metrics.exposition(state, self.received.refused)
+
+    async def metrics_page(self, request: web.Request) -> web.StreamResponse:
+        """The metrics, over HTTP."""
+        del request
+        return web.Response(body=self.exposition().encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    # --- running --------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def tune() -> None:
+        """Look for garbage less often: what a watch holds is no garbage, and there is much of it."""
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_AFTER, 20, 50)
+
+    async def listen(self) -> Receiver:
+        """Take spans, and show the metrics.
+
+        Raises:
+            PortTaken: another program listens there.
+        """
+        receiver = await receive(
+            self.sink, port=self._plan.port, pages={"/metrics": self.metrics_page}, admits=means_this_machine
+        )
+        self.received = receiver.counts
+        return receiver
+
+    async def run(self, stopped: asyncio.Event, *, once: bool = False) -> None:
+        """Look until it is stopped; `once` ends when the followed files have no more, and decides all of it."""
+        while not stopped.is_set():
+            self.follow()
+            more = self.decide(within_real_s=_SLICE_REAL_S)
+            more = more or self._behind()
+            if once and not more:
+                self.decide(all_of_them=True)
+                return
+            try:
+                async with asyncio.timeout(0.0 if more else _LOOK_EVERY_REAL_S):
+                    await stopped.wait()
+            except TimeoutError:
+                continue
+
+    def _behind(self) -> bool:
+        return any(followed.behind for followed in self._followed.values())
+
+
+def _lines_of(decided: Decided) -> Iterable[bytes]:
+    """The verdicts on one trace, a line each, together."""
+    for verdict in decided.verdicts:
+        row = verdict.as_json() | {
+            "trace": decided.trace.trace_id,
+            "of": len(decided.verdicts),
+            "after_unknown": decided.after_unknown if verdict is decided.verdicts[0] else 0,
+        }
+        yield exact_bytes(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
