@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whocut.chain.catalogue import preset
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.timers import Timer
-    from whocut.client.reference_client import async_reference, reference
+    from whocut.client.reference_client import around, async_reference, reference
     from whocut.config.sources import read_chain
     from whocut.errors import BadInput, CouldNotRun, WhocutError
     from whocut.foreign.files import attribute_material as attribute
@@ -38,6 +38,7 @@ __all__ = [
     "Topology",
     "Verdict",
     "WhocutError",
+    "around",
     "async_reference",
     "attribute",
     "check",
@@ -59,6 +60,7 @@ _FOUND_IN = {
     "Topology": "chain.layers",
     "Verdict": "verdict.verdict",
     "WhocutError": "errors",
+    "around": "client.reference_client",
     "async_reference": "client.reference_client",
     "attribute": "foreign.files:attribute_material",
     "check": "proof.check:check_chain",

@@ -107,7 +107,8 @@ async def _close(stage: Stage) -> None:
     await stage.close()
     # Most tests leave their client open, and its pool does not read: what is still connected would be warned of.
     for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-        transport.abort()
+        if not transport.is_closing():  # one that is over has no loop any more
+            transport.abort()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
