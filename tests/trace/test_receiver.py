@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from whocut.trace.records import Span
+
 pytestmark = pytest.mark.sockets
 EPOCH_UNIX_S = 1_790_000_000.0
 
@@ -147,7 +149,7 @@ def _spans_with(attributes: int, *, values: int = 0) -> bytes:
         span.attributes.add()
     for _ in range(values):
         span.attributes[0].value.array_value.values.add()
-    return message.SerializeToString()
+    return bytes(message.SerializeToString())
 
 
 def _packed_spans(count: int, inside: bytes) -> bytes:

@@ -38,6 +38,7 @@ _HELP: Final = {
         "counter",
         "Lines without a trace id or request id, judged alone beside other layers' logs",
     ),
+    "unjoined_lines": ("counter", "Error lines that belong to no access line"),
     "refused_requests": ("counter", "Export requests that were refused, by status"),
     "export_failed": ("counter", "Verdicts that an OTLP backend did not take"),
     "open_traces": ("gauge", "Traces that are under way"),
