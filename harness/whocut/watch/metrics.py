@@ -26,7 +26,7 @@ _HELP: Final = {
         "Generations that ran on after the last layer waiting for them had gone",
     ),
     "retries_after_unknown_outcome": ("counter", "Retries of attempts whose outcome was unknown"),
-    "undelivered_usd": ("counter", "Dollars billed for images that nobody received"),
+    "undelivered_usd": ("counter", "Dollars billed for images that reached no caller"),
     "time_to_decide_seconds": ("histogram", "From the first word of a trace to its verdict"),
     "spans": ("counter", "Spans that were taken in"),
     "log_lines": ("counter", "Lines of logs that were taken in"),
