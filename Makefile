@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards backends hostile soak kills bench site pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk,
 
 score-cards: $(READY) ## docs/score-cards.md anew: known clients, held to the retry contract (some minutes, network)
 	@$(BIN)/python -m tests.contract.cards
+
+plugin-matrix: $(READY) ## the pytest plugin in ordinary test suites, each in an environment of its own (minutes, network)
+	@$(BIN)/python -m tests.plugin.matrix
 
 gateway-cards: $(READY) ## docs/gateway-cards.md anew: what each installed gateway cancels, hides and says (some minutes)
 	@$(BIN)/python -m tests.worlds.gateways.cards

@@ -73,7 +73,7 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
     "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
     "a format of users' files": lambda: (
         config_formats(),
-        holding("harness/whocut/config/readers/<product>.py", r"(?:\w+: Final = |\w+ = )?register\("),
+        holding("harness/whocut/config/readers/<product>.py", r"\w+: Final = register"),
     ),
     "a dialect of the mock": lambda: (
         dialects(),

@@ -48,7 +48,11 @@ def _whocut_runner_fixture(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """The stage a test asks for, serving; one for both fixtures."""
     from whocut.plugin.serving import runner_for  # noqa: PLC0415  # see above
 
-    with runner_for(request.node, _chain_argument(request)) as runner:
+    def patch() -> pytest.MonkeyPatch:
+        patches: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+        return patches
+
+    with runner_for(request.node, _chain_argument(request), patch) as runner:
         request.node.stash[_runner] = runner
         yield runner
 

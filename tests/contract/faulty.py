@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import random
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import openai
 from whocut.client import async_reference
 from whocut.client.ending import failure_of
 from whocut.client.policy import Decision, Failure, Policy, TryAgain, decide
-from whocut.client.reference_client import StreamCutError
+from whocut.client.reference_client import StreamCutError, _Judge
 from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class AsksAgain:
         try:
             return await self._inner.images.generate(**wanted)
         except Exception as error:
-            if not self._again(error):
+            if not self._again(error) or "timeout" in wanted:  # what its caller set is kept
                 raise
         await asyncio.sleep(self.pause_s)
         return await self._inner.images.generate(**wanted)
@@ -152,7 +153,7 @@ def hurried(wait_s: float, when: Callable[[Failure], bool]) -> Callable[..., Any
 
     def change(failure: Failure, decision: Decision, _attempt: int) -> Decision:
         return (
-            replace(decision, after_s=wait_s)
+            replace(decision, after_s=wait_s * (1 - random.random() / 4))
             if isinstance(decision, TryAgain) and when(failure)
             else decision
         )
@@ -254,13 +255,14 @@ class StubbornInWaiting(AsksAgain):
         """An image, whoever waits."""
         if wanted.get("stream"):
             return self._events(wanted)
+        wanted.setdefault("extra_headers", {"idempotency-key": uuid.uuid4().hex})
         waits_s = 2.0
         for attempt in range(1, 5):
             try:
                 return await self._inner.images.generate(**wanted)
             except openai.RateLimitError as error:
                 seen = _failure(error)
-                if seen.code != "rate_limit_exceeded":
+                if seen.code != "rate_limit_exceeded" or "timeout" in wanted:
                     raise
                 waits_s = _GENTLE.wait_s(attempt, seen.retry_after_s, random.random())
             try:
@@ -337,6 +339,48 @@ class LetsFiveIn(AsksAgain):
         inner._places.weight = lambda images: 1 if images == 1 else 5  # type: ignore[method-assign]
 
 
+class OtherKeys(AsksAgain):
+    """The reference client with other headers on its attempts."""
+
+    def __init__(self, base_url: str, api_key: str, *, key: Callable[[], dict[str, str]]) -> None:
+        inner = async_reference(base_url, api_key)
+        super().__init__(inner)
+
+        class Judge(_Judge):
+            """Its headers are others."""
+
+            @property
+            def headers(self) -> dict[str, str]:
+                count = {"x-stainless-retry-count": str(self.attempts - 1)}
+                return count | key()
+
+        made = inner._judge
+
+        def judge(now_s: Callable[[], float], prepared: Prepared) -> _Judge:
+            return Judge(made(now_s, prepared)._policy, now_s, decide)
+
+        inner._judge = judge  # type: ignore[method-assign]
+
+
+class Unhurried(AsksAgain):
+    """It forgets by when its caller wants the image."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        super().__init__(async_reference(base_url, api_key))
+
+    async def generate(self, **wanted: Any) -> Any:
+        """An image, some day."""
+        wanted.pop("timeout", None)
+        return await super().generate(**wanted)
+
+
+def to_the_second(failure: Failure, decision: Decision, _attempt: int) -> Decision:
+    """Five seconds if five seconds are asked for, and not a moment more."""
+    if isinstance(decision, TryAgain) and failure.status == 429 and failure.retry_after_s == 5.0:
+        return replace(decision, after_s=5.0)
+    return decision
+
+
 MODERATION = refused(400, "moderation_blocked", "image_generation_user_error")
 
 
@@ -394,4 +438,10 @@ FAULTS: dict[str, Callable[..., Any]] = {
     "key-kept": Talkative,
     "told-refused": swallows(refused(400, "invalid_value", "invalid_request_error")),
     "told-unknown": swallows(page(504)),
+    "rate-storm": decides(to_the_second),
+    "deadline-kept": Unhurried,
+    "idempotency-kept": lambda base_url, api_key: OtherKeys(
+        base_url, api_key, key=lambda: {"idempotency-key": uuid.uuid4().hex}
+    ),
+    "idempotency-sent": lambda base_url, api_key: OtherKeys(base_url, api_key, key=dict),
 }

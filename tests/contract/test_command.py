@@ -132,7 +132,7 @@ def test_the_watch_is_the_user_s_to_set(tmp_path: Path) -> None:
     """Too short a watch acquits of nothing and exits with 0; a longer one convicts, with a floor for its count."""
     script = tmp_path / "client.py"
     script.write_text(PATIENT)
-    few = ("--command", f"{sys.executable} {script}", "--check", "never-401", "--json")
+    few = ("--command", f"{sys.executable} {script}", "--check", "never-401", "--real-waits", "--json")
 
     short, longer = policy(*few, "--watch", "1s"), policy(*few, "--watch", "3s")
 

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import openai
 import pytest
 
 from tests.contract.faulty import FAULTS
-from whocut.client import async_reference
-from whocut.contract.checks import CHECKS
+from whocut.client import around, async_reference
+from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import client_of
 from whocut.contract.hold import hold
 from whocut.contract.judgement import Ruling
@@ -14,6 +15,22 @@ from whocut.stage.memory import MemoryLoop
 def test_the_reference_client_keeps_the_contract() -> None:
     """Every check is tried on the reference client, and kept."""
     card = hold(client_of(async_reference, "reference"))
+
+    assert {result.id: result.why for result in card.results if result.ruling is not Ruling.KEPT} == {}
+
+
+def test_the_policy_around_a_client_one_has_keeps_the_contract() -> None:
+    """The SDK with its defaults, which asks three times, keeps all of it once the policy is around it."""
+    few = [
+        BY_ID[name]
+        for name in ("unknown-504", "never-quota", "rate-121", "deadline-kept", "stream-incomplete-told")
+    ]
+
+    card = hold(
+        client_of(lambda **given: around(openai.AsyncOpenAI(**given)), "around"),
+        checks=few,
+        loop_factory=MemoryLoop,
+    )
 
     assert {result.id: result.why for result in card.results if result.ruling is not Ruling.KEPT} == {}
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.faulty import FAULTS, AsksAgain
 from whocut.client import reference
-from whocut.contract import hold as holding
+from whocut.contract import play
 from whocut.contract.checks import BY_ID
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
@@ -97,8 +97,8 @@ class Patient:
 
 
 def one(target: Any, check: str, watch_real_s: float) -> Result:
-    """One check on one client."""
-    (result,) = hold(target, checks=[BY_ID[check]], watch_real_s=watch_real_s).results
+    """One check on one client, whose waits are real."""
+    (result,) = hold(target, checks=[BY_ID[check]], watch_real_s=watch_real_s, shorten=False).results
     return result
 
 
@@ -188,7 +188,7 @@ def test_a_program_that_never_begins_is_waited_for_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The patience for a start has an end too, and the reason is said."""
-    monkeypatch.setattr(holding, "START_REAL_S", 0.5)
+    monkeypatch.setattr(play, "START_REAL_S", 0.5)
 
     result = one(program(tmp_path, start_s=60.0), "never-401", 1.0)
 

@@ -27,6 +27,13 @@ def policy(
     command: Annotated[
         str | None, typer.Option(help="A program instead: it asks OPENAI_BASE_URL for one image.")
     ] = None,
+    asks: Annotated[
+        bool,
+        typer.Option(
+            "--asks",
+            help="The program asks for what it reads in WHOCUT_ASKS: a JSON list of arguments, one object a call.",
+        ),
+    ] = False,
     allow: Annotated[
         list[str] | None, typer.Option(help="ID=reason: a broken check that is meant to be; may be repeated.")
     ] = None,
@@ -39,10 +46,17 @@ def policy(
     watch: Annotated[
         str | None,
         typer.Option(
-            help="How long a client that blocks, or a program, is watched from its first attempt on; default: "
-            "12s. Async clients are watched for an hour of virtual time."
+            help="How long a client that blocks, or a program, is watched in real time, from its first attempt on; "
+            "default: 12s. Its waits pass quickly meanwhile, where they can."
         ),
     ] = None,
+    real_waits: Annotated[
+        bool,
+        typer.Option(
+            "--real-waits",
+            help="Let a client that blocks, or a program, wait in real time, not on a clock of its own.",
+        ),
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(help="Write the score card as Markdown here.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write the score card as JUnit XML here.")] = None,
     as_json: JsonFlag = False,
@@ -58,6 +72,8 @@ def policy(
         [*(check or []), *(each.id for each in JOBS if jobs)],
         None if as_json else Terminal(highlight=False),
         watch,
+        shorten=not real_waits,
+        asks=asks,
     )
     write_card(card, markdown=markdown, junit=junit)
     if as_json:

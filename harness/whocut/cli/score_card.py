@@ -11,7 +11,8 @@ from whocut.chain.durations import parse_duration
 from whocut.contract.card import Card, Result, print_result
 from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import Candidate, command_client, find_client
-from whocut.contract.hold import WATCH_REAL_S, hold
+from whocut.contract.hold import hold
+from whocut.contract.play import WATCH_REAL_S
 from whocut.errors import BadInput, CouldNotRun, nearest
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def hold_to_contract(
     only: Sequence[str],
     console: Console | None,
     watch: str | None = None,
+    *,
+    shorten: bool = True,
+    asks: bool = False,
 ) -> Card:
     """The card of the client that was named; shown as it is made, where there is a console.
 
@@ -46,7 +50,12 @@ def hold_to_contract(
 
     logging.getLogger().addHandler(logging.NullHandler())  # what the client logs is not what we say
     card = hold(
-        _target(target, command), allow=allowed, checks=checks, show=show, watch_real_s=_watch_s(watch)
+        _target(target, command, asks=asks),
+        allow=allowed,
+        checks=checks,
+        show=show,
+        watch_real_s=_watch_s(watch),
+        shorten=shorten,
     )
     if console is not None:
         console.print(Text(f"\n{card.line}", style="bold"), soft_wrap=True)
@@ -68,10 +77,12 @@ def write_card(card: Card, *, markdown: Path | None, junit: Path | None) -> None
             raise CouldNotRun(f"{path} cannot be written: {error.strerror or error}") from None
 
 
-def _target(target: str | None, command: str | None) -> Candidate:
+def _target(target: str | None, command: str | None, *, asks: bool = False) -> Candidate:
     if (target is None) == (command is None):
         raise BadInput("name one client: TARGET as MODULE:CALLABLE, or --command 'node client.mjs'")
-    return find_client(target) if target is not None else command_client(command or "")
+    if target is not None and asks:
+        raise BadInput("--asks is about a program: name it with --command")
+    return find_client(target) if target is not None else command_client(command or "", asks=asks)
 
 
 def _watch_s(written: str | None) -> float:

@@ -1,6 +1,7 @@
 """The first layer: attempts on the wire, and the policy that decides about the next one.
 
-`reference` and `async_reference` make the client that does it right; they import the SDK when they are asked for.
+`reference` and `async_reference` make the client that does it right, `around` makes it of a client that one has.
+They import the SDK when they are asked for.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from whocut.client.reference_client import async_reference, reference
+    from whocut.client.reference_client import around, async_reference, reference
 
-__all__ = ["async_reference", "reference"]
+__all__ = ["around", "async_reference", "reference"]
 
 
 def __getattr__(name: str) -> Any:

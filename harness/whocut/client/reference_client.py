@@ -4,7 +4,9 @@
 - At most three images at once, and two seconds before a place is free again.
 - It tries again only what certainly did no work, and waits as long as the answer asks (`policy`).
 - It sends no parameter that the API rejects, and no prompt that a rule says will be blocked.
-- It ends: `policy.total_s` bounds everything, waits included; a cancelled caller cancels.
+- It ends: `policy.total_s`, or a call's own ``timeout=``, bounds everything, waits included; a cancelled caller
+  cancels.
+- All attempts of one request carry the same Idempotency-Key.
 
 What it raises is what the SDK raises, with a note that says why nothing was tried again.
 """
@@ -14,8 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import uuid
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import openai
 import tenacity
@@ -56,6 +60,28 @@ def async_reference(base_url: str, api_key: str, **options: Any) -> AsyncReferen
     return AsyncReferenceClient(base_url, api_key, **options)
 
 
+@overload
+def around(client: openai.OpenAI, **options: Any) -> ReferenceClient: ...
+
+
+@overload
+def around(client: openai.AsyncOpenAI, **options: Any) -> AsyncReferenceClient: ...
+
+
+def around(
+    client: openai.OpenAI | openai.AsyncOpenAI, **options: Any
+) -> ReferenceClient | AsyncReferenceClient:
+    """The policy around a client of the SDK's that one has already, with its key, address and connections.
+
+    Its own retries are off for what is asked through here; elsewhere it stays as it is. To close the one is to
+    close the other. `options` are those of `ReferenceClient`.
+    """
+    given = {"base_url": str(client.base_url), "api_key": client.api_key, **options}
+    if isinstance(client, openai.AsyncOpenAI):
+        return AsyncReferenceClient(sdk=client.with_options(max_retries=0), **given)
+    return ReferenceClient(sdk=client.with_options(max_retries=0), **given)
+
+
 class StreamCutError(openai.APIConnectionError):
     """The stream ended in good order, and without its last event: the image never came."""
 
@@ -67,19 +93,25 @@ class _Judge:
         self._policy = policy
         self._decide = decide
         self._now_s = now_s
+        self._key = uuid.uuid4().hex
         self.began_s = now_s()
         self.attempts = 0
         self.decision: Decision | None = None
 
     @property
+    def total_s(self) -> float:
+        """The request's time."""
+        return self._policy.total_s
+
+    @property
     def left_s(self) -> float:
-        """What is left of the request's time."""
-        return max(0.001, self.began_s + self._policy.total_s - self._now_s())
+        """What is left of it."""
+        return max(0.001, self.began_s + self.total_s - self._now_s())
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that tells the layers upstream that this is a retry."""
-        return {"x-stainless-retry-count": str(self.attempts - 1)}
+        """What tells the layers upstream that this is a retry, and of which request."""
+        return {"x-stainless-retry-count": str(self.attempts - 1), "idempotency-key": self._key}
 
     def again(self, state: tenacity.RetryCallState) -> bool:
         """Whether the attempt that just ended is to be followed by another."""
@@ -148,16 +180,22 @@ class _Reference:
             log.info("%s", sentence)
         return prepared
 
-    def _judge(self, now_s: Callable[[], float]) -> _Judge:
-        return _Judge(self._policy, now_s, self._decide)
+    def _judge(self, now_s: Callable[[], float], prepared: Prepared) -> _Judge:
+        """A judge of one request; a number of seconds as `timeout` is all of its time."""
+        given_s, policy = prepared.sent.get("timeout"), self._policy
+        if isinstance(given_s, int | float):
+            policy = replace(policy, total_s=min(policy.total_s, float(given_s)))
+        return _Judge(policy, now_s, self._decide)
 
     def _sent(self, prepared: Prepared, judge: _Judge) -> dict[str, Any]:
         """The arguments of one attempt: no silence longer than what is left of the request's time."""
         judge.attempts += 1
-        extra = dict(prepared.sent.get("extra_headers") or {}) | judge.headers
+        extra = judge.headers | dict(prepared.sent.get("extra_headers") or {})
         read_s = min(self._stall_s, judge.left_s)
-        timeout = wire.Timeout(read_s, connect=min(CONNECT_S, read_s))
-        return {"timeout": timeout, **prepared.sent, "extra_headers": extra}
+        timeout = prepared.sent.get("timeout")
+        if timeout is None or isinstance(timeout, int | float):
+            timeout = wire.Timeout(read_s, connect=min(CONNECT_S, read_s))
+        return {**prepared.sent, "timeout": timeout, "extra_headers": extra}
 
 
 def _images(prepared: Prepared) -> int:
@@ -196,12 +234,22 @@ def _reading(judge: _Judge) -> Iterator[None]:
 class ReferenceClient(_Reference):
     """For threads. `clock` is for tests of our own."""
 
-    def __init__(self, base_url: str, api_key: str, *, clock: Clock | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        clock: Clock | None = None,
+        sdk: openai.OpenAI | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._clock = clock or Clock()
-        # One SSL context for all clients of a process: each costs as much as a hundred requests.
-        wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, **STAYING)
-        self._sdk = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        if sdk is None:
+            # One SSL context for all clients of a process: each costs as much as a hundred requests.
+            wires = wire.Client(verify=shared_ssl_context(), limits=_LIMITS, **STAYING)
+            sdk = openai.OpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        self._sdk = sdk
         self._limiter = Limiter(self._places, self._clock)
         self.images = _Images(self)
 
@@ -212,7 +260,7 @@ class ReferenceClient(_Reference):
             return self._events(method, prepared)
         if not prepared.sent.get("stream"):
             with self._limiter.place(_images(prepared)):
-                return self._open(method, prepared, self._judge(self._clock.now_s))
+                return self._open(method, prepared, self._judge(self._clock.now_s, prepared))
         with closing(self._events(method, prepared)) as events:
             for event in events:
                 if event.type in _LAST_EVENTS:
@@ -228,14 +276,14 @@ class ReferenceClient(_Reference):
 
     def _events(self, method: Callable[..., Any], prepared: Prepared) -> Generator[Any, None, None]:
         with self._limiter.place():
-            judge = self._judge(self._clock.now_s)
+            judge = self._judge(self._clock.now_s, prepared)
             stream = self._open(method, prepared, judge)
             with _reading(judge), stream:
                 for event in stream:
                     yield event
                     if event.type in _LAST_EVENTS:
                         return
-                    if self._clock.now_s() - judge.began_s > self._policy.total_s:
+                    if self._clock.now_s() - judge.began_s > judge.total_s:
                         raise openai.APITimeoutError(request=stream.response.request)
                 raise _cut(stream.response.request)
 
@@ -270,10 +318,14 @@ class _Images:
 class AsyncReferenceClient(_Reference):
     """For asyncio; its time is the loop's."""
 
-    def __init__(self, base_url: str, api_key: str, **options: Any) -> None:
+    def __init__(
+        self, base_url: str, api_key: str, *, sdk: openai.AsyncOpenAI | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
-        wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, **STAYING_ASYNC)
-        self._sdk = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        if sdk is None:
+            wires = wire.AsyncClient(verify=shared_ssl_context(), limits=_LIMITS, **STAYING_ASYNC)
+            sdk = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, http_client=wires)
+        self._sdk = sdk
         self._limiter = AsyncLimiter(self._places)
         self.images = _AsyncImages(self)
 
@@ -284,7 +336,7 @@ class AsyncReferenceClient(_Reference):
             return self._events(method, prepared)
         if not prepared.sent.get("stream"):
             async with self._limiter.place(_images(prepared)):
-                judge = self._judge(asyncio.get_running_loop().time)
+                judge = self._judge(asyncio.get_running_loop().time, prepared)
                 async with self._in_time(judge):
                     return await self._open(method, prepared, judge)
         async with aclosing(self._events(method, prepared)) as events:
@@ -298,12 +350,12 @@ class AsyncReferenceClient(_Reference):
     async def _in_time(self, judge: _Judge) -> AsyncIterator[None]:
         """Let nothing inside go on after the request's time is over."""
         try:
-            async with asyncio.timeout_at(judge.began_s + self._policy.total_s):
+            async with asyncio.timeout_at(judge.began_s + judge.total_s):
                 yield
         except TimeoutError as error:
             request = wire.Request("POST", str(self._sdk.base_url))
             over = openai.APITimeoutError(request=request)
-            over.add_note(f"the request's {format_duration(self._policy.total_s)} are over")
+            over.add_note(f"the request's {format_duration(judge.total_s)} are over")
             raise over from error
 
     async def _open(self, method: Callable[..., Any], prepared: Prepared, judge: _Judge) -> Any:
@@ -317,7 +369,7 @@ class AsyncReferenceClient(_Reference):
 
     async def _events(self, method: Callable[..., Any], prepared: Prepared) -> AsyncGenerator[Any, None]:
         async with self._limiter.place():
-            judge = self._judge(asyncio.get_running_loop().time)
+            judge = self._judge(asyncio.get_running_loop().time, prepared)
             async with self._in_time(judge):
                 stream = await self._open(method, prepared, judge)
             async with stream:

@@ -6,6 +6,15 @@ pass in each real second; a virtual one lets none pass while there is work and a
 
 from whocut.clock.clock import Clock, ClockSpec, parse_clock
 from whocut.clock.loops import new_loop, run_real
-from whocut.clock.virtual import VirtualLoop, run_virtual
+from whocut.clock.virtual import Outside, VirtualLoop, run_virtual
 
-__all__ = ["Clock", "ClockSpec", "VirtualLoop", "new_loop", "parse_clock", "run_real", "run_virtual"]
+__all__ = [
+    "Clock",
+    "ClockSpec",
+    "Outside",
+    "VirtualLoop",
+    "new_loop",
+    "parse_clock",
+    "run_real",
+    "run_virtual",
+]

@@ -21,8 +21,8 @@ class Result:
     """One check and what came of it.
 
     `at_least`: its attempts are so many or more, for the client had not ended when the watch was over; `watched_s`
-    is how long it was watched from its first attempt on, in the client's seconds. `unreached`: it was played, and
-    no request for an image reached the upstream.
+    is how long it was watched from its first attempt on, in the client's seconds; `shortened`: its waits passed in
+    less than that. `unreached`: it was played, and no request for an image reached the upstream.
     """
 
     id: str
@@ -35,6 +35,7 @@ class Result:
     evidence: tuple[str, ...] = ()
     at_least: int | None = None
     watched_s: float | None = None
+    shortened: bool = False
     unreached: bool = False
     allowed: str | None = None
 
@@ -113,6 +114,7 @@ class Card:
                     "why": result.why,
                     **({"at_least": result.at_least} if result.at_least is not None else {}),
                     "watched_s": result.watched_s,
+                    "shortened": result.shortened,
                     "evidence": list(result.evidence),
                     "reason": result.reason,
                     "source": result.source,

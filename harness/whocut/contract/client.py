@@ -23,12 +23,18 @@ API_KEY = "sk-whocut-contract-4f2a9c81d7e6"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A client to be made: `make` for one in this process, `command` for a program of its own."""
+    """A client to be made: `make` for one in this process, `command` for a program of its own.
+
+    `asks`: the program reads what it shall ask for. `importable` is where another process finds the callable, as
+    MODULE:CALLABLE; None: nowhere.
+    """
 
     name: str
     make: Callable[..., Any] | None = None
     blocks: bool = True
     command: tuple[str, ...] = ()
+    asks: bool = False
+    importable: str | None = None
 
 
 def find_client(written: str) -> Candidate:
@@ -67,11 +73,16 @@ def client_of(make: Callable[..., Any], name: str) -> Candidate:
         raise BadInput(
             f"TARGET '{name}': it made a {made}, which has no images.generate as an OpenAI client has"
         )
-    return Candidate(name, make, blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)))
+    return Candidate(
+        name,
+        make,
+        blocks=not inspect.iscoroutinefunction(inspect.unwrap(generate)),
+        importable=_importable(make, name),
+    )
 
 
-def command_client(written: str) -> Candidate:
-    """A program that asks for one image and ends.
+def command_client(written: str, *, asks: bool = False) -> Candidate:
+    """A program that asks for one image and ends; with `asks`, for what it reads in WHOCUT_ASKS.
 
     Raises:
         BadInput: an empty command, or one that cannot be read.
@@ -87,7 +98,19 @@ def command_client(written: str) -> Candidate:
         )
     if shutil.which(words[0]) is None:
         raise NotInstalled(f"the program '{words[0]}' of '{written}' is not on this machine")
-    return Candidate(written, command=tuple(words))
+    return Candidate(written, command=tuple(words), asks=asks)
+
+
+def _importable(make: Callable[..., Any], name: str) -> str | None:
+    own = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', '')}"
+    for written in (name, own):
+        module, _, path = written.partition(":")
+        found: Any = sys.modules.get(module)
+        for part in path.split("."):
+            found = getattr(found, part, None)
+        if found is make and module != "__main__":
+            return written
+    return None
 
 
 def _module(name: str, written: str) -> Any:

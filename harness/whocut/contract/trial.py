@@ -71,6 +71,8 @@ class Trial:
     scale: float = 1.0
     cancelled_s: float | None = None
     parts: tuple[str, ...] = field(default=())  # texts beside the log that could hold a key
+    exact: bool = True  # in virtual time; otherwise this machine's own delays are in every duration
+    shortened_s: float = 0.0  # by so much its waits were shorter in real time than on its own clock
     further: tuple[Trial, ...] = ()
 
     @cached_property
@@ -95,15 +97,28 @@ class Trial:
         ]
         return mine + [waits for trial in self.further for waits in trial.waits_by_request_s]
 
+    def end_s(self, attempt: Attempt) -> float | None:
+        """When it ended; None while it is open: what ends after the watch was ended by us, with its client."""
+        end_s = attempt.ended_s
+        return None if end_s is None or (not self.ended and end_s > self.over_s * self.scale) else end_s
+
     @property
     def watched_s(self) -> float:
         """From the beginning of the first attempt to the end of the watch: a client's start does not count."""
         return self.over_s - self.attempts[0].started_s / self.scale if self.attempts else 0.0
 
     @property
+    def idempotency_keys(self) -> list[list[str | None]]:
+        """What each request's attempts carried, over all trials of the scene."""
+        mine: dict[str, list[str | None]] = {request: [] for request in self.observed.requests}
+        for sighting in sorted(self.observed.sightings, key=lambda one: one.started_s):
+            mine[sighting.record.request].append(sighting.idempotency_key)
+        return [*mine.values(), *(keys for trial in self.further for keys in trial.idempotency_keys)]
+
+    @property
     def idle_s(self) -> float | None:
         """From the last attempt's end to the end of the watch; None while an attempt is open."""
-        ends = [attempt.ended_s for attempt in self.attempts]
+        ends = [self.end_s(attempt) for attempt in self.attempts]
         known = [end_s for end_s in ends if end_s is not None]
         return None if len(known) < len(ends) or not known else self.over_s - max(known) / self.scale
 
@@ -140,10 +155,11 @@ class Trial:
         told = []
         for number, attempt in enumerate(self.attempts, start=1):
             began = time_in_words(attempt.started_s / self.scale)
-            if attempt.ended_s is None:
+            end_s = self.end_s(attempt)
+            if end_s is None:
                 told.append(f"attempt {number} at {began}: still open")
                 continue
-            took = time_in_words((attempt.ended_s - attempt.started_s) / self.scale)
+            took = time_in_words((end_s - attempt.started_s) / self.scale)
             told.append(f"attempt {number} at {began}: {ending(attempt)} after {took}")
         beside = dict.fromkeys(sighting.name for sighting in self.observed.beside)
         return [*told, *(f"beside: {name}" for name in beside)]

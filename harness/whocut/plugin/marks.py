@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import unittest
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,10 +115,14 @@ def settings_of(upstream: object) -> Settings:
 def _tier(said: object, node: pytest.Item) -> str:
     """The tier by command line, by marker, or the one that fits the test: only `scaled` serves who blocks."""
     function = getattr(node, "obj", None)
-    fits = "virtual" if inspect.iscoroutinefunction(inspect.unwrap(function or len)) else "scaled"
+    owned = issubclass(getattr(node, "cls", None) or object, unittest.IsolatedAsyncioTestCase)
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(function or len))
+    fits = "virtual" if is_async and not owned else "scaled"
     tier = said or node.config.getoption("whocut_tier") or fits
     if tier not in TIERS:
         raise BadInput(f"there is no tier '{tier}'{nearest(str(tier), TIERS)}; there are {', '.join(TIERS)}")
+    if tier != "scaled" and owned:
+        raise BadInput(f"{node.name} runs on a loop of unittest's, where time is real: use tier='scaled'")
     if tier != "scaled" and fits == "scaled":
         raise BadInput(
             f"{node.name} is a plain function, and in the {tier} tier a client that blocks stops time: "

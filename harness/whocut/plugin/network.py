@@ -16,14 +16,17 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from whocut.plugin.outsiders import Outsiders
+
 _LOCAL_NAMES: Final = frozenset({"localhost", "", "0.0.0.0", "::"})  # noqa: S104  # to listen, not to dial
 
 
 @contextmanager
-def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
+def loopback_only(virtual: Outsiders | None = None) -> Iterator[list[str]]:
     """Let nothing be dialled, and no name be looked up, beyond this machine; yields what was tried.
 
-    In `virtual` time a connection that blocks the loop's own thread is refused too: it would never be answered.
+    In `virtual` time a connection that blocks the loop's own thread, or comes from another loop while this one
+    rests, is refused too: it would never be answered. One from another thread is an outsider's.
     """
     tried: list[str] = []
     connect, connect_ex, look_up = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
@@ -43,7 +46,7 @@ def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
         __tracebackhide__ = True
-        if virtual and self.gettimeout() != 0 and isinstance(address, tuple) and _in_a_loop():
+        if virtual is not None and self.gettimeout() != 0 and isinstance(address, tuple) and _in_a_loop():
             self.close()  # its maker expects an OSError, and closes it only then
             pytest.fail(
                 "this test dialled with a client that blocks, and in virtual time that stops everybody who could "
@@ -52,6 +55,12 @@ def loopback_only(*, virtual: bool = False) -> Iterator[list[str]]:
             )
         if isinstance(address, tuple):
             checked(f"{address[0]}:{address[1]}", address[0], self)
+            if virtual is not None:
+                refusal = virtual.dials(self, address[1])
+                if refusal is not None:
+                    tried.append(refusal)
+                    self.close()
+                    pytest.fail(refusal, pytrace=False)
         return connect(self, address)
 
     def guarded_connect_ex(self: socket.socket, address: Any) -> int:

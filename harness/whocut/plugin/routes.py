@@ -7,6 +7,7 @@ moderates, limits and resets as the mock does, because it is the mock. Routes of
 from __future__ import annotations
 
 import importlib
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from whocut.errors import NotInstalled
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
+    import pytest
     import respx
 
     Handle = Callable[[Any, Any], Awaitable[Any]]
@@ -36,17 +38,22 @@ def new_router(port: int) -> respx.Router:
 
 
 @contextmanager
-def routed(router: respx.Router) -> Iterator[None]:
-    """Put the router in front of every async transport of httpx and httpx2."""
-    transports = [library.AsyncHTTPTransport for library in _libraries()]
-    originals: list[Handle] = [transport.handle_async_request for transport in transports]
-    for transport, original in zip(transports, originals, strict=True):
-        transport.handle_async_request = _through(router, original)
+def routed(router: respx.Router, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put the router in front of every async transport of httpx and httpx2.
+
+    Other fixtures may patch the same place: so it is patched with the test's own `patch`, which undoes all in their
+    order, and until then the router lets everything through.
+    """
+    plays = threading.Event()
+    plays.set()
+    for library in _libraries():
+        transport = library.AsyncHTTPTransport
+        through = _through(router, transport.handle_async_request, plays)
+        patch.setattr(transport, "handle_async_request", through)
     try:
         yield
     finally:
-        for transport, original in zip(transports, originals, strict=True):
-            transport.handle_async_request = original
+        plays.clear()
 
 
 def _libraries() -> list[Any]:
@@ -59,12 +66,14 @@ def _libraries() -> list[Any]:
     return found
 
 
-def _through(router: respx.Router, original: Handle) -> Handle:
+def _through(router: respx.Router, original: Handle, plays: threading.Event) -> Handle:
     import httpx  # noqa: PLC0415  # respx speaks of its requests
     from respx.models import PassThrough  # noqa: PLC0415  # see above
 
     async def handle(self: Any, request: Any) -> Any:
         __tracebackhide__ = True
+        if not plays.is_set():
+            return await original(self, request)
         seen = httpx.Request(
             request.method, str(request.url), headers=request.headers.raw, content=await request.aread()
         )

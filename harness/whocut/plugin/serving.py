@@ -13,13 +13,14 @@ from whocut.clock import VirtualLoop
 from whocut.errors import WhocutError
 from whocut.plugin.marks import Wanted, wanted
 from whocut.plugin.network import loopback_only
+from whocut.plugin.outsiders import Outsiders
 from whocut.plugin.routes import new_router, routed
 from whocut.stage.memory import MemoryLoop
 from whocut.stage.runners import Runner, ScaledRunner, VirtualRunner
 from whocut.stage.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 FAILED = pytest.StashKey[bool]()
 ROUTER = pytest.StashKey[Any]()
@@ -27,8 +28,8 @@ _DRAWN = 3  # requests drawn below a failure
 
 
 @contextmanager
-def runner_for(node: pytest.Item, chain: object) -> Iterator[Runner]:
-    """The stage that this test asks for."""
+def runner_for(node: pytest.Item, chain: object, patch: Callable[[], pytest.MonkeyPatch]) -> Iterator[Runner]:
+    """The stage that this test asks for; `patch` gives the test's own patches, which are undone in their order."""
     __tracebackhide__ = True
     _refuse_if_claimed(node)
     try:
@@ -36,12 +37,15 @@ def runner_for(node: pytest.Item, chain: object) -> Iterator[Runner]:
         runner = _runner(asked)
     except WhocutError as error:
         pytest.fail(f"whocut: {error}", pytrace=False)
-    with loopback_only(virtual=asked.tier != "scaled") as tried, ExitStack() as stack:
+    outsiders = Outsiders(runner) if isinstance(runner, VirtualRunner) else None
+    with loopback_only(outsiders) as tried, ExitStack() as stack:
         stack.callback(runner.close)
         runner.start()
+        if isinstance(runner, VirtualRunner) and outsiders is not None:
+            runner.loop.watch(outsiders)
         if asked.tier == "respx":
             router = _router(runner)
-            stack.enter_context(routed(router))
+            stack.enter_context(routed(router, patch()))
             node.stash[ROUTER] = router
         yield runner
     if tried and not node.stash.get(FAILED, False):  # the failure was swallowed

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from whocut.clock import Clock
     from whocut.path.http1 import RequestHead
+    from whocut.stage.pace import Pace
 
 # On a virtual clock a microsecond passes only when nothing else is left to be done at this instant: by then the
 # layers have seen their own ends of a response.
@@ -46,7 +47,8 @@ FAULT_HEADER: Final = "x-mock-fault"
 class ClientTap:
     """Listens where the client dials, and dials the first layer. `seen` holds every request, in order.
 
-    `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not.
+    `divides_waits` writes Retry-After as what it is on a scaled clock, for a client whose clock is not. With a
+    `pace` the client keeps a clock of its own: instants are read there, and it hears what is on its way.
     """
 
     holds = True
@@ -60,8 +62,11 @@ class ClientTap:
         client: str,
         plants: Plants | None = None,
         divides_waits: bool = False,
+        pace: Pace | None = None,
     ) -> None:
         self.clock = clock
+        self.pace = pace
+        self.instants = clock if pace is None else pace.clock
         self.client = client
         self.plants = plants or Plants()
         self.rewrites = divides_waits
@@ -81,6 +86,8 @@ class ClientTap:
             PortTaken: the port is taken.
         """
         await self._hop.listen(port=port)
+        if self.pace is not None:
+            self.pace.serve(self.port)
 
     @property
     def port(self) -> int:
@@ -89,14 +96,24 @@ class ClientTap:
 
     def calendar_unix_s(self) -> float:
         """The calendar as the client has it: where its waits are not divided, its time is real."""
-        now_s = self.clock.now_s()
-        return self.clock.epoch_unix_s + (now_s if self.rewrites else self.clock.real_s(now_s))
+        now_s = self.instants.now_s()
+        return self.instants.epoch_unix_s + (now_s if self.rewrites else self.instants.real_s(now_s))
 
     def notice(self) -> None:
         """Notice clients that have left in this very turn of the loop, before the loop tells of it."""
         for side in list(self._hop.callers):
             if isinstance(side, Outer) and side.transport is not None and _has_closed(side.transport):
                 side.wire.caller_closed()
+
+    @property
+    def callers(self) -> set[int]:
+        """The ports from which clients are connected."""
+        names = [
+            side.transport.get_extra_info("peername")
+            for side in self._hop.callers
+            if isinstance(side, Outer) and side.transport is not None
+        ]
+        return {name[1] for name in names if name}
 
     async def close(self) -> None:
         """Stop listening and leave no connection behind."""
@@ -114,15 +131,16 @@ class ClientTap:
         path = target.partition("?")[0]
         read_timeout_s = _seconds(headers.get("x-stainless-read-timeout"))
         sighting = Sighting(
-            clock=self.clock,
+            clock=self.instants,
             client=self.client,
             method=method,
             path=path,
             digest=hashlib.sha256(path.encode() + b"\0" + body).hexdigest()[:16],
             body=_json(body),
             retry_count=_number(headers.get("x-stainless-retry-count")),
-            read_timeout_s=None if read_timeout_s is None else read_timeout_s * self.clock.scale,
+            read_timeout_s=None if read_timeout_s is None else read_timeout_s * self.instants.scale,
             came_in=parse_traceparent(headers.get("traceparent", "")),
+            idempotency_key=headers.get("idempotency-key"),
         )
         self.seen.append(sighting)
         return sighting
@@ -139,10 +157,26 @@ class _Seen:
         self._body: list[bytes] = []
         self._sighting: Sighting | None = None
         self._answering: asyncio.TimerHandle | None = None
+        self._open = True
+        if tap.pace is not None:
+            tap.pace.tell(read=True, opened=1)
+
+    def _writes(self) -> None:
+        """Tell the client's clock that something goes to it."""
+        if self._tap.pace is not None:
+            self._tap.pace.tell(wrote=True)
+
+    def _over(self, *, wrote: bool) -> None:
+        """Tell it that nothing is owed any more; where the client has left, nothing goes to it either."""
+        closes, self._open = self._open, False
+        if self._tap.pace is not None and closes:
+            self._tap.pace.tell(read=not wrote, wrote=wrote, opened=-1)
 
     def request_body(self, data: bytes) -> None:
         """A piece of the request's body."""
         self._body.append(data)
+        if self._tap.pace is not None:
+            self._tap.pace.tell(read=True)
 
     def whole(self, answer: Callable[[bytes], None]) -> bytes | None:
         """The fields to add; None where the answer is planted."""
@@ -174,6 +208,7 @@ class _Seen:
 
     def answered(self, status: int, raw: bytes) -> bytes:
         """The response's head; its waits are divided by the clock's scale, where that is wanted."""
+        self._writes()
         if status >= 200 and self._sighting is not None:
             self._sighting.answered(status, _fields(raw.partition(b"\r\n")[2]))
         real_s = self._tap.clock.real_s
@@ -181,16 +216,19 @@ class _Seen:
 
     def response_body(self, data: bytes) -> None:
         """A piece of the response's body."""
+        self._writes()
         if self._sighting is not None:
             self._sighting.received(data)
 
     def complete(self, now_s: float) -> None:  # noqa: ARG002  # a sighting has a clock
         """The response has ended in good order."""
+        self._over(wrote=True)
         if self._sighting is not None:
             self._sighting.finished()
 
     def ended(self, upstream: UpstreamEnd, downstream: DownstreamEnd, now_s: float) -> None:  # noqa: ARG002  # as above
         """It ended before the response was whole, by the client or by the other side."""
+        self._over(wrote=downstream is not DownstreamEnd.LEFT)
         if self._answering is not None:
             self._answering.cancel()
         sighting = self._sighting

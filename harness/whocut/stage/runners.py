@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from whocut.clock import VirtualLoop
 from whocut.clock.clock import pause
@@ -65,6 +66,11 @@ class VirtualRunner:
         self.stage = stage
         self._runner = asyncio.Runner(loop_factory=loop_factory)
 
+    @property
+    def loop(self) -> VirtualLoop:
+        """The loop on which the stage plays."""
+        return cast("VirtualLoop", self._runner.get_loop())
+
     def start(self) -> None:
         """Begin to serve."""
         self._runner.run(self.stage.start())
@@ -106,12 +112,22 @@ async def _close(stage: Stage) -> None:
     await asyncio.sleep(0)
 
 
+class _UnfrozenLoop(asyncio.SelectorEventLoop):
+    """asyncio's own, which reads the real clock where a test has frozen it."""
+
+    _read = (time.monotonic,)  # noqa: TID251  # in a tuple: what freezes time replaces functions that have a name
+
+    def time(self) -> float:
+        """The real monotonic clock."""
+        return self._read[0]()
+
+
 class ScaledRunner:
     """A thread with a loop of real time for the stage; the client blocks, or runs, wherever it likes."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self._loop = asyncio.new_event_loop()
+        self._loop = _UnfrozenLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="whocut-stage", daemon=True)
 
     def start(self) -> None:
@@ -129,8 +145,8 @@ class ScaledRunner:
         return self._there(_observed(self.stage))
 
     def now_s(self) -> float:
-        """Model seconds since the beginning."""
-        return self.stage.tap.clock.now_s()
+        """Model seconds since the beginning; with a pace the client's."""
+        return self.stage.tap.instants.now_s()
 
     def client_s(self, model_s: float) -> float:
         """Divided by the scale: the client's clock is real."""

@@ -26,7 +26,8 @@ class Sighting(Watch):
 
     It is an attempt if it `generates`; any other request has a trace of its own, so that no layer's span of it is
     taken for one of an attempt. `came_in` is trace and parent span, where the client sends a traceparent;
-    `read_timeout_s` its own timer in model seconds, where it tells it. The key is kept nowhere.
+    `read_timeout_s` its own timer in model seconds, where it tells it; `idempotency_key` what makes a repeat
+    harmless. The API key is kept nowhere.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Sighting(Watch):
         retry_count: int | None,
         read_timeout_s: float | None,
         came_in: tuple[str, str] | None,
+        idempotency_key: str | None = None,
     ) -> None:
         self.generates = asks_for_a_generation(method, path, body)
         record = Attempt(
@@ -60,6 +62,7 @@ class Sighting(Watch):
         self.retry_count = retry_count
         self.read_timeout_s = read_timeout_s
         self.came_in = came_in
+        self.idempotency_key = idempotency_key
 
     @property
     def started_s(self) -> float:

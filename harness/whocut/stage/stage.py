@@ -1,7 +1,8 @@
 """A whole stage on one event loop: a tap, the layers of a chain, the mock upstream; any client may walk on.
 
 The loop decides what time is: on a `VirtualLoop` everything is exact and instant, on any other one the clock's
-scale divides the chain's and the upstream's durations. The client is a stranger and keeps its own time.
+scale divides the chain's and the upstream's durations. The client is a stranger and keeps its own time; a `pace`
+is that time, where it is known.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from whocut.chain.layers import Topology
+    from whocut.stage.pace import Pace
     from whocut.stage.plants import Plants
     from whocut.trace.records import Span
 
@@ -37,6 +39,7 @@ class Stage:
     plants: Plants | None = None
     scale: float = 1.0
     divides_waits: bool = False
+    pace: Pace | None = None
     spans: list[Span] = field(default_factory=list)
     _mock: Running | None = None
     _chain: RunningChain | None = None
@@ -63,6 +66,7 @@ class Stage:
             client=self.topology.client.name,
             plants=self.plants,
             divides_waits=self.divides_waits,
+            pace=self.pace,
         )
         await self._tap.listen()
 
@@ -97,6 +101,10 @@ class Stage:
     def base_url(self) -> str:
         """What a client is given."""
         return f"http://127.0.0.1:{self.tap.port}/v1"
+
+    def serves(self, port: int) -> bool:
+        """Whether this port is the stage's, or its upstream's."""
+        return self._tap is not None and port in {self.tap.port, self.mock.port}
 
     def ledger(self) -> list[dict[str, Any]]:
         """The upstream's books as they will be when all its work is over."""

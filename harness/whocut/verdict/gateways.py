@@ -6,6 +6,8 @@ leaving. It is also read off the way in which the gateway answered; where no tim
 
 Taps of a user's have a clock each. Then durations tell whether the gateway or its caller was first to go, and the
 account says how sure that is.
+
+One file, because which timer it was and how sure that is are read off the same two accounts.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ Two taps around a layer become the taps beside a gateway of a run, and what judg
 
 The client that a run watches is not the outermost one where a tap is outside of it. Then the run's own account of
 it is a tap as well, named `door`, and the outermost tap's edge is the attempt.
+
+One file, because each step from spans to seats uses the names that the step before has given.
 """
 
 from __future__ import annotations
