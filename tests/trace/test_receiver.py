@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from whocut.trace.records import Span
 
 pytestmark = pytest.mark.sockets
 EPOCH_UNIX_S = 1_790_000_000.0
