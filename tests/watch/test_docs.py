@@ -22,6 +22,7 @@ STATE = (
         "shed",
         "decided_early",
         "unnamed_lines",
+        "unjoined_lines",
         "export_failed",
     ),
     *("open_traces", "held", "journal_bytes"),

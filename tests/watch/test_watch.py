@@ -123,7 +123,32 @@ def test_a_followed_log_has_attributes_verdicts(tmp_path: Path) -> None:
 
     assert alike(verdicts_in(tmp_path)) == alike(attribute_files([], parse_logs(files)).verdicts)
     assert {row["timer"] for row in verdicts_in(tmp_path)} == {"first_byte", "idle", None}
+    watch.decide()
+    assert watch.journal.held_bytes == 0
     watch.close()
+
+
+def test_an_error_log_alone_tells_of_requests_and_beside_an_access_log_of_none(tmp_path: Path) -> None:
+    """No batch waits for ever for an access line that never comes."""
+    from tests.foreign.test_many import LOGS, nginx_line  # noqa: PLC0415
+
+    error, access = tmp_path / "error.log", tmp_path / "access.log"
+    error.write_bytes((LOGS / "nginx-error.log").read_bytes())
+    for beside in (False, True):
+        folder = tmp_path / str(beside)
+        access.write_text(nginx_line(1) + "\n")
+        files = [f"nginx={error}", *([f"nginx={access}"] if beside else [])]
+        watch = Watch(plan_in(folder, logs=parse_logs(files)), now_s=(now := Now()))
+        watch.follow()
+        for _ in range(4):
+            now.at_s += 1_000
+            watch.decide()
+
+        assert alike(verdicts_in(folder)) == alike(attribute_files([], parse_logs(files)).verdicts)
+        assert (len(verdicts_in(folder)) == 1) is beside
+        assert ("whocut_unjoined_lines_total 0" in watch.exposition()) is not beside
+        assert watch.journal.held_bytes == 0
+        watch.close()
 
 
 def test_a_restart_goes_on_where_the_last_watch_was(tmp_path: Path) -> None:

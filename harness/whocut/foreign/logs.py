@@ -1,7 +1,7 @@
 """Logs without spans, of any size: which way they are read, and what is said of them.
 
 Few lines are read in memory, and each request has its whole verdict. Many are read by an engine that keeps its
-rows on disk: then an example stands for each kind, and a Parquet file has a row for each request.
+rows on disk: then each kind has an example, and a Parquet file has a row for each request.
 """
 
 from __future__ import annotations

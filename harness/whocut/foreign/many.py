@@ -3,6 +3,7 @@
 A signature is what decides in one request's rows: what each layer's line means, and whether a layer further in says
 that it cut earlier. Requests that are singular go the way of single requests: names that belong to several
 attempts, and lines that only time can join.
+One file, because the ways of joining share the tables and the counts.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def judge_logs(
 
 
 class _ErrorLines(Exception):  # noqa: N818  # an answer, not a failure
-    """Rows that are only counted cannot be told apart, and error lines belong to some of them."""
+    """Rows are only counted, and error lines belong to some of them: those rows have to be kept."""
 
 
 def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:

@@ -3,6 +3,7 @@
 A block of lines is read by the engine, by the expressions that the format gives. A meaning is what a line says
 without its instants and names; it is read once from a line of its kind, by the reader that reads single lines. That
 reader also takes each line that does not fit the expressions.
+One file, because the table and what fills it are read together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What was acknowledged and is not decided yet, on disk; and how far the verdicts were written.
 
 A batch is kept until each of its traces is decided. The file of verdicts is written first, and then the journal
-says so: after a kill between the two, what stands in the file and not in the journal is found there again.
+says so: after a kill between the two, what is in the file and not in the journal is found there again.
 """
 
 from __future__ import annotations

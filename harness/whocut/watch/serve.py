@@ -16,7 +16,7 @@ from whocut.errors import BadInput
 from whocut.path.target import is_loopback, means_this_machine
 from whocut.redact import exact_bytes
 from whocut.trace import otlp
-from whocut.trace.logs.reading import Lines, Read, explained, take_line
+from whocut.trace.logs.reading import Lines, Read, explained, take_line, tries_together
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.receiver import Counts as Received
 from whocut.trace.receiver import Overloaded, receive
@@ -85,7 +85,7 @@ class Watch:
         self._failed = failed
         self._pending: dict[int, set[str]] = {}
         self._done: list[int] = []
-        self._unreadable = 0
+        self._unreadable = self._unjoined = 0
         self._logs = {str(log.path): log for log in plan.logs}
         self._keeps_two = {layer for layer in layers if sum(log.layer == layer for log in plan.logs) > 1}
         self._remarks: dict[str, list[tuple[float, int, Account]]] = defaultdict(list)
@@ -154,9 +154,8 @@ class Watch:
         if source in self._logs:
             accounts = self._accounts(self._logs[source], body, number, now_s)
             touched = self.desk.take_accounts(accounts, number, now_s)
-            self._pend(
-                number, touched | {f"remark {at}" for _, batch, at in self._carried() if batch == number}
-            )
+            waiting = {_token(one) for rows in self._remarks.values() for _, at, one in rows if at == number}
+            self._pend(number, touched | waiting)
         else:
             spans = [span for line in body.splitlines() for span in otlp.decode_line(line, 0.0)]
             self._pend(number, self.desk.take_spans(spans, number, now_s))
@@ -187,15 +186,12 @@ class Watch:
             if at is not None:
                 meant[at] = explained(meant.get(at, told[at]), row[2])
                 carried.remove(row)
+                self._settle(row[1], _token(row[2]))
         for at, account in enumerate(told):
-            if at not in meant and account.ended_by is EndedBy.NONE:
+            # An error line that has not found its request may be this one's.
+            if at not in meant and account.ended_by is EndedBy.NONE and not carried:
                 told[at] = replace(account, caveat="")
         return [meant.get(at, account) for at, account in enumerate(told)]
-
-    def _carried(self) -> Iterable[tuple[float, int, int]]:
-        for carried in self._remarks.values():
-            for at, (since_s, number, _) in enumerate(carried):
-                yield since_s, number, at
 
     # --- deciding -------------------------------------------------------------------------------------------
 
@@ -237,13 +233,20 @@ class Watch:
             self._done.append(number)
 
     def _let_remarks_go(self, now_s: float) -> None:
-        """Error lines that no access line came for: they are no request of their own beside an access log."""
-        for carried in self._remarks.values():
-            while carried and now_s - carried[0][0] > _CARRIED_S:
-                _, number, _ = carried.pop(0)
-                for at in list(self._pending.get(number, ())):
-                    if at.startswith("remark "):
-                        self._settle(number, at)
+        """Error lines that no access line came for: beside an access log they are no requests of their own."""
+        for layer, carried in self._remarks.items():
+            gone = [row for row in carried if now_s - row[0] > _CARRIED_S]
+            if not gone:
+                continue
+            self._remarks[layer] = carried[len(gone) :]
+            if layer in self._keeps_two:
+                self._unjoined += len(gone)
+            else:
+                last = gone[-1][1]
+                accounts = tries_together([account for _, _, account in gone])
+                self._pending.setdefault(last, set()).update(self.desk.take_accounts(accounts, last, now_s))
+            for _, number, account in gone:
+                self._settle(number, _token(account))
 
     # --- what is shown --------------------------------------------------------------------------------------
 
@@ -258,6 +261,7 @@ class Watch:
             "shed": counts.shed,
             "decided_early": counts.early,
             "unnamed_lines": counts.unnamed,
+            "unjoined_lines": self._unjoined,
             "export_failed": self._failed(),
             "open_traces": len(self.desk),
             "held": self.desk.held,
@@ -308,6 +312,11 @@ class Watch:
 
     def _behind(self) -> bool:
         return any(followed.behind for followed in self._followed.values())
+
+
+def _token(remark: Account) -> str:
+    """What a batch waits for until an error line has found its access line."""
+    return f"remark {remark.place}"
 
 
 def _lines_of(decided: Decided) -> Iterable[bytes]:

@@ -24,7 +24,7 @@ _ROTATED: Final = re.compile(r"\.(\d{1,4})(?:\.(?:gz|zst))?$")
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The bytes of a log, unpacked: what packed it is told by its first bytes and not by its name.
+    """The bytes of a log, unpacked: its first bytes say what packed it, and not its name.
 
     Raises:
         BadFile: what is packed in it is broken, or ends too early.
