@@ -9,7 +9,7 @@ import pytest
 from whocut.errors import BadInput
 from whocut.load.options import OPTIONS, add_options, as_arguments, consent_in, hold_to
 
-MONEY = {"--to", "--budget-usd", "--max-requests", "--account", "--new-account"}
+MONEY = {"--to", "--budget-usd", "--max-requests", "--account", "--new-account", "--free", "--breaker"}
 
 
 def parsed(*written: str) -> argparse.Namespace:

@@ -33,7 +33,9 @@ FAMILY: Final = Family(
         reason="HTTP allows both forms, and CDNs send the date",
         source=RFC_9110,
         scene=world(limited(retry_at_s=9.0)),
-        judge=judges.waited(9.0, rounding_s=1.05),
+        # A date has whole seconds, and the calendar of a client's machine runs on while virtual time does not: on a
+        # busy machine 0.4 s passed there between the answer and its reading. A client that reads no date waits 1 s.
+        judge=judges.waited(9.0, rounding_s=3.0),
     ),
     Check(
         id="rate-121",
