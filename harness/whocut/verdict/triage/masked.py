@@ -56,11 +56,11 @@ def masked(text: str) -> str:
     text = _PROMPT.sub(r"\g<keep>\g<quote>[prompt]\g<quote>", text)
     text = _numbered(_MAIL, "mail", text)
     hosts: dict[str, str] = {}
-    for pattern in _WHERE:
-        for match in pattern.finditer(text):
-            host = match["host"]
-            if not _PUBLIC.search(host.lower()) and not _NOT_HOSTS.search(host):
-                hosts.setdefault(host.lower(), f"host-{len(hosts) + 1}.example")
+    found = (match for pattern in _WHERE for match in pattern.finditer(text))
+    for match in sorted(found, key=lambda match: match.start("host")):
+        host = match["host"]
+        if not _PUBLIC.search(host.lower()) and not _NOT_HOSTS.search(host):
+            hosts.setdefault(host.lower(), f"host-{len(hosts) + 1}.example")
     for host, name in sorted(hosts.items(), key=lambda pair: -len(pair[0])):
         text = re.sub(rf"(?i)(?<![\w.-]){re.escape(host)}(?![\w-])", name, text)
     text = _numbered(_IPV4, "ip", text)
