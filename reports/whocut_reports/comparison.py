@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from whocut.compare import words
+from whocut_reports.templating import environment, static
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from markupsafe import Markup
 
     from whocut.compare.decide import Comparison
 
@@ -30,20 +29,13 @@ def unreadable_page(name: str, said: str) -> str:
 @cache
 def look() -> Markup:
     """The one style sheet of all pages."""
-    text = (files("whocut_reports") / "static" / "page.css").read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704  # our own file
+    return static("page.css")
 
 
 @cache
 def _templates() -> Any:
-    environment = Environment(
-        loader=PackageLoader("whocut_reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(
+    templates = environment()
+    templates.globals.update(
         look=look(),
         answer_words=words.answer_words,
         more_words=words.more_words,
@@ -52,4 +44,4 @@ def _templates() -> Any:
         change_word=words.change_word,
         attempts_word=words.attempts_word,
     )
-    return environment
+    return templates

@@ -8,10 +8,8 @@ import shlex
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from whocut.chain.load import Load
@@ -35,6 +33,7 @@ from whocut_reports.figures import verdicts as verdicts_figure
 from whocut_reports.figures import waits as waits_figure
 from whocut_reports.figures import waterfall as waterfall_figure
 from whocut_reports.pack import pack
+from whocut_reports.templating import environment, static
 from whocut_reports.whole import doubts
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def write_report(run: RunDir, judged: Judged, topology: Topology) -> Path:
         packed=pack(judged.attribution, attempts),
         colours=style.colours_of(layer.name for layer in topology.layers),
         look=look(),
-        script=_script(),
+        script=static("page.js"),
         **shown,
     )
     path = run.path / REPORT
@@ -410,21 +409,10 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "mode"
 
 
-def _script() -> Markup:
-    text = (files("whocut_reports") / "static" / "page.js").read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704  # our own file
-
-
 @cache
 def _page() -> Any:
-    environment = Environment(
-        loader=PackageLoader("whocut_reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    templates = environment()
+    templates.filters.update(
         duration=format_duration,
         took=_duration,
         dollars=format_dollars,
@@ -432,4 +420,4 @@ def _page() -> Any:
         number=_number,
         interval=_interval,
     )
-    return environment.get_template("report.html.j2")
+    return templates.get_template("report.html.j2")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import subprocess
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.jobs.place import Place, a_mock, a_service
-from tests.load.browser import Tab, browser, chromium
+from tests.load.browser import Tab, axe, browser, chromium, held_to_axe
 from whocut.clock import run_real
 from whocut.clock.clock import calendar_s
 
@@ -29,7 +27,6 @@ STATE = f"{CARD}.querySelector('.state').textContent"
 PICTURE = f"{CARD}.querySelector('.picture img')"
 SEEN = f"{PICTURE}.complete && {PICTURE}.naturalWidth > 0 && !{CARD}.querySelector('.picture').hidden"
 SAID = "document.querySelector('#said').textContent"
-WIDTHS_PX = (390, 768, 1440)
 
 
 class Cable:
@@ -241,19 +238,6 @@ def test_browser_without_the_cookie_is_asked_for_the_token_and_enters_with_it(tm
     in_browser(play, tmp_path)
 
 
-def axe() -> str:
-    """The text of axe-core from npm's global folder; without it the test is skipped, on a CI machine it fails."""
-    npm = shutil.which("npm")
-    root = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=True) if npm else None
-    file = Path(root.stdout.strip()) / "axe-core" / "axe.min.js" if root else None
-    if file is None or not file.is_file():
-        words = "there is no axe-core; npm install --global axe-core@4, and run again"
-        if os.environ.get("CI"):
-            pytest.fail(words)
-        pytest.skip(words)
-    return file.read_text(encoding="utf-8")
-
-
 def test_axe_finds_nothing_serious_and_no_width_scrolls_sideways(tmp_path: Path) -> None:
     """With cards in each state and the advice open, in light and dark, at three widths."""
     script = axe()
@@ -268,30 +252,10 @@ def test_axe_finds_nothing_serious_and_no_width_scrolls_sideways(tmp_path: Path)
         await tab.until("document.querySelectorAll('.card').length === 3")
         await tab.ask("document.querySelector('#prompt').value = 'Mickey Mouse'; check(new Event('submit'))")
         await tab.until("!document.querySelector('#advice').hidden")
-        # A script of the test's own, past the page's policy, in the page's world.
-        await tab.send("Runtime.evaluate", expression=script)
-        for scheme in ("light", "dark"):
-            features = [
-                {"name": "prefers-color-scheme", "value": scheme},
-                {"name": "prefers-reduced-motion", "value": "reduce"},
-            ]
-            await tab.send("Emulation.setEmulatedMedia", features=features)
-            for width in WIDTHS_PX:
-                await tab.send(
-                    "Emulation.setDeviceMetricsOverride",
-                    width=width,
-                    height=1200,
-                    deviceScaleFactor=1,
-                    mobile=False,
-                )
-                found = await tab.ask(
-                    "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))"
-                    ".map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`))"
-                )
-                assert found == [], (scheme, width)
-                assert await tab.ask("document.documentElement.scrollWidth <= innerWidth"), (scheme, width)
-                if kept := os.environ.get("WHOCUT_PICTURES"):
-                    (Path(kept) / f"jobs-{scheme}-{width}.png").write_bytes(await tab.picture())
+        motion = {"name": "prefers-reduced-motion", "value": "reduce"}
+        async for scheme, width in held_to_axe(tab, script, motion):
+            if kept := os.environ.get("WHOCUT_PICTURES"):
+                (Path(kept) / f"jobs-{scheme}-{width}.png").write_bytes(await tab.picture())
 
     in_browser(play, tmp_path, scale=5.0)
 

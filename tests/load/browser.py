@@ -8,16 +8,18 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
+WIDTHS_PX: Final = (390, 768, 1440)
 _PATIENCE_S = 90.0
 _LOOK_EVERY_S = 0.1
 
@@ -31,6 +33,19 @@ def chromium() -> str:
             pytest.fail(words)
         pytest.skip(words)
     return found
+
+
+def axe() -> str:
+    """The text of axe-core from npm's global folder; without it the test is skipped, on a CI machine it fails."""
+    npm = shutil.which("npm")
+    root = subprocess.run([npm, "root", "-g"], capture_output=True, text=True, check=True) if npm else None
+    file = Path(root.stdout.strip()) / "axe-core" / "axe.min.js" if root else None
+    if file is None or not file.is_file():
+        words = "there is no axe-core; npm install --global axe-core@4, and run again"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+    return file.read_text(encoding="utf-8")
 
 
 class Tab:
@@ -85,6 +100,33 @@ class Tab:
         """What it looks like, as a PNG."""
         shot = await self.send("Page.captureScreenshot", format="png")
         return base64.b64decode(shot["data"])
+
+
+async def held_to_axe(tab: Tab, script: str, *features: dict[str, str]) -> AsyncIterator[tuple[str, int]]:
+    """Each scheme and width in turn, once nothing serious was found there and nothing scrolls sideways.
+
+    `script` is axe-core's, `features` are media features beside the scheme.
+    """
+    # A script of the test's own, past the page's policy, in the page's world.
+    await tab.send("Runtime.evaluate", expression=script)
+    for scheme in ("light", "dark"):
+        told = [{"name": "prefers-color-scheme", "value": scheme}, *features]
+        await tab.send("Emulation.setEmulatedMedia", features=told)
+        for width in WIDTHS_PX:
+            await tab.send(
+                "Emulation.setDeviceMetricsOverride",
+                width=width,
+                height=1200,
+                deviceScaleFactor=1,
+                mobile=False,
+            )
+            found = await tab.ask(
+                "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))"
+                ".map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`))"
+            )
+            assert found == [], (scheme, width)
+            assert await tab.ask("document.documentElement.scrollWidth <= innerWidth"), (scheme, width)
+            yield scheme, width
 
 
 @asynccontextmanager

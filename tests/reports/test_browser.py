@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs.test_page import WIDTHS_PX, axe
-from tests.load.browser import Tab, browser, chromium
+from tests.load.browser import Tab, axe, browser, chromium, held_to_axe
 from tests.reports.made_run import MadeRun, delivered, nginx_cut, stream_cut
 from whocut.clock import run_real
 from whocut_reports import write_report
@@ -113,31 +112,14 @@ def test_axe_finds_nothing_serious_and_no_width_scrolls_sideways(tmp_path: Path)
 
     async def play(tab: Tab) -> None:
         await tab.until(f"{ONE}.querySelector('svg.fall')")
-        await tab.send("Runtime.evaluate", expression=script)
-        for scheme in ("light", "dark"):
-            features = [{"name": "prefers-color-scheme", "value": scheme}]
-            await tab.send("Emulation.setEmulatedMedia", features=features)
-            for width in WIDTHS_PX:
-                await tab.send(
-                    "Emulation.setDeviceMetricsOverride",
-                    width=width,
-                    height=1200,
-                    deviceScaleFactor=1,
-                    mobile=False,
-                )
-                found = await tab.ask(
-                    "axe.run().then(r => r.violations.filter(v => ['serious', 'critical'].includes(v.impact))"
-                    ".map(v => `${v.id}: ${v.nodes.map(n => n.target).join(' ')}`))"
-                )
-                assert found == [], (scheme, width)
-                assert await tab.ask("document.documentElement.scrollWidth <= innerWidth"), (scheme, width)
-                if kept := os.environ.get("WHOCUT_PICTURES"):
-                    for part in ("top", "requests", "end"):
-                        where = {"top": "0", "end": "document.body.scrollHeight"}.get(
-                            part, "document.querySelector('#requests').offsetTop"
-                        )
-                        await tab.ask(f"scrollTo(0, {where}), null")
-                        (Path(kept) / f"report-{scheme}-{width}-{part}.png").write_bytes(await tab.picture())
+        async for scheme, width in held_to_axe(tab, script):
+            if kept := os.environ.get("WHOCUT_PICTURES"):
+                for part in ("top", "requests", "end"):
+                    where = {"top": "0", "end": "document.body.scrollHeight"}.get(
+                        part, "document.querySelector('#requests').offsetTop"
+                    )
+                    await tab.ask(f"scrollTo(0, {where}), null")
+                    (Path(kept) / f"report-{scheme}-{width}-{part}.png").write_bytes(await tab.picture())
 
     in_browser(page, play, "#request=plain-0001")
 

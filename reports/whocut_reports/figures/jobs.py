@@ -11,6 +11,7 @@ from whocut.trace.records import Outcome, Part
 from whocut.trace.requests import by_request
 from whocut.words import plural
 from whocut_reports import style
+from whocut_reports.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from whocut.trace.records import Attempt
 
 _MOST = 24
-_ROW_IN, _AXIS_IN, _KEY_IN, _TOP_IN = 0.27, 0.6, 0.34, 0.12
-_LEFT, _RIGHT = 0.19, 0.985
+_ROW_IN, _TOP_IN, _RIGHT = 0.27, 0.12, 0.985
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +64,11 @@ def draw(jobs: Sequence[Job]) -> Figure:
     """The figure; of many jobs the first, of each mode as many."""
     shown = chosen(jobs)
     with style.look():
-        rows_in = _ROW_IN * len(shown) + 0.1
-        height_in = _TOP_IN + rows_in + _AXIS_IN + _KEY_IN
-        drawn = style.figure(height_in)
-        box = (_LEFT, (_AXIS_IN + _KEY_IN) / height_in, _RIGHT - _LEFT, rows_in / height_in)
-        axes = drawn.add_axes(box)
-        axes.set_ylim(len(shown) - 0.5, -0.5)
-        axes.set_yticks([])
-        style.seconds_axis(
-            axes, max(max(job.end_s for job in shown) * 1.03, 0.001), label="model seconds since the submit"
-        )
-        axes.grid(visible=True, axis="x", color=style.RULE, linewidth=0.7)
-        axes.set_axisbelow(True)
+        made = Rows(len(shown), _ROW_IN, top_in=_TOP_IN, right=_RIGHT)
+        axes = made.axes
+        made.scaled(max(max(job.end_s for job in shown) * 1.03, 0.001), "model seconds since the submit")
         for number, job in enumerate(shown):
-            at = 1 - (_TOP_IN + rows_in * (number + 0.5) / len(shown)) / height_in
-            name = drawn.text(style.MARGIN, at, job.request, va="center", fontsize=9)
-            style.shortened(name, (_LEFT - style.MARGIN) * style.WIDTH_IN * style.DPI - 8)
+            made.name(number, job.request, va="center", fontsize=9)
             axes.plot([0, job.end_s], [number, number], color=style.CASCADE, lw=3, zorder=2)
             axes.plot([0], [number], marker=">", ms=7, color=style.INK, lw=0, zorder=4, clip_on=False)
             axes.plot(
@@ -95,8 +84,8 @@ def draw(jobs: Sequence[Job]) -> Figure:
                 axes.plot([job.cancel_s], [number], marker="X", ms=9, color=style.CUT, lw=0, zorder=5)
             if job.image_s is not None:
                 axes.plot([job.image_s], [number], marker="o", ms=8, color=style.DELIVERED, lw=0, zorder=5)
-        drawn.legend(
-            handles=[
+        made.key(
+            [
                 Line2D([], [], lw=0, marker=marker, ms=8, color=colour, label=label)
                 for marker, colour, label in (
                     (">", style.INK, "submit"),
@@ -104,14 +93,9 @@ def draw(jobs: Sequence[Job]) -> Figure:
                     ("o", style.DELIVERED, "the image came"),
                     ("X", style.CUT, "cancel"),
                 )
-            ],
-            loc="lower left",
-            bbox_to_anchor=(_LEFT - 0.004, 0.01),
-            ncols=4,
-            fontsize=9,
-            borderpad=0,
+            ]
         )
-    return drawn
+    return made.figure
 
 
 def chosen(jobs: Sequence[Job]) -> list[Job]:

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 from whocut.chain.money import format_dollars
 from whocut.words import plural
 from whocut_reports import style
+from whocut_reports.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
     from whocut.trace.records import Attempt
 
-_ROW_IN, _BAR, _AXIS_IN, _KEY_IN, _TOP_IN = 0.55, 0.6, 0.6, 0.34, 0.1
-_LEFT, _RIGHT = 0.19, 0.985
+_ROW_IN, _BAR, _TOP_IN, _RIGHT = 0.55, 0.6, 0.1, 0.985
 _ROOM = 1.55  # of the longest bar: the words behind it need the rest
 _FILLS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("for images that were delivered", {"facecolor": style.DELIVERED}),
@@ -80,21 +80,12 @@ def spent_of(
 def draw(rows: Sequence[Spent]) -> Figure:
     """The figure: a bar a mode."""
     with style.look():
-        rows_in = _ROW_IN * len(rows) + 0.1
-        height_in = _TOP_IN + rows_in + _AXIS_IN + _KEY_IN
-        drawn = style.figure(height_in)
-        box = (_LEFT, (_AXIS_IN + _KEY_IN) / height_in, _RIGHT - _LEFT, rows_in / height_in)
-        axes = drawn.add_axes(box)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks([])
+        made = Rows(len(rows), _ROW_IN, top_in=_TOP_IN, right=_RIGHT)
+        axes = made.axes
         most = max(row.total_usd for row in rows) or 1.0
-        style.seconds_axis(axes, most * _ROOM, label="dollars billed")
-        axes.grid(visible=True, axis="x", color=style.RULE, linewidth=0.7)
-        axes.set_axisbelow(True)
+        made.scaled(most * _ROOM, "dollars billed")
         for number, row in enumerate(rows):
-            at = 1 - (_TOP_IN + rows_in * (number + 0.5) / len(rows)) / height_in
-            name = drawn.text(style.MARGIN, at, row.mode, va="center", fontweight="bold")
-            style.shortened(name, (_LEFT - style.MARGIN) * style.WIDTH_IN * style.DPI - 8)
+            made.name(number, row.mode, va="center", fontweight="bold")
             start = 0.0
             for (_, fill), usd in zip(_FILLS, row.parts, strict=True):
                 if usd:
@@ -109,16 +100,8 @@ def draw(rows: Sequence[Spent]) -> Figure:
                 fontsize=9,
                 zorder=5,
             )
-        drawn.legend(
-            handles=[Patch(label=label, **fill) for label, fill in _FILLS],
-            loc="lower left",
-            bbox_to_anchor=(_LEFT - 0.004, 0.01),
-            ncols=3,
-            fontsize=9,
-            borderpad=0,
-            handlelength=1.5,
-        )
-    return drawn
+        made.key([Patch(label=label, **fill) for label, fill in _FILLS], handlelength=1.5)
+    return made.figure
 
 
 def alt(rows: Sequence[Spent]) -> str:

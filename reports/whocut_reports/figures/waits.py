@@ -12,6 +12,7 @@ from whocut.trace.records import Outcome
 from whocut.trace.requests import by_request, due_s
 from whocut.words import in_seconds, plural
 from whocut_reports import style
+from whocut_reports.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 
     from whocut.trace.records import Attempt
 
-_ROW_IN, _AXIS_IN, _KEY_IN, _TOP_IN = 0.62, 0.6, 0.34, 0.1
-_LEFT, _RIGHT = 0.19, 0.93
+_ROW_IN, _TOP_IN, _RIGHT = 0.62, 0.1, 0.93
 _APART = 0.17
 _SHARES = (5, 25, 50, 75, 95)
 
@@ -61,24 +61,15 @@ def _spread(values: Sequence[float]) -> tuple[float, ...]:
 def draw(rows: Sequence[Wait]) -> Figure:
     """The figure: a thin line from 5 to 95 of a hundred, a thick one for the middle half, a dot for the median."""
     with style.look():
-        rows_in = _ROW_IN * len(rows) + 0.1
-        height_in = _TOP_IN + rows_in + _AXIS_IN + _KEY_IN
-        drawn = style.figure(height_in)
-        box = (_LEFT, (_AXIS_IN + _KEY_IN) / height_in, _RIGHT - _LEFT, rows_in / height_in)
-        axes = drawn.add_axes(box)
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_yticks([])
+        made = Rows(len(rows), _ROW_IN, top_in=_TOP_IN, right=_RIGHT)
+        axes = made.axes
         end_s = max(row.image_s[-1] for row in rows)
-        style.seconds_axis(axes, max(end_s * 1.04, 0.001), label="model seconds since the request was due")
-        axes.grid(visible=True, axis="x", color=style.RULE, linewidth=0.7)
-        axes.set_axisbelow(True)
+        made.scaled(max(end_s * 1.04, 0.001), "model seconds since the request was due")
         for number, row in enumerate(rows):
-            at = 1 - (_TOP_IN + rows_in * (number + 0.5) / len(rows)) / height_in
-            name = drawn.text(style.MARGIN, at + 0.03 / height_in, row.mode, va="bottom", fontweight="bold")
-            style.shortened(name, (_LEFT - style.MARGIN) * style.WIDTH_IN * style.DPI - 8)
-            drawn.text(
+            made.name(number, row.mode, up_in=0.03, va="bottom", fontweight="bold")
+            made.figure.text(
                 style.MARGIN,
-                at - 0.02 / height_in,
+                made.place(number) - 0.02 / made.height_in,
                 f"{row.requests:,} delivered",
                 va="top",
                 color=style.QUIET,
@@ -90,15 +81,8 @@ def draw(rows: Sequence[Wait]) -> Figure:
             Line2D([], [], color=style.STREAMING, lw=4, marker="o", label="to the first byte"),
             Line2D([], [], color=style.DELIVERED, lw=4, marker="o", label="to the image"),
         ]
-        drawn.legend(
-            handles=handles,
-            loc="lower left",
-            bbox_to_anchor=(_LEFT - 0.004, 0.01),
-            ncols=2,
-            fontsize=9,
-            borderpad=0,
-        )
-    return drawn
+        made.key(handles)
+    return made.figure
 
 
 def _range(axes: Axes, spread: Sequence[float], place: float, colour: str) -> None:
