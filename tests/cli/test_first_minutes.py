@@ -45,6 +45,8 @@ OFF = {
     "--ca",
     "--cert",
     "--out",
+    "--run",
+    "--verdicts",
 }
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DOCS = ROOT / "docs"
 QUESTIONS = ("who-cut", "right-chain", "how-many", "client-behaves", "where-job")
 # Pages whose blocks a test of their own runs, and why the others have none: they are made from measurements.
-ELSEWHERE = {"own-files": "tests/docs/test_own_files.py"}
+ELSEWHERE = {"own-files": "tests/docs/test_own_files.py", "retry-policy": "tests/docs/test_retry_policy.py"}
 pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("readme")]
 
 
