@@ -1,6 +1,6 @@
 """Runs the fenced blocks of a Markdown page as a reader would: in one empty directory, from top to bottom.
 
-A `yaml` or `python` block whose first line is a comment with a file's name is written to that file. In a `console`
+A `yaml`, `python` or `js` block whose first line is a comment with a file's name is written to that file. In a `console`
 block each line that begins with ``$ `` is a command for bash, with what it prints below it; an output line that
 is only ``…`` says that lines are left out, and one at a line's end the rest of the line. The lines are found in
 their order; progress and warnings may come between them. Numbers are compared by being numbers: what a run measures
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE: Final = re.compile(r"#\s*([\w./-]+\.\w+)\b")
+_FILE: Final = re.compile(r"(?:#|//)\s*([\w./-]+\.\w+)\b")
 _NUMBER: Final = re.compile(r"[<>~≥]?\s?-?\$?\d[\d,.]*(?:e[+-]?\d+)?\s?(?:µs|ms|min|[smh%])?(?![\w])")
 _PATIENCE_S: Final = 400
 
