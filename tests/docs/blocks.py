@@ -1,10 +1,10 @@
 """Runs the fenced blocks of a Markdown page as a reader would: in one empty directory, from top to bottom.
 
-A `yaml`, `python` or `js` block whose first line is a comment with a file's name is written to that file. In a `console`
-block each line that begins with ``$ `` is a command for bash, with what it prints below it; an output line that
-is only ``…`` says that lines are left out, and one at a line's end the rest of the line. The lines are found in
-their order; progress and warnings may come between them. Numbers are compared by being numbers: what a run measures
-differs from machine to machine.
+A `yaml`, `python` or `js` block whose first line is a comment with a file's name is written to that file. In a
+`console` block each line that begins with ``$ `` is a command for bash, with what it prints below it; an output
+line that is only ``…`` says that lines are left out, and one at a line's end the rest of the line. The lines are
+found in their order; progress and warnings may come between them. Numbers are compared by being numbers: what a run
+measures differs from machine to machine.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ PAGE = ROOT / "docs" / "retry-policy.md"
 
 @pytest.mark.sockets
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not here: apt install nodejs")
-@pytest.mark.skipif(library() is None, reason="no waits can be shortened on this machine: install a C compiler")
+@pytest.mark.skipif(
+    library() is None, reason="no waits can be shortened on this machine: install a C compiler"
+)
 def test_the_client_of_the_page_keeps_the_policy_of_the_page(tmp_path: Path) -> None:
     """Fifty lines without a package: written to a file, held to the contract, and nothing of it is broken."""
     (tmp_path / "home").mkdir()

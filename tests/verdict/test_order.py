@@ -63,6 +63,17 @@ def test_where_both_orders_explain_what_was_seen_it_is_not_known(case: str) -> N
     assert order_of(outer, outer.end_s, inner, inner.end_s) is Order.UNKNOWN
 
 
+def test_a_tap_of_a_user_s_beside_a_scaled_run_is_as_late_as_its_own_seconds() -> None:
+    """Fifty milliseconds of a busy machine are five seconds of a run at 1:100, and prove no order."""
+    outer, inner = witness(None, 0, 60), replace(witness("tap", 0, 0.65), tap=TapSide.ALONE)
+
+    inner.stretch(100)
+
+    assert inner.end_s == 65
+    assert order_of(outer, 60, inner, 65) is Order.UNKNOWN
+    assert order_of(outer, 14, inner, 65) is Order.AFTER
+
+
 def test_one_clock_tells_by_its_instants() -> None:
     """Layers of one run share a clock; a tap without the name of a clock has one of its own."""
     outer, inner = witness(None, 0, 30), witness(None, 0.1, 29.9)

@@ -221,6 +221,7 @@ class LayerRecord(Span):
     tap: TapSide | None = None
     tap_lazy_s: float | None = None  # how much too early the gateway's timers may fire in a live stream
     gateway: str | None = None
+    stretched: float = 1.0  # how many of the run's seconds passed in one of its own: see `stretch`
 
     @property
     def after_s(self) -> float | None:
@@ -269,6 +270,7 @@ class LayerRecord(Span):
             at_s = getattr(self, name)
             if at_s is not None:
                 setattr(self, name, at_s * by)
+        self.stretched *= by
 
 
 _LAYER_INSTANTS = ("upstream_s", "downstream_s", "request_sent_s", "first_byte_s", "last_byte_s")

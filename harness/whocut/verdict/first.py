@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING
 from whocut.chain.timers import TimerKind
 from whocut.trace.records import UpstreamEnd
 from whocut.verdict.gateways import GatewayRecord, inner_clock_of
-from whocut.verdict.order import NOTICED_WITHIN_S, Order, Sure, left_of, on_one_clock, order_of
+from whocut.verdict.order import (
+    NOTICED_WITHIN_S,
+    Order,
+    Sure,
+    left_of,
+    noticed_within_s,
+    on_one_clock,
+    order_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +132,7 @@ def _followed(end: End, evidence: AttemptEvidence) -> bool:
             break
         if outer.caller_left_s is not None and outer.caller_left_s < _upstream_s(outer):
             return True
-        slack_s = TIE_S if on_one_clock(outer, edges) else NOTICED_WITHIN_S
+        slack_s = TIE_S if on_one_clock(outer, edges) else noticed_within_s(outer, edges)
         if _upstream_s(outer) - outer.start_s + slack_s < took_s:
             return True
     return False

@@ -48,6 +48,11 @@ def on_one_clock(one: LayerRecord, other: LayerRecord) -> bool:
     return clock_of(one) == clock_of(other)
 
 
+def noticed_within_s(one: LayerRecord, other: LayerRecord) -> float:
+    """By how much two durations must differ to tell something: a machine is late in real seconds."""
+    return NOTICED_WITHIN_S * max(1.0, one.stretched, other.stretched)
+
+
 def left_of(witness: LayerRecord) -> float | None:
     """When a witness's caller left, on the witness's clock; None where it did not, or no instant is known."""
     if witness.caller_left_s is not None or not witness.caller_went_first:
@@ -59,12 +64,13 @@ def order_of(outer: LayerRecord, outer_s: float, inner: LayerRecord, inner_s: fl
     """When `inner_s` was, as the inner witness has it, held against `outer_s`, as the outer witness has it."""
     if on_one_clock(outer, inner):
         return Order.AFTER if inner_s >= outer_s else Order.BEFORE
-    if inner_s - inner.start_s > outer_s - outer.start_s + NOTICED_WITHIN_S:
+    late_s = noticed_within_s(outer, inner)
+    if inner_s - inner.start_s > outer_s - outer.start_s + late_s:
         return Order.AFTER
     if one_good_answer(outer, inner):
         assert outer.first_byte_s is not None
         assert inner.first_byte_s is not None
-        if inner_s - inner.first_byte_s + NOTICED_WITHIN_S < outer_s - outer.first_byte_s:
+        if inner_s - inner.first_byte_s + late_s < outer_s - outer.first_byte_s:
             return Order.BEFORE
     return Order.UNKNOWN
 
