@@ -198,15 +198,14 @@ class Exchange:
             self._enter(self._phase, now_s)
 
     def _response_head(self, data: bytes, now_s: float) -> None:
-        upstream, facts = self._upstream, self.facts
+        upstream, facts, replies = self._upstream, self.facts, self._replies
         assert upstream is not None
-        reply = self._replies.take(upstream.heads, data)
-        if reply.interims:  # signs of life, which go on, but no first byte
+        head = replies.take(upstream.heads, data)
+        if replies.interims:  # signs of life, which go on, but no first byte
             if self._minor:
-                self._send_down(b"".join(reply.interims))
-            facts.first_byte_s = now_s if reply.begun else None
-            self._phase = _STREAM if reply.begun else _SEND if facts.sent_s is None else _WAIT
-        head = reply.head
+                self._send_down(b"".join(replies.interims))
+            facts.first_byte_s = now_s if replies.begun else None
+            self._phase = _STREAM if replies.begun else _SEND if facts.sent_s is None else _WAIT
         if head is None:
             return
         self._response = head
@@ -216,8 +215,9 @@ class Exchange:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)
         facts.head_bytes = len(passed)
-        out = relay.take(reply.data, reply.end, passed, as_came=passed is reply.raw)
-        self._pass_down(out, now_s, clean=relay.end == len(reply.data))
+        data = replies.data
+        out = relay.take(data, replies.end, passed, as_came=passed is replies.raw)
+        self._pass_down(out, now_s, clean=relay.end == len(data))
 
     def _pass_down(self, out: Piece, now_s: float, *, clean: bool) -> None:
         """Hand a piece to the caller. `clean`: the upstream sent nothing beyond its response."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from whocut.errors import Malformed
 from whocut.path.http1 import parse_response
@@ -14,53 +14,47 @@ if TYPE_CHECKING:
 MAX_INTERIMS: Final = 32
 
 
-class Reply(NamedTuple):
-    """What some bytes of a response held.
+class Replies:
+    """Reads the heads of one response; `to_head`: it answers a HEAD.
 
-    `head` is the final one, `raw` as it came, and `data[end:]` what follows it. It is None while it is not whole;
-    `begun` is whether some of it has come.
+    Of the bytes taken last: `interims` are the interim heads that were whole, and `begun` is whether some of the
+    final one has come. Where that is whole, `raw` is the head as it came, and `data[end:]` what follows it.
     """
 
-    interims: tuple[bytes, ...]
-    begun: bool
-    head: ResponseHead | None = None
-    raw: bytes = b""
-    data: bytes = b""
-    end: int = 0
-
-
-class Replies:
-    """Reads the heads of one response; `to_head`: it answers a HEAD."""
-
-    __slots__ = ("_count", "_to_head")
+    __slots__ = ("_count", "_to_head", "begun", "data", "end", "interims", "raw")
 
     def __init__(self, *, to_head: bool) -> None:
         self._to_head = to_head
         self._count = 0
+        self.interims: tuple[bytes, ...] = ()
 
-    def take(self, heads: HeadReader, data: bytes) -> Reply:
-        """Bytes of the response, behind those that the connection's reader has kept.
+    def take(self, heads: HeadReader, data: bytes) -> ResponseHead | None:
+        """The final head in these bytes and those that the connection's reader has kept; None while it is not whole.
 
         Raises:
             Malformed: they are not HTTP/1.1, switch to another protocol, or interim responses do not end.
         """
-        interims: list[bytes] = []
+        if self.interims:
+            self.interims = ()
         while True:
             whole = heads.take(data)
             if whole is None:
-                return Reply(tuple(interims), begun=bool(data))
+                self.begun = bool(data)
+                return None
             data, end = whole
             raw = data if end == len(data) else data[:end]
             head = parse_response(raw, to_head=self._to_head)
             if head.status >= 200:
-                # Without names, which would double what the tuple costs: one is made for every response.
-                return Reply(tuple(interims), True, head, raw, data, end)  # noqa: FBT003  # as above
+                self.begun = True
+                self.raw, self.data, self.end = raw, data, end
+                return head
             self._count += 1
             if head.status == 101 or self._count > MAX_INTERIMS:
                 raise Malformed(
                     "the upstream switches protocols, or its interim responses do not end", status=502
                 )
-            interims.append(raw)
+            self.interims += (raw,)
             data = data[end:]
             if not data:
-                return Reply(tuple(interims), begun=False)
+                self.begun = False
+                return None

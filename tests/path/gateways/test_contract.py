@@ -48,6 +48,7 @@ SHORT_S, LONG_S = 1.0, 60.0  # whole seconds: Apache counts no others
 PATIENCE_S = 20.0
 AT_ONCE = 200
 ALL = sorted(GATEWAYS)
+LOGS_AT_THE_END = {name for name, driver in GATEWAYS.items() if "writes_log" in vars(type(driver))}
 WAITS = {TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL}
 
 
@@ -106,7 +107,7 @@ def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, 
             async with gateway:
                 caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
                 got = await caller.response()
-                if GATEWAYS[name].logs_requests:
+                if GATEWAYS[name].logs_requests and name not in LOGS_AT_THE_END:
                     assert await until(lambda: accounts(name, log))  # a line is written behind the answer
                 caller.transport.abort()
             return got, upstream.connections[0].received
