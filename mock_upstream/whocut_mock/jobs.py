@@ -162,8 +162,10 @@ class Job:
         if self.record.fetched_s is not None or self.generation is None:
             return
         self.record.fetched_s = rounded(self.clock.now_s())
+        self.record.lost = None  # the time to keep it may have ended while this answer was on its way
         self.generation.delivered(evidence)
         self.generation.close_caller_side()
+        self.ledger.write(self.row)
 
     def keep(self, kept_s: float) -> None:
         """Keep its result for so many model seconds from the end of the work."""
@@ -229,6 +231,9 @@ class Job:
         last = record.callbacks[-1].said if record.callbacks else ""
         yield f"callback_{last}", bool(last)
         yield "callback_never_sent", self.expects_callback and record.polls == 0
+        asked_later = (record.last_poll_s or 0.0) >= (self.row.finished_s or 0.0)
+        yield "never_told", asked_later and self.fault.never_ends
+        yield "poll_answer_lost", asked_later
         yield "poll_gave_up", record.polls > 0
         yield "submit_unanswered", record.submit_answered_s is None
         yield "never_asked", True

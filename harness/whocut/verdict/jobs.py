@@ -34,6 +34,15 @@ class Way:
 
 WAYS: Final = {
     "poll_gave_up": Way(_CLIENT, JobTimer.POLL, "the last poll came before the image was there"),
+    "poll_answer_lost": Way(
+        _CLIENT, JobTimer.POLL, "the answer to the last poll did not arrive, and no poll came after it"
+    ),
+    "never_told": Way(
+        _UPSTREAM,
+        None,
+        "each poll after its end was told that it still runs",
+        how="by never saying that it was over",
+    ),
     "never_asked": Way(_CLIENT, JobTimer.POLL, "no poll ever came"),
     "result_expired": Way(
         _UPSTREAM, JobTimer.EXPIRY, "the caller knew that it was over, and did not fetch it while it was kept"

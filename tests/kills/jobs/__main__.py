@@ -1,8 +1,8 @@
 """A thousand jobs, and kill -9 at random instants: ``python -m tests.kills.jobs --jobs 1000 --kills 20 --seed 7``.
 
 Killed is the service (its worker is a part of it), the mock behind it, the receiver of callbacks, or all of them at
-once; each comes back on its port, with what it had on the disk. Between service and mock stands a tap of this process,
-so each attempt has a verdict. Exits 1 on a finding; what it was seen in stays under ``build/kills``.
+once; each comes back on its port, with what it had on the disk. A tap of this process stands between service and
+mock, so each attempt has a verdict. Exits 1 on a finding; what it was seen in stays under ``build/kills``.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from whocut.trace.records import Span
 
 _KEPT: Final = Path("build/kills/jobs")
-_SCALE: Final = 100.0
-_AT_ONCE: Final = 12
+_SCALE: Final = 10.0  # an image is under way for some two seconds
+_AT_ONCE: Final = 20
 _OPEN: Final = 60  # jobs that are accepted and not over, at most
 _FEEDERS: Final = 6
 _PATIENCE_S: Final = 120.0  # without any progress
@@ -121,7 +121,7 @@ class Scene:
                 *("whocut", "jobs", "--to", f"http://127.0.0.1:{self.ports[1]}/v1", "--listen", listen),
                 *("--store", store, "--at-once", str(_AT_ONCE), "--json"),
             )
-            self.token = Path(orjson.loads(line)["token_file"]).read_text("ascii").strip()
+            self.token = _text(orjson.loads(line)["token_file"])
 
     async def _start_mock(self) -> None:
         """A life of its own: its seed and its ledger; then the tap before it, which refuses callers until then."""
@@ -155,7 +155,7 @@ class Scene:
 
     async def _close_hop(self) -> None:
         assert self._hop is not None
-        await asyncio.sleep(0.1)  # the resets are handed on first
+        await asyncio.sleep(0.01)  # the resets are handed on first
         await self._hop.close()
 
     async def stop(self) -> None:
@@ -177,7 +177,8 @@ class Scene:
 
     async def submit(self, number: int) -> None:
         """One order, under one key, until the service has answered it."""
-        order = {"prompt": f"heron number {number}", "quality": "low"}
+        order: dict[str, Any] = {"prompt": f"heron number {number}", "quality": "low"}
+        order |= {"output_format": "jpeg", "partial_images": number % 3}
         order["webhook"] = f"http://127.0.0.1:{self.ports[3]}/hook"
         while True:
             headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": f"key-{number}"}
@@ -240,6 +241,10 @@ class Scene:
             verdicts=judge_material(spans, (), ())[0],
             kills=self.kills,
         )
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text("ascii").strip()
 
 
 async def _feed(scene: Scene, numbers: list[int]) -> None:

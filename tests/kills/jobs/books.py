@@ -15,6 +15,7 @@ import openai
 
 from whocut.jobs.records import JobState
 from whocut.verdict.agreement import hold_against_ledger
+from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,14 +139,14 @@ class Books:
     def report(self) -> str:
         """The counts, in a line each."""
         states = Counter(str(job.state) for job in self.jobs)
-        grades = Counter(f"{one.outcome} ({one.grade})" for one in self.verdicts)
+        said = Counter(_said(one) for one in self.verdicts)
         again = len(self.callbacks) - len({one["webhook-id"] for one in self.callbacks})
         return "\n".join(
             (
                 f"{len(self.promised)} jobs, {self.kills.total()} kills: {_counted(self.kills)}",
                 f"jobs: {_counted(states)}; attempts {sum(job.attempts for job in self.jobs)}",
                 f"generations: {len(self.rows)}: {_counted(self.fates)}",
-                f"verdicts: {len(self.verdicts)}: {_counted(grades)}",
+                f"verdicts: {len(self.verdicts)}: {_counted(said)}",
                 f"callbacks: {len(self.callbacks)}, of them {again} that had come before",
                 f"billed ${self.billed_usd:.2f}; the service counts ${self.spent_usd:.2f}",
             )
@@ -160,6 +161,12 @@ def fates_of(row: Mapping[str, Any]) -> list[Fate]:
         Fate.RUNNING: row["state"] == "running",
     }
     return [fate for fate, is_so in here.items() if is_so]
+
+
+def _said(verdict: Verdict) -> str:
+    if verdict.kind is Kind.CUT:
+        return f"{verdict.layer} cut ({verdict.grade})"
+    return "no cut" if verdict.kind is Kind.NONE else str(verdict.kind)
 
 
 def _counted(counts: Counter[str]) -> str:
