@@ -1,6 +1,7 @@
 """Responses in the background: an id at once, asked after by polls or by a stream that can be taken up again."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def test_output_block(*, stream: bool) -> None:
     ("fault", "status", "lost"),
     [
         ("job_fails", "failed", None),
-        ("job_never_ends", "in_progress", "poll_gave_up"),
+        ("job_never_ends", "in_progress", "never_told"),
         ("result_expires=3", None, "poll_gave_up"),
     ],
 )
@@ -285,6 +286,33 @@ def test_faults_of_a_submit_and_of_a_poll() -> None:
         assert (second.polls, second.lost) == (1, "poll_gave_up")
 
     on_stage(play, settings)
+
+
+@pytest.mark.parametrize(
+    ("asks_at_s", "how", "lost"),
+    [
+        (50, None, "poll_gave_up"),
+        (150, "fin_mid_body", "poll_answer_lost"),
+        (150, None, None),
+        (690, "slow_first_byte=60", None),  # its time was over while the answer was on its way
+    ],
+)
+def test_last_poll_says_how_a_result_was_lost(asks_at_s: float, how: str | None, lost: str | None) -> None:
+    """Too early, or in time and its answer was cut; an answer that arrives has lost nothing."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(BODY, PATH)
+        await asyncio.sleep(asks_at_s)
+        headers = {"Authorization": f"Bearer {KEY}"} | ({"x-mock-fault": how} if how else {})
+        with suppress(aiohttp.ClientError):
+            await stage.get(f"{PATH}/{answer.json['id']}", **headers)
+        await asyncio.sleep(1_000)
+
+        [row] = stage.ledger.rows()
+        assert job_of(row).lost == lost
+        assert row.delivered is (lost is None)
+
+    on_stage(play, HUNDRED_S)
 
 
 def test_submit_that_is_answered_too_late() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from whocut.verdict.evidence import AttemptEvidence
 
 RECEIVER: Final = "receiver"
+CANCELLED: Final = "cancelled_while_running"
 _CLIENT, _UPSTREAM = "client", "upstream"
 
 
@@ -35,7 +36,7 @@ class Way:
 WAYS: Final = {
     "poll_gave_up": Way(_CLIENT, JobTimer.POLL, "the last poll came before the image was there"),
     "poll_answer_lost": Way(
-        _CLIENT, JobTimer.POLL, "the answer to the last poll did not arrive, and no poll came after it"
+        _CLIENT, JobTimer.POLL, "the last poll came when the image was there, and its answer did not bring it"
     ),
     "never_told": Way(
         _UPSTREAM,
@@ -55,7 +56,7 @@ WAYS: Final = {
     "callback_unanswered": Way(RECEIVER, JobTimer.CALLBACK, "the callback was not answered in time"),
     "callback_unreachable": Way(RECEIVER, JobTimer.CALLBACK, "the receiver could not be reached"),
     "callback_never_sent": Way(_UPSTREAM, JobTimer.CALLBACK, "no callback was sent, and no poll came"),
-    "cancelled_while_running": Way(
+    CANCELLED: Way(
         _CLIENT, None, "the job was cancelled while it ran", how="by a cancel while the work ran"
     ),
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whocut.trace.generations import FINISHED
 from whocut.trace.records import Outcome, UpstreamEnd
+from whocut.verdict.jobs import CANCELLED
 from whocut.verdict.verdict import Behind
 
 if TYPE_CHECKING:
@@ -33,4 +35,5 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
         settled=generation.settled,
         earlier=tuple(one.generation for one in evidence.earlier),
         handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
+        stopped=generation.lost == CANCELLED and all(event.name != FINISHED for event in generation.events),
     )

@@ -15,7 +15,8 @@ def main() -> int:
     sys.stderr.write("\n")
     sys.stdout.write(
         f"{seen.jobs} jobs in {seen.parts} parts, {seen.cut} parts cut, {seen.attributed_share:.2%} of them "
-        f"attributed where all layers report; {seen.lost} results lost, {seen.named_share:.2%} of them named\n"
+        f"attributed where all layers report; {seen.lost} results lost, {seen.named_share:.2%} of them named; "
+        f"{seen.swallowed} taken by a blind layer\n"
     )
     for way, counts in seen.grades.items():
         sys.stdout.write(f"{way:>14}: {dict(counts.most_common())}\n")

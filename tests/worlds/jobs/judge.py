@@ -28,6 +28,9 @@ PER_WORLD = 20
 class Look:
     """What came of it. `lost` counts results, of which `named` have a verdict with all spans.
 
+    `swallowed` are not among them: a blind layer took the picture when its caller had gone, and to the ledger it
+    was delivered. The verdict on that poll tells.
+
     `wrong` accuses the wrong hands although all layers report, `misled` while spans were withheld, and
     `wrong_proven` are those of either kind that claim to be proven.
     """
@@ -38,6 +41,7 @@ class Look:
     attributed: int = 0
     lost: int = 0
     named: int = 0
+    swallowed: int = 0
     ways: Counter[str] = field(default_factory=Counter)
     grades: dict[str, Counter[str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -87,7 +91,8 @@ def _look(look: Look, world: JobWorld, dice: random.Random, where: str) -> None:
                 if verdict.grade is Grade.PROVEN:
                     look.wrong_proven.append(what)
         if way == "all spans":
-            _count(look, verdicts, by_name, world)
+            taken = {str(row["trace_id"]) for row in ledger if row["delivered"]}
+            _count(look, verdicts, by_name, world, taken)
             found = hold_against_ledger(verdicts, ledger).disagree
             look.disagreements += [f"{where} {one.request}.{one.attempt}: {one.what}" for one in found]
 
@@ -106,7 +111,9 @@ def _wrong(verdict: Verdict, story: Story, world: JobWorld) -> bool:
     return accuses_wrongly(verdict, truth)
 
 
-def _count(look: Look, verdicts: list[Verdict], by_name: dict[str, Story], world: JobWorld) -> None:
+def _count(
+    look: Look, verdicts: list[Verdict], by_name: dict[str, Story], world: JobWorld, taken: set[str]
+) -> None:
     assert len(verdicts) == sum(len(story.sent) for story in by_name.values())
     look.parts += len(verdicts)
     for verdict in verdicts:
@@ -114,7 +121,10 @@ def _count(look: Look, verdicts: list[Verdict], by_name: dict[str, Story], world
         if not story.sent[verdict.attempt - 1].delivered:
             look.cut += 1
             look.attributed += verdict.kind is Kind.CUT
-        if verdict.attempt == 1 and of_result(story, world.answers):
+        made = story.plan.work != "job_fails" or story.cancelled
+        if verdict.attempt == 1 and verdict.trace_id in taken:
+            look.swallowed += not story.has_picture
+        elif verdict.attempt == 1 and made and of_result(story, world.answers):
             look.lost += 1
             if _is_about_the_result(verdict):
                 look.named += 1

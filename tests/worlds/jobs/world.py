@@ -14,11 +14,13 @@ from whocut.chain.timers import JobTimer
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
 
     from whocut.chain.layers import Topology
     from whocut.chain.timers import TimerKind
 
 Culprit = tuple[str, "TimerKind | JobTimer | None"]
+_CANCEL: Culprit = ("client", None)
 
 POLLS = 9  # no caller asks more often
 _RESETS = {"reset": "reset_before_headers", "close": "answer_lost"}
@@ -132,21 +134,30 @@ def _random_part(dice: random.Random, topology: Topology) -> Part:
 
 
 def of_result(story: Story, answers: int | str | None) -> frozenset[Culprit]:
-    """In whose hands the result of this job was lost, by which clock; empty: it was not, or it was never made."""
-    plan = story.plan
-    if story.has_picture or not story.has_id or plan.work == "job_fails" or story.told_failed:
+    """In whose hands the result of this job was lost, by which clock; several where its caller cannot know.
+
+    Empty: it was not lost, or it was never made.
+    """
+    if story.has_picture or not story.has_id or story.told_failed:
         return frozenset()
     if story.cancelled:
-        return frozenset({("client", None)})
+        return frozenset({_CANCEL})
     if answers is None:
-        unheard: set[Culprit] = {("client", JobTimer.POLL)}
-        if plan.work == "job_never_ends":
-            unheard.add(("upstream", None))
-        if story.asked_to_cancel:
-            unheard.add(("client", None))
-        return frozenset(unheard)
+        return frozenset(_unheard(story))
     if story.heard:
         return frozenset({("upstream", JobTimer.EXPIRY)})
+    refused: set[Culprit] = {("receiver", JobTimer.CALLBACK)}
     if answers == 410:  # it disables the endpoint: later jobs are called back no more
-        return frozenset({("receiver", JobTimer.CALLBACK), ("upstream", JobTimer.CALLBACK)})
-    return frozenset({("receiver", JobTimer.CALLBACK)})
+        refused.add(("upstream", JobTimer.CALLBACK))
+    return frozenset(refused)
+
+
+def _unheard(story: Story) -> Iterator[Culprit]:
+    """Where there is no receiver, and no good answer said that it was over."""
+    if story.asked_to_cancel:  # the answer to that was lost
+        yield _CANCEL
+    if story.plan.work == "job_fails":  # nothing was made, so nothing else is lost
+        return
+    yield ("client", JobTimer.POLL)
+    if story.plan.work == "job_never_ends":
+        yield ("upstream", None)
