@@ -6,8 +6,9 @@ words. At its end the account says how a finished result was lost.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from whocut_mock import errors
@@ -54,6 +55,7 @@ class Job:
     failure: ApiError | None = None  # why no work was begun, where no filter was the reason
     when_over: list[Callable[["Job"], None]] = field(default_factory=list)
     expects_callback: bool = False
+    again: Callable[[Row], Generation] | None = None  # begins the work once more, where its worker is to die
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _cancelled: State | None = None
     _expiry: asyncio.TimerHandle | None = None
@@ -190,10 +192,33 @@ class Job:
         self.ledger.write(self.row)
 
     def _finished(self) -> None:
-        if self.fault.never_ends:
+        if self.again is not None:
+            self._restart(self.again)
+        elif self.fault.never_ends:
             self._keep()  # it is made, and its caller is never told
         else:
             self._end()
+
+    def _restart(self, again: Callable[[Row], Generation]) -> None:
+        """The picture is lost with its worker, which begins anew: a second generation, and a second bill."""
+        assert self.generation is not None
+        self.again = None
+        made, self.row = (
+            self.row,
+            replace(
+                self.row,
+                generation=f"gen_{_other(self.row.generation, 24)}",
+                span_id=_other(self.row.span_id or "", 16),
+                finished_s=None,
+                usage=None,
+                billed=False,
+                billed_usd=0.0,
+            ),
+        )
+        made.job = replace(self.record, lost="job_restarted")
+        self.generation.close_caller_side()
+        self.generation = again(self.row)
+        self.generation.when_over(self._finished)
 
     def _end(self) -> None:
         self._over.set()
@@ -237,6 +262,11 @@ class Job:
         yield "poll_gave_up", record.polls > 0
         yield "submit_unanswered", record.submit_answered_s is None
         yield "never_asked", True
+
+
+def _other(name: str, digits: int) -> str:
+    """Another name of so many hexadecimal digits, which follows from this one."""
+    return sha256(f"{name} again".encode()).hexdigest()[:digits]
 
 
 class JobDesk:

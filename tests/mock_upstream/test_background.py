@@ -261,6 +261,28 @@ def test_faults_of_a_job(fault: str, status: str | None, lost: str | None) -> No
     on_stage(play, HUNDRED_S)
 
 
+def test_worker_that_dies_with_its_picture_makes_and_bills_it_again() -> None:
+    """One id, one picture for the caller, two generations: the first is lost by the restart."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(BODY, PATH, x_mock_fault="job_restarts")
+        said = []
+        for wait_s in (150, 60):
+            await asyncio.sleep(wait_s)
+            told = await stage.get(f"{PATH}/{answer.json['id']}", Authorization=f"Bearer {KEY}")
+            said.append(told.json["status"])
+
+        assert said == ["in_progress", "completed"]
+        first, second = stage.ledger.rows()
+        assert [row.state for row in (first, second)] == ["settled", "settled"]
+        assert (job_of(first).lost, first.delivered, first.billed) == ("job_restarted", False, True)
+        assert (job_of(second).lost, second.delivered, second.billed) == (None, True, True)
+        assert second.duplicate_of == first.generation
+        assert job_of(second).polls == 2
+
+    on_stage(play, HUNDRED_S)
+
+
 def test_faults_of_a_submit_and_of_a_poll() -> None:
     """A submit whose answer is lost leaves work that nobody can ask for; a poll can be refused by a rule."""
     rules = [{"fault": "server_error", "when": {"endpoint": "responses.poll", "attempt": 2}}]
