@@ -150,7 +150,7 @@ class Job:
     def called_back(self, callback: Callback) -> None:
         """A callback was accepted, or was not."""
         self.record.callbacks.append(callback)
-        if callback.said == "accepted":
+        if callback.said == "accepted" and not callback.forged:
             self.told_done()
         self.ledger.write(self.row)
 
@@ -253,7 +253,7 @@ class Job:
         """From what the caller learnt last to what it never learnt; the first that is so is the way."""
         record = self.record
         yield "result_expired", record.told_done_s is not None
-        last = record.callbacks[-1].said if record.callbacks else ""
+        last = next((one.said for one in reversed(record.callbacks) if not one.forged), "")
         yield f"callback_{last}", bool(last)
         yield "callback_never_sent", self.expects_callback and record.polls == 0
         asked_later = (record.last_poll_s or 0.0) >= (self.row.finished_s or 0.0)
