@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 UPSTREAM = "upstream"
 FINISHED = "finished"
 """The event of a generation whose work has ended by itself."""
+CANCELLED = "cancelled_while_running"
+"""The ledger's word for a job that its caller ended before its work had."""
 
 
 def generation_span(row: Mapping[str, Any]) -> GenerationRecord:

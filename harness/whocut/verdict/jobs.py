@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import JobTimer
+from whocut.trace.generations import CANCELLED
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Evidence, Grade
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from whocut.verdict.evidence import AttemptEvidence
 
 RECEIVER: Final = "receiver"
-CANCELLED: Final = "cancelled_while_running"
 _CLIENT, _UPSTREAM = "client", "upstream"
 
 

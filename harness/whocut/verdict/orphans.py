@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from whocut.trace.generations import FINISHED
+from whocut.trace.generations import CANCELLED, FINISHED
 from whocut.trace.records import Outcome, UpstreamEnd
-from whocut.verdict.jobs import CANCELLED
 from whocut.verdict.verdict import Behind
 
 if TYPE_CHECKING:

@@ -345,8 +345,8 @@ def openai(origin: str, work_s: float) -> dict[str, Any]:
     )
     response = submitted(PROMPT + " told")
     [(headers, body)] = receiver.wait(1)
-    event = client.webhooks.unwrap(body, headers, secret=made["signing_secret"])
-    seen["webhook"] = [event.type, event.data.id == response.id]
+    told: Any = client.webhooks.unwrap(body, headers, secret=made["signing_secret"])
+    seen["webhook"] = [told.type, told.data.id == response.id]
     client.delete(f"/webhook_endpoints/{made['id']}", cast_to=dict[str, Any])
     return seen
 
