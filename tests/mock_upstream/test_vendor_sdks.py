@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.mock_upstream.sdk.flows import FLOWS
+from tests.docs.blocks import ROOT
+from tests.mock_upstream.sdk.flows import FLOWS, table
 from tests.mock_upstream.sdk.matrix import vendors_python
 from tests.mock_upstream.test_process import process
 from tests.mock_upstream.test_sdk import Seen, needed, run
@@ -197,3 +198,8 @@ def test_each_flow_of_the_table_was_driven_on_this_clock(mock: Mock, vendor: str
     driven = [flow for flow, how in FLOWS[vendor].items() if not how.startswith("no: ")]
     missing = [flow for flow in driven if not all(name in seen for name in FLOWS[vendor][flow].split())]
     assert missing == []
+
+
+def test_table_of_the_documentation_is_the_one_that_is_driven() -> None:
+    """Flow by flow, with the reasons of those that an SDK has not."""
+    assert table() in (ROOT / "docs" / "dialects.md").read_text(encoding="utf-8")
