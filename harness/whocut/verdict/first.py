@@ -27,10 +27,13 @@ from whocut.verdict.order import (
     NOTICED_WITHIN_S,
     Order,
     Sure,
+    apart_s,
+    clock_of,
     left_of,
     noticed_within_s,
     on_one_clock,
     order_of,
+    told_at_once,
 )
 
 if TYPE_CHECKING:
@@ -188,7 +191,21 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
     read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
     seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
     silent = [_sure_of_silent(end, inner) for inner in inward[1:]]
-    return max((*read_off, *seen, *silent, _sure_behind(inward[-1], evidence.generation)))
+    told = _sure_told(end, evidence)
+    return max((*read_off, *seen, *silent, told, _sure_behind(inward[-1], evidence.generation)))
+
+
+def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
+    """How sure it is that each witness further out was told of the upstream's end because of it."""
+    if end.what is not What.UPSTREAM_ENDED:
+        return Sure.YES
+    outward = [edges for edges in evidence.layers if edges.position <= end.edges.position]
+    sure = Sure.YES
+    for outer, inner in pairwise(outward):
+        if inner_clock_of(outer) != clock_of(inner):  # on the run's clock nothing unknown is between two
+            by_s, told_s = apart_s(outer, inner), inner.downstream_s or inner.end_s
+            sure = max(sure, told_at_once(outer, inner.start_s + by_s, told_s + by_s))
+    return sure
 
 
 def _sure_of_silent(end: End, inner: LayerRecord) -> Sure:
