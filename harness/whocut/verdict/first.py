@@ -209,10 +209,11 @@ def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
 
 
 def _sure_of_silent(end: End, inner: LayerRecord) -> Sure:
-    """How sure it is that a layer further in, which let go and let its caller wait on, did so after this end."""
+    """How sure it is that a layer further in, which let go and told its caller late, did so after this end."""
     ended_s, left_s = inner.upstream_s, left_of(inner)
+    told_s = inner.downstream_s if left_s is None else left_s
     let_go = inner.cut is not None or inner.fell is not None
-    if not let_go or ended_s is None or left_s is None or left_s - ended_s <= LONG_S:
+    if not let_go or ended_s is None or told_s is None or told_s - ended_s <= LONG_S:
         return Sure.YES
     return Sure.YES if order_of(end.edges, end.at_s, inner, ended_s) is Order.AFTER else Sure.NO
 
