@@ -16,7 +16,7 @@ def main() -> int:
     sys.stdout.write(
         f"{seen.jobs} jobs in {seen.parts} parts, {seen.cut} parts cut, {seen.attributed_share:.2%} of them "
         f"attributed where all layers report; {seen.lost} results lost, {seen.named_share:.2%} of them named; "
-        f"{seen.swallowed} taken by a blind layer\n"
+        f"{seen.swallowed} taken by a blind layer, {seen.asked_again} parts sent again by a layer\n"
     )
     for way, counts in seen.grades.items():
         sys.stdout.write(f"{way:>14}: {dict(counts.most_common())}\n")

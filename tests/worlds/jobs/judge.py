@@ -11,6 +11,7 @@ from tests.worlds.jobs.play import play
 from tests.worlds.jobs.world import JobWorld, Story, of_result, random_job_world
 from tests.worlds.judge import accuses_wrongly, ways_of_telling
 from whocut.chain.timers import JobTimer
+from whocut.trace.records import AttemptRecord, LayerRecord
 from whocut.verdict.agreement import hold_against_ledger
 from whocut.verdict.attribute import attribute
 from whocut.verdict.evidence import gather
@@ -19,6 +20,7 @@ from whocut.verdict.verdict import Grade, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whocut.trace.records import Span
     from whocut.verdict.verdict import Verdict
 
 PER_WORLD = 20
@@ -29,7 +31,8 @@ class Look:
     """What came of it. `lost` counts results, of which `named` have a verdict with all spans.
 
     `swallowed` are not among them: a blind layer took the picture when its caller had gone, and to the ledger it
-    was delivered. The verdict on that poll tells.
+    was delivered. The verdict on that poll tells. `asked_again` are parts that a layer sent once more by itself: a
+    poll whose kept connection was closed. The truth is of one try, so it judges no verdict on these.
 
     `wrong` accuses the wrong hands although all layers report, `misled` while spans were withheld, and
     `wrong_proven` are those of either kind that claim to be proven.
@@ -42,6 +45,7 @@ class Look:
     lost: int = 0
     named: int = 0
     swallowed: int = 0
+    asked_again: int = 0
     ways: Counter[str] = field(default_factory=Counter)
     grades: dict[str, Counter[str]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -75,6 +79,8 @@ def _look(look: Look, world: JobWorld, dice: random.Random, where: str) -> None:
     spans, ledger, stories = play(world)
     by_name = {story.plan.name: story for story in stories}
     look.jobs += len(stories)
+    again = _asked_again(spans)
+    look.asked_again += len(again)
     for way, given in ways_of_telling(spans, dice).items():
         verdicts = [attribute(evidence, world.topology) for evidence in gather(given)]
         counts = look.grades.setdefault(way, Counter())
@@ -82,7 +88,7 @@ def _look(look: Look, world: JobWorld, dice: random.Random, where: str) -> None:
             story = by_name[verdict.request]
             if verdict.kind is Kind.CUT:
                 counts[verdict.grade] += 1
-            if _wrong(verdict, story, world):
+            if (verdict.request, verdict.attempt) not in again and _wrong(verdict, story, world):
                 truth = sorted(story.sent[verdict.attempt - 1].culprits, key=str)
                 hands = sorted(of_result(story, world.answers), key=str)
                 what = f"{where} {verdict.request}.{verdict.attempt} ({way}): {verdict.phrase}"
@@ -95,6 +101,20 @@ def _look(look: Look, world: JobWorld, dice: random.Random, where: str) -> None:
             _count(look, verdicts, by_name, world, taken)
             found = hold_against_ledger(verdicts, ledger).disagree
             look.disagreements += [f"{where} {one.request}.{one.attempt}: {one.what}" for one in found]
+
+
+def _asked_again(spans: list[Span]) -> set[tuple[str, int]]:
+    """The parts that a layer sent once more by itself."""
+    by_id = {span.span_id: span for span in spans}
+    found = set()
+    for span in spans:
+        if isinstance(span, LayerRecord) and span.resent:
+            above: Span | None = span
+            while above is not None and not isinstance(above, AttemptRecord):
+                above = by_id.get(above.parent_id or "")
+            if above is not None:
+                found.add((above.request, above.number))
+    return found
 
 
 def _is_about_the_result(verdict: Verdict) -> bool:
