@@ -21,7 +21,9 @@ JOBS, KILLS, SEED = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.sockets
+@pytest.mark.timeout(1_800)  # each restart waits for a process, and each refused callback for its next turn
 def test_no_job_is_lost_and_none_is_paid_twice_over_kills_at_random_instants(tmp_path: Path) -> None:
     """Service, mock, receiver, and all at once are killed; `make job-kills` does it with a thousand jobs."""
     books = run_real(play(tmp_path, jobs=JOBS, kills=KILLS, seed=SEED))
