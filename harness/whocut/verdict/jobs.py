@@ -41,7 +41,7 @@ WAYS: Final = {
     "never_told": Way(
         _UPSTREAM,
         None,
-        "each poll after its end was told that it still runs",
+        "each answer to a poll after its end said that it still runs",
         how="by never saying that it was over",
     ),
     "job_restarted": Way(
