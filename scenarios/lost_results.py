@@ -1,9 +1,9 @@
 """Each way in which the result of a job is made, paid, and comes to no one.
 
-A poller gives up, or a result expires before it is fetched. A receiver redirects, refuses, answers late or is gone.
-A job is cancelled while it runs, or a worker dies with the image that it has made. Read the verdicts. Each names who
-lost the result, by which of the job's own clocks; the generation was billed all the same. The last mode loses
-nothing: it resumes by the id that it kept.
+A poller gives up, or a result expires before it is fetched. A receiver redirects, refuses, answers late or is
+gone. A job is cancelled while it runs, or a worker dies with the image that it has made. Read the verdicts:
+each names who lost the result, by which of the job's own clocks. The generation was billed all the same. The
+last mode loses nothing: it resumes by the id that it kept.
 """
 
 from __future__ import annotations
