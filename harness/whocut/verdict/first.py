@@ -192,7 +192,8 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
     seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
     silent = [_sure_of_silent(end, inner) for inner in inward[1:]]
     told = _sure_told(end, evidence)
-    return max((*read_off, *seen, *silent, told, _sure_behind(inward[-1], evidence.generation)))
+    within = [_sure_within(edges) for edges in inward]
+    return max((*read_off, *seen, *silent, *within, told, _sure_behind(inward[-1], evidence.generation)))
 
 
 def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
@@ -219,14 +220,27 @@ def _sure_of_silent(end: End, inner: LayerRecord) -> Sure:
 
 
 def _sure_between(outer: LayerRecord, inner: LayerRecord) -> Sure:
-    """How sure it is that no layer between two witnesses let go in silence: not at all where one waited longer."""
+    """How sure it is that no layer between two witnesses let go in silence: not at all where one waited longer.
+
+    Where the inner one was held on to, a layer between is blind to its caller; what is further out than that may
+    have let go at any time, and have told it late.
+    """
     left_s, ended_s = left_of(inner), outer.upstream_s
     if left_s is None or ended_s is None or not outer.upstream.by_us or on_one_clock(outer, inner):
         return Sure.YES
-    if order_of(outer, ended_s, inner, left_s) is not Order.UNKNOWN:
-        return Sure.YES
+    order = order_of(outer, ended_s, inner, left_s)
+    if order is not Order.UNKNOWN:
+        return Sure.BY_INSTANT if order is Order.AFTER else Sure.YES
     longer_s = (ended_s - outer.start_s) - (left_s - inner.start_s)
     return Sure.NO if longer_s > NOTICED_WITHIN_S else Sure.BY_INSTANT
+
+
+def _sure_within(edges: LayerRecord) -> Sure:
+    """The same of a place between two taps of which nothing is known: it may be two layers."""
+    left_s, ended_s = left_of(edges), edges.upstream_s
+    unknown = isinstance(edges, GatewayRecord) and edges.unknown
+    held_on = left_s is not None and ended_s is not None and ended_s - left_s > LONG_S
+    return Sure.BY_INSTANT if unknown and held_on else Sure.YES
 
 
 def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) -> Sure:
@@ -243,7 +257,8 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
 
     Where each layer further in reports, one that did so is seen. Else, and where nothing is known of the way, the
     upstream must have been held for as long
-    as the layer waited: what took longer further in came later, whatever the clocks say.
+    as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known,
+    and it was held on to for longer, a layer is blind, and one further out may have let go at any time.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
@@ -257,5 +272,5 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
     if generation is None:
         return False
     gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
-    slack_s = NOTICED_WITHIN_S if anything else TIE_S
-    return gone_s - generation.start_s + slack_s >= end.at_s - edges.start_s
+    longer_s = (gone_s - generation.start_s) - (end.at_s - edges.start_s)
+    return abs(longer_s) <= NOTICED_WITHIN_S if anything else longer_s >= -TIE_S

@@ -57,11 +57,13 @@ _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 class GatewayRecord(LayerRecord):
     """A gateway's account; `sure` is how far the order of its two ends can be trusted.
 
-    `inner_clock` is that of the tap inside: where it is a run's own door, nothing unknown is behind it.
+    `inner_clock` is that of the tap inside: where it is a run's own door, nothing unknown is behind it. `unknown`
+    is a place between two taps of which nothing is said.
     """
 
     sure: Sure = Sure.YES
     inner_clock: str | None = None
+    unknown: bool = False
 
 
 def inner_clock_of(witness: LayerRecord) -> str | None:
@@ -180,7 +182,8 @@ def _account(
         "gone": end.gone,
         "resent": len(tries) - 1 if len(tries) > 1 else None,
     }
-    return GatewayRecord(**told, sure=end.sure, inner_clock=clock_of(last or outside))
+    unknown = layer is None or not layer.timers
+    return GatewayRecord(**told, sure=end.sure, inner_clock=clock_of(last or outside), unknown=unknown)
 
 
 def _clocks_agree(outside: LayerRecord, first: LayerRecord) -> bool:
