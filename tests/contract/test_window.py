@@ -12,7 +12,6 @@ import pytest
 
 from tests.contract.faulty import FAULTS, AsksAgain
 from whocut.client import reference
-from whocut.contract import play
 from whocut.contract.checks import BY_ID
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
@@ -184,13 +183,11 @@ def test_a_program_that_asks_somewhere_else_is_told_where_to_ask(tmp_path: Path)
 
 
 @pytest.mark.sockets
-def test_a_program_that_never_begins_is_waited_for_so_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_never_begins_is_waited_for_so_long(tmp_path: Path) -> None:
     """The patience for a start has an end too, and the reason is said."""
-    monkeypatch.setattr(play, "START_REAL_S", 0.5)
+    target, checks = program(tmp_path, start_s=60.0), [BY_ID["never-401"]]
 
-    result = one(program(tmp_path, start_s=60.0), "never-401", 1.0)
+    (result,) = hold(target, checks=checks, watch_real_s=1.0, shorten=False, start_real_s=0.5).results
 
     assert result.ruling is Ruling.NOT_TRIED
     assert result.why == "no request for an image reached the upstream within 500 ms of its start"

@@ -7,6 +7,7 @@ as it would, and the clock that is read here is right for it all the same.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import functools
@@ -30,6 +31,7 @@ _PAGE_BYTES: Final = 4096
 _COMPILE_REAL_S: Final = 60.0
 # How fast the client's clock runs while it waits and nothing is asked: an hour in less than a second.
 IDLE_SCALE: Final = 5_000
+BEAT_REAL_S: Final = 0.04
 
 
 @functools.cache
@@ -66,6 +68,7 @@ def _calls(made: Path) -> ctypes.CDLL:
     calls.whocut_pace_now.restype = ctypes.c_int64
     calls.whocut_pace_now.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_loaded.argtypes = (ctypes.c_void_p,)
+    calls.whocut_pace_alive.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_tell.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
     return calls
 
@@ -109,6 +112,12 @@ class Pace:
         """Bytes were read, or are written now; so many more requests are open."""
         if self._page is not None:
             self._calls.whocut_pace_tell(self._page, read, wrote, opened)
+
+    async def keep_alive(self) -> None:
+        """Tell again and again that the loop goes round: the client's time waits for a stage that is late."""
+        while self._page is not None:
+            self._calls.whocut_pace_alive(self._page)
+            await asyncio.sleep(BEAT_REAL_S)
 
     def _now_s(self) -> float:
         if self._page is not None:

@@ -1,0 +1,16 @@
+"""One image through the SDK over httpx-retries' transport that takes POST too; or ``mended``."""
+
+import sys
+
+import httpx
+import openai
+from httpx_retries import Retry, RetryTransport
+
+usual = {"allowed_methods": ["POST"]}
+mended = {"allowed_methods": Retry.RETRYABLE_METHODS} if "mended" in sys.argv else usual
+transport = RetryTransport(retry=Retry(total=3, backoff_factor=0.5, **mended))
+client = openai.OpenAI(max_retries=0, http_client=httpx.Client(transport=transport, timeout=600))
+answer = client.images.generate(
+    model="gpt-image-2", prompt="a quiet ramen shop", size="1024x1024", quality="high"
+)
+assert answer.data
