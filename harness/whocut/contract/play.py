@@ -57,8 +57,8 @@ _PROMPT: Final = "a quiet ramen shop at two in the morning, neon on wet pavement
 class Means:
     """With what a client is tried. `watch_real_s`: how long one whose waits are real is watched.
 
-    The watch begins with its first attempt, which may take `start_real_s` to come. `library` shortens the waits of programs,
-    `children` those of a sync client; `loop_factory` makes the loop of an async one.
+    The watch begins with its first attempt, which may take `start_real_s` to come. `library` shortens the waits of
+    programs, `children` those of a sync client; `loop_factory` makes the loop of an async one.
     """
 
     watch_real_s: float = WATCH_REAL_S

@@ -9,7 +9,9 @@ or run keeps the entry that it has.
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -36,17 +38,26 @@ _TOLD: Final = ("id", "mark", "why", "at_least", "attempts", "waits_s", "billed_
 def main() -> None:
     """Make the cards, each into the record at once, then the pages."""
     wanted = [one for one in KNOWN if not sys.argv[1:] or any(word in one.name for word in sys.argv[1:])]
+    logging.getLogger("whocut").setLevel(logging.ERROR)
     for known in wanted:
         try:
             entry = _entry(known)
         except (subprocess.CalledProcessError, FileNotFoundError) as error:
             print(f"left out: {known.name}: {error}", file=sys.stderr)  # noqa: T201  # progress, as below
             continue
-        entries = {one["client"]: one for one in page.read_record()} | {known.name: entry}
-        ordered = [entries[one.name] for one in KNOWN if one.name in entries]
-        page.RECORD.write_text(json.dumps({"clients": ordered}, indent=1) + "\n")
+        _write_down(entry)
         print(f"{known.name}: {page.mends([entry]).splitlines()[-1]}", file=sys.stderr, flush=True)  # noqa: T201
     write_pages()
+
+
+def _write_down(entry: dict[str, Any]) -> None:
+    """Into the record, in the table's order; another run may be at work beside this one."""
+    with page.RECORD.open("a+") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        entries = {one["client"]: one for one in page.read_record()} | {entry["client"]: entry}
+        ordered = [entries[one.name] for one in KNOWN if one.name in entries]
+        record.truncate(0)
+        record.write(json.dumps({"clients": ordered}, indent=1) + "\n")
 
 
 def write_pages() -> None:

@@ -49,16 +49,13 @@ NODE: Final = {
 # What any program can be put to, and what costs: the rest takes a program that reads what it shall ask for.
 CORE: Final = (
     "unknown-504",
-    "unknown-502",
     "unknown-reset",
     "unknown-closed",
     "unknown-truncated",
-    "rate-seconds",
     "rate-121",
     "rate-recovers",
     "never-quota",
     "never-401",
-    "overload-recovers",
     "told-unknown",
 )
 # The words of a refusal are OpenAI's in the others; these say the same in any dialect.

@@ -29,7 +29,8 @@ Entry = dict[str, Any]
 
 def read_record() -> list[Entry]:
     """Every entry that was written down, in the order of `known.KNOWN`."""
-    entries: list[Entry] = json.loads(RECORD.read_text())["clients"] if RECORD.exists() else []
+    written = RECORD.read_text() if RECORD.exists() else ""
+    entries: list[Entry] = json.loads(written)["clients"] if written else []
     return entries
 
 
