@@ -5,8 +5,9 @@
  * much faster while nothing is asked, or nothing comes for minutes. It never runs past the earliest deadline, so that a wait of 13 s ends after
  * 13 s on the client's clock. While bytes are on their way between the two, and while anything is computed, it runs
  * at a tenth of the real one, so that a busy machine's delays are hardly in what is measured; where that goes on for
- * seconds, or its threads were never seen to wait all at once, it runs as the real one does. Where the stage itself is late
- * with its work, the client's time waits for it. The stage loads the same file to read that clock, and to tell what it
+ * seconds, or its threads were never seen to wait all at once, it runs as the real one does. While the stage's own loop
+ * is at work, or late, the client's time hardly runs either: what was written and what is written down about it are one
+ * instant. The stage loads the same file to read that clock, and to tell what it
  * takes and gives.
  *
  * Lock: one spin lock in the shared page; it is held for some dozen instructions. */
@@ -49,7 +50,7 @@
 #define SLOTS 512
 #define SLOWER 10            /* while anything is computed the client's clock is so much slower than the real one */
 #define SLOW_NS (2 * NS)     /* for so long at most */
-#define LATE_NS (NS * 3 / 20) /* a stage that was not heard of for so long is late with all that it owes */
+#define LATE_NS (2 * 1000000LL) /* a stage that sleeps so much longer than it wanted to is late with what it owes */
 #define SLOW 0               /* the rate of such a clock */
 #define CLOCKS 12
 
@@ -66,7 +67,8 @@ struct page {
     int64_t sent_ns;    /* the real instant at which the client sent what the stage has not read; 0: nothing */
     int64_t given_ns;   /* the same for what the stage wrote */
     int64_t told_ns;    /* the real instant at which the stage last took or gave something */
-    int64_t alive_ns;   /* the real instant at which its loop last went round; 0: it does not tell */
+    int64_t due_ns;     /* the real instant until which its loop wants to sleep; 0: it does not tell */
+    int32_t awake;      /* its loop is at work */
     int64_t fast_ns;    /* the real instant at which the client's time last ran fast; 0: it never did */
 };
 
@@ -146,7 +148,7 @@ static void lock(struct page *p) {
 static void unlock(struct page *p) { __atomic_store_n((int32_t *)&p->lock, 0, __ATOMIC_RELEASE); }
 
 static int64_t rate(const struct page *p) {
-    if (p->fast && (p->sent_ns || p->given_ns)) return SLOW;
+    if (p->fast && (p->sent_ns || p->given_ns || p->awake)) return SLOW;
     if (!p->fast) return p->fast_ns && p->t_ns - p->fast_ns < SLOW_NS ? SLOW : 1;
     return p->open <= 0 ? p->idle_scale : p->t_ns - p->told_ns > LONG_NS ? p->scale * 10 : p->scale;
 }
@@ -156,8 +158,8 @@ static int64_t up_to_now(struct page *p) {
     int64_t t = real_ns(CLOCK_MONOTONIC), gone = t - p->t_ns;
     if (gone < 0) gone = 0, t = p->t_ns;
     int64_t many = rate(p), slow = many == SLOW ? gone : 0;
-    if (many > 1 && p->open > 0 && p->alive_ns) {
-        int64_t late = t - (p->alive_ns + LATE_NS);
+    if (many > 1 && p->open > 0 && p->due_ns && p->due_ns != NEVER) {
+        int64_t late = t - (p->due_ns + LATE_NS);
         slow = late < 0 ? 0 : late < gone ? late : gone;
     }
     gone -= slow;
@@ -672,12 +674,21 @@ EXPORT void whocut_pace_serve(void *page, int port) { ((struct page *)page)->por
 
 EXPORT int whocut_pace_loaded(void *page) { return ((struct page *)page)->loaded; }
 
-/* The stage's loop goes round. */
-EXPORT void whocut_pace_alive(void *page) {
+/* The stage's loop goes to sleep for so long (below zero: until something comes), or is at work again. */
+EXPORT void whocut_pace_asleep(void *page, int64_t wait) {
     struct page *p = page;
     lock(p);
     up_to_now(p);
-    p->alive_ns = real_ns(CLOCK_MONOTONIC);
+    p->awake = 0;
+    p->due_ns = wait < 0 ? NEVER : real_ns(CLOCK_MONOTONIC) + wait;
+    unlock(p);
+}
+
+EXPORT void whocut_pace_awake(void *page) {
+    struct page *p = page;
+    lock(p);
+    up_to_now(p);
+    p->awake = 1;
     unlock(p);
 }
 

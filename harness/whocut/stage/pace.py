@@ -7,11 +7,11 @@ as it would, and the clock that is read here is right for it all the same.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import ctypes
 import functools
 import os
+import selectors
 import shutil
 import subprocess
 import sys
@@ -31,7 +31,6 @@ _PAGE_BYTES: Final = 4096
 _COMPILE_REAL_S: Final = 60.0
 # How fast the client's clock runs while it waits and nothing is asked: an hour in less than a second.
 IDLE_SCALE: Final = 5_000
-BEAT_REAL_S: Final = 0.04
 
 
 @functools.cache
@@ -68,9 +67,26 @@ def _calls(made: Path) -> ctypes.CDLL:
     calls.whocut_pace_now.restype = ctypes.c_int64
     calls.whocut_pace_now.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_loaded.argtypes = (ctypes.c_void_p,)
-    calls.whocut_pace_alive.argtypes = (ctypes.c_void_p,)
+    calls.whocut_pace_asleep.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    calls.whocut_pace_awake.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_tell.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
     return calls
+
+
+class PacedSelector(selectors.DefaultSelector):
+    """The selector of a stage's loop, which tells the client's clock when the loop sleeps."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for something to do."""
+        self._pace.asleep(timeout)
+        try:
+            return super().select(timeout)
+        finally:
+            self._pace.awake()
 
 
 def use_in_this_process(made: str, page: str) -> None:
@@ -113,11 +129,15 @@ class Pace:
         if self._page is not None:
             self._calls.whocut_pace_tell(self._page, read, wrote, opened)
 
-    async def keep_alive(self) -> None:
-        """Tell again and again that the loop goes round: the client's time waits for a stage that is late."""
-        while self._page is not None:
-            self._calls.whocut_pace_alive(self._page)
-            await asyncio.sleep(BEAT_REAL_S)
+    def asleep(self, wait_real_s: float | None) -> None:
+        """The stage's loop goes to sleep, for so long at most; None: until something comes."""
+        if self._page is not None:
+            self._calls.whocut_pace_asleep(self._page, -1 if wait_real_s is None else int(wait_real_s * 1e9))
+
+    def awake(self) -> None:
+        """It is at work: until it sleeps again, the client's time hardly runs."""
+        if self._page is not None:
+            self._calls.whocut_pace_awake(self._page)
 
     def _now_s(self) -> float:
         if self._page is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from whocut.clock import VirtualLoop
 from whocut.clock.clock import pause
 from whocut.errors import CouldNotRun
+from whocut.stage.pace import PacedSelector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -128,7 +129,7 @@ class ScaledRunner:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self._loop = _UnfrozenLoop()
+        self._loop = _UnfrozenLoop(None if stage.pace is None else PacedSelector(stage.pace))
         self._thread = threading.Thread(target=self._loop.run_forever, name="whocut-stage", daemon=True)
 
     def start(self) -> None:

@@ -44,7 +44,6 @@ class Stage:
     _mock: Running | None = None
     _chain: RunningChain | None = None
     _tap: ClientTap | None = None
-    _beating: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Begin to serve on free ports of the loopback, the upstream first."""
@@ -70,13 +69,9 @@ class Stage:
             pace=self.pace,
         )
         await self._tap.listen()
-        if self.pace is not None:
-            self._beating = asyncio.ensure_future(self.pace.keep_alive())
 
     async def close(self) -> None:
         """End it from the client inward."""
-        if self._beating is not None:
-            self._beating.cancel()
         for part in (self._tap, self._chain, self._mock):
             if part is not None:
                 await part.close()

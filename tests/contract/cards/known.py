@@ -173,7 +173,7 @@ KNOWN: Final = (
         package="@fal-ai/client",
         place="node-fal-js",
         script="fal.mjs",
-        mend="retry: { maxRetries: 0 }",
+        mend="fetch: once",
         checks=JOB,
     ),
     Known(
@@ -188,6 +188,7 @@ KNOWN: Final = (
         package="replicate",
         place="node-replicate-js",
         script="replicate.mjs",
+        mend="fetch: once",
         checks=JOB,
     ),
     Known(

@@ -70,6 +70,9 @@ def page(entries: list[Entry]) -> str:
             "",
             mends(entries),
             "",
+            "`once` is a fetch of three lines, in `tests/contract/cards/clients/once.mjs`, for a client that no",
+            "option keeps from trying a submit again.",
+            "",
             *(card(entry) for entry in entries),
         ]
     )

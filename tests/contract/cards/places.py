@@ -30,7 +30,8 @@ def command(known: Known) -> str:
     place = _made(known.place)
     if known.place in PYTHON:
         return f"{place / 'bin' / 'python'} {script}"
-    shutil.copy(script, place / script.name)  # Node looks for packages beside the script
+    for one in CLIENTS.glob("*.mjs"):  # Node looks for packages beside the script
+        shutil.copy(one, place / one.name)
     return f"node {place / script.name}"
 
 

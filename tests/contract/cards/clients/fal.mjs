@@ -1,8 +1,9 @@
 // One image through fal's queue by its client for JavaScript: as it comes, or `mended`; the server speaks its dialect.
 import { createFalClient } from "@fal-ai/client";
+import { once } from "./once.mjs";
 
 const origin = new URL(process.env.OPENAI_BASE_URL).origin;
-const mended = process.argv.includes("mended") ? { retry: { maxRetries: 0 } } : {};
+const mended = process.argv.includes("mended") ? { fetch: once } : {};
 const fal = createFalClient({
   credentials: process.env.OPENAI_API_KEY,
   requestMiddleware: async (request) => ({

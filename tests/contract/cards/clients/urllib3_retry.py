@@ -13,5 +13,5 @@ WANTED = {"model": "gpt-image-2", "prompt": "a quiet ramen shop", "size": "1024x
 usual = {"allowed_methods": None}
 mended = {"allowed_methods": Retry.DEFAULT_ALLOWED_METHODS} if "mended" in sys.argv else usual
 retries = Retry(total=3, backoff_factor=1, status_forcelist=[429, 500, 502, 503, 504], **mended)
-answer = urllib3.request("POST", URL, json=WANTED, headers=HEADERS, retries=retries)
+answer = urllib3.request("POST", URL, json=WANTED, headers=HEADERS, retries=retries, timeout=600)
 assert answer.status == 200, answer.data
