@@ -59,6 +59,7 @@ def test_a_harmless_habit_is_not_accused(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # on a busy machine
 @pytest.mark.sockets
 @shortened
 @pytest.mark.parametrize("name", SYNC)
@@ -70,6 +71,7 @@ def test_a_harmless_habit_of_a_sync_client_is_not_accused(name: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # on a busy machine
 @pytest.mark.sockets
 @shortened
 @pytest.mark.parametrize("name", PROGRAMS)

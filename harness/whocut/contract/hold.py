@@ -19,7 +19,7 @@ from whocut.contract.card import Card, Result
 from whocut.contract.checks import CHECKS
 from whocut.contract.children import Children
 from whocut.contract.client import API_KEY, Candidate
-from whocut.contract.judgement import Ruling
+from whocut.contract.judgement import Ruling, unclear
 from whocut.contract.play import (
     AT_ONCE,
     KEY_CHECK,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 # A check that chance or this machine's delays left unclear is played so often, and then not tried.
 MOST_PLAYS: Final = 3
+# A scene whose events come so late in real time is another one: the image may be there before the gateway gives up.
+LATE_REAL_S: Final = 0.4
 
 
 def hold(
@@ -89,16 +91,16 @@ def hold(
         alone = [check for check in checks if check not in together]
         results = {}
         pool = stack.enter_context(ThreadPoolExecutor(at_once))
-        for check, (result, unclear) in zip(together, pool.map(judged, together), strict=True):
-            if unclear:
+        for check, (result, again) in zip(together, pool.map(judged, together), strict=True):
+            if again:
                 alone.append(check)
                 continue
             results[result.id] = result
             show(result)
         for check in alone:
             for _ in range(MOST_PLAYS - (check in together)):
-                result, unclear = judged(check)
-                if not unclear or not target.blocks:  # in virtual time the next play is the same
+                result, again = judged(check)
+                if not again or not target.blocks:  # in virtual time the next play is the same
                     break
             results[result.id] = result
             show(result)
@@ -122,6 +124,10 @@ def _judged(target: Candidate, check: Check, allowed: str | None, means: Means) 
         )
         return unreached, False
     judgement = check.judge(trial)
+    if trial.most_late_real_s > LATE_REAL_S:
+        judgement = unclear(
+            f"this machine was busy, and the scene {time_in_words(trial.most_late_real_s)} late"
+        )
     result = Result.of(
         check,
         ruling=judgement.ruling,

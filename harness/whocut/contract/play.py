@@ -140,6 +140,7 @@ def _try_once(target: Candidate, check: Check, scene: Scene, means: Means) -> Tr
             cancelled_s=played.cancelled_s,
             parts=played.parts,
             exact=not target.blocks,
+            late_real_s=runner.late_real_s if isinstance(runner, ScaledRunner) else 0.0,
             shortened_s=0.0 if pace is None else over_s - (wall_s() - began_real_s),
         )
 

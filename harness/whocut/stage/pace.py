@@ -73,20 +73,33 @@ def _calls(made: Path) -> ctypes.CDLL:
     return calls
 
 
-class PacedSelector(selectors.DefaultSelector):
-    """The selector of a stage's loop, which tells the client's clock when the loop sleeps."""
+class StageSelector(selectors.DefaultSelector):
+    """The selector of a scaled stage's loop: it tells the client's clock when the loop sleeps, and how late it is.
 
-    def __init__(self, pace: Pace) -> None:
+    `late_real_s` is the longest that anything had to wait for the loop, which was asleep too long or busy.
+    """
+
+    def __init__(self, pace: Pace | None) -> None:
         super().__init__()
         self._pace = pace
+        self._clock = Clock()
+        self._woke_s = self._clock.now_s()
+        self.late_real_s = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for something to do."""
-        self._pace.asleep(timeout)
+        began_s = self._clock.now_s()
+        if self._pace is not None:
+            self._pace.asleep(timeout)
         try:
             return super().select(timeout)
         finally:
-            self._pace.awake()
+            if self._pace is not None:
+                self._pace.awake()
+            now_s = self._clock.now_s()
+            overslept_s = 0.0 if timeout is None else now_s - began_s - max(0.0, timeout)
+            self.late_real_s = max(self.late_real_s, began_s - self._woke_s, overslept_s)
+            self._woke_s = now_s
 
 
 def use_in_this_process(made: str, page: str) -> None:
