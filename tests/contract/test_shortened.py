@@ -140,6 +140,7 @@ def rulings(client: str, runs: int) -> set[tuple[str, ...]]:
     return {tuple(str(result.ruling) for result in card.results) for card in cards}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("client", ["a good sync client"])
 def test_runs_of_one_client_agree(client: str) -> None:
     """The checks that are decided from many waits are decided alike in every run."""
