@@ -19,8 +19,8 @@ from tests.plugin.suites import CASES, README, Case, complaint
 
 ROOT: Final = Path(__file__).parents[2]
 KEPT: Final = ROOT / "build" / "matrix"
-MOST_REAL_S: Final = 90.0
-MOST_CPU_S: Final = 10.0
+MOST_REAL_S: Final = 300.0
+MOST_CPU_S: Final = 25.0  # ten of a usual machine's
 
 
 def python_for(case: Case) -> Path:

@@ -62,7 +62,8 @@ CORE: Final = (
 VENDOR: Final = tuple(check for check in CORE if check != "never-quota")
 # Of a client that submits jobs: the answer to the submit is lost, or a gateway's 504 stands in its place.
 JOB: Final = (*VENDOR, "job-submit-504")
-FEW: Final = ("unknown-504", "unknown-reset", "rate-121", "never-quota", "never-401")
+# Of what takes long to load.
+FEW: Final = ("unknown-504", "unknown-reset", "unknown-closed", "rate-121", "never-quota", "never-401")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +233,7 @@ KNOWN: Final = (
         place="llama-index",
         script="llama_index_image.py",
         mend='"max_retries": 0',
+        checks=FEW,
     ),
     Known(
         name="pydantic-ai with an image as output",
@@ -239,6 +241,7 @@ KNOWN: Final = (
         place="frameworks",
         script="pydantic_ai_image.py",
         mend='"openai_client": openai.AsyncOpenAI(max_retries=0)',
+        checks=FEW,
     ),
     Known(
         name="openai-agents with an image tool",
@@ -253,6 +256,7 @@ KNOWN: Final = (
         place="litellm",
         script="litellm_image.py",
         mend='"max_retries": 0',
+        checks=FEW,
         at_once=3,
     ),
     Known(
