@@ -63,8 +63,8 @@ def hold(
 
     `watch_real_s` is how long a client that blocks, or a program, is watched in real time from its first attempt;
     `shorten` lets its waits pass quickly where that can be done. `loop_factory` makes the loop of an async one.
-    `start_real_s` is how long a client may take to its first attempt, and `at_once` how many checks of one that
-    blocks are tried at the same time.
+    A client may take `start_real_s` to its first attempt. Of one that blocks, `at_once` checks are tried at the
+    same time.
     """
     allowed = allow or {}
     if target.blocks and target.make is not None:
