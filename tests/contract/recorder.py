@@ -19,7 +19,12 @@ class Exchange:
     line: str
     asked_s: float
     ended_s: float = 0.0
-    down_bytes: int = 0
+    down: bytearray = field(default_factory=bytearray)
+
+    @property
+    def body_bytes(self) -> int:
+        """How much came behind the answer's head."""
+        return len(self.down.partition(b"\r\n\r\n")[2])
 
 
 @dataclass(slots=True)
@@ -84,7 +89,7 @@ class Recorder:
                         now.asked_s = instant_s
                     elif now is not None:
                         now.ended_s = instant_s
-                        now.down_bytes += len(data)
+                        now.down += data
 
 
 def _reset(end: socket.socket) -> None:

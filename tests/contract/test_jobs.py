@@ -170,6 +170,17 @@ class Endless(Jobs):
     most_s = 300.0
 
 
+class Insistent(Jobs):
+    """Takes a gateway's 504 for a submit that was not."""
+
+    async def _submit(self, wanted: dict[str, Any]) -> Any:
+        try:
+            return await super()._submit(wanted)
+        except openai.InternalServerError:
+            await asyncio.sleep(2.0)
+            return await super()._submit(wanted)
+
+
 def rulings(make: Any, name: str, only: str = "") -> dict[str, Ruling]:
     """What each check says of a client."""
     checks = [check for check in JOBS if only in check.id]
@@ -194,6 +205,7 @@ FAULTS = {
     "job-polls-politely": Hurried,
     "job-poll-after": Deaf,
     "job-submitted-once": Forgetful,
+    "job-submit-504": Insistent,
     "job-wait-bounded": Endless,
     "job-retry-after": GivesUp,
     "callback-verified": Credulous,

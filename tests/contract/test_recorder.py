@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 
 from tests.contract import planted
 from tests.contract.recorder import Recorder
+from whocut.client.transports import wire
 from whocut.contract.checks import BY_ID
-from whocut.contract.client import command_client
+from whocut.contract.children import Children
+from whocut.contract.client import Candidate, client_of, command_client
 from whocut.contract.play import Means, try_out
 from whocut.stage.pace import library
 from whocut.stage.stage import Stage
@@ -35,18 +40,32 @@ CHECKS = (
 )
 
 
-def played(check: str, fault: str, **means: Any) -> Trial:
-    """One check, played on the planted client as a program."""
-    target = command_client(f"{sys.executable} -I {SCRIPT} {fault}")
+def program(fault: str) -> Candidate:
+    """The planted client as a program."""
+    return command_client(f"{sys.executable} -I {SCRIPT} {fault}")
+
+
+def sync(fault: str) -> Candidate:
+    """The same in this process, or in a child."""
+    name = fault.replace("-", "_")
+    return client_of(planted.by_fault(fault), f"tests.contract.planted:{name}")
+
+
+KINDS = {"program": program, "sync": sync}
+
+
+def played(target: Candidate, check: str, **means: Any) -> Trial:
+    """One check, played on it."""
     return try_out(target, BY_ID[check], BY_ID[check].scene(), Means(**means))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("check", CHECKS[:-1])
 @pytest.mark.parametrize("fault", ["planted", "none"])
-def test_counts_and_waits_are_those_of_the_recorder(
-    check: str, fault: str, monkeypatch: pytest.MonkeyPatch
+def test_counts_waits_and_bytes_are_those_of_the_recorder(
+    kind: str, check: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With real waits: as many attempts, and each came as long after the former one's end."""
+    """With real waits: as many attempts, each as long after the former one's end, and each answer to the byte."""
     made: list[Recorder] = []
 
     def address(stage: Stage) -> str:
@@ -56,28 +75,80 @@ def test_counts_and_waits_are_those_of_the_recorder(
 
     monkeypatch.setattr(Stage, "base_url", property(address))
 
-    trial = played(check, check if fault == "planted" else fault)
+    trial = played(KINDS[kind](check if fault == "planted" else fault), check)
 
     (recorder,) = made
     recorder.close()
     assert len(trial.attempts) == len(recorder.posts)
     assert trial.waits_s == pytest.approx(recorder.waits_s, abs=ON_ITS_WAY_S)
+    assert [attempt.bytes for attempt in trial.attempts] == [post.body_bytes for post in recorder.posts]
 
 
 @pytest.mark.skipif(library() is None, reason="no waits can be shortened on this machine")
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("check", CHECKS)
 def test_shortened_waits_are_those_of_the_client_s_own_clock(
-    check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client writes down when it asked and when that had ended, by its own clock, which passed quickly."""
     diary = tmp_path / "diary"
     monkeypatch.setenv("PLANTED_DIARY", str(diary))
     monkeypatch.setenv("PLANTED_PAUSE_S", "60")
 
-    trial = played(check, "none" if check == "rate-121" else check, library=library())
+    target, made = KINDS[kind]("none" if check == "rate-121" else check), library()
+    assert made is not None
+    with contextlib.ExitStack() as stack:
+        children = None
+        if target.importable is not None:
+            children = stack.enter_context(Children(target.importable, made))
+        trial = played(target, check, library=made, children=children)
 
     lines = [tuple(map(float, line.split())) for line in diary.read_text().splitlines()]
     waits_s = [new[0] - old[1] for old, new in pairwise(lines)]
     assert len(lines) == len(trial.attempts)
     assert trial.waits_s == pytest.approx(waits_s, abs=ON_ITS_WAY_S)
     assert sum(waits_s) > 50 or check in {"rate-seconds", "overload-polite"}
+
+
+class Diary(wire.AsyncBaseTransport):
+    """What an async client writes down by its own loop's clock: begin and end of each request, and its bytes."""
+
+    def __init__(self) -> None:
+        self.inner = wire.AsyncHTTPTransport()
+        self.lines: list[tuple[float, float, int]] = []
+
+    async def handle_async_request(self, request: wire.Request) -> wire.Response:
+        """Hand it on."""
+        loop = asyncio.get_running_loop()
+        began_s, size_bytes = loop.time(), 0
+        try:
+            answer = await self.inner.handle_async_request(request)
+            size_bytes = len(await answer.aread())
+        finally:
+            self.lines.append((began_s, loop.time(), size_bytes))
+        return answer
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.inner.aclose()
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+@pytest.mark.parametrize("check", CHECKS)
+def test_counts_waits_and_bytes_of_an_async_client_are_its_own(check: str, retries: int) -> None:
+    """In virtual time: what the SDK's own connections saw, to the byte and the thousandth of a second."""
+    diaries: list[Diary] = []
+
+    def make(base_url: str, api_key: str) -> openai.AsyncOpenAI:
+        diaries.append(Diary())
+        pool = wire.AsyncClient(transport=diaries[-1])
+        return openai.AsyncOpenAI(
+            base_url=base_url, api_key=api_key, max_retries=retries, http_client=pool, timeout=600
+        )
+
+    trial = played(client_of(make, "x"), check)
+
+    lines = diaries[-1].lines
+    assert len(lines) == len(trial.attempts)
+    assert trial.waits_s == pytest.approx([new[0] - old[1] for old, new in pairwise(lines)], abs=0.001)
+    assert [attempt.bytes for attempt in trial.attempts] == [line[2] for line in lines]

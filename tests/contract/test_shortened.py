@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
 from whocut.contract.judgement import Ruling
 from whocut.stage.pace import library
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.sockets,
@@ -119,11 +122,36 @@ def test_a_program_in_another_language_has_its_waits_shortened(tmp_path: Path) -
     assert "it asked again twice, 60" in result.why
 
 
+ALIKE = tuple(
+    BY_ID[name]
+    for name in ("rate-growing", "rate-spread", "rate-storm", "unknown-504", "rate-121", "never-401")
+)
+CLIENTS: dict[str, Callable[[], Any]] = {
+    "a good sync client": lambda: sync("none"),
+    "a wrong sync client": sync,
+    "a good program": lambda: program("none"),
+    "a wrong program": program,
+}
+
+
+def rulings(client: str, runs: int) -> set[tuple[str, ...]]:
+    """What so many runs of one client came to; one where all agree."""
+    cards = [hold(CLIENTS[client](), checks=ALIKE) for _ in range(runs)]
+    return {tuple(str(result.ruling) for result in card.results) for card in cards}
+
+
 @pytest.mark.long
-def test_runs_of_one_client_agree() -> None:
+@pytest.mark.parametrize("client", ["a good sync client"])
+def test_runs_of_one_client_agree(client: str) -> None:
     """The checks that are decided from many waits are decided alike in every run."""
-    checks = [BY_ID[name] for name in ("rate-growing", "rate-spread", "rate-storm", "never-401")]
+    assert rulings(client, 3) == {("kept",) * len(ALIKE)}
 
-    runs = [hold(sync("none"), checks=checks) for _ in range(3)]
 
-    assert len({tuple(result.ruling for result in card.results) for card in runs}) == 1
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_thirty_runs_of_one_client_give_thirty_equal_verdicts(client: str) -> None:
+    """On whatever machine: no run acquits or accuses where the others do not."""
+    ruling = "kept" if "good" in client else "broken"
+
+    assert rulings(client, 30) == {(ruling,) * len(ALIKE)}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -12,7 +14,6 @@ import pytest
 
 from tests.contract.faulty import FAULTS, AsksAgain
 from whocut.client import reference
-from whocut.contract import play
 from whocut.contract.checks import BY_ID
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from whocut.contract.card import Result
 
+holding: Any = importlib.import_module("whocut.contract.hold")
 AGAIN = sorted(
     fault for fault in FAULTS if fault.startswith(("unknown-", "never-", "stream-", "overload-told"))
 )
@@ -184,13 +186,45 @@ def test_a_program_that_asks_somewhere_else_is_told_where_to_ask(tmp_path: Path)
 
 
 @pytest.mark.sockets
-def test_a_program_that_never_begins_is_waited_for_so_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_program_that_never_begins_is_waited_for_so_long(tmp_path: Path) -> None:
     """The patience for a start has an end too, and the reason is said."""
-    monkeypatch.setattr(play, "START_REAL_S", 0.5)
+    target, checks = program(tmp_path, start_s=60.0), [BY_ID["never-401"]]
 
-    result = one(program(tmp_path, start_s=60.0), "never-401", 1.0)
+    (result,) = hold(target, checks=checks, watch_real_s=1.0, shorten=False, start_real_s=0.5).results
 
     assert result.ruling is Ruling.NOT_TRIED
     assert result.why == "no request for an image reached the upstream within 500 ms of its start"
+
+
+@pytest.mark.sockets
+def test_a_scene_that_was_played_late_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the machine is too busy the image may be there before the gateway gives up: it is played again."""
+    plays: list[str] = []
+    played = holding.try_out
+
+    def counted(target: Any, check: Any, *scene: Any) -> Any:
+        plays.append(check.id)
+        return played(target, check, *scene)
+
+    monkeypatch.setattr(holding, "LATE_REAL_S", -1.0)
+    monkeypatch.setattr(holding, "try_out", counted)
+
+    result = one(client_of(reference, "x"), "never-401", 5.0)
+
+    assert result.ruling is Ruling.NOT_TRIED
+    assert result.why.startswith("this machine was busy, and the scene ")
+    assert plays == ["never-401"] * holding.MOST_PLAYS
+
+
+@pytest.mark.sockets
+def test_a_scene_that_was_late_once_is_judged_in_the_next_play(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bad moment of the machine costs a play, and no verdict."""
+    lateness_s = iter([1.0, 0.0])
+    played = holding.try_out
+
+    def late_at_first(*asked: Any) -> Any:
+        return replace(played(*asked), late_real_s=next(lateness_s))
+
+    monkeypatch.setattr(holding, "try_out", late_at_first)
+
+    assert one(client_of(reference, "x"), "never-401", 5.0).ruling is Ruling.KEPT

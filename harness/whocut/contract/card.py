@@ -22,7 +22,8 @@ class Result:
 
     `at_least`: its attempts are so many or more, for the client had not ended when the watch was over; `watched_s`
     is how long it was watched from its first attempt on, in the client's seconds; `shortened`: its waits passed in
-    less than that. `unreached`: it was played, and no request for an image reached the upstream.
+    less than that. `attempts`, the `waits_s` between them and what all of it cost are as they were seen; None where
+    nothing was played. `unreached`: it was played, and no request for an image reached the upstream.
     """
 
     id: str
@@ -34,6 +35,9 @@ class Result:
     why: str
     evidence: tuple[str, ...] = ()
     at_least: int | None = None
+    attempts: int | None = None
+    waits_s: tuple[float, ...] | None = None
+    billed_usd: float | None = None
     watched_s: float | None = None
     shortened: bool = False
     unreached: bool = False
@@ -113,6 +117,9 @@ class Card:
                     "result": str(result.ruling),
                     "why": result.why,
                     **({"at_least": result.at_least} if result.at_least is not None else {}),
+                    "attempts": result.attempts,
+                    "waits_s": None if result.waits_s is None else list(result.waits_s),
+                    "billed_usd": result.billed_usd,
                     "watched_s": result.watched_s,
                     "shortened": result.shortened,
                     "evidence": list(result.evidence),

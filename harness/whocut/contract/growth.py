@@ -1,9 +1,10 @@
 """Whether a client's waits grow, and not by chance: pure, from the waits of many requests.
 
 Of each request the last wait is held against the first one, as the logarithm of their ratio: zero where they are
-equal, whatever the client's jitter. The mean of many has an interval that is wrong once in a thousand trials. Waits
-grow where all of the interval is above a growth of a tenth, and do not where all of it is below. Where the interval
-holds that growth, it may be chance, and nothing is said.
+equal, whatever the client's jitter. The mean of many has an interval that is wrong once in three thousand trials; a
+check that is not clear is played three times at most, so that its ruling is wrong once in a thousand. Waits grow
+where all of the interval is above a growth of a tenth, and do not where all of it is below. Where the interval has
+that growth in it, it may be chance, and nothing is said.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from whocut.contract.judgement import KEPT, Judgement, broken, not_tried
+from whocut.contract.judgement import KEPT, Judgement, broken, not_tried, unclear
 from whocut.contract.trial import time_in_words
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _GROWTH: Final = math.log(1.1)
 _CAPPED_S: Final = 6.0  # a client that waits so long at once need not wait longer
 _LEAST_S: Final = 0.001
 _WRONG: Final = "once in 1,000"
-_Z: Final = 3.290_526_731  # two-sided, once in a thousand
+_Z: Final = 3.587_914_586  # two-sided, once in three thousand
 _FEW: Final = 5
 
 
@@ -45,7 +46,7 @@ def growth(requests_s: Sequence[Sequence[float]]) -> Judgement:
     waits = f"it waited {first} at first and {last} at last (means of {len(compared)})"
     if mean + around < _GROWTH:
         return broken(f"{waits}: nothing grew, which is wrong {_WRONG}")
-    return not_tried(f"{waits}: growth and chance cannot be distinguished with an error of {_WRONG}")
+    return unclear(f"{waits}: growth and chance cannot be distinguished with an error of {_WRONG}")
 
 
 def _margin(values: Sequence[float], mean: float) -> float:

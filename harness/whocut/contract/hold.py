@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.clock import VirtualLoop
 from whocut.contract import play
@@ -20,8 +19,17 @@ from whocut.contract.card import Card, Result
 from whocut.contract.checks import CHECKS
 from whocut.contract.children import Children
 from whocut.contract.client import API_KEY, Candidate
-from whocut.contract.judgement import Ruling
-from whocut.contract.play import AT_ONCE, KEY_CHECK, SCALE, WATCH_REAL_S, Means, try_out, wanted_of
+from whocut.contract.judgement import Ruling, unclear
+from whocut.contract.play import (
+    AT_ONCE,
+    KEY_CHECK,
+    SCALE,
+    START_REAL_S,
+    WATCH_REAL_S,
+    Means,
+    try_out,
+    wanted_of,
+)
 from whocut.contract.scenes import world
 from whocut.contract.trial import Ask, Scene, Trial, time_in_words
 from whocut.stage.pace import library
@@ -33,6 +41,11 @@ if TYPE_CHECKING:
 
     from whocut.contract.check import Check
 
+# A check that chance or this machine's delays left unclear is played so often, and then not tried.
+MOST_PLAYS: Final = 3
+# A scene whose events come so late in real time is another one: the image may be there before the gateway gives up.
+LATE_REAL_S: Final = 0.4
+
 
 def hold(
     target: Candidate,
@@ -43,11 +56,15 @@ def hold(
     watch_real_s: float = WATCH_REAL_S,
     shorten: bool = True,
     loop_factory: Callable[[], VirtualLoop] = VirtualLoop,
+    start_real_s: float = START_REAL_S,
+    at_once: int = AT_ONCE,
 ) -> Card:
     """Hold a client to the contract, check by check.
 
     `watch_real_s` is how long a client that blocks, or a program, is watched in real time from its first attempt;
     `shorten` lets its waits pass quickly where that can be done. `loop_factory` makes the loop of an async one.
+    A client may take `start_real_s` to its first attempt. Of one that blocks, `at_once` checks are tried at the
+    same time.
     """
     allowed = allow or {}
     if target.blocks and target.make is not None:
@@ -62,47 +79,69 @@ def hold(
             library=made,
             children=children if children is not None and children.loads else None,
             loop_factory=loop_factory,
+            start_real_s=start_real_s,
         )
 
-        def judged(check: Check) -> Result:
+        def judged(check: Check) -> tuple[Result, bool]:
             return _judged(target, check, allowed.get(check.id), means)
 
-        # A client that blocks spends its time waiting; the one check that listens to all logs is tried alone.
+        # A client that blocks spends its time waiting; the one check that listens to all logs is tried alone, and
+        # so is what was not clear beside others.
         together = [check for check in checks if target.blocks and check.id != KEY_CHECK]
         alone = [check for check in checks if check not in together]
         results = {}
-        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
-        for result in itertools.chain(pool.map(judged, together), map(judged, alone)):
+        pool = stack.enter_context(ThreadPoolExecutor(at_once))
+        for check, (result, again) in zip(together, pool.map(judged, together), strict=True):
+            if again:
+                alone.append(check)
+                continue
+            results[result.id] = result
+            show(result)
+        for check in alone:
+            for _ in range(MOST_PLAYS - (check in together)):
+                result, again = judged(check)
+                if not again or not target.blocks:  # in virtual time the next play is the same
+                    break
             results[result.id] = result
             show(result)
     return Card(target.name, tuple(results[check.id] for check in checks))
 
 
-def _judged(target: Candidate, check: Check, allowed: str | None, means: Means) -> Result:
+def _judged(target: Candidate, check: Check, allowed: str | None, means: Means) -> tuple[Result, bool]:
+    """One play of a check: its result, and whether another play may decide what this one does not."""
     scene = check.scene()
     skip = _why_not(target, check, scene, means)
     if skip:
-        return Result.of(check, ruling=Ruling.NOT_TRIED, why=skip)
+        return Result.of(check, ruling=Ruling.NOT_TRIED, why=skip), False
     trial = try_out(target, check, scene, means)
     if not trial.attempts:
-        return Result.of(
+        unreached = Result.of(
             check,
             ruling=Ruling.NOT_TRIED,
-            why=_never_came(target, trial),
+            why=_never_came(target, trial, means),
             evidence=tuple(trial.evidence),
             unreached=True,
         )
+        return unreached, False
     judgement = check.judge(trial)
-    return Result.of(
+    if trial.most_late_real_s > LATE_REAL_S:
+        judgement = unclear(
+            f"this machine was busy, and the scene {time_in_words(trial.most_late_real_s)} late"
+        )
+    result = Result.of(
         check,
         ruling=judgement.ruling,
         why=judgement.why or _how(trial, scene.ask),
         evidence=tuple(trial.evidence),
         at_least=judgement.at_least,
+        attempts=len(trial.attempts),
+        waits_s=tuple(round(wait_s, 3) for wait_s in trial.waits_s),
+        billed_usd=round(trial.billed_usd, 6),
         watched_s=round(trial.watched_s, 3),
         shortened=not target.blocks or trial.shortened_s > 0.0,
         allowed=allowed if judgement.ruling is Ruling.BROKEN else None,
     )
+    return result, judgement.unclear
 
 
 def _as_it_answers(target: Candidate) -> Candidate:
@@ -122,7 +161,7 @@ def _as_it_answers(target: Candidate) -> Candidate:
 
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
-        thread.join(play.START_REAL_S)
+        thread.join(START_REAL_S)
         play.close(client)
     finally:
         runner.close()
@@ -145,7 +184,7 @@ def _why_not(target: Candidate, check: Check, scene: Scene, means: Means) -> str
     return None
 
 
-def _never_came(target: Candidate, trial: Trial) -> str:
+def _never_came(target: Candidate, trial: Trial, means: Means) -> str:
     """Why nothing can be said: a client may refuse a parameter itself, and a program may ask somewhere else."""
     error = next((result for result in trial.results if isinstance(result, BaseException)), None)
     beside = ", ".join(dict.fromkeys(sighting.name for sighting in trial.observed.beside))
@@ -155,7 +194,7 @@ def _never_came(target: Candidate, trial: Trial) -> str:
     if error is not None:
         return f"{why}: {error if target.command else f'{type(error).__name__}: {error}'}"
     if not trial.ended:
-        return f"{why} within {time_in_words(play.START_REAL_S)} of its start"
+        return f"{why} within {time_in_words(means.start_real_s)} of its start"
     return f"{why}; a program must ask the address in OPENAI_BASE_URL" if target.command else why
 
 

@@ -16,11 +16,15 @@ class Ruling(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One ruling. `at_least`: the watch was over before the client was: its attempts are so many, or more."""
+    """One ruling. `at_least`: the watch was over before the client was: its attempts are so many, or more.
+
+    `unclear`: nothing can be said because chance or this machine's delays hide it; another play may show it.
+    """
 
     ruling: Ruling
     why: str = ""
     at_least: int | None = None
+    unclear: bool = False
 
 
 KEPT = Judgement(Ruling.KEPT)
@@ -39,3 +43,8 @@ def broken(why: str, at_least: int | None = None) -> Judgement:
 def not_tried(why: str) -> Judgement:
     """Nothing can be said, for this reason."""
     return Judgement(Ruling.NOT_TRIED, why)
+
+
+def unclear(why: str) -> Judgement:
+    """Nothing can be said after this play, for this reason; another one may decide."""
+    return Judgement(Ruling.NOT_TRIED, why, unclear=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.chain.money import format_dollars
 from whocut.contract.growth import growth
-from whocut.contract.judgement import KEPT, Judgement, broken, kept, not_tried
+from whocut.contract.judgement import KEPT, Judgement, broken, kept, not_tried, unclear
 from whocut.contract.trial import time_in_words
 from whocut.trace.records import Outcome
 from whocut.verdict.retry_audit import ending
@@ -78,7 +78,7 @@ def grew(trial: Trial) -> Judgement:
 
 def jittered(trial: Trial) -> Judgement:
     """Requests that fail together come again apart, at least once of three times."""
-    together, unclear = [], False
+    together, near = [], False
     for number in (0, 1, 2):
         waits_s = sorted(waits[number] for waits in trial.waits_by_request_s if len(waits) > number)
         if len(waits_s) < 2:
@@ -88,12 +88,12 @@ def jittered(trial: Trial) -> Judgement:
         least, delays_s = (TOGETHER, 0.0) if trial.exact else (APART, _DELAYS_S)
         if spread_s > max(least * waits_s[-1], delays_s):
             return KEPT
-        unclear = unclear or spread_s > TOGETHER * waits_s[-1] + delays_s / 3
+        near = near or spread_s > TOGETHER * waits_s[-1] + delays_s / 3
         together.append(time_in_words(waits_s[0]))
     if not together:
         return not_tried("no two requests came again" if trial.ended else trial.unseen)
-    if unclear:
-        return not_tried("its waits differ by no more than this machine's own delays may do")
+    if near:
+        return unclear("its waits differ by no more than this machine's own delays may do")
     return broken(f"requests that failed together came again together, after {' and '.join(together)}")
 
 

@@ -57,11 +57,12 @@ _PROMPT: Final = "a quiet ramen shop at two in the morning, neon on wet pavement
 class Means:
     """With what a client is tried. `watch_real_s`: how long one whose waits are real is watched.
 
-    `library` shortens the waits of programs, `children` those of a sync client; `loop_factory` makes the loop of an
-    async one.
+    The watch begins with its first attempt, which may take `start_real_s` to come. `library` shortens the waits of
+    programs, `children` those of a sync client; `loop_factory` makes the loop of an async one.
     """
 
     watch_real_s: float = WATCH_REAL_S
+    start_real_s: float = START_REAL_S
     library: Path | None = None
     children: Children | None = None
     loop_factory: Callable[[], VirtualLoop] = VirtualLoop
@@ -139,6 +140,7 @@ def _try_once(target: Candidate, check: Check, scene: Scene, means: Means) -> Tr
             cancelled_s=played.cancelled_s,
             parts=played.parts,
             exact=not target.blocks,
+            late_real_s=runner.late_real_s if isinstance(runner, ScaledRunner) else 0.0,
             shortened_s=0.0 if pace is None else over_s - (wall_s() - began_real_s),
         )
 
@@ -282,7 +284,7 @@ def _watched(
     """
     scale = 1.0 if stage.pace else stage.scale
     bound_s = until_s if until_s is not None else scene.bound_s if stage.pace else float("inf")
-    until_real_s, began_s = wall_s() + START_REAL_S, None
+    until_real_s, began_s = wall_s() + means.start_real_s, None
     while not over():
         now_s = stage.tap.instants.now_s()
         if began_s is None and attempts_of(stage.tap.seen):

@@ -50,12 +50,11 @@ def world(
     return scene
 
 
-def gateway(status: int, reason: str) -> tuple[Layer, ...]:
-    """A gateway that gives up waiting after a minute, and says so in this way."""
+def gateway(status: int, reason: str, sign: str = "") -> tuple[Layer, ...]:
+    """A gateway that gives up waiting after a minute, and says so in this way; `sign` ends its page."""
     timer = Timer(kind=TimerKind.FIRST_BYTE, limit_s=_CUT_S, directive="read timeout")
-    page = (
-        f"<html><head><title>{status} {reason}</title></head><body><h1>{status} {reason}</h1></body></html>"
-    )
+    head = f"<html><head><title>{status} {reason}</title></head>"
+    page = f"{head}<body><h1>{status} {reason}</h1>{sign}</body></html>"
     answer = Answer(status=status, reason=reason, headers=(("Content-Type", "text/html"),), body=page)
     return (
         Layer(

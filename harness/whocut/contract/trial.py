@@ -73,6 +73,7 @@ class Trial:
     parts: tuple[str, ...] = field(default=())  # texts beside the log that could hold a key
     exact: bool = True  # in virtual time; otherwise this machine's own delays are in every duration
     shortened_s: float = 0.0  # by so much its waits were shorter in real time than on its own clock
+    late_real_s: float = 0.0  # by so much the scene's own events came later than they should
     further: tuple[Trial, ...] = ()
 
     @cached_property
@@ -132,6 +133,11 @@ class Trial:
             f"the watch was over after {time_in_words(self.watched_s)}: {time_in_words(idle_s)} after its last "
             "answer the client had neither ended nor asked again"
         )
+
+    @property
+    def most_late_real_s(self) -> float:
+        """The same over all trials of the scene."""
+        return max([self.late_real_s, *(trial.most_late_real_s for trial in self.further)])
 
     @property
     def raised(self) -> bool:

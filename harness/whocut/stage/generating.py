@@ -7,25 +7,29 @@ as a generation, for vendors name theirs as they like.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Parts of a path behind which nothing is generated.
+# Parts of a path behind which nothing is generated. Some vendors have their doors below a model's name, or write
+# the method after a colon.
 _BESIDE: Final = frozenset(
     {
-        "models", "moderations", "files", "uploads", "embeddings", "tokenize", "tokens", "input_tokens",
-        "count_tokens", "cancel", "usage", "vector_stores", "realtime", "oauth", "token",
+        "moderations", "files", "uploads", "embeddings", "tokenize", "tokens", "input_tokens",
+        "count_tokens", "countTokens", "embedContent", "batchEmbedContents", "cancel",
+        "usage", "vector_stores", "realtime", "oauth", "token",
     }
 )  # fmt: skip
+_PARTS: Final = re.compile("[/:]")
 # Doors through which text goes as well: an image is asked for by a tool, a modality, or the model's name.
 _SHARED: Final = ("/chat/completions", "/responses")
 
 
 def asks_for_a_generation(method: str, path: str, body: Mapping[str, Any]) -> bool:
     """Whether a request begins paid work; `body` is what was asked, as JSON; empty: it is no JSON."""
-    if method != "POST" or _BESIDE & set(path.split("/")):
+    if method != "POST" or path.endswith("/models") or _BESIDE & set(_PARTS.split(path)):
         return False
     return _asks_for_an_image(body) if path.endswith(_SHARED) else True
 

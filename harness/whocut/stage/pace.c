@@ -4,7 +4,11 @@
  * every thread of the program waits, its time runs fast: at the stage's scale while the stage owes it an answer, and
  * much faster while nothing is asked, or nothing comes for minutes. It never runs past the earliest deadline, so that a wait of 13 s ends after
  * 13 s on the client's clock. While bytes are on their way between the two, and while anything is computed, it runs
- * as the real one does. The stage loads the same file to read that clock, and to tell what it takes and gives.
+ * at a tenth of the real one, so that a busy machine's delays are hardly in what is measured; where that goes on for
+ * seconds, or its threads were never seen to wait all at once, it runs as the real one does. While the stage's own loop
+ * is at work, or late, the client's time hardly runs either: what was written and what is written down about it are one
+ * instant. The stage loads the same file to read that clock, and to tell what it
+ * takes and gives.
  *
  * Lock: one spin lock in the shared page; it is held for some dozen instructions. */
 #define _GNU_SOURCE
@@ -44,6 +48,11 @@
 #define FIRST_SLICE_NS (2 * 1000000LL)
 #define SLICE_NS (20 * 1000000LL)
 #define SLOTS 512
+#define SLOWER 10            /* while anything is computed the client's clock is so much slower than the real one */
+#define SLOW_NS (2 * NS)     /* for so long at most */
+#define LATE_NS (2 * 1000000LL) /* a stage that sleeps so much longer than it wanted to is late with what it owes */
+#define SLOW 0               /* the rate of such a clock */
+#define CLOCKS 12
 
 struct page {
     _Atomic int32_t lock;
@@ -57,7 +66,10 @@ struct page {
     int64_t cap_ns;     /* the earliest deadline while it runs fast */
     int64_t sent_ns;    /* the real instant at which the client sent what the stage has not read; 0: nothing */
     int64_t given_ns;   /* the same for what the stage wrote */
-    int64_t told_ns;    /* the real instant at which the stage was last heard of */
+    int64_t told_ns;    /* the real instant at which the stage last took or gave something */
+    int64_t due_ns;     /* the real instant until which its loop wants to sleep; 0: it does not tell */
+    int32_t awake;      /* its loop is at work */
+    int64_t fast_ns;    /* the real instant at which the client's time last ran fast; 0: it never did */
 };
 
 static struct page *pace; /* the preloaded side's page; NULL: this process waits as it would */
@@ -136,7 +148,8 @@ static void lock(struct page *p) {
 static void unlock(struct page *p) { __atomic_store_n((int32_t *)&p->lock, 0, __ATOMIC_RELEASE); }
 
 static int64_t rate(const struct page *p) {
-    if (!p->fast || p->sent_ns || p->given_ns) return 1;
+    if (p->fast && (p->sent_ns || p->given_ns || p->awake)) return SLOW;
+    if (!p->fast) return p->fast_ns && p->t_ns - p->fast_ns < SLOW_NS ? SLOW : 1;
     return p->open <= 0 ? p->idle_scale : p->t_ns - p->told_ns > LONG_NS ? p->scale * 10 : p->scale;
 }
 
@@ -144,11 +157,17 @@ static int64_t rate(const struct page *p) {
 static int64_t up_to_now(struct page *p) {
     int64_t t = real_ns(CLOCK_MONOTONIC), gone = t - p->t_ns;
     if (gone < 0) gone = 0, t = p->t_ns;
-    int64_t many = rate(p);
-    int64_t c = gone < NEVER / 2 / many ? p->c_ns + gone * many : NEVER / 2;
+    int64_t many = rate(p), slow = many == SLOW ? gone : 0;
+    if (many > 1 && p->open > 0 && p->due_ns && p->due_ns != NEVER) {
+        int64_t late = t - (p->due_ns + LATE_NS);
+        slow = late < 0 ? 0 : late < gone ? late : gone;
+    }
+    gone -= slow;
+    int64_t c = !many || gone < NEVER / 2 / many ? p->c_ns + gone * many + slow / SLOWER : NEVER / 2;
     if (p->fast && c > p->cap_ns) c = p->cap_ns > p->c_ns ? p->cap_ns : p->c_ns;
     p->c_ns = c;
-    p->t_ns = t;
+    p->t_ns = t - slow % SLOWER; /* what is less than a step of the slow clock is counted the next time */
+    if (p->fast) p->fast_ns = t;
     if (p->sent_ns && t - p->sent_ns > STALE_NS) p->sent_ns = 0;
     if (p->given_ns && t - p->given_ns > STALE_NS) p->given_ns = 0;
     return c;
@@ -218,7 +237,8 @@ static int64_t slice(int64_t deadline, int64_t *step) {
     int64_t many = rate(p);
     unlock(p);
     if (c >= deadline) return 0;
-    int64_t left = deadline == NEVER ? NEVER : (deadline - c + many - 1) / many;
+    int64_t left = deadline == NEVER || deadline - c > NEVER / SLOWER ? NEVER
+        : many == SLOW ? (deadline - c) * SLOWER : (deadline - c + many - 1) / many;
     int64_t now = left < *step ? left : *step;
     *step = *step * 2 > SLICE_NS ? SLICE_NS : *step * 2;
     return now > 1000 ? now : 1000;
@@ -229,45 +249,56 @@ static int64_t in_ns(int64_t wait) {
     return wait > NEVER - now - 1 ? NEVER : now + wait;
 }
 
+/* How far one of the system's clocks is from the one that the page counts. */
+static int64_t off_ns(clockid_t clock) {
+    static int64_t known[CLOCKS], nearest[CLOCKS];
+    if (!nearest[clock]) {
+        for (int tries = 0; tries < 5; tries++) { /* a thread may lose its core between two readings */
+            int64_t before = real_ns(CLOCK_MONOTONIC), there = real_ns(clock), gap = real_ns(CLOCK_MONOTONIC) - before + 1;
+            if (nearest[clock] && gap >= nearest[clock]) continue;
+            known[clock] = there - before;
+            nearest[clock] = gap;
+        }
+    }
+    return known[clock];
+}
+
 /* An instant of one of the program's clocks on ours. */
 static int64_t at_ns(clockid_t clock, const struct timespec *at) {
     int64_t wait = clock == CLOCK_REALTIME
-        ? ns_of(at) - (real_ns(CLOCK_REALTIME) - real_ns(CLOCK_MONOTONIC))
+        ? ns_of(at) - off_ns(CLOCK_REALTIME)
         : ns_of(at);
     return wait > 0 ? wait : 1;
 }
 
 /* --- reading the time -------------------------------------------------------------------------- */
 
-static int64_t ahead_ns(void) {
-    struct page *p = pace;
-    lock(p);
-    int64_t ahead = up_to_now(p) - p->t_ns;
-    unlock(p);
-    return ahead;
-}
-
 EXPORT int clock_gettime(clockid_t clock, struct timespec *t) {
-    int failed = CALL(clock_gettime)(clock, t);
-    if (pace && !failed)
+    if (pace)
         switch (clock) {
-        case CLOCK_REALTIME: case CLOCK_MONOTONIC: case CLOCK_MONOTONIC_RAW: case CLOCK_REALTIME_COARSE:
-        case CLOCK_MONOTONIC_COARSE: case CLOCK_BOOTTIME:
-            *t = spec_of(ns_of(t) + ahead_ns());
+        case CLOCK_MONOTONIC: case CLOCK_MONOTONIC_COARSE:
+            *t = spec_of(client_ns(pace));
+            return 0;
+        case CLOCK_REALTIME: case CLOCK_REALTIME_COARSE:
+            *t = spec_of(client_ns(pace) + off_ns(CLOCK_REALTIME));
+            return 0;
+        case CLOCK_MONOTONIC_RAW: case CLOCK_BOOTTIME:
+            *t = spec_of(client_ns(pace) + off_ns(clock));
+            return 0;
         }
-    return failed;
+    return CALL(clock_gettime)(clock, t);
 }
 
 EXPORT int gettimeofday(struct timeval *restrict t, void *restrict zone) {
     (void)zone;
-    int64_t now = real_ns(CLOCK_REALTIME) + (pace ? ahead_ns() : 0);
+    int64_t now = pace ? client_ns(pace) + off_ns(CLOCK_REALTIME) : real_ns(CLOCK_REALTIME);
     t->tv_sec = now / NS;
     t->tv_usec = now % NS / 1000;
     return 0;
 }
 
 EXPORT time_t time(time_t *kept) {
-    time_t now = (real_ns(CLOCK_REALTIME) + (pace ? ahead_ns() : 0)) / NS;
+    time_t now = (pace ? client_ns(pace) + off_ns(CLOCK_REALTIME) : real_ns(CLOCK_REALTIME)) / NS;
     if (kept) *kept = now;
     return now;
 }
@@ -642,6 +673,24 @@ EXPORT int64_t whocut_pace_now(void *page) { return client_ns(page); }
 EXPORT void whocut_pace_serve(void *page, int port) { ((struct page *)page)->port = port; }
 
 EXPORT int whocut_pace_loaded(void *page) { return ((struct page *)page)->loaded; }
+
+/* The stage's loop goes to sleep for so long (below zero: until something comes), or is at work again. */
+EXPORT void whocut_pace_asleep(void *page, int64_t wait) {
+    struct page *p = page;
+    lock(p);
+    up_to_now(p);
+    p->awake = 0;
+    p->due_ns = wait < 0 ? NEVER : real_ns(CLOCK_MONOTONIC) + wait;
+    unlock(p);
+}
+
+EXPORT void whocut_pace_awake(void *page) {
+    struct page *p = page;
+    lock(p);
+    up_to_now(p);
+    p->awake = 1;
+    unlock(p);
+}
 
 /* `read`: what the client had sent was read. `wrote`: something was written to it. `opened`: more open requests. */
 EXPORT void whocut_pace_tell(void *page, int read, int wrote, int opened) {

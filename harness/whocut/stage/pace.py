@@ -11,6 +11,7 @@ import atexit
 import ctypes
 import functools
 import os
+import selectors
 import shutil
 import subprocess
 import sys
@@ -66,8 +67,39 @@ def _calls(made: Path) -> ctypes.CDLL:
     calls.whocut_pace_now.restype = ctypes.c_int64
     calls.whocut_pace_now.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_loaded.argtypes = (ctypes.c_void_p,)
+    calls.whocut_pace_asleep.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    calls.whocut_pace_awake.argtypes = (ctypes.c_void_p,)
     calls.whocut_pace_tell.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_int)
     return calls
+
+
+class StageSelector(selectors.DefaultSelector):
+    """The selector of a scaled stage's loop: it tells the client's clock when the loop sleeps, and how late it is.
+
+    `late_real_s` is the longest that anything had to wait for the loop, which was asleep too long or busy.
+    """
+
+    def __init__(self, pace: Pace | None) -> None:
+        super().__init__()
+        self._pace = pace
+        self._clock = Clock()
+        self._woke_s = self._clock.now_s()
+        self.late_real_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for something to do."""
+        began_s = self._clock.now_s()
+        if self._pace is not None:
+            self._pace.asleep(timeout)
+        try:
+            return super().select(timeout)
+        finally:
+            if self._pace is not None:
+                self._pace.awake()
+            now_s = self._clock.now_s()
+            overslept_s = 0.0 if timeout is None else now_s - began_s - max(0.0, timeout)
+            self.late_real_s = max(self.late_real_s, began_s - self._woke_s, overslept_s)
+            self._woke_s = now_s
 
 
 def use_in_this_process(made: str, page: str) -> None:
@@ -109,6 +141,16 @@ class Pace:
         """Bytes were read, or are written now; so many more requests are open."""
         if self._page is not None:
             self._calls.whocut_pace_tell(self._page, read, wrote, opened)
+
+    def asleep(self, wait_real_s: float | None) -> None:
+        """The stage's loop goes to sleep, for so long at most; None: until something comes."""
+        if self._page is not None:
+            self._calls.whocut_pace_asleep(self._page, -1 if wait_real_s is None else int(wait_real_s * 1e9))
+
+    def awake(self) -> None:
+        """It is at work: until it sleeps again, the client's time hardly runs."""
+        if self._page is not None:
+            self._calls.whocut_pace_awake(self._page)
 
     def _now_s(self) -> float:
         if self._page is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from whocut.clock import VirtualLoop
 from whocut.clock.clock import pause
 from whocut.errors import CouldNotRun
+from whocut.stage.pace import StageSelector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -128,7 +129,8 @@ class ScaledRunner:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self._loop = _UnfrozenLoop()
+        self._selector = StageSelector(stage.pace)
+        self._loop = _UnfrozenLoop(self._selector)
         self._thread = threading.Thread(target=self._loop.run_forever, name="whocut-stage", daemon=True)
 
     def start(self) -> None:
@@ -144,6 +146,11 @@ class ScaledRunner:
         """All that is known once the layers have seen the end of what the client saw."""
         pause(_SETTLE_REAL_S)
         return self._there(_observed(self.stage))
+
+    @property
+    def late_real_s(self) -> float:
+        """The longest that anything had to wait for the loop."""
+        return self._selector.late_real_s
 
     def now_s(self) -> float:
         """Model seconds since the beginning; with a pace the client's."""

@@ -1,200 +1,119 @@
-"""The score cards of known clients, made anew: `make score-cards` writes docs/score-cards.md.
+"""The score cards of known clients, made anew: `make score-cards`, or with words of their names only those.
 
-Each client is installed into an environment of its own under build/cards. What cannot be installed or run is left
-out with a sentence. The Python SDK of this environment is tried in virtual time with every check; programs of their
-own are tried scaled, with the checks that any program can be put to.
+Each client is installed into an environment of its own. The Python SDK of this environment is tried in virtual time
+with every check; programs are tried scaled, each as it comes and with the line that mends it. What was measured is
+written into docs/score-cards.json card by card, and the pages are made from that. A client that cannot be installed
+or run keeps the entry that it has.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import fcntl
 import json
-import shutil
+import logging
 import subprocess
 import sys
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tests.contract.cards.clients import callables
-from whocut.client import async_reference
+from tests.contract.cards import page, places
+from tests.contract.cards.known import KNOWN, Known
+from whocut.contract.checks import BY_ID, CHECKS
 from whocut.contract.client import client_of, command_client
 from whocut.contract.hold import hold
-from whocut.contract.judgement import Ruling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from whocut.contract.card import Card, Result
+    from whocut.contract.card import Card
+    from whocut.contract.check import Check
 
-ROOT: Final = Path(__file__).parents[3]
-CLIENTS: Final = Path(__file__).parent / "clients"
-KEPT: Final = ROOT / "build" / "cards"
-PAGE: Final = ROOT / "docs" / "score-cards.md"
-_WATCH_REAL_S: Final = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class Python:
-    """A script in a virtual environment with these packages; the first one's version is told."""
-
-    packages: tuple[str, ...]
-    script: str
-    arguments: str = ""
-
-    def command(self) -> tuple[str, str]:
-        """The command and the version, after installing what is missing."""
-        place = KEPT / "-".join(
-            name.replace("<", "").replace(">=", "").replace(",", "-") for name in self.packages
-        )
-        python = place / "bin" / "python"
-        if not (place / "ok").exists():
-            subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *self.packages], check=True)
-            (place / "ok").touch()
-        name = self.packages[0].partition("<")[0].partition(">")[0]
-        code = f"import importlib.metadata as m; print(m.version('{name}'))"
-        version = subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True).stdout
-        return f"{python} {CLIENTS / self.script} {self.arguments}", version.strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A script for Node with the openai package."""
-
-    package: str
-    arguments: str = ""
-
-    def command(self) -> tuple[str, str]:
-        """The command and the version, after installing what is missing."""
-        if shutil.which("npm") is None:
-            raise FileNotFoundError("npm is not here")
-        place = KEPT / self.package.replace("@", "-")
-        if not (place / "ok").exists():
-            place.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["npm", "init", "-y"], cwd=place, check=True, capture_output=True)
-            subprocess.run(["npm", "install", "--silent", self.package], cwd=place, check=True)
-            (place / "ok").touch()
-        shutil.copy(CLIENTS / "sdk.mjs", place / "sdk.mjs")  # Node looks for packages beside the script
-        installed = json.loads((place / "node_modules" / "openai" / "package.json").read_text())
-        return f"node {place / 'sdk.mjs'} {self.arguments}", installed["version"]
-
-
-@dataclass(frozen=True, slots=True)
-class Curl:
-    """The curl of this machine."""
-
-    def command(self) -> tuple[str, str]:
-        """The command and the version."""
-        said = subprocess.run(["curl", "--version"], check=True, capture_output=True, text=True).stdout
-        return f"sh {CLIENTS / 'curl.sh'}", said.split()[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A client with a card: its name, and how it is made or run."""
-
-    name: str
-    runs: Python | Node | Curl | None = None
-    makes: Callable[..., object] | None = None
-
-
-KNOWN: Final = (
-    Known("whocut's reference client", makes=async_reference),
-    Known("openai-python 3.x", makes=callables.sdk),
-    Known("openai-python 3.x, max_retries=0", makes=callables.sdk_without_retries),
-    Known("openai-python 2.x", Python(("openai>=2,<3",), "sdk.py")),
-    Known("openai-python 2.x, max_retries=0", Python(("openai>=2,<3",), "sdk.py", "0")),
-    Known("openai-python 1.x", Python(("openai<2",), "sdk.py")),
-    Known("openai-python 1.x, max_retries=0", Python(("openai<2",), "sdk.py", "0")),
-    Known("openai-node 7.x", Node("openai@7")),
-    Known("openai-node 7.x, maxRetries: 0", Node("openai@7", "0")),
-    Known("curl --retry 3", Curl()),
-    Known("tenacity around the SDK", Python(("tenacity", "openai"), "tenacity_sdk.py")),
-    Known("stamina around the SDK", Python(("stamina", "openai"), "stamina_sdk.py")),
-    Known(
-        "LangChain's DallEAPIWrapper",
-        Python(("langchain-community", "langchain-openai"), "langchain_image.py"),
-    ),
-    Known("LiteLLM", Python(("litellm",), "litellm_image.py")),
-)
+# Frameworks take long to load where several are begun at once.
+_START_REAL_S: Final = 240.0
+_WATCH_REAL_S: Final = 60.0
+_TOLD: Final = ("id", "mark", "why", "at_least", "attempts", "waits_s", "billed_usd", "watched_s")
 
 
 def main() -> None:
-    """Make every card, then the page."""
-    cards: list[Card] = []
-    left_out: list[str] = []
-    for known in KNOWN:
+    """Make the cards, each into the record at once, then the pages."""
+    wanted = [one for one in KNOWN if not sys.argv[1:] or any(word in one.name for word in sys.argv[1:])]
+    logging.getLogger("whocut").setLevel(logging.ERROR)
+    for known in wanted:
         try:
-            card = _card(known)
+            entry = _entry(known)
         except (subprocess.CalledProcessError, FileNotFoundError) as error:
-            left_out.append(f"{known.name}: {error}")
-            print(f"left out: {left_out[-1]}", file=sys.stderr)  # noqa: T201  # progress, for whoever waits
+            print(f"left out: {known.name}: {error}", file=sys.stderr)  # noqa: T201  # progress, as below
             continue
-        print(card.line, file=sys.stderr)  # noqa: T201  # as above
-        cards.append(card)
-    PAGE.write_text(page(cards, left_out))
+        _write_down(entry)
+        print(f"{known.name}: {page.mends([entry]).splitlines()[-1]}", file=sys.stderr, flush=True)  # noqa: T201
+    write_pages()
 
 
-def _card(known: Known) -> Card:
+def _write_down(entry: dict[str, Any]) -> None:
+    """Into the record, in the table's order; another run may be at work beside this one."""
+    with page.RECORD.open("a+") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        entries = {one["client"]: one for one in page.read_record()} | {entry["client"]: entry}
+        ordered = [entries[one.name] for one in KNOWN if one.name in entries]
+        record.truncate(0)
+        record.write(json.dumps({"clients": ordered}, indent=1) + "\n")
+
+
+def write_pages() -> None:
+    """The page and the README's table, from the record."""
+    entries = page.read_record()
+    page.PAGE.write_text(page.page(entries))
+    before, _, rest = page.README.read_text().partition(page.BEGINS)
+    after = rest.partition(page.ENDS)[2]
+    page.README.write_text(before + page.readme_table(entries) + after)
+
+
+def _entry(known: Known) -> dict[str, Any]:
+    checks = CHECKS if known.checks is None else [BY_ID[name] for name in known.checks]
+    as_it_comes = _card(known, checks)
+    mended = None
+    if known.mend is not None:
+        broken = {result.id for result in as_it_comes.broken}
+        mended = _results(_card(known, [check for check in checks if check.id in broken], mended=True))
+    return {
+        "client": known.name,
+        "version": places.version(known),
+        "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),  # noqa: TID251  # the day of the measure
+        "command": _told(known),
+        "mend": known.mend,
+        "checks": _results(as_it_comes),
+        "mended": mended,
+    }
+
+
+def _told(known: Known) -> str:
+    """What anyone types for the same card."""
     if known.makes is not None:
-        version = metadata.version("openai")
-        return hold(client_of(known.makes, f"{known.name} (openai {version})"))
-    assert known.runs is not None
-    command, version = known.runs.command()
-    target = command_client(command)
-    named = type(target)(f"{known.name} ({version})", command=target.command)
-    return hold(named, watch_real_s=_WATCH_REAL_S)
+        return f"whocut policy {known.makes.__module__}:{known.makes.__name__}"
+    runs = {"py": "python", "sh": "sh", "mjs": "node"}[known.script.rpartition(".")[2]]
+    return f"whocut policy --command '{runs} tests/contract/cards/clients/{known.script}'"
 
 
-def page(cards: list[Card], left_out: list[str]) -> str:
-    """All cards as one page: what the defaults do on a 504 first."""
-    lines = [
-        "# Score cards",
-        "",
-        "What known clients do with an image request that goes wrong, as `whocut policy` saw it. Made by",
-        "`make score-cards`; versions stand beside the names. *Kept*, *broken* (obligatory), *missing* (advice).",
-        "A check that a program cannot be put to from outside is *not tried*.",
-        "",
-        "## What the defaults do on a 504",
-        "",
-        defaults(cards),
-        "",
-        "## In one line each",
-        "",
-        *(f"- {card.line}" for card in cards),
-        *(f"- left out: {sentence}" for sentence in left_out),
-        "",
-        *(card.markdown() for card in cards),
-    ]
-    return "\n".join(lines)
+def _card(known: Known, checks: Sequence[Check], *, mended: bool = False) -> Card:
+    if known.makes is not None:
+        makes = known.mends if mended else known.makes
+        assert makes is not None
+        return hold(client_of(makes, known.name), checks=checks)
+    written = places.command(known) + (f" {known.mended}" if mended else "")
+    return hold(
+        command_client(written),
+        checks=checks,
+        watch_real_s=_WATCH_REAL_S,
+        start_real_s=_START_REAL_S,
+        at_once=known.at_once,
+    )
 
 
-def defaults(cards: list[Card]) -> str:
-    """The short table: attempts and price of one image behind a gateway that cuts, and three other bad days."""
-    rows = [
-        "| client | a gateway's 504 | the connection is reset | no money left | Retry-After: 121 |",
-        "|---|---|---|---|---|",
-    ]
-    for card in cards:
-        found = {result.id: result for result in card.results}
-        asked = [_asked(found[name]) for name in ("unknown-504", "unknown-reset", "never-quota")]
-        waits = _kept_or_why(found["rate-121"])
-        rows.append(f"| {card.target} | {' | '.join(asked)} | {waits} |")
-    return "\n".join(rows)
-
-
-def _asked(result: Result) -> str:
-    if result.ruling is not Ruling.BROKEN:
-        return "asks once" if result.ruling is Ruling.KEPT else f"not tried: {result.why}"
-    attempts = sum(line.startswith("attempt ") for line in result.evidence)
-    least = "at least " if result.at_least is not None else ""
-    price = f", {least}${0.210735 * attempts:.2f}" if result.id.startswith("unknown") else ""
-    return f"**asks {least}{attempts} times{price}**"
-
-
-def _kept_or_why(result: Result) -> str:
-    return f"**{result.why}**" if result.ruling is Ruling.BROKEN else result.why
+def _results(card: Card) -> list[dict[str, Any]]:
+    root = str(Path(page.ROOT))
+    told = [{name: getattr(result, name) for name in _TOLD} for result in card.results]
+    return [one | {"why": str(one["why"]).replace(root, ".")[:300]} for one in told]
 
 
 if __name__ == "__main__":

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whocut.contract.check import OURS, Check, Family
 from whocut.contract.judgement import Judgement, broken, kept, not_tried
-from whocut.contract.scenes import world
+from whocut.contract.judges import asked_once
+from whocut.contract.scenes import gateway, world
 from whocut.contract.trial import time_in_words
+from whocut.stage.plants import MockFault
 from whocut_mock import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from whocut.chain.layers import Layer
     from whocut.contract.trial import Scene, Trial
+    from whocut.stage.plants import Plant
     from whocut.stage.sighting import Sighting
 
 POLITE_S: Final = 1.0
@@ -26,13 +30,16 @@ ASKED_S: Final = 20.0
 LONG_S: Final = 1_500.0
 BOUND_S: Final = 4 * 3_600.0
 TOLERANCE_S: Final = 0.05
+_NGINX: Final = gateway(504, "Gateway Time-out", "<hr><center>nginx</center>")
 RETRY_AFTER_S: Final = 30.0
 QUICK_S: Final = 5.0  # a sender waits for 15 s and more, and then calls again
 
 
-def _scene(*, work_s: float, bound_s: float = 4_000.0, **settings: Any) -> Callable[[], Scene]:
+def _scene(
+    *plants: Plant, work_s: float, bound_s: float = 4_000.0, hops: tuple[Layer, ...] = (), **settings: Any
+) -> Callable[[], Scene]:
     def scene() -> Scene:
-        made = world(work_s=work_s, bound_s=bound_s)()
+        made = world(*plants, forever=True, hops=hops, work_s=work_s, bound_s=bound_s)()
         told = made.settings.model_dump(mode="json") | settings
         return replace(made, settings=Settings.model_validate(told))
 
@@ -91,6 +98,10 @@ def _once(trial: Trial) -> Judgement:
     if submits > 1:
         return broken(f"it submitted the order {submits} times, and each is a bill")
     return kept("one submit") if trial.ended else not_tried(trial.unseen)
+
+
+def _not_again(trial: Trial) -> Judgement:
+    return asked_once(trial) if _submits(trial) else not_tried("it submitted no job")
 
 
 def _ended(trial: Trial) -> Judgement:
@@ -221,6 +232,15 @@ FAMILY: Final = Family(
         scene=_scene(work_s=LONG_S, bound_s=BOUND_S),
         judge=_by_job(_once),
         virtual_only=True,
+    ),
+    Check(
+        id="job-submit-504",
+        sentence="A submit whose answer is a gateway's 504 is not sent again",
+        reason="the job was begun behind the page, and a second one is a second bill",
+        source=OURS,
+        # Some clients look for the gateway's name in the page.
+        scene=_scene(MockFault("slow_first_byte=100"), hops=_NGINX, work_s=60.0),
+        judge=_not_again,
     ),
     Check(
         id="job-wait-bounded",
