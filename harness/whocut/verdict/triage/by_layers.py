@@ -66,7 +66,7 @@ def _from_layer(best: Said, facts: Facts) -> Triage:
     library = speaker.name == "litellm" and ours and not _is_proxy(facts)
     ended_by = EndedBy.CLIENT if library else side_of(ending.by, Role.LAYER)
     phase = row.phase
-    grade = Grade.TESTIFIED if row.log or library else Grade.INFERRED
+    grade = Grade.TESTIFIED if (row.log and row.sure) or library else Grade.INFERRED
     directive = row.directive
     if name != speaker.name and ours:
         directive = knob_of(name, row.timer) or directive

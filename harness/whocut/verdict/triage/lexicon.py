@@ -88,7 +88,8 @@ class Said:
 @cache
 def speakers() -> tuple[Speaker, ...]:
     """Every client and every layer that is known by its words."""
-    return (*_read("clients", Role.CLIENT), *_read("layers", Role.LAYER))
+    clients = (*_read("clients", Role.CLIENT), *_read("languages", Role.CLIENT))
+    return (*clients, *_read("layers", Role.LAYER))
 
 
 def said_in(text: str) -> list[Said]:
@@ -174,13 +175,18 @@ def _whole_word(lower: str, phrase: str, start: int, *, begins: bool = True, end
         if at < 0:
             return -1
         end = at + len(phrase)
-        touched = (before and at > 0 and _is_word(lower[at - 1])) or (
-            after and end < len(lower) and _is_word(lower[end])
+        touched = (at > 0 and _joins(lower[at - 1], phrase[0], word=before)) or (
+            end < len(lower) and _joins(lower[end], phrase[-1], word=after)
         )
         if not touched:
             return at
         start = at + 1
     return -1
+
+
+def _joins(neighbour: str, edge: str, *, word: bool) -> bool:
+    """Whether a neighbour makes what it touches a part of something longer: a word, or a name with `::` in it."""
+    return (word and _is_word(neighbour)) or (edge == ":" and neighbour == ":")
 
 
 def _is_word(character: str) -> bool:
