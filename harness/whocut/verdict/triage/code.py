@@ -1,9 +1,8 @@
-"""Source code and reference texts among what is pasted: their words are a program's or a manual's, and tell of no
-request.
+"""Source code and reference texts in a paste: their words are a program's or a manual's, and tell of no request.
 
-A text is code where nearly all of its lines are, comments and docstrings included, and none is what a program prints
-when it fails. It is a reference where its form says so (headings of versions, roles of Sphinx, a list of errors by
-name) and no line tells of something that happened. A short text is never taken for either.
+A text is code where nearly all of its lines are, with comments and docstrings, and none is what a program prints
+when it fails. It is a reference where its form says so (headings of versions, roles of Sphinx, a list of errors
+by name) and no line tells of something that happened. A short text is never taken for either.
 """
 
 from __future__ import annotations
@@ -47,14 +46,17 @@ _PRINTED: Final = re.compile(
     re.IGNORECASE,
 )
 _HAPPENED: Final = re.compile(
-    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d|\d\d:\d\d:\d\d|^\s*Traceback|^\s+at \S|^\s*(?:fatal|panic|curl|caused by)\b"
-    r"|^\s*(?:[\w$\\.]{0,80}\.)?[A-Z]\w{1,80}(?:Error|Exception|Timeout|Fault)\w{0,20}(?:: \S|\s*$)|^\s*(?:Uncaught )?Error: "
-    r"|^[<>] (?:HTTP/|POST |GET |[\w-]{1,40}: )|^\* (?:Trying|Connected|Could|Failed|Operation|Closing|Recv|SSL|TLS)"
+    r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d|\d\d:\d\d:\d\d|^\s*Traceback|^\s+at \S"
+    r"|^\s*(?:fatal|panic|curl|caused by)\b|^\s*(?:Uncaught )?Error: "
+    r"|^\s*(?:[\w$\\.]{0,80}\.)?[A-Z]\w{1,80}(?:Error|Exception|Timeout|Fault)\w{0,20}(?:: \S|\s*$)"
+    r"|^[<>] (?:HTTP/|POST |GET |[\w-]{1,40}: )"
+    r"|^\* (?:Trying|Connected|Could|Failed|Operation|Closing|Recv|SSL|TLS)"
     r"|^HTTP/\d|^goroutine \d|\[(?:error|warn|info|debug)\w*\]|^\s{0,8}File \"|<html|<title"
 )
 _REFERENCE: Final = (
     re.compile(
-        r"(?m)^(?:#{1,4}[ \t]{1,4})?\[?(?:version |release )?v?\d{1,4}\.\d{1,4}(?:\.\d{1,5})?\w{0,12}\]?(?=[ \t(:-]|$)"
+        r"(?m)^(?:#{1,4}[ \t]{1,4})?\[?(?:version |release )?v?\d{1,4}\.\d{1,4}(?:\.\d{1,5})?\w{0,12}\]?"
+        r"(?=[ \t(:-]|$)"
     ),
     re.compile(r"(?m)^[ \t]{0,24}\.\. [\w-]{2,40}::|:(?:class|func|meth|attr|exc|mod|ref|py:\w{1,12}):`"),
     re.compile(
@@ -64,7 +66,6 @@ _REFERENCE: Final = (
     re.compile(r"(?m)\*\*Defaults?:?\*\*|^<!-- YAML|^added: v\d"),
     re.compile(r"\"shape\":[ ]{0,2}\"|\"\$ref\":|\"documentation\":"),
 )
-_VERSIONS: Final = 1  # matches of the first of these; one heading of a version is enough beside a list
 _BULLET: Final = re.compile(r"(?m)^[ \t]{0,8}[-*•] \S")
 _NAME: Final = re.compile(
     r"(?<![\w$])(?:[A-Z][a-z0-9]{1,24}(?:[A-Z][a-z0-9]{1,24}){0,6}(?:Error|Exception|Fault|Timeout)"

@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from whocut.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -179,23 +182,14 @@ class Duration:
 
 
 _UNITS_S: Final = {
-    "ns": 1e-9, "nanoseconds": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "microseconds": 1e-6,
-    "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millis": 1e-3, "milliseconds": 1e-3, "millisecond": 1e-3,
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "秒": 1.0,
-    "m": 60.0, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0,
-    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0,
-    "millisekunden": 1e-3, "millisecondes": 1e-3, "milisegundos": 1e-3, "millisecondi": 1e-3, "milisekund": 1e-3,
-    "миллисекунд": 1e-3, "мс": 1e-3, "毫秒": 1e-3, "ミリ秒": 1e-3, "밀리초": 1e-3,
-    "sek": 1.0, "sekunde": 1.0, "sekunden": 1.0, "seconde": 1.0, "secondes": 1.0, "seg": 1.0, "segundo": 1.0,
-    "segundos": 1.0, "secondo": 1.0, "secondi": 1.0, "seconden": 1.0, "sekund": 1.0, "sekundy": 1.0, "sekunder": 1.0,
-    "saniye": 1.0, "giây": 1.0, "detik": 1.0, "сек": 1.0, "секунд": 1.0, "секунды": 1.0, "секунду": 1.0, "с": 1.0,
-    "秒鐘": 1.0, "秒钟": 1.0, "초": 1.0,
-    "minuten": 60.0, "minuto": 60.0, "minutos": 60.0, "minuti": 60.0, "minuut": 60.0, "minut": 60.0, "minuty": 60.0,
-    "dakika": 60.0, "phút": 60.0, "menit": 60.0, "мин": 60.0, "минут": 60.0, "минуты": 60.0, "минуту": 60.0,
-    "分钟": 60.0, "分鐘": 60.0, "分間": 60.0, "분": 60.0,
-}  # fmt: skip
+    str(word): float(row["seconds"])
+    for row in table(Path(__file__).parent / "words" / "units.yaml")
+    for word in row["words"]
+}
 _UNIT: Final = "|".join(sorted(_UNITS_S, key=len, reverse=True))
-_NEXT: Final = r"[a-zµμàâçéèêëîïôûùüÿñæœßа-яё]"  # what would make the unit a longer word
+_NEXT: Final = (
+    r"[a-z\u00b5\u03bc\u00df-\u00ff\u0153\u0430-\u044f\u0451]"  # what would make the unit a longer word
+)
 _GAP: Final = r"[`*_]{0,2}[ -]?[`*_]{0,2}"  # a number may be marked up, its unit not
 _PART: Final = re.compile(rf"(\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?){_GAP}({_UNIT})(?!{_NEXT})", re.IGNORECASE)
 _WRITTEN: Final = re.compile(
@@ -254,10 +248,11 @@ _TOOK_BEFORE: Final = re.compile(
     r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
 _TOOK_AFTER: Final = re.compile(
-    r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b|[(（][^()（）\n]{1,12}[)）]后|后|之后|後|で)"
+    r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b"
+    r"|[(\uff08][^()\uff08\uff09\n]{1,12}[)\uff09]后|后|之后|後|で)"
 )
 _SET_TO: Final = re.compile(
-    r"(?i)(?:\bset (?:to|at)|\bis configured (?:to|as|for|with)|设置|設定|配置)[^\n,，。;；]{0,14}$"
+    r"(?i)(?:\bset (?:to|at)|\bis configured (?:to|as|for|with)|设置|設定|配置)[^\n,\uff0c\u3002;\uff1b]{0,14}$"
 )
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
@@ -298,10 +293,8 @@ def _written_out(text: str) -> Iterable[Duration]:
 
 def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
-    if _SURELY_TOOK.search(before):
-        return Of.TOOK
-    if _SET_TO.search(before):
-        return Of.UNSAID
+    if _SURELY_TOOK.search(before) or _SET_TO.search(before):
+        return Of.TOOK if _SURELY_TOOK.search(before) else Of.UNSAID
     if _WAIT_AFTER.match(after) or (_WAIT_BEFORE.search(before) and not _LIMIT_BEFORE.search(before)):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
