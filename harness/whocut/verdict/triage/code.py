@@ -19,8 +19,16 @@ _FEWEST: Final = 8  # lines that are enough to tell
 _SHARE: Final = 0.75  # of the lines that are code
 _MOST: Final = 400  # lines that are looked at
 _LONGEST: Final = 400  # characters of a line that are looked at
-_LISTED: Final = 4  # errors by name that make a list
+_LISTED: Final = 3  # errors by name that make a list
 
+_PACKED: Final = 400  # characters that a line of a packed program has at least
+_SEEN: Final = 4000  # of them that are looked at
+_SPACES: Final = 0.1  # the share of spaces that it has at most
+_MARKS: Final = 0.1  # the share of marks that it has at least
+
+_KEYWORDS: Final = re.compile(
+    r"(?<![\w$])(?:function|return|this|var|let|const|new|throw|void 0|await)(?![\w$])|=>"
+)
 _COMMENT: Final = re.compile(r"^\s*(?:#\s|#$|//|/\*|\*/|\*\s|\*$|--\s|;;)")
 _CODE: Final = re.compile(
     r"^\s*(?://|/\*|\*/|\*\s|\*$|\"\"\"|'''|#\s|#$|#include|#define|#if|#endif|@\w)"
@@ -35,6 +43,7 @@ _STATEMENT: Final = re.compile(
     r"^\s*(?:class|def|with|raise|throw|except|catch|if|elif|else|for|while|return|import|from|func|fn|rescue|when|case)\b"
     r"(?!.{0,200}(?::\s\S.{0,200}[^:{(,;]$))"
     r"|^\s*[\w.\[\]]{1,80}\s{0,4}(?::=|=)\s|^\s*(?:panic|error|fatal|warning)\([^)]{0,200}\)\s*$"
+    r"|^(?:[^:\n]|::){1,400}[;{,]\s*$"
     r"|%[sdrvq]\b|%\(|\{\w{0,40}\}|\$\{\w|\{\d\}"
 )
 _PRINTED: Final = re.compile(
@@ -76,6 +85,8 @@ _NAME: Final = re.compile(
 def is_code(pasted: Unwrapped) -> bool:
     """Whether a text is a piece of source code and nothing else."""
     lines = _lines(pasted)
+    if any(_is_packed(line) for line in pasted.levels[0].split("\n", 3)[:3]):
+        return True
     if len(lines) < _FEWEST:
         return False
     code = 0
@@ -85,6 +96,15 @@ def is_code(pasted: Unwrapped) -> bool:
             return False
         code += quoted or _CODE.search(line) is not None
     return code >= _SHARE * len(lines)
+
+
+def _is_packed(line: str) -> bool:
+    """Whether a line is of a program without its spaces: long, and of marks that no message has so many of."""
+    if len(line) < _PACKED or line[:_SEEN].count(" ") > _SPACES * len(line[:_SEEN]):
+        return False
+    piece = line[:_SEEN]
+    marks = sum(piece.count(mark) for mark in "(){};=&|?!")
+    return marks > _MARKS * len(piece) and len(_KEYWORDS.findall(piece)) >= _LISTED
 
 
 def is_reference(pasted: Unwrapped) -> bool:

@@ -135,9 +135,10 @@ _IN_USE: Final = frozenset(
     | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
 )
 _COLUMN: Final = re.compile(
-    r"(?m)^[ \t>]{0,8}\d[0-9a-fA-Fx]{0,19}(?:[ \t,;]{1,4}(?:0x)?[0-9a-fA-F]{1,20}){0,60}[ \t,;]{0,4}$"
+    r"(?m)^[ \t>]{0,8}\d[0-9a-fA-Fx]{0,19}(?:[ \t,;]{1,4}(?:0x)?[0-9a-fA-F]{1,20}){0,60}[ \t,;]{0,4}"
+    r"(?:(?:#|//|/\*)[^\n]{0,80})?$"
 )
-_FEW_BARE: Final = 3  # rows of bare numbers, above which they are a column of something else
+_FEW_BARE: Final = 2  # rows of bare numbers, above which they are a column of something else
 
 
 def statuses_in(text: str) -> list[Status]:
