@@ -33,6 +33,7 @@ FILES = (
     "reports11",
     "reports12",
     "reports13",
+    "reports14",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -245,7 +245,7 @@ _TOOK_BEFORE: Final = re.compile(
     r"|nach|länger als|mehr als|über|après|plus de|pendant|después de|más de|tras|durante|depois de|após|mais de|há"
     r"|dopo|oltre|più di|per oltre|po|ponad|через|после|более|больше|sonra|sau|hơn|setelah|lebih dari|efter|na"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
-    r"|(?<!\d)[1-5]\d\d(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
+    r"|(?<!\d)[1-5]\d\d(?:[ \t]{1,4}[\d.]{1,9} ?(?:[KMG]i?)?B)?(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
     r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
 _TOOK_AFTER: Final = re.compile(
