@@ -36,7 +36,9 @@ def test_ctrl_c_in_the_first_second_is_one_sentence_and_exit_3(
     if during == "imports":
         monkeypatch.setitem(sys.modules, "whocut.cli", _Importing("whocut.cli"))
     else:
-        monkeypatch.setattr("whocut.run.scenario.find_scenario", _stopped)
+        monkeypatch.setattr(
+            "whocut.cli.run.find_scenario", _stopped
+        )  # where it is called: an import keeps it
 
     with pytest.raises(SystemExit) as ended:
         main()

@@ -119,6 +119,7 @@ def test_a_program_in_another_language_has_its_waits_shortened(tmp_path: Path) -
     assert "it asked again twice, 60" in result.why
 
 
+@pytest.mark.long
 def test_runs_of_one_client_agree() -> None:
     """The checks that are decided from many waits are decided alike in every run."""
     checks = [BY_ID[name] for name in ("rate-growing", "rate-spread", "rate-storm", "never-401")]

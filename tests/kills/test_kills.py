@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.long
 @pytest.mark.sockets
 def test_kills_at_random_instants_leave_what_can_be_read(capfd: pytest.CaptureFixture[str]) -> None:
     """One run on its mock and one with an account, each ended by kill -9; `make kills` does a hundred."""

@@ -216,6 +216,7 @@ def test_async_jobs_deliver_one_generation_an_image_where_plain_pays_three_times
         assert modes["plain"]["ledger"]["generations_per_request"] == 3
 
 
+@pytest.mark.long
 def test_lost_results_name_who_lost_each_and_by_which_clock(tmp_path: Path) -> None:
     """Each lost result was made and billed; who kept the id loses nothing; no poll counts as a retry."""
     with found("lost_results", tmp_path, "--requests", "2", "--users", "2") as modes:

@@ -110,6 +110,7 @@ def test_misuse_is_one_sentence_before_anything_runs(tmp_path: Path, options: li
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.long
 def test_bisection_halves_the_way_to_the_knee(tmp_path: Path) -> None:
     """From one and nine until nothing is left between what keeps and what breaks; not every level is asked."""
     options = ["--bisect", "--max", "9", "--gap", "0", "--requests", "9", "--clock", "scaled:400"]

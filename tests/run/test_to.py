@@ -267,6 +267,7 @@ def test_killed_runs_and_restarts_cannot_pass_the_budget(endpoint: Endpoint) -> 
     assert "whose end is unknown" in said
 
 
+@pytest.mark.long
 def test_the_number_of_attempts_holds_over_runs(endpoint: Endpoint) -> None:
     """Three attempts, retries included; the next run is told so before it begins."""
     asked = ["--users", "2", "--requests", "4", "--mode", "plain", "--max-requests", "3", "--budget-usd", "9"]
@@ -280,6 +281,7 @@ def test_the_number_of_attempts_holds_over_runs(endpoint: Endpoint) -> None:
     assert endpoint.started() == 3
 
 
+@pytest.mark.long
 def test_failures_stop_the_run_before_the_money_is_gone(endpoint: Endpoint) -> None:
     """Every attempt is cut: when ten have failed, nothing more goes out, whatever the budget."""
     asked = ["--users", "2", "--requests", "30", "--mode", "no-retry", "--budget-usd", "90"]
@@ -601,6 +603,7 @@ A_HALF_SECOND = (
 BETWEEN_TWO_TAPS = "layers:\n  - tap: outside\n  - file: ./nginx.conf\n    name: house\n  - tap: inside\n"
 
 
+@pytest.mark.long
 def test_a_chain_that_has_taps_says_what_is_between_them(endpoint: Endpoint) -> None:
     """The user's own file is read for its limit, the layer is not started, and its timer is proven."""
     folder = endpoint.folder

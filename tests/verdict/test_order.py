@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from whocut.trace.records import LayerRecord, TapSide
-from whocut.verdict.order import Order, apart_s, order_of
+from whocut.trace.records import LayerRecord, TapSide, UpstreamEnd
+from whocut.verdict.order import Order, Sure, apart_s, order_of, told_at_once
 
 
 def witness(
@@ -72,6 +72,24 @@ def test_a_tap_of_a_user_s_beside_a_scaled_run_is_as_late_as_its_own_seconds() -
     assert inner.end_s == 65
     assert order_of(outer, 60, inner, 65) is Order.UNKNOWN
     assert order_of(outer, 14, inner, 65) is Order.AFTER
+
+
+TOLD = {
+    "at once": ((0.0, 95.7), 95.9, Sure.YES),
+    "as late as the request was held before": ((24.0, 119.7), 119.9, Sure.BY_INSTANT),
+    "long after it": ((24.5, 215.9), 224.7, Sure.NO),
+    "before it": ((0.0, 95.7), 60.0, Sure.YES),  # then it was no answer to it: other rules see that
+}
+
+
+@pytest.mark.parametrize(("inner", "told_s", "sure"), TOLD.values(), ids=TOLD)
+def test_an_end_proves_nothing_of_an_answer_that_came_long_after_it(
+    inner: tuple[float, float], told_s: float, sure: Sure
+) -> None:
+    """Two layers may be between: the outer one had let go and told it late, the inner one was blind to that."""
+    outer = replace(witness("a", 0, told_s, first_s=told_s, status=504), upstream=UpstreamEnd.COMPLETE)
+
+    assert told_at_once(outer, *inner) is sure
 
 
 def test_one_clock_tells_by_its_instants() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.foreign.test_between import cut_in_the_wait
 from tests.watch.made import foreign, timed_out
+from whocut.chain.between import parse_between
+from whocut.trace.records import Outcome
 from whocut.watch.desk import Desk, Waiting
 
 WAITING = Waiting(quiet_s=10, patience_s=900, most_held=1_000)
@@ -93,3 +98,20 @@ def test_a_span_that_was_sent_twice_is_one() -> None:
 
     (verdict,) = desk.decide(trace).verdicts
     assert (verdict.layer, verdict.timer) == ("gateway", "first_byte")
+
+
+@pytest.mark.parametrize("inner_tap_writes", [True, False])
+def test_what_is_between_two_taps_may_be_said_and_each_trace_shows_what_it_has(
+    *, inner_tap_writes: bool
+) -> None:
+    """A trace with both is judged by the layer's timers; one whose inner tap wrote nothing is judged without."""
+    desk = Desk(WAITING, between=parse_between(["a,b=nginx:first_byte=30s,idle=30s"]))
+    spans = cut_in_the_wait(30, 504, Outcome.GATEWAY_ERROR)
+    desk.take_spans(spans if inner_tap_writes else spans[:-1], 1, 0.0)
+
+    ((verdict,),) = [desk.decide(trace).verdicts for trace in desk.due(10.0)]
+
+    if inner_tap_writes:
+        assert (verdict.layer, verdict.timer, verdict.grade) == ("nginx", "first_byte", "proven")
+    else:
+        assert verdict.layer != "nginx"

@@ -30,13 +30,16 @@ def test_no_stranger_between_two_taps_makes_a_wrong_proof() -> None:
     assert not any(wrong[Grade.TESTIFIED] for wrong in seen.wrong.values()), seen.told
     assert seen.named_share >= 0.999
     proven = {way: counts[Grade.PROVEN] for way, counts in seen.grades.items()}
-    assert proven["all"] >= proven["no ledger"] > proven["some taps, no ledger"] > 0
+    assert proven["all"] > proven["some taps"] > 0
+    assert proven["no ledger"] > proven["some taps, no ledger"] > 0
 
 
 def test_one_request_alone_makes_no_wrong_proof() -> None:
     """Nothing else tells where the taps are: their order was guessed here, a layer ticked, another was late."""
+    found = {101: (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430), 303: (388,), 404: (4285,)}
     seen = Look()
-    for number in (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430):
-        look_at_world(seen, seed=101, number=number, each=1)
+    for seed, numbers in found.items():
+        for number in numbers:
+            look_at_world(seen, seed=seed, number=number, each=1)
 
     assert seen.wrong_proven == 0, seen.told

@@ -52,13 +52,15 @@ def export(
     if out is None and not FORMATS[form].text:
         raise BadInput(f"{form} is not text; add --out FILE", field="format")
     run = RunDir.open(run_dir)
-    judged = judge_run(run, topology_of(run.manifest))
+    topology = topology_of(run.manifest)
+    judged = judge_run(run, topology)
     made = FORMATS[form].write(
         Exported(
             run.path.name,
             doubts_of(run),
             tuple(rows_of(run.attempts(), judged.verdicts)),
             judged.figures,
+            topology,
         )
     )
     if out is None:

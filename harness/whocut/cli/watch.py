@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whocut.cli.options import JsonFlag
+from whocut.cli.options import BetweenTaps, JsonFlag
 from whocut.cli.printing import print_line, say
 from whocut.clock import run_real
 from whocut.config.sources import read_chain
 from whocut.errors import BadInput
-from whocut.foreign.files import parse_logs
+from whocut.foreign.files import parse_logs, said_between
 from whocut.run.signals import Signals
 from whocut.run.tap import parse_listen
 from whocut.trace.export import ENDPOINTS, exporter_from_environment, wanted
@@ -39,6 +39,7 @@ def watch(
     chain: Annotated[
         str | None, typer.Option(help="The chain: a name or a file. Default: as each trace shows it.")
     ] = None,
+    between: BetweenTaps = None,
     state: Annotated[Path, typer.Option(help="Where what is undecided is kept.")] = Path("whocut-watch"),
     out: Annotated[
         Path | None, typer.Option(help="The file of verdicts, a JSON line each. Default: in --state.")
@@ -61,10 +62,13 @@ def watch(
     """Judge what comes, for as long as it comes: spans and logs in, metrics and verdicts out.
 
     Example: whocut watch --logs nginx=/var/log/nginx/access.log
+
+    Two taps export to it, nginx is between them: whocut watch --between outer,inner=nginx:first_byte=60s
     """
     host, port = parse_listen(listen)
     if export and not wanted():
         raise BadInput(f"no backend is named. Set {ENDPOINTS[1]}.", field="export")
+    topology = read_chain(chain) if chain else None
     plan = WatchPlan(
         host=host,
         port=port,
@@ -72,7 +76,8 @@ def watch(
         verdicts=out or state / "verdicts.jsonl",
         logs=parse_logs(logs or ()),
         runs=run or (),
-        chain=read_chain(chain) if chain else None,
+        chain=topology,
+        between=said_between(topology, between or ()),
         waiting=Waiting(quiet_s=quiet, patience_s=patience, most_held=held),
     )
     run_real(_watch(plan, export=export, once=once, as_json=as_json))

@@ -5,33 +5,59 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from whocut.chain.timers import TimerKind
 from whocut.errors import require
 from whocut.export.openmetrics import as_openmetrics
 from whocut.export.table import COLUMNS, AttemptRow, as_mapping
 from whocut.trace.annotations import annotation
 from whocut.trace.junit import Case, junit
+from whocut.trace.sarif import result, sarif
 from whocut.verdict.phrases import cut_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from whocut.verdict.figures import RunFigures
+    from whocut.chain.layers import Topology
+    from whocut.verdict.figures import CutFigures, RunFigures
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What is exported: the run's name, why it is not valid, its rows, and its figures."""
+    """What is exported: the run's name, why it is not valid, its rows and figures, and its chain."""
 
     name: str
     doubts: tuple[str, ...]
     rows: tuple[AttemptRow, ...]
     figures: RunFigures
+    topology: Topology
+
+    def cuts(self) -> Iterator[tuple[str, CutFigures, str]]:
+        """Each way of being cut: its mode, its figures, and a sentence."""
+        for mode, figures in self.figures.by_mode.items():
+            for cut in figures.verdicts:
+                said = f"{cut.attempts:,} of {figures.attempts:,} attempts: {cut_row(cut, cut.grade)}"
+                yield mode, cut, said
+
+    def place(self, cut: CutFigures) -> tuple[str, int | None]:
+        """The file and line of the limit that cut, or of its layer, where that is a file of the user's folder.
+
+        The path of a shipped chain would name a folder of this machine, and nothing that the reader has.
+        """
+        layer = next((one for one in self.topology.layers if one.name == cut.layer), None)
+        if layer is None:
+            return "", None
+        timer = layer.timers.get(cut.timer) if isinstance(cut.timer, TimerKind) else None
+        places = [(one.file, one.line) for one in (timer, layer) if one is not None]
+        return next(
+            (place for place in places if place[0] and not PurePath(place[0]).is_absolute()), ("", None)
+        )
 
 
 def as_csv(run: Exported) -> bytes:
@@ -95,20 +121,33 @@ def _end(tries: list[AttemptRow]) -> dict[str, Any]:
 
 
 def as_github(run: Exported) -> bytes:
-    """Workflow commands: what GitHub shows beside a job. A line each way of being cut, and one for each doubt."""
+    """Workflow commands: a line each way of being cut, at its limit's line in a file, and one for each doubt."""
     return "".join(f"{line}\n" for line in _annotations(run)).encode()
 
 
 def _annotations(run: Exported) -> Iterator[str]:
     for doubt in run.doubts:
         yield annotation("warning", "", None, f"whocut {run.name}: not valid", doubt)
-    for mode, figures in run.figures.by_mode.items():
-        for cut in figures.verdicts:
-            said = f"{cut.attempts:,} of {figures.attempts:,} attempts: {cut_row(cut, cut.grade)}"
-            yield annotation("error", "", None, f"whocut {run.name}, {mode}", said)
+    for mode, cut, said in run.cuts():
+        yield annotation("error", *run.place(cut), f"whocut {run.name}, {mode}", said)
     total = run.figures
     said = f"{total.delivered:,} of {total.requests:,} requests were delivered."
     yield annotation("notice", "", None, f"whocut {run.name}", said)
+
+
+_NOT_VALID: Final = ("run-not-valid", "the run is not valid, and its figures answer nothing")
+_CUT: Final = "cut-by-"
+
+
+def as_sarif(run: Exported) -> bytes:
+    """SARIF 2.1.0: a result each way of being cut, at its limit's line in a file, and one for each doubt."""
+    results = [result(_NOT_VALID[0], "warning", doubt, "", None) for doubt in run.doubts]
+    rules = {_NOT_VALID[0]: _NOT_VALID[1]} if results else {}
+    for mode, cut, said in run.cuts():
+        rule = f"{_CUT}{cut.timer or 'no-timer'}"
+        rules[rule] = f"attempts were cut by {cut.timer or 'no known timer'}"
+        results.append(result(rule, "error", f"{mode}: {said}", *run.place(cut)))
+    return sarif(rules.items(), results).encode()
 
 
 def _metrics(run: Exported) -> bytes:
@@ -131,4 +170,5 @@ FORMATS: Final[dict[str, Form]] = {
     "openmetrics": Form(_metrics, "counters and gauges, for Prometheus"),
     "junit": Form(as_junit, "a test case a request, for a CI server"),
     "github": Form(as_github, "annotations of a GitHub job"),
+    "sarif": Form(as_sarif, "findings at their lines, for code scanning"),
 }

@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 
 def put_between(
-    spans: Iterable[Span], topology: Topology, said: Sequence[Between]
+    spans: Iterable[Span], topology: Topology, said: Sequence[Between], *, all_there: bool = True
 ) -> tuple[list[Span], Topology]:
     """The spans of neighbouring taps as those of the taps beside one layer, and the chain with that layer.
 
     Taps next to each other of which nothing is said have a layer between them that nothing is known of. A tap may
-    be between two layers: then it is the inner tap of one and the outer tap of the other.
+    be between two layers: then it is the inner tap of one and the outer tap of the other. Material of one request
+    need not be `all_there`: what it does not show is not said of it.
 
     Raises:
         BadInput: a tap is not in the material, or another one is between the two.
@@ -36,6 +37,7 @@ def put_between(
     order = [layer.name for layer in topology.hops]
     order += [name for name in taps_of(spans).names if name not in order]
     for one in said:
-        if why := why_not(one, order):
+        if all_there and (why := why_not(one, order)):
             raise BadInput(why, field=FLAG)
-    return seated(spans, replace(topology, between=tuple(said)))
+    fitting = tuple(one for one in said if all_there or not why_not(one, order))
+    return seated(spans, replace(topology, between=fitting))

@@ -186,8 +186,18 @@ def attribute_material(
         BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
     """
     topology = None if chain is None else read_chain(chain)
-    said = with_between(topology or _NO_CHAIN, between, file_reader()).between
+    said = said_between(topology, between)
     return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, said)
+
+
+def said_between(chain: Topology | None, written: Sequence[str]) -> tuple[Between, ...]:
+    """What ``--between`` says, where the chain need not be known.
+
+    Raises:
+        BadInput: a form, a timer or a limit is invalid, or the chain names the layer of that place itself.
+        BadFile: the layer's own file cannot be used.
+    """
+    return with_between(chain or _NO_CHAIN, written, file_reader()).between
 
 
 def attribute_files(
@@ -253,10 +263,13 @@ def judge_material(
     logging: Sequence[str],
     chain: Topology | None = None,
     between: Sequence[Between] = (),
+    *,
+    all_there: bool = True,
 ) -> tuple[list[Verdict], Topology, list[Account]]:
     """Join and judge what was read: the verdicts, the chain, and the lines that fit no request.
 
     `spans` have Unix seconds and are changed; `logging` are the layers of the logs, from the caller inward.
+    `all_there`: the material shows each tap of `between`, as that of one request alone need not.
 
     Raises:
         BadInput: a layer is not in the chain, or nothing fits what `between` says.
@@ -269,7 +282,7 @@ def judge_material(
     otlp.onto_one_clock(ours)
     legs = legs_of(foreign)
     topology = chain or topology_of(ours, legs, logging, accounts)
-    ours, topology = put_between(ours, topology, between)
+    ours, topology = put_between(ours, topology, between, all_there=all_there)
     placed = placed_in(topology, [*(leg.account.layer for leg in legs), *logging], chain)
     moved = [_moved(account, placed, epoch_unix_s) for account in accounts]
     if epoch_unix_s or any(name != layer for name, layer in placed.items()):

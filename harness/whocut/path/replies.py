@@ -29,7 +29,7 @@ class Replies:
         self.interims: tuple[bytes, ...] = ()
 
     def take(self, heads: HeadReader, data: bytes) -> ResponseHead | None:
-        """The final head in these bytes and those that the connection's reader has kept; None while it is not whole.
+        """The final head, in these bytes behind those that the reader has kept; None while it is not whole.
 
         Raises:
             Malformed: they are not HTTP/1.1, switch to another protocol, or interim responses do not end.

@@ -6,17 +6,13 @@ is only unknown is a note.
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
-
-import orjson
 
 from whocut.chain.audit import BEYOND, RULES
 from whocut.show.check import sentences
 from whocut.trace.annotations import annotation
 from whocut.trace.junit import Case, junit
+from whocut.trace.sarif import result, sarif
 from whocut.words import UNKNOWN, percent, plural
 
 if TYPE_CHECKING:
@@ -29,7 +25,6 @@ ANSWER: Final = "chain-cannot-carry"
 _ANSWER_SAYS: Final = "the chain does not do what is wanted, or loses most images"
 _CUTS: Final = {BEYOND, "limit-below-generation", "total-kills-stream", "idle-below-gap", "buffered-stream"}
 _NOT_KNOWN: Final = {"unverified-limit", "unknown-limit"}
-_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 # What GitHub's own runner reads out of a line of a job's log.
 _COMMANDS: Final = {"error": "error", "warning": "warning", "note": "notice"}
 
@@ -61,38 +56,18 @@ def as_sarif(report: Report) -> str:
     if not report.ok:
         results.insert(0, _answer(report))
         rules.insert(0, (ANSWER, _ANSWER_SAYS))
-    driver = {
-        "name": "whocut",
-        "version": version("whocut"),
-        "rules": [
-            {"id": code, "shortDescription": {"text": f"{says[0].upper()}{says[1:]}."}}
-            for code, says in rules
-        ],
-    }
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return orjson.dumps(log, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+    return sarif(rules, results)
 
 
 def _result(report: Report, finding: Finding) -> dict[str, Any]:
-    return {
-        "ruleId": finding.code,
-        "level": level_of(report, finding),
-        "message": {"text": _whole(finding)},
-        **_locations(*_place(report, finding)),
-    }
+    return result(finding.code, level_of(report, finding), _whole(finding), *_place(report, finding))
 
 
 def _answer(report: Report) -> dict[str, Any]:
     """The first line of the report, at the place of its first error."""
     first = next((one for one in report.findings if one.file and level_of(report, one) == "error"), None)
     place = (first.file, first.line) if first else ("", None)
-    return {
-        "ruleId": ANSWER,
-        "level": "error",
-        "message": {"text": _headline(report)},
-        **_locations(*place),
-    }
+    return result(ANSWER, "error", _headline(report), *place)
 
 
 def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
@@ -104,21 +79,6 @@ def _place(report: Report, finding: Finding) -> tuple[str, int | None]:
     return next(
         ((layer.file, layer.line) for layer in (*layers[at:], *layers[at::-1]) if layer.file), ("", None)
     )
-
-
-def _locations(file: str, line: int | None) -> dict[str, Any]:
-    if not file:
-        return {}
-    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
-    if line is not None:
-        physical["region"] = {"startLine": line}
-    return {"locations": [{"physicalLocation": physical}]}
-
-
-def _uri(file: str) -> str:
-    """A path as a URI: relative to the folder in which the check ran, unless it is absolute."""
-    path = PurePath(file)
-    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 # --- GitHub's annotations -------------------------------------------------------------------------

@@ -27,10 +27,13 @@ from whocut.verdict.order import (
     NOTICED_WITHIN_S,
     Order,
     Sure,
+    apart_s,
+    clock_of,
     left_of,
     noticed_within_s,
     on_one_clock,
     order_of,
+    told_at_once,
 )
 
 if TYPE_CHECKING:
@@ -188,14 +191,29 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
     read_off = [edges.sure for edges in inward if isinstance(edges, GatewayRecord)]
     seen = [_sure_between(outer, inner) for outer, inner in pairwise(inward)]
     silent = [_sure_of_silent(end, inner) for inner in inward[1:]]
-    return max((*read_off, *seen, *silent, _sure_behind(inward[-1], evidence.generation)))
+    told = _sure_told(end, evidence)
+    return max((*read_off, *seen, *silent, told, _sure_behind(inward[-1], evidence.generation)))
+
+
+def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
+    """How sure it is that each witness further out was told of the upstream's end because of it."""
+    if end.what is not What.UPSTREAM_ENDED:
+        return Sure.YES
+    outward = [edges for edges in evidence.layers if edges.position <= end.edges.position]
+    sure = Sure.YES
+    for outer, inner in pairwise(outward):
+        if inner_clock_of(outer) != clock_of(inner):  # on the run's clock nothing unknown is between two
+            by_s, told_s = apart_s(outer, inner), inner.downstream_s or inner.end_s
+            sure = max(sure, told_at_once(outer, inner.start_s + by_s, told_s + by_s))
+    return sure
 
 
 def _sure_of_silent(end: End, inner: LayerRecord) -> Sure:
-    """How sure it is that a layer further in, which let go and let its caller wait on, did so after this end."""
+    """How sure it is that a layer further in, which let go and told its caller late, did so after this end."""
     ended_s, left_s = inner.upstream_s, left_of(inner)
+    told_s = inner.downstream_s if left_s is None else left_s
     let_go = inner.cut is not None or inner.fell is not None
-    if not let_go or ended_s is None or left_s is None or left_s - ended_s <= LONG_S:
+    if not let_go or ended_s is None or told_s is None or told_s - ended_s <= LONG_S:
         return Sure.YES
     return Sure.YES if order_of(end.edges, end.at_s, inner, ended_s) is Order.AFTER else Sure.NO
 

@@ -30,6 +30,7 @@ from whocut.verdict.order import (
     on_one_clock,
     one_good_answer,
     order_of,
+    told_at_once,
 )
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _account(
         death,
         order=_order(outside, last),
         clocks_agree=first is None or _clocks_agree(outside, first),
+        asked_s=first.start_s + by_s if first else outside.start_s,
         asked_again_s=_asked_again_s(tries, by_s),
     )
     end = _ended(sides)
@@ -229,7 +231,10 @@ def _cut_of(end: _End) -> Cut | None:
 
 @dataclass(frozen=True, slots=True)
 class _Sides:
-    """What the two taps saw of one request, on the clock of the one outside; `order` is when the gateway let go."""
+    """What the two taps saw of one request, on the clock of the one outside.
+
+    `order` is when the gateway let go, and `asked_s` when its first try began.
+    """
 
     outside: LayerRecord
     inside: LayerRecord | None
@@ -237,6 +242,7 @@ class _Sides:
     death: DeathRecord | None
     order: Order
     clocks_agree: bool
+    asked_s: float
     asked_again_s: float | None = None
 
     @property
@@ -254,7 +260,7 @@ class _Sides:
         return self.outside.upstream
 
     @property
-    def asked_s(self) -> float:
+    def had_s(self) -> float:
         """When the gateway had the request."""
         sent_s = self.outside.request_sent_s
         return self.outside.start_s if sent_s is None else sent_s
@@ -305,8 +311,13 @@ def _ended(sides: _Sides) -> _End:
         return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
     at_s = inside.upstream_s
     sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
-    if inside.upstream.by_them and _answered_a_timeout(sides):
-        sure = Sure.NO  # its own timer and the upstream's end crossed
+    if inside.upstream.by_them and at_s is not None:
+        if _answered_a_timeout(sides):
+            sure = Sure.NO  # its own timer and the upstream's end crossed
+        elif sides.layer is None or not sides.layer.timers:
+            one_clock = on_one_clock(sides.outside, inside)
+            asked_s = sides.outside.start_s if one_clock else sides.asked_s
+            sure = max(sure, told_at_once(sides.outside, asked_s, at_s))
     return _End(inside.upstream, at_s, sure=sure)
 
 
@@ -400,7 +411,7 @@ class _Running(NamedTuple):
 def _running(sides: _Sides, inside: LayerRecord) -> Iterator[_Running]:
     held_s = sides.may_have_held_s(inside)
     # A timer of one try was set no sooner than that try.
-    sent_s = sides.asked_s - held_s if sides.asked_again_s is None else sides.asked_again_s
+    sent_s = sides.had_s - held_s if sides.asked_again_s is None else sides.asked_again_s
     if inside.request_sent_s is None:
         yield _Running(TimerKind.IDLE, Phase.SEND, sent_s, inside.start_s)
         phase = Phase.SEND

@@ -9,6 +9,7 @@ between is not known: between the two beginnings a layer may have held the reque
 from __future__ import annotations
 
 from enum import Enum, IntEnum, auto
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from whocut.trace.records import TapSide
@@ -80,6 +81,22 @@ def one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
     if outer.first_byte_s is None or inner.first_byte_s is None or inner.status is None:
         return False
     return outer.status == inner.status and inner.status < 400
+
+
+def told_at_once(outer: LayerRecord, asked_s: float, ended_s: float) -> Sure:
+    """How sure it is that the outer witness was told of an end at `ended_s` because of it, and not of another's.
+
+    What is between may be two layers, and the inner one blind: the outer one may have let go before, and told it
+    late. `asked_s` is when the inner witness was first asked; both are on the inner witness's clock, put onto the
+    outer one's by `apart_s`. Where the outer witness was told no later than the end explains, nothing else fits.
+    """
+    error = outer.status is not None and outer.status >= HTTPStatus.BAD_REQUEST
+    told_s = outer.first_byte_s if error and outer.first_byte_s is not None else outer.upstream_s
+    if told_s is None or outer.upstream.by_us:  # it let go itself: `order_of` tells
+        return Sure.YES
+    if (told_s - outer.start_s) - (ended_s - asked_s) <= NOTICED_WITHIN_S:
+        return Sure.YES
+    return Sure.BY_INSTANT if told_s - ended_s <= NOTICED_WITHIN_S else Sure.NO
 
 
 def apart_s(outer: LayerRecord, inner: LayerRecord) -> float:

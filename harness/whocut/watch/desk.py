@@ -16,9 +16,9 @@ from whocut.trace.records import Attempt, AttemptRecord, GenerationRecord, Layer
 from whocut.verdict.retry_audit import audit_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from whocut.chain.layers import Topology
+    from whocut.chain.layers import Between, Topology
     from whocut.trace.logs.records import Account
     from whocut.trace.records import Span
     from whocut.verdict.verdict import Verdict
@@ -93,11 +93,17 @@ class Desk:
     """Traces that are under way."""
 
     def __init__(
-        self, waiting: Waiting, *, chain: Topology | None = None, logging: tuple[str, ...] = ()
+        self,
+        waiting: Waiting,
+        *,
+        chain: Topology | None = None,
+        between: Sequence[Between] = (),
+        logging: tuple[str, ...] = (),
     ) -> None:
         self.counts = Counts()
         self.held = 0
         self._waiting, self._chain, self._logging = waiting, chain, logging
+        self._between = between
         self._open: OrderedDict[str, Trace] = OrderedDict()
         self._decided: OrderedDict[str, None] = OrderedDict()
         self._usual: Counter[str] = Counter()
@@ -206,7 +212,9 @@ class Desk:
         spans = _the_last_of_each(trace.spans)
         attempts = [_attempt_of(span) for span in spans if isinstance(span, AttemptRecord)]
         self._learn(trace)
-        verdicts, _, _ = judge_material(spans, trace.accounts, self._logging_of(trace), self._chain)
+        verdicts, _, _ = judge_material(
+            spans, trace.accounts, self._logging_of(trace), self._chain, self._between, all_there=False
+        )
         self.remember([trace.trace_id])
         return Decided(trace, tuple(verdicts), len(audit_retries(attempts, verdicts).blind))
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from whocut.chain.layers import Topology
+    from whocut.chain.layers import Between, Topology
     from whocut.foreign.files import LogFile
     from whocut.trace.logs.records import Account
     from whocut.trace.receiver import Receiver
@@ -55,6 +55,7 @@ class WatchPlan:
     logs: Sequence[LogFile] = ()
     runs: Sequence[Path] = ()
     chain: Topology | None = None
+    between: Sequence[Between] = ()
     waiting: Waiting = field(default_factory=Waiting)
     most_journal_bytes: int = 1 << 30
 
@@ -80,7 +81,7 @@ class Watch:
         kept = self.journal.kept("counters")
         self.metrics = Metrics.from_plain(orjson.loads(kept)) if kept else Metrics()
         layers = tuple(dict.fromkeys(log.layer for log in plan.logs))
-        self.desk = Desk(plan.waiting, chain=plan.chain, logging=layers)
+        self.desk = Desk(plan.waiting, chain=plan.chain, between=plan.between, logging=layers)
         self.received = Received()
         self._failed = failed
         self._pending: dict[int, set[str]] = {}
