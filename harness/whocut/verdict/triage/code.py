@@ -110,7 +110,8 @@ def _is_packed(line: str) -> bool:
 def is_reference(pasted: Unwrapped) -> bool:
     """Whether a text explains or lists errors by its form, and no line of it tells that one happened."""
     lines = _lines(pasted)
-    if len(lines) < 3 or any(_HAPPENED.search(line) for line in lines):
+    whole = pasted.levels[0].count("\n") < _MOST  # of a longer text the end is not looked at, and may tell
+    if not whole or len(lines) < 3 or any(_HAPPENED.search(line) for line in lines):
         return False
     text = "\n".join(lines)
     if len(set(_NAME.findall(text))) >= _LISTED:
