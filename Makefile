@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills bench site pins clean
+.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills job-kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,9 @@ types: $(READY)
 walls: $(READY)
 	@said=$$($(BIN)/lint-imports --no-cache 2>&1) || { printf '%s\n' "$$said"; exit 1; }
 
-worlds: $(READY) ## 10,000 requests through random worlds: exits 1 on one wrong `proven`
+worlds: $(READY) ## 10,000 requests and 10,000 jobs through random worlds: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds 10000 7
+	@$(BIN)/python -m tests.worlds.jobs 10000 7
 
 gateway-worlds: $(READY) ## each installed gateway between two taps, in each way of ending: exits 1 on one wrong `proven`
 	@$(BIN)/python -m tests.worlds.gateways --n 20
@@ -69,6 +70,9 @@ soak: $(READY)   ## two hours with 500 requests in flight, and a guarded account
 
 kills: $(READY)  ## 100 runs ended by kill -9 at random instants: exits 1 where one leaves what cannot be read
 	@$(BIN)/python -m tests.kills --kills 100 --seed 7
+
+job-kills: $(READY) ## 1,000 jobs, 20 kills of service, mock and receiver: exits 1 where two accounts contradict each other
+	@$(BIN)/python -m tests.kills.jobs --jobs 1000 --kills 20 --seed 7
 
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop

@@ -79,6 +79,7 @@ class Fault:
     about_jobs: ClassVar[bool] = False  # whether it leaves the answer to a submit as it should be
     fails: ClassVar[bool] = False  # whether the work of a job comes to nothing
     never_ends: ClassVar[bool] = False  # whether a job seems to run for ever
+    restarts: ClassVar[bool] = False  # whether a job's picture is lost with its worker, and made again
 
     def result_kept_s(self, kept_s: float) -> float:
         """How long the result of a job is kept."""

@@ -225,6 +225,15 @@ class JobNeverEnds(Fault):
     never_ends = True
 
 
+class JobRestarts(Fault):
+    """A job whose worker dies with the picture that it has made and billed; it is made, and billed, once more."""
+
+    name = "job_restarts"
+    about_jobs = True
+    delivers = True
+    restarts = True
+
+
 class ResultExpires(Fault):
     """A job whose result is kept for so many seconds (1) only; anything else answers as always."""
 
@@ -381,6 +390,8 @@ FAULTS: dict[str, Callable[[float | None], Fault]] = {
         Html5xx,
         JobFails,
         JobNeverEnds,
+        JobRestarts,
+        JobRestarts,
         ResultExpires,
         WrongContentType,
         ShouldRetryTrue,

@@ -6,8 +6,9 @@ words. At its end the account says how a finished result was lost.
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from whocut_mock import errors
@@ -54,6 +55,7 @@ class Job:
     failure: ApiError | None = None  # why no work was begun, where no filter was the reason
     when_over: list[Callable[["Job"], None]] = field(default_factory=list)
     expects_callback: bool = False
+    again: Callable[[Row], Generation] | None = None  # begins the work once more, where its worker is to die
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _cancelled: State | None = None
     _expiry: asyncio.TimerHandle | None = None
@@ -148,7 +150,7 @@ class Job:
     def called_back(self, callback: Callback) -> None:
         """A callback was accepted, or was not."""
         self.record.callbacks.append(callback)
-        if callback.said == "accepted":
+        if callback.said == "accepted" and not callback.forged:
             self.told_done()
         self.ledger.write(self.row)
 
@@ -162,8 +164,10 @@ class Job:
         if self.record.fetched_s is not None or self.generation is None:
             return
         self.record.fetched_s = rounded(self.clock.now_s())
+        self.record.lost = None  # the time to keep it may have ended while this answer was on its way
         self.generation.delivered(evidence)
         self.generation.close_caller_side()
+        self.ledger.write(self.row)
 
     def keep(self, kept_s: float) -> None:
         """Keep its result for so many model seconds from the end of the work."""
@@ -188,10 +192,33 @@ class Job:
         self.ledger.write(self.row)
 
     def _finished(self) -> None:
-        if self.fault.never_ends:
+        if self.again is not None:
+            self._restart(self.again)
+        elif self.fault.never_ends:
             self._keep()  # it is made, and its caller is never told
         else:
             self._end()
+
+    def _restart(self, again: Callable[[Row], Generation]) -> None:
+        """The picture is lost with its worker, which begins anew: a second generation, and a second bill."""
+        assert self.generation is not None
+        self.again = None
+        made, self.row = (
+            self.row,
+            replace(
+                self.row,
+                generation=f"gen_{_other(self.row.generation, 24)}",
+                span_id=_other(self.row.span_id or "", 16),
+                finished_s=None,
+                usage=None,
+                billed=False,
+                billed_usd=0.0,
+            ),
+        )
+        made.job = replace(self.record, lost="job_restarted")
+        self.generation.close_caller_side()
+        self.generation = again(self.row)
+        self.generation.when_over(self._finished)
 
     def _end(self) -> None:
         self._over.set()
@@ -226,12 +253,20 @@ class Job:
         """From what the caller learnt last to what it never learnt; the first that is so is the way."""
         record = self.record
         yield "result_expired", record.told_done_s is not None
-        last = record.callbacks[-1].said if record.callbacks else ""
+        last = next((one.said for one in reversed(record.callbacks) if not one.forged), "")
         yield f"callback_{last}", bool(last)
         yield "callback_never_sent", self.expects_callback and record.polls == 0
+        asked_later = (record.last_poll_s or 0.0) >= (self.row.finished_s or 0.0)
+        yield "never_told", asked_later and self.fault.never_ends
+        yield "poll_answer_lost", asked_later
         yield "poll_gave_up", record.polls > 0
         yield "submit_unanswered", record.submit_answered_s is None
         yield "never_asked", True
+
+
+def _other(name: str, digits: int) -> str:
+    """Another name of so many hexadecimal digits, which follows from this one."""
+    return sha256(f"{name} again".encode()).hexdigest()[:digits]
 
 
 class JobDesk:

@@ -20,12 +20,15 @@ class Callback:
     """One try to tell a URL that a job is over, and what was said to it.
 
     `said` is one word: `accepted` (any 2xx), `redirected` (a 3xx, which is no acceptance), `refused` (a 4xx or
-    5xx), `gone` (410), `unanswered` (no answer in time), `unreachable`.
+    5xx), `gone` (410), `unanswered` (no answer in time), `unreachable`. A `forged` one came from a stranger, with a
+    wrong signature.
     """
 
     at_s: float
     said: str
     status: int | None = None
+    took_s: float | None = None
+    forged: bool = False
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -148,6 +148,8 @@ class Postman:
             self._session = None
 
     async def _carry(self, letter: Letter) -> None:
+        if letter.dice.fraction("forged") < self.settings().callback_forged:
+            await self._forge(letter)
         begun_s, wait_s = self.clock.now_s(), letter.schedule.first_s
         for number in range(1, letter.schedule.tries + 1):
             callback, asked_s = await self._try(letter.url, letter.body, letter.headers())
@@ -166,6 +168,19 @@ class Postman:
             again, _ = await self._try(letter.url, letter.body, letter.headers())
             _enter(letter.job, again)
 
+    async def _forge(self, letter: Letter) -> None:
+        """A stranger's letter: another id, and a signature by a secret that is not the endpoint's."""
+        headers = dict(letter.headers())
+        if "webhook-id" in headers:
+            headers |= signed(
+                ["a stranger's"],
+                f"{headers['webhook-id']}_forged",
+                int(headers["webhook-timestamp"]),
+                letter.body,
+            )
+        callback, _ = await self._try(letter.url, letter.body, headers)
+        _enter(letter.job, replace(callback, forged=True))
+
     async def _try(self, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[Callback, float]:
         """One try, and the seconds that the receiver asks to be left alone for."""
         at_s, status, asked_s = round(self.clock.now_s(), 6), None, 0.0
@@ -182,7 +197,7 @@ class Postman:
             return Callback(at_s, "unanswered"), asked_s
         except (aiohttp.ClientError, OSError):
             return Callback(at_s, "unreachable"), asked_s
-        return Callback(at_s, _said(status), status), asked_s
+        return Callback(at_s, _said(status), status, round(self.clock.now_s() - at_s, 6)), asked_s
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -191,6 +191,9 @@ class Jobs(Part):
     bill_cancelled: bool = True  # Replicate charges a run that is cancelled; of the others it is unverified
     callbacks: Literal["loopback", "anywhere"] = "loopback"  # where a callback may be sent to
     callback_twice: Fraction = 0.0  # how often a callback that was accepted comes once more: "at least once"
+    callback_forged: Fraction = (
+        0.0  # how often a stranger's callback, with a wrong signature, comes before the real
+    )
     callback_timeout_s: PositiveFloat = 15.0  # fal's; Standard Webhooks names 15 to 30 s
     window_price: Fraction = 0.5  # ours: a long completion window is "discounted", no source says by how much
     poll_after_s: PositiveFloat | None = (

@@ -125,6 +125,8 @@ async def submitted(
         bills_cancelled=settings.bill_cancelled,
     )
     job.failure = accepted.failure
+    if generation is not None and fault.restarts:
+        job.again = lambda row: begin(upstream, arrival, row, accepted)
     opened(job)
     if generation is None:
         job.end_at_once()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from contextlib import suppress
 from typing import Any
 
 import openai
 import pytest
+from aiohttp import web
 
+from whocut.clock import VirtualLoop
 from whocut.contract.checks import CHECKS, JOBS
 from whocut.contract.client import client_of
 from whocut.contract.hold import hold
@@ -23,6 +27,7 @@ class Jobs:
     least_s = 2.0
     most_s = 60.0
     heeds = True
+    returns = True
     total_s: float = 1_800.0
     submits_again_s = float("inf")
 
@@ -46,9 +51,20 @@ class Jobs:
             if loop.time() - submitted_s > self.submits_again_s:
                 answer, submitted_s = await self._submit(wanted), loop.time()
             else:
-                answer = await self._sdk.responses.with_raw_response.retrieve(job.id)
+                answer = await self._poll(job.id)
             job = answer.parse()
         return job
+
+    async def _poll(self, job_id: str) -> Any:
+        """The answer to one poll; a 429 is waited out."""
+        while True:
+            try:
+                return await self._sdk.responses.with_raw_response.retrieve(job_id)
+            except openai.RateLimitError as refused:
+                if not self.returns:
+                    raise
+                asked_s = float(refused.response.headers.get("retry-after", 0)) if self.heeds else 0.0
+                await asyncio.sleep(max(asked_s, self.least_s))
 
     async def _submit(self, wanted: dict[str, Any]) -> Any:
         tool: Any = {"type": "image_generation", "size": wanted["size"], "quality": wanted["quality"]}
@@ -80,6 +96,73 @@ class Forgetful(Jobs):
     submits_again_s = 600.0
 
 
+class GivesUp(Jobs):
+    """Takes a refused poll for the end of the job."""
+
+    returns = False
+
+
+class Hears(Jobs):
+    """Registers a receiver, verifies what comes, fetches the image once when it has heard; a fault changes one."""
+
+    verifies = True
+    answers_after_s = 0.0
+    fetches_each = False
+
+    async def generate(self, **wanted: Any) -> Any:
+        """The job when a callback has said that it is over."""
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        known: set[str] = set()
+
+        async def take(request: web.Request) -> web.Response:
+            body = await request.text()
+            try:
+                if self.verifies:
+                    self._sdk.webhooks.verify_signature(body, request.headers, secret=made.signing_secret)
+            except openai.InvalidWebhookSignatureError:
+                return web.Response(status=400)
+            if self.fetches_each or request.headers["webhook-id"] not in known:
+                known.add(request.headers["webhook-id"])
+                heard.put_nowait(json.loads(body)["data"]["id"])
+            await asyncio.sleep(self.answers_after_s)
+            return web.Response()
+
+        app = web.Application()
+        app.router.add_post("/", take)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        made = await self._sdk.webhooks.create(
+            name="mine", url=f"http://127.0.0.1:{runner.addresses[0][1]}/", event_types=["response.completed"]
+        )
+        await self._submit(wanted)
+        job = (await self._poll(await heard.get())).parse()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(60):  # whatever comes again
+                while True:
+                    await self._poll(await heard.get())
+        await runner.cleanup()
+        return job
+
+
+class Credulous(Hears):
+    """Believes whatever comes."""
+
+    verifies = False
+
+
+class Slow(Hears):
+    """Answers when it has worked."""
+
+    answers_after_s = 20.0
+
+
+class Twice(Hears):
+    """Fetches the image for each callback."""
+
+    fetches_each = True
+
+
 class Endless(Jobs):
     """Waits for ever."""
 
@@ -90,13 +173,21 @@ class Endless(Jobs):
 def rulings(make: Any, name: str, only: str = "") -> dict[str, Ruling]:
     """What each check says of a client."""
     checks = [check for check in JOBS if only in check.id]
-    card = hold(client_of(make, name), checks=checks, loop_factory=MemoryLoop)
+    loop = VirtualLoop if issubclass(make, Hears) else MemoryLoop  # a callback comes by a real socket
+    card = hold(client_of(make, name), checks=checks, loop_factory=loop)
     return {result.id: result.ruling for result in card.results}
 
 
 def test_good_client_of_jobs_keeps_every_check() -> None:
     """Polite, patient, bounded, and one submit an order."""
-    assert set(rulings(Jobs, "jobs").values()) == {Ruling.KEPT}
+    said = rulings(Jobs, "jobs")
+    assert {said[name] for name in said if name.startswith("job-")} == {Ruling.KEPT}
+    assert {said[name] for name in said if name.startswith("callback-")} == {Ruling.NOT_TRIED}
+
+
+def test_good_receiver_of_callbacks_keeps_the_checks_for_them() -> None:
+    """It refuses the forged one, answers at once, and fetches once."""
+    assert set(rulings(Hears, "hears", "callback-").values()) == {Ruling.KEPT}
 
 
 FAULTS = {
@@ -104,6 +195,9 @@ FAULTS = {
     "job-poll-after": Deaf,
     "job-submitted-once": Forgetful,
     "job-wait-bounded": Endless,
+    "job-retry-after": GivesUp,
+    "callback-verified": Credulous,
+    "callback-once": Twice,
 }
 
 
@@ -115,6 +209,12 @@ def test_there_is_a_faulty_client_for_each_check_for_jobs() -> None:
 @pytest.mark.parametrize(("check", "make"), FAULTS.items())
 def test_fault_is_found_by_its_own_check(make: Any, check: str) -> None:
     """The check for it is broken."""
+    assert rulings(make, check, check)[check] is Ruling.BROKEN
+
+
+@pytest.mark.parametrize(("check", "make"), [("job-retry-after", Deaf), ("callback-once", Slow)])
+def test_another_way_to_break_it_is_found_too(make: Any, check: str) -> None:
+    """Polling on before the time that a 429 asks for, and answering a callback late."""
     assert rulings(make, check, check)[check] is Ruling.BROKEN
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EPOCH_UNIX_S = 1_795_305_600.0
+LATE = 0  # no status
 ORDER: dict[str, Any] = {"prompt": "a heron in the fog", "quality": "low"}
 
 
@@ -31,7 +32,7 @@ def now_s() -> float:
 
 @dataclass
 class Receiver:
-    """A receiver of callbacks that answers by its script, and with 200 after that."""
+    """A receiver of callbacks that answers by its script, and with 200 after that; `LATE` is a minute late."""
 
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     got: list[tuple[float, Mapping[str, str], bytes]] = field(default_factory=list)
@@ -43,7 +44,9 @@ class Receiver:
             (asyncio.get_running_loop().time(), dict(request.headers.items()), await request.read())
         )
         status, headers = self.answers.pop(0) if self.answers else (200, {})
-        return web.Response(status=status, headers=headers)
+        if status == LATE:
+            await asyncio.sleep(60)
+        return web.Response(status=200 if status == LATE else status, headers=headers)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from tests.jobs.place import EPOCH_UNIX_S, ORDER, Place, a_mock, a_service, on_place
+from tests.jobs.place import EPOCH_UNIX_S, LATE, ORDER, Place, a_mock, a_service, on_place
 from tests.jobs.test_store import filled, with_room
 from whocut.clock import run_real, run_virtual
 from whocut.clock.clock import calendar_s
@@ -305,6 +305,24 @@ def test_callback_is_sent_again_with_one_id_until_it_is_accepted(tmp_path: Path)
         assert pauses_s == [5, 15, 100]
         assert len({headers["webhook-id"] for _, headers, _ in place.receiver.got}) == 1
         assert len({headers["webhook-timestamp"] for _, headers, _ in place.receiver.got}) == 4
+
+    on_place(play, tmp_path / "jobs.db")
+
+
+def test_receiver_that_answers_late_has_not_accepted_and_gets_it_again(tmp_path: Path) -> None:
+    """After 15 s nothing waits for its answer; the second try, 5 s later, has the same id and is accepted."""
+
+    async def play(place: Place) -> None:
+        place.receiver.answers = [(LATE, {})]
+        job_id = await place.ordered(webhook=place.receiver.url)
+        await place.ended(job_id)
+        await asyncio.sleep(3_600)
+
+        (first_s, first, _), (second_s, second, _) = place.receiver.got
+        assert round(second_s - first_s) == 20
+        assert first["webhook-id"] == second["webhook-id"]
+        _, job = await place.ask("GET", f"/jobs/{job_id}")
+        assert job["callback"] == {"state": "accepted", "said": "HTTP 200", "tries": 2}
 
     on_place(play, tmp_path / "jobs.db")
 

@@ -228,10 +228,15 @@ def test_lost_results_name_who_lost_each_and_by_which_clock(tmp_path: Path) -> N
         assert said["expired"] == {("upstream", "expiry", "testified")}
         assert said["redirected"] == said["refused"] == {("receiver", "callback", "testified")}
         assert ("receiver", "callback", "testified") in said["gone"]
+        assert said["unanswered"] == {("receiver", "callback", "testified")}
         assert said["cancelled"] == {("openai-python", None, "testified")}
+        assert said["job-restarted"] == {("upstream", None, "testified")}
+        assert modes["job-restarted"]["delivered_share"] == 1
+        assert modes["job-restarted"]["ledger"]["started"] == 4  # each image was made, and paid, twice
         assert said["resumed"] == set()
         assert modes["resumed"]["delivered_share"] == 1
-        assert all(figures["ledger"]["started"] == 2 for figures in modes.values())
+        once = [figures for mode, figures in modes.items() if mode != "job-restarted"]
+        assert all(figures["ledger"]["started"] == 2 for figures in once)
         assert all(figures["ledger"]["billed_usd"] > 0.3 for figures in modes.values())
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["retries"]["retries"] == 0

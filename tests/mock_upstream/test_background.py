@@ -1,6 +1,7 @@
 """Responses in the background: an id at once, asked after by polls or by a stream that can be taken up again."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def test_output_block(*, stream: bool) -> None:
     ("fault", "status", "lost"),
     [
         ("job_fails", "failed", None),
-        ("job_never_ends", "in_progress", "poll_gave_up"),
+        ("job_never_ends", "in_progress", "never_told"),
         ("result_expires=3", None, "poll_gave_up"),
     ],
 )
@@ -256,6 +257,28 @@ def test_faults_of_a_job(fault: str, status: str | None, lost: str | None) -> No
 
         [row] = stage.ledger.rows()
         assert (row.state, row.fault, job_of(row).lost) == ("settled", fault.partition("=")[0], lost)
+
+    on_stage(play, HUNDRED_S)
+
+
+def test_worker_that_dies_with_its_picture_makes_and_bills_it_again() -> None:
+    """One id, one picture for the caller, two generations: the first is lost by the restart."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(BODY, PATH, x_mock_fault="job_restarts")
+        said = []
+        for wait_s in (150, 60):
+            await asyncio.sleep(wait_s)
+            told = await stage.get(f"{PATH}/{answer.json['id']}", Authorization=f"Bearer {KEY}")
+            said.append(told.json["status"])
+
+        assert said == ["in_progress", "completed"]
+        first, second = stage.ledger.rows()
+        assert [row.state for row in (first, second)] == ["settled", "settled"]
+        assert (job_of(first).lost, first.delivered, first.billed) == ("job_restarted", False, True)
+        assert (job_of(second).lost, second.delivered, second.billed) == (None, True, True)
+        assert second.duplicate_of == first.generation
+        assert job_of(second).polls == 2
 
     on_stage(play, HUNDRED_S)
 
@@ -285,6 +308,33 @@ def test_faults_of_a_submit_and_of_a_poll() -> None:
         assert (second.polls, second.lost) == (1, "poll_gave_up")
 
     on_stage(play, settings)
+
+
+@pytest.mark.parametrize(
+    ("asks_at_s", "how", "lost"),
+    [
+        (50, None, "poll_gave_up"),
+        (150, "fin_mid_body", "poll_answer_lost"),
+        (150, None, None),
+        (690, "slow_first_byte=60", None),  # its time was over while the answer was on its way
+    ],
+)
+def test_last_poll_says_how_a_result_was_lost(asks_at_s: float, how: str | None, lost: str | None) -> None:
+    """Too early, or in time and its answer was cut; an answer that arrives has lost nothing."""
+
+    async def play(stage: Stage) -> None:
+        answer = await stage.post(BODY, PATH)
+        await asyncio.sleep(asks_at_s)
+        headers = {"Authorization": f"Bearer {KEY}"} | ({"x-mock-fault": how} if how else {})
+        with suppress(aiohttp.ClientError):
+            await stage.get(f"{PATH}/{answer.json['id']}", **headers)
+        await asyncio.sleep(1_000)
+
+        [row] = stage.ledger.rows()
+        assert job_of(row).lost == lost
+        assert row.delivered is (lost is None)
+
+    on_stage(play, HUNDRED_S)
 
 
 def test_submit_that_is_answered_too_late() -> None:

@@ -62,6 +62,24 @@ def test_an_answer_that_crosses_the_cut_on_the_wire_is_no_difference(
     assert (differences(drawn(CUT), crossed) == []) is fits
 
 
+LEFT = """
+    one column is 5 s
+    client    |===========-
+    nginx     |===========-
+    upstream  |===========l=|
+"""
+
+
+@pytest.mark.parametrize(("sent_s", "fits"), [(60.5, True), (59.5, True), (62.0, False), (20.0, False)])
+def test_an_answer_that_crosses_a_caller_s_leaving_on_the_wire_is_no_difference(
+    sent_s: float, *, fits: bool
+) -> None:
+    """No timer of the client's ended its wait of 60 s: its process did, or its program."""
+    crossed = row(delivered=True, caller_gone_s=None, sent_s=sent_s)
+
+    assert (differences(drawn(LEFT), crossed) == []) is fits
+
+
 def test_generation_nobody_asked_for_is_a_difference() -> None:
     """Every row of the ledger belongs to an attempt."""
     (what,) = differences(drawn(CUT), row(), row(generation="gen-2"))

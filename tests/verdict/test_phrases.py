@@ -10,6 +10,7 @@ from tests.reports.made_run import MadeRun, nginx_cut
 from tests.verdict.made import cut
 from whocut.chain.timers import Phase, TimerKind
 from whocut.verdict import phrases
+from whocut.verdict.verdict import Behind
 
 NGINX = cut(
     18,
@@ -61,6 +62,22 @@ def test_without_a_timer_the_reason_stands_in_its_place() -> None:
     assert phrases.cut_name(KILLED) == "upstream cut without a timer (killed)"
     assert phrases.cut_count(KILLED, 2) == "The upstream cut 2 attempts without a timer (killed)"
     assert phrases.cut_row(KILLED, "testified") == "upstream cut without a timer (killed) · testified"
+
+
+@pytest.mark.parametrize(("stopped", "said"), [(True, "was stopped"), (False, "had finished")])
+def test_a_generation_that_was_cancelled_is_not_said_to_have_finished(*, stopped: bool, said: str) -> None:
+    """It is paid all the same."""
+    behind = Behind(
+        generation="gen-1",
+        orphaned=False,
+        ran_on_s=0.0,
+        billed=True,
+        billed_usd=0.2,
+        delivered=False,
+        stopped=stopped,
+    )
+
+    assert phrases.became(behind) == f"the generation {said} and was billed"
 
 
 def test_a_long_knob_is_cut_short_in_a_sentence_only() -> None:

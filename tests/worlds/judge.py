@@ -68,13 +68,7 @@ def look_at_worlds(*, requests: int, seed: int, progress: Callable[[int], None] 
 def _look(look: Look, world: World, dice: random.Random, where: str) -> None:
     spans, ledger = play(world)
     truths = {ask.name: ask.truth for ask in world.asks}
-    ways: dict[str, list[Span]] = {
-        "all spans": spans,
-        "skewed clocks": _skewed(spans, dice),
-        "half of them": _some(spans, dice, 0.5),
-        "a few of them": _some(spans, dice, 0.2),
-    }
-    for way, given in ways.items():
+    for way, given in ways_of_telling(spans, dice).items():
         verdicts = [attribute(evidence, world.topology) for evidence in gather(given)]
         counts = look.grades.setdefault(way, Counter())
         for verdict in verdicts:
@@ -90,6 +84,16 @@ def _look(look: Look, world: World, dice: random.Random, where: str) -> None:
             _count(look, verdicts, truths)
             found = hold_against_ledger(verdicts, ledger).disagree
             look.disagreements += [f"{where} {one.request}: {one.what}" for one in found]
+
+
+def ways_of_telling(spans: list[Span], dice: random.Random) -> dict[str, list[Span]]:
+    """All spans, the same by skewed clocks, and with some withheld."""
+    return {
+        "all spans": spans,
+        "skewed clocks": _skewed(spans, dice),
+        "half of them": _some(spans, dice, 0.5),
+        "a few of them": _some(spans, dice, 0.2),
+    }
 
 
 def _count(look: Look, verdicts: list[Verdict], truths: dict[str, Truth]) -> None:

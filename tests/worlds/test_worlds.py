@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.worlds.jobs.judge import look_at_jobs
 from tests.worlds.judge import look_at_worlds
 from tests.worlds.strangers import Look, look_at_strangers, look_at_world
 from whocut.verdict.verdict import Grade
@@ -43,3 +44,22 @@ def test_one_request_alone_makes_no_wrong_proof() -> None:
             look_at_world(seen, seed=seed, number=number, each=1)
 
     assert seen.wrong_proven == 0, seen.told
+
+
+def test_no_verdict_on_a_job_called_proven_is_wrong_and_each_lost_result_is_named() -> None:
+    """400 jobs through random chains: submits, polls, cancels and callbacks, late, broken or refused."""
+    seen = look_at_jobs(jobs=400, seed=20261127)
+
+    assert seen.wrong_proven == []
+    assert seen.wrong == []
+    assert seen.disagreements == []
+    assert seen.attributed_share >= 0.999
+    assert seen.named_share >= 0.999
+    assert set(seen.ways) == {
+        "client by poll",
+        "client by cancel",
+        "receiver by callback",
+        "upstream by callback",
+        "upstream by cancel",
+        "upstream by expiry",
+    }

@@ -68,13 +68,18 @@ class World:
 
 
 def random_world(dice: random.Random, requests: int) -> World:
+    """Any chain, and any requests."""
+    topology = random_topology(dice)
+    return World(topology, tuple(random_ask(dice, topology, number) for number in range(requests)))
+
+
+def random_topology(dice: random.Random) -> Topology:
     """One to six layers (the client among them), any timers, any vendors."""
     names = [name for name, entry in catalogue().items() if entry.role is Role.HOP]
     hops = tuple(_random_hop(dice, dice.choice(names), number) for number in range(1, dice.randint(2, 6)))
     client = with_timers(dice, preset("openai-python"), CLIENT_TIMERS, one_knob=True)
     client = replace(client, name="client", timers={**client.timers})
-    topology = Topology(name="world", client=client, hops=hops)
-    return World(topology, tuple(random_ask(dice, topology, number) for number in range(requests)))
+    return Topology(name="world", client=client, hops=hops)
 
 
 def _random_hop(dice: random.Random, name: str, number: int) -> Layer:

@@ -133,18 +133,22 @@ class ImageUser(User):
         """`max_retries` of the SDK in one mode; None keeps its default of 2."""
         return 0 if mode == "no-retry" else None
 
-    def receiver(self, answer: int = 200) -> CallbackReceiver:
-        """The process's receiver of callbacks, which answers so; an earlier one hears of no further job."""
+    def receiver(self, answer: int = 200, late_s: float = 0.0) -> CallbackReceiver:
+        """The process's receiver of callbacks, which answers so; an earlier one hears of no further job.
+
+        Each answer comes `late_s` model seconds after its callback.
+        """
+        late_real_s = self.session.clock.real_s(late_s)
         with _ONE_RECEIVER:  # registering it takes a while, and every user comes at once
-            if ImageUser._receiver is None or ImageUser._receiver.answer != answer:
+            now = ImageUser._receiver
+            if now is None or (now.answer, now.late_real_s) != (answer, late_real_s):
                 from whocut.load.receiver import CallbackReceiver  # noqa: PLC0415  # the SDK's models are slow to import
 
-                if ImageUser._receiver is not None:
-                    ImageUser._receiver.leave()
-                ImageUser._receiver = CallbackReceiver(
-                    self.session.load.base_url, self.session.mock_key, answer
-                )
-            return ImageUser._receiver
+                if now is not None:
+                    now.leave()
+                base_url, key = self.session.load.base_url, self.session.mock_key
+                now = ImageUser._receiver = CallbackReceiver(base_url, key, answer, late_real_s)
+            return now
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:

@@ -10,6 +10,7 @@ import urllib.request
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+import gevent
 import gevent.event
 import openai
 from gevent.pywsgi import WSGIServer
@@ -21,10 +22,11 @@ EVENT_TYPES: Final = ["response.completed", "response.failed", "response.cancell
 
 
 class CallbackReceiver:
-    """Callbacks of one process; `answer` is the status that each valid one gets."""
+    """Callbacks of one process; `answer` is the status that each valid one gets, after `late_real_s`."""
 
-    def __init__(self, base_url: str, api_key: str, answer: int = 200) -> None:
+    def __init__(self, base_url: str, api_key: str, answer: int = 200, late_real_s: float = 0.0) -> None:
         self.answer = answer
+        self.late_real_s = late_real_s
         self.refused = 0  # callbacks whose signature does not hold
         self._told: dict[str, gevent.event.Event] = {}
         self._endpoints = f"{base_url}/webhook_endpoints"
@@ -74,6 +76,7 @@ class CallbackReceiver:
             return [b""]
         if 200 <= self.answer < 300:
             self._event(job_id).set()
+        gevent.sleep(self.late_real_s)
         elsewhere = [("Location", f"{self.url}/moved")] if 300 <= self.answer < 400 else []
         start(f"{self.answer} {HTTPStatus(self.answer).phrase}", [("Content-Length", "0"), *elsewhere])
         return [b""]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UPSTREAM = "upstream"
+FINISHED = "finished"
+"""The event of a generation whose work has ended by itself."""
+CANCELLED = "cancelled_while_running"
+"""The ledger's word for a job that its caller ended before its work had."""
 
 
 def generation_span(row: Mapping[str, Any]) -> GenerationRecord:
@@ -34,7 +38,7 @@ def generation_span(row: Mapping[str, Any]) -> GenerationRecord:
         end_s=max([start_s, *(float(at_s) for at_s in ends if at_s is not None)]),
         events=[
             Event(name, float(row[field]))
-            for name, field in (("caller gone", "caller_gone_s"), ("finished", "finished_s"))
+            for name, field in (("caller gone", "caller_gone_s"), (FINISHED, "finished_s"))
             if row.get(field) is not None
         ],
         error=row.get("error_code"),

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from whocut.verdict.verdict import Verdict
 
-# So much of a limit may lie between a cut and the instant at which the layer behind it knows: a second of 100 s.
+# So much of a limit, or of a wait that no limit ended, may lie between a cut and the instant at which the layer
+# behind it knows: a second of 100 s.
 _ON_THE_WIRE: Final = 0.01
 
 
@@ -81,9 +82,10 @@ def _differences(verdict: Verdict, row: dict[str, Any] | None, *, by_poll: bool)
 def _crossed(verdict: Verdict, row: dict[str, Any]) -> bool:
     """Whether the answer left the upstream as the cut was made: they met on the wire, and both tell the truth."""
     sent_s = row.get("sent_s")
-    if sent_s is None or verdict.at_s is None or verdict.limit_s is None:
+    waited_s = verdict.after_s if verdict.limit_s is None else verdict.limit_s
+    if sent_s is None or verdict.at_s is None or waited_s is None:
         return False
-    return abs(float(sent_s) - verdict.at_s) <= _ON_THE_WIRE * verdict.limit_s
+    return abs(float(sent_s) - verdict.at_s) <= _ON_THE_WIRE * waited_s
 
 
 def _never_saw_it_go(row: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import JobTimer
+from whocut.trace.generations import CANCELLED
 from whocut.trace.records import Outcome
 from whocut.verdict.verdict import Evidence, Grade
 
@@ -34,6 +35,21 @@ class Way:
 
 WAYS: Final = {
     "poll_gave_up": Way(_CLIENT, JobTimer.POLL, "the last poll came before the image was there"),
+    "poll_answer_lost": Way(
+        _CLIENT, JobTimer.POLL, "the last poll came when the image was there, and its answer did not bring it"
+    ),
+    "never_told": Way(
+        _UPSTREAM,
+        None,
+        "each answer to a poll after its end said that it still runs",
+        how="by never saying that it was over",
+    ),
+    "job_restarted": Way(
+        _UPSTREAM,
+        None,
+        "its worker died with the image, which was made again",
+        how="by a restart of the job's worker",
+    ),
     "never_asked": Way(_CLIENT, JobTimer.POLL, "no poll ever came"),
     "result_expired": Way(
         _UPSTREAM, JobTimer.EXPIRY, "the caller knew that it was over, and did not fetch it while it was kept"
@@ -46,9 +62,7 @@ WAYS: Final = {
     "callback_unanswered": Way(RECEIVER, JobTimer.CALLBACK, "the callback was not answered in time"),
     "callback_unreachable": Way(RECEIVER, JobTimer.CALLBACK, "the receiver could not be reached"),
     "callback_never_sent": Way(_UPSTREAM, JobTimer.CALLBACK, "no callback was sent, and no poll came"),
-    "cancelled_while_running": Way(
-        _CLIENT, None, "the job was cancelled while it ran", how="by a cancel while the work ran"
-    ),
+    CANCELLED: Way(_CLIENT, None, "the job was cancelled while it ran", how="by a cancel while the work ran"),
 }
 
 
@@ -68,8 +82,11 @@ class Lost:
 
 def how_lost(evidence: AttemptEvidence, topology: Topology) -> Lost | None:
     """How the result behind an accepted submit was lost; None where it was not, or the ledger does not say."""
-    generation = evidence.generation
-    if evidence.outcome != Outcome.ACCEPTED or generation is None or generation.lost is None:
+    if evidence.outcome != Outcome.ACCEPTED or evidence.generation is None:
+        return None
+    made = (evidence.generation, *evidence.earlier)
+    generation = next((one for one in made if one.lost is not None), None)
+    if generation is None or generation.lost is None:
         return None
     way = WAYS.get(generation.lost)
     if way is None:

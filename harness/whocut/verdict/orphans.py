@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from whocut.trace.generations import CANCELLED, FINISHED
 from whocut.trace.records import Outcome, UpstreamEnd
 from whocut.verdict.verdict import Behind
 
@@ -33,4 +34,5 @@ def behind(evidence: AttemptEvidence) -> Behind | None:
         settled=generation.settled,
         earlier=tuple(one.generation for one in evidence.earlier),
         handed_to=last.layer if swallowed and last and last.upstream is UpstreamEnd.COMPLETE else None,
+        stopped=generation.lost == CANCELLED and all(event.name != FINISHED for event in generation.events),
     )

@@ -77,6 +77,10 @@ class BehindLike(Protocol):
         """Whether it had ended."""
 
     @property
+    def stopped(self) -> bool:
+        """Whether it ended by a cancel, before the image was made."""
+
+    @property
     def handed_to(self) -> str | None:
         """A layer that took the image although its own caller had gone."""
 
@@ -112,6 +116,8 @@ def became(behind: BehindLike) -> str:
         return f"the image went to {behind.handed_to}, which had no caller to give it to, and {billed}"
     if behind.delivered:
         return f"the generation had been delivered and {billed}"
+    if behind.stopped:
+        return f"the generation was stopped and {billed}"
     return f"the generation had finished and {billed}"
 
 

@@ -64,6 +64,7 @@ class Behind:
     settled: bool = True
     earlier: tuple[str, ...] = ()  # generations of the same attempt, where a layer asked again by itself
     handed_to: str | None = None  # a layer that took the image although no caller waited there any more
+    stopped: bool = False  # by a cancel, before the image was made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What other vendors' official SDKs, unchanged, see of the mock: one JSON object is printed.
 
-Usage: python vendors.py NAME ORIGIN SCALE. It imports nothing of this project, because its interpreter has not it.
+Usage: python vendors.py NAME ORIGIN WORK_S. WORK_S is how long a generation takes, in seconds of the wall. It
+imports nothing of this project, because its interpreter has not it.
 """
 
 import base64
@@ -16,6 +17,8 @@ from typing import Any
 PROMPT = "a ramen shop at two in the morning"
 BLOCKED = "mickey mouse on a bike"
 FORBIDDEN = "a torture chamber"
+FAILS = "a work that fails"  # the mock's settings say what becomes of these two
+TOO_MANY = "one request too many"
 KEY = "made-up-key"
 
 
@@ -74,13 +77,13 @@ class Receiver:
         return self.came
 
 
-def replicate(origin: str, scale: float) -> dict[str, Any]:
+def replicate(origin: str, work_s: float) -> dict[str, Any]:
     """Run, create, poll, wait, cancel, fail; a webhook whose signature the SDK's own helper accepts."""
     import replicate as sdk  # noqa: PLC0415 - each conversation needs its own SDK alone
     from replicate.webhook import Webhooks  # noqa: PLC0415
 
     client = sdk.Client(api_token=KEY, base_url=f"{origin}/replicate")
-    client.poll_interval = 5 / scale
+    client.poll_interval = work_s / 10
     seen: dict[str, Any] = {}
     model = "black-forest-labs/flux-dev"
 
@@ -97,17 +100,18 @@ def replicate(origin: str, scale: float) -> dict[str, Any]:
     prediction = client.predictions.create(model=model, input={"prompt": PROMPT + " polled"})
     seen["statuses"] = [prediction.status]
     while prediction.status not in ("succeeded", "failed", "canceled"):
-        pause(5 / scale)
+        pause(work_s / 10)
         prediction.reload()
         if prediction.status != seen["statuses"][-1]:
             seen["statuses"].append(prediction.status)
     prediction = client.predictions.create(model=model, input={"prompt": PROMPT + " cancelled"})
-    pause(20 / scale)
+    pause(work_s * 0.4)
     prediction.cancel()
     prediction.reload()
     seen["cancelled"] = prediction.status
-    for name, prompt in (("blocked", BLOCKED), ("forbidden", FORBIDDEN)):
+    for name, prompt in (("blocked", BLOCKED), ("forbidden", FORBIDDEN), ("failed", FAILS)):
         seen[name] = raised(partial(client.run, model, input={"prompt": prompt}))
+    seen["too_many"] = raised(partial(client.run, model, input={"prompt": TOO_MANY}))
     seen["no_prompt"] = raised(lambda: client.predictions.create(model=model, input={}))
     seen["unknown"] = raised(lambda: client.predictions.get("nothing"))
     seen["no_key"] = raised(
@@ -125,7 +129,7 @@ def replicate(origin: str, scale: float) -> dict[str, Any]:
     return seen
 
 
-def fal(origin: str, scale: float) -> dict[str, Any]:
+def fal(origin: str, work_s: float) -> dict[str, Any]:
     """Submit, subscribe, status, result, cancel, a direct run; the SDK speaks to the hosts of its constants."""
     import fal_client as sdk  # noqa: PLC0415
     from fal_client import client as module  # noqa: PLC0415
@@ -155,15 +159,16 @@ def fal(origin: str, scale: float) -> dict[str, Any]:
     ]
     seen["result"] = fetched(handle.get())
     handle = client.submit(app, {"prompt": PROMPT + " cancelled"})
-    pause(20 / scale)
+    pause(work_s * 0.4)
     handle.cancel()
     seen["cancelled"] = handle.status().error_type
-    for name, prompt in (("blocked", BLOCKED), ("forbidden", FORBIDDEN)):
+    for name, prompt in (("blocked", BLOCKED), ("forbidden", FORBIDDEN), ("failed", FAILS)):
         seen[name] = raised(partial(client.subscribe, app, {"prompt": prompt}))
+    seen["too_many"] = fetched(client.subscribe(app, {"prompt": TOO_MANY}))
     seen["run"] = fetched(client.run(app, {"prompt": PROMPT + " at once"}))
     seen["no_prompt"] = raised(lambda: client.submit(app, {}))
     seen["limited"] = raised(
-        lambda: client.run(app, {"prompt": PROMPT + " limited"}, headers={"X-Fal-Request-Timeout": "10"})
+        lambda: client.run(app, {"prompt": PROMPT + " limited"}, headers={"X-Fal-Request-Timeout": "1"})
     )
     receiver = Receiver()
     handle = client.submit(app, {"prompt": PROMPT + " told"}, webhook_url=receiver.url)
@@ -173,7 +178,7 @@ def fal(origin: str, scale: float) -> dict[str, Any]:
     return seen
 
 
-def openrouter(origin: str, scale: float) -> dict[str, Any]:
+def openrouter(origin: str, work_s: float) -> dict[str, Any]:
     """Images plain and streamed, a video by polls, its content, chat with a picture, refusals."""
     from openrouter import OpenRouter  # noqa: PLC0415
     from openrouter.utils import BackoffStrategy, RetryConfig  # noqa: PLC0415
@@ -192,7 +197,7 @@ def openrouter(origin: str, scale: float) -> dict[str, Any]:
     seen["submitted"] = job.status
     statuses: list[str] = []
     while job.status not in ("completed", "failed", "cancelled", "expired"):
-        pause(5 / scale)
+        pause(work_s / 10)
         job = client.video_generation.get_generation(job_id=job.id)
         if job.status not in statuses[-1:]:
             statuses.append(job.status)
@@ -203,6 +208,13 @@ def openrouter(origin: str, scale: float) -> dict[str, Any]:
     for name, prompt in (("blocked", BLOCKED), ("forbidden", FORBIDDEN)):
         seen[name] = raised(partial(client.images.generate, model="google/x", prompt=prompt))
     seen["unknown"] = raised(lambda: client.video_generation.get_generation(job_id="nothing"))
+    seen["failed"] = raised(partial(client.images.generate, model="google/x", prompt=FAILS))
+    seen["too_many"] = raised(partial(client.images.generate, model="google/x", prompt=TOO_MANY))
+    lost = client.video_generation.generate(model="google/veo-3.1", prompt=FAILS)
+    while lost.status in ("pending", "in_progress"):
+        pause(work_s / 10)
+        lost = client.video_generation.get_generation(job_id=lost.id)
+    seen["video_failed"] = [lost.status, bool(lost.error)]
     receiver = Receiver()
     client.video_generation.generate(
         model="google/veo-3.1", prompt=PROMPT + " told", callback_url=receiver.url
@@ -212,7 +224,7 @@ def openrouter(origin: str, scale: float) -> dict[str, Any]:
     return seen
 
 
-def gemini(origin: str, scale: float) -> dict[str, Any]:
+def gemini(origin: str, work_s: float) -> dict[str, Any]:
     """Pictures by generateContent and Imagen's predict, a film by an operation, refusals, a deadline."""
     from google import genai  # noqa: PLC0415
     from google.genai import types  # noqa: PLC0415
@@ -232,7 +244,11 @@ def gemini(origin: str, scale: float) -> dict[str, Any]:
         ]
 
     seen["content"] = drawn(client.models.generate_content(model=model, contents=PROMPT, config=config))
-    newest, revoked, hurried = connect(version="v1"), connect("revoked"), connect(timeout=20_000)
+    newest, revoked, hurried = (
+        connect(version="v1"),
+        connect("revoked"),
+        connect(headers={"X-Server-Timeout": "1"}),
+    )
     seen["v1"] = drawn(newest.models.generate_content(model=model, contents=PROMPT))
     seen["stream"] = [
         drawn(chunk) for chunk in client.models.generate_content_stream(model=model, contents=PROMPT)
@@ -249,16 +265,18 @@ def gemini(origin: str, scale: float) -> dict[str, Any]:
         "models/imagen-4.0:predict", {"instances": [{"prompt": PROMPT}], "parameters": {"sampleCount": 2}}
     )
     seen["imagen"] = [kind(base64.b64decode(one["bytesBase64Encoded"])) for one in imagen["predictions"]]
-    for name, prompt in (("veo", PROMPT), ("veo_blocked", BLOCKED)):
+    for name, prompt in (("veo", PROMPT), ("veo_blocked", BLOCKED), ("veo_failed", FAILS)):
         submitted = post("models/veo-3.1:predictLongRunning", {"instances": [{"prompt": prompt}]})
         operation = types.GenerateVideosOperation(name=submitted["name"])
         polls = 0
         while not operation.done:
-            pause(5 / scale)
+            pause(work_s / 10)
             operation = client.operations.get(operation)
             polls += 1
         response = operation.response
-        if response.generated_videos:
+        if operation.error:
+            seen[name] = [polls > 1, operation.error.get("code")]
+        elif response.generated_videos:
             uri = response.generated_videos[0].video.uri  # the SDK understands https ones only
             film = client.files.download(file="files/" + uri.partition("files/")[2].partition(":")[0])
             seen[name] = [polls > 1, kind(film)]
@@ -271,6 +289,87 @@ def gemini(origin: str, scale: float) -> dict[str, Any]:
     seen["wrong_key"] = raised(lambda: revoked.models.generate_content(model=model, contents=PROMPT))
     seen["deadline"] = raised(lambda: hurried.models.generate_content(model=model, contents=PROMPT + " late"))
     seen["no_prompt"] = raised(lambda: client.models.generate_content(model=model, contents=[]))
+    seen["failed"] = raised(lambda: client.models.generate_content(model=model, contents=FAILS))
+    seen["too_many"] = raised(lambda: client.models.generate_content(model=model, contents=TOO_MANY))
+    return seen
+
+
+def openai(origin: str, work_s: float) -> dict[str, Any]:
+    """Background responses: polled, taken up again, cancelled, failed, refused; a believed callback."""
+    import openai as sdk  # noqa: PLC0415
+
+    client = sdk.OpenAI(api_key=KEY, base_url=f"{origin}/v1", max_retries=0)
+    seen: dict[str, Any] = {}
+    tools: Any = [{"type": "image_generation", "partial_images": 1}]
+
+    def submitted(prompt: str, **more: Any) -> Any:
+        return client.responses.create(model="gpt-5.5", input=prompt, tools=tools, background=True, **more)
+
+    def drawn(response: Any) -> list[str]:
+        calls = [item for item in response.output if item.type == "image_generation_call"]
+        return [kind(base64.b64decode(item.result)) for item in calls if item.result]
+
+    def over(response: Any) -> Any:
+        while response.status in ("queued", "in_progress"):
+            pause(work_s / 10)
+            response = client.responses.retrieve(response.id)
+        return response
+
+    response = submitted(PROMPT)
+    seen["submitted"], response = response.status, over(response)
+    seen["polled"] = [response.status, drawn(response)]
+    names, after = [], 0
+    for event in submitted(PROMPT + " streamed", stream=True):
+        names.append(event.type)
+        if event.type == "response.created":
+            response = event.response
+        after = event.sequence_number
+        if event.type == "response.in_progress":
+            break  # the connection is lost here, and the stream is taken up again
+    rest = client.responses.retrieve(response.id, stream=True, starting_after=after)
+    names += [event.type for event in rest]
+    seen["stream"] = [names[0], names.count("response.image_generation_call.partial_image"), names[-1]]
+    response = submitted(PROMPT + " cancelled")
+    pause(work_s * 0.4)
+    seen["cancelled"] = client.responses.cancel(response.id).status
+    for name, prompt in (("blocked", BLOCKED), ("failed", FAILS)):
+        response = over(submitted(prompt))
+        seen[name] = [response.status, response.error.code]
+    seen["forbidden"] = raised(partial(submitted, FORBIDDEN))
+    seen["too_many"] = raised(partial(submitted, TOO_MANY))
+    receiver = Receiver()
+    made = client.post(
+        "/webhook_endpoints",
+        body={"name": "sdk", "url": receiver.url, "event_types": ["response.completed"]},
+        cast_to=dict[str, Any],
+    )
+    response = submitted(PROMPT + " told")
+    [(headers, body)] = receiver.wait(1)
+    told: Any = client.webhooks.unwrap(body, headers, secret=made["signing_secret"])
+    seen["webhook"] = [told.type, told.data.id == response.id]
+    client.delete(f"/webhook_endpoints/{made['id']}", cast_to=dict[str, Any])
+    return seen
+
+
+def azure(origin: str, work_s: float) -> dict[str, Any]:
+    """Pictures by deployment, plain and streamed; refusals in Azure's words. It has no jobs of its own here."""
+    import openai as sdk  # noqa: PLC0415
+
+    del work_s
+    client = sdk.AzureOpenAI(
+        api_key=KEY, azure_endpoint=origin, api_version="2025-04-01-preview", max_retries=0
+    )
+    seen: dict[str, Any] = {}
+
+    def generate(prompt: str, **more: Any) -> Any:
+        return client.images.generate(model="gpt-image-2", prompt=prompt, **more)
+
+    seen["plain"] = [kind(base64.b64decode(one.b64_json)) for one in generate(PROMPT).data]
+    stream = generate(PROMPT, stream=True, partial_images=1)
+    seen["stream"] = [event.type for event in stream]
+    refusals = (("blocked", BLOCKED), ("forbidden", FORBIDDEN), ("failed", FAILS), ("too_many", TOO_MANY))
+    for name, prompt in refusals:
+        seen[name] = raised(partial(generate, prompt))
     return seen
 
 

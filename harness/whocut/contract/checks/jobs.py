@@ -1,4 +1,4 @@
-"""A client that asks for images as jobs: how it polls, how long, and that it never submits the same order twice.
+"""A client that asks for images as jobs: how it polls and hears of ends, and that it submits no order twice.
 
 These are tried where they are asked for by name: a client that submits no job can neither keep nor break them.
 """
@@ -26,6 +26,8 @@ ASKED_S: Final = 20.0
 LONG_S: Final = 1_500.0
 BOUND_S: Final = 4 * 3_600.0
 TOLERANCE_S: Final = 0.05
+RETRY_AFTER_S: Final = 30.0
+QUICK_S: Final = 5.0  # a sender waits for 15 s and more, and then calls again
 
 
 def _scene(*, work_s: float, bound_s: float = 4_000.0, **settings: Any) -> Callable[[], Scene]:
@@ -97,6 +99,63 @@ def _ended(trial: Trial) -> Judgement:
     return broken(f"it still polled after {time_in_words(trial.took_s)}")
 
 
+def _heeds_a_429(trial: Trial) -> Judgement:
+    polls = _polls(trial)
+    refused = next((number for number, poll in enumerate(polls) if poll.record.status == 429), None)
+    if refused is None:
+        return not_tried("no poll of it was refused")
+    if refused == len(polls) - 1:
+        return broken("it asked no more after a 429, and the job runs on and is paid")
+    before, after = polls[refused].record, polls[refused + 1].record
+    pause_s = (after.started_s - (before.ended_s or before.started_s)) / trial.scale
+    asked = f"the 429 asked for {time_in_words(RETRY_AFTER_S)}, and it waited {time_in_words(pause_s)}"
+    return kept(asked) if pause_s >= RETRY_AFTER_S - TOLERANCE_S else broken(asked)
+
+
+def _callbacks(trial: Trial) -> list[dict[str, Any]]:
+    """The callbacks of the first job, in their order."""
+    jobs = (row["job"] for row in trial.observed.ledger if row.get("job"))
+    return next((list(job["callbacks"]) for job in jobs), [])
+
+
+def _by_callback(judge: Callable[[Trial, list[dict[str, Any]]], Judgement]) -> Callable[[Trial], Judgement]:
+    """The judgement where a receiver was called; nothing can be said of a client that registers none."""
+
+    def judged(trial: Trial) -> Judgement:
+        if not _submits(trial):
+            return not_tried("it submitted no job")
+        callbacks = _callbacks(trial)
+        return judge(trial, callbacks) if callbacks else not_tried("it registered no receiver of callbacks")
+
+    return judged
+
+
+def _verifies(_: Trial, callbacks: list[dict[str, Any]]) -> Judgement:
+    forged = [one for one in callbacks if one["forged"]]
+    real = [one for one in callbacks if not one["forged"]]
+    if any(one["said"] == "accepted" for one in forged):
+        return broken("it accepted a callback whose signature is wrong")
+    if not any(one["said"] == "accepted" for one in real):
+        return broken("it refused a callback whose signature is right")
+    return kept(f"it answered the forged callback with {forged[0]['status'] or forged[0]['said']}")
+
+
+def _takes_once(trial: Trial, callbacks: list[dict[str, Any]]) -> Judgement:
+    slow = [one for one in callbacks if one["took_s"] is None or one["took_s"] / trial.scale > QUICK_S]
+    if slow:
+        return broken(
+            f"{len(slow)} of {len(callbacks)} callbacks had no answer within {time_in_words(QUICK_S)}"
+        )
+    again = [one for one in callbacks[1:] if one["said"] != "accepted"]
+    if again:
+        return broken("it refused a callback that came again, so that it would come for days")
+    heard_s = callbacks[0]["at_s"]
+    fetched = sum(poll.record.started_s >= heard_s for poll in _polls(trial))
+    if fetched > 1:
+        return broken(f"it fetched the image {fetched} times for one job that was called back twice")
+    return kept(f"{len(callbacks)} callbacks accepted, and the image fetched once")
+
+
 FAMILY: Final = Family(
     110,
     Check(
@@ -117,6 +176,41 @@ FAMILY: Final = Family(
         scene=_scene(work_s=200.0, jobs={"poll_after_s": ASKED_S}),
         judge=_by_job(_politely(ASKED_S)),
         obligatory=False,
+        virtual_only=True,
+    ),
+    Check(
+        id="job-retry-after",
+        sentence="A poll that is answered 429 is made again, and not before its Retry-After",
+        reason="the job is paid already; only its caller can lose it now",
+        source="RFC 9110 10.2.3: Retry-After",
+        scene=_scene(
+            work_s=200.0,
+            faults=[
+                {
+                    "fault": f"rate_limited={RETRY_AFTER_S:g}",
+                    "when": {"endpoint": "responses.poll", "attempt": 2},
+                }
+            ],
+        ),
+        judge=_by_job(_heeds_a_429),
+        virtual_only=True,
+    ),
+    Check(
+        id="callback-verified",
+        sentence="A callback whose signature is wrong is refused",
+        reason="a receiver's address is no secret, and whatever comes there is believed",
+        source="Standard Webhooks: verify the signature before anything else",
+        scene=_scene(work_s=60.0, jobs={"callback_forged": 1.0}),
+        judge=_by_callback(_verifies),
+        virtual_only=True,
+    ),
+    Check(
+        id="callback-once",
+        sentence="A callback is answered within five seconds, and one that comes again does nothing again",
+        reason="callbacks come at least once; a slow answer brings them again",
+        source="Standard Webhooks: 15 to 30 s for an answer, at-least-once delivery",
+        scene=_scene(work_s=60.0, jobs={"callback_twice": 1.0}),
+        judge=_by_callback(_takes_once),
         virtual_only=True,
     ),
     Check(
