@@ -10,7 +10,8 @@ reqwest (Debian: libokhttp-java, php-guzzlehttp-guzzle, librust-reqwest-dev). An
 brings other versions of Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
 
 .NET, Dart and Swift come from none of these places. Their words in ``words/clients.yaml`` are from their
-documentation and source, and say so: ``source: not captured``.
+documentation and source, and say so: ``source: not captured``. So are those of ``words/languages.yaml``: its
+toolchains are too large to be fetched for one text each.
 """
 
 from __future__ import annotations
@@ -37,17 +38,28 @@ _CANCELING = frozenset(
 )  # clients that are also captured as their caller cancels
 _JARS = "/usr/share/java/okhttp.jar:/usr/share/java/okio.jar"  # Debian's libokhttp-java
 _CRATES = Path("/usr/share/cargo/registry")  # Debian's librust-reqwest-dev and librust-tokio-dev
-_PACKAGES = ("undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7")
+_PACKAGES = (
+    "undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7", "ky@1", "superagent@10", "bun@1", "deno@2",
+)  # fmt: skip
+_NOT_REACHED = frozenset({("ky", "hang-in-body"), ("deno", "untrusted")})  # its timer ends before, or is none there
 _LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
 PYTHON = ("httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc")
-NODE = ("fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http")
+NODE = (
+    "fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http", "ky",
+    "superagent",
+)  # fmt: skip
+_RUNTIMES = {"bun": ("bun",), "deno": ("deno", "run", "-A")}  # other runtimes of JavaScript, from npm
 
 
 def commands(folder: Path, python: str) -> dict[str, list[str]]:
     """How each client is started; the addresses and endings follow."""
     found: dict[str, list[str]] = {name: [python, str(HERE / "client.py"), name] for name in PYTHON}
     found |= {name: ["node", str(HERE / "client.mjs"), name] for name in NODE}
+    found |= {
+        name: [str(folder / "node_modules" / ".bin" / program), *options, str(HERE / "client.mjs"), name]
+        for name, (program, *options) in _RUNTIMES.items()
+    }
     found |= {f"go-{knob}": [str(folder / "client"), knob] for knob in ("client", "header", "context")}
     found |= {f"java-{one}": ["java", str(HERE / "Client.java"), one] for one in ("http", "urlconnection")}
     found |= {
@@ -98,7 +110,7 @@ def main() -> None:
 
 
 def _prepare(folder: Path, wanted: list[str]) -> None:
-    if (not wanted or set(wanted) & set(NODE)) and shutil.which("npm"):
+    if (not wanted or set(wanted) & {*NODE, *_RUNTIMES}) and shutil.which("npm"):
         (folder / "package.json").write_text("{}", encoding="utf-8")
         subprocess.run(
             ["npm", "install", "--silent", "--no-audit", "--no-fund", *_PACKAGES], cwd=folder, check=False
@@ -189,7 +201,7 @@ def _by_command(client: str, addresses: list[str]) -> None:
 
 
 def _write(row: dict[str, Any]) -> None:
-    if not row["text"].strip():
+    if not row["text"].strip() or (row["client"], row["ending"]) in _NOT_REACHED:
         return
     folder = OUT / row["client"]
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,28 @@ const clients = {
         new OpenAI({ apiKey: "none", baseURL: url, timeout: LIMIT_MS, maxRetries: 0 }).images.generate({ model: "gpt-image-2", prompt: "a cat" }),
     };
   },
+  ky: async () => {
+    const ky = (await load("ky")).default;
+    return {
+      version: "ky " + versionOf("ky"),
+      ask: async (url) => ky.post(url, { body, headers, timeout: LIMIT_MS, retry: 0 }).text(),
+    };
+  },
+  superagent: async () => {
+    const superagent = (await load("superagent")).default;
+    return {
+      version: "superagent " + versionOf("superagent"),
+      ask: async (url) => (await superagent.post(url).set(headers).timeout({ response: LIMIT_MS, deadline: 2 * LIMIT_MS }).send(body)).text,
+    };
+  },
+  bun: async () => ({
+    version: "Bun " + process.versions.bun,
+    ask: async (url) => checked(await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout(LIMIT_MS) })),
+  }),
+  deno: async () => ({
+    version: "Deno " + process.versions.deno,
+    ask: async (url) => checked(await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout(LIMIT_MS) })),
+  }),
   "node-http": async () => ({
     version: "Node " + process.version,
     ask: (url) =>

@@ -30,6 +30,10 @@ FILES = (
     "reports8",
     "reports9",
     "reports10",
+    "reports11",
+    "reports12",
+    "reports13",
+    "reports14",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from whocut.verdict.triage import Cause, triage
 
 PYTHON = '''
@@ -77,3 +79,121 @@ def test_a_column_of_numbers_holds_no_status() -> None:
     assert triage("504\n506\n512\n544\n560\n592\n").status is None
     assert triage("504, 17, 502,\n506, 503,\n512, 1,\n  500, 429,\n").status is None
     assert triage("544").status is None
+
+
+DOCSTRING = '''
+class Handler:
+    def answer(self):
+        pass
+
+    def start(self):
+        """Process an incoming request.
+
+        It reads the request line and the headers, and calls the handler.
+        By default it always returns with 404 response.
+
+        Errors of the connection end it: ConnectionResetError, a read that timed out.
+        """
+        loop = self._loop
+        handler = loop.create_task(self._run())
+        manager = self._manager
+        return handler
+'''
+TEMPLATES = """
+        except SocketTimeout:
+            raise ConnectTimeoutError(
+                self,
+                "Connection to %s timed out. (connect timeout=%s)"
+                % (self.host, self.timeout),
+            )
+        except OSError as e:
+            raise NewConnectionError(
+                self, "Failed to establish a new connection: %s" % e
+            )
+"""
+PACKED = (
+    "s.emit('error',o));this[rs](h)})}[pt](t=()=>{}){this.fd!==void 0&&X.close(this.fd,t)}[rs](t){if(t<=0&&"
+    "this.remain>0){let r=Object.assign(new Error('encountered unexpected EOF'),{path:this.absolute,code:'EOF'});"
+    "return this[pt](()=>this.emit('error',r))}if(t>this.remain){let r=new Error('no unexpected EOF');throw r}"
+) * 2
+
+
+@pytest.mark.parametrize("text", [DOCSTRING, TEMPLATES, PACKED], ids=["docstring", "templates", "packed"])
+def test_what_a_program_would_say_has_not_been_said(text: str) -> None:
+    """Docstrings, messages with places for values, and packed programs tell of no request."""
+    found = triage(text)
+
+    assert (found.cause, found.layer, found.timer) == (Cause.UNKNOWN, None, None)
+
+
+CHANGES = """
+## v0.9.3
+
+### Fixes
+
+- Percent-encode more illegal characters in file names.
+- Ensure timed out requests cancel the associated task.
+
+## v0.9.2
+
+- Fix the code that detects a premature EOF.
+"""
+LISTED = """
+The most common errors are:
+
+Errno::ECONNREFUSED:: Connection refused by the host
+Errno::ETIMEDOUT:: Connection timed out
+Errno::ENETUNREACH:: There is no route to that network
+"""
+MODEL = """
+    "errors":[
+      {"shape":"AccessDeniedException"},
+      {"shape":"InternalServerException"},
+      {"shape":"ThrottlingException"}
+    ],
+"""
+MANUAL = """
+.. option:: timeout
+
+   Optional request timeout in seconds, see :class:`Session`.
+   A request that timed out raises :exc:`ReadTimeout`.
+"""
+
+
+@pytest.mark.parametrize(
+    "text", [CHANGES, LISTED, MODEL, MANUAL], ids=["changes", "a list", "a model", "a manual"]
+)
+def test_what_explains_errors_has_not_met_them(text: str) -> None:
+    """Changes of versions, lists of errors by name and manuals are no error that happened."""
+    found = triage(text)
+
+    assert (found.cause, found.layer, found.timer) == (Cause.UNKNOWN, None, None)
+
+
+def test_an_error_below_a_list_of_changes_is_read() -> None:
+    """A line that tells of something that happened outranks the form of the text."""
+    found = triage(f"{CHANGES}\nlib.ReadTimeout: Read timed out. (read timeout=60)")
+
+    assert found.cause is Cause.TIMEOUT_CHAIN
+
+
+def test_rules_of_a_vendors_own_are_no_refusal() -> None:
+    """An object that is an `error` by its own kind alone was not answered by an API."""
+    assert (
+        triage('{"conditions": [], "error": "This is not supported here", "type": "error"}').cause
+        is Cause.UNKNOWN
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "394, 0xda24661a01b7d0b3\n400, 0x6bea750f17a66836\n401, 0xbc2add72eac84c25\n402, 0xcff058d3f97934ca\n",
+        "383, 750, 2745,  # 3430\n98, 1295, 2548,  # 3446\n523, 2776, 2777,  # 3462\n",
+        "9300 9c00 a500 ae00 b700",
+        "x8 = 101\nf(500)\n",
+    ],
+)
+def test_a_number_in_a_table_or_a_call_is_no_status(text: str) -> None:
+    """Hexadecimal words, rows with remarks, and arguments of a function are no answers."""
+    assert triage(text).status is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from whocut.verdict.triage import triage
 from whocut.verdict.triage.numbers import durations_in, elapsed_of, statuses_in, wait_asked
 
 
@@ -155,3 +156,23 @@ def test_five_thousand_digits_are_no_number() -> None:
     assert statuses_in(text) == []
     asked = wait_asked(text)
     assert asked is None or asked >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("One call failed after `265.238` seconds with: timed out", 265.238),
+        ("O servidor demorou mais de 60 segundos e devolveu 504", 60),
+        ("Zeitüberschreitung nach 90 Sekunden", 90),
+        ("délai d'attente dépassé après 45 secondes", 45),
+        ("превышено время ожидания через 30 секунд", 30),
+        ("请求在10000ms(10秒)后返回504, 设置的执行超时时间是300秒", 10),
+        (
+            "{'event': 'poll_wait', 'elapsed_secs': 116.1}\n{'event': 'poll_timeout', 'timeout_secs': 120.0}",
+            120,
+        ),
+    ],
+)
+def test_a_duration_is_read_in_the_language_and_the_marks_it_has(text: str, seconds: float) -> None:
+    """Markdown around a number, units of other languages, and a limit a little above the last measure."""
+    assert triage(text).elapsed_s == seconds

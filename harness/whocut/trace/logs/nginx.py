@@ -98,11 +98,11 @@ ERRORS: Final = (
     ),
     Signal(
         "no live upstreams while connecting to upstream",
-        _LAYER,
-        _WAIT,
-        TimerKind.FIRST_BYTE,
-        _READ,
-        "every peer had been marked down, by timeouts before",
+        _UPSTREAM,
+        _CONNECT,
+        None,
+        None,
+        "no peer was up: each had failed before",
     ),
     Signal(
         "upstream timed out … while reading upstream",

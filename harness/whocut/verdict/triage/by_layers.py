@@ -11,7 +11,7 @@ from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.by_apis import CLOUDFLARES_OWN, by_client_error
 from whocut.verdict.triage.coincidence import coincidences, with_chain
-from whocut.verdict.triage.endings import By, Cause, EndedBy, Retry
+from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of, tries_of
 from whocut.verdict.triage.lexicon import Role
 from whocut.verdict.triage.numbers import How
@@ -50,7 +50,8 @@ def a_layer_says(facts: Facts) -> Triage | None:
     assert best is not None
     page = facts.page
     its_own = page is not None and page.layer == best.speaker.name and facts.code is None
-    says_more = page is not None and page.ended is Ended.UPSTREAM and best.row.ending.by is By.SELF
+    exact = best.row.ending.by is By.SELF or best.row.kind in NOTHING_SENT
+    says_more = page is not None and page.ended is Ended.UPSTREAM and page.phase is not Phase.CONNECT and exact
     if page is not None and not best.row.log and not its_own and not says_more:
         return None  # the whole page tells more than words of it
     if best.row.log and best.tells < 4 and facts.page is not None:
@@ -66,7 +67,7 @@ def _from_layer(best: Said, facts: Facts) -> Triage:
     library = speaker.name == "litellm" and ours and not _is_proxy(facts)
     ended_by = EndedBy.CLIENT if library else side_of(ending.by, Role.LAYER)
     phase = row.phase
-    grade = Grade.TESTIFIED if row.log or library else Grade.INFERRED
+    grade = Grade.TESTIFIED if (row.log and row.sure) or library else Grade.INFERRED
     directive = row.directive
     if name != speaker.name and ours:
         directive = knob_of(name, row.timer) or directive

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import Phase
 from whocut.trace.logs.records import EndedBy as LogEndedBy
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.endings import ENDINGS, Cause, EndedBy, Retry
-from whocut.verdict.triage.products import title_of
+from whocut.verdict.triage.products import family_of, knob_of, title_of
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
     from whocut.trace.logs.records import Account
     from whocut.verdict.triage.facts import Facts
+
+_INGRESS: Final = "ingress-nginx"  # nginx in its pod's name, or in its own columns
 
 
 def a_log_says(facts: Facts) -> Triage | None:
@@ -23,22 +25,24 @@ def a_log_says(facts: Facts) -> Triage | None:
     if account is None:
         return None
     if account.ended_by is LogEndedBy.LAYER:
-        name = _log_layer(account)
+        name = family_of(_log_layer(account, facts), facts)
         title = title_of(name)
+        of_family = knob_of(name, account.timer) if name != account.layer else None
+        directive = of_family or account.directive
         never_sent = account.phase in {Phase.CONNECT, Phase.SEND}
         return Triage(
             cause=Cause.CONNECTION if account.phase is Phase.CONNECT else Cause.TIMEOUT_CHAIN,
             name=f"{title}: {account.says}",
             layer=name,
             product=title,
-            directive=account.directive,
+            directive=directive,
             timer=account.timer,
             phase=account.phase,
             grade=Grade.TESTIFIED,
             status=account.status,
             ended_by=EndedBy.LAYER,
             retry=Retry.SAFE if never_sent else Retry.PAYS_AGAIN,
-            do=advice.against_own_timer(name, title, account.directive, account.timer, EndedBy.LAYER),
+            do=advice.against_own_timer(name, title, directive, account.timer, EndedBy.LAYER),
             why=(f"its log says {account.signal}", *((account.caveat,) if account.caveat else ())),
         )
     by_caller = account.ended_by is LogEndedBy.CLIENT
@@ -58,16 +62,17 @@ def a_log_says(facts: Facts) -> Triage | None:
     )
 
 
-def _log_layer(account: Account) -> str:
+def _log_layer(account: Account, facts: Facts) -> str:
     name = {"alb": "aws-alb"}.get(account.layer, account.layer)
-    return "ingress-nginx" if account.product == "ingress-nginx" else name
+    by_its_pod = name == "nginx" and _INGRESS in facts.pasted.levels[0].lower()
+    return _INGRESS if account.product == _INGRESS or by_its_pod else name
 
 
 def _log_ending(account: Account) -> str:
     if account.ended_by is LogEndedBy.CLIENT:
         return "left_stream" if account.phase is Phase.STREAM else "left"
     if account.phase is Phase.CONNECT:
-        return "refused"
+        return "none_ready" if (account.signal or "").startswith("no live") else "refused"
     if account.phase is Phase.STREAM:
         return "mid"
     if account.status is not None and "answered so" in account.says:

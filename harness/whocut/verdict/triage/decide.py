@@ -17,11 +17,12 @@ from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
 from whocut.verdict.triage.by_clients import a_client_raised
 from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_says
 from whocut.verdict.triage.by_logs import a_log_says
-from whocut.verdict.triage.code import is_code
+from whocut.verdict.triage.code import is_code, is_reference
 from whocut.verdict.triage.coincidence import coincidences, with_chain
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
 from whocut.verdict.triage.numbers import How
+from whocut.verdict.triage.refusals import error_of
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
@@ -82,13 +83,23 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
     )
 
 
-def _it_is_source_code(facts: Facts) -> Triage | None:
-    """A piece of a program, which tells of no request, whatever errors it names."""
-    if facts.exchange is not None or facts.pasted.objects or not is_code(facts.pasted):
+def _it_is_code_or_a_manual(facts: Facts) -> Triage | None:
+    """A piece of a program or of its documentation, which tells of no request, whatever errors it names."""
+    if facts.exchange is not None or error_of(facts.pasted):
+        return None
+    form = next(
+        (
+            form
+            for form, has in (("source code", is_code), ("documentation", is_reference))
+            if has(facts.pasted)
+        ),
+        None,
+    )
+    if form is None:
         return None
     return Triage(
         cause=Cause.UNKNOWN,
-        name="not recognised: it reads as source code",
+        name=f"not recognised: it reads as {form}",
         do="Paste what the program printed when the request failed: its traceback with its causes, the response, "
         "or the gateway's log line of that instant.",
         do_not="Do not retry before it is known whether the first request did its work.",
@@ -97,7 +108,7 @@ def _it_is_source_code(facts: Facts) -> Triage | None:
 
 RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_log_says,
-    _it_is_source_code,
+    _it_is_code_or_a_manual,
     the_api_refused,
     a_layer_says,
     a_page_says,

@@ -88,7 +88,8 @@ class Said:
 @cache
 def speakers() -> tuple[Speaker, ...]:
     """Every client and every layer that is known by its words."""
-    return (*_read("clients", Role.CLIENT), *_read("layers", Role.LAYER))
+    clients = (*_read("clients", Role.CLIENT), *_read("languages", Role.CLIENT))
+    return (*clients, *_read("layers", Role.LAYER))
 
 
 def said_in(text: str) -> list[Said]:
@@ -140,6 +141,8 @@ def speaking_in(lower: str) -> list[Speaker]:
 
 def find(lower: str, phrase: str) -> int:
     """Where a phrase begins, or -1; one that begins with `*` may be the end of a longer word."""
+    if "*" not in phrase:
+        return _whole_word(lower, phrase, 0) if phrase in lower else -1
     begins = not phrase.startswith("*")
     phrase = phrase.removeprefix("*")
     if "*" not in phrase:
@@ -168,19 +171,32 @@ def _follows(lower: str, start: int, rest: list[str]) -> bool:
 
 def _whole_word(lower: str, phrase: str, start: int, *, begins: bool = True, ends: bool = True) -> int:
     """Where a phrase begins as whole words: no letter or digit touches it where it begins and ends with one."""
+    at = lower.find(phrase, start)
+    if at < 0:
+        return -1
     before, after = begins and _is_word(phrase[:1]), ends and _is_word(phrase[-1:])
+    spaced = " " in phrase
     for _ in range(_SEEN):
-        at = lower.find(phrase, start)
         if at < 0:
             return -1
         end = at + len(phrase)
-        touched = (before and at > 0 and _is_word(lower[at - 1])) or (
-            after and end < len(lower) and _is_word(lower[end])
+        touched = (at > 0 and _joins(lower[at - 1], phrase[0], word=before, spaced=spaced)) or (
+            end < len(lower) and _joins(lower[end], phrase[-1], word=after, spaced=spaced)
         )
         if not touched:
             return at
-        start = at + 1
+        at = lower.find(phrase, at + 1)
     return -1
+
+
+def _joins(neighbour: str, edge: str, *, word: bool, spaced: bool) -> bool:
+    """Whether a neighbour makes what it touches a part of something longer: a word, or a name with `::` in it.
+
+    Words with a space between them are no part of a name: `connect_timeout error_log` is not "timeout error".
+    """
+    if word and (_is_word(neighbour) or (spaced and neighbour == "_")):
+        return True
+    return edge == ":" and neighbour == ":"
 
 
 def _is_word(character: str) -> bool:

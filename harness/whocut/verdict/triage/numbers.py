@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from whocut.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,11 +102,18 @@ _STATUSES: Final = (
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
     (_BARE, How.SAID),
-    (re.compile(r"(?i)(?<=[\[(])([45]\d\d)(?=[\])])"), How.SAID),
+    (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
+    # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
     (
         re.compile(
-            rf"(?i)\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?|->|=>"
-            rf"|→)[ ]{{0,2}}(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
+            r"(?i:\b(?:error|problem|failed|failure|exception|rejected)\b)[^\n]{0,80}: ([45]\d\d) (?=[A-Z{\"'])"
+        ),
+        How.SAID,
+    ),
+    (
+        re.compile(
+            rf"(?i)(?:\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?)[ ]{{1,2}}|(?:->|=>"
+            rf"|→)[ ]{{0,2}})(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
         ),
         How.WORDS,
     ),
@@ -124,8 +134,11 @@ _IN_USE: Final = frozenset(
     {*range(400, 419), *range(421, 432), 440, 444, 449, 450, 451, 460, 463, 464, *range(494, 500)}
     | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
 )
-_COLUMN: Final = re.compile(r"(?m)^[ \t>]{0,8}\d{1,9}(?:[ \t,;]{1,4}\d{1,9}){0,60}[ \t,;]{0,4}$")
-_FEW_BARE: Final = 3  # bare numbers on lines of their own, above which they are a column of something else
+_COLUMN: Final = re.compile(
+    r"(?m)^[ \t>]{0,8}\d[0-9a-fA-Fx]{0,19}(?:[ \t,;]{1,4}(?:0x)?[0-9a-fA-F]{1,20}){0,60}[ \t,;]{0,4}"
+    r"(?:(?:#|//|/\*)[^\n]{0,80})?$"
+)
+_FEW_BARE: Final = 2  # rows of bare numbers, above which they are a column of something else
 
 
 def statuses_in(text: str) -> list[Status]:
@@ -170,17 +183,19 @@ class Duration:
 
 
 _UNITS_S: Final = {
-    "ns": 1e-9, "nanoseconds": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "microseconds": 1e-6,
-    "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "millis": 1e-3, "milliseconds": 1e-3, "millisecond": 1e-3,
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "秒": 1.0,
-    "m": 60.0, "min": 60.0, "mins": 60.0, "minute": 60.0, "minutes": 60.0,
-    "h": 3600.0, "hr": 3600.0, "hrs": 3600.0, "hour": 3600.0, "hours": 3600.0,
-}  # fmt: skip
+    str(word): float(row["seconds"])
+    for row in table(Path(__file__).parent / "words" / "units.yaml")
+    for word in row["words"]
+}
 _UNIT: Final = "|".join(sorted(_UNITS_S, key=len, reverse=True))
-_PART: Final = re.compile(rf"(\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?)[ -]?({_UNIT})(?![a-zµμ])", re.IGNORECASE)
+_NEXT: Final = (
+    r"[a-z\u00b5\u03bc\u00df-\u00ff\u0153\u0430-\u044f\u0451]"  # what would make the unit a longer word
+)
+_GAP: Final = r"[`*_]{0,2}[ -]?[`*_]{0,2}"  # a number may be marked up, its unit not
+_PART: Final = re.compile(rf"(\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?){_GAP}({_UNIT})(?!{_NEXT})", re.IGNORECASE)
 _WRITTEN: Final = re.compile(
-    rf"(?<![\w.:/-])(?:(?P<parts>\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?[ -]?(?:{_UNIT})(?![a-zµμ])"
-    rf"(?:[ ,]{{0,2}}\d{{1,6}}(?:\.\d{{1,9}})?[ ]?(?:{_UNIT})(?![a-zµμ])){{0,3}})"
+    rf"(?<![A-Za-z0-9_.:/-])(?:(?P<parts>\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?{_GAP}(?:{_UNIT})(?!{_NEXT})"
+    rf"(?:[ ,]{{0,2}}\d{{1,6}}(?:\.\d{{1,9}})?[ ]?(?:{_UNIT})(?!{_NEXT})){{0,3}})"
     r"|(?P<iso>PT(?:\d{1,4}H)?(?:\d{1,4}M)?(?:\d{1,6}(?:\.\d{1,9})?S)?)(?![\w])"
     r"|(?P<clock>\d{1,2}:\d\d:\d\d(?:\.\d{1,9})?)(?![\d:])"
     r"|(?P<minutes>(?<!\d)\d{1,3}:[0-5]\d)(?![\d:.]))",
@@ -197,16 +212,17 @@ _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
     r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
-    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt)(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
+    r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt|(?-i:^T[at]))(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
 _EITHER: Final = re.compile(r"(?i)(?:duration|latency|rt)$")
 _KEY_LIMIT: Final = re.compile(
-    r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|seconds|millis))?$"
+    r"(?i)(?:timeout|deadline|max_?duration)(?:[ _-]?(?:value|passed|ms|s|sec|secs|seconds|millis))?$"
 )
 _KEY_CONNECT: Final = re.compile(r"(?i)connect")
 _IN_KEY: Final = (
     (re.compile(r"(?i)(?:_ns|nanos|nanoseconds)$"), 1e-9),
     (re.compile(r"(?i)(?:_us|micros|microseconds)$"), 1e-6),
+    (re.compile(r"^T[at]$"), 1e-3),  # HAProxy's own names of the whole
     (re.compile(r"(?:(?i:_ms|-ms|millis|milliseconds)|Ms|MS)$"), 1e-3),
     (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
 )
@@ -226,11 +242,19 @@ _WAIT_AFTER: Final = re.compile(
 _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
     r"|waited|waits|ran for|running for"
+    r"|nach|länger als|mehr als|über|après|plus de|pendant|después de|más de|tras|durante|depois de|após|mais de|há"
+    r"|dopo|oltre|più di|per oltre|po|ponad|через|после|более|больше|sonra|sau|hơn|setelah|lebih dari|efter|na"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
-    r"|(?<!\d)[1-5]\d\d(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
+    r"|(?<!\d)[1-5]\d\d(?:[ \t]{1,4}[\d.]{1,9} ?(?:[KMG]i?)?B)?(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
     r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
 )
-_TOOK_AFTER: Final = re.compile(r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b)")
+_TOOK_AFTER: Final = re.compile(
+    r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b"
+    r"|[(\uff08][^()\uff08\uff09\n]{1,12}[)\uff09]后|后|之后|後|で)"
+)
+_SET_TO: Final = re.compile(
+    r"(?i)(?:\bset (?:to|at)|\bis configured (?:to|as|for|with)|设置|設定|配置)[^\n,\uff0c\u3002;\uff1b]{0,14}$"
+)
 _LIMIT_AROUND: Final = re.compile(
     r"(?i)time-?d?[ -]?out|timeout|deadline|exceed|limit\b|maximum|longer than|elapsing|within"
     r"|aborted after|allowed|超时|超过|超出|逾時|タイムアウト"
@@ -245,6 +269,9 @@ _TIMEOUT_OF: Final = re.compile(r"(?i)time-?out(?: of| value| passed)?['\": =]{0
 _CONNECT_AROUND: Final = re.compile(
     r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving"
 )
+
+
+_LAST_LOOK: Final = 1.1  # how much longer than the last measure the limit that fired may be
 
 
 def durations_in(text: str) -> list[Duration]:
@@ -267,8 +294,8 @@ def _written_out(text: str) -> Iterable[Duration]:
 
 def _of(before: str, after: str, *, clock: bool) -> Of | None:
     """What a duration is of, by its neighbours; None for an hour of the day."""
-    if _SURELY_TOOK.search(before):
-        return Of.TOOK
+    if _SURELY_TOOK.search(before) or _SET_TO.search(before):
+        return Of.TOOK if _SURELY_TOOK.search(before) else Of.UNSAID
     if _WAIT_AFTER.match(after) or (_WAIT_BEFORE.search(before) and not _LIMIT_BEFORE.search(before)):
         return None if clock else Of.WAIT
     limit = _LIMIT_AROUND.search(before[-44:]) or _LIMIT_AROUND.search(after)
@@ -331,11 +358,20 @@ def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> fl
     """
     durations = list(durations)
     for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
-        known = [duration for duration in durations if duration.of is of]
-        known = [duration for duration in known if duration.sure] or known
-        if known:
-            return round(max(duration.seconds for duration in known), 3)
+        longest = _longest(durations, of)
+        if longest is None:
+            continue
+        limit = _longest(durations, Of.LIMIT) if of is Of.TOOK else None
+        if limit is not None and longest < limit <= longest * _LAST_LOOK:
+            longest = limit  # what a limit ended took as long as that, and was last looked at a little before
+        return round(longest, 3)
     return None
+
+
+def _longest(durations: Iterable[Duration], of: Of) -> float | None:
+    known = [duration for duration in durations if duration.of is of]
+    known = [duration for duration in known if duration.sure] or known
+    return max((duration.seconds for duration in known), default=None)
 
 
 _ASKED: Final = re.compile(

@@ -38,6 +38,7 @@ _INSPECTED: Final = re.compile(
     r"|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
 _REFUSING: Final = re.compile(r"(?<![\w.:/-])4(?:00|22)(?![\w.-])|bad ?request|invalid_request|unprocessable")
+_CODE: Final = re.compile(r"[a-z0-9]{1,40}(?:_[a-z0-9]{1,40}){1,8}")
 _STAGES: Final = {
     "input": "Change the prompt or the reference images: they were refused before anything was made.",
     "output": "Change the scene, not just the wording: an image was made, and then filtered.",
@@ -113,7 +114,15 @@ def _by_words(lower: str, whole: str, *, refusing: bool) -> Refusal | None:
 def _stands(lower: str, words: str) -> bool:
     if "{field}" in words:
         return _field_pattern(words).search(lower) is not None
+    if _CODE.fullmatch(words):
+        return _code_pattern(words).search(lower) is not None
     return find(lower, words) >= 0
+
+
+@cache
+def _code_pattern(words: str) -> re.Pattern[str]:
+    """A code as a word of its own: `access_denied` is not in `err_access_denied`."""
+    return re.compile(rf"(?<![\w-]){re.escape(words)}(?![\w-])")
 
 
 @cache
@@ -189,7 +198,10 @@ def _errors_in(value: Any, depth: int) -> list[dict[str, Any]]:
     if isinstance(inner, dict) and "message" in inner:
         found.append(inner)
     elif isinstance(inner, str) and (
-        "code" in value or "type" in value or "error_type" in value or "status" in value
+        "code" in value
+        or value.get("type", "error") != "error"  # a rule's or an event's own kind says nothing of an API
+        or "error_type" in value
+        or "status" in value
     ):
         found.append({**value, "message": inner})
     elif ("message" in value or "msg" in value) and {"type", "code", "param", "loc"} & set(value):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -197,7 +198,9 @@ def _read(text: str, start: int, end: int) -> tuple[Any, int]:
     if end < 0 or end - start > _OBJECT:
         return None, start
     try:
-        return ast.literal_eval(text[start:end]), end
+        with warnings.catch_warnings():  # Python remarks on a literal that it can read and finds odd
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text[start:end]), end
     except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
         return None, start
 
