@@ -41,7 +41,9 @@ _CRATES = Path("/usr/share/cargo/registry")  # Debian's librust-reqwest-dev and 
 _PACKAGES = (
     "undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7", "ky@1", "superagent@10", "bun@1", "deno@2",
 )  # fmt: skip
-_NOT_REACHED = frozenset({("ky", "hang-in-body"), ("deno", "untrusted")})  # its timer ends before, or is none there
+_NOT_REACHED = frozenset(
+    {("ky", "hang-in-body"), ("deno", "untrusted")}
+)  # its timer ends before, or is none there
 _LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
 PYTHON = ("httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc")

@@ -51,7 +51,9 @@ def a_layer_says(facts: Facts) -> Triage | None:
     page = facts.page
     its_own = page is not None and page.layer == best.speaker.name and facts.code is None
     exact = best.row.ending.by is By.SELF or best.row.kind in NOTHING_SENT
-    says_more = page is not None and page.ended is Ended.UPSTREAM and page.phase is not Phase.CONNECT and exact
+    says_more = (
+        page is not None and page.ended is Ended.UPSTREAM and page.phase is not Phase.CONNECT and exact
+    )
     if page is not None and not best.row.log and not its_own and not says_more:
         return None  # the whole page tells more than words of it
     if best.row.log and best.tells < 4 and facts.page is not None:
