@@ -197,7 +197,7 @@ def order_is_sure(evidence: AttemptEvidence, end: End) -> Sure:
 
 
 def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
-    """How sure it is that each witness further out was told of the upstream's end because of it."""
+    """How sure it is that each witness further out heard of the upstream's end because of it."""
     if end.what is not What.UPSTREAM_ENDED:
         return Sure.YES
     outward = [edges for edges in evidence.layers if edges.position <= end.edges.position]
@@ -257,8 +257,8 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
 
     Where each layer further in reports, one that did so is seen. Else, and where nothing is known of the way, the
     upstream must have been held for as long
-    as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known,
-    and it was held on to for longer, a layer is blind, and one further out may have let go at any time.
+    as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing
+    is known, and it was held on to for longer, a layer is blind. Then one further out may have let go at any time.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT

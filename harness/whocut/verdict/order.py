@@ -84,11 +84,11 @@ def one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
 
 
 def told_at_once(outer: LayerRecord, asked_s: float, ended_s: float) -> Sure:
-    """How sure it is that the outer witness was told of an end at `ended_s` because of it, and not of another's.
+    """How sure it is that the outer witness heard of an end at `ended_s` because of it, and not of another's.
 
     What is between may be two layers, and the inner one blind: the outer one may have let go before, and told it
     late. `asked_s` is when the inner witness was first asked; both are on the inner witness's clock, put onto the
-    outer one's by `apart_s`. Where the outer witness was told no later than the end explains, nothing else fits.
+    outer one's by `apart_s`. Where the outer witness heard no later than the end explains, nothing else fits.
     """
     error = outer.status is not None and outer.status >= HTTPStatus.BAD_REQUEST
     told_s = outer.first_byte_s if error and outer.first_byte_s is not None else outer.upstream_s

@@ -1,8 +1,8 @@
 """Source code and reference texts in a paste: their words are a program's or a manual's, and tell of no request.
 
 A text is code where nearly all of its lines are, with comments and docstrings, and none is what a program prints
-when it fails. It is a reference where its form says so (headings of versions, roles of Sphinx, a list of errors
-by name) and no line tells of something that happened. A short text is never taken for either.
+when it fails. A reference is told by its form: headings of versions, roles of Sphinx, a list of errors by name. No line of it
+tells of something that happened. A short text is never taken for either.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _lines(pasted: Unwrapped) -> list[str]:
 
 
 def _with_docstrings(lines: list[str]) -> Iterator[tuple[str, bool]]:
-    """Each line, and whether it stands in a docstring; a piece may begin in the middle of one."""
+    """Each line, and whether it is in a docstring; a piece may begin in the middle of one."""
     within = _begins_within(lines)
     for line in lines:
         marks = line.count('"""') + line.count("'''")
@@ -134,7 +134,7 @@ def _with_docstrings(lines: list[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _begins_within(lines: list[str]) -> bool:
-    """Whether the first mark of a docstring closes one: it stands alone, and nothing opens before it."""
+    """Whether the first mark of a docstring closes one: it is alone, and nothing opens before it."""
     for number, line in enumerate(lines):
         if '"""' in line or "'''" in line:
             alone = line.strip() in {'"""', "'''"}
