@@ -1,8 +1,8 @@
 """Source code and reference texts in a paste: their words are a program's or a manual's, and tell of no request.
 
-A text is code where nearly all of its lines are, with comments and docstrings, and none is what a program prints
-when it fails. A reference is told by its form: headings of versions, roles of Sphinx, a list of errors by name. No line of it
-tells of something that happened. A short text is never taken for either.
+A text is code where nearly all of its lines are, with comments and docstrings, and none is what a program
+prints when it fails. A reference is known by its form: headings of versions, roles of Sphinx, a list of errors
+by name. No line of it tells of something that happened. A short text is never taken for either.
 """
 
 from __future__ import annotations
