@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
 from whocut.chain.texts import read_bytes
+from whocut.chain.yamldepth import refuse_deep
 from whocut.errors import BadFile, nearest
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class YamlFile:
 
 
 def _compose(text: str) -> Any:
+    refuse_deep(text, _MOST_DEPTH)
     try:
         return yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from whocut.chain.yamldepth import refuse_deep
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
     if text.lstrip()[:1] in {"{", "["}:
         text = re.sub(r"^[ \t]+", lambda tabs: tabs[0].replace("\t", "  "), text, flags=re.MULTILINE)
     try:
+        refuse_deep(text, _MOST_DEPTH)
         nodes: list[Any] = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -89,21 +89,27 @@ def hold(
         # so is what was not clear beside others.
         together = [check for check in checks if target.blocks and check.id != KEY_CHECK]
         alone = [check for check in checks if check not in together]
-        results = {}
+        results: dict[str, Result] = {}
+        to_show = [check.id for check in reversed(checks)]
+
+        def decided(result: Result) -> None:
+            """Show results in the order of the checks, whichever is decided first."""
+            results[result.id] = result
+            while to_show and to_show[-1] in results:
+                show(results[to_show.pop()])
+
         pool = stack.enter_context(ThreadPoolExecutor(at_once))
         for check, (result, again) in zip(together, pool.map(judged, together), strict=True):
             if again:
                 alone.append(check)
                 continue
-            results[result.id] = result
-            show(result)
+            decided(result)
         for check in alone:
             for _ in range(MOST_PLAYS - (check in together)):
                 result, again = judged(check)
                 if not again or not target.blocks:  # in virtual time the next play is the same
                     break
-            results[result.id] = result
-            show(result)
+            decided(result)
     return Card(target.name, tuple(results[check.id] for check in checks))
 
 

@@ -18,6 +18,7 @@ from whocut.jobs.guard import Refused
 from whocut.jobs.order import read_fields, read_order
 from whocut.jobs.records import JobState
 from whocut.jobs.store import KeyTakenError, NoCreditError
+from whocut.trace.media import media_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -147,7 +148,7 @@ async def enter_by_token(request: web.Request) -> web.Response:
     """`POST /enter` with `{"token": …}`: the page's own form."""
     parts = request.app[PARTS]
     guard.check_origin(request)
-    if request.content_type != "application/json":
+    if media_type(request.headers) != "application/json":
         raise Refused(415, "content_type", "the body is no JSON; send Content-Type: application/json")
     given = read_fields(await request.read()).get("token")
     if not isinstance(given, str) or not guard.same(given.strip(), parts.door.token):
@@ -174,7 +175,7 @@ def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = Non
 async def submit(request: web.Request) -> web.Response:
     """`POST /jobs`: 202 and the job; 200 where the same order came under the same key before."""
     parts = request.app[PARTS]
-    if request.content_type != "application/json":
+    if media_type(request.headers) != "application/json":
         raise Refused(415, "content_type", "the body is no JSON; send Content-Type: application/json")
     key = request.headers.get("Idempotency-Key")
     if key is not None and not 0 < len(key) <= _KEY_CHARS:

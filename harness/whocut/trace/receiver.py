@@ -19,6 +19,7 @@ from aiohttp import web
 
 from whocut.errors import PortTaken
 from whocut.trace import otlp
+from whocut.trace.media import media_type
 from whocut.trace.peers import SERVER_LOG
 from whocut.trace.protobuf import MOST_VALUES, TooManyValues, export_request_from_protobuf
 from whocut.trace.rundir import SPANS, LineFile
@@ -135,10 +136,12 @@ async def receive(
             async with asyncio.timeout(patience_real_s):
                 body = await _read(request, max_bytes)
             if len(body) <= _AT_ONCE_BYTES:
-                spans, line = _judged(request.content_type, body, epoch_unix_s)
+                spans, line = _judged(media_type(request.headers), body, epoch_unix_s)
             else:
                 async with one_at_a_time:
-                    spans, line = await asyncio.to_thread(_judged, request.content_type, body, epoch_unix_s)
+                    spans, line = await asyncio.to_thread(
+                        _judged, media_type(request.headers), body, epoch_unix_s
+                    )
             sink(line, spans)
         except TimeoutError:
             return _refuse(counts, 408, "the request took too long")
@@ -148,8 +151,8 @@ async def receive(
             return _refuse(counts, refused.status, str(refused))
         counts.requests += 1
         counts.spans += len(spans)
-        empty = b"{}" if request.content_type == JSON else b""  # an empty ExportTraceServiceResponse
-        return web.Response(body=empty, content_type=request.content_type)
+        empty = b"{}" if media_type(request.headers) == JSON else b""  # an empty ExportTraceServiceResponse
+        return web.Response(body=empty, content_type=media_type(request.headers))
 
     def _admitted(request: web.Request) -> None:
         if not admits(request.headers.getall("Host", [])):

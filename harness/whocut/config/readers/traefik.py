@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
-_MATCHER: Final = re.compile(r"(!?)\s*(\w+)\(([^)]*)\)")
+# Linear: no start within a word, no blanks but behind a mark, and no values that are longer than a page.
+_MATCHER: Final = re.compile(r"(?:(!)\s*+)?(?<!\w)(\w++)\(([^)]{0,1000}+)\)")
 _NAMES: Final = re.compile(r"[`\"']([^`\"']*)[`\"']")
 
 
