@@ -23,7 +23,7 @@ demo: $(READY)   ## the main job: load through the article's chain, verdicts, a 
 	    || [ $$? -eq 1 ]  # a busy machine makes the run invalid: a finding, and it says so; the demo was shown
 
 test: $(READY) lint types walls   ## linters, types, the house's walls, the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup -m "not long"
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not long"
 
 long: $(READY)   ## the tests that take longest, each a longer proof of what a shorter one in `make test` holds
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m long
