@@ -84,7 +84,7 @@ def test_run_time_ends_the_load_and_counts_what_was_in_flight(tmp_path: Path) ->
     path = shipped_scenarios()["image_generation"]
 
     done = locust(
-        tmp_path, path, "--users", "3", "--requests", "500", "--mode", "no-retry", "--run-time", "16s"
+        tmp_path, path, "--users", "3", "--requests", "500", "--mode", "no-retry", "--run-time", "24s"
     )
 
     assert done.returncode == 3, done.stderr

@@ -68,9 +68,10 @@ def test_images_a_minute_bind_and_a_broken_threshold_is_a_failed_case(tmp_path: 
     assert summary["knee"] == 1
     assert summary["recommend"] == {"max_in_flight": 1, "gap_s": 0.0}
     suite = ET.parse(tmp_path / "run" / "junit.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
-    (failure,) = suite.findall("testcase/failure")
-    assert failure.text == "max_in_flight>=8 is wanted, measured: 1"
+    failed = [one.text for one in suite.findall("testcase/failure")]
+    assert suite.get("tests") == "4"
+    assert "max_in_flight>=8 is wanted, measured: 1" in failed
+    assert len(failed) == 1 + (not summary["valid"])  # a machine that stood still is a failed case of its own
 
 
 def test_a_chain_that_cuts_everything_is_named_instead_of_a_knee(tmp_path: Path) -> None:
