@@ -93,18 +93,11 @@ def test_forty_two_forms_of_a_key_and_a_prompt_are_in_no_output(parrot: str, tmp
     )
     done += [whocut(*reader, cwd=tmp_path, check=None) for reader in readers]
 
-    said = {" ".join(one.args[2:5]): one.stdout + one.stderr for one in done}
-    files = {
-        str(path.relative_to(tmp_path)): path.read_text("utf-8", "replace")
-        for path in tmp_path.rglob("*")
-        if path.is_file()
-    }
-    assert len((tmp_path / "run" / "attempts.jsonl").read_text().splitlines()) >= len(FORMS)
-    assert '"status":502' in files["run/attempts.jsonl"]
-    assert '"status":400' in files["run/attempts.jsonl"]
-    for place, text in (said | files).items():
-        assert KEY not in text, place
-        assert not _PROMPT.search(text), place
+    attempts = (tmp_path / "run" / "attempts.jsonl").read_text()
+    assert len(attempts.splitlines()) >= len(FORMS)
+    assert '"status":502' in attempts
+    assert '"status":400' in attempts
+    nowhere(tmp_path, *done)
 
 
 def asked_with_every_form(base_url: str) -> int:

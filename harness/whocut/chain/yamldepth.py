@@ -11,8 +11,11 @@ from typing import Any, Final
 
 import yaml
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MANY: Final = 500  # libyaml's loader recurses some twenty thousand levels deep before it ends the process
+from whocut.tables import LOADER
+
+_MANY: Final = (
+    500  # at twenty thousand levels libyaml's loader still came back, at a hundred thousand it did not
+)
 _IN_A_LINE: Final = re.compile(r"(?:[-?][ \t]+){200}")
 
 
@@ -25,7 +28,7 @@ def refuse_deep(text: str, most: int) -> None:
     if text.count("[") + text.count("{") < _MANY and not _IN_A_LINE.search(text):
         return
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > most:

@@ -11,14 +11,13 @@ from yaml.constructor import SafeConstructor
 from whocut.chain.texts import read_bytes
 from whocut.chain.yamldepth import refuse_deep
 from whocut.errors import BadFile, nearest
+from whocut.tables import LOADER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Place = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
-# libyaml reads the whole catalogue in a twentieth of the time; where PyYAML came without it, the other does.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_VALUES = 50_000  # with its aliases followed
 _MOST_DEPTH = 60
 _MAX_BYTES = 1_000_000  # a chain file is a page long; more than this is another kind of file
@@ -114,7 +113,7 @@ class YamlFile:
 def _compose(text: str) -> Any:
     refuse_deep(text, _MOST_DEPTH)
     try:
-        return yaml.compose(text, Loader=_Loader)
+        return yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError:
         return yaml.compose(text, Loader=yaml.SafeLoader)  # slower, and it names mistakes better
 

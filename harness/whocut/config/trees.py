@@ -14,6 +14,7 @@ import yaml
 
 from whocut.chain.yamldepth import refuse_deep
 from whocut.errors import BadFile
+from whocut.tables import LOADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 4_000_000
 _MOST_NODES: Final = 300_000  # of a document with its aliases followed; an honest file of 4 MB has fewer
 _MOST_DEPTH: Final = 60
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Scalar = str | int | float | bool | None
 
 
@@ -87,7 +87,7 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
         text = re.sub(r"^[ \t]+", lambda tabs: tabs[0].replace("\t", "  "), text, flags=re.MULTILINE)
     try:
         refuse_deep(text, _MOST_DEPTH)
-        nodes: list[Any] = list(yaml.compose_all(text, Loader=_Loader))
+        nodes: list[Any] = list(yaml.compose_all(text, Loader=LOADER))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = (
