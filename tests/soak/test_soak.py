@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from tests.processes import wait_until
 from tests.soak.__main__ import main
 from tests.soak.sampling import Held, family_of, held_by
 from tests.soak.spending import Rounds
@@ -107,13 +108,13 @@ def test_a_process_and_its_children_are_seen() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
-        family: list[tuple[int, str]] = []
-        while len(family) < 2:
-            family = list(family_of(parent.pid))
+        # A child bears its parent's command, then an empty one, until it has become a program of its own.
+        wait_until(lambda: [*family_of(parent.pid)][-1][1].endswith("-c input() "))
+        family = list(family_of(parent.pid))
         held = held_by(family[0][0])
         parent.communicate(b"\n")
 
-    assert any("input()" in command for _, command in family[1:])
+    assert [command.split()[-1] for _, command in family[1:]] == ["input()"]
     assert held is not None
     assert held.rss_mib > 1
     assert held.files >= 3

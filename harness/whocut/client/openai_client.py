@@ -35,6 +35,11 @@ def shared_ssl_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def connections_of_a_user() -> wire.HTTPTransport:
+    """The connections of one user, whatever it asks for: one that has waited 5 s is closed at the next request."""
+    return wire.HTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
+
+
 class ScaledOpenAI(openai.OpenAI):
     """The SDK's client; only the length of its own waits (back-off, Retry-After) goes through the clock."""
 
@@ -62,9 +67,13 @@ def openai_client(
     sinks: Sinks,
     max_retries: int | None = None,
     guard: Guard | None = None,
+    pool: wire.HTTPTransport | None = None,
 ) -> openai.OpenAI:
-    """A sync client for one user. `max_retries` None keeps the SDK's own default, `guard` None spends freely."""
-    inner = wire.HTTPTransport(verify=shared_ssl_context(), trust_env=False, limits=_LIMITS)
+    """A sync client for one user. `max_retries` None keeps the SDK's own default, `guard` None spends freely.
+
+    Clients of one user share its `pool`; None makes one for this client.
+    """
+    inner = pool or connections_of_a_user()
     http_client = wire.Client(
         transport=WatchedTransport(inner, clock, layer, sinks, guard), **_http_options(layer), **STAYING
     )

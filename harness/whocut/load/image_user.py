@@ -15,6 +15,7 @@ from locust import User, constant, task
 from locust.exception import StopUser
 
 from whocut.client.asking import Asking, asking_for
+from whocut.client.openai_client import connections_of_a_user
 from whocut.load.desk import DESK
 from whocut.load.scenario_file import place_of
 from whocut.trace.records import Outcome, RequestRecord
@@ -58,6 +59,8 @@ class ImageUser(User):
         ImageUser._serial += 1
         self.number = ImageUser._serial
         self.clients: dict[str, openai.OpenAI] = {}
+        # A pool for each mode would keep an idle connection for each mode that the user has ever been in.
+        self.pool = connections_of_a_user()
 
     @task
     def take_an_order(self) -> None:
@@ -152,7 +155,7 @@ class ImageUser(User):
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode)
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode, self.pool)
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, error: BaseException | None) -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Topology
     from whocut.chain.load import LoadStage
+    from whocut.client.transports import wire
     from whocut.trace.records import Attempt, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -179,8 +180,14 @@ class Session:
         """The key of a run on the mock; where money is spent, there is no other than the environment's."""
         return _MOCK_KEY
 
-    def client(self, max_retries: int | None, api_key: str | None = None, mode: str = "") -> openai.OpenAI:
-        """A client of its own for one user; `max_retries` None keeps the SDK's own default.
+    def client(
+        self,
+        max_retries: int | None,
+        api_key: str | None = None,
+        mode: str = "",
+        pool: wire.HTTPTransport | None = None,
+    ) -> openai.OpenAI:
+        """A client for one user, on that user's `pool`; `max_retries` None keeps the SDK's own default.
 
         A scenario's own `api_key` is for the mock: where money is spent, the key is the environment's.
         """
@@ -194,6 +201,7 @@ class Session:
             sinks=Sinks(self._write_attempt, self._spans),
             max_retries=max_retries,
             guard=self._guard,
+            pool=pool,
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
