@@ -89,7 +89,17 @@ def test_an_end_proves_nothing_of_an_answer_that_came_long_after_it(
     """Two layers may be between: the outer one had let go and told it late, the inner one was blind to that."""
     outer = replace(witness("a", 0, told_s, first_s=told_s, status=504), upstream=UpstreamEnd.COMPLETE)
 
-    assert told_at_once(outer, *inner) is sure
+    assert told_at_once(outer, *inner, passed_at_once=True) is sure
+
+
+@pytest.mark.parametrize(("status", "sure"), [(503, Sure.BY_INSTANT), (200, Sure.YES)])
+def test_a_request_that_may_have_been_held_back_proves_an_end_by_a_part_of_a_good_answer_alone(
+    status: int, sure: Sure
+) -> None:
+    """A layer that waits its turn for 18 s hides that another one had answered before the end that took as long."""
+    outer = replace(witness("a", 0, 15, first_s=15, status=status), upstream=UpstreamEnd.COMPLETE)
+
+    assert told_at_once(outer, 18.3, 33.6, passed_at_once=False) is sure
 
 
 def test_one_clock_tells_by_its_instants() -> None:

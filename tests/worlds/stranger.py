@@ -159,6 +159,8 @@ class Stranger:
         request = await reader.readuntil(b"\r\n\r\n")
         headers = _headers(request)
         request += await reader.readexactly(int(headers.get("content-length", "0")))
+        if PLAN_HEADER not in headers:
+            return  # of another program, which had this port in mind
         ask = json.loads(headers[PLAN_HEADER])["ask"]
         self.asked[ask] += 1
         gone = asyncio.create_task(_gone(reader))

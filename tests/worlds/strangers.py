@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 PER_WORLD: Final = 15
 _SETTLES_S: Final = 1500.0
+_SAID_EVERY: Final = 500  # requests
 _UNKNOWN: Final = "what is between "
 
 
@@ -279,6 +280,8 @@ def _judge(
     wrong, grades = look.wrong.setdefault(way, Counter()), look.grades.setdefault(way, Counter())
     names = {span.trace_id: span.request for span in played.spans if isinstance(span, AttemptRecord)}
     for evidence in gather(whole_layers(spans, topology)):
+        if evidence.trace_id not in names:
+            continue  # of another program, which had a tap's port in mind
         verdict = attribute(evidence, topology)
         request = names[evidence.trace_id]
         truth = played.truths[request]
@@ -369,12 +372,18 @@ def said_of(look: Look) -> str:
     return "\n".join([*lines, f"{look.wrong_proven} wrong proven"])
 
 
+def _say_how_far(requests: int) -> None:
+    if requests % _SAID_EVERY == 0:
+        sys.stderr.write(f"\r{requests} requests")
+        sys.stderr.flush()
+
+
 def main() -> int:
     """Look, say what was seen, and judge."""
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 7
     each = int(sys.argv[3]) if len(sys.argv) > 3 else PER_WORLD
-    look = look_at_strangers(requests=requests, seed=seed, each=each)
+    look = look_at_strangers(requests=requests, seed=seed, each=each, progress=_say_how_far)
     sys.stdout.write(f"{said_of(look)}\n")
     return 1 if look.wrong_proven or look.named_share < 0.999 else 0
 

@@ -37,7 +37,12 @@ def test_no_stranger_between_two_taps_makes_a_wrong_proof() -> None:
 
 def test_one_request_alone_makes_no_wrong_proof() -> None:
     """Nothing else tells where the taps are: their order was guessed here, a layer ticked, another was late."""
-    found = {101: (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430), 303: (388,), 404: (4285,)}
+    found = {
+        101: (122, 429, 576, 609, 1442, 1832, 2452, 5395, 6379, 6545, 8430),
+        303: (388,),
+        404: (4285,),
+        909: (429, 19309, 25373, 31173),
+    }
     seen = Look()
     for seed, numbers in found.items():
         for number in numbers:

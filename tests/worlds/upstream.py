@@ -48,6 +48,9 @@ class WorldUpstream(asyncio.Protocol):
         if len(body) < int(headers.get(b"content-length", b"0")):
             return
         self._received = b""
+        if PLAN_HEADER.encode() not in headers:
+            self._transport.abort()  # of another program, which had this port in mind
+            return
         self._begin(json.loads(headers[PLAN_HEADER.encode()]), headers.get(b"traceparent", b"").decode())
 
     def _begin(self, plan: dict[str, Any], traceparent: str) -> None:

@@ -39,6 +39,7 @@ from whocut.chain.knobs import kind_of
 from whocut.chain.layers import Layer, Role, Topology, Upstream
 from whocut.chain.products import product
 from whocut.chain.shipped import CHAINS
+from whocut.chain.there import is_there
 from whocut.chain.yamlfile import YamlFile
 from whocut.errors import BadFile, BadInput, nearest
 
@@ -340,7 +341,7 @@ def find_chain(name_or_path: str, folder: Path = CHAINS) -> Path:
     if name_or_path in shipped:
         return shipped[name_or_path]
     path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
+    if path.suffix in {".yaml", ".yml"} or is_there(path):
         return path
     raise BadInput(
         f"there is no chain '{name_or_path}'{nearest(name_or_path, shipped)}; shipped are "

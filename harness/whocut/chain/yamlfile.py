@@ -97,7 +97,7 @@ class YamlFile:
 
     def _first(self, error: ValidationError, model: type[BaseModel]) -> BadFile:
         first = min(error.errors(), key=lambda found: self.line(tuple(found["loc"])) or 0)
-        place = tuple(step for step in first["loc"] if not _is_branch_name(step))
+        place = tuple(step for step in first["loc"] if not _is_branch_name(step)) or first["loc"]
         if first["type"] == "extra_forbidden":
             wrong = str(place[-1])
             known = _fields_at(model, place[:-1])

@@ -19,6 +19,7 @@ from whocut.chain.chainfile import numbered, read_topology, shipped_chains
 from whocut.chain.entries import names_file
 from whocut.chain.layers import Role, Topology
 from whocut.chain.shipped import CHAINS
+from whocut.chain.there import is_a_file, is_there
 from whocut.config.formats import Format, Source, format_of, formats, told
 from whocut.config.reading import Asked, NoRoute, Read, Reading, decided
 from whocut.errors import BadFile, BadInput, nearest
@@ -272,7 +273,7 @@ def _found(source: str, folder: Path) -> str:
 
 def _is_file(source: str) -> bool:
     """Whether a source is a file: as it is written, or because a file of the name is there."""
-    return source not in catalogue() and (names_file(source) or Path(source).is_file())
+    return source not in catalogue() and (names_file(source) or is_a_file(source))
 
 
 def _as_chain(source: str) -> Path | None:
@@ -281,7 +282,7 @@ def _as_chain(source: str) -> Path | None:
     if source in shipped:
         return shipped[source]
     path = Path(source)
-    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
+    if path.suffix not in {".yaml", ".yml"} or not is_a_file(path):
         return None
     try:
         opened = Source.open(path)
@@ -311,7 +312,7 @@ def _by_format(files: Iterable[str]) -> list[tuple[Format, list[Source]]]:
 def _opened(written: str) -> tuple[Format, Source]:
     """A file and its format, told or said."""
     name, equals, path = written.partition("=")
-    said = bool(equals) and not Path(written).exists()
+    said = bool(equals) and not is_there(written)
     source = Source.open(path if said else written)
     return format_of(name) if said else told(source), source
 

@@ -56,6 +56,7 @@ _OTEL_NAMES: Final = {
     f"SPAN_KIND_{name}": number
     for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
+_OTEL_NUMBERS: Final = frozenset(_OTEL_NAMES.values())
 _SIDES: Final = {_SERVER: "server", _CLIENT: "client"}
 _STATUS_ERROR: Final = 2
 _IS_ERROR: Final = (_STATUS_ERROR, "STATUS_CODE_ERROR")
@@ -360,6 +361,11 @@ def _pair(key: str, value: Any) -> dict[str, Any]:
 # --- to records -------------------------------------------------------------------------------------------
 
 
+def _kind_of(number: int) -> int:
+    """A kind that the specification does not have is unspecified, as protobuf wants it of every enum."""
+    return number if number in _OTEL_NUMBERS else 0
+
+
 def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
     kind, status = raw.get("kind", 0), raw.get("status", {})
     return WireSpan(
@@ -367,7 +373,7 @@ def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
         span_id=typed.span_id(raw["spanId"]),
         parent_id=None if (parent_id := raw.get("parentSpanId")) in (None, "") else typed.span_id(parent_id),
         resource=resource,
-        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else typed.number(kind),
+        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else _kind_of(typed.number(kind)),
         name=typed.text(raw.get("name", "")),
         start_ns=typed.nanos(raw["startTimeUnixNano"]),
         end_ns=typed.nanos(raw["endTimeUnixNano"]),

@@ -55,6 +55,8 @@ def refused_by_the_api(evidence: AttemptEvidence) -> bool:
         return False
     statuses = {edges.status for edges in evidence.layers}
     if generation is not None and any(status is not None and status >= _ERROR for status in statuses):
+        if generation.status is None:
+            return False  # the upstream answered nothing: a layer on the way wrote it
         statuses.add(generation.status)  # an error inside a stream has the status of the stream
     if len(statuses - {None}) > 1:
         return False

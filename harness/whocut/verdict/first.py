@@ -28,6 +28,7 @@ from whocut.verdict.order import (
     Order,
     Sure,
     apart_s,
+    came_at_once,
     clock_of,
     left_of,
     noticed_within_s,
@@ -201,11 +202,15 @@ def _sure_told(end: End, evidence: AttemptEvidence) -> Sure:
     if end.what is not What.UPSTREAM_ENDED:
         return Sure.YES
     outward = [edges for edges in evidence.layers if edges.position <= end.edges.position]
+    outermost, work = outward[0], evidence.generation
+    at_once = (
+        work is not None and clock_of(outermost) is None and came_at_once(outermost.start_s, work.start_s)
+    )
     sure = Sure.YES
     for outer, inner in pairwise(outward):
         if inner_clock_of(outer) != clock_of(inner):  # on the run's clock nothing unknown is between two
             by_s, told_s = apart_s(outer, inner), inner.downstream_s or inner.end_s
-            sure = max(sure, told_at_once(outer, inner.start_s + by_s, told_s + by_s))
+            sure = max(sure, told_at_once(outer, inner.start_s + by_s, told_s + by_s, passed_at_once=at_once))
     return sure
 
 
@@ -255,10 +260,10 @@ def _sure_behind(innermost: LayerRecord, generation: GenerationRecord | None) ->
 def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> bool:
     """Whether no silent layer further in can have let go before, and let its caller wait.
 
-    Where each layer further in reports, one that did so is seen. Else, and where nothing is known of the way, the
-    upstream must have been held for as long
-    as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing
-    is known, and it was held on to for longer, a layer is blind. Then one further out may have let go at any time.
+    Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
+    as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known of
+    the way, and it was held on to for longer, a layer is blind; where it was asked twice, a layer between has let
+    go once. Then one further out may have let go at any time.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
@@ -273,4 +278,6 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
         return False
     gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
     longer_s = (gone_s - generation.start_s) - (end.at_s - edges.start_s)
-    return abs(longer_s) <= NOTICED_WITHIN_S if anything else longer_s >= -TIE_S
+    if anything:
+        return not evidence.earlier and abs(longer_s) <= NOTICED_WITHIN_S
+    return longer_s >= -TIE_S

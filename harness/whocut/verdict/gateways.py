@@ -20,12 +20,23 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import Phase, Timer, TimerKind
-from whocut.trace.records import Cut, DeathRecord, DownstreamEnd, LayerRecord, Span, TapSide, UpstreamEnd
+from whocut.trace.records import (
+    AttemptRecord,
+    Cut,
+    DeathRecord,
+    DownstreamEnd,
+    GenerationRecord,
+    LayerRecord,
+    Span,
+    TapSide,
+    UpstreamEnd,
+)
 from whocut.verdict.order import (
     NOTICED_WITHIN_S,
     Order,
     Sure,
     apart_s,
+    came_at_once,
     clock_of,
     on_one_clock,
     one_good_answer,
@@ -81,6 +92,7 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
         return spans
     deaths = {span.layer: span for span in reversed(spans) if isinstance(span, DeathRecord)}
     asked = _asked(spans, inside)
+    at_once = _held_nowhere(spans)
     whole = []
     for span in spans:
         if span.span_id in inside:
@@ -89,9 +101,30 @@ def whole_layers(spans: Iterable[Span], topology: Topology) -> list[Span]:
             span = replace(span, parent_id=inside[span.parent_id].parent_id)  # noqa: PLW2901  # the same span, moved
         if isinstance(span, LayerRecord) and span.tap is TapSide.OUTSIDE:
             tries = sorted(asked.get(span.span_id, ()), key=lambda one: one.start_s)
-            span = _account(span, tries, topology.layer(span.layer), deaths.get(span.layer))  # noqa: PLW2901
+            layer, death = topology.layer(span.layer), deaths.get(span.layer)
+            span = _account(span, tries, layer, death, at_once=span.trace_id in at_once)  # noqa: PLW2901
         whole.append(span)
     return whole
+
+
+def _held_nowhere(spans: list[Span]) -> set[str]:
+    """The traces whose work all began as soon as a client had asked for it: both tell it by the run's clock."""
+    asked: dict[str, list[float]] = {}
+    begun: dict[str, list[float]] = {}
+    for span in spans:
+        if isinstance(span, AttemptRecord):
+            asked.setdefault(span.trace_id, []).append(span.start_s)
+        elif isinstance(span, GenerationRecord):
+            begun.setdefault(span.trace_id, []).append(span.start_s)
+    return {
+        trace
+        for trace, starts_s in begun.items()
+        if all(_asked_for(start_s, asked.get(trace, ())) for start_s in starts_s)
+    }
+
+
+def _asked_for(begun_s: float, asked_s: Iterable[float]) -> bool:
+    return any(at_s <= begun_s and came_at_once(at_s, begun_s) for at_s in asked_s)
 
 
 def _asked(spans: list[Span], inside: dict[str, LayerRecord]) -> dict[str, list[LayerRecord]]:
@@ -145,7 +178,12 @@ class _End:
 
 
 def _account(
-    outside: LayerRecord, tries: list[LayerRecord], layer: Layer | None, death: DeathRecord | None
+    outside: LayerRecord,
+    tries: list[LayerRecord],
+    layer: Layer | None,
+    death: DeathRecord | None,
+    *,
+    at_once: bool,
 ) -> GatewayRecord:
     first, last = (tries[0], tries[-1]) if tries else (None, None)
     # The first try tells how far the two clocks are apart: a later one began late.
@@ -160,6 +198,7 @@ def _account(
         clocks_agree=first is None or _clocks_agree(outside, first),
         asked_s=first.start_s + by_s if first else outside.start_s,
         asked_again_s=_asked_again_s(tries, by_s),
+        at_once=at_once,
     )
     end = _ended(sides)
     cut = _cut_of(end)
@@ -236,7 +275,8 @@ def _cut_of(end: _End) -> Cut | None:
 class _Sides:
     """What the two taps saw of one request, on the clock of the one outside.
 
-    `order` is when the gateway let go, and `asked_s` when its first try began.
+    `order` is when the gateway let go, and `asked_s` when its first try began. `at_once`: by the client's and the
+    ledger's instants, which are on one clock, the request was held nowhere on its way.
     """
 
     outside: LayerRecord
@@ -247,6 +287,7 @@ class _Sides:
     clocks_agree: bool
     asked_s: float
     asked_again_s: float | None = None
+    at_once: bool = False
 
     @property
     def held_less(self) -> bool:
@@ -320,7 +361,7 @@ def _ended(sides: _Sides) -> _End:
         elif sides.layer is None or not sides.layer.timers:
             one_clock = on_one_clock(sides.outside, inside)
             asked_s = sides.outside.start_s if one_clock else sides.asked_s
-            sure = max(sure, told_at_once(sides.outside, asked_s, at_s))
+            sure = max(sure, told_at_once(sides.outside, asked_s, at_s, passed_at_once=sides.at_once))
     return _End(inside.upstream, at_s, sure=sure)
 
 
@@ -451,7 +492,7 @@ def _off(sides: _Sides, running: _Running, timer: Timer, at_s: float) -> tuple[f
     if longest < 1 - early or shortest > 1 + late:
         return None
     off = max(0.0, 1 - longest, shortest - 1)
-    return off, off == 0 and longest - shortest > _LATE
+    return off, off == 0 and longest - shortest > _EARLY
 
 
 def _downstream(outside: LayerRecord, inside: LayerRecord | None, end: _End) -> DownstreamEnd:

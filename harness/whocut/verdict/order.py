@@ -83,19 +83,23 @@ def one_good_answer(outer: LayerRecord, inner: LayerRecord) -> bool:
     return outer.status == inner.status and inner.status < 400
 
 
-def told_at_once(outer: LayerRecord, asked_s: float, ended_s: float) -> Sure:
+def told_at_once(outer: LayerRecord, asked_s: float, ended_s: float, *, passed_at_once: bool) -> Sure:
     """How sure it is that the outer witness heard of an end at `ended_s` because of it, and not of another's.
 
     What is between may be two layers, and the inner one blind: the outer one may have let go before, and told it
-    late. `asked_s` is when the inner witness was first asked; both are on the inner witness's clock, put onto the
-    outer one's by `apart_s`. Where the outer witness heard no later than the end explains, nothing else fits.
+    late; or it may have let go while the inner one held the request back, which then took as long further in.
+    `asked_s` is when the inner witness was first asked; both are on the inner witness's clock, put onto the outer
+    one's by `apart_s`. Where the outer witness heard no later than the end explains, and had a part of a good
+    answer before, nothing else fits. Without such a part only clocks tell when the request came in.
+    `passed_at_once`: the client and the ledger, on one clock, say that it was held nowhere.
     """
     error = outer.status is not None and outer.status >= HTTPStatus.BAD_REQUEST
     told_s = outer.first_byte_s if error and outer.first_byte_s is not None else outer.upstream_s
     if told_s is None or outer.upstream.by_us:  # it let go itself: `order_of` tells
         return Sure.YES
     if (told_s - outer.start_s) - (ended_s - asked_s) <= NOTICED_WITHIN_S:
-        return Sure.YES
+        answered = outer.first_byte_s is not None and not error
+        return Sure.YES if answered or passed_at_once else Sure.BY_INSTANT
     return Sure.BY_INSTANT if told_s - ended_s <= NOTICED_WITHIN_S else Sure.NO
 
 
@@ -116,3 +120,8 @@ def apart_s(outer: LayerRecord, inner: LayerRecord) -> float:
     if 0.0 <= passed_s <= max(0.0, longest_s) + NOTICED_WITHIN_S:
         return 0.0
     return -passed_s
+
+
+def came_at_once(asked_s: float, begun_s: float) -> bool:
+    """Whether work that began at an instant was asked for at another, on the same clock, and held nowhere."""
+    return begun_s - asked_s <= NOTICED_WITHIN_S

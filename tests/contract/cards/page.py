@@ -71,7 +71,8 @@ def page(entries: list[Entry]) -> str:
             mends(entries),
             "",
             "`once` is a fetch of three lines, in `tests/contract/cards/clients/once.mjs`, for a client that no",
-            "option keeps from trying a submit again.",
+            "option keeps from trying a submit again. `Once` beside it is the same as a transport, for LiteLLM:",
+            "it does not hand `max_retries` on for images. `asked_once.handler` brings it to LiteLLM's proxy.",
             "",
             *(card(entry) for entry in entries),
         ]

@@ -192,11 +192,10 @@ class _Limits:
         """One limit; None where nothing is written."""
         if tree is None:
             return None
-        if tree.is_mapping:
-            written = f"{float(tree.text('seconds') or 0) + float(tree.text('nanos') or 0) / 1e9:g}s"
-        else:
-            written = tree.text()
         try:
+            written = tree.text()
+            if tree.is_mapping:
+                written = f"{float(tree.text('seconds') or 0) + float(tree.text('nanos') or 0) / 1e9:g}s"
             seconds = units.or_none(units.seconds, written)
         except ValueError as error:
             self._found.note(tree, str(error))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,16 +11,17 @@ import time
 import urllib.request
 from pathlib import Path
 
-# The router's own retries, and those of the SDK below it.
-router = {"router_settings": {"num_retries": 0}} if "mended" in sys.argv else {}
-mended = {"max_retries": 0} if "mended" in sys.argv else {}
+MASTER_KEY = "sk-a-key-of-the-proxy-for-its-callers-alone"  # it starts with none no more
+
+# The router's own retries; those of the SDK below it are not the configuration's for images (`asked_once.py`).
+ONCE = {"litellm_settings": {"callbacks": "asked_once.handler"}, "router_settings": {"num_retries": 0}}
 upstream = {
     "model": "openai/gpt-image-2",
     "api_base": os.environ["OPENAI_BASE_URL"],
     "api_key": os.environ["OPENAI_API_KEY"],
-    **mended,
 }
-config = {"model_list": [{"model_name": "gpt-image-2", "litellm_params": upstream}], **router}
+models = {"model_list": [{"model_name": "gpt-image-2", "litellm_params": upstream}]}
+config = models | (ONCE if "mended" in sys.argv else {})
 with socket.create_server(("127.0.0.1", 0)) as free:
     port = free.getsockname()[1]
 base = f"http://127.0.0.1:{port}"
@@ -27,10 +29,12 @@ wanted = {"model": "gpt-image-2", "prompt": "a quiet ramen shop", "size": "1024x
 with tempfile.TemporaryDirectory() as folder:
     place = Path(folder, "config.yaml")
     place.write_text(json.dumps(config))
+    shutil.copy(Path(__file__).with_name("asked_once.py"), folder)
     command = [str(Path(sys.executable).with_name("litellm")), "--config", str(place), "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--host", "127.0.0.1"],
-        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+        env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": MASTER_KEY}
+        | {"PYTHONPATH": str(Path(__file__).parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -41,8 +45,9 @@ with tempfile.TemporaryDirectory() as folder:
                 break
             except OSError:
                 time.sleep(0.5)  # noqa: TID251  # a program of its own
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {MASTER_KEY}"}
         request = urllib.request.Request(
-            f"{base}/v1/images/generations", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
+            f"{base}/v1/images/generations", json.dumps(wanted).encode(), headers
         )
         assert json.loads(urllib.request.urlopen(request).read())["data"]
     finally:
