@@ -137,6 +137,8 @@ class Reading:
             whole = host_said and asked.path is not None
             return tuple(_best(self.routes, lambda route: _both(route, asked), whole=whole))
         routes = _best(self.routes, lambda route: _rank(route.takes_host, asked.host))
+        if asked.host is not None:
+            return tuple(_best(routes, lambda route: _rank(route.takes_path, asked.path)))
         # Without a host each host has a route of its own for the path.
         return tuple(
             route
