@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = Tree("", 0, None)
 _TIMERS: Final = (("connect_timeout", TimerKind.CONNECT), ("read_timeout", TimerKind.FIRST_BYTE))
-_OWN_UPSTREAM: Final = re.compile(
-    r"^(?:ai-proxy.*|ai-request-.*|aws-lambda|azure-functions|openwhisk|forward-proxy)$"
-)
+_OWN_UPSTREAM: Final = re.compile(r"ai-(?:proxy|request)|(?:aws-lambda|azure-functions|forward-proxy)$")
 
 
 @dataclass(slots=True)
@@ -55,12 +53,10 @@ class _Conf:
                 yield from self._ways(route, service)
         for route in (self.tree.get("routes") or _NOTHING).each():
             name = route.text("service", "name") or route.text("service")
-            service = next(
-                (one for one in services if name and name in {one.text("name"), one.text("id")}), None
-            )
-            if service is None:
+            named = [one for one in services if name and name in {one.text("name"), one.text("id")}]
+            if not named:
                 self.note(route, f"route {route.text('name')}: its service is not in this file")
-            else:
+            for service in named[:1]:
                 yield from self._ways(route, service)
 
     def _ways(self, route: Tree, service: Tree) -> Iterator[Route]:
@@ -120,9 +116,8 @@ def _takes(path: str, priority: str, *, sure: bool) -> Callable[[str], Rank | No
     def takes(asked: str) -> Rank | None:
         if path.startswith("~"):
             found = path_rank("regex", f"(?:{path[1:]}).*", asked)
-            rank = (2, int(priority) if priority.isdecimal() else 0) if found else None
-        else:
-            rank = path_rank("prefix", path, asked)
+            return (int(sure), 2, int(priority) if priority.isdecimal() else 0) if found else None
+        rank = path_rank("prefix", path, asked)
         return (int(sure), *rank) if rank is not None else None
 
     return takes
