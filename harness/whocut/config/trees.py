@@ -176,14 +176,15 @@ def toml_tree(file: str, text: str) -> Tree:
 
 
 def _from_toml(file: str, value: Any, lines: dict[tuple[str, ...], int], place: tuple[str, ...]) -> Tree:
+    """A table that no line of its own names begins where the first of its values is."""
+    if isinstance(value, dict):
+        fields = {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
+        first = min((child.line for child in fields.values()), default=1)
+        return Tree(file, lines.get(place, first), fields)
     at = place
     while at not in lines and at:
         at = at[:-1]
     line = lines.get(at, 1)
-    if isinstance(value, dict):
-        return Tree(
-            file, line, {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
-        )
     if isinstance(value, list):
         return Tree(
             file, line, [_from_toml(file, child, lines, (*place, str(n))) for n, child in enumerate(value)]

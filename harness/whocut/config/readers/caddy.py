@@ -36,7 +36,7 @@ _TRANSPORT: Final = {
     "response_header_timeout": TimerKind.FIRST_BYTE,
     "read_timeout": TimerKind.IDLE,
 }
-_WRITE: Final = {
+_WRITE: Final[dict[str, Any]] = {
     "directive": "servers timeouts write",
     "knob": "timeouts {{ write {s}s }}   # global options, servers",
 }

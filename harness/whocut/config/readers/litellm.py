@@ -7,7 +7,7 @@ their mode or by their names; where those differ, the models are named.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
 from whocut.chain.timers import TimerKind
@@ -83,7 +83,7 @@ def _layer(tree: Tree, model: Tree, not_read: list[NotRead]) -> Layer:
     ):
         found, inherited = _setting(tree, model, names)
         directive = "stream_timeout" if found and _called(found, tree, model) == "stream_timeout" else ""
-        own = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
+        own: dict[str, Any] = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
         put(limits, kind, limit_at(found, units.seconds, not_read, inherited=inherited, **own))
     cancel = tree.text("general_settings", "cancel_on_disconnect") == "true"
     return layer_of("litellm", limits, retries=_retries(tree, model), notices_abort=True if cancel else None)

@@ -19,7 +19,7 @@ from whocut.chain.catalogue import catalogue
 from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
-from whocut.config.building import layer_of, limit
+from whocut.config.building import AT_ONCE_S, layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex, understood
 from whocut.config.nginx_places import (
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _MOST_FILES: Final = 500
-_AT_ONCE_S: Final = 0.001  # what a zero means: the timer fires as soon as it is set (measured)
 _BLOCKS: Final = {"http", "server", "location", "upstream", "map", "if", "limit_except"}
 _HERE: Final = re.compile(r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{]*\{", re.MULTILINE)
 _WORDS: Final = (
@@ -331,7 +330,7 @@ def _limit(conf: _Conf, found: Directive, inherited: bool, *, family: str) -> Li
         return limit(None, found.file, found.line, inherited=inherited, unknown=True, **own)
     if not seconds and not found.name.startswith("keepalive"):
         conf.note(found, f"{found.name} 0: no time at all, and not no limit; each request ends at once")
-        seconds = _AT_ONCE_S
+        seconds = AT_ONCE_S
     return limit(seconds or None, found.file, found.line, inherited=inherited, **own)
 
 

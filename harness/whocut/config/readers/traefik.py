@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
+_MOST_SERVICES: Final = 20  # behind one another
 # Linear: no start within a word, no blanks but behind a mark, and no values that are longer than a page.
 _MATCHER: Final = re.compile(r"(?:(!)\s*+)?(?<!\w)(\w++)\(([^)]{0,1000}+)\)")
 _NAMES: Final = re.compile(r"[`\"']([^`\"']*)[`\"']")
@@ -204,20 +205,38 @@ def _layer(settings: Settings, router: Tree | None) -> tuple[Layer, tuple[Harmle
 def _transport(settings: Settings, router: Tree | None) -> Tree | None:
     service = _folded(router, "service") if router else None
     name = service.text().partition("@")[0] if service else ""
-    named = settings.get("http", "services", name, "loadBalancer", "serversTransport") if name else None
+    named = _named_transport(settings, name) if name else None
     if named is not None:
         wanted = named.text().partition("@")[0]
         found = settings.get("http", "serversTransports", wanted)
         if found is None:
-            settings.not_read.append(
-                NotRead(
-                    file=named.file,
-                    line=named.line,
-                    what=f"serversTransport {named.text()}: it is not in these files",
-                )
-            )
+            what = f"serversTransport {named.text()}: it is not in these files"
+            settings.not_read.append(NotRead(file=named.file, line=named.line, what=what))
         return found
     return settings.get("serversTransport")
+
+
+def _named_transport(settings: Settings, name: str, depth: int = 0) -> Tree | None:
+    """The transport that a service names; of several services behind it the first one's, and that is said."""
+    service = settings.get("http", "services", name)
+    if service is None or depth > _MOST_SERVICES:
+        return None
+    found = settings.get("http", "services", name, "loadBalancer", "serversTransport")
+    for kind in ("weighted", "failover", "mirroring"):
+        inner = _folded(service, kind)
+        if inner is None:
+            continue
+        parts = _folded(inner, "services")
+        first = next(parts.each(), None) if parts else None
+        behind = (_folded(first, "name") if first and first.is_mapping else first) or _folded(
+            inner, "service"
+        )
+        if kind == "weighted":
+            what = f"service {name}: the limits of the first of its weighted services are taken"
+            settings.not_read.append(NotRead(file=service.file, line=service.line, what=what))
+        if behind is not None:
+            return _named_transport(settings, behind.text().partition("@")[0], depth + 1)
+    return found
 
 
 def _entry(settings: Settings, router: Tree | None) -> Tree | None:
@@ -234,13 +253,23 @@ def _entry(settings: Settings, router: Tree | None) -> Tree | None:
 
 def _retries(settings: Settings, router: Tree | None) -> LayerRetries | None:
     """A retry middleware of the router: after a connection that failed, never after an answer or a timer."""
-    named = _folded(router, "middlewares") if router else None
-    names = [name.strip() for one in named.each() for name in one.text().split(",")] if named else []
-    for name in names:
-        attempts = settings.get("http", "middlewares", name.partition("@")[0], "retry", "attempts")
+    pending = _names(_folded(router, "middlewares") if router else None)
+    for _ in range(_MOST_SERVICES):
+        if not pending:
+            break
+        name = pending.pop(0).partition("@")[0]
+        attempts = settings.get("http", "middlewares", name, "retry", "attempts")
         if attempts is not None and attempts.text().isdecimal():
             return LayerRetries(tries=max(1, int(attempts.text())), file=attempts.file, line=attempts.line)
+        chain = settings.get("http", "middlewares", name, "chain", "middlewares")
+        pending = [*_names(chain), *pending]
     return None
+
+
+def _names(written: Tree | None) -> list[str]:
+    """Names as a list, or in one text with commas; in Kubernetes each is an object."""
+    found = [one.text("name") if one.is_mapping else one.text() for one in written.each()] if written else []
+    return [name.strip() for one in found for name in one.split(",")]
 
 
 _STATIC: Final = re.compile(r"^\s*\[?(?:entryPoints|serversTransport)\b", re.MULTILINE | re.IGNORECASE)
