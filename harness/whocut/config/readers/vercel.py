@@ -57,21 +57,39 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
             layers=(_layer(function.get("maxDuration"), not_read, tree),),
             takes_path=_takes(pattern),
         )
+    for build in (tree.get("builds") or _NOTHING).each():
+        pattern, limit = build.text("src"), build.get("config", "maxDuration")
+        if limit is not None:
+            yield Route(
+                host="",
+                path=_path_of(pattern),
+                file=build.file,
+                line=build.line,
+                layers=(_layer(limit, not_read, tree),),
+                takes_path=_takes(pattern),
+            )
     for rewrite in [*(tree.get("rewrites") or _NOTHING).each(), *(tree.get("routes") or _NOTHING).each()]:
         target, path = (
             rewrite.text("destination") or rewrite.text("dest"),
             rewrite.text("source") or rewrite.text("src"),
         )
         if target.startswith(("http://", "https://")):
-            yield Route(
-                host="",
-                path=path,
-                file=rewrite.file,
-                line=rewrite.line,
-                layers=(layer_of("vercel-rewrite", {}),),
-                takes_path=_rewritten(path),
-            )
-    if not tree.get("functions"):
+            layer = layer_of("vercel-rewrite", {})
+        else:  # to a function of this project
+            layer = _layer(_duration(tree, target), not_read, tree)
+            if not path or not _is_function(tree, target):
+                continue
+        yield Route(
+            host="",
+            path=path,
+            file=rewrite.file,
+            line=rewrite.line,
+            layers=(layer,),
+            takes_path=_rewritten(path),
+        )
+    if not tree.get("functions") and not any(
+        build.get("config", "maxDuration") for build in (tree.get("builds") or _NOTHING).each()
+    ):
         yield Route(
             host="",
             path="/",
@@ -80,6 +98,27 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
             layers=(_layer(None, not_read, tree),),
             takes_path=lambda _: (0,),
         )
+
+
+def _duration(tree: Tree, target: str) -> Tree | None:
+    """What the best pattern says of the function that a rewrite leads to."""
+    target = target.partition("?")[0].removesuffix("/")
+    target = target if target.startswith("/") else f"/{target}"
+    written = [
+        (pattern, function.get("maxDuration"))
+        for pattern, function in (tree.get("functions") or _NOTHING).items()
+    ] + [
+        (build.text("src"), build.get("config", "maxDuration"))
+        for build in (tree.get("builds") or _NOTHING).each()
+    ]
+    target = re.sub(r"\.\w+$", "", target)
+    ranked = [(rank, found) for pattern, found in written if (rank := _takes(pattern)(target)) is not None]
+    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _is_function(tree: Tree, target: str) -> bool:
+    """Whether a rewrite leads to code, and not to a page of the site."""
+    return target.lstrip("/").startswith("api/") or _duration(tree, target) is not None
 
 
 def _of_code(source: Source, not_read: list[NotRead]) -> Route:
