@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from whocut.errors import ChildDied, CouldNotRun, NotInstalled
 from whocut.path.fallen import Fallen, ended_how
 from whocut.path.gateways.driver import START, Gateway, Site
-from whocut.path.gateways.own import DIFF, with_own_names
+from whocut.path.gateways.own import DIFF, with_own_names, with_places
 from whocut.path.ports import held_port
 from whocut.redact import without_secrets
 from whocut.trace.logs.in_run import ACCESS, ERROR
@@ -54,6 +54,7 @@ class RunningGateway:
         self.fallen: Fallen | None = None
         self.sink: SpanSink | None = None
         self.origins: Mapping[str, Path] = {}  # of files that are copies of a user's own
+        self.fields: Mapping[str, tuple[Path, int]] = {}  # of those that have no lines: where each field stands
         self._holder = holder
         self._process = process
         self._writes_log = writes_log
@@ -156,7 +157,8 @@ async def start(
             holder.cleanup()
             raise
         running = RunningGateway(layer, port, holder, process, clock, gateway.writes_log(site))
-        running.origins = own.origins if own else {}
+        if own:
+            running.origins, running.fields = own.origins, own.fields
         try:
             await _listening(running, gateway, spare)
         except BaseException:
@@ -293,7 +295,7 @@ async def _answers(port: int, path: str = "") -> bool:
 def _last_words(running: RunningGateway) -> str:
     """The end of its logs in whole lines: their first line often says most."""
     said = "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()
-    said = with_own_names(said, running.folder, running.origins)
+    said = with_places(with_own_names(said, running.folder, running.origins), running.fields)
     if len(said) <= _LAST_CHARACTERS:
         return said
     return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]
