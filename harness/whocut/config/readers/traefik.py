@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import LayerRetries
@@ -18,6 +19,7 @@ from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
 from whocut.config.reading import Harmless, NotRead, Reading, Route
 from whocut.config.trees import Tree, toml_tree, yaml_trees
+from whocut.errors import BadFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
+_DYNAMIC_FILES: Final = frozenset({".yml", ".yaml", ".toml"})
+_MOST_FILES: Final = 200
 _MOST_SERVICES: Final = 20  # behind one another
 # Linear: no start within a word, no blanks but behind a mark, and no values that are longer than a page.
 _MATCHER: Final = re.compile(r"(?:(!)\s*+)?(?<!\w)(\w++)\(([^)]{0,1000}+)\)")
@@ -90,12 +94,56 @@ def nested(pairs: Sequence[tuple[str, Tree]]) -> Tree:
 
 def _read(sources: Sequence[Source]) -> Reading:
     settings = Settings()
+    given = {Path(source.path).resolve() for source in sources}
     for source in sources:
-        if file_name(source).endswith(".toml"):
-            settings.trees.append(toml_tree(source.path, source.text))
-        else:
-            settings.trees += yaml_trees(source.path, source.text)
+        trees = _trees(source)
+        settings.trees += trees
+        for provider in [one for tree in trees if (one := _below(tree, "providers", "file")) is not None]:
+            for path in _provided(settings, Path(source.path).parent, provider):
+                if path.resolve() not in given:
+                    given.add(path.resolve())
+                    try:
+                        settings.trees += _trees(Source.open(path))
+                    except BadFile as error:
+                        note = NotRead(file=error.path, line=error.line, what=error.problem)
+                        settings.not_read.append(note)
     return routes_of(settings)
+
+
+def _trees(source: Source) -> list[Tree]:
+    if file_name(source).endswith(".toml"):
+        return [toml_tree(source.path, source.text)]
+    return yaml_trees(source.path, source.text)
+
+
+def _below(tree: Tree, *keys: str) -> Tree | None:
+    found: Tree | None = tree
+    for key in keys:
+        found = _folded(found, key) if found else None
+    return found
+
+
+def _provided(settings: Settings, root: Path, provider: Tree) -> list[Path]:
+    """The dynamic files that a static one names: of a copy of /etc/traefik those beside it."""
+    for name in ("filename", "directory"):
+        named = _folded(provider, name)
+        written = named.text() if named else ""
+        for path in (
+            (root / written.lstrip("/"), root / written.rstrip("/").rpartition("/")[2]) if written else ()
+        ):
+            try:
+                if path.is_file():
+                    return [path]
+                if path.is_dir() and path.resolve() != root.resolve():
+                    return [one for one in sorted(path.iterdir()) if one.suffix in _DYNAMIC_FILES][
+                        :_MOST_FILES
+                    ]
+            except (OSError, ValueError):
+                break
+        if named is not None and written:
+            what = f"providers.file {written}: there is no such file here"
+            settings.not_read.append(NotRead(file=named.file, line=named.line, what=what))
+    return []
 
 
 def routes_of(settings: Settings) -> Reading:

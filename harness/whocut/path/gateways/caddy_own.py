@@ -55,7 +55,9 @@ def own_caddy(config: Path, layer: Layer, site: Site, program: str) -> Own:
     taken = taken or next(iter(servers.values()), {})
     for number, server in enumerate(servers.values()):
         is_taken = server is taken
-        server["listen"] = [f"127.0.0.1:{site.port}" if is_taken else f"unix/{site.folder}/other-{number}.sock"]
+        server["listen"] = [
+            f"127.0.0.1:{site.port}" if is_taken else f"unix/{site.folder}/other-{number}.sock"
+        ]
         for name in ("tls_connection_policies", "listener_wrappers", "protocols"):
             server.pop(name, None)
         server["automatic_https"] = {"disable": True}
@@ -100,7 +102,9 @@ def _hosts(config: Path, text: str, layer: Layer) -> set[str]:
     if config.suffix == ".json":
         tree = OwnTree.of(config, text)
         place = tree.at_line(layer.line) if tree else ()
-        if tree is None or place[:3] != ("apps", "http", "servers") or len(place) < 6:  # noqa: PLR2004  # …, name, routes, number
+        if (
+            tree is None or place[:3] != ("apps", "http", "servers") or len(place) < 6
+        ):  # …, name, routes, number
             return set()
         route = tree.data["apps"]["http"]["servers"][place[3]]["routes"][place[5]]
         return _matched(route) if isinstance(route, dict) else set()
@@ -149,7 +153,9 @@ def _dial(config: Path, handler: dict[str, Any], site: Site) -> None:
     transport = handler.get("transport")
     if isinstance(transport, dict):
         if transport.get("protocol", "http") != "http":
-            raise BadFile(config, "the upstream here speaks HTTP alone", field=f"transport {transport['protocol']}")
+            raise BadFile(
+                config, "the upstream here speaks HTTP alone", field=f"transport {transport['protocol']}"
+            )
         for name in ("tls", "versions", "proxy_protocol", "resolver", "network_proxy"):
             transport.pop(name, None)
     for name in ("dynamic_upstreams", "health_checks"):

@@ -26,7 +26,10 @@ _TIMER: Final = re.compile(r"(?:^|_)(?:timeout|duration|interval)$")
 # Envoy's own times of what is not written, in seconds.
 _ROUTE_S, _SILENCE_S, _CONNECT_S = 15.0, 300.0, 5.0
 _OF_TLS: Final = ("server_names", "transport_protocol", "application_protocols")
-_LOOKED_UP: Final = ("health_checks", "transport_socket", "transport_socket_matches", "eds_cluster_config", "dns_resolvers")
+_LOOKED_UP: Final = (
+    *("health_checks", "transport_socket", "transport_socket_matches", "eds_cluster_config", "dns_resolvers"),
+    *("cluster_type", "http2_protocol_options", "dns_lookup_family", "lb_subset_config"),
+)
 
 
 def own_envoy(config: Path, layer: Layer, site: Site) -> Own:
@@ -74,8 +77,8 @@ def _listen(listener: dict[str, Any], site: Site, *, is_taken: bool) -> None:
             continue
         chain.pop("transport_socket", None)
         match = chain.get("filter_chain_match")
-        for name in _OF_TLS if isinstance(match, dict) else ():
-            match.pop(name, None)
+        if isinstance(match, dict):
+            chain["filter_chain_match"] = {name: one for name, one in match.items() if name not in _OF_TLS}
     listener["listener_filters"] = [
         one for one in listener.get("listener_filters") or () if "tls_inspector" not in str(one)
     ]
@@ -83,7 +86,7 @@ def _listen(listener: dict[str, Any], site: Site, *, is_taken: bool) -> None:
 
 def _dial(cluster: dict[str, Any], site: Site) -> None:
     """One endpoint: the upstream, over plain HTTP/1."""
-    for name in (*_LOOKED_UP, "cluster_type", "http2_protocol_options", "dns_lookup_family", "lb_subset_config"):
+    for name in _LOOKED_UP:
         cluster.pop(name, None)
     cluster["type"] = "STATIC"
     cluster["load_assignment"] = {
@@ -93,7 +96,9 @@ def _dial(cluster: dict[str, Any], site: Site) -> None:
     for _, mapping in each(cluster.get("typed_extension_protocol_options")):
         explicit = mapping.get("explicit_http_config")
         if isinstance(explicit, dict):
-            mapping["explicit_http_config"] = {"http_protocol_options": explicit.get("http_protocol_options") or {}}
+            mapping["explicit_http_config"] = {
+                "http_protocol_options": explicit.get("http_protocol_options") or {}
+            }
         if mapping.pop("auto_config", None) is not None:
             mapping["explicit_http_config"] = {"http_protocol_options": {}}
 
@@ -114,11 +119,14 @@ def _log_and_defaults(data: Any, site: Site) -> None:
             mapping["access_log"] = [*kept, log]
             if site.clock.scale != 1:
                 mapping.setdefault("stream_idle_timeout", scaled_time(f"{_SILENCE_S}s", site.clock))
-        if site.clock.scale != 1 and place[-1:] == ("route",) and ("cluster" in mapping or "weighted_clusters" in mapping):
+        goes_on = "cluster" in mapping or "weighted_clusters" in mapping
+        if site.clock.scale != 1 and place[-1:] == ("route",) and goes_on:
             mapping.setdefault("timeout", scaled_time(f"{_ROUTE_S}s", site.clock))
         if site.clock.scale != 1 and "load_assignment" in mapping:
             mapping.setdefault("connect_timeout", scaled_time(f"{_CONNECT_S}s", site.clock))
 
 
 def _writes_a_file(log: Any) -> bool:
-    return isinstance(log, dict) and isinstance(log.get("typed_config"), dict) and "path" in log["typed_config"]
+    return (
+        isinstance(log, dict) and isinstance(log.get("typed_config"), dict) and "path" in log["typed_config"]
+    )

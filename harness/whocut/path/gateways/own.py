@@ -39,7 +39,7 @@ class Own:
     texts: dict[str, str] = field(default_factory=dict)
     origins: dict[str, Path] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
-    fields: dict[str, tuple[Path, int]] = field(default_factory=dict)  # where each one stands, of a product without lines
+    fields: dict[str, tuple[Path, int]] = field(default_factory=dict)  # of a product that says no lines
 
     def add(self, origin: Path, before: str, after: str, name: str = "") -> str:
         """Take one more file; the name of its copy."""
@@ -53,6 +53,8 @@ class Own:
         """All that was changed, as a unified diff of the user's files."""
         lines: list[str] = []
         for name, after in self.texts.items():
+            if name not in self.origins:
+                continue  # ours alone
             path = str(self.origins[name])
             lines += difflib.unified_diff(
                 self.before[name].splitlines(keepends=True), after.splitlines(keepends=True), path, path

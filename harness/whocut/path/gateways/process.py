@@ -54,7 +54,9 @@ class RunningGateway:
         self.fallen: Fallen | None = None
         self.sink: SpanSink | None = None
         self.origins: Mapping[str, Path] = {}  # of files that are copies of a user's own
-        self.fields: Mapping[str, tuple[Path, int]] = {}  # of those that have no lines: where each field stands
+        self.fields: Mapping[
+            str, tuple[Path, int]
+        ] = {}  # of those that have no lines: where each field stands
         self._holder = holder
         self._process = process
         self._writes_log = writes_log
@@ -147,6 +149,7 @@ async def start(
             _make_logs(site.logs, logs)
             own = gateway.own(Path(layer.config), layer, site) if layer.config else None
             for name, text in (own.texts if own else gateway.files(layer, site)).items():
+                (site.folder / name).parent.mkdir(exist_ok=True)
                 (site.folder / name).write_text(text, encoding="utf-8")
             if own:
                 (site.logs / DIFF).write_text(own.diff(), encoding="utf-8")
