@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.config.matching import any_host, regex, understood
-from whocut.config.reading import Route
+from whocut.config.reading import Later, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from whocut.chain.layers import Layer
     from whocut.config.reading import Rank
@@ -99,7 +99,7 @@ class Way:
             return None
         return any_host(self.hosts)(host)
 
-    def route(self, file: str, line: int, layer: Layer) -> Route:
+    def route(self, file: str, line: int, layer: Callable[[], Layer]) -> Route:
         """The route that ends at a handler."""
         hosts = [*self.hosts, *(host for matcher, _, _ in self.steps for host in matcher.hosts[:1])]
         paths = [path for matcher, _, _ in self.steps for path in (matcher.paths or matcher.patterns)[:1]]
@@ -108,7 +108,7 @@ class Way:
             path=(paths[-1].rstrip("*") if paths else "") or "/",
             file=file,
             line=line,
-            layers=(layer,),
+            layers=Later(lambda: (layer(),)),
             takes_host=self.host_rank,
             takes_path=self.rank,
         )

@@ -168,6 +168,13 @@ def _best(
     return [route for found, route in ranked if found == best or not whole]
 
 
+def reading_of_many(routes: Sequence[Route], not_read: list[NotRead], *, host_first: bool = True) -> Reading:
+    """A reading whose layers are made later: of a few routes now, so that all of their notes are told."""
+    for route in routes if len(routes) <= _MANY else ():
+        len(route.layers)
+    return Reading(routes=tuple(routes), not_read=not_read, host_first=host_first)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
     """What files say of one request: its layers from the caller inward, and what was not read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import Buffering, LayerRetries
@@ -12,10 +13,10 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.kubernetes.objects import NOTHING, Objects, Thing
 from whocut.config.matching import any_host, path_rank
-from whocut.config.reading import Route
+from whocut.config.reading import Later, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
@@ -51,7 +52,7 @@ def ingress_routes(objects: Objects) -> Iterator[Route]:
         sure = canary is None or canary.text() != "true"
         if not sure:
             objects.note(ingress.tree, f"Ingress {ingress.name}: a share or a header decides at run time")
-        layers = (controller.read(objects, ingress),)
+        layers = Later(partial(_layers, controller, objects, ingress))
         for rule in (ingress.spec.get("rules") or NOTHING).each():
             host = rule.text("host")
             for path in (rule.get("http", "paths") or NOTHING).each():
@@ -62,8 +63,12 @@ def ingress_routes(objects: Objects) -> Iterator[Route]:
             yield _route("", "/", default, "prefix", layers, sure=sure)
 
 
+def _layers(controller: _Controller, objects: Objects, ingress: Thing) -> tuple[Layer, ...]:
+    return (controller.read(objects, ingress),)
+
+
 def _route(
-    host: str, path: str, where: Tree, kind: str, layers: tuple[Layer, ...], *, sure: bool = True
+    host: str, path: str, where: Tree, kind: str, layers: Sequence[Layer], *, sure: bool = True
 ) -> Route:
     """A route; of a canary it is taken where no other one is."""
 

@@ -18,7 +18,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, lines_of, register
 from whocut.config.matching import any_host, regex, understood
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree
 from whocut.errors import BadFile
 
@@ -170,7 +170,7 @@ def _read(sources: Sequence[Source]) -> Reading:
     for source in sources:
         conf.read(source, top)
     routes = list(_routes(conf, top))
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(conf.not_read)))
+    return reading_of_many(routes, conf.not_read)
 
 
 @dataclass(slots=True)
@@ -291,7 +291,7 @@ class _Server:
             path=path,
             file=line.tree.file,
             line=line.tree.line,
-            layers=() if url == "!" else (_layer(self, url, block),),
+            layers=() if url == "!" else Later(lambda: (_layer(self, url, block),)),
             takes_host=any_host(hosts),
             takes_path=_takes(kind, path, rank),
         )

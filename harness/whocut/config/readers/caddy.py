@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.caddy_matching import Matcher, Way
 from whocut.config.formats import Format, Source, file_name, lines_of, register
-from whocut.config.reading import NotRead, Reading
+from whocut.config.reading import NotRead, Reading, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -189,10 +190,9 @@ def _read(sources: Sequence[Source]) -> Reading:
         if source.text.lstrip().startswith("{") and file_name(source).endswith(".json"):
             routes += _of_json(source, not_read)
         else:
-            conf = _Conf(root=Path(source.path).parent)
+            conf = _Conf(root=Path(source.path).parent, not_read=not_read)
             routes += _of_file(conf, _parse(source))
-            not_read += conf.not_read
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 # --- the Caddyfile --------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def _of_site(
                 inner = inner.without(written.rstrip("*").rstrip("/"))
             yield from _of_site(conf, inner, line.block, matchers, literal=name == "route")
         else:
-            yield inner.route(line.file, line.line, _proxy(conf, line))
+            yield inner.route(line.file, line.line, partial(_proxy, conf, line))
 
 
 def _proxy(conf: _Conf, proxy: _Line) -> Layer:
@@ -358,7 +358,11 @@ def _json_routes(
                     for name, kind in _TRANSPORT.items():
                         put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
                     layer = layer_of("caddy", limits, retries=_json_retries(handler))
-                    yield inner.route(handler.file, handler.line, layer)
+                    yield inner.route(handler.file, handler.line, partial(_same, layer))
+
+
+def _same(layer: Layer) -> Layer:
+    return layer
 
 
 def _json_retries(handler: Tree) -> LayerRetries | None:

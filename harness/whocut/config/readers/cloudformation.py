@@ -110,7 +110,7 @@ class _Template:
         default = self.tree.get("Parameters", name, "Default")
         if default is not None:
             self._note(found, f"{name}: the parameter's default is taken")
-            return limit_at(found, unit, self.not_read, inherited=inherited, text=default.text())
+            return limit_at(default, unit, self.not_read, inherited=inherited)
         if isinstance(found.value, dict | list):
             self._note(found, "a function of the template decides when it is deployed")
             return limit(None, found.file, found.line, inherited=inherited, unknown=True)

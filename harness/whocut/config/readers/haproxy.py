@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.catalogue import catalogue
@@ -19,7 +20,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, lines_of, register
 from whocut.config.matching import regex, understood
-from whocut.config.reading import Harmless, NotRead, Reading, Route
+from whocut.config.reading import Harmless, Later, NotRead, Reading, Route, reading_of_many
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -60,14 +61,21 @@ class _Section:
     file: str
     line: int
     defaults: _Section | None = None
-    lines: list[_Line] = field(default_factory=list)
+    lines: dict[tuple[str, ...], list[_Line]] = field(
+        default_factory=dict
+    )  # by the first word, and the first two
+
+    def add(self, line: _Line) -> None:
+        """One more statement; ten thousand are found by their first word."""
+        for key in {line.words[:1], line.words[:2]}:
+            self.lines.setdefault(key, []).append(line)
 
     def find(self, *words: str) -> tuple[_Line, bool] | None:
         """The last statement that begins so, and whether a defaults section says it."""
         section: _Section | None = self
         inherited, seen = False, 0
         while section and seen < 20:
-            for line in reversed(section.lines):
+            for line in reversed(section.lines.get(words[:2], ())):
                 if line.words[: len(words)] == words:
                     return line, inherited
             inherited, section, seen = True, section.defaults, seen + 1
@@ -83,7 +91,7 @@ class _Section:
         return line, line.words[-1] if len(line.words) > 1 else "", inherited
 
     def all(self, *words: str) -> list[_Line]:
-        return [line for line in self.lines if line.words[: len(words)] == words]
+        return [line for line in self.lines.get(words[:2], ()) if line.words[: len(words)] == words]
 
     def is_on(self, option: str) -> bool:
         """Whether an option holds here: the nearest section that speaks of it decides."""
@@ -110,7 +118,7 @@ def _sections(sources: Sequence[Source], not_read: list[NotRead]) -> list[_Secti
             if words[0] not in _SECTIONS:
                 if not sections:
                     raise BadFile(source.path, f"'{words[0]}' is in no section", line=number)
-                sections[-1].lines.append(_Line(tuple(words), source.path, number))
+                sections[-1].add(_Line(tuple(words), source.path, number))
                 continue
             section = _Section(words[0], words[1] if len(words) > 1 else "", source.path, number)
             base = words[words.index("from") + 1] if "from" in words[:-1] else None
@@ -148,7 +156,7 @@ def _read(sources: Sequence[Source]) -> Reading:
             routes += _of_frontend(front, backends, not_read)
     if not any(section.kind in {"frontend", "listen"} for section in sections):  # parts: backends alone
         routes = [way for section in backends.values() for way in _ways(section, section, not_read)]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)), host_first=False)
+    return reading_of_many(routes, not_read, host_first=False)
 
 
 def _of_frontend(front: _Section, backends: dict[str, _Section], not_read: list[NotRead]) -> Iterator[Route]:
@@ -335,7 +343,7 @@ def _route(
     def takes(tests: Sequence[Callable[[str], bool]]) -> Callable[[str], Rank | None]:
         return lambda text: rank if all(test(text) for test in tests) else None
 
-    layer, harmless = _layer(front, back, not_read, rule)
+    made = cache(partial(_layer, front, back, not_read, rule))
     host = next((one.host for one in conditions if one.host), "")
     path = next((one.path for one in reversed(conditions) if one.path), f" → {back.name}")
     return Route(
@@ -343,8 +351,8 @@ def _route(
         path=path,
         file=where.file,
         line=where.line,
-        layers=(layer,),
-        harmless=harmless,
+        layers=Later(lambda: (made()[0],)),
+        harmless=Later(lambda: made()[1]),
         takes_host=takes([test for one in conditions for test in one.hosts]),
         takes_path=takes([test for one in conditions for test in one.paths]),
     )
@@ -417,7 +425,7 @@ def _harmless(front: _Section, back: _Section) -> Iterator[Harmless]:
         )
 
 
-_LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;]*$", re.MULTILINE)
+_LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;\n]*$", re.MULTILINE)
 
 
 def _looks(source: Source) -> int:

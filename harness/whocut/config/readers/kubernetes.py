@@ -11,7 +11,7 @@ from whocut.config.kubernetes.ingress import ingress_routes
 from whocut.config.kubernetes.istio import istio_routes
 from whocut.config.kubernetes.objects import Objects, annotated
 from whocut.config.kubernetes.traefik import traefik_routes
-from whocut.config.reading import Reading
+from whocut.config.reading import Reading, reading_of_many
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _read(sources: Sequence[Source]) -> Reading:
         *istio_routes(objects),
         *traefik_routes(objects),
     ]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(objects.not_read)))
+    return reading_of_many(routes, objects.not_read)
 
 
 def _looks(source: Source) -> int:

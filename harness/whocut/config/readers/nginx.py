@@ -45,7 +45,9 @@ if TYPE_CHECKING:
 
 _MOST_FILES: Final = 500
 _BLOCKS: Final = {"http", "server", "location", "upstream", "map", "if", "limit_except"}
-_HERE: Final = re.compile(r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{]*\{", re.MULTILINE)
+_HERE: Final = re.compile(
+    r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{}]{0,300}\{", re.MULTILINE
+)
 _WORDS: Final = (
     "proxy_pass",
     "proxy_read_timeout",
@@ -416,7 +418,7 @@ def _looks(source: Source) -> int:
     text = source.text
     if _HERE.search(text) and ";" in text:
         return 80 if any(word in text for word in _WORDS) or "listen" in text else 40
-    return 30 if any(re.search(rf"^\s*{word}\s[^;]*;", text, re.MULTILINE) for word in _WORDS) else 0
+    return 30 if any(re.search(rf"^\s*{word}\s[^;]{0, 300};", text, re.MULTILINE) for word in _WORDS) else 0
 
 
 NGINX: Final = register(
