@@ -62,6 +62,7 @@ class _Block:
     order: int = 0
     lines: dict[str, list[_Line]] = field(default_factory=dict)
     blocks: list[_Block] = field(default_factory=list)
+    conditions: list[_Block] = field(default_factory=list)  # those of the blocks that are one
 
     def all(self, *names: str) -> list[_Line]:
         """The directives of these names directly in the section, in their order."""
@@ -71,9 +72,8 @@ class _Block:
     def whole(self) -> Iterator[_Block]:
         """This section, and those inside it that a condition of the server decides."""
         yield self
-        for inner in self.blocks:
-            if inner.name in _CONDITIONS:
-                yield from inner.whole()
+        for inner in self.conditions:
+            yield from inner.whole()
 
 
 @dataclass(slots=True)
@@ -119,6 +119,8 @@ class _Conf:
                 argument = opened[2].strip().strip('"')
                 block = _Block(opened[1].lower(), argument, source.path, number, here, opened[1], self.order)
                 here.blocks.append(block)
+                if block.name in _CONDITIONS:
+                    here.conditions.append(block)
                 here = block
                 continue
             words = _words(line)

@@ -17,7 +17,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import any_host, path_rank, understood
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class _Conf:
             for plugin in (owner.get("plugins") or _NOTHING).each():
                 if _OWN_UPSTREAM.match(plugin.text("name")) and plugin.text("enabled") != "false":
                     self.note(plugin, f"plugin {plugin.text('name')}: it has an upstream of its own")
-        layer = self._layer(route, service)
+        layers = Later(lambda: (self._layer(route, service),))
         for path in list((route.get("paths") or _NOTHING).each()) or [_NOTHING]:
             written = path.text() or "/"
             if written.startswith("~") and not understood(written[1:]):
@@ -82,7 +82,7 @@ class _Conf:
                 path=written.removeprefix("~"),
                 file=where.file,
                 line=where.line,
-                layers=(layer,),
+                layers=layers,
                 takes_host=any_host(hosts),
                 takes_path=_takes(written, route.text("regex_priority"), sure=sure),
             )
@@ -131,7 +131,7 @@ def _read(sources: Sequence[Source]) -> Reading:
         for tree in yaml_trees(source.path, source.text)
         for route in _Conf(tree, not_read).routes()
     ]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 def _looks(source: Source) -> int:

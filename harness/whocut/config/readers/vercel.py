@@ -6,6 +6,7 @@ No file says which plan holds. A limit above what Hobby allows needs another pla
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.catalogue import preset
@@ -14,7 +15,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import path_rank
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -40,7 +41,7 @@ def _read(sources: Sequence[Source]) -> Reading:
             routes += _of_json(source, not_read)
         else:
             routes.append(_of_code(source, not_read))
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
@@ -54,7 +55,7 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
             path=_path_of(pattern),
             file=function.file,
             line=function.line,
-            layers=(_layer(function.get("maxDuration"), not_read, tree),),
+            layers=Later(partial(_layers, function.get("maxDuration"), not_read, tree)),
             takes_path=_takes(pattern),
         )
     for build in (tree.get("builds") or _NOTHING).each():
@@ -139,6 +140,10 @@ def _of_code(source: Source, not_read: list[NotRead]) -> Route:
     )
 
 
+def _layers(written: Tree | None, not_read: list[NotRead], where: Tree) -> tuple[Layer, ...]:
+    return (_layer(written, not_read, where),)
+
+
 def _layer(written: Tree | None, not_read: list[NotRead], where: Tree) -> Layer:
     limits: dict[TimerKind, Limit] = {}
     put(limits, TimerKind.TOTAL, limit_at(written, units.seconds, not_read))
@@ -182,7 +187,11 @@ def _takes(pattern: str) -> Callable[[str], Rank | None]:
     )
     weight = len(path.replace("*", ""))
 
+    begins = re.split(r"[*\[]", path)[0].rstrip("/")
+
     def takes(asked: str) -> Rank | None:
+        if not asked.startswith(begins):
+            return None
         return (1, weight) if re.fullmatch(body, asked) or asked.rstrip("/") == path.rstrip("/*") else None
 
     return takes
