@@ -134,7 +134,7 @@ def _json_tree(file: str, text: str) -> Tree | None:
         elif mark in {"}", "]"}:
             open_.pop()
         elif is_key:
-            key, key_line = str(json.loads(mark)), line
+            key, key_line = str(_json_scalar(mark)), line
         else:
             inner: Any = {} if mark == "{" else [] if mark == "[" else _json_scalar(mark)
             outer = open_[-1][0].value if open_ else None

@@ -174,25 +174,24 @@ def _path_of(pattern: str) -> str:
 def _takes(pattern: str) -> Callable[[str], Rank | None]:
     """A function's pattern against a path; the more it says, the better it fits."""
     path = _path_of(pattern)
-    body = "".join(
-        ".*"
-        if part == "**"
-        else "[^/]*"
-        if part == "*"
-        else "[^/]+"
-        if part.startswith("[")
-        else re.escape(part)
-        for part in re.split(r"(\*\*|\*|\[[^\]]*\])", path)
-        if part
-    )
-    weight = len(path.replace("*", ""))
-
-    begins = re.split(r"[*\[]", path)[0].rstrip("/")
+    begins = path.partition("*")[0].partition("[")[0].rstrip("/")
 
     def takes(asked: str) -> Rank | None:
         if not asked.startswith(begins):
             return None
-        return (1, weight) if re.fullmatch(body, asked) or asked.rstrip("/") == path.rstrip("/*") else None
+        body = "".join(
+            ".*"
+            if part == "**"
+            else "[^/]*"
+            if part == "*"
+            else "[^/]+"
+            if part.startswith("[")
+            else re.escape(part)
+            for part in re.split(r"(\*\*|\*|\[[^\]]*\])", path)
+            if part
+        )
+        fits = re.fullmatch(body, asked) or asked.rstrip("/") == path.rstrip("/*")
+        return (1, len(path.replace("*", ""))) if fits else None
 
     return takes
 
