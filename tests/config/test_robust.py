@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.config.cases import Case, cases
 from whocut.chain.chainfile import read_topology
+from whocut.chain.timers import TimerKind
 from whocut.config.formats import formats
 from whocut.config.nginx_syntax import parse
 from whocut.config.reading import Asked
@@ -156,6 +157,37 @@ def test_ten_megabytes_of_nginx_are_read_in_seconds(tmp_path: Path) -> None:
     read = read_files([str(path)], Asked(host="h29999.example.com", path="/"))
 
     assert read.layers[0].preset == "nginx"
+
+
+def test_a_plan_of_five_megabytes_is_read(tmp_path: Path) -> None:
+    """JSON is read by its tokens, each value with its line; as YAML it was too large."""
+    bucket = (
+        '{{"address": "b{n}", "type": "aws_s3_bucket", "values": {{"tags": {{"a": "{pad}"}}, "n": null}}}},'
+    )
+    lines = [
+        '{"planned_values": {"root_module": {"resources": [',
+        *(bucket.format(n=n, pad="x" * 400) for n in range(10_000)),
+        '{"address": "aws_lb.b", "type": "aws_lb", "values": {\n"idle_timeout": 90}}]}}}',
+    ]
+    path = tmp_path / "plan.json"
+    path.write_text("\n".join(lines))
+    assert path.stat().st_size > 4_500_000
+
+    (layer,) = read_files([str(path)]).layers
+
+    assert {(timer.limit_s, timer.line) for timer in layer.timers.values() if timer.file} == {(90.0, 10_003)}
+
+
+def test_ten_thousand_backends_are_read(tmp_path: Path) -> None:
+    """No format's look at a file, and no look for a line, goes through all of it for each of its lines."""
+    uses = [f" use_backend b{n} if {{ path_beg /p{n}/ }}" for n in range(10_000)]
+    backends = [f"backend b{n}\n timeout server {n + 1}s\n server s 10.0.0.1:80" for n in range(10_000)]
+    path = tmp_path / "haproxy.cfg"
+    path.write_text("\n".join(["defaults", " mode http", "frontend f", " bind :80", *uses, *backends]))
+
+    (layer,) = read_files([str(path)], Asked(path="/p77/x")).layers
+
+    assert layer.limit_s(TimerKind.IDLE) == 78
 
 
 @pytest.mark.parametrize("name", sorted(formats()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.catalogue import Limit, preset, settled, with_limits
 from whocut.chain.timers import TimerKind
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Layer
     from whocut.config.trees import Tree
+
+
+AT_ONCE_S: Final = 0.001  # of a zero that fires as soon as the timer is set
 
 
 def layer_of(product: str, limits: Mapping[TimerKind, Limit], *, name: str = "", **manners: Any) -> Layer:
@@ -52,11 +55,13 @@ def limit_at(
     *,
     inherited: bool = False,
     text: str | None = None,
+    zero_fires: bool = False,
     **knob: Any,
 ) -> Limit | None:
     """The limit that a value of a file says, in these units; None where nothing is written.
 
-    A value that cannot be read makes the limit unknown, and is named.
+    A value that cannot be read makes the limit unknown, and is named. `zero_fires`: to this product zero is no
+    time at all; to most others it is no limit.
     """
     if tree is None:
         return None
@@ -69,6 +74,10 @@ def limit_at(
     except ValueError as error:
         not_read.append(NotRead(file=tree.file, line=tree.line, what=str(error)))
         return limit(None, tree.file, tree.line, inherited=inherited, unknown=True, **knob)
+    if not seconds and zero_fires:
+        what = "0: no time at all, and not no limit; each request ends at once"
+        not_read.append(NotRead(file=tree.file, line=tree.line, what=what))
+        seconds = AT_ONCE_S
     return limit(seconds or None, tree.file, tree.line, inherited=inherited, **knob)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -11,20 +12,43 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _MOST_PATTERN: Final = 300
+_MOST_TEXT: Final = 2_000
 # A repetition of a repetition makes a backtracking engine slow; gateways use engines that do not backtrack.
 _SLOW: Final = re.compile(r"[+*}]\)?[+*{]|\([^)]*[+*][^)]*\)[+*{]")
 
 
+def understood(pattern: str) -> bool:
+    """Whether a pattern can be tried here: it is one for Python too, and cannot be slow."""
+    return _compiled(pattern, fold=False) is not None
+
+
 def regex(pattern: str, text: str, *, fold: bool = False, whole: bool = False) -> bool:
     """Whether a pattern takes a text; one that Python does not know, or that could be slow, takes none."""
+    compiled = _compiled(pattern, fold=fold)
+    if compiled is None:
+        return False
+    return (compiled.fullmatch if whole else compiled.search)(text[:_MOST_TEXT]) is not None
+
+
+def captured(pattern: str, text: str) -> dict[str, str] | None:
+    """The groups that a pattern takes of a text, by number and by name; None: it does not take the text."""
+    compiled = _compiled(pattern, fold=False)
+    found = compiled.search(text[:_MOST_TEXT]) if compiled is not None else None
+    if found is None:
+        return None
+    groups = {str(number): group or "" for number, group in enumerate((found[0], *found.groups()))}
+    return groups | {name: group or "" for name, group in found.groupdict().items()}
+
+
+@lru_cache(maxsize=10_000)
+def _compiled(pattern: str, *, fold: bool) -> re.Pattern[str] | None:
     pattern = re.sub(r"\(\?<(?=[A-Za-z_])", "(?P<", pattern)
     if len(pattern) > _MOST_PATTERN or _SLOW.search(pattern.replace(".*", ".").replace(".+", ".")):
-        return False
+        return None
     try:
-        found = (re.fullmatch if whole else re.search)(pattern, text[:2_000], re.IGNORECASE if fold else 0)
-    except (re.error, RecursionError):
-        return False
-    return found is not None
+        return re.compile(pattern, re.IGNORECASE if fold else 0)
+    except (re.error, RecursionError, OverflowError):
+        return None
 
 
 def host_rank(pattern: str, host: str) -> Rank | None:

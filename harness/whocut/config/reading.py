@@ -137,6 +137,8 @@ class Reading:
             whole = host_said and asked.path is not None
             return tuple(_best(self.routes, lambda route: _both(route, asked), whole=whole))
         routes = _best(self.routes, lambda route: _rank(route.takes_host, asked.host))
+        if asked.host is not None:
+            return tuple(_best(routes, lambda route: _rank(route.takes_path, asked.path)))
         # Without a host each host has a route of its own for the path.
         return tuple(
             route
@@ -164,6 +166,13 @@ def _best(
     ranked = [(found, route) for route in routes if (found := rank(route)) is not None]
     best = max((found for found, _ in ranked), default=None)
     return [route for found, route in ranked if found == best or not whole]
+
+
+def reading_of_many(routes: Sequence[Route], not_read: list[NotRead], *, host_first: bool = True) -> Reading:
+    """A reading whose layers are made later: of a few routes now, so that all of their notes are told."""
+    for route in routes if len(routes) <= _MANY else ():
+        len(route.layers)
+    return Reading(routes=tuple(routes), not_read=not_read, host_first=host_first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

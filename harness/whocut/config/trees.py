@@ -5,6 +5,7 @@ A tag that is not YAML's own (CloudFormation's ``!Sub``) is left off, and its va
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -81,6 +82,10 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
     Raises:
         BadFile: it is neither, too large, too deep, or its aliases make it so.
     """
+    if text.lstrip()[:1] in {"{", "["}:
+        tree = _json_tree(file, text)
+        if tree is not None:
+            return [tree]
     _refuse_large(file, text)
     # A tab may indent JSON, and never YAML: there it is the mistake that people make most.
     if text.lstrip()[:1] in {"{", "["}:
@@ -102,6 +107,55 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
         raise BadFile(file, f"it cannot be read as YAML: {error}") from None
     growing = _Growing(file)
     return [growing.tree(node, 0) for node in nodes if node is not None]
+
+
+_JSON: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def _json_tree(file: str, text: str) -> Tree | None:
+    """A JSON file, read in seconds at the size of a plan of Terraform's; None: it is no JSON, or maybe YAML."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    # It is well-formed, so that each mark is where it belongs.
+    open_: list[tuple[Tree, str]] = []
+    root: Tree | None = None
+    key, key_line, is_key = "", 0, False
+    line, at = 1, 0
+    for found in _JSON.finditer(text):
+        mark, start = found[0], found.start()
+        line += text.count("\n", at, start)
+        at = start
+        if mark == ":":
+            is_key = False
+        elif mark == ",":
+            is_key = bool(open_) and open_[-1][0].is_mapping
+        elif mark in {"}", "]"}:
+            open_.pop()
+        elif is_key:
+            key, key_line = str(_json_scalar(mark)), line
+        else:
+            inner: Any = {} if mark == "{" else [] if mark == "[" else _json_scalar(mark)
+            outer = open_[-1][0].value if open_ else None
+            tree = Tree(file, key_line if isinstance(outer, dict) else line, inner)
+            if isinstance(outer, dict):
+                outer[key] = tree
+            elif isinstance(outer, list):
+                outer.append(tree)
+            root = root or tree
+            if mark in {"{", "["}:
+                open_.append((tree, mark))
+                if len(open_) > _MOST_DEPTH:
+                    raise BadFile(file, "it is nested too deeply to be a configuration", line=line)
+                is_key = mark == "{"
+    return root
+
+
+def _json_scalar(mark: str) -> Scalar:
+    if mark[0] == '"':
+        return str(json.loads(mark)) if "\\" in mark else mark[1:-1]
+    return {"null": None, "true": True, "false": False}.get(mark, mark)
 
 
 class _Growing:
@@ -176,14 +230,15 @@ def toml_tree(file: str, text: str) -> Tree:
 
 
 def _from_toml(file: str, value: Any, lines: dict[tuple[str, ...], int], place: tuple[str, ...]) -> Tree:
+    """A table that no line of its own names begins where the first of its values is."""
+    if isinstance(value, dict):
+        fields = {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
+        first = min((child.line for child in fields.values()), default=1)
+        return Tree(file, lines.get(place, first), fields)
     at = place
     while at not in lines and at:
         at = at[:-1]
     line = lines.get(at, 1)
-    if isinstance(value, dict):
-        return Tree(
-            file, line, {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
-        )
     if isinstance(value, list):
         return Tree(
             file, line, [_from_toml(file, child, lines, (*place, str(n))) for n, child in enumerate(value)]

@@ -1,6 +1,7 @@
 """Gateway API routes, and the policies of Envoy Gateway and Envoy AI Gateway that hang on them.
 
-A route's own `timeouts` come before a policy of the route, that before a policy of the Gateway. Both limits of a
+A route's own `timeouts` come before a policy. Of several policies the most specific one holds alone, unless it says
+that it is merged into the Gateway's. Both limits of a
 route are totals: `request` of the whole, `backendRequest` of one try, and without retries of the whole too.
 """
 
@@ -13,7 +14,7 @@ from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit, limit_at, put
 from whocut.config.kubernetes.objects import NOTHING, Objects, Thing
-from whocut.config.matching import any_host, path_rank
+from whocut.config.matching import any_host, path_rank, understood
 from whocut.config.reading import Route
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _ENVOY_API: Final = "gateway.envoyproxy.io"
 _AI_API: Final = "aigateway.envoyproxy.io"
 _KINDS: Final = {"Exact": "exact", "PathPrefix": "segments", "RegularExpression": "regex"}
 _RETRIED: Final = frozenset({"5xx", "gateway-error", "reset"})
+_POLICY: Final = "BackendTrafficPolicy"
 _PER_HOUR_S: Final = 3600.0
 
 
@@ -55,8 +57,11 @@ def _matches(objects: Objects, hosts: list[str], rule: Tree, layers: tuple[Layer
     for match in matches or [NOTHING]:
         kind = _KINDS.get(match.text("path", "type") or "PathPrefix", "segments")
         path = match.text("path", "value") or "/"
-        if match.get("headers") or match.get("queryParams"):
+        asks = match.get("headers") or match.get("queryParams")
+        if asks:
             objects.note(match, "the match asks for headers or a query, which decides at run time")
+        if kind == "regex" and not understood(path):
+            objects.note(match, f"{path}: whether it takes a path is not tried")
         yield Route(
             host=hosts[0] if hosts else "",
             path=path,
@@ -64,12 +69,18 @@ def _matches(objects: Objects, hosts: list[str], rule: Tree, layers: tuple[Layer
             line=match.line or rule.line,
             layers=layers,
             takes_host=any_host(hosts),
-            takes_path=_takes(kind, path),
+            takes_path=_takes(kind, path, sure=not asks and match.text("method") in {"", "POST"}),
         )
 
 
-def _takes(kind: str, path: str) -> Callable[[str], Rank | None]:
-    return lambda asked: path_rank(kind, path, asked)
+def _takes(kind: str, path: str, *, sure: bool) -> Callable[[str], Rank | None]:
+    """The rank of a path; a match that asks for more is taken where no other one is."""
+
+    def takes(asked: str) -> Rank | None:
+        rank = path_rank(kind, path, asked)
+        return None if rank is None else (int(sure), *rank)
+
+    return takes
 
 
 def _product(objects: Objects) -> str:
@@ -100,7 +111,7 @@ def _layer(objects: Objects, product: str, route: Thing, rule: Tree) -> Layer:
         knob="timeouts: {{backendRequest: {s}s}}",
     )
     limits: dict[TimerKind, Limit] = {}
-    policies = _policies(objects, route) if product == "envoy-gateway" else []
+    policies = _policies(objects, route, rule.text("name")) if product == "envoy-gateway" else []
     retries = _retries(rule, policies)
     put(limits, TimerKind.TOTAL, request or _from(policies, objects, ("timeout", "http", "requestTimeout")))
     if one_try is not None:
@@ -128,12 +139,16 @@ def _shorter(one: Limit, other: Limit | None) -> bool:
     return other is None or other.limit_s is None or one.limit_s < other.limit_s
 
 
-def _policies(objects: Objects, route: Thing) -> list[tuple[Thing, bool]]:
-    """The policies that hold for a route, its own first; of a Gateway's the value is inherited."""
-    gateways = [parent.text("name") for parent in (route.spec.get("parentRefs") or NOTHING).each()]
-    own = objects.aimed_at(["BackendTrafficPolicy"], route.kind, [route.name])
-    outer = objects.aimed_at(["BackendTrafficPolicy"], "Gateway", gateways)
-    return [*((policy, False) for policy in own), *((policy, True) for policy in outer)]
+def _policies(objects: Objects, route: Thing, rule: str = "") -> list[tuple[Thing, bool]]:
+    """The policies that hold for a rule of a route, its own first; of a Gateway's the value is inherited."""
+    found = [(policy, False) for policy in objects.aimed_at([_POLICY], route.kind, route.name, rule)]
+    for parent in (route.spec.get("parentRefs") or NOTHING).each():
+        outer = objects.aimed_at([_POLICY], "Gateway", parent.text("name"), parent.text("sectionName"))
+        found += [(policy, True) for policy in outer]
+    merged = next(
+        (n for n, (policy, _) in enumerate(found, 1) if not policy.spec.get("mergeType")), len(found)
+    )
+    return found[:merged]
 
 
 def _from(policies: list[tuple[Thing, bool]], objects: Objects, where: tuple[str, ...]) -> Limit | None:

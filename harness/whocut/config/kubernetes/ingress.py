@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.timers import TimerKind
@@ -12,10 +13,10 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.kubernetes.objects import NOTHING, Objects, Thing
 from whocut.config.matching import any_host, path_rank
-from whocut.config.reading import Route
+from whocut.config.reading import Later, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
@@ -27,6 +28,7 @@ _INC: Final = "nginx.org/"
 _ALB: Final = "alb.ingress.kubernetes.io/"
 _HAPROXY: Final = ("haproxy.org/", "haproxy-ingress.github.io/", "ingress.kubernetes.io/")
 _KONG: Final = "konghq.com/"
+_TRAEFIK: Final = "traefik.ingress.kubernetes.io/"
 _KINDS: Final = {"Exact": "exact", "Prefix": "segments"}
 
 
@@ -42,28 +44,39 @@ class _Controller:
 def ingress_routes(objects: Objects) -> Iterator[Route]:
     """A route for each host and path of each Ingress."""
     for ingress in objects.all("Ingress"):
-        controller = _controller(ingress)
+        controller = _controller(objects, ingress)
         if controller is None:
             objects.note(ingress.tree, f"Ingress {ingress.name}: which controller serves it is not said")
             continue
-        layers = (controller.read(objects, ingress),)
+        canary = ingress.annotation(f"{_NGINX}canary")
+        sure = canary is None or canary.text() != "true"
+        if not sure:
+            objects.note(ingress.tree, f"Ingress {ingress.name}: a share or a header decides at run time")
+        layers = Later(partial(_layers, controller, objects, ingress))
         for rule in (ingress.spec.get("rules") or NOTHING).each():
             host = rule.text("host")
             for path in (rule.get("http", "paths") or NOTHING).each():
-                yield _route(
-                    host, path.text("path") or "/", path, _KINDS.get(path.text("pathType"), "prefix"), layers
-                )
+                kind = _KINDS.get(path.text("pathType"), "prefix")
+                yield _route(host, path.text("path") or "/", path, kind, layers, sure=sure)
         default = ingress.spec.get("defaultBackend") or ingress.spec.get("backend")
         if default is not None:
-            yield _route("", "/", default, "prefix", layers)
+            yield _route("", "/", default, "prefix", layers, sure=sure)
 
 
-def _route(host: str, path: str, where: Tree, kind: str, layers: tuple[Layer, ...]) -> Route:
+def _layers(controller: _Controller, objects: Objects, ingress: Thing) -> tuple[Layer, ...]:
+    return (controller.read(objects, ingress),)
+
+
+def _route(
+    host: str, path: str, where: Tree, kind: str, layers: Sequence[Layer], *, sure: bool = True
+) -> Route:
+    """A route; of a canary it is taken where no other one is."""
+
     def takes(asked: str) -> Rank | None:
         # ingress-nginx takes a path with a group as a regular expression.
-        if re.search(r"[(*$\\]", path):
-            return path_rank("regex", f"{path}.*", asked)
-        return path_rank(kind, path, asked)
+        pattern = re.search(r"[(*$\\]", path)
+        rank = path_rank("regex", f"{path}.*", asked) if pattern else path_rank(kind, path, asked)
+        return None if rank is None else (int(sure), *rank)
 
     return Route(
         host=host,
@@ -76,17 +89,20 @@ def _route(host: str, path: str, where: Tree, kind: str, layers: tuple[Layer, ..
     )
 
 
-def _controller(ingress: Thing) -> _Controller | None:
+def _controller(objects: Objects, ingress: Thing) -> _Controller | None:
+    """The controller that the class names; where the class says none, the one whose annotations are written."""
     said = ingress.spec.text("ingressClassName") or (
         found.text() if (found := ingress.annotation("kubernetes.io/ingress.class")) else ""
     )
+    of_class = objects.named("IngressClass", said)
+    said = f"{said} {of_class.spec.text('controller')}" if of_class else said
     notes = [name for name, _ in (ingress.tree.get("metadata", "annotations") or NOTHING).items()]
-    for controller in _CONTROLLERS:
-        if any(name.startswith(controller.prefixes) for name in notes):
-            return controller
-    return next(
-        (one for one in _CONTROLLERS if any(name in said.lower() for name in one.classes) and said), None
-    )
+    by_class = [one for one in _CONTROLLERS if any(name in said.lower() for name in one.classes)]
+    by_notes = [one for one in _CONTROLLERS if any(name.startswith(one.prefixes) for name in notes)]
+    # F5's controller and ingress-nginx share their class's name.
+    if by_class and not (by_class[0].read is _ingress_nginx and by_notes[:1] == [_CONTROLLERS[0]]):
+        return by_class[0]
+    return next(iter(by_notes), None)
 
 
 # --- controllers ----------------------------------------------------------------------------------
@@ -109,7 +125,22 @@ def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
         (TimerKind.KEEPALIVE, "keep-alive"),
     ):
         own, outer = ingress.annotation(_NGINX + name), shared.get(name) if shared else None
-        put(limits, kind, limit_at(own or outer, units.nginx, objects.not_read, inherited=own is None))
+        if own is not None and not re.fullmatch(r"\d+", own.text().strip()):
+            objects.note(
+                own, f"{name}: '{own.text()}' is no whole number of seconds; the controller takes its default"
+            )
+            own = None
+        put(
+            limits,
+            kind,
+            limit_at(
+                own or outer,
+                units.nginx,
+                objects.not_read,
+                inherited=own is None,
+                zero_fires=kind is not TimerKind.KEEPALIVE,
+            ),
+        )
     for name in ("configuration-snippet", "server-snippet"):
         snippet = ingress.annotation(_NGINX + name)
         if snippet is not None and "_timeout" in snippet.text():
@@ -156,7 +187,11 @@ def _nginx_inc(objects: Objects, ingress: Thing) -> Layer:
         (TimerKind.FIRST_BYTE, "proxy-read-timeout"),
         (TimerKind.KEEPALIVE, "keepalive-timeout"),
     ):
-        put(limits, kind, limit_at(ingress.annotation(_INC + name), units.nginx, objects.not_read))
+        put(
+            limits,
+            kind,
+            limit_at(ingress.annotation(_INC + name), units.nginx, objects.not_read, zero_fires=True),
+        )
     buffering = ingress.annotation(f"{_INC}proxy-buffering")
     off = buffering is not None and buffering.text().lower() in {"false", "off"}
     return layer_of("nginx", limits, buffering=Buffering.NONE if off else None)
@@ -192,15 +227,17 @@ def _haproxy(objects: Objects, ingress: Thing) -> Layer:
 
 def _kong(objects: Objects, ingress: Thing) -> Layer:
     """Kong: annotations of the Service behind it, in milliseconds."""
-    names = {
-        path.text("backend", "service", "name")
-        for rule in (ingress.spec.get("rules") or NOTHING).each()
-        for path in (rule.get("http", "paths") or NOTHING).each()
-    }
-    services = [thing for thing in objects.all("Service") if thing.name in names]
+    services = _services(objects, ingress)
+    named = next(
+        (found for thing in [*services, ingress] if (found := thing.annotation(f"{_KONG}override"))), None
+    )
+    override = objects.named("KongIngress", named.text()) if named else None
+    if named and override is None:
+        objects.note(named, f"KongIngress {named.text()}: it is not in these files")
     limits: dict[TimerKind, Limit] = {}
     for kind, name in ((TimerKind.CONNECT, "connect-timeout"), (TimerKind.FIRST_BYTE, "read-timeout")):
         found = next((one for thing in services if (one := thing.annotation(_KONG + name)) is not None), None)
+        found = found or (override.tree.get("proxy", name.replace("-", "_")) if override else None)
         put(
             limits,
             kind,
@@ -214,24 +251,41 @@ def _kong(objects: Objects, ingress: Thing) -> Layer:
 
 
 def _traefik(objects: Objects, ingress: Thing) -> Layer:
-    objects.note(ingress.tree, "Traefik's timeouts are in its static configuration and in ServersTransports")
-    return layer_of("traefik", _transport(objects))
-
-
-def _transport(objects: Objects) -> dict[TimerKind, Limit]:
+    """Traefik: a ServersTransport that the Service behind it names; what is static is elsewhere."""
+    objects.note(ingress.tree, "Traefik's entry points have timeouts in its static configuration")
     limits: dict[TimerKind, Limit] = {}
-    for transport in objects.all("ServersTransport"):
-        times: Any = transport.spec.get("forwardingTimeouts")
-        if times is not None:
-            put(
-                limits, TimerKind.CONNECT, limit_at(times.get("dialTimeout"), units.traefik, objects.not_read)
-            )
+    for service in _services(objects, ingress):
+        named = service.annotation(f"{_TRAEFIK}service.serverstransport")
+        if named is None:
+            continue
+        wanted = named.text().partition("@")[0]
+        transport = next(
+            (one for one in objects.all("ServersTransport") if wanted in {one.name, one.qualified}), None
+        )
+        if transport is None:
+            objects.note(named, f"ServersTransport {named.text()}: it is not in these files")
+            continue
+        for kind, name in (
+            (TimerKind.CONNECT, "dialTimeout"),
+            (TimerKind.FIRST_BYTE, "responseHeaderTimeout"),
+        ):
+            found = transport.spec.get("forwardingTimeouts", name)
             put(
                 limits,
-                TimerKind.FIRST_BYTE,
-                limit_at(times.get("responseHeaderTimeout"), units.traefik, objects.not_read),
+                kind,
+                limit_at(found, lambda text: units.or_none(units.traefik, text), objects.not_read),
             )
-    return limits
+    return layer_of("traefik", limits)
+
+
+def _services(objects: Objects, ingress: Thing) -> list[Thing]:
+    """The Services behind an Ingress, as far as they are in the files."""
+    names = {
+        path.text("backend", "service", "name")
+        for rule in (ingress.spec.get("rules") or NOTHING).each()
+        for path in (rule.get("http", "paths") or NOTHING).each()
+    } | {ingress.spec.text("defaultBackend", "service", "name")}
+    return [thing for thing in objects.all("Service") if thing.name in names]
 
 
 def _gce(objects: Objects, ingress: Thing) -> Layer:
@@ -248,7 +302,7 @@ _CONTROLLERS: Final = (
     _Controller(("alb",), (_ALB,), _alb),
     _Controller(("haproxy",), _HAPROXY[:2], _haproxy),
     _Controller(("kong",), (_KONG,), _kong),
-    _Controller(("traefik",), ("traefik.ingress.kubernetes.io/",), _traefik),
+    _Controller(("traefik",), (_TRAEFIK,), _traefik),
     _Controller(("gce", "gke"), ("cloud.google.com/", "networking.gke.io/"), _gce),
     _Controller(("nginx",), (_NGINX,), _ingress_nginx),
 )

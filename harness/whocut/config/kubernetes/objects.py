@@ -31,6 +31,11 @@ class Thing:
         return self.tree.get("spec") or NOTHING
 
     @property
+    def qualified(self) -> str:
+        """Its name behind its namespace, as Traefik joins them."""
+        return f"{self.tree.text('metadata', 'namespace') or 'default'}-{self.name}"
+
+    @property
     def api(self) -> str:
         """The group of its API, as in ``gateway.networking.k8s.io``."""
         return self.tree.text("apiVersion").rpartition("/")[0]
@@ -73,15 +78,22 @@ class Objects:
         """The object of a kind and a name."""
         return next((thing for thing in self.all(kind) if thing.name == name), None)
 
-    def aimed_at(self, policies: Iterable[str], kind: str, names: Iterable[str]) -> list[Thing]:
-        """Policies whose targets are one of these objects."""
-        names = set(names)
-        return [
-            policy
-            for policy in self.all(*policies)
-            for target in _targets(policy)
-            if target.text("kind") == kind and target.text("name") in names
-        ]
+    def aimed_at(self, policies: Iterable[str], kind: str, name: str, section: str = "") -> list[Thing]:
+        """Policies whose targets are this object, by name or label; first those of this section of it alone."""
+        thing = self.named(kind, name)
+        labels = thing.tree.get("metadata", "labels") if thing else None
+        whole: list[Thing] = []
+        of_section: list[Thing] = []
+        for policy in self.all(*policies):
+            for target in _targets(policy):
+                if target.text("kind") != kind or not _is_meant(target, name, labels):
+                    continue
+                said = target.text("sectionName")
+                if not said:
+                    whole.append(policy)
+                elif said == section:
+                    of_section.append(policy)
+        return [*of_section, *whole]
 
     def note(self, tree: Tree, what: str) -> None:
         """Something that could not be read, with its place."""
@@ -89,8 +101,15 @@ class Objects:
 
 
 def _targets(policy: Thing) -> Iterator[Tree]:
-    for name in ("targetRefs", "targetRef"):
+    for name in ("targetRefs", "targetRef", "targetSelectors"):
         yield from (policy.spec.get(name) or NOTHING).each()
+
+
+def _is_meant(target: Tree, name: str, labels: Tree | None) -> bool:
+    wanted = target.get("matchLabels")
+    if wanted is None:
+        return target.text("name") == name
+    return labels is not None and all(labels.text(key) == value.text() for key, value in wanted.items())
 
 
 _ANNOTATION: Final = re.compile(r"[\w.-]+/[\w.-]+: .+")

@@ -7,39 +7,44 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
+from whocut.config.caddy_matching import Matcher, Way
 from whocut.config.formats import Format, Source, file_name, lines_of, register
-from whocut.config.matching import any_host, path_rank
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import NotRead, Reading, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
-    from whocut.config.reading import Rank
+    from whocut.config.reading import Route
 
 _MOST_DEPTH: Final = 40
 _NOTHING: Final = Tree("", 0, None)
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|[^\s"`][^\s]*|"', re.DOTALL)
-_WRAPPERS: Final = frozenset({"handle", "handle_path", "route", "handle_errors"})
+_WRAPPERS: Final = frozenset({"handle", "handle_path", "route"})
 _TRANSPORT: Final = {
     "dial_timeout": TimerKind.CONNECT,
     "response_header_timeout": TimerKind.FIRST_BYTE,
     "read_timeout": TimerKind.IDLE,
 }
-_WRITE: Final = {
+_WRITE: Final[dict[str, Any]] = {
     "directive": "servers timeouts write",
     "knob": "timeouts {{ write {s}s }}   # global options, servers",
 }
+
+
+_VARIABLE: Final = re.compile(r"\{\$\w+(?::([^{}]*))?\}")
+_ARGUMENT: Final = re.compile(r"\{args(?:\[(\d+)\]|\.(\d+))\}")
 
 
 def _caddy(text: str) -> float | None:
@@ -55,9 +60,13 @@ class _Line:
     line: int
     block: list[_Line] = field(default_factory=list)
 
-    def tree(self, place: int = 1) -> Tree:
-        """A word as a value with its place."""
-        return Tree(self.file, self.line, self.words[place] if place < len(self.words) else "")
+    def limit(self, not_read: list[NotRead], **knob: Any) -> Limit | None:
+        """The limit that its first argument says; of a variable with a default the default."""
+        written = self.words[1] if len(self.words) > 1 else ""
+        value = _VARIABLE.sub(lambda found: found[0] if found[1] is None else found[1], written)
+        if value != written:
+            not_read.append(NotRead(file=self.file, line=self.line, what=f"{written}: its default is taken"))
+        return limit_at(Tree(self.file, self.line, value), _caddy, not_read, **knob)
 
 
 def _parse(source: Source) -> list[_Line]:
@@ -65,12 +74,14 @@ def _parse(source: Source) -> list[_Line]:
     open_: list[list[_Line]] = []
     here = top
     heredoc = ""
+    pending: list[str] = []  # addresses of a site, where a comma ends the line
     for number, raw in enumerate(lines_of(source), start=1):
         if heredoc:
             heredoc = "" if raw.strip() == heredoc else heredoc
             continue
-        words = [word.strip('"`') for word in _TOKEN.findall(_without_comment(raw))]
-        if not words:
+        words = [*pending, *(word.strip('"`') for word in _TOKEN.findall(_without_comment(raw)))]
+        pending = words if words and words[-1].endswith(",") and len(words[-1]) > 1 else []
+        if not words or pending:
             continue
         if words[-1].startswith("<<") and len(words[-1]) > 2:
             heredoc = words[-1][2:]
@@ -128,7 +139,7 @@ class _Conf:
             if depth > 10:
                 self.note(line, f"import {name}: it imports itself")
             elif name in self.snippets:
-                found += self.imported(_copies(self.snippets[name]), depth + 1)
+                found += self.imported(_copies(self.snippets[name], line.words[2:]), depth + 1)
             else:
                 found += self.imported(self._files(line, name), depth + 1)
         return found
@@ -154,8 +165,22 @@ class _Conf:
         return found
 
 
-def _copies(lines: list[_Line]) -> list[_Line]:
-    return [_Line(list(line.words), line.file, line.line, _copies(line.block)) for line in lines]
+def _copies(lines: list[_Line], args: list[str]) -> list[_Line]:
+    """The lines of a snippet with the arguments of its import."""
+
+    def filled(found: re.Match[str]) -> str:
+        place = int(found[1] or found[2])
+        return args[place] if place < len(args) else found[0]
+
+    return [
+        _Line(
+            [_ARGUMENT.sub(filled, word) for word in line.words],
+            line.file,
+            line.line,
+            _copies(line.block, args),
+        )
+        for line in lines
+    ]
 
 
 def _read(sources: Sequence[Source]) -> Reading:
@@ -165,10 +190,9 @@ def _read(sources: Sequence[Source]) -> Reading:
         if source.text.lstrip().startswith("{") and file_name(source).endswith(".json"):
             routes += _of_json(source, not_read)
         else:
-            conf = _Conf(root=Path(source.path).parent)
+            conf = _Conf(root=Path(source.path).parent, not_read=not_read)
             routes += _of_file(conf, _parse(source))
-            not_read += conf.not_read
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 # --- the Caddyfile --------------------------------------------------------------------------------
@@ -191,7 +215,10 @@ def _of_file(conf: _Conf, lines: list[_Line]) -> Iterator[Route]:
             sites = [_Line(loose[0].words, loose[0].file, loose[0].line, loose[1:])]
     for site in sites:
         hosts = [host for word in site.words if (host := _host(word))]
-        yield from _of_site(conf, hosts, site.block, _named_matchers(site.block), "/")
+        for word in site.words:
+            if "{" in _address(word):
+                conf.note(site, f"the site {word}: its host decides at run time")
+        yield from _of_site(conf, Way(hosts=tuple(hosts)), site.block, {})
 
 
 def _of_server(conf: _Conf, server: _Line) -> None:
@@ -201,82 +228,73 @@ def _of_server(conf: _Conf, server: _Line) -> None:
                 put(
                     conf.server,
                     TimerKind.TOTAL,
-                    limit_at(line.tree(), _caddy, conf.not_read, inherited=True, **_WRITE),
+                    line.limit(conf.not_read, inherited=True, **_WRITE),
                 )
             elif line.words[:1] == ["idle"]:
                 put(
                     conf.server,
                     TimerKind.KEEPALIVE,
-                    limit_at(line.tree(), _caddy, conf.not_read, inherited=True),
+                    line.limit(conf.not_read, inherited=True),
                 )
 
 
 def _host(address: str) -> str:
-    address = re.sub(r"^\w+://", "", address.rstrip(","))
-    host = address.partition("/")[0].partition(":")[0]
-    return "" if host in {"", "*"} else host
+    host = _address(address).partition(":")[0]
+    return "" if host in {"", "*"} or "{" in host else host
 
 
-def _named_matchers(lines: list[_Line]) -> dict[str, list[str]]:
-    """The paths of each named matcher; of one that asks for more, none."""
-    found: dict[str, list[str]] = {}
+def _address(written: str) -> str:
+    """An address without its scheme and its path, with the defaults of its variables."""
+    written = _VARIABLE.sub(lambda found: found[0] if found[1] is None else found[1], written.rstrip(","))
+    return re.sub(r"^\w+://", "", written).partition("/")[0]
+
+
+def _named_matchers(lines: list[_Line]) -> dict[str, Matcher]:
+    """Each named matcher by its name."""
+    found: dict[str, Matcher] = {}
     for line in lines:
         if line.words and line.words[0].startswith("@"):
             inner = [line.words[1:], *(child.words for child in line.block)]
-            found[line.words[0]] = [path for words in inner if words[:1] == ["path"] for path in words[1:]]
+            found[line.words[0]] = Matcher.of([words for words in inner if words])
     return found
 
 
 def _of_site(
-    conf: _Conf, hosts: list[str], lines: list[_Line], matchers: dict[str, list[str]], prefix: str
+    conf: _Conf, way: Way, lines: list[_Line], matchers: dict[str, Matcher], *, literal: bool = False
 ) -> Iterator[Route]:
-    for line in lines:
+    """The routes of a block; in a `route` the order is that of the file."""
+    matchers = {**matchers, **_named_matchers(lines)}
+    for place, line in enumerate(lines):
         name = line.words[0] if line.words else ""
         if name not in _WRAPPERS and name not in {"reverse_proxy", "php_fastcgi"}:
             continue
-        matcher = line.words[1] if len(line.words) > 1 and line.words[1].startswith(("/", "*", "@")) else ""
-        paths = (
-            matchers.get(matcher, [])
-            if matcher.startswith("@")
-            else [matcher]
-            if matcher.startswith("/")
-            else []
+        written = line.words[1] if len(line.words) > 1 and line.words[1].startswith(("/", "*", "@")) else ""
+        matcher = (
+            matchers.get(written, Matcher(unclear=True))
+            if written.startswith("@")
+            else Matcher(paths=(written,))
+            if written.startswith("/")
+            else Matcher()
         )
-        if matcher.startswith("@") and not paths:
-            conf.note(line, f"the matcher {matcher} asks for something that decides at run time")
+        if matcher.unclear:
+            conf.note(line, f"the matcher {written} asks for something that decides at run time")
+        inner = way.through(matcher, place, wraps=name in _WRAPPERS, literal=literal)
         if name in _WRAPPERS:
-            for path in paths or [prefix]:
-                yield from _of_site(
-                    conf, hosts, line.block, {**matchers, **_named_matchers(line.block)}, path
-                )
-            continue
-        layer = _proxy(conf, line)
-        for path in paths or [prefix]:
-            yield Route(
-                host=hosts[0] if hosts else "",
-                path=path.rstrip("*") or "/",
-                file=line.file,
-                line=line.line,
-                layers=(layer,),
-                takes_host=any_host(hosts),
-                takes_path=_takes(path),
-            )
-
-
-def _takes(path: str) -> Callable[[str], Rank | None]:
-    """A path of Caddy is exact, unless a star ends it."""
-    if path == "/":
-        return lambda _: (0, 0)
-    return lambda asked: path_rank("prefix" if path.endswith("*") else "exact", path.rstrip("*"), asked)
+            if name == "handle_path":
+                inner = inner.without(written.rstrip("*").rstrip("/"))
+            yield from _of_site(conf, inner, line.block, matchers, literal=name == "route")
+        else:
+            yield inner.route(line.file, line.line, partial(_proxy, conf, line))
 
 
 def _proxy(conf: _Conf, proxy: _Line) -> Layer:
     limits = dict(conf.server)
-    for transport in [line for line in proxy.block if line.words[:1] == ["transport"]]:
-        for line in transport.block:
-            kind = _TRANSPORT.get(line.words[0] if line.words else "")
-            if kind is not None:
-                put(limits, kind, limit_at(line.tree(), _caddy, conf.not_read))
+    blocks = [line.block for line in proxy.block if line.words[:1] == ["transport"]]
+    blocks += [proxy.block] if proxy.words[0] == "php_fastcgi" else []
+    for line in [line for block in blocks for line in block]:
+        kind = _TRANSPORT.get(line.words[0] if line.words else "")
+        if kind is not None:
+            put(limits, kind, line.limit(conf.not_read))
     return layer_of("caddy", limits, retries=_retries(proxy))
 
 
@@ -306,7 +324,7 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
                 TimerKind.KEEPALIVE,
                 limit_at(server.get("idle_timeout"), _nanoseconds, not_read, inherited=True),
             )
-            yield from _json_routes(server.get("routes") or _NOTHING, limits, [], [], not_read, 0)
+            yield from _json_routes(server.get("routes") or _NOTHING, limits, Way(), not_read, 0)
 
 
 def _nanoseconds(text: str) -> float | None:
@@ -314,37 +332,44 @@ def _nanoseconds(text: str) -> float | None:
 
 
 def _json_routes(
-    routes: Tree,
-    server: dict[TimerKind, Limit],
-    hosts: list[str],
-    paths: list[str],
-    not_read: list[NotRead],
-    depth: int,
+    routes: Tree, server: dict[TimerKind, Limit], way: Way, not_read: list[NotRead], depth: int
 ) -> Iterator[Route]:
-    for route in routes.each() if depth < 20 else ():
-        match = route.get("match", 0) or _NOTHING
-        mine = [host.text() for host in (match.get("host") or _NOTHING).each()] or hosts
-        ways = [path.text() for path in (match.get("path") or _NOTHING).each()] or paths
-        for handler in (route.get("handle") or _NOTHING).each():
-            if handler.text("handler") == "subroute":
-                yield from _json_routes(
-                    handler.get("routes") or _NOTHING, server, mine, ways, not_read, depth + 1
-                )
-            elif handler.text("handler") == "reverse_proxy":
-                limits = dict(server)
-                for name, kind in _TRANSPORT.items():
-                    put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
-                layer = layer_of("caddy", limits)
-                for path in ways or ["/"]:
-                    yield Route(
-                        host=mine[0] if mine else "",
-                        path=path.rstrip("*") or "/",
-                        file=handler.file,
-                        line=handler.line,
-                        layers=(layer,),
-                        takes_host=any_host(mine),
-                        takes_path=_takes(path),
+    for place, route in enumerate(routes.each()) if depth < 20 else ():
+        for match in list((route.get("match") or _NOTHING).each()) or [_NOTHING]:
+            matcher = Matcher.of(
+                [[name, *(value.text() for value in child.each())] for name, child in match.items()]
+            )
+            if matcher.unclear:
+                not_read.append(
+                    NotRead(
+                        file=match.file,
+                        line=match.line,
+                        what="the match asks for something that decides at run time",
                     )
+                )
+            inner = way.through(matcher, place, wraps=False, literal=True)
+            for handler in (route.get("handle") or _NOTHING).each():
+                if handler.text("handler") == "subroute":
+                    yield from _json_routes(
+                        handler.get("routes") or _NOTHING, server, inner, not_read, depth + 1
+                    )
+                elif handler.text("handler") == "reverse_proxy":
+                    limits = dict(server)
+                    for name, kind in _TRANSPORT.items():
+                        put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
+                    layer = layer_of("caddy", limits, retries=_json_retries(handler))
+                    yield inner.route(handler.file, handler.line, partial(_same, layer))
+
+
+def _same(layer: Layer) -> Layer:
+    return layer
+
+
+def _json_retries(handler: Tree) -> LayerRetries | None:
+    found = handler.get("load_balancing", "retries")
+    if found is None or not found.text().isdecimal():
+        return None
+    return LayerRetries(tries=1 + int(found.text()), file=found.file, line=found.line)
 
 
 def _looks(source: Source) -> int:

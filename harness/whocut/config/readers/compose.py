@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import TimerKind
@@ -51,6 +52,8 @@ _IMAGES: Final = {
     "litellm": "litellm", "new-api": "new-api", "one-api": "one-api", "open-webui": "open-webui",
     "dify-plugin-daemon": "dify", "bifrost": "bifrost", "portkey": "portkey",
 }  # fmt: skip
+_GATEWAYS: Final = re.compile(r"nginx|openresty|haproxy|envoy|caddy|varnish|httpd|kong|litellm|traefik")
+_CONFIGURATION: Final = re.compile(r"\.(?:conf|cfg|ya?ml|json|toml|vcl|template)$|file$")
 _ASYNC: Final = re.compile(r"uvicorn|gthread|gevent|eventlet|asgi|tornado", re.IGNORECASE)
 
 
@@ -62,7 +65,9 @@ def _read(sources: Sequence[Source]) -> Reading:
             services |= dict((tree.get("services") or _NOTHING).items())
     if not services:
         raise BadFile(sources[0].path, "there are no services in it", line=1)
-    traefik = _traefik(services, not_read)
+    traefik, owners = _traefik(services, not_read)
+    for name, service in services.items():
+        _note_files(name, service, not_read)
     layers = {
         name: layer
         for name, service in services.items()
@@ -74,6 +79,10 @@ def _read(sources: Sequence[Source]) -> Reading:
         raise BadFile(
             sources[0].path, f"none of its services has a timer that is known: {', '.join(services)}"
         )
+    if traefik is not None and owners:
+        routes = list(_behind_traefik(traefik, owners, layers, services, not_read))
+        found = tuple(dict.fromkeys([*not_read, *traefik.not_read]))
+        return Reading(routes=tuple(routes), not_read=found, host_first=False)
     front = [route.layers[0] for route in traefik.routes[:1]] if traefik else []
     order = _ordered(layers, services)
     first = services[order[0]] if order else next(iter(services.values()))
@@ -93,6 +102,24 @@ def _read(sources: Sequence[Source]) -> Reading:
         ]
     notes = [*not_read, *(traefik.not_read if traefik else ())]
     return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(notes)))
+
+
+def _behind_traefik(
+    traefik: Reading,
+    owners: list[str],
+    layers: dict[str, Layer],
+    services: dict[str, Tree],
+    not_read: list[NotRead],
+) -> Iterator[Route]:
+    """Each of Traefik's routes with the service that it leads to, and with those behind that one."""
+    for route, owner in zip(traefik.routes, owners, strict=True):
+        inside = {name: layers[name] for name in (owner, *_reached(owner, services)) if name in layers}
+        order = _ordered(inside, services) if inside else []
+        if inside and not order:
+            what = f"which of {', '.join(inside)} is behind which is not read"
+            not_read.append(NotRead(file=route.file, line=route.line, what=what))
+            order = [owner] if owner in inside else []
+        yield replace(route, layers=(*route.layers, *(layers[name] for name in order)))
 
 
 def _ordered(layers: dict[str, Layer], services: dict[str, Tree]) -> list[str]:
@@ -133,20 +160,35 @@ def _environment(service: Tree) -> Iterator[tuple[str, Tree]]:
 
 
 def _words(service: Tree, *names: str) -> list[Tree]:
-    """The words of a command, whether it is a text or a list."""
+    """The words of a command, whether it is a text or a list; those of a shell's command are among them."""
     words: list[Tree] = []
     for name in names:
         found = service.get(name)
         if found is None:
             continue
-        if isinstance(found.value, list):
-            words += found.each()
-            continue
-        try:
-            words += [Tree(found.file, found.line, word) for word in shlex.split(found.text())]
-        except ValueError:
-            words += [Tree(found.file, found.line, word) for word in found.text().split()]
+        for part in found.each() if isinstance(found.value, list) else _split(found):
+            words += _split(part) if " " in part.text() else [part]
     return words
+
+
+def _split(command: Tree) -> list[Tree]:
+    try:
+        parts = shlex.split(command.text(), comments=False)
+    except ValueError:
+        parts = command.text().split()
+    return [Tree(command.file, command.line, part) for part in parts]
+
+
+def _note_files(name: str, service: Tree, not_read: list[NotRead]) -> None:
+    """Name the configuration of a gateway that a service has from a file beside this one."""
+    image = service.text("image").lower()
+    if not _GATEWAYS.search(image):
+        return
+    for volume in (service.get("volumes") or _NOTHING).each():
+        source = volume.text("source") or volume.text().partition(":")[0]
+        if source.startswith((".", "/")) and _CONFIGURATION.search(source):
+            what = f"service {name}: its configuration is {source}; give that file too"
+            not_read.append(NotRead(file=volume.file, line=volume.line, what=what))
 
 
 def _layer(name: str, service: Tree, not_read: list[NotRead]) -> Layer | None:
@@ -167,7 +209,7 @@ def _layer(name: str, service: Tree, not_read: list[NotRead]) -> Layer | None:
                 *(Tree(value.file, value.line, word) for word in value.text().split()),
             ]
     gunicorn = _gunicorn(words, not_read)
-    if gunicorn is not None:
+    if gunicorn is not None and not any(part in image for part in _IMAGES):
         return layer_of(*gunicorn, name=name)
     product = next(iter(limits), None) or next(
         (product for part, product in _IMAGES.items() if part in image), None
@@ -195,6 +237,10 @@ def _gunicorn(words: list[Tree], not_read: list[NotRead]) -> tuple[str, dict[Tim
     kind = "gunicorn-async" if _ASYNC.search(" ".join(names)) else "gunicorn-sync"
     limits: dict[TimerKind, Limit] = {}
     for place, word in enumerate(words):
+        if word.text() in {"-c", "--config"} and "gunicorn" in names[:place]:
+            file = names[place + 1] if place + 1 < len(names) else ""
+            what = f"gunicorn's own configuration {file} is not read"
+            not_read.append(NotRead(file=word.file, line=word.line, what=what))
         flag, _, value = word.text().partition("=")
         short = re.fullmatch(r"-t(\d+)", word.text())
         if flag not in {"--timeout", "-t", "--keep-alive"} and not short:
@@ -211,30 +257,36 @@ def _gunicorn(words: list[Tree], not_read: list[NotRead]) -> tuple[str, dict[Tim
     return kind, limits
 
 
-def _traefik(services: dict[str, Tree], not_read: list[NotRead]) -> Reading | None:
-    """Traefik, if a service is one: its flags, and the labels of all services."""
+def _traefik(services: dict[str, Tree], not_read: list[NotRead]) -> tuple[Reading | None, list[str]]:
+    """Traefik, if a service is one: its flags, and the labels of all services, with the owner of each router."""
     flags: list[tuple[str, Tree]] = []
     labels: list[tuple[str, Tree]] = []
+    owners: dict[str, str] = {}
     found = False
-    for service in services.values():
+    for service_name, service in services.items():
         if "traefik" in service.text("image").lower():
             found = True
             for word in _words(service, "command"):
-                name, equals, value = word.text().lstrip("-").partition("=")
+                flag, equals, value = word.text().lstrip("-").partition("=")
                 if equals:
-                    flags.append((name, Tree(word.file, word.line, value)))
+                    flags.append((flag, Tree(word.file, word.line, value)))
         written = service.get("labels") or service.get("deploy", "labels") or _NOTHING
         pairs = list(written.items()) or [
             (name, Tree(one.file, one.line, value))
             for one in written.each()
             for name, _, value in [one.text().partition("=")]
         ]
-        labels += [
-            (name.removeprefix("traefik."), value) for name, value in pairs if name.startswith("traefik.")
-        ]
+        for name, label in pairs:
+            if name.startswith("traefik."):
+                labels.append((name.removeprefix("traefik."), label))
+            router = re.match(r"traefik\.http\.routers\.([^.]+)\.", name)
+            if router:
+                owners.setdefault(router[1], service_name)
     if not found:
-        return None
-    return routes_of(Settings(trees=[nested(flags), nested(labels)], not_read=not_read))
+        return None, []
+    return routes_of(Settings(trees=[nested(flags), nested(labels)], not_read=not_read)), list(
+        owners.values()
+    )
 
 
 def _looks(source: Source) -> int:

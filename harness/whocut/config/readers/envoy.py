@@ -7,6 +7,7 @@ CDS is in other files, which can be given too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
@@ -14,8 +15,8 @@ from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
-from whocut.config.matching import any_host, path_rank
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.matching import any_host, path_rank, understood
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
+    from whocut.chain.layers import Layer
     from whocut.config.reading import Rank
 
 # Conditions of a retry policy under which the end of a try's timer is followed by another try.
@@ -96,7 +98,7 @@ def _read(sources: Sequence[Source]) -> Reading:
         if where is None:
             raise BadFile(sources[0].path, "there is no route in it: `virtual_hosts` is missing")
         found.note(where, "its routes come from RDS; give their file too")
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(found.not_read)))
+    return reading_of_many(routes, found.not_read)
 
 
 def _manager_of(found: _Found, table: Tree) -> Tree | None:
@@ -118,7 +120,10 @@ def _of_host(found: _Found, table: Tree, host: Tree) -> Iterator[Route]:
     for place, route in enumerate(routes):
         match = get(route, "match")
         kind, value = _match(match)
-        if get(match, "headers") or get(match, "query_parameters") or get(match, "runtime_fraction"):
+        sure = not (_headers(match) or get(match, "query_parameters") or get(match, "runtime_fraction"))
+        if kind == "regex" and not understood(value):
+            found.note(match or route, f"{value}: whether it takes a path is not tried")
+        if not sure:
             found.note(match or route, "the match asks for headers or a share, which decides at run time")
         action = get(route, "route")
         yield Route(
@@ -126,10 +131,14 @@ def _of_host(found: _Found, table: Tree, host: Tree) -> Iterator[Route]:
             path=value or "/",
             file=route.file,
             line=route.line,
-            layers=(_layer(found, manager, table, host, action),) if action else (),
+            layers=Later(partial(_layers, found, manager, table, host, action)) if action else (),
             takes_host=any_host(domains),
-            takes_path=_in_order(kind, value, place),
+            takes_path=_in_order(kind, value, (int(sure), -place)),
         )
+
+
+def _layers(found: _Found, manager: Tree | None, table: Tree, host: Tree, action: Tree) -> tuple[Layer, ...]:
+    return (_layer(found, manager, table, host, action),)
 
 
 def _match(match: Tree | None) -> tuple[str, str]:
@@ -141,12 +150,18 @@ def _match(match: Tree | None) -> tuple[str, str]:
     return ("regex", pattern) if pattern else ("prefix", "/")
 
 
-def _in_order(kind: str, value: str, place: int) -> Callable[[str], Rank | None]:
-    """The first route that matches is taken."""
-    return lambda path: (-place,) if path_rank(kind, value, path) is not None else None
+def _headers(match: Tree | None) -> list[Tree]:
+    """The headers that a match asks for, but for the method that is meant."""
+    headers = get(match, "headers")
+    return [one for one in (headers.each() if headers else ()) if text(one, "name") != ":method"]
 
 
-def _layer(found: _Found, manager: Tree | None, table: Tree, host: Tree, action: Tree) -> Any:
+def _in_order(kind: str, value: str, rank: Rank) -> Callable[[str], Rank | None]:
+    """The first route that matches is taken; one that asks for more only where no other one is."""
+    return lambda path: rank if path_rank(kind, value, path) is not None else None
+
+
+def _layer(found: _Found, manager: Tree | None, table: Tree, host: Tree, action: Tree) -> Layer:
     cluster = _cluster(found, action)
     policy = get(action, "retry_policy") or get(host, "retry_policy")
     limits: dict[TimerKind, Limit] = {}
@@ -212,7 +227,7 @@ class _Limits:
                 return None  # the preset's own
             return next((one for one, _ in limits if one is not None), None)
         first = written[0][1]
-        if name in {first, "route timeout", "stream_idle_timeout"}:
+        if name in {first, "route timeout", "stream_idle_timeout"} and name != "idle_timeout (route)":
             return best
         return limit(
             best.limit_s, best.file, best.line, directive=name, knob=f"{name.partition(' ')[0]}: {{s}}s"

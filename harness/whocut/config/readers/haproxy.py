@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.catalogue import catalogue
@@ -18,7 +19,8 @@ from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
 from whocut.config.formats import Format, Source, file_name, lines_of, register
-from whocut.config.reading import Harmless, NotRead, Reading, Route
+from whocut.config.matching import regex, understood
+from whocut.config.reading import Harmless, Later, NotRead, Reading, Route, reading_of_many
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -59,14 +61,21 @@ class _Section:
     file: str
     line: int
     defaults: _Section | None = None
-    lines: list[_Line] = field(default_factory=list)
+    lines: dict[tuple[str, ...], list[_Line]] = field(
+        default_factory=dict
+    )  # by the first word, and the first two
+
+    def add(self, line: _Line) -> None:
+        """One more statement; ten thousand are found by their first word."""
+        for key in {line.words[:1], line.words[:2]}:
+            self.lines.setdefault(key, []).append(line)
 
     def find(self, *words: str) -> tuple[_Line, bool] | None:
         """The last statement that begins so, and whether a defaults section says it."""
         section: _Section | None = self
         inherited, seen = False, 0
         while section and seen < 20:
-            for line in reversed(section.lines):
+            for line in reversed(section.lines.get(words[:2], ())):
                 if line.words[: len(words)] == words:
                     return line, inherited
             inherited, section, seen = True, section.defaults, seen + 1
@@ -82,7 +91,7 @@ class _Section:
         return line, line.words[-1] if len(line.words) > 1 else "", inherited
 
     def all(self, *words: str) -> list[_Line]:
-        return [line for line in self.lines if line.words[: len(words)] == words]
+        return [line for line in self.lines.get(words[:2], ()) if line.words[: len(words)] == words]
 
     def is_on(self, option: str) -> bool:
         """Whether an option holds here: the nearest section that speaks of it decides."""
@@ -92,7 +101,7 @@ class _Section:
         return off is None or off[1] or off[0].line < on[0].line
 
 
-def _sections(sources: Sequence[Source]) -> list[_Section]:
+def _sections(sources: Sequence[Source], not_read: list[NotRead]) -> list[_Section]:
     sections: list[_Section] = []
     named: dict[str, _Section] = {}
     last: _Section | None = None
@@ -101,10 +110,15 @@ def _sections(sources: Sequence[Source]) -> list[_Section]:
             words = _words(source.path, number, text)
             if not words:
                 continue
+            if words[0].startswith("."):
+                if words[0] in {".if", ".elif"}:
+                    what = f"{' '.join(words)}: it is read as if it held"
+                    not_read.append(NotRead(file=source.path, line=number, what=what))
+                continue
             if words[0] not in _SECTIONS:
                 if not sections:
                     raise BadFile(source.path, f"'{words[0]}' is in no section", line=number)
-                sections[-1].lines.append(_Line(tuple(words), source.path, number))
+                sections[-1].add(_Line(tuple(words), source.path, number))
                 continue
             section = _Section(words[0], words[1] if len(words) > 1 else "", source.path, number)
             base = words[words.index("from") + 1] if "from" in words[:-1] else None
@@ -131,18 +145,18 @@ def _words(file: str, line: int, text: str) -> list[str]:
 
 
 def _read(sources: Sequence[Source]) -> Reading:
-    sections = _sections(sources)
     not_read: list[NotRead] = []
+    sections = _sections(sources, not_read)
     backends = {section.name: section for section in sections if section.kind in {"backend", "listen"}}
     routes: list[Route] = []
     for front in sections:
         if front.kind == "listen":
-            routes.append(_route(front, front, not_read))
+            routes += _ways(front, front, not_read)
         elif front.kind == "frontend":
             routes += _of_frontend(front, backends, not_read)
     if not any(section.kind in {"frontend", "listen"} for section in sections):  # parts: backends alone
-        routes = [_route(section, section, not_read) for section in backends.values()]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)), host_first=False)
+        routes = [way for section in backends.values() for way in _ways(section, section, not_read)]
+    return reading_of_many(routes, not_read, host_first=False)
 
 
 def _of_frontend(front: _Section, backends: dict[str, _Section], not_read: list[NotRead]) -> Iterator[Route]:
@@ -151,31 +165,40 @@ def _of_frontend(front: _Section, backends: dict[str, _Section], not_read: list[
     for place, use in enumerate(uses):
         name = use.words[1] if len(use.words) > 1 else ""
         backend = backends.get(name)
-        condition = _Condition(front, use.words[2:])
         if backend is None:
             not_read.append(
                 NotRead(file=use.file, line=use.line, what=f"use_backend {name}: {_missing(name)}")
             )
             continue
-        if condition.unclear:
-            not_read.append(
-                NotRead(
-                    file=use.file,
-                    line=use.line,
-                    what=f"use_backend {name}: {condition.unclear} decides at run time",
-                )
-            )
-        yield _route(front, backend, not_read, use=use, condition=condition, rank=len(uses) - place)
+        for words in _alternatives(use.words[2:]):
+            condition = _Condition(front, words)
+            if condition.unclear:
+                what = f"use_backend {name}: {condition.unclear} decides at run time"
+                not_read.append(NotRead(file=use.file, line=use.line, what=what))
+            # What is not sure is taken only where nothing else is.
+            rank = -place - 1 if condition.unclear else len(uses) - place
+            yield from _ways(front, backend, not_read, use=use, condition=condition, rank=rank)
     default = front.find("default_backend")
     if default is None:
         return
     line, name = default[0], default[0].words[-1]
     if name in backends:
-        yield _route(front, backends[name], not_read)
+        yield from _ways(front, backends[name], not_read)
     else:
         not_read.append(
             NotRead(file=line.file, line=line.line, what=f"default_backend {name}: {_missing(name)}")
         )
+
+
+def _alternatives(words: Sequence[str]) -> list[list[str]]:
+    """The conditions of which one is enough."""
+    found: list[list[str]] = [[]]
+    for word in words:
+        if word in {"or", "||"} and words[0] != "unless":
+            found.append([])
+        else:
+            found[-1].append(word)
+    return found
 
 
 def _missing(name: str) -> str:
@@ -190,19 +213,29 @@ class _Condition:
         self.paths: list[Callable[[str], bool]] = []
         self.host = self.path = self.unclear = ""
         text = " ".join(words).removeprefix("if ")
-        if words[:1] == ["unless"] or words[:1] == ("unless",) or "||" in words or " or " in f" {text} ":
+        if list(words[:1]) == ["unless"]:
             self.unclear = text
             return
         for anonymous in re.findall(r"\{([^}]*)\}", text):
             self._test(anonymous.split())
         for name in re.sub(r"\{[^}]*\}", " ", text).split():
-            acls = list(front.all("acl", name))
-            if name.startswith("!") or not acls:
-                self.unclear = name
-            for acl in acls[:1] if len(acls) == 1 else ():
-                self._test(acl.words[2:])
-            if len(acls) > 1:
-                self._any([acl.words[2:] for acl in acls], name)
+            self._named(front, name)
+
+    def _named(self, front: _Section, name: str) -> None:
+        """The ACLs of a name; behind a mark of exclamation they must not hold."""
+        acls = list(front.all("acl", name.removeprefix("!")))
+        if not acls:
+            self.unclear = name
+        elif name.startswith("!"):
+            inner = _Condition(front, [name[1:]])
+            self.unclear = self.unclear or (name if inner.unclear or (inner.hosts and inner.paths) else "")
+            for tests, mine in ((inner.hosts, self.hosts), (inner.paths, self.paths)):
+                if tests:
+                    mine.append(lambda text, tests=tuple(tests): not all(test(text) for test in tests))  # type: ignore[misc]
+        elif len(acls) == 1:
+            self._test(acls[0].words[2:])
+        else:
+            self._any([acl.words[2:] for acl in acls], name)
 
     def _any(self, tests: list[tuple[str, ...]], name: str) -> None:
         """Several lines of one name: any of them is enough; of one kind they are one list."""
@@ -257,12 +290,15 @@ def _compare(kind: str, values: Sequence[str]) -> Callable[[str], bool] | None:
         "end": lambda text: text.lower().endswith(wanted),
         "sub": lambda text: any(value in text.lower() for value in wanted),
         "dom": lambda text: any(f".{value}." in f".{text.lower()}." for value in wanted),
+        "reg": lambda text: any(regex(value, text) for value in values),
         "dir": lambda text: any(f"/{value.strip('/')}/" in f"{text.lower()}/" for value in wanted),
     }
+    if kind == "reg" and not all(map(understood, values)):
+        return None
     return table.get(kind)
 
 
-def _route(
+def _ways(
     front: _Section,
     back: _Section,
     not_read: list[NotRead],
@@ -270,30 +306,68 @@ def _route(
     use: _Line | None = None,
     condition: _Condition | None = None,
     rank: int = 0,
+) -> Iterator[Route]:
+    """The route to a backend, and one for each rule that sets another time for some of its requests."""
+    conditions = [condition] if condition else []
+    where = use or _Line((), back.file, back.line)
+    sections = [front] if front is back else [front, back]
+    rules = [
+        (section, rule)
+        for section in sections
+        for rule in section.all("http-request", "set-timeout", "server")
+    ]
+    always: _Line | None = None
+    for place, (section, rule) in enumerate(rules, start=1):
+        words = rule.words[4:]
+        if not words:
+            always = rule
+            continue
+        other = _Condition(section, words[1:] if words[0] == "if" else words)
+        if other.unclear:
+            what = f"http-request set-timeout server: {other.unclear} decides at run time"
+            not_read.append(NotRead(file=rule.file, line=rule.line, what=what))
+            continue
+        yield _route(front, back, not_read, where, [*conditions, other], (rank, place), rule)
+    yield _route(front, back, not_read, where, conditions, (rank, 0), always)
+
+
+def _route(
+    front: _Section,
+    back: _Section,
+    not_read: list[NotRead],
+    where: _Line,
+    conditions: Sequence[_Condition],
+    rank: Rank,
+    rule: _Line | None,
 ) -> Route:
     def takes(tests: Sequence[Callable[[str], bool]]) -> Callable[[str], Rank | None]:
-        return lambda text: (rank,) if all(test(text) for test in tests) else None
+        return lambda text: rank if all(test(text) for test in tests) else None
 
-    layer, harmless = _layer(front, back, not_read)
-    where = use or _Line((), back.file, back.line)
+    made = cache(partial(_layer, front, back, not_read, rule))
+    host = next((one.host for one in conditions if one.host), "")
+    path = next((one.path for one in reversed(conditions) if one.path), f" → {back.name}")
     return Route(
-        host=condition.host if condition else "",
-        path=condition.path if condition and condition.path else f" → {back.name}",
+        host=host,
+        path=path,
         file=where.file,
         line=where.line,
-        layers=(layer,),
-        harmless=harmless,
-        takes_host=takes(condition.hosts if condition else ()),
-        takes_path=takes(condition.paths if condition else ()),
+        layers=Later(lambda: (made()[0],)),
+        harmless=Later(lambda: made()[1]),
+        takes_host=takes([test for one in conditions for test in one.hosts]),
+        takes_path=takes([test for one in conditions for test in one.paths]),
     )
 
 
-def _layer(front: _Section, back: _Section, not_read: list[NotRead]) -> tuple[Layer, tuple[Harmless, ...]]:
+def _layer(
+    front: _Section, back: _Section, not_read: list[NotRead], rule: _Line | None
+) -> tuple[Layer, tuple[Harmless, ...]]:
     limits: dict[TimerKind, Limit] = {}
     for name, kind in _KINDS.items():
         found = (front if name == "http-keep-alive" else back).timeout(name)
         if found is not None:
-            limits[kind] = _limit(*found, not_read)
+            limits[kind] = _limit(found[0], found[1], not_read, inherited=found[2])
+    if rule is not None:
+        limits[TimerKind.FIRST_BYTE] = _limit(rule, rule.words[3] if len(rule.words) > 3 else "", not_read)
     layer = layer_of(
         "haproxy",
         limits,
@@ -304,7 +378,7 @@ def _layer(front: _Section, back: _Section, not_read: list[NotRead]) -> tuple[La
     return layer, tuple(_harmless(front, back))
 
 
-def _limit(line: _Line, written: str, inherited: bool, not_read: list[NotRead]) -> Limit:  # noqa: FBT001  # a triple, unpacked
+def _limit(line: _Line, written: str, not_read: list[NotRead], *, inherited: bool = False) -> Limit:
     try:
         seconds = units.haproxy(written)
     except ValueError as error:
@@ -351,7 +425,7 @@ def _harmless(front: _Section, back: _Section) -> Iterator[Harmless]:
         )
 
 
-_LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;]*$", re.MULTILINE)
+_LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;\n]*$", re.MULTILINE)
 
 
 def _looks(source: Source) -> int:

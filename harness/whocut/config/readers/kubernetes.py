@@ -10,13 +10,14 @@ from whocut.config.kubernetes.gateway import gateway_routes
 from whocut.config.kubernetes.ingress import ingress_routes
 from whocut.config.kubernetes.istio import istio_routes
 from whocut.config.kubernetes.objects import Objects, annotated
-from whocut.config.reading import Reading
+from whocut.config.kubernetes.traefik import traefik_routes
+from whocut.config.reading import Reading, reading_of_many
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ROUTED: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "AIGatewayRoute", "VirtualService")
+_ROUTED: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "AIGatewayRoute", "VirtualService", "IngressRoute")
 _KIND: Final = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
 
 
@@ -28,8 +29,13 @@ def _read(sources: Sequence[Source]) -> Reading:
             sources[0].path,
             f"no route is in it, but {kinds}; give the {' or '.join(_ROUTED)} that it belongs to too",
         )
-    routes = [*ingress_routes(objects), *gateway_routes(objects), *istio_routes(objects)]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(objects.not_read)))
+    routes = [
+        *ingress_routes(objects),
+        *gateway_routes(objects),
+        *istio_routes(objects),
+        *traefik_routes(objects),
+    ]
+    return reading_of_many(routes, objects.not_read)
 
 
 def _looks(source: Source) -> int:

@@ -7,14 +7,14 @@ their mode or by their names; where those differ, the models are named.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -47,7 +47,7 @@ def _read(sources: Sequence[Source]) -> Reading:
         ]
         models = list((tree.get("model_list") or _NOTHING).each())
         routes += [_route(tree, model, not_read) for model in models or [_NOTHING]]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 def _route(tree: Tree, model: Tree, not_read: list[NotRead]) -> Route:
@@ -57,7 +57,7 @@ def _route(tree: Tree, model: Tree, not_read: list[NotRead]) -> Route:
         path=f" model {name}" if name else "",
         file=(model if model.line else tree).file,
         line=model.line or tree.line,
-        layers=(_layer(tree, model, not_read),),
+        layers=Later(lambda: (_layer(tree, model, not_read),)),
         takes_path=_takes(model),
     )
 
@@ -83,7 +83,7 @@ def _layer(tree: Tree, model: Tree, not_read: list[NotRead]) -> Layer:
     ):
         found, inherited = _setting(tree, model, names)
         directive = "stream_timeout" if found and _called(found, tree, model) == "stream_timeout" else ""
-        own = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
+        own: dict[str, Any] = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
         put(limits, kind, limit_at(found, units.seconds, not_read, inherited=inherited, **own))
     cancel = tree.text("general_settings", "cancel_on_disconnect") == "true"
     return layer_of("litellm", limits, retries=_retries(tree, model), notices_abort=True if cancel else None)

@@ -1,4 +1,7 @@
-"""netlify.toml: rewrites to other hosts, edge functions and functions, each with the platform's own limit."""
+"""netlify.toml: rewrites to other hosts, edge functions and functions, each with the platform's own limit.
+
+The first rule that fits is taken; edge functions come before all rules, and a function's own path before none.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.config.building import layer_of
 from whocut.config.formats import Format, Source, file_name, register
-from whocut.config.matching import path_rank
-from whocut.config.reading import Reading, Route
+from whocut.config.reading import NotRead, Reading, Route
 from whocut.config.trees import Tree, toml_tree
 
 if TYPE_CHECKING:
@@ -17,47 +19,57 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
+_RUN_TIME: Final = ("conditions", "query", "headers", "signed")
 _FUNCTIONS: Final = "/.netlify/functions/"
 
 
 def _read(sources: Sequence[Source]) -> Reading:
-    routes = [route for source in sources for route in _routes(toml_tree(source.path, source.text))]
-    return Reading(routes=tuple(routes))
+    not_read: list[NotRead] = []
+    routes = [route for source in sources for route in _routes(toml_tree(source.path, source.text), not_read)]
+    return Reading(routes=tuple(routes), not_read=not_read)
 
 
-def _routes(tree: Tree) -> Iterator[Route]:
+def _routes(tree: Tree, not_read: list[NotRead]) -> Iterator[Route]:
     for edge in (tree.get("edge_functions") or _NOTHING).each():
-        yield _route(edge, edge.text("path") or "/*", "netlify-edge")
-    for redirect in (tree.get("redirects") or _NOTHING).each():
-        target, status = redirect.text("to"), redirect.text("status") or "301"
-        if status.startswith("3"):
-            continue
-        if target.startswith(("http://", "https://")):
-            yield _route(redirect, redirect.text("from"), "netlify-rewrite")
-        elif target.startswith(_FUNCTIONS):
-            yield _route(redirect, redirect.text("from"), "netlify-functions")
+        yield _route(edge, edge.text("path") or "/*", "netlify-edge", (3, 0))
+    for place, redirect in enumerate((tree.get("redirects") or _NOTHING).each()):
+        target, status = redirect.text("to"), (redirect.text("status") or "301").rstrip("!")
+        asks = next((name for name in _RUN_TIME if redirect.get(name)), "")
+        if asks:
+            what = f"the rule asks for {asks}, which decides at run time"
+            not_read.append(NotRead(file=redirect.file, line=redirect.line, what=what))
+        rank = (1 if asks else 2, -place)
+        if target.startswith(("http://", "https://")) and not status.startswith("3"):
+            yield _route(redirect, redirect.text("from"), "netlify-rewrite", rank)
+        elif target.startswith(_FUNCTIONS) and not status.startswith("3"):
+            yield _route(redirect, redirect.text("from"), "netlify-functions", rank)
+        elif not asks:
+            yield _route(redirect, redirect.text("from"), "", rank)
     functions = tree.get("functions") or tree.get("build", "functions")
-    yield _route(functions or tree, f"{_FUNCTIONS}*", "netlify-functions")
+    yield _route(functions or tree, f"{_FUNCTIONS}*", "netlify-functions", (2, 1))
 
 
-def _route(where: Tree, path: str, product: str) -> Route:
+def _route(where: Tree, path: str, product: str, rank: Rank) -> Route:
+    path = re.sub(r"^https?://[^/]+", "", path) or "/*"
     return Route(
         host="",
         path=path,
         file=where.file,
         line=where.line,
-        layers=(layer_of(product, {}),),
-        takes_path=_takes(path),
+        layers=(layer_of(product, {}),) if product else (),
+        takes_path=_takes(path, rank),
     )
 
 
-def _takes(path: str) -> Callable[[str], Rank | None]:
-    if path.endswith("*"):
-        return lambda asked: path_rank("prefix", path.rstrip("*"), asked)
-    if ":" in path:
-        body = re.sub(r":\w+", "[^/]+", re.escape(path).replace(r"\:", ":"))
-        return lambda asked: (2, len(path)) if re.fullmatch(body, asked) else None
-    return lambda asked: path_rank("exact", path, asked)
+def _takes(path: str, rank: Rank) -> Callable[[str], Rank | None]:
+    """A star is the rest of the path, and `:name` a segment; what is behind a question mark is a query."""
+    path = path.partition("?")[0]
+    stem = path[:-2] if path.endswith("/*") else ""
+    body = "".join(
+        ".*" if part == "*" else "[^/]+" if part.startswith(":") else re.escape(part)
+        for part in re.split(r"(\*|:\w+)", path)
+    )
+    return lambda asked: rank if re.fullmatch(body, asked) or (stem and asked == stem) else None
 
 
 def _looks(source: Source) -> int:

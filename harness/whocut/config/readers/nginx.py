@@ -11,6 +11,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +19,19 @@ from whocut.chain.catalogue import catalogue
 from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
-from whocut.config.building import layer_of, limit
+from whocut.config.building import AT_ONCE_S, layer_of, limit
 from whocut.config.formats import Format, Source, file_name, register
-from whocut.config.matching import regex
+from whocut.config.matching import regex, understood
+from whocut.config.nginx_places import (
+    FAMILIES,
+    Location,
+    Scope,
+    Server,
+    every,
+    is_named,
+    locations_of,
+    passes,
+)
 from whocut.config.nginx_syntax import Directive, inserted, parse
 from whocut.config.reading import Harmless, Later, NotRead, Reading, Route
 from whocut.errors import BadFile
@@ -33,10 +44,10 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _MOST_FILES: Final = 500
-# The families of modules that pass a request on, and the prefix of their directives.
-_FAMILIES: Final = {f"{family}_pass": family for family in ("proxy", "grpc", "uwsgi", "fastcgi", "scgi")}
 _BLOCKS: Final = {"http", "server", "location", "upstream", "map", "if", "limit_except"}
-_HERE: Final = re.compile(r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{]*\{", re.MULTILINE)
+_HERE: Final = re.compile(
+    r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{}]{0,300}\{", re.MULTILINE
+)
 _WORDS: Final = (
     "proxy_pass",
     "proxy_read_timeout",
@@ -45,32 +56,6 @@ _WORDS: Final = (
     "fastcgi_pass",
     "keepalive_timeout",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """A block with those around it, the innermost last."""
-
-    blocks: tuple[Directive, ...]
-
-    def inner(self, block: Directive) -> _Scope:
-        return _Scope((*self.blocks, block))
-
-    def find(self, name: str) -> tuple[Directive, bool] | None:
-        """The directive that holds here, and whether an outer block says it."""
-        for depth, block in enumerate(reversed(self.blocks)):
-            found = block.first(name)
-            if found is not None:
-                return found, depth > 0
-        return None
-
-    def value(self, name: str) -> str:
-        found = self.find(name)
-        return found[0].value if found else ""
-
-    @property
-    def block(self) -> Directive:
-        return self.blocks[-1]
 
 
 @dataclass(slots=True)
@@ -186,9 +171,7 @@ def _read(sources: Sequence[Source]) -> Reading:
     http.block += [inner for other in https[1:] for inner in other.block or ()] + servers + loose
     if any(block.name == "location" for block in loose):
         http.block.append(Directive("server", [], file, 1, [b for b in loose if b.name == "location"]))
-    routes = [
-        route for server in http.all("server") for route in _server(conf, _Scope((http,)).inner(server))
-    ]
+    routes = [route for server in http.all("server") for route in _server(conf, Scope((http,)).inner(server))]
     return Reading(routes=tuple(routes), not_read=conf.not_read)
 
 
@@ -204,15 +187,18 @@ def _includes(tree: list[Directive], source: Source) -> bool:
     return False
 
 
-def _server(conf: _Conf, scope: _Scope) -> Iterator[Route]:
+def _server(conf: _Conf, scope: Scope) -> Iterator[Route]:
     names = [name for found in scope.block.all("server_name") for name in found.args] or [""]
     host = next((name for name in names if name not in {"", "_"}), "")
     default = any("default_server" in listen.args for listen in scope.block.all("listen"))
-    locations = list(_locations(scope))
-    named = {location.block.args[0]: location for location in locations if _is_named(location)}
     takes_host = _takes_host(names, default=default)
+    server = Server(conf.note, scope, list(locations_of(scope)))
+    locations = list(every(server.locations))
+    named = {location.block.args[0]: location for location in locations if is_named(location)}
     for location in locations:
-        if _is_named(location) or location.block.first("internal"):
+        if location.kind in {"~", "~*"} and not understood(location.path):
+            conf.note(location.block, f"location {location.path}: whether it takes a path is not tried")
+        if is_named(location) or (location.block.first("internal") and not server.leads_on):
             continue
         passed = _Passed(conf, location, named)
         yield Route(
@@ -223,52 +209,8 @@ def _server(conf: _Conf, scope: _Scope) -> Iterator[Route]:
             layers=Later(passed.layers),
             harmless=Later(passed.harmless),
             takes_host=takes_host,
-            takes_path=location.takes,
+            takes_path=partial(server.rank, location),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Location:
-    """A location: its path, the kind of its match (`=`, `^~`, `~`, `~*`, or none), and its scope."""
-
-    path: str
-    kind: str
-    scope: _Scope
-    place: int = 0
-
-    @property
-    def block(self) -> Directive:
-        return self.scope.block
-
-    def takes(self, path: str) -> Rank | None:
-        """Exact comes first, then a longest prefix with `^~`, then a regular expression, then the prefix."""
-        if self.kind == "=":
-            return (4,) if path == self.path else None
-        if self.kind in {"~", "~*"}:
-            return (2, -self.place) if regex(self.path, path, fold=self.kind == "~*") else None
-        if not path.startswith(self.path):
-            return None
-        return (3 if self.kind == "^~" else 1, len(self.path))
-
-
-def _locations(scope: _Scope, count: list[int] | None = None) -> Iterator[_Location]:
-    """The locations of a server and those inside them, in their order."""
-    count = count or [0]
-    for block in scope.block.all("location"):
-        if not block.args or block.block is None:
-            continue
-        count[0] += 1
-        kind, path = (block.args[0], block.args[1]) if len(block.args) > 1 else ("", block.args[0])
-        glued = re.match(r"(=|\^~|~\*|~)(.+)", path) if not kind else None
-        if glued:
-            kind, path = glued[1], glued[2]
-        inner = scope.inner(block)
-        yield _Location(path, kind, inner, count[0])
-        yield from _locations(inner, count)
-
-
-def _is_named(location: _Location) -> bool:
-    return location.path.startswith("@")
 
 
 def _takes_host(names: Sequence[str], *, default: bool) -> Callable[[str], Rank | None]:
@@ -298,8 +240,8 @@ class _Passed:
     """What a location passes a request on by, made when it is asked for."""
 
     conf: _Conf
-    location: _Location
-    named: dict[str, _Location]
+    location: Location
+    named: dict[str, Location]
     made: tuple[Layer, tuple[Harmless, ...]] | None = None
     is_made: bool = False
 
@@ -320,24 +262,21 @@ class _Passed:
 # --- layers ---------------------------------------------------------------------------------------
 
 
-def _passes(scope: _Scope) -> Directive | None:
-    """The directive by which a block passes a request on; inheritance ends at a block of its own."""
-    return next((found for name in _FAMILIES for found in scope.block.all(name)), None)
-
-
 def _followed(
-    conf: _Conf, location: _Location, named: dict[str, _Location], seen: frozenset[str] = frozenset()
+    conf: _Conf, location: Location, named: dict[str, Location], seen: frozenset[str] = frozenset()
 ) -> tuple[Layer, tuple[Harmless, ...]] | None:
     """The layer of a location, or of the named one that it hands the request to."""
     scope = location.scope
+    if any(block.first("return") for block in scope.blocks if block is scope.block or block.name == "server"):
+        return None
     for condition in scope.block.all("if"):
         if any(
-            _FAMILIES.get(inner.name) or inner.name.endswith("_timeout") for inner in condition.block or ()
+            FAMILIES.get(inner.name) or inner.name.endswith("_timeout") for inner in condition.block or ()
         ):
             conf.note(condition, f"if {condition.value}: a condition that decides at run time")
-    passing = _passes(scope)
+    passing = passes(scope)
     if passing is not None:
-        return _layer(conf, scope, _FAMILIES[passing.name], passing)
+        return _layer(conf, scope, FAMILIES[passing.name], passing)
     for name in ("try_files", "error_page"):
         found = scope.block.first(name)
         target = found.args[-1] if found and found.args else ""
@@ -346,7 +285,7 @@ def _followed(
     return None
 
 
-def _layer(conf: _Conf, scope: _Scope, family: str, passing: Directive) -> tuple[Layer, tuple[Harmless, ...]]:
+def _layer(conf: _Conf, scope: Scope, family: str, passing: Directive) -> tuple[Layer, tuple[Harmless, ...]]:
     limits: dict[TimerKind, Limit] = {}
     for kind, name in (
         (TimerKind.CONNECT, f"{family}_connect_timeout"),
@@ -391,10 +330,13 @@ def _limit(conf: _Conf, found: Directive, inherited: bool, *, family: str) -> Li
     except ValueError as error:
         conf.note(found, f"{found.name}: {error}")
         return limit(None, found.file, found.line, inherited=inherited, unknown=True, **own)
+    if not seconds and not found.name.startswith("keepalive"):
+        conf.note(found, f"{found.name} 0: no time at all, and not no limit; each request ends at once")
+        seconds = AT_ONCE_S
     return limit(seconds or None, found.file, found.line, inherited=inherited, **own)
 
 
-def _retries(conf: _Conf, scope: _Scope, family: str, passing: Directive) -> LayerRetries:
+def _retries(conf: _Conf, scope: Scope, family: str, passing: Directive) -> LayerRetries:
     """Tries by `*_next_upstream`: as many as there are servers, and of a POST only where it says non_idempotent."""
     found = scope.find(f"{family}_next_upstream")
     on = found[0].args if found else ["error", "timeout"]
@@ -415,7 +357,7 @@ def _retries(conf: _Conf, scope: _Scope, family: str, passing: Directive) -> Lay
     )
 
 
-def _servers(scope: _Scope, passing: Directive) -> int:
+def _servers(scope: Scope, passing: Directive) -> int:
     """How many servers are behind a pass; 0 where that is decided at run time."""
     target = re.sub(r"^\w+://", "", passing.args[0] if passing.args else "").split("/")[0]
     http = scope.blocks[0]
@@ -430,7 +372,7 @@ def _servers(scope: _Scope, passing: Directive) -> int:
     return 0 if "$" in target else 1
 
 
-def _resolved(scope: _Scope, http: Directive, target: str) -> str:
+def _resolved(scope: Scope, http: Directive, target: str) -> str:
     """A target with its variable's value, where a `set` or a `map` leaves it only one."""
     name = re.search(r"\$\{?(\w+)\}?", target)
     if name is None:
@@ -448,7 +390,7 @@ def _resolved(scope: _Scope, http: Directive, target: str) -> str:
     return target.replace(name[0], values.pop()) if len(values) == 1 else target
 
 
-def _harmless(product: str, scope: _Scope) -> Iterator[Harmless]:
+def _harmless(product: str, scope: Scope) -> Iterator[Harmless]:
     """Timers that are written and cannot end a slow answer, with the reason."""
     for other in catalogue()[product].other:
         found = scope.find(other.directive)
@@ -476,7 +418,7 @@ def _looks(source: Source) -> int:
     text = source.text
     if _HERE.search(text) and ";" in text:
         return 80 if any(word in text for word in _WORDS) or "listen" in text else 40
-    return 30 if any(re.search(rf"^\s*{word}\s[^;]*;", text, re.MULTILINE) for word in _WORDS) else 0
+    return 30 if any(re.search(rf"^\s*{word}\s[^;]{0, 300};", text, re.MULTILINE) for word in _WORDS) else 0
 
 
 NGINX: Final = register(

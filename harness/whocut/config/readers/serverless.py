@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
+_FRONTS: Final = {"http": "aws-apigw-rest", "httpApi": "aws-apigw-http", "alb": "aws-alb"}
+_VARIABLE: Final = re.compile(r"\$\{([^{}]*)\}")
+_MOST_VARIABLES: Final = 10  # one behind the other
 _DEFAULT_S: Final = "6"  # of the framework, where neither the function nor the provider says more
 
 
@@ -31,17 +34,54 @@ def _read(sources: Sequence[Source]) -> Reading:
     for source in sources:
         trees = yaml_trees(source.path, source.text)
         tree = trees[0] if trees else _NOTHING
-        if not (tree.get("functions") or _NOTHING).is_mapping:
+        functions = list(_functions(tree, not_read))
+        if not functions:
             raise BadFile(source.path, "there are no functions in it", line=1)
-        for name, function in (tree.get("functions") or _NOTHING).items():
+        for name, function in functions:
             routes += _of_function(tree, name, function, not_read)
     return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
 
 
+def _functions(tree: Tree, not_read: list[NotRead]) -> Iterator[tuple[str, Tree]]:
+    """The functions, as one mapping or as a list of several; one that is in another file is named."""
+    found = tree.get("functions") or _NOTHING
+    for part in [found] if found.is_mapping else found.each():
+        for name, function in part.items():
+            if function.is_mapping:
+                yield name, function
+            else:
+                not_read.append(_elsewhere(function, f"function {name}"))
+        if not part.is_mapping:
+            not_read.append(_elsewhere(part, "functions"))
+
+
+def _elsewhere(tree: Tree, what: str) -> NotRead:
+    return NotRead(file=tree.file, line=tree.line, what=f"{what}: {tree.text() or 'nothing'} is not read")
+
+
+def _value(tree: Tree, found: Tree | None, not_read: list[NotRead]) -> Tree | None:
+    """A value with the variables of this file in their places, and with their defaults where they have one."""
+    for _ in range(_MOST_VARIABLES):
+        variable = _VARIABLE.fullmatch(found.text().strip()) if found else None
+        if found is None or variable is None:
+            break
+        source, _, fallback = variable[1].partition(",")
+        own = tree.get(*source.strip()[5:].split(".")) if source.strip().startswith("self:") else None
+        if own is not None:
+            found = Tree(found.file, found.line, own.value)
+        elif fallback.strip():
+            what = f"{found.text()}: its default is taken"
+            not_read.append(NotRead(file=found.file, line=found.line, what=what))
+            found = Tree(found.file, found.line, fallback.strip().strip("'\""))
+        else:
+            break
+    return found
+
+
 def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead]) -> Iterator[Route]:
-    shared = tree.get("provider", "timeout")
+    shared = _value(tree, tree.get("provider", "timeout"), not_read)
     limits: dict[TimerKind, Limit] = {}
-    own = function.get("timeout")
+    own = _value(tree, function.get("timeout"), not_read)
     default = Tree(function.file, function.line, _DEFAULT_S)
     put(
         limits,
@@ -52,19 +92,24 @@ def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead])
     events = list((function.get("events") or _NOTHING).each())
     found = False
     for event in events:
-        for kind, front in (("http", "aws-apigw-rest"), ("httpApi", "aws-apigw-http")):
+        for kind, front in _FRONTS.items():
             http = event.get(kind)
             if http is None:
                 continue
             found = True
-            path = (http.text("path") or http.text().rpartition(" ")[2] or "/").strip()
-            yield _route(
-                tree, front, path if path.startswith("/") else f"/{path}", function, worker, not_read
-            )
+            written = http.get("path") or http.get("conditions", "path") or http
+            for path in [one.text().rpartition(" ")[2].strip() or "/" for one in written.each()]:
+                yield _route(
+                    tree,
+                    front,
+                    path if path.startswith(("/", "*")) else f"/{path}",
+                    function,
+                    worker,
+                    not_read,
+                )
     if not found:
-        yield Route(
-            host="", path=f" function {name}", file=function.file, line=function.line, layers=(worker,)
-        )
+        what = "URL of" if function.get("url") else "function"
+        yield Route(host="", path=f" {what} {name}", file=function.file, line=function.line, layers=(worker,))
 
 
 def _route(
@@ -72,7 +117,7 @@ def _route(
 ) -> Route:
     limits: dict[TimerKind, Limit] = {}
     if front == "aws-apigw-http":
-        found = tree.get("provider", "httpApi", "timeout")
+        found = _value(tree, tree.get("provider", "httpApi", "timeout"), not_read)
         put(limits, TimerKind.TOTAL, limit_at(found, units.seconds, not_read, inherited=True))
     return Route(
         host="",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import LayerRetries
@@ -18,6 +19,7 @@ from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
 from whocut.config.reading import Harmless, NotRead, Reading, Route
 from whocut.config.trees import Tree, toml_tree, yaml_trees
+from whocut.errors import BadFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _NOTHING: Final = Tree("", 0, None)
+_DYNAMIC_FILES: Final = frozenset({".yml", ".yaml", ".toml"})
+_MOST_FILES: Final = 200
+_MOST_SERVICES: Final = 20  # behind one another
 # Linear: no start within a word, no blanks but behind a mark, and no values that are longer than a page.
 _MATCHER: Final = re.compile(r"(?:(!)\s*+)?(?<!\w)(\w++)\(([^)]{0,1000}+)\)")
 _NAMES: Final = re.compile(r"[`\"']([^`\"']*)[`\"']")
@@ -89,12 +94,56 @@ def nested(pairs: Sequence[tuple[str, Tree]]) -> Tree:
 
 def _read(sources: Sequence[Source]) -> Reading:
     settings = Settings()
+    given = {Path(source.path).resolve() for source in sources}
     for source in sources:
-        if file_name(source).endswith(".toml"):
-            settings.trees.append(toml_tree(source.path, source.text))
-        else:
-            settings.trees += yaml_trees(source.path, source.text)
+        trees = _trees(source)
+        settings.trees += trees
+        for provider in [one for tree in trees if (one := _below(tree, "providers", "file")) is not None]:
+            for path in _provided(settings, Path(source.path).parent, provider):
+                if path.resolve() not in given:
+                    given.add(path.resolve())
+                    try:
+                        settings.trees += _trees(Source.open(path))
+                    except BadFile as error:
+                        note = NotRead(file=error.path, line=error.line, what=error.problem)
+                        settings.not_read.append(note)
     return routes_of(settings)
+
+
+def _trees(source: Source) -> list[Tree]:
+    if file_name(source).endswith(".toml"):
+        return [toml_tree(source.path, source.text)]
+    return yaml_trees(source.path, source.text)
+
+
+def _below(tree: Tree, *keys: str) -> Tree | None:
+    found: Tree | None = tree
+    for key in keys:
+        found = _folded(found, key) if found else None
+    return found
+
+
+def _provided(settings: Settings, root: Path, provider: Tree) -> list[Path]:
+    """The dynamic files that a static one names: of a copy of /etc/traefik those beside it."""
+    for name in ("filename", "directory"):
+        named = _folded(provider, name)
+        written = named.text() if named else ""
+        for path in (
+            (root / written.lstrip("/"), root / written.rstrip("/").rpartition("/")[2]) if written else ()
+        ):
+            try:
+                if path.is_file():
+                    return [path]
+                if path.is_dir() and path.resolve() != root.resolve():
+                    return [one for one in sorted(path.iterdir()) if one.suffix in _DYNAMIC_FILES][
+                        :_MOST_FILES
+                    ]
+            except (OSError, ValueError):
+                break
+        if named is not None and written:
+            what = f"providers.file {written}: there is no such file here"
+            settings.not_read.append(NotRead(file=named.file, line=named.line, what=what))
+    return []
 
 
 def routes_of(settings: Settings) -> Reading:
@@ -204,20 +253,38 @@ def _layer(settings: Settings, router: Tree | None) -> tuple[Layer, tuple[Harmle
 def _transport(settings: Settings, router: Tree | None) -> Tree | None:
     service = _folded(router, "service") if router else None
     name = service.text().partition("@")[0] if service else ""
-    named = settings.get("http", "services", name, "loadBalancer", "serversTransport") if name else None
+    named = _named_transport(settings, name) if name else None
     if named is not None:
         wanted = named.text().partition("@")[0]
         found = settings.get("http", "serversTransports", wanted)
         if found is None:
-            settings.not_read.append(
-                NotRead(
-                    file=named.file,
-                    line=named.line,
-                    what=f"serversTransport {named.text()}: it is not in these files",
-                )
-            )
+            what = f"serversTransport {named.text()}: it is not in these files"
+            settings.not_read.append(NotRead(file=named.file, line=named.line, what=what))
         return found
     return settings.get("serversTransport")
+
+
+def _named_transport(settings: Settings, name: str, depth: int = 0) -> Tree | None:
+    """The transport that a service names; of several services behind it the first one's, and that is said."""
+    service = settings.get("http", "services", name)
+    if service is None or depth > _MOST_SERVICES:
+        return None
+    found = settings.get("http", "services", name, "loadBalancer", "serversTransport")
+    for kind in ("weighted", "failover", "mirroring"):
+        inner = _folded(service, kind)
+        if inner is None:
+            continue
+        parts = _folded(inner, "services")
+        first = next(parts.each(), None) if parts else None
+        behind = (_folded(first, "name") if first and first.is_mapping else first) or _folded(
+            inner, "service"
+        )
+        if kind == "weighted":
+            what = f"service {name}: the limits of the first of its weighted services are taken"
+            settings.not_read.append(NotRead(file=service.file, line=service.line, what=what))
+        if behind is not None:
+            return _named_transport(settings, behind.text().partition("@")[0], depth + 1)
+    return found
 
 
 def _entry(settings: Settings, router: Tree | None) -> Tree | None:
@@ -234,13 +301,23 @@ def _entry(settings: Settings, router: Tree | None) -> Tree | None:
 
 def _retries(settings: Settings, router: Tree | None) -> LayerRetries | None:
     """A retry middleware of the router: after a connection that failed, never after an answer or a timer."""
-    named = _folded(router, "middlewares") if router else None
-    names = [name.strip() for one in named.each() for name in one.text().split(",")] if named else []
-    for name in names:
-        attempts = settings.get("http", "middlewares", name.partition("@")[0], "retry", "attempts")
+    pending = _names(_folded(router, "middlewares") if router else None)
+    for _ in range(_MOST_SERVICES):
+        if not pending:
+            break
+        name = pending.pop(0).partition("@")[0]
+        attempts = settings.get("http", "middlewares", name, "retry", "attempts")
         if attempts is not None and attempts.text().isdecimal():
             return LayerRetries(tries=max(1, int(attempts.text())), file=attempts.file, line=attempts.line)
+        chain = settings.get("http", "middlewares", name, "chain", "middlewares")
+        pending = [*_names(chain), *pending]
     return None
+
+
+def _names(written: Tree | None) -> list[str]:
+    """Names as a list, or in one text with commas; in Kubernetes each is an object."""
+    found = [one.text("name") if one.is_mapping else one.text() for one in written.each()] if written else []
+    return [name.strip() for one in found for name in one.split(",")]
 
 
 _STATIC: Final = re.compile(r"^\s*\[?(?:entryPoints|serversTransport)\b", re.MULTILINE | re.IGNORECASE)

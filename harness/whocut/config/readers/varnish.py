@@ -1,4 +1,8 @@
-"""Varnish VCL: backends with their timeouts, and what `vcl_backend_fetch` sets for all of them."""
+"""Varnish VCL: backends with their timeouts, what `vcl_backend_fetch` sets, and which backend a request comes to.
+
+Conditions over the host and the path are followed through their `if`, `elseif` and `else`; what asks for more is
+named. A director is the first backend that is added to it.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
+from whocut.config.matching import regex, understood
 from whocut.config.reading import Later, NotRead, Reading, Route
 from whocut.config.trees import Tree
 from whocut.errors import BadFile
@@ -21,7 +26,9 @@ if TYPE_CHECKING:
 
     from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
+    from whocut.config.reading import Rank
 
+_MOST_CONDITIONS: Final = 4  # that set limits; each doubles the ways
 _MOST_BACKENDS: Final = 10_000  # each is a way that the request may take
 _TIMERS: Final = {
     "connect_timeout": TimerKind.CONNECT,
@@ -32,6 +39,11 @@ _BRACE: Final = re.compile(r"[{}]")
 _COMMENT: Final = re.compile(r"/\*.*?\*/|(?:#|//)[^\n]*", re.DOTALL)
 _BACKEND: Final = re.compile(r"\bbackend\s+([\w.-]+)\s*\{")
 _FIELD: Final = re.compile(r"\.(\w+)\s*=\s*([^;}]+?)\s*;")
+# The condition of an `if` ends at the brace that opens its block; a brace in a text is not looked for.
+_IF: Final = re.compile(r"\b(?P<kind>if|els(?:e\s*)?if|else)\b\s*(?P<condition>\([^{};]{0,2000}\))?\s*\{")
+_COMPARED: Final = re.compile(r"(?:be)?req\.(url|http\.[Hh]ost)\s*(==|!=|~|!~)\s*\"([^\"]*)\"")
+_HINT: Final = re.compile(r"\bset\s+(?:be)?req\.backend(?:_hint)?\s*=\s*([\w.-]+)[^;]*;")
+_ADDED: Final = re.compile(r"\b(\w+)\.add_backend\(\s*([\w.-]+)")
 _SET: Final = re.compile(r"\bset\s+bereq\.(\w+_timeout)\s*=\s*([^;]+?)\s*;")
 
 
@@ -68,32 +80,177 @@ def _read(sources: Sequence[Source]) -> Reading:
             text.note(found.start(), f"include {found[1]}: give that file too")
             for found in re.finditer(r"^\s*include\s+\"([^\"]*)\"", text.text, re.MULTILINE)
         ]
-        routes += _backends(text, not_read)
+        routes += _routes(text, not_read)
     if not routes:
         raise BadFile(sources[0].path, "there is no backend in it", line=1)
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)), host_first=False)
 
 
-def _shared(text: _Text, not_read: list[NotRead]) -> dict[TimerKind, Limit]:
-    """The limits that a subroutine sets for every backend; one inside a condition is named."""
-    shared: dict[TimerKind, Limit] = {}
-    depth = at = 0
-    for found in _SET.finditer(text.text):
-        depth += text.text.count("{", at, found.start()) - text.text.count("}", at, found.start())
-        at = found.start()
+def _routes(text: _Text, not_read: list[NotRead]) -> Iterator[Route]:
+    """A route for each backend, and one for each condition that leads to it or sets its limits."""
+    backends = dict(_backends(text, not_read))
+    always, groups = _sets(text, not_read)
+    for place, (name, where, conditions) in enumerate(list(_choices(text, backends, not_read))):
+        limits, line = backends[name]
+        ways: list[tuple[Rank, _When, dict[TimerKind, Limit]]] = [((0, 0), conditions, always)]
+        for number, (when, more) in enumerate(groups, start=1):
+            ways += [((rank[0] + 1, number), way.and_(when), {**all_, **more}) for rank, way, all_ in ways]
+        for rank, way, more in ways:
+            whole = (int(not conditions.unclear), -place, *rank)
+            yield Route(
+                host=way.said("host"),
+                path=f"{way.said('url')} backend {name}",
+                file=text.path,
+                line=where or line,
+                layers=Later(partial(_layers, {**limits, **more})),
+                takes_host=partial(way.takes, "host", whole),
+                takes_path=partial(way.takes, "url", whole),
+            )
+
+
+def _sets(
+    text: _Text, not_read: list[NotRead]
+) -> tuple[dict[TimerKind, Limit], list[tuple[_When, dict[TimerKind, Limit]]]]:
+    """The limits that are set for every request, and those under each condition."""
+    groups: dict[_When, dict[TimerKind, Limit]] = {}
+    for found, when in _Statements(text, _SET).found:
         kind = _TIMERS.get(found[1])
+        tree = text.tree(found.start(1), found[2])
         if kind is None:
             continue
-        if depth > 1:
-            not_read.append(text.note(at, f"set bereq.{found[1]}: a condition decides at run time"))
+        if when.unclear or (when.tests and when not in groups and len(groups) > _MOST_CONDITIONS):
+            what = f"set bereq.{found[1]}: a condition decides at run time"
+            not_read.append(NotRead(file=tree.file, line=tree.line, what=what))
             continue
-        tree = text.tree(found.start(1), found[2])
-        put(shared, kind, limit_at(tree, units.varnish, not_read, inherited=True))
-    return shared
+        put(
+            groups.setdefault(when, {}),
+            kind,
+            limit_at(tree, units.varnish, not_read, inherited=not when.tests),
+        )
+    always = groups.pop(_When(), {})
+    return always, list(groups.items())
 
 
-def _backends(text: _Text, not_read: list[NotRead]) -> Iterator[Route]:
-    shared = _shared(text, not_read)
+def _choices(
+    text: _Text, backends: dict[str, tuple[dict[TimerKind, Limit], int]], not_read: list[NotRead]
+) -> Iterator[tuple[str, int | None, _When]]:
+    """The backends in the order in which a request comes to them; without any condition each is one."""
+    directors = {found[1]: found[2] for found in reversed(list(_ADDED.finditer(text.text)))}
+    found = [
+        (directors.get(name, name), text.line(match.start()), when)
+        for match, when in _Statements(text, _HINT).found
+        if (name := match[1].partition(".")[0])
+    ]
+    for name, line, when in found:
+        if name not in backends:
+            not_read.append(
+                NotRead(file=text.path, line=line, what=f"backend {name}: it is not in this file")
+            )
+        elif when.unclear:
+            what = f"backend {name}: {when.unclear} decides at run time"
+            not_read.append(NotRead(file=text.path, line=line, what=what))
+    known = [one for one in found if one[0] in backends]
+    # Of several settings that hold the last one does; those under a condition come before the one for all.
+    yield from [one for one in reversed(known) if one[2].tests or one[2].unclear]
+    always = [one for one in known if not one[2].tests and not one[2].unclear]
+    if always:
+        yield always[-1]
+    elif known:
+        first = "default" if "default" in backends else next(iter(backends))
+        yield first, None, _When()
+    else:
+        yield from ((name, None, _When()) for name in backends)
+
+
+_Test = tuple[str, str, bool]  # of the host or the path: a pattern, and whether it has to fit
+
+
+@dataclass(frozen=True, slots=True)
+class _When:
+    """The tests that have to hold; `unclear` is one that asks for something else."""
+
+    tests: tuple[_Test, ...] = ()
+    unclear: str = ""
+
+    def and_(self, other: _When) -> _When:
+        """Both."""
+        return _When((*self.tests, *other.tests), self.unclear or other.unclear)
+
+    def takes(self, of: str, rank: Rank, value: str) -> Rank | None:
+        """The rank, where each test of the host, or of the path, holds."""
+        return (
+            rank
+            if all(regex(pattern, value) is fits for on, pattern, fits in self.tests if on == of)
+            else None
+        )
+
+    def said(self, of: str) -> str:
+        """The first pattern that has to fit, for its name's sake."""
+        return next((pattern.strip("^$") for on, pattern, fits in self.tests if on == of and fits), "")
+
+
+class _Statements:
+    """Every place where a statement is, with the conditions around it."""
+
+    def __init__(self, text: _Text, statement: re.Pattern[str]) -> None:
+        self.found: list[tuple[re.Match[str], _When]] = []
+        open_: list[_When] = []
+        denied: list[list[_When]] = [[]]  # at each depth, the conditions of this chain that did not hold
+        for token in re.finditer(
+            rf"{_IF.pattern}|(?P<open>\{{)|(?P<close>\}})|(?P<it>{statement.pattern})", text.text
+        ):
+            if token["close"]:
+                if open_:
+                    open_.pop()
+                    denied.pop()
+            elif token["it"]:
+                whole = _When()
+                for when in open_:
+                    whole = whole.and_(when)
+                found = statement.match(text.text, token.start())
+                if found is not None:
+                    self.found.append((found, whole))
+            elif token["open"]:
+                open_.append(_When())
+                denied.append([])
+            else:
+                when = _condition(token["condition"]) if token["condition"] is not None else _When()
+                if token["kind"].startswith("if"):
+                    denied[-1] = []
+                whole = when
+                for other in denied[-1]:
+                    whole = whole.and_(_not(other))
+                denied[-1].append(when)
+                open_.append(whole)
+                denied.append([])
+
+
+def _condition(text: str) -> _When:
+    """Tests joined by `&&`; anything else is unclear."""
+    tests: list[_Test] = []
+    for part in text.split("&&"):
+        found = _COMPARED.fullmatch(part.strip().strip("()").strip())
+        if found is None:
+            return _When(unclear=" ".join(text.split()))
+        pattern = found[3] if found[2].endswith("~") else f"^{re.escape(found[3])}$"
+        if not understood(pattern):
+            return _When(unclear=" ".join(text.split()))
+        tests.append(("url" if found[1] == "url" else "host", pattern, not found[2].startswith("!")))
+    return _When(tuple(tests))
+
+
+def _not(when: _When) -> _When:
+    """The opposite; of several tests together it is not followed."""
+    if when.unclear or len(when.tests) != 1:
+        return _When()
+    ((of, pattern, fits),) = when.tests
+    return _When(((of, pattern, not fits),))
+
+
+def _backends(
+    text: _Text, not_read: list[NotRead]
+) -> Iterator[tuple[str, tuple[dict[TimerKind, Limit], int]]]:
+    """Each backend with its own limits, and its line."""
     for number, backend in enumerate(_BACKEND.finditer(text.text)):
         if number == _MOST_BACKENDS:
             raise BadFile(
@@ -108,13 +265,7 @@ def _backends(text: _Text, not_read: list[NotRead]) -> Iterator[Route]:
             kind = _TIMERS.get(entry[1])
             if kind is not None:
                 put(limits, kind, limit_at(text.tree(entry.start(1), entry[2]), units.varnish, not_read))
-        yield Route(
-            host="",
-            path=f" backend {backend[1]}",
-            file=text.path,
-            line=line,
-            layers=Later(partial(_layers, {**limits, **shared})),
-        )
+        yield backend[1], (limits, line)
 
 
 def _layers(limits: dict[TimerKind, Limit]) -> tuple[Layer, ...]:

@@ -6,6 +6,7 @@ No file says which plan holds. A limit above what Hobby allows needs another pla
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.catalogue import preset
@@ -14,7 +15,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import path_rank
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -40,7 +41,7 @@ def _read(sources: Sequence[Source]) -> Reading:
             routes += _of_json(source, not_read)
         else:
             routes.append(_of_code(source, not_read))
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
@@ -54,24 +55,42 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
             path=_path_of(pattern),
             file=function.file,
             line=function.line,
-            layers=(_layer(function.get("maxDuration"), not_read, tree),),
+            layers=Later(partial(_layers, function.get("maxDuration"), not_read, tree)),
             takes_path=_takes(pattern),
         )
+    for build in (tree.get("builds") or _NOTHING).each():
+        pattern, limit = build.text("src"), build.get("config", "maxDuration")
+        if limit is not None:
+            yield Route(
+                host="",
+                path=_path_of(pattern),
+                file=build.file,
+                line=build.line,
+                layers=(_layer(limit, not_read, tree),),
+                takes_path=_takes(pattern),
+            )
     for rewrite in [*(tree.get("rewrites") or _NOTHING).each(), *(tree.get("routes") or _NOTHING).each()]:
         target, path = (
             rewrite.text("destination") or rewrite.text("dest"),
             rewrite.text("source") or rewrite.text("src"),
         )
         if target.startswith(("http://", "https://")):
-            yield Route(
-                host="",
-                path=path,
-                file=rewrite.file,
-                line=rewrite.line,
-                layers=(layer_of("vercel-rewrite", {}),),
-                takes_path=_rewritten(path),
-            )
-    if not tree.get("functions"):
+            layer = layer_of("vercel-rewrite", {})
+        else:  # to a function of this project
+            layer = _layer(_duration(tree, target), not_read, tree)
+            if not path or not _is_function(tree, target):
+                continue
+        yield Route(
+            host="",
+            path=path,
+            file=rewrite.file,
+            line=rewrite.line,
+            layers=(layer,),
+            takes_path=_rewritten(path),
+        )
+    if not tree.get("functions") and not any(
+        build.get("config", "maxDuration") for build in (tree.get("builds") or _NOTHING).each()
+    ):
         yield Route(
             host="",
             path="/",
@@ -80,6 +99,27 @@ def _of_json(source: Source, not_read: list[NotRead]) -> Iterator[Route]:
             layers=(_layer(None, not_read, tree),),
             takes_path=lambda _: (0,),
         )
+
+
+def _duration(tree: Tree, target: str) -> Tree | None:
+    """What the best pattern says of the function that a rewrite leads to."""
+    target = target.partition("?")[0].removesuffix("/")
+    target = target if target.startswith("/") else f"/{target}"
+    written = [
+        (pattern, function.get("maxDuration"))
+        for pattern, function in (tree.get("functions") or _NOTHING).items()
+    ] + [
+        (build.text("src"), build.get("config", "maxDuration"))
+        for build in (tree.get("builds") or _NOTHING).each()
+    ]
+    target = re.sub(r"\.\w+$", "", target)
+    ranked = [(rank, found) for pattern, found in written if (rank := _takes(pattern)(target)) is not None]
+    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None
+
+
+def _is_function(tree: Tree, target: str) -> bool:
+    """Whether a rewrite leads to code, and not to a page of the site."""
+    return target.lstrip("/").startswith("api/") or _duration(tree, target) is not None
 
 
 def _of_code(source: Source, not_read: list[NotRead]) -> Route:
@@ -98,6 +138,10 @@ def _of_code(source: Source, not_read: list[NotRead]) -> Route:
         line=line,
         layers=(layer,),
     )
+
+
+def _layers(written: Tree | None, not_read: list[NotRead], where: Tree) -> tuple[Layer, ...]:
+    return (_layer(written, not_read, where),)
 
 
 def _layer(written: Tree | None, not_read: list[NotRead], where: Tree) -> Layer:
@@ -130,21 +174,24 @@ def _path_of(pattern: str) -> str:
 def _takes(pattern: str) -> Callable[[str], Rank | None]:
     """A function's pattern against a path; the more it says, the better it fits."""
     path = _path_of(pattern)
-    body = "".join(
-        ".*"
-        if part == "**"
-        else "[^/]*"
-        if part == "*"
-        else "[^/]+"
-        if part.startswith("[")
-        else re.escape(part)
-        for part in re.split(r"(\*\*|\*|\[[^\]]*\])", path)
-        if part
-    )
-    weight = len(path.replace("*", ""))
+    begins = path.partition("*")[0].partition("[")[0].rstrip("/")
 
     def takes(asked: str) -> Rank | None:
-        return (1, weight) if re.fullmatch(body, asked) or asked.rstrip("/") == path.rstrip("/*") else None
+        if not asked.startswith(begins):
+            return None
+        body = "".join(
+            ".*"
+            if part == "**"
+            else "[^/]*"
+            if part == "*"
+            else "[^/]+"
+            if part.startswith("[")
+            else re.escape(part)
+            for part in re.split(r"(\*\*|\*|\[[^\]]*\])", path)
+            if part
+        )
+        fits = re.fullmatch(body, asked) or asked.rstrip("/") == path.rstrip("/*")
+        return (1, len(path.replace("*", ""))) if fits else None
 
     return takes
 

@@ -12,12 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
+from whocut.path.gateways.caddy_own import FILE, own_caddy
 from whocut.path.gateways.driver import START, Driver
+from whocut.path.gateways.process import program_of
 from whocut.trace.logs.in_run import ACCESS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _CONFIG = """\
 {{
@@ -79,8 +84,14 @@ class Caddy(Driver):
         )
         return {"Caddyfile": text}
 
-    def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's configuration as JSON, changed where it must be."""
+        return own_caddy(config, layer, site, program_of(self))
+
+    def command(self, program: str, layer: Layer, site: Site) -> list[str]:
         """In the foreground."""
+        if layer.config:
+            return [program, "run", "--config", str(site.folder / FILE)]
         return [program, "run", "--adapter", "caddyfile", "--config", str(site.folder / "Caddyfile")]
 
 

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import START, Driver
+from whocut.path.gateways.envoy_own import own_envoy
 from whocut.trace.logs.envoy import JSON_FORMAT
 from whocut.trace.logs.in_run import ACCESS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _TYPE = "type.googleapis.com/envoy.extensions"
 _PROTOCOL = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -37,6 +41,10 @@ class Envoy(Driver):
             "static_resources": {"listeners": [_listener(layer, site)], "clusters": [_cluster(layer, site)]}
         }
         return {"envoy.yaml": json.dumps(config, indent=2)}
+
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's configuration, changed where it must be."""
+        return own_envoy(config, layer, site)
 
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the file
         """In the foreground, with one worker, and apart from any other Envoy of this machine."""

@@ -7,6 +7,7 @@ name has to be put back.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from whocut.clock import Clock
 
+_NAMED: Final = re.compile(r"['\"`]?\b([A-Za-z_][\w-]*)\b")
 DIFF: Final = "config.diff"
 
 
@@ -37,6 +39,7 @@ class Own:
     texts: dict[str, str] = field(default_factory=dict)
     origins: dict[str, Path] = field(default_factory=dict)
     before: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, tuple[Path, int]] = field(default_factory=dict)  # of a product that says no lines
 
     def add(self, origin: Path, before: str, after: str, name: str = "") -> str:
         """Take one more file; the name of its copy."""
@@ -50,6 +53,8 @@ class Own:
         """All that was changed, as a unified diff of the user's files."""
         lines: list[str] = []
         for name, after in self.texts.items():
+            if name not in self.origins:
+                continue  # ours alone
             path = str(self.origins[name])
             lines += difflib.unified_diff(
                 self.before[name].splitlines(keepends=True), after.splitlines(keepends=True), path, path
@@ -86,6 +91,15 @@ def with_own_names(said: str, folder: Path, origins: Mapping[str, Path]) -> str:
     for name, origin in sorted(origins.items(), key=lambda one: -len(one[0])):
         said = said.replace(str(folder / name), str(origin))
     return said
+
+
+def with_places(said: str, fields: Mapping[str, tuple[Path, int]]) -> str:
+    """What the product said, with the user's file and line behind it for the last of the fields that it names."""
+    named = [word for word in _NAMED.findall(said) if word in fields]
+    if not named:
+        return said
+    path, line = fields[named[-1]]
+    return f"{said.rstrip()} ({path}:{line})"
 
 
 def scaled(limit_s: float, clock: Clock) -> str:

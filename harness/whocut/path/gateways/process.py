@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 from whocut.errors import ChildDied, CouldNotRun, NotInstalled
 from whocut.path.fallen import Fallen, ended_how
 from whocut.path.gateways.driver import START, Gateway, Site
-from whocut.path.gateways.own import DIFF, with_own_names
+from whocut.path.gateways.own import DIFF, with_own_names, with_places
 from whocut.path.ports import held_port
 from whocut.redact import without_secrets
 from whocut.trace.logs.in_run import ACCESS, ERROR
@@ -54,6 +54,9 @@ class RunningGateway:
         self.fallen: Fallen | None = None
         self.sink: SpanSink | None = None
         self.origins: Mapping[str, Path] = {}  # of files that are copies of a user's own
+        self.fields: Mapping[
+            str, tuple[Path, int]
+        ] = {}  # of those that have no lines: where each field stands
         self._holder = holder
         self._process = process
         self._writes_log = writes_log
@@ -146,6 +149,7 @@ async def start(
             _make_logs(site.logs, logs)
             own = gateway.own(Path(layer.config), layer, site) if layer.config else None
             for name, text in (own.texts if own else gateway.files(layer, site)).items():
+                (site.folder / name).parent.mkdir(exist_ok=True)
                 (site.folder / name).write_text(text, encoding="utf-8")
             if own:
                 (site.logs / DIFF).write_text(own.diff(), encoding="utf-8")
@@ -156,7 +160,8 @@ async def start(
             holder.cleanup()
             raise
         running = RunningGateway(layer, port, holder, process, clock, gateway.writes_log(site))
-        running.origins = own.origins if own else {}
+        if own:
+            running.origins, running.fields = own.origins, own.fields
         try:
             await _listening(running, gateway, spare)
         except BaseException:
@@ -293,7 +298,7 @@ async def _answers(port: int, path: str = "") -> bool:
 def _last_words(running: RunningGateway) -> str:
     """The end of its logs in whole lines: their first line often says most."""
     said = "".join(running.log(name) for name in (ACCESS, ERROR, START)).strip()
-    said = with_own_names(said, running.folder, running.origins)
+    said = with_places(with_own_names(said, running.folder, running.origins), running.fields)
     if len(said) <= _LAST_CHARACTERS:
         return said
     return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import START, Driver
+from whocut.path.gateways.traefik_own import own_traefik
 from whocut.trace.logs.in_run import ACCESS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _KEPT = {"Traceparent": "keep", "X-Request-Id": "keep"}
 
@@ -34,6 +38,10 @@ class Traefik(Driver):
             "traefik.yaml": json.dumps(_static(layer, site), indent=2),
             "routes.yaml": json.dumps(_dynamic(layer, site), indent=2),
         }
+
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:
+        """The user's static file with the dynamic ones that it names, changed where they must be."""
+        return own_traefik(config, layer, site)
 
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:  # noqa: ARG002  # all is in the files
         """In the foreground."""

@@ -10,16 +10,27 @@ from typing import TYPE_CHECKING
 
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import START, Driver
+from whocut.path.gateways.varnish_own import own_varnish
 from whocut.trace.logs.in_run import ACCESS
 from whocut.trace.logs.varnish import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from whocut.chain.layers import Layer
     from whocut.path.gateways.driver import Site
+    from whocut.path.gateways.own import Own
 
 _NEVER_S = 365 * 24 * 3600.0
+# Of a user's own configuration what it does not write is Varnish's own, in seconds.
+_ITS_OWN_S = {
+    "timeout_idle": 5.0,
+    "send_timeout": 600.0,
+    "connect_timeout": 3.5,
+    "first_byte_timeout": 60.0,
+    "between_bytes_timeout": 60.0,
+}
 _CONFIG = """\
 vcl 4.1;
 backend next {{
@@ -57,11 +68,17 @@ class Varnish(Driver):
         )
         return {"varnish.vcl": text}
 
+    def own(self, config: Path, layer: Layer, site: Site) -> Own:  # noqa: ARG002  # all is in the file
+        """The user's VCL, changed where it must be."""
+        return own_varnish(config, site)
+
     def command(self, program: str, layer: Layer, site: Site) -> list[str]:
         """In the foreground, unprivileged, with threads for a thousand requests: each takes two."""
+        own = {name: f"{site.clock.real_s(limit_s):.3f}" for name, limit_s in _ITS_OWN_S.items()}
         parameters = {
             "timeout_idle": _seconds(layer, site, TimerKind.KEEPALIVE, most=3600.0),
             "send_timeout": "1000000",
+            **(own if layer.config else {}),
             "thread_pool_min": "50",
             "thread_pool_max": "2000",
             "listen_depth": "4096",
