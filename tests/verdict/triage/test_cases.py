@@ -34,6 +34,7 @@ FILES = (
     "reports12",
     "reports13",
     "reports14",
+    "reports15",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

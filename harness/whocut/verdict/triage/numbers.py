@@ -170,6 +170,7 @@ class Of(IntEnum):
     CONNECT = 1  # how long a connection was waited for
     LIMIT = 2  # a limit that was reached
     TOOK = 3  # how long something took
+    FIRED = 4  # after how long a timer fired, in so many words: another's measure may be of more than the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,14 @@ _CONNECT_AROUND: Final = re.compile(
 )
 
 
+_FIRED: Final = re.compile(r"(?i)(?:timed[ -]?out|timeout) after[ :=~]{0,3}(?:about |exactly )?$")
+# A number that is a size or a share of a processor, whose letters are also those of a unit: `proxy-body-size: 20m`.
+_SIZED: Final = re.compile(
+    r"(?i)(?:size|memory|mem|cpu|buffers?|heap|storage|disk|length|quota|bytes|zone)[\"']?[ :=]{1,3}[\"']?$"
+)
+_SIZE: Final = re.compile(r"\d{1,6} ?[mM]")
+
+
 _LAST_LOOK: Final = 1.1  # how much longer than the last measure the limit that fired may be
 
 
@@ -286,6 +295,8 @@ def _written_out(text: str) -> Iterable[Duration]:
         if seconds is None or not seconds:
             continue
         before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
+        if _SIZE.fullmatch(match[0]) and _SIZED.search(before):
+            continue
         after = text[match.end() : match.end() + 40].partition("\n")[0]
         of = _of(before, after, clock=match["clock"] is not None or match["minutes"] is not None)
         if of is not None:
@@ -305,6 +316,8 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.CONNECT
+    if _FIRED.search(before):
+        return Of.FIRED
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
@@ -357,7 +370,8 @@ def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> fl
     Of a request that got no connection, the wait for one comes first (`connecting`); of any other it says nothing.
     """
     durations = list(durations)
-    for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
+    measured = (Of.FIRED, Of.TOOK, Of.LIMIT)
+    for of in (Of.CONNECT, *measured) if connecting else measured:
         longest = _longest(durations, of)
         if longest is None:
             continue
