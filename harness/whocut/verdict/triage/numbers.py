@@ -316,6 +316,11 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.CONNECT
+    return _of_a_request(before, after, limit=bool(limit))
+
+
+def _of_a_request(before: str, after: str, *, limit: bool) -> Of:
+    """What a duration is of, that is neither an hour of the day nor a wait nor a connection's."""
     if _FIRED.search(before):
         return Of.FIRED
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
