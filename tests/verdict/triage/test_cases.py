@@ -35,6 +35,7 @@ FILES = (
     "reports13",
     "reports14",
     "reports15",
+    "reports16",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
