@@ -36,6 +36,7 @@ FILES = (
     "reports14",
     "reports15",
     "reports16",
+    "reports17",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

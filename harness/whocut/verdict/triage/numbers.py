@@ -170,7 +170,9 @@ class Of(IntEnum):
     CONNECT = 1  # how long a connection was waited for
     LIMIT = 2  # a limit that was reached
     TOOK = 3  # how long something took
-    FIRED = 4  # after how long a timer fired, in so many words: another's measure may be of more than the request
+    FIRED = (
+        4  # after how long a timer fired, in so many words: another's measure may be of more than the request
+    )
 
 
 @dataclass(frozen=True, slots=True)
