@@ -20,6 +20,7 @@ FILES = (
     "clients",
     "layers",
     "refusals",
+    "openai_images",
     "reports",
     "reports2",
     "reports3",
