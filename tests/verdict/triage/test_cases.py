@@ -38,6 +38,7 @@ FILES = (
     "reports15",
     "reports16",
     "reports17",
+    "reports18",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
