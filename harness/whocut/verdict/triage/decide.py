@@ -85,7 +85,7 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
 
 def _it_is_code_or_a_manual(facts: Facts) -> Triage | None:
     """A piece of a program or of its documentation, which tells of no request, whatever errors it names."""
-    if facts.exchange is not None or error_of(facts.pasted):
+    if facts.exchange is not None or error_of(facts.pasted).get("message"):
         return None
     form = next(
         (
