@@ -39,6 +39,7 @@ FILES = (
     "reports16",
     "reports17",
     "reports18",
+    "reports19",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -74,6 +74,7 @@ _STATUSES: Final = (
         re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
         How.OWN,
     ),
+    (re.compile(r"- ([45]\d\d) (?:\d{3}|-) - (?:GET|POST|PUT|PATCH|DELETE)\b"), How.OWN),
     (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
@@ -95,7 +96,8 @@ _STATUSES: Final = (
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
     (
         re.compile(
-            rf"(?i)(?<!encoding)(?<!length)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+            rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
+            rf"|błąd|fout|hata|ошибк\w)\b|エラー|错误|錯誤|오류|lỗi)[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
         ),
         How.SAID,
     ),
