@@ -7,6 +7,7 @@ status; and last the words that say little. How long it took names no layer by i
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +49,42 @@ def _little_is_said(facts: Facts) -> Triage | None:
             retry=ending.retry if not timed or ending.by is By.SELF else Retry.UNKNOWN,
             do=advice.ENDINGS.get(best.row.kind, advice.ENDINGS["opaque"]),
             why=(f"{best.words}: {ending.says}",),
+            alternatives=coincidences(facts),
+        ),
+        facts,
+    )
+
+
+# A timeout as an event, in whatever letters; not one that is set to a number.
+_TIMEOUT: Final = re.compile(
+    r"(?i)(?<![\w.-])(?:time[ds]?[ _-]?out|\w{1,40}[ _-]time[ds]?[ _-]?out|(?-i:[A-Z]\w{1,40}Time[d]?[oO]ut))"
+    r"(?![\w-])"
+    r"(?![\"'\])]{0,2}[ \t]{0,2}(?:to|[:=(])?[ \t]{0,2}[\"']?\d)|超时|逾時|タイムアウト|시간 ?초과"
+)
+_FAILED: Final = re.compile(
+    r"(?i)\b(?:error|fail(?:ed|ure|s)?|exceed(?:ed|s)?|reached|abort(?:ed)?|cancell?ed|killed|terminated|expired"
+    r"|exception|rejected|could not|couldn't|unable to|occurred)\b|失败|错误|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+)
+_FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
+_FEW_LETTERS: Final = 600
+
+
+def _a_timeout_is_told(facts: Facts) -> Triage | None:
+    """A message of a few lines that tells of a timeout and of a failure in one of them, in words of its own."""
+    lines = [line for line in facts.pasted.levels[0].split("\n", 2 * _FEW_LINES) if line.strip()]
+    if len(lines) > _FEW_LINES or len(facts.pasted.levels[0]) > _FEW_LETTERS:
+        return None
+    told = next((hit for line in lines if (hit := _TIMEOUT.search(line)) and _FAILED.search(line)), None)
+    if told is None:
+        return None
+    return with_chain(
+        Triage(
+            cause=Cause.TIMEOUT_CHAIN,
+            name="a timer fired; whose it was is not said",
+            status=facts.code,
+            retry=Retry.PAYS_AGAIN,
+            do=advice.ENDINGS["some_timer"],
+            why=(f"{told[0]}: a timeout beside words of a failure",),
             alternatives=coincidences(facts),
         ),
         facts,
@@ -116,6 +153,7 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_status_says,
     the_api_only_refused,
     _little_is_said,
+    _a_timeout_is_told,
     _a_chain_has_the_limit,
     _nothing_is_known,
 )
