@@ -176,7 +176,7 @@ _BY_CLASS: Final = (
     (re.compile(r"\b(?:Authentication|PermissionDenied)Error\b"), "Authorization"),
     (re.compile(r"\bNotFoundError\b(?=[^\n]{0,200}model)"), _MODEL),
     (re.compile(r"(?i)(?<=error: )(?:bad request|unprocessable entity)\b"), None),
-    (re.compile(r"(?i)(?<=error: )(?:unauthorized|forbidden)\b"), "Authorization"),
+    (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
 )
 # Codes by which a gateway says that what is behind it failed, and nothing of how.
 _BEHIND: Final = frozenset({"upstream_error", "provider_error", "upstream_failed", "bad_gateway"})

@@ -242,7 +242,7 @@ _WAIT_BEFORE: Final = re.compile(
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
 _WAIT_AFTER: Final = re.compile(
-    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
+    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
 )
 _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
