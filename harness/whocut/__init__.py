@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whocut.chain.catalogue import preset
     from whocut.chain.layers import Layer, Topology
     from whocut.chain.timers import Timer
+    from whocut.client.policy_transport import retrying_transport
     from whocut.client.reference_client import around, async_reference, reference
     from whocut.config.sources import read_chain
     from whocut.errors import BadInput, CouldNotRun, WhocutError
@@ -46,6 +47,7 @@ __all__ = [
     "preset",
     "read_chain",
     "reference",
+    "retrying_transport",
     "triage",
 ]
 
@@ -68,6 +70,7 @@ _FOUND_IN = {
     "preset": "chain.catalogue",
     "read_chain": "config.sources",
     "reference": "client.reference_client",
+    "retrying_transport": "client.policy_transport",
     "triage": "verdict.triage",
 }
 

@@ -17,8 +17,9 @@ import openai
 
 from whocut.client import async_reference
 from whocut.client.ending import failure_of
+from whocut.client.judge import Judge
 from whocut.client.policy import Decision, Failure, Policy, TryAgain, decide
-from whocut.client.reference_client import StreamCutError, _Judge
+from whocut.client.reference_client import StreamCutError
 from whocut.trace.records import Outcome
 
 if TYPE_CHECKING:
@@ -346,7 +347,7 @@ class OtherKeys(AsksAgain):
         inner = async_reference(base_url, api_key)
         super().__init__(inner)
 
-        class Judge(_Judge):
+        class OthersHeaders(Judge):
             """Its headers are others."""
 
             @property
@@ -356,8 +357,8 @@ class OtherKeys(AsksAgain):
 
         made = inner._judge
 
-        def judge(now_s: Callable[[], float], prepared: Prepared) -> _Judge:
-            return Judge(made(now_s, prepared)._policy, now_s, decide)
+        def judge(now_s: Callable[[], float], prepared: Prepared) -> Judge:
+            return OthersHeaders(made(now_s, prepared)._policy, now_s, decide)
 
         inner._judge = judge  # type: ignore[method-assign]
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.load.test_tab_in_browser import agree, plain_locust
 from whocut.clock.clock import pause, wall_s
+from whocut.load.tab.guard import TOKEN_VARIABLE
 from whocut.path.ports import held_port
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("browser")]
+
+TOKEN = "a-token-of-some-length-for-a-page"
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(autouse=True)
+def known_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token of the page, which Locust inherits."""
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
 
 
 class Page:
@@ -33,7 +43,8 @@ class Page:
 
     def get(self, path: str) -> str:
         """What stands at an address; nothing while nobody listens yet."""
-        with suppress(OSError), urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        asked = urllib.request.Request(self.url + path, headers=HEADERS)
+        with suppress(OSError), urllib.request.urlopen(asked, timeout=30) as answer:
             text: str = answer.read().decode()
             return text
         return ""
@@ -41,7 +52,8 @@ class Page:
     def post(self, path: str, **form: object) -> None:
         """Press a button."""
         data = urllib.parse.urlencode(form).encode()
-        with urllib.request.urlopen(self.url + path, data=data, timeout=60) as answer:
+        asked = urllib.request.Request(self.url + path, data=data, headers=HEADERS)
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             assert answer.status == 200
 
     @property

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from flask import Flask, Response
 
+from whocut.load.tab.guard import TOKEN_VARIABLE
 from whocut.load.tab.page import TITLE, add_tab
 from whocut.load.tab.runs import ShownRuns, State
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 class FakeWebUI:
     """As much of Locust's web server as the tab touches."""
 
+    host, port, tls_cert = "127.0.0.1", 8089, None
+
     def __init__(self, *, locked: bool = False) -> None:
         self.app = Flask(__name__)
+        self.web_login = locked
         self.template_args: dict[str, Any] = {}
         self.locked = locked
         self.state = "running"
@@ -36,11 +40,27 @@ class FakeWebUI:
         return (lambda **_: Response("who are you?", 401)) if self.locked else view
 
 
+TOKEN = "a-token-of-some-length-for-a-page"
+
+
+@pytest.fixture(autouse=True)
+def known_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token of the page, as a program would set it."""
+    monkeypatch.setenv(TOKEN_VARIABLE, TOKEN)
+
+
+def client_of(web_ui: FakeWebUI) -> FlaskClient:
+    """A client that has the token."""
+    client = web_ui.app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    return client
+
+
 def served(runs: ShownRuns, base_path: str | None = None) -> FlaskClient:
     """A client of a page with our tab."""
     web_ui = FakeWebUI()
     add_tab(web_ui, runs, base_path)
-    return web_ui.app.test_client()
+    return client_of(web_ui)
 
 
 def ended(runs: ShownRuns, run_dir: Path) -> None:
@@ -59,7 +79,7 @@ def test_locust_is_told_of_the_tab_and_its_page_loads_the_script() -> None:
     add_tab(web_ui, ShownRuns(), None)
 
     assert [tab["title"] for tab in web_ui.template_args["extended_tabs"]] == [TITLE]
-    page = web_ui.app.test_client().get("/").text
+    page = client_of(web_ui).get("/").text
     assert page.endswith('<script src="./whocut/static/tab.js"></script></body></html>')
 
 
@@ -90,7 +110,7 @@ def test_page_hears_of_a_running_test_until_it_has_stopped(state: str, told: str
     web_ui.state = state
     add_tab(web_ui, ShownRuns(), None)
 
-    answer = web_ui.app.test_client().get("/stats/requests")
+    answer = client_of(web_ui).get("/stats/requests")
 
     assert answer.json == {"state": told, "user_count": 3}
 

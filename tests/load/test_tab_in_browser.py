@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -47,7 +48,13 @@ def plain_locust(folder: Path, *options: str) -> Iterator[str]:
             process.wait(120)
 
 
-async def opened(tab: Tab, url: str) -> None:
+def link_in(log: Path) -> str:
+    """The link that Locust's terminal was shown."""
+    (link,) = re.findall(r"^whocut: open the page by this link.*: (http\S+)$", log.read_text(), re.MULTILINE)
+    return str(link)
+
+
+async def opened(tab: Tab, url: str, log: Path) -> None:
     """Locust's page, as soon as it listens, with its start form, and having heard how the test stands.
 
     An answer `ready` that was asked for before Start and comes after it sends the page back to its form, for good.
@@ -61,7 +68,7 @@ async def opened(tab: Tab, url: str) -> None:
                 continue
             writer.close()
             break
-    await tab.go(url)
+    await tab.go(link_in(log))
     await tab.until("document.querySelector('button[type=submit]')")
     await tab.until(f"{ANSWERED}.some(answer => answer.name.endsWith('/stats/requests'))")
 
@@ -108,7 +115,7 @@ def test_verdicts_come_in_while_the_test_runs_and_the_report_when_it_is_stopped(
 
     async def a_users_way(url: str) -> None:
         async with browser(tmp_path / "profile") as tab:
-            await opened(tab, url)
+            await opened(tab, url, tmp_path / "locust.log")
             await started(tab)
             await tab.until(f"{PANEL}.body.innerText.includes('nginx cut by first_byte')")
             first = await tab.ask(JUDGED)
@@ -153,7 +160,7 @@ def test_mistake_in_the_form_is_said_in_the_tab_and_the_page_goes_on(tmp_path: P
 
     async def a_mistake(url: str) -> None:
         async with browser(tmp_path / "profile") as tab:
-            await opened(tab, url)
+            await opened(tab, url, tmp_path / "locust.log")
             form = "new URLSearchParams({user_count: 2, spawn_rate: 9, whocut_chain: 'artcle'})"
             await tab.ask(f"fetch('./swarm', {{method: 'POST', body: {form}}}).then(answer => answer.text())")
             await tab.go(f"{url}/whocut/")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, assert_type
 
+import httpx
+import httpx2
 import openai
 
 import whocut
@@ -59,3 +61,12 @@ def one_tree_of_errors() -> int:
         return 3
     print(whocut.reference(base_url="http://127.0.0.1:9/v1", api_key="sk-test"))
     return 0
+
+
+def retries_alone() -> None:
+    """The policy as a transport has the type of the transport that it is put around."""
+    sync = whocut.retrying_transport(httpx2.HTTPTransport())
+    assert_type(sync, httpx2.HTTPTransport)
+    older = whocut.retrying_transport(httpx.AsyncHTTPTransport())
+    assert_type(older, httpx.AsyncHTTPTransport)
+    print(httpx2.Client(transport=sync), httpx.AsyncClient(transport=older))

@@ -152,14 +152,15 @@ def failure_of(error: BaseException, *, in_stream: bool = False) -> Failure | No
     """What an exception of the SDK's says of its attempt; None for one that ends no attempt: a cancel, a bug."""
     names = frozenset(_names(error))
     if "APIStatusError" in names:
-        return _answered(error)
+        told: Any = error
+        return failure_in(told.response)
     if CUT_STREAM in names or names & _UNREADABLE:
         return Failure(outcome=Outcome.TRUNCATED, status=200)
     if "APIConnectionError" in names:
         return _wire(error.__cause__ or error, timed_out="APITimeoutError" in names, in_stream=in_stream)
     if "APIError" in names:  # an event of the stream
-        told: Any = error
-        return Failure(outcome=Outcome.REJECTED, status=200, code=told.code, kind=told.type)
+        event: Any = error
+        return Failure(outcome=Outcome.REJECTED, status=200, code=event.code, kind=event.type)
     return None if _found(error) is _ABANDONED else _wire(error, timed_out=False, in_stream=in_stream)
 
 
@@ -172,12 +173,13 @@ def _wire(error: BaseException, *, timed_out: bool, in_stream: bool) -> Failure:
     )
 
 
-def _answered(error: Any) -> Failure:
-    headers = {name.lower(): value for name, value in error.response.headers.items()}
-    ours = _envelope(error.response)
+def failure_in(response: Any) -> Failure:
+    """What an answer of httpx or httpx2 that is no success says of its attempt; its body was read."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    ours = _envelope(response)
     return Failure(
         outcome=Outcome.REJECTED if ours is not None else Outcome.GATEWAY_ERROR,
-        status=error.status_code,
+        status=response.status_code,
         code=_text(ours, "code"),
         kind=_text(ours, "type"),
         retry_after_s=asked_to_wait_s(headers, Clock().epoch_unix_s),

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import uuid
 from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -25,11 +23,11 @@ import openai
 import tenacity
 from openai.types import Image, ImagesResponse
 
-from whocut.client.ending import failure_of
+from whocut.client.judge import Judge
 from whocut.client.limiter import AsyncLimiter, Limiter, Places
 from whocut.client.openai_client import shared_ssl_context
 from whocut.client.parameters import Prepared, prepare
-from whocut.client.policy import Decision, Policy, Stop, TryAgain, decide
+from whocut.client.policy import Decision, Policy, decide
 from whocut.client.prompt_check import PromptRefused, check_prompt, read_rules
 from whocut.client.redirects import STAYING, STAYING_ASYNC
 from whocut.client.transports import wire
@@ -86,67 +84,6 @@ class StreamCutError(openai.APIConnectionError):
     """The stream ended in good order, and without its last event: the image never came."""
 
 
-class _Judge:
-    """The decisions on one request: asked by tenacity after each attempt, and remembered for its next question."""
-
-    def __init__(self, policy: Policy, now_s: Callable[[], float], decide: Callable[..., Decision]) -> None:
-        self._policy = policy
-        self._decide = decide
-        self._now_s = now_s
-        self._key = uuid.uuid4().hex
-        self.began_s = now_s()
-        self.attempts = 0
-        self.decision: Decision | None = None
-
-    @property
-    def total_s(self) -> float:
-        """The request's time."""
-        return self._policy.total_s
-
-    @property
-    def left_s(self) -> float:
-        """What is left of it."""
-        return max(0.001, self.began_s + self.total_s - self._now_s())
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What tells the layers upstream that this is a retry, and of which request."""
-        return {"x-stainless-retry-count": str(self.attempts - 1), "idempotency-key": self._key}
-
-    def again(self, state: tenacity.RetryCallState) -> bool:
-        """Whether the attempt that just ended is to be followed by another."""
-        outcome = state.outcome
-        error = outcome.exception() if outcome is not None and outcome.failed else None
-        if error is None:
-            return False
-        self.judge(error)
-        return isinstance(self.decision, TryAgain)
-
-    def judge(self, error: BaseException, *, in_stream: bool = False) -> None:
-        """Decide about a failure, and write the reason beside it."""
-        failure = failure_of(error, in_stream=in_stream)
-        self.decision = None
-        if failure is None:
-            return
-        self.decision = self._decide(
-            failure,
-            attempt=self.attempts,
-            elapsed_s=self._now_s() - self.began_s,
-            chance=random.random(),
-            policy=self._policy,
-        )
-        if isinstance(self.decision, Stop):
-            error.add_note(f"not tried again: {self.decision.why}")
-        else:
-            wait = format_duration(round(self.decision.after_s, 2))
-            log.warning("attempt %d failed; the next one in %s: %s", self.attempts, wait, self.decision.why)
-
-    def wait_s(self, state: tenacity.RetryCallState) -> float:
-        """How long to wait before the next attempt."""
-        del state
-        return self.decision.after_s if isinstance(self.decision, TryAgain) else 0.0
-
-
 class _Reference:
     """What both clients share: everything that does not wait."""
 
@@ -180,14 +117,14 @@ class _Reference:
             log.info("%s", sentence)
         return prepared
 
-    def _judge(self, now_s: Callable[[], float], prepared: Prepared) -> _Judge:
+    def _judge(self, now_s: Callable[[], float], prepared: Prepared) -> Judge:
         """A judge of one request; a number of seconds as `timeout` is all of its time."""
         given_s, policy = prepared.sent.get("timeout"), self._policy
         if isinstance(given_s, int | float):
             policy = replace(policy, total_s=min(policy.total_s, float(given_s)))
-        return _Judge(policy, now_s, self._decide)
+        return Judge(policy, now_s, self._decide)
 
-    def _sent(self, prepared: Prepared, judge: _Judge) -> dict[str, Any]:
+    def _sent(self, prepared: Prepared, judge: Judge) -> dict[str, Any]:
         """The arguments of one attempt: no silence longer than what is left of the request's time."""
         judge.attempts += 1
         extra = judge.headers | dict(prepared.sent.get("extra_headers") or {})
@@ -222,7 +159,7 @@ def _cut(request: Any) -> StreamCutError:
 
 
 @contextmanager
-def _reading(judge: _Judge) -> Iterator[None]:
+def _reading(judge: Judge) -> Iterator[None]:
     """A failure while events are read: told, and never tried again."""
     try:
         yield
@@ -268,7 +205,7 @@ class ReferenceClient(_Reference):
                 self._on_partial(event)
         raise AssertionError("a stream without its last event has raised")
 
-    def _open(self, method: Callable[..., Any], prepared: Prepared, judge: _Judge) -> Any:
+    def _open(self, method: Callable[..., Any], prepared: Prepared, judge: Judge) -> Any:
         retrying = tenacity.Retrying(
             retry=judge.again, wait=judge.wait_s, sleep=self._clock.sleep, reraise=True
         )
@@ -347,7 +284,7 @@ class AsyncReferenceClient(_Reference):
         raise AssertionError("a stream without its last event has raised")
 
     @asynccontextmanager
-    async def _in_time(self, judge: _Judge) -> AsyncIterator[None]:
+    async def _in_time(self, judge: Judge) -> AsyncIterator[None]:
         """Let nothing inside go on after the request's time is over."""
         try:
             async with asyncio.timeout_at(judge.began_s + judge.total_s):
@@ -358,7 +295,7 @@ class AsyncReferenceClient(_Reference):
             over.add_note(f"the request's {format_duration(judge.total_s)} are over")
             raise over from error
 
-    async def _open(self, method: Callable[..., Any], prepared: Prepared, judge: _Judge) -> Any:
+    async def _open(self, method: Callable[..., Any], prepared: Prepared, judge: Judge) -> Any:
         async def attempt() -> Any:
             return await method(**self._sent(prepared, judge))
 

@@ -9,7 +9,6 @@ One file, because the table and what fills it are read together.
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -402,7 +401,7 @@ def _literal(path: Path) -> str:
 
 def _repaired(block: bytes) -> bytes:
     """The block as UTF-8, with one kind of line end."""
-    if b"\r\n" in block:
+    if b"\r" in block:  # one byte is found many times faster than two
         block = block.replace(b"\r\n", b"\n")
     if not block.isascii():
         with suppress(UnicodeDecodeError):
@@ -452,8 +451,8 @@ def lines_at(path: Path, numbers: Iterable[int]) -> dict[int, bytes]:
             count = block.count(b"\n") + (not block.endswith(b"\n"))
             here = [number for number in wanted if first <= number < first + count]
             if here:
-                lines = re.split(rb"\r?\n", block)
-                found |= {number: lines[number - first] for number in here}
+                lines = block.split(b"\n")
+                found |= {number: lines[number - first].removesuffix(b"\r") for number in here}
             first += count
             if first > wanted[-1]:
                 break

@@ -6,15 +6,13 @@ that works once, or by the token itself in the page's own form.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
-import secrets
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from whocut.entry import Entry, new_token
 from whocut.errors import CouldNotRun
 from whocut.path.target import means_this_machine
 
@@ -51,7 +49,7 @@ def token_of(store: Path) -> str:
     try:
         found = _read(file)
         if not found:
-            found = secrets.token_urlsafe(24)
+            found = new_token()
             _write(file, found)
     except OSError as error:
         raise CouldNotRun(f"the token's file {file} cannot be used: {error.strerror}") from None
@@ -86,17 +84,11 @@ def _write(file: Path, token: str) -> None:
         raise
 
 
-class Door:
-    """How a browser comes in: a code that works once, and then a cookie of this service's own name.
-
-    Cookies are shared by all ports of an address, so two services need two names.
-    """
+class Door(Entry):
+    """The service's entry: what it does not let in is refused with its sentence."""
 
     def __init__(self, token: str) -> None:
-        self.token = token
-        self.cookie = f"whocut_jobs_{hashlib.sha256(token.encode()).hexdigest()[:8]}"
-        self.code = secrets.token_urlsafe(12)
-        self._used = False
+        super().__init__(token, "jobs")
 
     def enter(self, code: str) -> None:
         """Let a browser in by the link of the ready line.
@@ -104,11 +96,10 @@ class Door:
         Raises:
             Refused: the code is wrong, or was used before.
         """
-        if self._used or not same(code, self.code):
+        if not self.use(code):
             raise Refused(
                 401, "no_token", "the link works once and was used; open the page, and give the token"
             )
-        self._used = True
 
     def check(self, request: web.Request) -> None:
         """Let a request in that means this machine, comes from no other page, and knows the token.
@@ -117,8 +108,7 @@ class Door:
             Refused: it does not.
         """
         check_origin(request)
-        given = _bearer(request) or request.cookies.get(self.cookie)
-        if given is None or not same(given, self.token):
+        if not self.lets_in(request.headers.get("Authorization"), request.cookies.get(self.cookie)):
             raise Refused(
                 401, "no_token", "the token is missing or wrong; send it as Authorization: Bearer TOKEN"
             )
@@ -147,13 +137,3 @@ def check_host(hosts: Sequence[str]) -> None:
     """
     if not means_this_machine(hosts):
         raise Refused(421, "unknown_host", "the Host is not this machine; use the address of the ready line")
-
-
-def same(given: str, token: str) -> bool:
-    """Whether this is the token, told in the same time whatever it is."""
-    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
-
-
-def _bearer(request: web.Request) -> str | None:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return given.strip() if scheme.lower() == "bearer" else None

@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from whocut.client.prompt_check import check_prompt, read_rules
+from whocut.entry import same
 from whocut.errors import BadInput, NoRoom
 from whocut.jobs import guard
 from whocut.jobs.guard import Refused
@@ -151,7 +152,7 @@ async def enter_by_token(request: web.Request) -> web.Response:
     if media_type(request.headers) != "application/json":
         raise Refused(415, "content_type", "the body is no JSON; send Content-Type: application/json")
     given = read_fields(await request.read()).get("token")
-    if not isinstance(given, str) or not guard.same(given.strip(), parts.door.token):
+    if not isinstance(given, str) or not same(given.strip(), parts.door.token):
         raise Refused(401, "no_token", "the token is wrong; it is in the file that the ready line names")
     return _let_in(web.Response(status=204), parts)
 

@@ -83,7 +83,11 @@ class _Hooks:
         if environment.web_ui is not None:
             self._page = environment
             told = environment.parsed_options
-            add_tab(environment.web_ui, self._runs, told.web_base_path, told.web_host)
+            try:
+                add_tab(environment.web_ui, self._runs, told.web_base_path, told.web_host)
+            except BadInput as error:
+                sys.stderr.write(f"whocut: {error}\n")
+                raise SystemExit(2) from None  # Locust would log an Exception, and go on without the guard
 
     def _hear(self, *, msg: Any, **_: object) -> None:
         if isinstance(self._conductor, Master):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PORTS = {"http": 80, "https": 443}
+# A `Host` header: RFC 9110, 7.2.
+_HOST = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<name>[^\[\]:]+))(?::[0-9]{1,5})?")
 _CA_VARIABLE = "SSL_CERT_FILE"
 _KNOCK_REAL_S = 15.0
 
@@ -148,9 +151,8 @@ def means_this_machine(hosts: Sequence[str]) -> bool:
     """Whether the `Host` headers of a request are one, and name this machine: a page elsewhere cannot."""
     if len(hosts) != 1:
         return False
-    host = hosts[0]
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
-    return is_loopback(name)
+    written = _HOST.fullmatch(hosts[0])
+    return written is not None and is_loopback((written["six"] or written["name"]).lower())
 
 
 def is_private(host: str) -> bool:

@@ -33,15 +33,19 @@ def add_tab(web_ui: Any, runs: ShownRuns, base_path: str | None, listens_on: str
     """Put the tab into Locust's page, and a guard before all of it.
 
     `base_path` is Locust's own ``--web-base-path``, `listens_on` its ``--web-host``.
+
+    Raises:
+        BadInput: the page's token, as the environment gives it, is too short to be one.
     """
     web_ui.template_args["extended_tabs"] = [
         *web_ui.template_args.get("extended_tabs", ()),
         {"title": TITLE, "key": "which-layer-cut"},
     ]
-    guard(web_ui, listens_on)
+    prefix = (base_path or "").rstrip("/")
+    guard(web_ui, prefix, listens_on)
     web_ui.app.after_request(_with_script)
     web_ui.app.after_request(_running_until_stopped)
-    web_ui.app.register_blueprint(_blueprint(web_ui, runs, base_path or ""))
+    web_ui.app.register_blueprint(_blueprint(web_ui, runs, prefix))
 
 
 def _with_script(response: Response) -> Response:
@@ -65,10 +69,8 @@ def _running_until_stopped(response: Response) -> Response:
     return response
 
 
-def _blueprint(web_ui: Any, runs: ShownRuns, base_path: str) -> Blueprint:
-    pages = Blueprint(
-        "whocut", __name__, url_prefix=f"{base_path.rstrip('/')}/whocut", static_folder=str(_STATIC)
-    )
+def _blueprint(web_ui: Any, runs: ShownRuns, prefix: str) -> Blueprint:
+    pages = Blueprint("whocut", __name__, url_prefix=f"{prefix}/whocut", static_folder=str(_STATIC))
 
     def panel() -> Response:
         response = send_from_directory(_STATIC, "panel.html")
