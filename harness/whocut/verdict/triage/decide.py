@@ -171,9 +171,11 @@ def decide(facts: Facts) -> Triage:
 def _completed(found: Triage, facts: Facts) -> Triage:
     by_limit = found.cause is Cause.TIMEOUT_CHAIN
     connecting = found.phase is Phase.CONNECT
+    # The AWS SDK for JavaScript says so of an answer that did not come.
+    of_an_answer = by_limit and not connecting and "connection timed out after" in facts.lower
     return replace(
         found,
-        elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting),
+        elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting or of_an_answer),
         do_not=found.do_not or advice.DO_NOT[found.retry],
         read_as=facts.read_as,
     )

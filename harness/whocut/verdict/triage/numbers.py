@@ -272,7 +272,7 @@ _CALLED: Final = re.compile(
 )
 _TIMEOUT_OF: Final = re.compile(r"(?i)time-?out(?: of| value| passed)?['\": =]{0,3}$")
 _CONNECT_AROUND: Final = re.compile(
-    r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connect\w* took|resolving"
+    r"(?i)connect(?:ion)?[ _-]?time-?out|failed to connect|connection timed out after|connect\w* took|resolving"
 )
 
 
