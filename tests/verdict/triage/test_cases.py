@@ -40,7 +40,8 @@ FILES = (
     "reports17",
     "reports18",
     "reports19",
-    "reports20", "reports21",
+    "reports20",
+    "reports21",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
