@@ -42,6 +42,7 @@ FILES = (
     "reports19",
     "reports20",
     "reports21",
+    "reports22",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
