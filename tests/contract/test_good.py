@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -13,11 +14,14 @@ from whocut.contract.checks import BY_ID
 from whocut.contract.client import Candidate, client_of, command_client
 from whocut.contract.hold import hold
 from whocut.contract.judgement import Ruling
+from whocut.contract.judges import jittered
 from whocut.stage.memory import MemoryLoop
 from whocut.stage.pace import library
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from whocut.contract.trial import Trial
 
 shortened = pytest.mark.skipif(library() is None, reason="no waits can be shortened on this machine")
 # A call that blocks cannot be cancelled.
@@ -78,6 +82,36 @@ def test_a_harmless_habit_of_a_sync_client_is_not_accused(name: str) -> None:
 def test_a_harmless_habit_of_a_program_is_not_accused(name: str) -> None:
     """As a program, put to every check."""
     assert accused(command_client(PROGRAMS[name], asks=True)) == {}
+
+
+@pytest.mark.sockets
+@shortened
+def test_a_program_that_a_client_starts_keeps_the_clients_clock() -> None:
+    """While it starts, computes or waits for less than the client does, no wait of the client's passes it by."""
+    target = client_of(good_sync.maker("as_a_program"), "tests.contract.good_sync:made_as_a_program")
+
+    results = hold(target, checks=[BY_ID["total-bounded"], BY_ID["deadline-kept"]]).results
+
+    assert {result.id: result.why for result in results if result.ruling is not Ruling.KEPT} == {}
+
+
+@pytest.mark.parametrize(
+    ("largest_s", "ruling"), [(5.1, Ruling.KEPT), (5.03, Ruling.KEPT), (5.0, Ruling.BROKEN)]
+)
+def test_a_little_chance_in_a_wait_is_chance(largest_s: float, ruling: Ruling) -> None:
+    """Half a second of back-off leaves an eighth of a second to it; eight waits without any are one wait."""
+
+    @dataclass
+    class Waits:
+        """As much of a trial in virtual time as the judge looks at."""
+
+        waits_by_request_s: tuple[tuple[float, ...], ...]
+        exact: bool = True
+        ended: bool = True
+
+    waits_s = tuple((wait_s,) for wait_s in (5.0,) * 7 + (largest_s,))
+
+    assert jittered(cast("Trial", Waits(waits_s))).ruling is ruling
 
 
 def test_what_a_client_refuses_to_send_was_not_tried() -> None:

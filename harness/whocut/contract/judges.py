@@ -26,6 +26,9 @@ TOLERANCE_S: Final = 0.05
 # Waits that differ by less than this share are no spread. Chance brings three jittered ones as near in one of
 # fifty rounds, so three rounds are looked at.
 TOGETHER: Final = 0.02
+# In virtual time a wait without chance in it is the same to the last digit. Half a second of back-off, a quarter of
+# it left to chance, is an eighth of a second after a Retry-After of 5 s: eight come within 25 ms in one of 10,000.
+SAME: Final = 0.005
 # Where this machine's own delays are in the waits: from so much on they are spread by the client.
 APART: Final = 0.05
 _DELAYS_S: Final = 0.06
@@ -85,7 +88,7 @@ def jittered(trial: Trial) -> Judgement:
             break
         # A thread that is late by chance is no spread: half of them are looked at, where such chance is.
         spread_s = (waits_s[-1] if trial.exact else waits_s[len(waits_s) // 2]) - waits_s[0]
-        least, delays_s = (TOGETHER, 0.0) if trial.exact else (APART, _DELAYS_S)
+        least, delays_s = (SAME, 0.0) if trial.exact else (APART, _DELAYS_S)
         if spread_s > max(least * waits_s[-1], delays_s):
             return KEPT
         near = near or spread_s > TOGETHER * waits_s[-1] + delays_s / 3

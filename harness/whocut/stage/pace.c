@@ -7,12 +7,13 @@
  * at a tenth of the real one, so that a busy machine's delays are hardly in what is measured; where that goes on for
  * seconds, or its threads were never seen to wait all at once, it runs as the real one does. While the stage's own loop
  * is at work, or late, the client's time hardly runs either: what was written and what is written down about it are one
- * instant. The stage loads the same file to read that clock, and to tell what it
- * takes and gives.
+ * instant. A client may be several processes: while one of them computes, or is being started, no other's waits pass
+ * quickly. The stage loads the same file to read that clock, and to tell what it takes and gives.
  *
  * Lock: one spin lock in the shared page; it is held for some dozen instructions. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +25,10 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -53,6 +56,8 @@
 #define LATE_NS (2 * 1000000LL) /* a stage that sleeps so much longer than it wanted to is late with what it owes */
 #define SLOW 0               /* the rate of such a clock */
 #define CLOCKS 12
+#define PROCESSES 64         /* of one client, at a time */
+#define STARTS_NS (3 * NS)   /* a program that has not taken the clock by then never will */
 
 struct page {
     _Atomic int32_t lock;
@@ -70,11 +75,15 @@ struct page {
     int64_t due_ns;     /* the real instant until which its loop wants to sleep; 0: it does not tell */
     int32_t awake;      /* its loop is at work */
     int64_t fast_ns;    /* the real instant at which the client's time last ran fast; 0: it never did */
+    int64_t starts_ns;  /* the real instant at which a process of the client last began to start a program; 0: it has */
+    int32_t pids[PROCESSES]; /* the client's processes; 0 is free */
+    int64_t first_ns[PROCESSES]; /* the earliest deadline of each; 0: it waits for none */
 };
 
 static struct page *pace; /* the preloaded side's page; NULL: this process waits as it would */
 static int blocked;
 static int64_t slots[SLOTS]; /* deadlines of waiting threads; 0 is free */
+static int place = -1;       /* this process's, among the client's; -1: there was no room */
 
 /* --- the real calls ---------------------------------------------------------------------------- */
 
@@ -105,6 +114,12 @@ REAL(ssize_t, recvmsg, int, struct msghdr *, int);
 REAL(ssize_t, read, int, void *, size_t);
 REAL(ssize_t, readv, int, const struct iovec *, int);
 REAL(long, syscall, long, ...);
+REAL(int, execve, const char *, char *const *, char *const *);
+REAL(int, execv, const char *, char *const *);
+REAL(int, execvp, const char *, char *const *);
+REAL(int, execvpe, const char *, char *const *, char *const *);
+REAL(int, posix_spawn, pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
+REAL(int, posix_spawnp, pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *, char *const *, char *const *);
 
 static void *find(const char *name) {
     void *found = strncmp(name, "pthread_cond", 12) == 0 ? dlvsym(RTLD_NEXT, name, "GLIBC_2.3.2") : NULL;
@@ -118,7 +133,9 @@ static void resolve(void) {
     FIND(pthread_cond_wait); FIND(pthread_cond_timedwait); FIND(pthread_cond_clockwait);
     FIND(sem_wait); FIND(sem_timedwait); FIND(pthread_join); FIND(waitpid); FIND(wait4);
     FIND(close); FIND(connect); FIND(send); FIND(sendto); FIND(sendmsg); FIND(write); FIND(writev);
-    FIND(recv); FIND(recvfrom); FIND(recvmsg); FIND(read); FIND(readv); FIND(syscall);
+    FIND(recv); FIND(recvfrom); FIND(recvmsg); FIND(read); FIND(readv);
+    FIND(execve); FIND(execv); FIND(execvp); FIND(execvpe); FIND(posix_spawn); FIND(posix_spawnp);
+    FIND(syscall);
 }
 
 #define CALL(name) (resolve(), real_##name)
@@ -187,11 +204,62 @@ static int threads(void) {
     return stat("/proc/self/task", &found) == 0 ? (int)found.st_nlink - 2 : INT_MAX;
 }
 
-static void run_fast_if_all_wait(struct page *p) {
-    if (!p->armed || blocked < 1) return;
+enum { GONE, WAITS, WORKS };
+
+/* What a process does, as the kernel tells it: a thread that waits for its turn works. */
+static int does(int32_t pid) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    if (!tasks) return GONE;
+    int found = GONE;
+    for (struct dirent *task; found != WORKS && (task = readdir(tasks));) {
+        if (task->d_name[0] == '.') continue;
+        char text[512], file[128];
+        snprintf(file, sizeof file, "/proc/%d/task/%.16s/stat", pid, task->d_name);
+        int fd = open(file, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) continue;
+        ssize_t size = CALL(read)(fd, text, sizeof text - 1);
+        CALL(close)(fd);
+        text[size > 0 ? size : 0] = 0;
+        char *end = strrchr(text, ')'); /* its name may hold anything */
+        if (end) found = end[2] == 'R' || end[2] == 'D' ? WORKS : end[2] == 'Z' || end[2] == 'X' ? found : WAITS;
+    }
+    closedir(tasks);
+    return found;
+}
+
+/* Whether the client's other processes all wait as well; not asked under the lock. */
+static int others_wait(struct page *p) {
+    int kept = errno, wait = 1;
+    if (p->starts_ns && real_ns(CLOCK_MONOTONIC) - p->starts_ns < STARTS_NS) return 0;
+    int32_t own = getpid();
+    for (int i = 0; wait && i < PROCESSES; i++) {
+        int32_t pid = p->pids[i];
+        int now = pid && pid != own ? does(pid) : WAITS;
+        if (now == GONE) { /* what it waited for holds the clock no longer */
+            lock(p);
+            if (p->pids[i] == pid) p->pids[i] = p->first_ns[i] = 0;
+            unlock(p);
+        }
+        wait = now != WORKS;
+    }
+    errno = kept;
+    return wait;
+}
+
+static int64_t own_first(void) {
     int64_t earliest = 0;
     for (int i = 0; i < SLOTS; i++)
         if (slots[i] && (!earliest || slots[i] < earliest)) earliest = slots[i];
+    return earliest;
+}
+
+static void run_fast_if_all_wait(struct page *p, int others) {
+    if (!p->armed || blocked < 1 || !others) return;
+    int64_t earliest = own_first();
+    for (int i = 0; i < PROCESSES; i++)
+        if (p->pids[i] && p->first_ns[i] && (!earliest || p->first_ns[i] < earliest)) earliest = p->first_ns[i];
     if (!earliest || (earliest == NEVER && p->open <= 0)) return;
     if (blocked < threads()) return;
     p->fast = getpid();
@@ -200,7 +268,7 @@ static void run_fast_if_all_wait(struct page *p) {
 
 static int enter(int64_t deadline) {
     struct page *p = pace;
-    int slot = -1;
+    int slot = -1, others = others_wait(p);
     lock(p);
     up_to_now(p);
     blocked++;
@@ -209,7 +277,9 @@ static int enter(int64_t deadline) {
             slots[slot = i] = deadline;
             break;
         }
-    run_fast_if_all_wait(p);
+    if (place >= 0) p->first_ns[place] = own_first();
+    if (p->fast && deadline && deadline < p->cap_ns) p->cap_ns = deadline;
+    run_fast_if_all_wait(p, others);
     unlock(p);
     return slot;
 }
@@ -219,10 +289,11 @@ static void leave(int slot, int came) {
     int kept = errno;
     lock(p);
     up_to_now(p);
-    if (p->fast == getpid()) p->fast = 0;
+    p->fast = 0; /* whichever process it was that ran fast: this one is at work now */
     if (came) p->given_ns = 0;
     blocked--;
     if (slot >= 0) slots[slot] = 0;
+    if (place >= 0 && slot >= 0) p->first_ns[place] = own_first();
     unlock(p);
     errno = kept;
 }
@@ -230,10 +301,11 @@ static void leave(int slot, int came) {
 /* How long to wait in real time before looking again; 0: the deadline has come. */
 static int64_t slice(int64_t deadline, int64_t *step) {
     struct page *p = pace;
+    int others = others_wait(p);
     lock(p);
     int64_t c = up_to_now(p);
-    if (p->fast && p->fast != getpid() && kill(p->fast, 0) != 0) p->fast = 0;
-    if (p->fast != getpid()) run_fast_if_all_wait(p);
+    if (p->fast && (!others || (p->fast != getpid() && kill(p->fast, 0) != 0))) p->fast = 0;
+    if (p->fast != getpid()) run_fast_if_all_wait(p, others);
     int64_t many = rate(p);
     unlock(p);
     if (c >= deadline) return 0;
@@ -630,9 +702,32 @@ static struct page *mapped(const char *path) {
     return found == MAP_FAILED ? NULL : found;
 }
 
+/* Take part, in the place of a process that is no more where none is free; or take part no longer. */
+static void take_part(struct page *p, int32_t pid) {
+    place = -1;
+    lock(p);
+    for (int i = 0; i < PROCESSES; i++)
+        if (p->pids[i] == pid) place = i; /* it was another program before */
+    for (int i = 0; i < PROCESSES && place < 0; i++)
+        if (!p->pids[i] || kill(p->pids[i], 0) != 0) place = i;
+    if (place >= 0) {
+        p->pids[place] = pid;
+        p->first_ns[place] = 0;
+    }
+    unlock(p);
+}
+
+static void leave_for_good(void) {
+    if (!pace || place < 0) return;
+    lock(pace);
+    if (pace->pids[place] == getpid()) pace->pids[place] = pace->first_ns[place] = 0;
+    unlock(pace);
+}
+
 static void born(void) {
     blocked = 0;
     memset(slots, 0, sizeof slots);
+    if (pace) take_part(pace, getpid());
 }
 
 /* Take this page from now on; for a process that was forked for one client. */
@@ -640,11 +735,13 @@ EXPORT int whocut_pace_use(const char *path) {
     resolve();
     struct page *found = mapped(path);
     if (!found) return -1;
+    pace = found;
     born();
     lock(found);
+    up_to_now(found);
     found->loaded++;
+    found->starts_ns = 0;
     unlock(found);
-    pace = found;
     return 0;
 }
 
@@ -654,6 +751,39 @@ __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("WHOCUT_PACE");
     if (path) whocut_pace_use(path);
 }
+
+__attribute__((destructor)) static void end(void) { leave_for_good(); }
+
+/* --- starting a program: it computes before it can take the clock ------------------------------ */
+
+static void starts(void) {
+    if (!pace) return;
+    lock(pace);
+    up_to_now(pace);
+    pace->starts_ns = pace->t_ns;
+    pace->fast = 0;
+    unlock(pace);
+}
+
+static void failed_to_start(void) {
+    if (pace) pace->starts_ns = 0;
+}
+
+#define STARTING(name, declared, passed, failed) \
+    EXPORT int name declared {                   \
+        starts();                                \
+        int found = CALL(name) passed;           \
+        if (failed) failed_to_start();           \
+        return found;                            \
+    }
+STARTING(execve, (const char *path, char *const *words, char *const *given), (path, words, given), 1)
+STARTING(execv, (const char *path, char *const *words), (path, words), 1)
+STARTING(execvp, (const char *file, char *const *words), (file, words), 1)
+STARTING(execvpe, (const char *file, char *const *words, char *const *given), (file, words, given), 1)
+STARTING(posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *how,
+                       char *const *words, char *const *given), (pid, path, actions, how, words, given), found != 0)
+STARTING(posix_spawnp, (pid_t *pid, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *how,
+                        char *const *words, char *const *given), (pid, file, actions, how, words, given), found != 0)
 
 /* The stage's side: a page of its own, and what it tells. */
 EXPORT void *whocut_pace_open(const char *path, long scale, long idle_scale) {

@@ -103,7 +103,11 @@ class StageSelector(selectors.DefaultSelector):
 
 
 def use_in_this_process(made: str, page: str) -> None:
-    """Take a page from now on: for a process that was forked for one client, with the library preloaded."""
+    """Take a page from now on: for a process that was forked for one client, with the library preloaded.
+
+    A program that the client starts takes it as well.
+    """
+    os.environ["WHOCUT_PACE"] = page
     ctypes.CDLL(made).whocut_pace_use(page.encode())
 
 
