@@ -46,7 +46,10 @@ _NOT_REACHED = frozenset(
 )  # its timer ends before, or is none there
 _LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
-PYTHON = ("httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc")
+PYTHON = (
+    "httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc", "botocore",
+    "anthropic-python", "google-genai",
+)  # fmt: skip
 NODE = (
     "fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http", "ky",
     "superagent",
@@ -216,6 +219,7 @@ def _plain(text: str) -> str:
     for place in (str(HERE.parent.parent), sys.prefix, str(Path.home())):
         text = text.replace(place, "/srv/app")
     text = re.sub(r"/tmp/[\w./-]*?tmp\w+|/tmp/\w+/venv", "/srv/app", text)
+    text = re.sub(r"/tmp/[\w./-]*?(?=/lib/python3)", "/srv/app/.venv", text)
     text = re.sub(
         r"127\.0\.0\.1:\d+|port \d+|localhost:\d+", lambda match: re.sub(r"\d+$", "8080", match[0]), text
     )

@@ -96,6 +96,38 @@ def by_grpc(url: str) -> object:
     return call(b"", timeout=LIMIT_S)
 
 
+def by_botocore(url: str) -> object:
+    """The AWS SDK, at its model runtime."""
+    import botocore.config  # noqa: PLC0415
+    import botocore.session  # noqa: PLC0415
+
+    limits = botocore.config.Config(
+        connect_timeout=LIMIT_S / 2, read_timeout=LIMIT_S, retries={"total_max_attempts": 1}
+    )
+    client = botocore.session.Session().create_client(
+        "bedrock-runtime", region_name="us-east-1", endpoint_url=url, config=limits,
+        aws_access_key_id="none", aws_secret_access_key="none",  # noqa: S106
+    )  # fmt: skip
+    return client.invoke_model(modelId="one", body=json.dumps(BODY))["body"].read()
+
+
+def by_anthropic(url: str) -> object:
+    """The Anthropic SDK."""
+    import anthropic  # noqa: PLC0415
+
+    client = anthropic.Anthropic(api_key="none", base_url=url, timeout=LIMIT_S, max_retries=0)
+    message: Any = {"role": "user", "content": "a cat"}
+    return client.messages.create(model="one", max_tokens=9, messages=[message])
+
+
+def by_google_genai(url: str) -> object:
+    """google-genai, whose limit is in milliseconds."""
+    from google import genai  # noqa: PLC0415
+
+    client = genai.Client(api_key="none", http_options={"base_url": url, "timeout": int(LIMIT_S * 1000)})
+    return client.models.generate_content(model="one", contents="a cat")
+
+
 LIBRARIES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "httpx": ("httpx", by_httpx),
     "httpx2": ("httpx2", by_httpx2),
@@ -105,6 +137,9 @@ LIBRARIES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "asyncio": ("", by_asyncio),
     "openai-python": ("openai", by_openai),
     "grpc": ("grpcio", by_grpc),
+    "botocore": ("botocore", by_botocore),
+    "anthropic-python": ("anthropic", by_anthropic),
+    "google-genai": ("google-genai", by_google_genai),
 }
 
 

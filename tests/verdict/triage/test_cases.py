@@ -20,6 +20,7 @@ FILES = (
     "clients",
     "layers",
     "refusals",
+    "openai_images",
     "reports",
     "reports2",
     "reports3",
@@ -34,6 +35,14 @@ FILES = (
     "reports12",
     "reports13",
     "reports14",
+    "reports15",
+    "reports16",
+    "reports17",
+    "reports18",
+    "reports19",
+    "reports20",
+    "reports21",
+    "reports22",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -302,3 +302,40 @@ def test_the_roles_of_speakers_are_those_of_the_catalogue() -> None:
     ]
 
     assert wrong == []
+
+
+GENERAL = (
+    "Stream timeout",
+    "API error: streaming request timeout after 48s",
+    "streaming timeout",
+    "killed by timeout",
+    "Operation timed out after 2400 seconds and 1 attempts.",
+    "The operation was timed out",
+    "Module execution timed out",
+    "Function has exceeded the maximum execution time of 60 seconds",
+    "Exceeded maximum execution time",
+    "The request exceeded the configured timeout",
+    "Read timed out after 30 s",
+    "Idle timeout reached for worker 3",
+    "Socket operation timed out",
+    "reason=backend_timeout",
+    "hit its timeout of 300 s",
+    "Connecting timeout",
+    "Receiving data timeout",
+    "timed out reading response",
+    "upstream idle timeout exceeded",
+    "The backend did not respond",
+    "connection pool timeout",
+    "execution timed out",
+    "worker timed out",
+    "gateway timed out waiting for upstream",
+)
+
+
+@pytest.mark.parametrize("words", GENERAL)
+def test_general_words_name_no_product_for_sure(words: str) -> None:
+    """Words that any program may print are no product's own: at most they make one likely."""
+    found = triage(words)
+
+    named = found.layer or (found.product if found.directive else None)
+    assert named is None or found.grade in {Grade.INFERRED, Grade.UNATTRIBUTED}, found

@@ -49,11 +49,13 @@ SAYS_LITTLE: Final = frozenset(
 )
 LAYERS: Final = {
     "aiohttp": "aiohttp",
+    "anthropic-python": "anthropic-python",
     "axios": "axios",
     "fetch": "undici",
     "go-client": "go-http",
     "go-context": "go-http",
     "go-header": "go-http",
+    "google-genai": "google-genai",
     "httpx": "httpx",
     "httpx2": "httpx",
     "okhttp-call": "okhttp",

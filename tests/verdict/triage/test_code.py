@@ -197,3 +197,74 @@ def test_rules_of_a_vendors_own_are_no_refusal() -> None:
 def test_a_number_in_a_table_or_a_call_is_no_status(text: str) -> None:
     """Hexadecimal words, rows with remarks, and arguments of a function are no answers."""
     assert triage(text).status is None
+
+
+def test_a_short_piece_is_code_where_each_line_is() -> None:
+    """Three lines of a program that names an error have not met it either."""
+    asserted = """
+        self.assertEqual(ex.args, ('timed out',))
+        self.assertEqual(str(ex), 'timed out')
+
+if __name__ == '__main__':"""
+    numbered = """
+    TRY_AGAIN_LATER = 1013
+    BAD_GATEWAY = 1014
+
+class Kind(IntEnum):
+    # as written
+    CONTINUATION = 0x0"""
+
+    found = [triage(piece) for piece in (asserted, numbered)]
+
+    assert [one.cause for one in found] == [Cause.UNKNOWN, Cause.UNKNOWN]
+
+
+def test_fields_with_their_types_and_docstrings_are_code() -> None:
+    """A model of an answer is no answer, whatever its fields are called and its docstrings explain."""
+    piece = """
+    categories: List[str]
+    \"\"\"Public moderation categories of a `moderation_blocked` error.\"\"\"
+
+    truncation: Literal["auto", "disabled"]
+    \"\"\"
+    If the input is too long the request will fail with a 400 error.
+    \"\"\"
+
+    code: Optional[str] = None
+    \"\"\"The error code.\"\"\"
+
+    message: str
+    """
+
+    assert triage(piece).cause is Cause.UNKNOWN
+
+
+def test_a_record_laid_out_over_lines_is_no_code() -> None:
+    """A log's JSON has a bracket or a comma at the end of each line, and still tells of a request."""
+    record = """{
+  "severity": "ERROR",
+  "httpRequest": {
+    "requestMethod": "POST",
+    "status": 504,
+    "latency": "59.9s"
+  },
+  "labels": {
+    "service": "draw"
+  }
+}"""
+
+    found = triage(record)
+
+    assert (found.cause, found.status, found.elapsed_s) == (Cause.TIMEOUT_CHAIN, 504, 59.9)
+
+
+def test_points_that_only_mention_an_error_are_a_manual() -> None:
+    """A name in a code span among points, and no word of a failure outside of the spans."""
+    notes = """Local changes:
+
+- Import `SocketTimeoutError` explicitly, which releases before 3.10 do not export.
+- The README is kept without modification in `README.md`.
+- The `aiohttp` adapter keeps its defaults."""
+
+    assert triage(notes).cause is Cause.UNKNOWN
+    assert triage(f"{notes}\n\nWith it I get `SocketTimeoutError`: the request failed").layer == "aiohttp"

@@ -39,6 +39,12 @@ _OWN_504 = Signal(
 )
 _OWN_502 = Signal("502, 11 bytes", EndedBy.UPSTREAM, _WAIT, says="the upstream ended before it answered")
 _RELAYED = Signal("5xx of another length", EndedBy.UPSTREAM, _WAIT, says="the upstream answered so")
+_UNSAID_5XX = Signal(
+    "5xx of unknown length",
+    EndedBy.UNSAID,
+    _WAIT,
+    says="Traefik or the upstream answered so: its length would tell, and the log has none",
+)
 _BROKE_OFF = Signal(
     "2xx, OriginStatus 0",
     EndedBy.UNSAID,
@@ -57,7 +63,7 @@ _DIAL = Signal(
 _REFUSED = Signal(
     "502, dial tcp", EndedBy.UPSTREAM, Phase.CONNECT, says="no connection to the upstream came about"
 )
-SIGNALS: Final = (_LEFT, _OWN_504, _DIAL, _OWN_502, _REFUSED, _RELAYED, _BROKE_OFF, _WHOLE)
+SIGNALS: Final = (_LEFT, _OWN_504, _DIAL, _OWN_502, _REFUSED, _RELAYED, _UNSAID_5XX, _BROKE_OFF, _WHOLE)
 _CLF_LIES: Final = "CLF does not tell a response that broke off from a whole one"
 
 
@@ -146,7 +152,7 @@ def _meaning(status: int | None, size: int | None) -> Signal:
         return _WHOLE
     if size == _PAGES.get(status):
         return _OWN_504 if status == 504 else _OWN_502
-    return _RELAYED
+    return _UNSAID_5XX if size is None else _RELAYED
 
 
 FORMAT: Final = LogFormat(

@@ -170,8 +170,64 @@ def by_client_error(code: int, facts: Facts) -> Triage | None:
     )
 
 
+# What an SDK's class of exception says alone: it is named by the status of the answer.
+_BY_CLASS: Final = (
+    (re.compile(r"\b(?:BadRequest|UnprocessableEntity|InvalidRequest|UnsupportedParams)Error\b"), None),
+    (re.compile(r"\b(?:Authentication|PermissionDenied)Error\b"), "Authorization"),
+    (re.compile(r"\bNotFoundError\b(?=[^\n]{0,200}model)"), _MODEL),
+    (re.compile(r"(?i)(?<=error: )(?:bad request|unprocessable entity)\b"), None),
+    (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
+)
+# Codes by which a gateway says that what is behind it failed, and nothing of how.
+_BEHIND: Final = frozenset({"upstream_error", "provider_error", "upstream_failed", "bad_gateway"})
+
+
 def the_api_only_refused(facts: Facts) -> Triage | None:
-    """An error object whose only code says that the request was bad."""
+    """An error object whose only code says that the request was bad, or an exception whose class does."""
+    return _by_code_alone(facts) or _behind(facts) or _by_class_alone(facts)
+
+
+def _behind(facts: Facts) -> Triage | None:
+    """A gateway's error object that names no status, and says that what is behind the gateway failed."""
+    error = error_of(facts.pasted)
+    if (
+        facts.code is not None
+        or not {str(error.get(key) or "").lower() for key in ("type", "code")} & _BEHIND
+    ):
+        return None
+    return Triage(
+        cause=Cause.UPSTREAM,
+        name="what is behind the gateway failed",
+        grade=Grade.INFERRED,
+        ended_by=EndedBy.UPSTREAM,
+        do="Look into what the gateway logs of its provider, or ask the provider itself.",
+        why=(f"the gateway says: {error.get('message') or 'upstream_error'}",),
+    )
+
+
+def _by_class_alone(facts: Facts) -> Triage | None:
+    """A refusal by the name of the exception: SDKs name it by the status that they got."""
+    if facts.code is not None:
+        return None
+    named = next(
+        ((hit[0], meant) for kind, meant in _BY_CLASS if (hit := kind.search(facts.pasted.text))), None
+    )
+    if named is None:
+        return None
+    raised, meant = named
+    return Triage(
+        cause=Cause.PARAMETER,
+        name="the request is refused",
+        field=meant,
+        grade=Grade.INFERRED,
+        ended_by=EndedBy.UPSTREAM,
+        retry=Retry.USELESS,
+        do="Change or strip what the message names; the minimal call is model, prompt and size.",
+        why=(f"{raised} is what SDKs raise of a refusal",),
+    )
+
+
+def _by_code_alone(facts: Facts) -> Triage | None:
     error = error_of(facts.pasted)
     kinds = {str(error.get(key) or "").lower() for key in ("type", "code")}
     if not kinds & {"invalid_request_error", "image_generation_user_error", "bad_request", "badrequesterror"}:

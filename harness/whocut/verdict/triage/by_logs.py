@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whocut.trace.logs.records import Account
     from whocut.verdict.triage.facts import Facts
 
+_TIMED_OUT: Final = frozenset({408, 504, 524})  # a timer behind it fired: the answer says so
 _INGRESS: Final = "ingress-nginx"  # nginx in its pod's name, or in its own columns
 
 
@@ -45,6 +46,8 @@ def a_log_says(facts: Facts) -> Triage | None:
             do=advice.against_own_timer(name, title, directive, account.timer, EndedBy.LAYER),
             why=(f"its log says {account.signal}", *((account.caveat,) if account.caveat else ())),
         )
+    if account.ended_by is LogEndedBy.UNSAID:
+        return _failed_unsaid(account)
     by_caller = account.ended_by is LogEndedBy.CLIENT
     kind = _log_ending(account)
     ending = ENDINGS[kind]
@@ -58,6 +61,23 @@ def a_log_says(facts: Facts) -> Triage | None:
         ended_by=EndedBy.CLIENT if by_caller else EndedBy.UPSTREAM,
         retry=ending.retry,
         do=advice.ENDINGS[kind],
+        why=(f"its log says {account.signal}",),
+    )
+
+
+def _failed_unsaid(account: Account) -> Triage:
+    """An answer of 500 or above in a log that does not say whose it is."""
+    timed_out = account.status in _TIMED_OUT
+    title = title_of(account.layer)
+    return Triage(
+        cause=Cause.TIMEOUT_CHAIN if timed_out else Cause.UPSTREAM,
+        name=f"{title}: {account.says}",
+        product=title,
+        phase=account.phase,
+        grade=Grade.UNATTRIBUTED,
+        status=account.status,
+        retry=Retry.PAYS_AGAIN if timed_out else Retry.UNKNOWN,
+        do=advice.ENDINGS["timed_out_behind" if timed_out else "failed"],
         why=(f"its log says {account.signal}",),
     )
 
@@ -76,5 +96,5 @@ def _log_ending(account: Account) -> str:
     if account.phase is Phase.STREAM:
         return "mid"
     if account.status is not None and "answered so" in account.says:
-        return "failed"
+        return "timed_out_behind" if account.status in _TIMED_OUT else "failed"
     return "closed_before"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from whocut.verdict.triage.unwrap import Unwrapped
 
 _FEWEST: Final = 8  # lines that are enough to tell
+_FEW: Final = 3  # lines that are enough where each of them is code, and one is nothing else
 _SHARE: Final = 0.75  # of the lines that are code
 _MOST: Final = 400  # lines that are looked at
 _LONGEST: Final = 400  # characters of a line that are looked at
@@ -29,6 +30,12 @@ _MARKS: Final = 0.1  # the share of marks that it has at least
 _KEYWORDS: Final = re.compile(
     r"(?<![\w$])(?:function|return|this|var|let|const|new|throw|void 0|await)(?![\w$])|=>"
 )
+# A field with its type, as Python writes it.
+_ANNOTATED: Final = (
+    r"^\s*\w{1,80}: (?:str|int|float|bool|bytes|dict|list|tuple|set|frozenset|object|Any|Optional|List|Dict"
+    r"|Set|Tuple|Union|Literal|Iterable|Sequence|Mapping|Required|NotRequired|Final|ClassVar|TypeAlias|Callable)\b"
+)
+_FIELD: Final = re.compile(rf"{_ANNOTATED}|^\s*[A-Za-z_]\w{{0,80}} = ")  # a docstring may follow it
 _COMMENT: Final = re.compile(r"^\s*(?:#\s|#$|//|/\*|\*/|\*\s|\*$|--\s|;;)")
 _CODE: Final = re.compile(
     r"^\s*(?://|/\*|\*/|\*\s|\*$|\"\"\"|'''|#\s|#$|#include|#define|#if|#endif|@\w)"
@@ -38,6 +45,10 @@ _CODE: Final = re.compile(
     r"|^\s*from\s[\w.]{1,80}\simport\b"
     r"|[;{}(,\[]\s*(?://[^\n]{0,200})?$|^\s*[)\]}]|\)\s*:?\s*$"
     r"|^\s*[\w.\[\]]{1,80}\s{0,8}(?::=|[+|-]?=)\s{0,8}\S"
+    rf"|{_ANNOTATED}|\S {{2}}# \w"
+)
+_SURELY: Final = re.compile(
+    r"^\s*(?:async def|def|class|with|if|for|while|func|fn|self\.\w{1,60})(?!\w)[^\n]{0,300}[:{()]\s*$|^import \w"
 )
 _STATEMENT: Final = re.compile(
     r"^\s*(?:class|def|with|raise|throw|except|catch|if|elif|else|for|while|return|import|from|func|fn|rescue|when|case)\b"
@@ -45,6 +56,8 @@ _STATEMENT: Final = re.compile(
     r"|^\s*[\w.\[\]]{1,80}\s{0,4}(?::=|=)\s|^\s*(?:panic|error|fatal|warning)\([^)]{0,200}\)\s*$"
     r"|^(?:[^:\n]|::){1,400}[;{,]\s*$"
     r"|%[sdrvq]\b|%\(|\{\w{0,40}\}|\$\{\w|\{\d\}"
+    r"|^\s*raise [\w.]{1,80}\(|^\s*(?:except|else|elif|finally|try)\b[^\n]{0,100}:\s{1,4}#"
+    rf"|^\s*[bfru]{{0,2}}[\"'][^\n]{{0,300}}[\"'],\s*$|{_ANNOTATED}"
 )
 _PRINTED: Final = re.compile(
     r"\d{4}[-/]\d\d[-/]\d\d[ T]\d\d:\d\d|^Traceback|^\s+at \S|^\s*(?:error|fatal|panic|warning|curl|caused by)\b"
@@ -75,6 +88,11 @@ _REFERENCE: Final = (
     re.compile(r"(?m)\*\*Defaults?:?\*\*|^<!-- YAML|^added: v\d"),
     re.compile(r"\"shape\":[ ]{0,2}\"|\"\$ref\":|\"documentation\":"),
 )
+_SPAN: Final = re.compile(r"`[^`\n]{1,80}`")
+_FAILING: Final = re.compile(
+    r"(?i)error|fail|time[ds]?[- ]?out|refused|reset\b|closed|abort|\bh[au]ng|(?<![\d.])[45]\d\d(?![\d.])|\bcut\b"
+    r"|too long|\bslow"
+)
 _BULLET: Final = re.compile(r"(?m)^[ \t]{0,8}[-*•] \S")
 _NAME: Final = re.compile(
     r"(?<![\w$])(?:[A-Z][a-z0-9]{1,24}(?:[A-Z][a-z0-9]{1,24}){0,6}(?:Error|Exception|Fault|Timeout)"
@@ -84,10 +102,12 @@ _NAME: Final = re.compile(
 
 def is_code(pasted: Unwrapped) -> bool:
     """Whether a text is a piece of source code and nothing else."""
+    if pasted.objects and pasted.levels[0].lstrip()[:1] in {"{", "["}:
+        return False  # a record of a log, laid out
     lines = _lines(pasted)
     if any(_is_packed(line) for line in pasted.levels[0].split("\n", 3)[:3]):
         return True
-    if len(lines) < _FEWEST:
+    if len(lines) < _FEWEST and not (len(lines) >= _FEW and any(_SURELY.search(line) for line in lines)):
         return False
     code = 0
     for line, quoted in _with_docstrings(lines):
@@ -95,7 +115,7 @@ def is_code(pasted: Unwrapped) -> bool:
         if not is_its_own and _PRINTED.search(line):
             return False
         code += quoted or _CODE.search(line) is not None
-    return code >= _SHARE * len(lines)
+    return code >= (_SHARE if len(lines) >= _FEWEST else 1) * len(lines)
 
 
 def _is_packed(line: str) -> bool:
@@ -114,10 +134,17 @@ def is_reference(pasted: Unwrapped) -> bool:
     if not whole or len(lines) < 3 or any(_HAPPENED.search(line) for line in lines):
         return False
     text = "\n".join(lines)
-    if len(set(_NAME.findall(text))) >= _LISTED:
+    if len(set(_NAME.findall(text))) >= _LISTED or _only_mentions(text):
         return True
     changes, *forms = _REFERENCE
     return bool((changes.search(text) and _BULLET.search(text)) or any(form.search(text) for form in forms))
+
+
+def _only_mentions(text: str) -> bool:
+    """Whether a text of several points names errors in code spans alone, and says of none that it came."""
+    if len(_SPAN.findall(text)) < _LISTED or len(_BULLET.findall(text)) == 0:
+        return False
+    return _FAILING.search(_SPAN.sub("", text)) is None
 
 
 def _lines(pasted: Unwrapped) -> list[str]:
@@ -138,7 +165,7 @@ def _begins_within(lines: list[str]) -> bool:
     for number, line in enumerate(lines):
         if '"""' in line or "'''" in line:
             alone = line.strip() in {'"""', "'''"}
-            return (
-                alone and number > 0 and not lines[number - 1].rstrip().endswith((":", "(", "=", ",", "\\"))
-            )
+            before = lines[number - 1].rstrip() if number else ""
+            opens = before.endswith((":", "(", "=", ",", "\\")) or _FIELD.search(before) is not None
+            return alone and number > 0 and not opens
     return False

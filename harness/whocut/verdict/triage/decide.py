@@ -7,6 +7,7 @@ status; and last the words that say little. How long it took names no layer by i
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -54,6 +55,42 @@ def _little_is_said(facts: Facts) -> Triage | None:
     )
 
 
+# A timeout as an event, in whatever letters; not one that is set to a number.
+_TIMEOUT: Final = re.compile(
+    r"(?i)(?<![\w.-])(?:time[ds]?[ _-]?out|\w{1,40}[ _-]time[ds]?[ _-]?out|(?-i:[A-Z]\w{1,40}Time[d]?[oO]ut))"
+    r"(?![\w-])"
+    r"(?![\"'\])]{0,2}[ \t]{0,2}(?:to|[:=(])?[ \t]{0,2}[\"']?\d)|超时|逾時|タイムアウト|시간 ?초과"
+)
+_FAILED: Final = re.compile(
+    r"(?i)\b(?:error|fail(?:ed|ure|s)?|exceed(?:ed|s)?|reached|abort(?:ed)?|cancell?ed|killed|terminated|expired"
+    r"|exception|rejected|could not|couldn't|unable to|occurred)\b|失败|错误|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+)
+_FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
+_FEW_LETTERS: Final = 600
+
+
+def _a_timeout_is_told(facts: Facts) -> Triage | None:
+    """A message of a few lines that tells of a timeout and of a failure in one of them, in words of its own."""
+    lines = [line for line in facts.pasted.levels[0].split("\n", 2 * _FEW_LINES) if line.strip()]
+    if len(lines) > _FEW_LINES or len(facts.pasted.levels[0]) > _FEW_LETTERS:
+        return None
+    told = next((hit for line in lines if (hit := _TIMEOUT.search(line)) and _FAILED.search(line)), None)
+    if told is None:
+        return None
+    return with_chain(
+        Triage(
+            cause=Cause.TIMEOUT_CHAIN,
+            name="a timer fired; whose it was is not said",
+            status=facts.code,
+            retry=Retry.PAYS_AGAIN,
+            do=advice.ENDINGS["some_timer"],
+            why=(f"{told[0]}: a timeout beside words of a failure",),
+            alternatives=coincidences(facts),
+        ),
+        facts,
+    )
+
+
 def _a_chain_has_the_limit(facts: Facts) -> Triage | None:
     """Only a chain that was given turns a duration into a layer."""
     if not facts.chain or facts.elapsed_s(by_limit=True) is None:
@@ -85,7 +122,7 @@ def _nothing_is_known(facts: Facts) -> Triage | None:
 
 def _it_is_code_or_a_manual(facts: Facts) -> Triage | None:
     """A piece of a program or of its documentation, which tells of no request, whatever errors it names."""
-    if facts.exchange is not None or error_of(facts.pasted):
+    if facts.exchange is not None or error_of(facts.pasted).get("message"):
         return None
     form = next(
         (
@@ -116,6 +153,7 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_status_says,
     the_api_only_refused,
     _little_is_said,
+    _a_timeout_is_told,
     _a_chain_has_the_limit,
     _nothing_is_known,
 )
@@ -133,9 +171,11 @@ def decide(facts: Facts) -> Triage:
 def _completed(found: Triage, facts: Facts) -> Triage:
     by_limit = found.cause is Cause.TIMEOUT_CHAIN
     connecting = found.phase is Phase.CONNECT
+    # The AWS SDK for JavaScript says so of an answer that did not come.
+    of_an_answer = by_limit and not connecting and "connection timed out after" in facts.lower
     return replace(
         found,
-        elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting),
+        elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting or of_an_answer),
         do_not=found.do_not or advice.DO_NOT[found.retry],
         read_as=facts.read_as,
     )

@@ -18,7 +18,7 @@ _TELLING: Final = frozenset({EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM})
 
 
 def accounts_in(pasted: Unwrapped) -> list[Account]:
-    """One account a request that lines of logs in the text tell of: those that say who ended it.
+    """One account a request that lines of logs in the text tell of: those that say who ended it, or how it failed.
 
     `layer` is the format's name, `place` the number of the line among those of the text.
     """
@@ -36,4 +36,9 @@ def accounts_in(pasted: Unwrapped) -> list[Account]:
                 )
                 break
     told = [account for accounts in by_format.values() for account in told_together(accounts)]
-    return [account for account in told if account.ended_by in _TELLING]
+    return [account for account in told if account.ended_by in _TELLING or _failed_unsaid(account)]
+
+
+def _failed_unsaid(account: Account) -> bool:
+    """Whether a line gives an answer of 500 or above, and not whose it is."""
+    return account.ended_by is EndedBy.UNSAID and (account.status or 0) >= 500

@@ -74,6 +74,7 @@ _STATUSES: Final = (
         re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
         How.OWN,
     ),
+    (re.compile(r"- ([45]\d\d) (?:\d{3}|-) - (?:GET|POST|PUT|PATCH|DELETE)\b"), How.OWN),
     (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
@@ -95,7 +96,8 @@ _STATUSES: Final = (
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
     (
         re.compile(
-            rf"(?i)(?<!encoding)(?<!length)(?:error|failed|failure|exception|errored)\b[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+            rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
+            rf"|błąd|fout|hata|ошибк\w)\b|エラー|错误|錯誤|오류|lỗi)[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
         ),
         How.SAID,
     ),
@@ -170,6 +172,9 @@ class Of(IntEnum):
     CONNECT = 1  # how long a connection was waited for
     LIMIT = 2  # a limit that was reached
     TOOK = 3  # how long something took
+    FIRED = (
+        4  # after how long a timer fired, in so many words: another's measure may be of more than the request
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,7 @@ _WAIT_BEFORE: Final = re.compile(
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
 _WAIT_AFTER: Final = re.compile(
-    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
+    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
 )
 _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
@@ -271,6 +276,14 @@ _CONNECT_AROUND: Final = re.compile(
 )
 
 
+_FIRED: Final = re.compile(r"(?i)(?:timed[ -]?out|timeout) after[ :=~]{0,3}(?:about |exactly )?$")
+# A number that is a size or a share of a processor, whose letters are also those of a unit: `proxy-body-size: 20m`.
+_SIZED: Final = re.compile(
+    r"(?i)(?:size|memory|mem|cpu|buffers?|heap|storage|disk|length|quota|bytes|zone)[\"']?[ :=]{1,3}[\"']?$"
+)
+_SIZE: Final = re.compile(r"\d{1,6} ?[mM]")
+
+
 _LAST_LOOK: Final = 1.1  # how much longer than the last measure the limit that fired may be
 
 
@@ -286,6 +299,8 @@ def _written_out(text: str) -> Iterable[Duration]:
         if seconds is None or not seconds:
             continue
         before = text[max(0, match.start() - 60) : match.start()].rpartition("\n")[2]
+        if _SIZE.fullmatch(match[0]) and _SIZED.search(before):
+            continue
         after = text[match.end() : match.end() + 40].partition("\n")[0]
         of = _of(before, after, clock=match["clock"] is not None or match["minutes"] is not None)
         if of is not None:
@@ -305,6 +320,13 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.CONNECT
+    return _of_a_request(before, after, limit=bool(limit))
+
+
+def _of_a_request(before: str, after: str, *, limit: bool) -> Of:
+    """What a duration is of, that is neither an hour of the day nor a wait nor a connection's."""
+    if _FIRED.search(before):
+        return Of.FIRED
     if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
@@ -357,7 +379,8 @@ def elapsed_of(durations: Iterable[Duration], *, connecting: bool = False) -> fl
     Of a request that got no connection, the wait for one comes first (`connecting`); of any other it says nothing.
     """
     durations = list(durations)
-    for of in (Of.CONNECT, Of.TOOK, Of.LIMIT) if connecting else (Of.TOOK, Of.LIMIT):
+    measured = (Of.FIRED, Of.TOOK, Of.LIMIT)
+    for of in (Of.CONNECT, *measured) if connecting else measured:
         longest = _longest(durations, of)
         if longest is None:
             continue

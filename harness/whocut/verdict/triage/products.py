@@ -16,7 +16,8 @@ PASSERS_BY: Final = frozenset(
     {"litellm", "new-api", "one-api", "sub2api", "gitlab-ai-gateway", "portkey", "helicone", "bifrost",
      "open-webui", "dify", "cloudflare", "cloudflare-ai-gateway", "vercel-ai-gateway", "ngrok", "ngrok-ai-gateway",
      "fastly", "some-server", "php", "aws-lambda", "nextjs-rewrite", "http-proxy-middleware", "gunicorn-sync",
-     "temporal", "trigger-dev"}
+     "temporal", "trigger-dev", "some-gateway", "replicate-platform",
+     "job-platform", "modal"}
 )  # fmt: skip
 # What is built on what: the innermost name of a family is the product.
 BUILT_ON: Final = {
