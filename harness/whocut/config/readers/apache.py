@@ -421,11 +421,15 @@ def _looks(source: Source) -> int:
     if file_name(source).endswith((".yaml", ".yml", ".json", ".toml")):
         return 0
     if re.search(
-        r"^\s*<(?:VirtualHost|Location|Proxy|IfModule|Directory)\b", source.text, re.MULTILINE | re.IGNORECASE
+        r"^[ \t]*+<(?:VirtualHost|Location|Proxy|IfModule|Directory)\b",
+        source.text,
+        re.MULTILINE | re.IGNORECASE,
     ):
         return 85
     return (
-        60 if re.search(r"^\s*(?:ProxyPass|ProxyTimeout)\s", source.text, re.MULTILINE | re.IGNORECASE) else 0
+        60
+        if re.search(r"^[ \t]*+(?:ProxyPass|ProxyTimeout)\s", source.text, re.MULTILINE | re.IGNORECASE)
+        else 0
     )
 
 

@@ -380,7 +380,7 @@ def _looks(source: Source) -> int:
         return 80 if '"reverse_proxy"' in source.text and '"apps"' in source.text else 0
     if name.endswith((".yaml", ".yml", ".toml", ".conf", ".cfg")):
         return 0
-    return 60 if re.search(r"^\s*reverse_proxy\s", source.text, re.MULTILINE) else 0
+    return 60 if re.search(r"^[ \t]*+reverse_proxy\s", source.text, re.MULTILINE) else 0
 
 
 CADDY: Final = register(

@@ -435,7 +435,9 @@ def _looks(source: Source) -> int:
     if not _LOOKS.search(source.text):
         return 0
     sure = re.search(
-        r"^\s*(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)", source.text, re.MULTILINE
+        r"^[ \t]*+(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)",
+        source.text,
+        re.MULTILINE,
     )
     return 90 if name.startswith("haproxy") and sure else 70 if sure else 0
 

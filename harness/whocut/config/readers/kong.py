@@ -137,7 +137,7 @@ def _read(sources: Sequence[Source]) -> Reading:
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml", ".json")):
         return 0
-    return 95 if re.search(r"^\s*[{,]?\s*[\"']?_format_version\b", source.text, re.MULTILINE) else 0
+    return 95 if re.search(r"^[ \t]*+[{,]?[ \t]*+[\"']?_format_version\b", source.text, re.MULTILINE) else 0
 
 
 KONG: Final = register(

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _MOST_FILES: Final = 500
 _BLOCKS: Final = {"http", "server", "location", "upstream", "map", "if", "limit_except"}
 _HERE: Final = re.compile(
-    r"^\s*(?:http|server|location|upstream|events|stream)\b[^;{}]{0,300}\{", re.MULTILINE
+    r"^[ \t]*+(?:http|server|location|upstream|events|stream)\b[^;{}]{0,300}\{", re.MULTILINE
 )
 _WORDS: Final = (
     "proxy_pass",
@@ -418,7 +418,9 @@ def _looks(source: Source) -> int:
     text = source.text
     if _HERE.search(text) and ";" in text:
         return 80 if any(word in text for word in _WORDS) or "listen" in text else 40
-    return 30 if any(re.search(rf"^\s*{word}\s[^;]{0, 300};", text, re.MULTILINE) for word in _WORDS) else 0
+    return (
+        30 if any(re.search(rf"^[ \t]*+{word}\s[^;]{{0,300}};", text, re.MULTILINE) for word in _WORDS) else 0
+    )
 
 
 NGINX: Final = register(

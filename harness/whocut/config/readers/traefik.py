@@ -320,9 +320,9 @@ def _names(written: Tree | None) -> list[str]:
     return [name.strip() for one in found for name in one.split(",")]
 
 
-_STATIC: Final = re.compile(r"^\s*\[?(?:entryPoints|serversTransport)\b", re.MULTILINE | re.IGNORECASE)
+_STATIC: Final = re.compile(r"^[ \t]*+\[?(?:entryPoints|serversTransport)\b", re.MULTILINE | re.IGNORECASE)
 _DYNAMIC: Final = re.compile(
-    r"^\s*\[*(?:http\.)?(?:routers|serversTransports|services)\b", re.MULTILINE | re.IGNORECASE
+    r"^[ \t]*+\[*(?:http\.)?(?:routers|serversTransports|services)\b", re.MULTILINE | re.IGNORECASE
 )
 
 

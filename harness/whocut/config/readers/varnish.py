@@ -78,7 +78,7 @@ def _read(sources: Sequence[Source]) -> Reading:
         text = _Text.of(source)
         not_read += [
             text.note(found.start(), f"include {found[1]}: give that file too")
-            for found in re.finditer(r"^\s*include\s+\"([^\"]*)\"", text.text, re.MULTILINE)
+            for found in re.finditer(r"^[ \t]*+include\s+\"([^\"]*)\"", text.text, re.MULTILINE)
         ]
         routes += _routes(text, not_read)
     if not routes:
@@ -285,7 +285,7 @@ def _looks(source: Source) -> int:
     name = file_name(source)
     if name.endswith(".vcl"):
         return 95
-    return 80 if re.search(r"^\s*vcl\s+\d", source.text, re.MULTILINE) else 0
+    return 80 if re.search(r"^[ \t]*+vcl\s+\d", source.text, re.MULTILINE) else 0
 
 
 VARNISH: Final = register(

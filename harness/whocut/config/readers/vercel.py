@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _MAX_DURATION: Final = re.compile(
-    r"^\s*export\s+const\s+maxDuration\s*(?::\s*number\s*)?=\s*([^;\n]+)", re.MULTILINE
+    r"^[ \t]*+export\s+const\s+maxDuration\s*(?::\s*number\s*)?=\s*([^;\n]+)", re.MULTILINE
 )
-_RUNTIME: Final = re.compile(r"^\s*export\s+const\s+runtime\s*=\s*[\"']edge[\"']", re.MULTILINE)
+_RUNTIME: Final = re.compile(r"^[ \t]*+export\s+const\s+runtime\s*=\s*[\"']edge[\"']", re.MULTILINE)
 _NOTHING: Final = Tree("", 0, None)
 
 
