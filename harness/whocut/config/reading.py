@@ -169,7 +169,7 @@ def _best(
 
 
 def reading_of_many(routes: Sequence[Route], not_read: list[NotRead], *, host_first: bool = True) -> Reading:
-    """A reading whose layers are made later: of a few routes now, so that all of their notes are told."""
+    """A reading whose layers are made later: of a few routes now, so that all of their notes are there."""
     for route in routes if len(routes) <= _MANY else ():
         len(route.layers)
     return Reading(routes=tuple(routes), not_read=not_read, host_first=host_first)

@@ -1,7 +1,7 @@
 """A user's own Envoy configuration, made to run here: where it listens, what it dials, where it logs; no more.
 
-Changed are the listening addresses and TLS towards the caller, the clusters' endpoints with what looks them up and
-knocks at them, the admin page, and on a scaled clock the timers. One access log more is kept.
+Changed are the listening addresses and TLS towards the caller, and the clusters' endpoints with what looks them up
+and knocks at them. So are the admin page and, on a scaled clock, the timers. One access log more is kept.
 """
 
 from __future__ import annotations

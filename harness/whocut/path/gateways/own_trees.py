@@ -60,7 +60,7 @@ class OwnTree:
         return before, after
 
     def fields(self) -> dict[str, int]:
-        """The line on which each field stands first."""
+        """The line on which each field is first."""
         found: dict[str, int] = {}
         for place, line in self.lines.items():
             if place and isinstance(place[-1], str):

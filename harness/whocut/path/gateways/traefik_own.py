@@ -1,8 +1,8 @@
 """A user's own Traefik configuration, static and dynamic, made to run here; no more is changed than that takes.
 
-Changed are the entry points' addresses and TLS towards the caller. So are the services' addresses with what knocks
-at them, the providers but for the file, the paths that are written to, and on a scaled clock the timers. The router
-of the route takes every host, and a page of its own tells when all is ready.
+Changed are the entry points' addresses and TLS towards the caller. The services' addresses are changed too, with
+what knocks at them. So are the providers but for the file, the paths that are written to, and on a scaled clock the
+timers. The router of the route takes every host, and a page of its own tells when all is ready.
 """
 
 from __future__ import annotations
