@@ -1,8 +1,8 @@
 """A user's own Apache configuration, made to run here: where it listens, what it dials, where it logs; no more.
 
-Changed are the listening addresses, TLS towards both sides, the workers' addresses and the paths that are written to.
-So are how the process is run and, on a scaled clock, the timers. The virtual host of the route takes every caller; the
-others listen on a port that is nowhere. Modules are those of this machine. Includes are changed alike.
+Changed are the listening addresses, TLS towards both sides, the workers' addresses and the paths that are written
+to. So are how the process is run and, on a scaled clock, the timers. The virtual host of the route takes every
+caller; the others listen on a port that is nowhere. Modules are those of this machine. Includes are changed alike.
 """
 
 from __future__ import annotations
