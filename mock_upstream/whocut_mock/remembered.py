@@ -7,7 +7,7 @@ kept; a hundred bytes for each, and at most `2 * MOST` of them.
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-MOST = 50_000
+MOST = 10_000
 
 Value = TypeVar("Value")
 
