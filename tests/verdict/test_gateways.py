@@ -263,6 +263,20 @@ VERDICTS: dict[str, tuple[Seen, tuple[object, ...]]] = {
         Seen(caller=RESET, caller_s=50, status=200, left_s=None, died_s=50),
         ("nginx", None, None, "proven", DIED),
     ),
+    "kept a whole answer to itself until its caller left": (
+        Seen(caller_s=20, status=None, left_s=None, gone_s=200),
+        (
+            "nginx",
+            None,
+            None,
+            "proven",
+            "without a timer (it had the response whole, and its caller got none of it)",
+        ),
+    ),
+    "had a whole answer when its caller left": (
+        Seen(caller_s=20, status=None, left_s=None, gone_s=20.5),
+        ("client", None, None, "proven", "because its caller went away"),
+    ),
     "let go after its caller": (
         Seen(gone_s=40, left_s=40.1),
         ("client", None, None, "proven", "because its caller went away"),

@@ -61,6 +61,7 @@ _LATE_ALONE: Final = 0.25
 _NEARER: Final = 3.0
 _LEAST_OFF: Final = 0.01
 _ERROR: Final = 400
+_CROSSED_S: Final = 1.0  # a response and a caller's leaving are not so long on their ways
 _BESIDE: Final = (TapSide.OUTSIDE, TapSide.INSIDE)
 
 
@@ -330,6 +331,11 @@ class _Sides:
         outer_s = 0.0 if caller_s is None else caller_s - self.outside.start_s
         return max(0.0, outer_s - (inside.end_s - inside.start_s))
 
+    def kept_for_s(self, inside: LayerRecord) -> float:
+        """For how long the gateway had a whole response when its caller left."""
+        caller_left_s, had_s = self.outside.caller_left_s, inside.downstream_s
+        return 0.0 if caller_left_s is None or had_s is None else caller_left_s - had_s
+
     def died_by(self, at_s: float | None) -> str | None:
         """Why the gateway was no more at an instant, if it was not."""
         if self.death is None or at_s is None or at_s < self.death.start_s:
@@ -352,7 +358,14 @@ def _ended(sides: _Sides) -> _End:
             )
         elif inside.status is not None and inside.status < _ERROR <= (sides.outside.status or 0):
             gone = f"it had the response whole, and answered {sides.outside.status}"
-        return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone)
+        sure = Sure.YES
+        if sides.caller.by_us and sides.outside.first_byte_s is None:
+            # It gave its caller nothing of it: that was first, unless the two crossed.
+            if not on_one_clock(sides.outside, inside):
+                sure = Sure.BY_INSTANT
+            elif sides.kept_for_s(inside) > _CROSSED_S:
+                gone = "it had the response whole, and its caller got none of it"
+        return _End(UpstreamEnd.COMPLETE, inside.downstream_s, gone=gone, sure=sure)
     at_s = inside.upstream_s
     sure = Sure.YES if at_s is None else _followed(sides, at_s, due=False)[1]
     if inside.upstream.by_them and at_s is not None:
