@@ -226,6 +226,8 @@ def toml_tree(file: str, text: str) -> Tree:
         ) from None
     except RecursionError:
         raise BadFile(file, "it is nested too deeply to be a configuration") from None
+    except ValueError:  # an integer of more digits than Python reads
+        raise BadFile(file, "a number in it is too long to be one of a configuration") from None
     return _from_toml(file, data, _lines_of_toml(text), ())
 
 

@@ -124,6 +124,8 @@ class _Conf:
                 here = block
                 continue
             words = _words(line)
+            if not words:
+                continue  # blanks of another kind
             value = Tree(source.path, number, words[1] if len(words) > 1 else "")
             here.lines.setdefault(words[0].lower(), []).append(_Line(words, value, self.order))
             if words[0].lower() == "define" and len(words) > 2:
