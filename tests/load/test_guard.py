@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from tests.load.test_tab import TOKEN, FakeWebUI, client_of
 from whocut.errors import BadInput
 from whocut.load.tab.guard import TOKEN_VARIABLE, guard, refusal
-
-if TYPE_CHECKING:
-    from flask.testing import FlaskClient
 
 HERE = "127.0.0.1:8089"
 
@@ -116,12 +111,11 @@ def test_a_browser_comes_in_by_the_link_of_the_terminal(
 
     came = client.get(link)
     again = client.get(link)
-    inside: FlaskClient = client
 
     assert (came.status_code, came.headers["Location"]) == (303, "/")
     assert "HttpOnly" in came.headers["Set-Cookie"]
     assert "SameSite=Strict" in came.headers["Set-Cookie"]
-    assert inside.post("/swarm").text == "started"
+    assert client.post("/swarm").text == "started"
     assert again.status_code == 401
     assert link.startswith(f"{base_path}/whocut/enter/")
     assert link_of(capsys.readouterr().err) not in {"", link}

@@ -1,4 +1,4 @@
-"""Whether a name that was written is that of something on the disk: a question, and never an error."""
+"""What is on the disk under a name that was written: a question, and never an error."""
 
 from __future__ import annotations
 
@@ -17,3 +17,11 @@ def is_there(written: str | Path) -> bool:
 def is_a_file(written: str | Path) -> bool:
     """Whether a file of this name is there, likewise."""
     return os.path.isfile(written)  # noqa: PTH113  # as above
+
+
+def files_matching(folder: Path, pattern: str) -> list[Path]:
+    """The files that a pattern names below a folder, in order; a pattern that cannot be one names none."""
+    try:
+        return sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (OSError, ValueError, NotImplementedError):  # an absolute pattern is not implemented
+        return []

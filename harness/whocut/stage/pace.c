@@ -702,7 +702,7 @@ static struct page *mapped(const char *path) {
     return found == MAP_FAILED ? NULL : found;
 }
 
-/* Take part, in the place of a process that is no more where none is free; or take part no longer. */
+/* Take part, in the place of a process that is no more where none is free. */
 static void take_part(struct page *p, int32_t pid) {
     place = -1;
     lock(p);
@@ -715,13 +715,6 @@ static void take_part(struct page *p, int32_t pid) {
         p->first_ns[place] = 0;
     }
     unlock(p);
-}
-
-static void leave_for_good(void) {
-    if (!pace || place < 0) return;
-    lock(pace);
-    if (pace->pids[place] == getpid()) pace->pids[place] = pace->first_ns[place] = 0;
-    unlock(pace);
 }
 
 static void born(void) {
@@ -752,7 +745,12 @@ __attribute__((constructor)) static void begin(void) {
     if (path) whocut_pace_use(path);
 }
 
-__attribute__((destructor)) static void end(void) { leave_for_good(); }
+__attribute__((destructor)) static void end(void) {
+    if (!pace || place < 0) return;
+    lock(pace);
+    if (pace->pids[place] == getpid()) pace->pids[place] = pace->first_ns[place] = 0;
+    unlock(pace);
+}
 
 /* --- starting a program: it computes before it can take the clock ------------------------------ */
 

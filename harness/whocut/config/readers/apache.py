@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from whocut.chain.there import files_matching, is_a_file
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
@@ -137,12 +138,8 @@ class _Conf:
 
     def _include(self, words: list[str], file: str, line: int, here: _Block, depth: int) -> None:
         pattern = words[1]
-        try:
-            name = pattern if not pattern.startswith("/") else pattern.partition("apache2/")[2] or pattern[1:]
-            paths = [Path(pattern)] if Path(pattern).is_file() else sorted(self.root.glob(name))
-        except (OSError, ValueError, NotImplementedError):
-            paths = []
-        paths = [path for path in paths if path.is_file()]
+        name = pattern if not pattern.startswith("/") else pattern.partition("apache2/")[2] or pattern[1:]
+        paths = [Path(pattern)] if is_a_file(pattern) else files_matching(self.root, name)
         if not paths and words[0].lower() == "include":
             self.not_read.append(
                 NotRead(file=file, line=line, what=f"Include {pattern}: there is no such file here")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
+from whocut.chain.there import files_matching, is_a_file
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
@@ -145,15 +146,8 @@ class _Conf:
         return found
 
     def _files(self, line: _Line, name: str) -> list[_Line]:
-        try:
-            paths = (
-                sorted(path for path in self.root.glob(name) if path.is_file())
-                if not name.startswith("/")
-                else [Path(name)]
-            )
-            paths = [path for path in paths if path.is_file()]
-        except (OSError, ValueError, NotImplementedError):
-            paths = []
+        beside = not name.startswith("/")
+        paths = files_matching(self.root, name) if beside else [Path(name)] if is_a_file(name) else []
         if not paths:
             self.note(line, f"import {name}: there is no such snippet or file here")
         found: list[_Line] = []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.catalogue import catalogue
 from whocut.chain.layers import Buffering, LayerRetries
+from whocut.chain.there import files_matching, is_a_file
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import AT_ONCE_S, layer_of, limit
@@ -134,13 +135,10 @@ def _files(pattern: str, root: Path) -> list[Path]:
     if Path(pattern).is_absolute() and ("nginx" not in parts or root.resolve().parts[:3] == parts[:3]):
         tries = [Path(pattern), beside]
     for path in tries:
-        try:
-            if any(mark in str(path) for mark in "*?["):
-                found = sorted(file for file in path.parent.glob(path.name) if file.is_file())
-            else:
-                found = [path] if path.is_file() else []
-        except (OSError, ValueError):
-            found = []
+        if any(mark in str(path) for mark in "*?["):
+            found = files_matching(path.parent, path.name)
+        else:
+            found = [path] if is_a_file(path) else []
         if found:
             return found
     return []

@@ -2,10 +2,10 @@
 
 Locust checks neither Host nor Origin, and its start is a plain form post: a page of any origin in the same browser
 could start a paid run, and so could any account of this machine. Three rules for every request. Its Host is a
-loopback address or the page's own, which ends DNS rebinding. What is not a plain
-read comes from the page itself: `Origin` and `Sec-Fetch-Site` say so where a browser sends them. And it has the
-token of this start: a browser as a cookie, by the link in the terminal; a program as ``Authorization: Bearer``,
-with the token that the environment has given. Locust's own ``--web-login`` takes the token's place.
+loopback address or the page's own, which ends DNS rebinding. What is not a plain read comes from the page itself:
+`Origin` and `Sec-Fetch-Site` say so where a browser sends them. And it has the token of this start: a browser as a
+cookie, by the link in the terminal; a program as ``Authorization: Bearer``, with the token that the environment has
+given. Locust's own ``--web-login`` takes the token's place.
 """
 
 from __future__ import annotations
