@@ -57,6 +57,15 @@ def paid() -> Iterator[str]:
         mock.terminate()
 
 
+def printed_in(reader: Path, command: str, paid: str) -> str:
+    """What a command prints; a run that calls itself invalid is run again, twice at most."""
+    for _ in range(3):
+        printed = run(as_run_here(command, {PAID: paid}), reader, {"OPENAI_API_KEY": "sk-readme-000000"})
+        if "This run is not valid." not in printed:
+            break
+    return printed.replace(paid, PAID)
+
+
 def test_blocks_run_as_printed_from_top_to_bottom(reader: Path, paid: str) -> None:
     """A command prints the lines below it, in their order; later blocks find what earlier ones left."""
     for block in BLOCKS:
@@ -66,9 +75,7 @@ def test_blocks_run_as_printed_from_top_to_bottom(reader: Path, paid: str) -> No
         if any(block.command.startswith(begin) for begin in NOT_RUN):
             continue
 
-        printed = run(
-            as_run_here(block.command, {PAID: paid}), reader, {"OPENAI_API_KEY": "sk-readme-000000"}
-        ).replace(paid, PAID)
+        printed = printed_in(reader, block.command, paid)
 
         assert "Traceback" not in printed, printed
         line = missing(block.says, printed)

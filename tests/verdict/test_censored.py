@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import CensoredData, ecdf  # type: ignore[import-untyped]  # scipy ships no types
 
-from whocut.verdict.censored import Sample
+from whocut.verdict.censored import Sample, sentence_of
 
 # Few distinct values, so that equal instants of both kinds are drawn often.
 _DURATIONS = st.lists(st.integers(min_value=1, max_value=12).map(float), max_size=40)
@@ -34,3 +34,25 @@ def test_a_cut_moves_the_median_only_as_far_as_it_lasted(
 ) -> None:
     """A cut before the median says nothing of it; long ones raise it, and enough of them leave it unknown."""
     assert Sample((10.0, 20.0, 30.0), censored_s).quantile(0.5) == p50_s
+
+
+@pytest.mark.parametrize(
+    ("censored_s", "streamed", "said"),
+    [
+        ((5.0,), False, "would take 20 s"),
+        ((5.0,), True, "would take at least 20 s"),
+        ((60.0,) * 4, False, "would take more than 60 s"),
+        ((60.0,) * 4, True, "would take at least 60 s"),
+    ],
+)
+def test_an_estimate_behind_cut_streams_is_a_lower_bound_in_one_wording(
+    censored_s: tuple[float, ...],
+    streamed: bool,  # noqa: FBT001 - drawn by name, from the table above
+    said: str,
+) -> None:
+    """Whether half of the attempts were seen to their end changes the figure and not the sentence."""
+    times = Sample((10.0, 20.0, 30.0), censored_s)
+
+    sentence = sentence_of(times, times.quantile(0.5), streamed=streamed)
+
+    assert said in sentence

@@ -91,7 +91,7 @@ def image_time_figures(attempts: Sequence[Attempt]) -> ImageTime:
         censored=len(times.censored_s),
         p50_s=None if p50 is None else round(p50, 3),
         p95_s=None if p95 is None else round(p95, 3),
-        sentence=_sentence(times, p50, streamed=_cut_in_a_stream(attempts)),
+        sentence=sentence_of(times, p50, streamed=_cut_in_a_stream(attempts)),
     )
 
 
@@ -100,15 +100,14 @@ def _cut_in_a_stream(attempts: Sequence[Attempt]) -> bool:
     return any(attempt.outcome.unknown and len(attempt.arrivals_s) > 0 for attempt in attempts)
 
 
-def _sentence(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
+def sentence_of(times: Sample, p50_s: float | None, *, streamed: bool) -> str:
     """Nothing where every image came: then the percentiles of what came are the truth."""
     if not times.censored_s or not times.seen_s:
         return ""
-    known = (
-        f"{'at least ' if streamed else ''}{format_duration(round(p50_s, 1))}"
-        if p50_s is not None
-        else f"more than {format_duration(round(max(times.censored_s), 1))}"
-    )
+    bound_s = max(times.censored_s) if p50_s is None else p50_s
+    # Where no cut came in a stream, an estimate is one, and the longest wait was really exceeded.
+    how = "at least " if streamed else "more than " if p50_s is None else ""
+    known = f"{how}{format_duration(round(bound_s, 1))}"
     seen = (
         "1 attempt seen to its" if len(times.seen_s) == 1 else f"{len(times.seen_s)} attempts seen to their"
     )
