@@ -36,6 +36,11 @@ class Thing:
         return f"{self.tree.text('metadata', 'namespace') or 'default'}-{self.name}"
 
     @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it one object: no two have it alike."""
+        return self.api, self.kind, self.tree.text("metadata", "namespace"), self.name
+
+    @property
     def api(self) -> str:
         """The group of its API, as in ``gateway.networking.k8s.io``."""
         return self.tree.text("apiVersion").rpartition("/")[0]
@@ -52,6 +57,7 @@ class Objects:
 
     things: list[Thing] = field(default_factory=list)
     not_read: list[NotRead] = field(default_factory=list)
+    _places: dict[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> Objects:
@@ -68,7 +74,20 @@ class Objects:
             for item in (tree.get("items") or NOTHING).each():
                 self._add(item)
         elif kind:
-            self.things.append(Thing(kind, tree.text("metadata", "name"), tree))
+            self._put(Thing(kind, tree.text("metadata", "name"), tree))
+
+    def _put(self, thing: Thing) -> None:
+        """One object more; one that is written again takes the place of the first, as `kubectl apply` does it."""
+        before = self._places.get(thing.key, len(self.things)) if thing.name else len(self.things)
+        if before == len(self.things):
+            self._places[thing.key] = before
+            self.things.append(thing)
+            return
+        where = f"{thing.tree.file}:{thing.tree.line}"
+        self.note(
+            self.things[before].tree, f"{thing.kind} {thing.name} is written again at {where}, and that holds"
+        )
+        self.things[before] = thing
 
     def all(self, *kinds: str) -> Iterator[Thing]:
         """The objects of these kinds."""

@@ -281,4 +281,6 @@ def _looks(source: Source) -> int:
     return 75 if "virtual_hosts" in source.text or "virtualHosts" in source.text else 0
 
 
-ENVOY: Final = register(Format(name="envoy", title="Envoy YAML or JSON", looks=_looks, read=_read))
+ENVOY: Final = register(
+    Format(name="envoy", title="Envoy YAML or JSON", looks=_looks, read=_read, made_from=("kubernetes",))
+)
