@@ -159,9 +159,9 @@ def _shorter(one: Limit, other: Limit | None) -> bool:
 
 def _policies(objects: Objects, route: Thing, rule: str = "") -> list[tuple[Thing, bool]]:
     """The policies that hold for a rule of a route, its own first; of a Gateway's the value is inherited."""
-    found = [(policy, False) for policy in objects.aimed_at([BACKENDS], route.kind, route.name, rule)]
+    found = [(policy, False) for policy in objects.aimed_at(BACKENDS, route.kind, route.name, rule)]
     for parent in (route.spec.get("parentRefs") or NOTHING).each():
-        outer = objects.aimed_at([BACKENDS], "Gateway", parent.text("name"), parent.text("sectionName"))
+        outer = objects.aimed_at(BACKENDS, "Gateway", parent.text("name"), parent.text("sectionName"))
         found += [(policy, True) for policy in outer]
     merged = next(
         (n for n, (policy, _) in enumerate(found, 1) if not policy.spec.get("mergeType")), len(found)

@@ -29,6 +29,7 @@ _ALB: Final = "alb.ingress.kubernetes.io/"
 _HAPROXY: Final = ("haproxy.org/", "haproxy-ingress.github.io/", "ingress.kubernetes.io/")
 _KONG: Final = "konghq.com/"
 _TRAEFIK: Final = "traefik.ingress.kubernetes.io/"
+_CONTROLLERS_OWN: Final = "the controller's"
 _KINDS: Final = {"Exact": "exact", "Prefix": "segments"}
 
 
@@ -110,14 +111,8 @@ def _controller(objects: Objects, ingress: Thing) -> _Controller | None:
 
 def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
     """ingress-nginx: annotations of the Ingress before the controller's ConfigMap."""
-    shared = next(
-        (
-            thing.tree.get("data")
-            for thing in objects.all("ConfigMap")
-            if thing.tree.get("data", "proxy-read-timeout") or "nginx" in thing.name
-        ),
-        None,
-    )
+    maps = objects.by("ConfigMap", _whose, _CONTROLLERS_OWN)
+    shared = maps[0].tree.get("data") if maps else None
     limits: dict[TimerKind, Limit] = {}
     for kind, name in (
         (TimerKind.CONNECT, "proxy-connect-timeout"),
@@ -153,6 +148,11 @@ def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
         else Buffering.NONE,
         retries=_nginx_retries(ingress, shared),
     )
+
+
+def _whose(config: Thing) -> str:
+    of_controller = config.tree.get("data", "proxy-read-timeout") or "nginx" in config.name
+    return _CONTROLLERS_OWN if of_controller else ""
 
 
 def _on(objects: Objects, ingress: Thing, shared: Tree | None, name: str) -> bool:
@@ -280,12 +280,13 @@ def _traefik(objects: Objects, ingress: Thing) -> Layer:
 
 def _services(objects: Objects, ingress: Thing) -> list[Thing]:
     """The Services behind an Ingress, as far as they are in the files."""
-    names = {
+    names = [
         path.text("backend", "service", "name")
         for rule in (ingress.spec.get("rules") or NOTHING).each()
         for path in (rule.get("http", "paths") or NOTHING).each()
-    } | {ingress.spec.text("defaultBackend", "service", "name")}
-    return [thing for thing in objects.all("Service") if thing.name in names]
+    ]
+    names.append(ingress.spec.text("defaultBackend", "service", "name"))
+    return [found for name in dict.fromkeys(names) if (found := objects.named("Service", name)) is not None]
 
 
 def _gce(objects: Objects, ingress: Thing) -> Layer:

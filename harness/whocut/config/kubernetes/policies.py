@@ -111,13 +111,13 @@ def _policies(
     lost: dict[str, None],
 ) -> Iterator[dict[str, Any]]:
     """One policy for the whole route where its rules agree or have one; else one for each rule, by its name."""
-    of_route = objects.aimed_at([BACKENDS], one.thing.kind, one.thing.name)
+    of_route = objects.aimed_at(BACKENDS, one.thing.kind, one.thing.name)
     rules = route["spec"]["rules"]
     named = {number: str(rules[number].get("name") or f"rule-{number}") for number in one.limits}
     of_rules = {
         number: [
             policy
-            for policy in objects.aimed_at([BACKENDS], one.thing.kind, one.thing.name, name)
+            for policy in objects.aimed_at(BACKENDS, one.thing.kind, one.thing.name, name)
             if policy not in of_route
         ]
         for number, name in named.items()
