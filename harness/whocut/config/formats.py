@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whocut.config.reading import Reading
 
 _MOST_BYTES: Final = 16_000_000
-_MOST_LINES: Final = 300_000  # of a format that is read line by line
+_MOST_LINES: Final = 600_000  # of a format that is read line by line
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A manifest of ten routes behind ingress-nginx, what ingress2gateway makes of it, and the truth about both.
 
-`translated.yaml` was worked out from the source of ingress2gateway 1.1: what `print --providers ingress-nginx` writes
+`translated.yaml` is what the source of ingress2gateway 1.1 says that `print --providers ingress-nginx` writes
 with `--emitter envoy-gateway`. Ten times the longest of three limits becomes a total, and a route without a limit
 gets none. A host with a certificate has redirects on port 80.
 """

@@ -136,6 +136,7 @@ def _layer(objects: Objects, product: str, route: Thing, rule: Tree) -> Layer:
             limits[TimerKind.TOTAL] = one_try
     if product != "envoy-gateway":
         return layer_of(product, limits, retries=retries)
+    whole = limits.get(TimerKind.TOTAL)  # the stream's idle time follows from this one alone
     stream = _from(policies, objects, ("timeout", "http", "maxStreamDuration"))
     if stream is not None and stream.limit_s is not None and stream.limit_s < _total_s(limits):
         limits[TimerKind.TOTAL] = stream
@@ -143,7 +144,7 @@ def _layer(objects: Objects, product: str, route: Thing, rule: Tree) -> Layer:
     if per_retry is not None:
         limits.setdefault(TimerKind.FIRST_BYTE, per_retry)
     put(limits, TimerKind.CONNECT, _from(policies, objects, ("timeout", "tcp", "connectTimeout")))
-    put(limits, TimerKind.IDLE, _idle(objects, policies, limits.get(TimerKind.TOTAL)))
+    put(limits, TimerKind.IDLE, _idle(objects, policies, whole))
     return layer_of(product, limits, retries=retries)
 
 

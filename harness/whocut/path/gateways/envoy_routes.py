@@ -141,7 +141,10 @@ class _Objects:
 
     def policies(self, route: _Route, rule: Object) -> list[Object]:
         """The specs of the policies that hold for a rule: its own, the route's, the Gateway's, as far as merged."""
-        targets = [("HTTPRoute", route.name, rule.get("name") or None), ("HTTPRoute", route.name, None)]
+        targets: list[tuple[str, Any, Any]] = [
+            ("HTTPRoute", route.name, rule.get("name") or None),
+            ("HTTPRoute", route.name, None),
+        ]
         for parent in _list(route.object, "spec", "parentRefs"):
             section = parent.get("sectionName")
             targets += [("Gateway", parent.get("name"), section)] if section else []
