@@ -50,9 +50,8 @@ def nanos(value: Any) -> int:
 
 def integer(value: Any) -> int:
     """A whole number of 64 bits, or its digits in a string, as JSON has it."""
-    if type(value) is str and len(value) <= 20:  # the digits of 2**63, and a sign
-        value = int(value)
-    elif type(value) is float and value.is_integer():
+    digits = type(value) is str and len(value) <= 20  # those of 2**63, and a sign
+    if digits or (type(value) is float and value.is_integer()):
         value = int(value)
     if type(value) is not int or not -_MOST_COUNT <= value < _MOST_COUNT:
         raise ValueError(f"a whole number of 64 bits is expected, and not {_shown(value)}")
