@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.excused import unless_it_stood_still
-from tests.path.gateways import needed
+from tests.path.gateways import marks_of, needed
 from tests.worlds.play import play, play_in_person
 from tests.worlds.world import Ask, Truth, World
 from whocut.chain.catalogue import overridden, preset
@@ -43,6 +43,10 @@ SILENT_S = 150.0
 HOLDS_ON = frozenset({"http-proxy-middleware"})
 # What reads an image before it answers, and streams none.
 STREAMS_NONE = frozenset({"litellm"})
+# It asks three times by the SDK below it, whose pauses are real seconds: a shorter limit, and a slower clock.
+TRIES = {"litellm": LayerRetries(tries=3, post=True, on_timeout=True)}
+ITS_LIMIT_S = {"litellm": 60.0}
+ITS_SCALE = {"litellm": 10.0}
 SILENCES = frozenset({TimerKind.CONNECT, TimerKind.FIRST_BYTE, TimerKind.IDLE})
 # No two instants of the requests and of the chains' limits, whose order matters, lie nearer than 17 s: 340 ms.
 MARGIN_REAL_S = 0.25
@@ -55,10 +59,10 @@ def gateway(name: str, **changes: object) -> Layer:
     Where two knobs watch one wait, their limits differ: at one instant either could be the one.
     """
     knobs = product(name).knobs
-    limits = {kind: LIMIT_S if kind in SILENCES else None for kind in knobs}
+    limits = {kind: ITS_LIMIT_S.get(name, LIMIT_S) if kind in SILENCES else None for kind in knobs}
     if knobs.get(TimerKind.IDLE) not in {None, knobs.get(TimerKind.FIRST_BYTE)}:
         limits[TimerKind.IDLE] = LONGER_S
-    layer = replace(overridden(preset(name), limits, "this test"), retries=LayerRetries())
+    layer = replace(overridden(preset(name), limits, "this test"), retries=TRIES.get(name, LayerRetries()))
     return replace(layer, gateway=name, **changes)  # type: ignore[arg-type]  # the layer's own fields
 
 
@@ -121,14 +125,14 @@ CHAINS: dict[str, Callable[[str], tuple[Layer, ...]]] = {
 }
 
 
-def judged(world: World, tmp_path: Path | None = None) -> dict[str, Verdict]:
+def judged(world: World, tmp_path: Path | None = None, scale: float = SCALE) -> dict[str, Verdict]:
     """The verdict on each request; with a folder, through the real gateways and with their logs heard."""
     if tmp_path is None:
         spans, ledger = play(world)
         verdicts = judge((), spans, ledger, world.topology)
     else:
-        spans, ledger, clock = play_in_person(world, scale=SCALE, logs=tmp_path / "logs")
-        accounts = accounts_of(tmp_path, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=SCALE)
+        spans, ledger, clock = play_in_person(world, scale=scale, logs=tmp_path / "logs")
+        accounts = accounts_of(tmp_path, world.topology, epoch_unix_s=clock.epoch_unix_s, scale=scale)
         verdicts = judge((), spans, ledger, world.topology, accounts)
     assert verdicts.figures.agreement.disagree == ()
     return {verdict.request: verdict for verdict in verdicts.verdicts}
@@ -152,11 +156,12 @@ def asks_of(name: str) -> tuple[Ask, ...]:
     return tuple(one for one in ASKS if not (one.stream and name in STREAMS_NONE))
 
 
-# LiteLLM loads for ten seconds: one chain of it is enough for every day.
+# LiteLLM loads for ten seconds, and its three tries outlast the other chains' limits.
 IN_CHAINS = [
-    pytest.param(name, chain, marks=[pytest.mark.long] if name == "litellm" and chain != "alone" else [])
+    pytest.param(name, chain, marks=marks_of(name, daily=True))
     for name in sorted(products())
     for chain in CHAINS
+    if chain == "alone" or name not in TRIES
 ]
 
 
@@ -167,11 +172,11 @@ def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> 
     Where the gateway stands alone between the taps, each verdict on what ended is proven.
     """
     needed(name)
-    world = World(topology(*CHAINS[chain](name)), asks_of(name), settles_s=60)
+    world = World(topology(*CHAINS[chain](name)), asks_of(name), settles_s=200 if name in TRIES else 60)
 
     emulated = judged(world)
     with unless_it_stood_still(MARGIN_REAL_S):
-        real = judged(world, tmp_path)
+        real = judged(world, tmp_path, ITS_SCALE.get(name, SCALE))
         if name in HOLDS_ON:
             emulated, real = without_grades(emulated), without_grades(real)
         elif chain == "alone":

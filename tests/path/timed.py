@@ -11,7 +11,7 @@ import re
 import socket
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.path.fakes import (
     BODY,
@@ -38,7 +38,7 @@ from whocut.path import Hop
 from whocut.path.gateways import start_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
     from pathlib import Path
 
     from whocut.chain.layers import Layer
@@ -51,13 +51,14 @@ LIMITS_S: Final = {
     TimerKind.TOTAL: 300.0,
     TimerKind.KEEPALIVE: 200.0,
 }
-# Whose idle connection the timer closes: that of a caller, but for these.
-UPWARD: Final = {"envoy"}
 PATIENCE_S: Final = 60.0
 SILENCE: Final = wait(PATIENCE_S)
 # LiteLLM needs some hundredths of a second of a request's own time, and counts no less than its limit.
 _SCALES: Final = {"litellm": 25.0}
 _SETTLES_S: Final = 0.05
+MID_BODY: Final = frozenset({TimerKind.IDLE, TimerKind.TOTAL})
+HOLDS_ON: Final = frozenset({"http-proxy-middleware"})  # its caller is told nothing of an end in mid-body
+_TOLD_S: Final = 20.0
 
 PARTS: Final[dict[TimerKind, tuple[Part, ...]]] = {
     TimerKind.CONNECT: (FIN,),  # never played: nothing gets through
@@ -109,6 +110,7 @@ img.example.com {
           "@type": TYPES.filters.network.http_connection_manager.v3.HttpConnectionManager
           stat_prefix: all
           stream_idle_timeout: <idle>s
+          common_http_protocol_options: { idle_timeout: <keepalive>s }
           route_config:
             virtual_hosts:
             - name: img
@@ -126,11 +128,6 @@ img.example.com {
   - name: images
     type: STRICT_DNS
     connect_timeout: <connect>s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": TYPES.upstreams.http.v3.HttpProtocolOptions
-        common_http_protocol_options: { idle_timeout: <keepalive>s }
-        explicit_http_config: { http_protocol_options: {} }
     load_assignment:
       cluster_name: images
       endpoints:
@@ -226,6 +223,14 @@ def limits_of(name: str) -> dict[TimerKind, float]:
     return {kind: LIMITS_S[next(one for one in knobs if knobs[one] == knob)] for kind, knob in knobs.items()}
 
 
+def written_in(name: str) -> dict[TimerKind, float]:
+    """The limits that are written in the user's files of a product, a knob of several timers for each of them."""
+    text = "".join(OWN.get(name, {}).values())
+    knobs = product(name).knobs
+    there = {knob for kind, knob in knobs.items() if f"<{kind}>" in text}
+    return {kind: limit_s for kind, limit_s in limits_of(name).items() if knobs[kind] in there}
+
+
 def limited(name: str) -> Layer:
     """The preset with these limits, and one try."""
     limits: dict[TimerKind, float | None] = dict(limits_of(name))
@@ -254,7 +259,7 @@ class Party:
     port: int
     clock: Clock
     upstream: FakeUpstream | None
-    upward: bool
+    tells: bool
     tries: list[Ended] = field(default_factory=list)
 
     @property
@@ -272,6 +277,8 @@ class Party:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 ended_s = await self._end(kind, caller, before)
+        if kind in MID_BODY and self.tells:
+            await _within(_TOLD_S, caller.until(lambda one: bool(one.ended)))
         await asyncio.sleep(_SETTLES_S)
         took_s = self.clock.model_s((loop.time() if ended_s is None else ended_s) - began_s)
         head, _, body = caller.got.partition(b"\r\n\r\n")
@@ -294,17 +301,22 @@ class Party:
         return min(ends)
 
     def _ends(self, kind: TimerKind, caller: Caller, before: int) -> Iterator[float]:
-        """The instants at which a side ended; of the two sides those that the timer watches."""
-        idle = kind is TimerKind.KEEPALIVE
-        if caller.ended_s is not None and not (idle and self.upward):
+        """The instants at which a side ended; of an idle connection it is the caller's that the timer watches."""
+        if caller.ended_s is not None:
             yield caller.ended_s
         for one in self._new(before):
-            if one.ended_s is not None and not (idle and not self.upward):
+            if one.ended_s is not None and kind is not TimerKind.KEEPALIVE:
                 yield one.ended_s
 
     def _new(self, before: int) -> Sequence[Seen]:
         """The connections of this try; none of them is used again after a cut."""
         return self.upstream.connections[before:] if self.upstream else ()
+
+
+async def _within(limit_s: float, happens: Coroutine[Any, Any, None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await happens
 
 
 @contextmanager
@@ -339,13 +351,13 @@ async def standing(name: str, own: Path | None, kind: TimerKind) -> AsyncIterato
             hop = Hop(replace(layer, gateway="", config=""), upstream=address, clock=clock)
             await hop.listen()
             stack.push_async_callback(hop.close)
-            return Party(what, hop.port, clock, fake, name in UPWARD)
+            return Party(what, hop.port, clock, fake, name not in HOLDS_ON)
 
         async def in_person(what: str, layer: Layer) -> Party:
             fake, address = await upstream()
             gateway = await start_gateway(name, layer, upstream=address, clock=clock)
             await stack.enter_async_context(gateway)
-            return Party(what, gateway.port, clock, fake, name in UPWARD)
+            return Party(what, gateway.port, clock, fake, name not in HOLDS_ON)
 
         parties = [await emulated("the preset", of), await in_person("the product from limits", of)]
         if read is not None:

@@ -24,7 +24,7 @@ from tests.path.fakes import (
     send,
     wait,
 )
-from tests.path.gateways import needed
+from tests.path.gateways import marks_of, needed
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.products import product, products
 from whocut.chain.timers import TimerKind
@@ -48,8 +48,7 @@ SHORT_S, LONG_S = 1.0, 60.0  # whole seconds: Apache counts no others
 PATIENCE_S = 20.0
 AT_ONCE = 200
 ALL = sorted(GATEWAYS)
-# LiteLLM loads for ten seconds of a processor each time. Every day its starts are those of two other files.
-EACH = [pytest.param(name, marks=[pytest.mark.long] if name == "litellm" else []) for name in ALL]
+EACH = [pytest.param(name, marks=marks_of(name)) for name in ALL]
 LOGS_AT_THE_END = {name for name, driver in GATEWAYS.items() if "writes_log" in vars(type(driver))}
 WAITS = {TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL}
 
@@ -140,7 +139,7 @@ ENDLESS: dict[TimerKind, tuple[Part, ...]] = {
 # LiteLLM's ends streams of a chat, and it streams no images.
 UNSEEN = {("litellm", TimerKind.TOTAL)}
 TIMERS = [
-    pytest.param(name, kind, marks=[pytest.mark.long] if name == "litellm" else [])
+    pytest.param(name, kind, marks=marks_of(name))
     for name in ALL
     for kind in product(name).knobs
     if kind in WAITS and (name, kind) not in UNSEEN

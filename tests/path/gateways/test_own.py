@@ -9,7 +9,7 @@ import pytest
 
 from tests.excused import unless_it_stood_still
 from tests.path.fakes import BODY, FIN, FakeUpstream, call, image, image_request, send, wait
-from tests.path.gateways import needed
+from tests.path.gateways import marks_of, needed
 from tests.path.test_in_person import ASKS, MARGIN_REAL_S, judged, same_verdicts, topology
 from tests.worlds.world import World
 from whocut.chain.timers import TimerKind
@@ -306,8 +306,8 @@ FILES = {
     "varnish": "default.vcl",
 }
 NAMES = sorted(FILES)
-# LiteLLM loads for ten seconds of a processor each time: it starts once here every day.
-EACH = [pytest.param(name, marks=[pytest.mark.long] if name == "litellm" else []) for name in NAMES]
+EACH = [pytest.param(name, marks=marks_of(name)) for name in NAMES]
+DAILY = [pytest.param(name, marks=marks_of(name, daily=True)) for name in NAMES]
 # LiteLLM's tries are more than one, and their pauses real seconds: `test_in_person` has its verdicts.
 RELAYS = [name for name in NAMES if name != "litellm"]
 SERVED = {"litellm": b"x-litellm-model-id: img\r\n"}
@@ -348,7 +348,7 @@ def test_the_layer_has_the_limits_of_its_file(name: str) -> None:
     assert layer.limit_s(TimerKind.FIRST_BYTE if name == "traefik" else TimerKind.IDLE) == 100
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DAILY)
 def test_it_starts_as_it_is_and_serves_the_route_that_is_meant(name: str, tmp_path: Path) -> None:
     """Behind TLS in life and without it here; its own header is proof that its own file is at work."""
     needed(name)
@@ -481,9 +481,9 @@ CHANGED = {
         *("SSLEngine on", "SSLCertificateFile /etc/ssl/img.pem"),
         *("ErrorLog ${APACHE_LOG_DIR}/error.log", "CustomLog ${APACHE_LOG_DIR}/access.log"),
     },
-    # Addresses, keys, and what speaks to other machines.
+    # Addresses, keys (both are redacted, and look alike), and what speaks to other machines.
     "litellm": {
-        *("api_base", "api_key", "redis_host", "success_callback", "prometheus", "langfuse", "master_key"),
+        *("api_base", "redis_host", "success_callback", "prometheus", "langfuse", "master_key"),
         *("database_url", "LANGFUSE_SECRET_KEY", "environment_variables"),
     },
     "varnish": {"probe health", "backend default", ".host =", ".port =", ".probe ="},
@@ -578,6 +578,16 @@ def test_a_product_whose_driver_cannot_says_so() -> None:
     needed("http-proxy-middleware")
     with pytest.raises(BadInput, match="cannot be started from a configuration of your own yet"):
         run_real(main())
+
+
+def test_a_product_that_a_program_configures_says_the_way_out(tmp_path: Path) -> None:
+    """Its limits are what the program computes: they are written as timers, or the program runs between taps."""
+    (tmp_path / "chain.yaml").write_text(CHAIN.format(name="http-proxy-middleware", config="./server.js"))
+
+    with pytest.raises(
+        BadInput, match=r"chain\.yaml:3: .*write them as `timers`; .*between two `whocut tap`s"
+    ):
+        read_chain("chain.yaml")
 
 
 def test_an_include_that_is_not_there_is_named(tmp_path: Path) -> None:
