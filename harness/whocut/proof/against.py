@@ -273,8 +273,7 @@ def _died(
             counts[cut.layer, cut.directive] = counts.get((cut.layer, cut.directive), 0) + 1
     for (name, directive), count in sorted(counts.items(), key=lambda one: -one[1]):
         layer = topology.layer(name)
-        timers = layer.timers.values() if layer else ()
-        timers = [one for one in timers if one.directive == directive]
+        timers = [one for one in layer.timers.values() if one.directive == directive] if layer else []
         timer = next((one for one in timers if one.file), None)
         limits_s = {one.limit_s for one in timers}
         low, high = wilson(count, len(alive)) or (0.0, 1.0)
