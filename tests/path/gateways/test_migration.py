@@ -134,7 +134,7 @@ def told(logs: Path) -> dict[str, Account]:
     """What Envoy's own log says of each path that it ended."""
     lines = (logs / "access.log").read_text().splitlines()
     accounts = [account for line in lines if (account := formats()["envoy"].read(line)) is not None]
-    return {account.path: account for account in accounts if account.directive}
+    return {account.path: account for account in accounts if account.directive and account.path}
 
 
 def test_in_the_translation_every_stream_dies_that_is_longer_than_its_total(tmp_path: Path) -> None:
