@@ -171,7 +171,7 @@ def _aims(written: Object, target: Object, labels: Any) -> bool:
     wanted = written.get("matchLabels")
     if isinstance(wanted, dict):
         return isinstance(labels, dict) and wanted.items() <= labels.items()
-    return written.get("name") == target["name"]
+    return bool(written.get("name") == target["name"])
 
 
 def at(data: Any, *keys: str) -> Any:
