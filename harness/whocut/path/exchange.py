@@ -294,9 +294,8 @@ class Exchange:
 
     def _first_deadline(self, now_s: float) -> Deadline | None:
         sent_s = now_s if self.facts.sent_s is None else self.facts.sent_s
-        return self.house.deadlines.first(
-            self._phase, Instants(self.facts.accepted_s, self._dialled_s, sent_s, self._stamp_s)
-        )
+        since = Instants(self.facts.accepted_s, self._dialled_s, sent_s, self._stamp_s)
+        return self.house.deadlines.first(self._phase, since)
 
     def _fire(self, deadline: Deadline, now_s: float) -> None:
         kind = deadline.timer.kind
@@ -379,14 +378,8 @@ class Exchange:
     def _answer(self, answer: Answer, now_s: float) -> None:
         self._close_after |= vendors.closes(answer) or not self._upward.done
         self.facts.status = answer.status
-        self.caller.send(
-            vendors.render(
-                answer,
-                unix_s=self.house.clock.unix_s(now_s),
-                close=self._close_after,
-                to_head=self.facts.method == b"HEAD",
-            )
-        )
+        to_head, unix_s = self.facts.method == b"HEAD", self.house.clock.unix_s(now_s)
+        self.caller.send(vendors.render(answer, unix_s=unix_s, close=self._close_after, to_head=to_head))
         self._finish(DownstreamEnd.OWN_ANSWER, now_s)
 
     def refuse(self, status: int) -> None:

@@ -264,7 +264,7 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
 
     Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
     as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known of
-    the way, and it was held on to for longer, a layer is blind, or its own timer fired a moment later; where it was
+    the way, and it was held on to for longer, a layer is blind, or its own timer fired a moment later. Where it was
     asked twice, a layer between has let go once. Then one further out may have let go at any time.
     """
     edges = end.edges
