@@ -264,8 +264,8 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
 
     Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
     as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known of
-    the way, and it was held on to for longer, a layer is blind, or its own timer fired a moment later. Where it was
-    asked twice, a layer between has let go once. Then one further out may have let go at any time.
+    the way and it was held for longer, a layer is blind, or its own timer fired a moment later. Where it was asked
+    twice, a layer between has let go once. Then one further out may have let go at any time.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
