@@ -32,6 +32,8 @@ def the_api_refused(facts: Facts) -> Triage | None:
     if refused is None or _outranked(refused, facts):
         return None
     row = refused.row
+    if row.wraps and facts.code is not None and 400 <= facts.code < 500:
+        return by_client_error(facts.code, facts)  # the refusal is the provider's: the gateway quotes it
     message = str(refused.error.get("message") or "")
     told = refused.exact or (facts.status is not None and facts.status.how >= How.SAID)
     found = Triage(

@@ -76,7 +76,7 @@ def _from_layer(best: Said, facts: Facts) -> Triage:
     return Triage(
         cause=ending.cause,
         name=f"{title}: {ending.says}",
-        layer=advice.known(name) if ours or not row.log else None,
+        layer=advice.known(name) if ours or (row.kind in NOTHING_SENT and not row.log) else None,
         product=title,
         directive=directive if ours else None,
         timer=row.timer if ours else None,

@@ -22,6 +22,7 @@ from whocut.verdict.triage.code import is_code, is_reference
 from whocut.verdict.triage.coincidence import coincidences, with_chain
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.in_prose import a_cut_is_told
 from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.refusals import error_of
 from whocut.verdict.verdict import Grade
@@ -150,6 +151,7 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_layer_says,
     a_page_says,
     a_client_raised,
+    a_cut_is_told,
     a_status_says,
     the_api_only_refused,
     _little_is_said,

@@ -94,6 +94,8 @@ _STATUSES: Final = (
         How.SAID,
     ),
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
+    # glued to its reason: `504timeout`
+    (re.compile(r"(?i)(?<![A-Za-z0-9_.:/-])(408|504|522|524)[ ]?(?:time-?out|超时|逾時|タイムアウト)"), How.SAID),
     (
         re.compile(
             rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
@@ -327,7 +329,8 @@ def _of_a_request(before: str, after: str, *, limit: bool) -> Of:
     """What a duration is of, that is neither an hour of the day nor a wait nor a connection's."""
     if _FIRED.search(before):
         return Of.FIRED
-    if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
+    bracketed = before.endswith("[") and after.startswith("]") and not limit
+    if bracketed or _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
 

@@ -37,6 +37,10 @@ _INSPECTED: Final = re.compile(
     r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]"
     r"|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
+# A code as a log writes it: `code: Arrearage, message: …`.
+_UNQUOTED: Final = re.compile(
+    r"(?<![\w.-])(?:error_?)?code[:=] ?([A-Za-z][\w.-]{2,60})(?=[,;) \n]|$)", re.IGNORECASE
+)
 _REFUSING: Final = re.compile(r"(?<![\w.:/-])4(?:00|22)(?![\w.-])|bad ?request|invalid_request|unprocessable")
 _CODE: Final = re.compile(r"[a-z0-9]{1,40}(?:_[a-z0-9]{1,40}){1,8}")
 _STAGES: Final = {
@@ -237,6 +241,7 @@ def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
     shown = [
         match[2] or match[3] for match in _INSPECTED.finditer(pasted.text) if match[1] in {"code", "type"}
     ]
+    shown += [match[1] for match in _UNQUOTED.finditer(pasted.text)]
     codes = [str(code).lower() for code in (*own, *inner, *shown) if isinstance(code, str) and code]
     return list(dict.fromkeys(codes))
 
