@@ -87,7 +87,9 @@ def _limited(found: Triage, refused: Refused, facts: Facts) -> Triage:
 
 def _failed(found: Triage, refused: Refused, facts: Facts) -> Triage:
     del refused
-    return replace(found, retry_after_s=_retry_after_s(facts))
+    turned_away = facts.code == 429 and found.retry is Retry.UNKNOWN  # before any work
+    retry = Retry.AFTER_WAIT if turned_away else found.retry
+    return replace(found, retry=retry, retry_after_s=_retry_after_s(facts))
 
 
 _DETAILS: Final[Mapping[Cause, Callable[[Triage, Refused, Facts], Triage]]] = {
@@ -179,7 +181,9 @@ _BY_CLASS: Final = (
     (re.compile(r"\bNotFoundError\b(?=[^\n]{0,200}model)"), _MODEL),
     (re.compile(r"(?i)(?<=error: )(?:bad request|unprocessable entity)\b"), None),
     (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
+    (re.compile(r"(?<![\w.-])(?:Unauthorized|Forbidden): (?=[A-Z])"), "Authorization"),
 )
+_FAILED_BY_CLASS: Final = re.compile(r"\b(?:InternalServerError|ServiceUnavailableError|BadGatewayError)\b")
 # Codes by which a gateway says that what is behind it failed, and nothing of how.
 _BEHIND: Final = frozenset({"upstream_error", "provider_error", "upstream_failed", "bad_gateway"})
 
@@ -226,6 +230,21 @@ def _by_class_alone(facts: Facts) -> Triage | None:
         retry=Retry.USELESS,
         do="Change or strip what the message names; the minimal call is model, prompt and size.",
         why=(f"{raised} is what SDKs raise of a refusal",),
+    )
+
+
+def the_api_only_failed(facts: Facts) -> Triage | None:
+    """A failure by the name of the exception: SDKs raise it of an answer of 500 or above."""
+    named = _FAILED_BY_CLASS.search(facts.pasted.text)
+    if facts.code is not None or named is None:
+        return None
+    return Triage(
+        cause=Cause.UPSTREAM,
+        name="the API failed",
+        grade=Grade.INFERRED,
+        ended_by=EndedBy.UPSTREAM,
+        do="Print the status and the body of the answer: they say whether the API or a layer before it failed.",
+        why=(f"{named[0]} is what SDKs raise of an answer of 500 or above",),
     )
 
 

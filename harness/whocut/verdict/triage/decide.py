@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from whocut.chain.timers import Phase
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
-from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
+from whocut.verdict.triage.by_apis import the_api_only_failed, the_api_only_refused, the_api_refused
 from whocut.verdict.triage.by_clients import a_client_raised
 from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_says
 from whocut.verdict.triage.by_logs import a_log_says
@@ -156,6 +156,7 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     the_api_only_refused,
     _little_is_said,
     _a_timeout_is_told,
+    the_api_only_failed,
     _a_chain_has_the_limit,
     _nothing_is_known,
 )

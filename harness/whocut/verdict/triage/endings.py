@@ -109,6 +109,9 @@ ENDINGS: Final = {
     ),
     "h2": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the HTTP/2 stream was reset", None, _STREAM, 4),
     "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what is behind it failed", None, _WAIT, 4),
+    "unwell": Ending(
+        Cause.UPSTREAM, By.UNKNOWN, _UNSAID, "a probe of the app failed: it hung, or was too busy", tells=5
+    ),
     "timed_out_behind": Ending(
         _TIMEOUT, By.UPSTREAM, _PAYS, "a timer of what is behind it fired", None, _WAIT, 4
     ),
