@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.retry_after import asked_to_wait_s
+from whocut.chain.timers import Phase
 from whocut.verdict.fingerprints import Ended
+from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.endings import By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.in_prose import tells_of_a_cut
 from whocut.verdict.triage.lexicon import Role
 from whocut.verdict.triage.numbers import How, wait_asked
 from whocut.verdict.triage.refusals import error_of, field_of, stage_of
@@ -65,7 +68,8 @@ def _outranked(refused: Refused, facts: Facts) -> bool:
         and row.cause is not Cause.RATE_LIMIT
     ):
         return True
-    return (code in CLOUDFLARES_OWN and not failed) or (failed and a_layer_cut(facts))
+    told = refused.row.retry is Retry.PAYS_AGAIN and tells_of_a_cut(facts.pasted.text)
+    return (code in CLOUDFLARES_OWN and not failed) or (failed and (told or a_layer_cut(facts)))
 
 
 def _moderated(found: Triage, refused: Refused, facts: Facts) -> Triage:
@@ -145,6 +149,14 @@ def by_client_error(code: int, facts: Facts) -> Triage | None:
             do="Wait as long as it says, then send fewer at a time: a semaphore of 3 at the call site.",
             do_not="Do not retry sooner than it says, nor all at once.",
         )
+    elif code == 407:
+        found = Triage(
+            cause=Cause.CONNECTION,
+            name="a forward proxy wants a login",
+            phase=Phase.CONNECT,
+            retry=Retry.USELESS,
+            do=advice.ENDINGS["proxy"],
+        )
     elif code == 402:
         found = Triage(
             cause=Cause.RATE_LIMIT,
@@ -180,6 +192,7 @@ _BY_CLASS: Final = (
     (re.compile(r"\b(?:Authentication|PermissionDenied)Error\b"), "Authorization"),
     (re.compile(r"\bNotFoundError\b(?=[^\n]{0,200}model)"), _MODEL),
     (re.compile(r"(?i)(?<=error: )(?:bad request|unprocessable entity)\b"), None),
+    (re.compile(r"(?m)^[^\w\n]{0,4}(?:Bad Request|Unprocessable Entity): "), None),
     (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
     (re.compile(r"(?<![\w.-])(?:Unauthorized|Forbidden): (?=[A-Z])"), "Authorization"),
 )

@@ -46,7 +46,11 @@ def _little_is_said(facts: Facts) -> Triage | None:
             phase=ending.phase if best.row.kind in NOTHING_SENT or best.row.kind == "mid" else None,
             grade=Grade.UNATTRIBUTED,
             status=facts.code,
-            ended_by=EndedBy.CLIENT if timed and ending.by is By.SELF else EndedBy.UNKNOWN,
+            ended_by=(
+                EndedBy.CLIENT
+                if ending.by is By.CALLER or (timed and ending.by is By.SELF)
+                else EndedBy.UNKNOWN
+            ),
             retry=ending.retry if not timed or ending.by is By.SELF else Retry.UNKNOWN,
             do=advice.ENDINGS.get(best.row.kind, advice.ENDINGS["opaque"]),
             why=(f"{best.words}: {ending.says}",),

@@ -132,6 +132,18 @@ ENDINGS: Final = {
     "proxy_failed": Ending(
         _CONNECTION, By.UNKNOWN, _SAFE, "a forward proxy could not open the way", None, _CONNECT, 7
     ),
+    "no_credentials": Ending(
+        Cause.PARAMETER,
+        By.SELF,
+        _USELESS,
+        "its credentials could not be had: nothing was sent",
+        None,
+        _CONNECT,
+        7,
+    ),
+    "cut_sending": Ending(
+        _CONNECTION, By.UPSTREAM, _UNSAID, "the connection ended while the request was sent", None, _SEND, 4
+    ),
     "no_connection": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "no connection came about", None, _CONNECT, 3),
     # --- words that say little ---
     "opaque": Ending(

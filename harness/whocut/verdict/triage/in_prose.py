@@ -1,7 +1,7 @@
 """What a user tells in words of their own: that a layer cut the request, and after how long.
 
-A sentence names the layer, or only its kind (a proxy, a gateway); a verb of cutting; and a request, a connection or
-a stream. Without a time in the same text it tells of no timer, and nothing is said here.
+A sentence names the layer, or only its kind (a proxy, a gateway); a verb of cutting; and a request, a connection
+or a stream. Without a time, or an answer of 500 and above, in the same text it tells of no timer: nothing is said.
 """
 
 from __future__ import annotations
@@ -35,11 +35,16 @@ _CUT: Final = re.compile(
 )
 
 
+def tells_of_a_cut(text: str) -> bool:
+    """Whether a sentence says that a layer cut a request."""
+    return _CUT.search(text) is not None
+
+
 def a_cut_is_told(facts: Facts) -> Triage | None:
     """A layer that a sentence accuses: by name, if one is named on its line; else only that a layer did."""
     match = _CUT.search(facts.pasted.text)
     took_s = facts.elapsed_s(by_limit=True)
-    if match is None or took_s is None:
+    if match is None or (took_s is None and (facts.code or 0) < 500):
         return None
     start = facts.pasted.text.rfind("\n", 0, match.start()) + 1
     line = facts.pasted.text[start:].partition("\n")[0].lower()

@@ -108,6 +108,7 @@ _STATUSES: Final = (
     ),
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
+    (re.compile(r"(?<![\w.])([45]\d\d), message="), How.SAID),  # as aiohttp shows an answer
     (_BARE, How.SAID),
     (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
     # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
@@ -242,7 +243,7 @@ _SURELY_TOOK: Final = re.compile(
 _WAIT_BEFORE: Final = re.compile(
     r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
     r"|cool ?down|delay|expires?|ttl"
-    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*"
+    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|(?<![a-z])available|resets?|reconnect\w*"
     r"|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )

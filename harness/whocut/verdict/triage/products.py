@@ -45,9 +45,10 @@ def title_of(name: str | None) -> str:
 
 # Words by which a text excuses a layer: it was set higher, or has nothing in its log.
 _EXCUSED: Final = re.compile(
-    r"(?i)already (?:set|raised|increased)|(?:set|raised|increased) (?:it|them|all|everything)? ?(?:much )?(?:higher|to a higher)"
+    r"(?i)already (?:set|raised|increased)|(?:set|raised|increased) (?:it|them|all)? ?(?:much )?(?:to a )?higher"
     r"|(?:higher|larger|longer|bigger|greater) time-?outs?|no effect|does(?:n't| not) help|did(?:n't| not) help"
-    r"|is not the (?:cause|problem|issue)|no (?:logs?|errors?|trace) (?:on|in|at|of)|更大的超时|不起作用|没有效果|没用|无效"
+    r"|is not the (?:cause|problem|issue)|no (?:logs?|errors?|trace) (?:on|in|at|of)"
+    r"|更大的超时|不起作用|没有效果|没用|无效"
 )
 
 
