@@ -68,7 +68,8 @@ _TIMEOUT: Final = re.compile(
 )
 _FAILED: Final = re.compile(
     r"(?i)\b(?:error|fail(?:ed|ure|s)?|exceed(?:ed|s)?|reached|abort(?:ed)?|cancell?ed|killed|terminated|expired"
-    r"|exception|rejected|could not|couldn't|unable to|occurred)\b|失败|错误|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+    r"|exception|rejected|could not|couldn't|unable to|occurred)\b"
+    r"|失败|错误|已等待|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
 )
 _FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
 _FEW_LETTERS: Final = 600

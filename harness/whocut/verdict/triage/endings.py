@@ -91,6 +91,9 @@ ENDINGS: Final = {
     # --- the caller left ---
     "left": Ending(_LEFT, By.CALLER, _PAYS, "its caller left before the answer", None, _WAIT, 4),
     "left_stream": Ending(_LEFT, By.CALLER, _PAYS, "its caller left in mid-response", None, _STREAM, 4),
+    "left_sending": Ending(
+        _LEFT, By.CALLER, _SAFE, "its caller left while the request was sent", None, _SEND, 5
+    ),
     # --- the other side ended it, and names no timer ---
     "closed_before": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "closed before any answer", None, _WAIT, 4),
     "closed": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the connection was closed", None, _WAIT, 3),

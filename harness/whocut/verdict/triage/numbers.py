@@ -109,6 +109,10 @@ _STATUSES: Final = (
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
     (re.compile(r"(?<![\w.])([45]\d\d), message="), How.SAID),  # as aiohttp shows an answer
+    (
+        re.compile(r"(?m)^[ ]?([45]\d\d) \{[\"']error[\"']: ?\{"),
+        How.ANSWERED,
+    ),  # openai 0.x: its code, its body
     (_BARE, How.SAID),
     (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
     # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
@@ -238,7 +242,8 @@ _IN_KEY: Final = (
     (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
 )
 _SURELY_TOOK: Final = re.compile(
-    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|lasted|ran for)|耗时|用时|耗时超出)[^\w\n]{0,4}$"
+    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|lasted|ran for)|耗时|用时|耗时超出|已等待|等待了|已用时|経過)"
+    r"[^\w\n]{0,4}$"
 )
 _WAIT_BEFORE: Final = re.compile(
     r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
