@@ -47,6 +47,7 @@ FILES = (
     "reports24",
     "reports25",
     "reports26",
+    "reports27",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.timers import Phase
+from whocut.chain.timers import Phase, TimerKind
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.by_apis import the_api_only_failed, the_api_only_refused, the_api_refused
@@ -177,10 +177,13 @@ def decide(facts: Facts) -> Triage:
 
 
 def _completed(found: Triage, facts: Facts) -> Triage:
-    by_limit = found.cause is Cause.TIMEOUT_CHAIN
+    its_connect = found.timer is TimerKind.CONNECT and found.ended_by is EndedBy.CLIENT
+    by_limit = found.cause is Cause.TIMEOUT_CHAIN or its_connect
     connecting = found.phase is Phase.CONNECT
     # The AWS SDK for JavaScript says so of an answer that did not come.
-    of_an_answer = by_limit and not connecting and "connection timed out after" in facts.lower
+    of_an_answer = (
+        found.cause is Cause.TIMEOUT_CHAIN and not connecting and "connection timed out after" in facts.lower
+    )
     return replace(
         found,
         elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting or of_an_answer),

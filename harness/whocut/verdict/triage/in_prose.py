@@ -31,7 +31,7 @@ _CUTS: Final = (
 _WHAT: Final = r"(?:requests?|connections?|calls?|streams?|responses?|workers?|generations?|it)"
 _CUT: Final = re.compile(
     rf"(?i)\b{_LAYER}\b[^\n.:;]{{0,40}}?\b{_CUTS}\b[^\n.:;]{{0,30}}?\b{_WHAT}\b"
-    r"|把(?:请求|連線|连接|連接)(?:掐|切断|切斷|断|斷)|(?:请求|连接|連線)被[^\n]{0,12}(?:掐|切断|切斷|中断|中斷)"
+    r"|把(?:请求|請求|連線|连接|連接)(?:掐|切断|切斷|断|斷)|(?:请求|连接|連線)被[^\n]{0,12}(?:掐|切断|切斷|中断|中斷)"
 )
 
 
@@ -43,7 +43,7 @@ def tells_of_a_cut(text: str) -> bool:
 def a_cut_is_told(facts: Facts) -> Triage | None:
     """A layer that a sentence accuses: by name, if one is named on its line; else only that a layer did."""
     match = _CUT.search(facts.pasted.text)
-    took_s = facts.elapsed_s(by_limit=True)
+    took_s = facts.elapsed_s(by_limit=True) or max((one.seconds for one in facts.durations), default=None)
     if match is None or (took_s is None and (facts.code or 0) < 500):
         return None
     start = facts.pasted.text.rfind("\n", 0, match.start()) + 1

@@ -256,8 +256,8 @@ _WAIT_AFTER: Final = re.compile(
     r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
 )
 _TOOK_BEFORE: Final = re.compile(
-    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
-    r"|waited|waits|ran for|running for"
+    r"(?i)(?:\b(?:took (?:longer|more) than|took|taken|elapsed|duration|latency|after|in|at|lasted"
+    r"|hangs? for|hung for|waited|waits|ran for|running for"
     r"|nach|länger als|mehr als|über|après|plus de|pendant|después de|más de|tras|durante|depois de|após|mais de|há"
     r"|dopo|oltre|più di|per oltre|po|ponad|через|после|более|больше|sonra|sau|hơn|setelah|lebih dari|efter|na"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
