@@ -131,7 +131,7 @@ def test_a_guess_is_no_refusal(guess: str) -> None:
         "org.apache.catalina.connector.ClientAbortException: java.io.IOException: Broken pipe",
         "org.apache.catalina.connector.ClientAbortException: java.io.IOException: Connection reset by peer",
         "Error: aborted\n    at abortIncoming (node:_http_server:781:17) {\n  code: 'ECONNRESET'\n}",
-        "BadRequestError: request aborted\n    at abortIncoming (node:_http_server) {\n  type: 'request.aborted'\n}",
+        "BadRequestError: request aborted\n    at abortIncoming (_http_server) {\n  type: 'request.aborted'\n}",
         "org.eclipse.jetty.io.EofException: Broken pipe",
     ],
 )
