@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+LITELLM := build/litellm
+export PATH := $(PATH):$(CURDIR)/$(LITELLM)/bin
 
-.PHONY: help demo test long coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills job-kills bench site pins clean
+.PHONY: help demo test long litellm coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills job-kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +29,13 @@ test: $(READY) lint types walls   ## linters, types, the house's walls, the test
 
 long: $(READY)   ## the tests that take longest, each a longer proof of what a shorter one in `make test` holds
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m long
+
+litellm: $(LITELLM)/.ready ## LiteLLM's proxy in an environment of its own, where the tests find it (700 MB, network)
+
+$(LITELLM)/.ready:
+	@$(PYTHON) -m venv $(LITELLM)
+	@$(LITELLM)/bin/pip -qq --disable-pip-version-check install 'litellm[proxy]==1.108.7'
+	@touch $@
 
 coverage: $(READY) ## all tests, the long ones too, and what of the code they run; fails below 85 %
 	@$(BIN)/coverage erase
@@ -96,7 +105,8 @@ site: $(READY)  ## the documentation as a site, in build/site; without the netwo
 
 pins:            ## constraints.txt anew, with hashes and without any registry's name (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet \
-	    --python-version 3.11 --group dev --all-extras pyproject.toml -o constraints.txt
+	    --python-version 3.11 --group dev \
+	    --extra load --extra logs --extra parquet --extra redis --extra reports --extra respx pyproject.toml -o constraints.txt
 	@{ echo '# Every version this project is tested with, with the hashes of its files. Made by `make pins`.'; \
 	    cat constraints.txt; } > constraints.new && mv constraints.new constraints.txt
 

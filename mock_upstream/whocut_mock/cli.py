@@ -140,7 +140,9 @@ def _rest_easy() -> None:
     """Let the collector look seldom: thousands of held requests are no garbage."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    # What is in flight when the young are looked at becomes old, and is garbage a minute later: so the old are looked
+    # at, too, every million and a half of objects.
+    gc.set_threshold(50_000, 10, 3)
 
 
 def _announcer(orders: Orders) -> Callable[[Running], None]:

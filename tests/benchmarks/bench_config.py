@@ -1,73 +1,104 @@
-"""How long a large file takes to read: ten megabytes of each format, and a request to find in it.
+"""How long a large file takes to read: one of real shape in each format, at three sizes, with a request to find.
 
-Run it alone: ``python -m tests.benchmarks.bench_config [nginx] [haproxy] …``. Every case is a file of the tests,
-repeated with a padding comment or key until it is large enough; formats of one document say that it is too large.
+Run it alone: ``python -m tests.benchmarks.bench_config [nginx] [envoy-json] …``. A row is one format: seconds of
+CPU at 2.5, 5 and 10 MB, and how many times as long as the named parser alone takes for the smallest of them. Where
+no parser of the format is kept well for Python, the peer splits the lines into words.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from tests.config.cases import cases
+import crossplane
+import yaml
+
+from tests.benchmarks.large_files import LARGE, Large
 from whocut.clock.clock import cpu_s
-from whocut.config.formats import formats
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
 from whocut.errors import BadInput
+from whocut.tables import LOADER
 
-_BYTES = 10_000_000
-_HOST = "h29999.example.com"
-_NGINX = "server {{ server_name h{n}.example.com; location / {{ proxy_pass http://u{n}; }} }}\n"
-_HAPROXY = "backend b{n}\n    timeout server {n}s\n    server s 10.0.0.1:80\n"
-_CADDY = "h{n}.example.com {{\n    reverse_proxy 10.0.0.1:80\n}}\n"
-_APACHE = (
-    '<VirtualHost *:80>\nServerName h{n}.example.com\nProxyPass "/" "http://10.0.0.1/"\n</VirtualHost>\n'
-)
-_VARNISH = 'backend b{n} {{ .host = "10.0.0.1"; .first_byte_timeout = 90s; }}\n'
-# Files of many entries: what is before them, one of them, what is behind.
-_MADE = {
-    "nginx": ("http {\n", _NGINX, "}\n"),
-    "haproxy": ("frontend f\n    bind :80\n    default_backend b9\n", _HAPROXY, ""),
-    "caddy": ("", _CADDY, ""),
-    "apache": ("", _APACHE, ""),
-    "varnish": ("vcl 4.1;\n", _VARNISH, "sub vcl_recv { set req.backend_hint = b9; }\n"),
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES: Final = (2_500_000, 5_000_000, 10_000_000)
+
+
+def _words(path: Path) -> object:
+    return [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+PEERS: Final[dict[str, Callable[[Path], object]]] = {
+    "crossplane": lambda path: crossplane.parse(str(path), single=True),
+    "yaml": lambda path: list(yaml.load_all(path.read_text(encoding="utf-8"), Loader=LOADER)),
+    "json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+    "tomllib": lambda path: tomllib.loads(path.read_text(encoding="utf-8")),
+    "words": _words,
 }
 
 
-def large(name: str) -> str:
-    """Ten megabytes in this format."""
-    if name in _MADE:
-        before, entry, after = _MADE[name]
-        count = _BYTES // len(entry.format(n=10_000)) + 1
-        return before + "".join(entry.format(n=n) for n in range(count)) + after
-    first = next(
-        text for case in cases() if case.kind.partition("-")[0] == name for text in case.files.values()
-    )
-    return first * (_BYTES // len(first) + 1)
+@dataclass(frozen=True)
+class Taken:
+    """Seconds of CPU, and how many routes were found; or the sentence that refuses the file."""
+
+    cpu_s: float
+    routes: int
+    refused: str = ""
+
+
+def taken(large: Large, path: Path, count: int) -> Taken:
+    """One reading of a file, for the request that its last entry but one takes."""
+    asked = Asked(host=large.host(count - 2), path=large.path(count - 2))
+    began_s = cpu_s()
+    try:
+        read = read_files([f"{large.format}={path}"], asked)
+    except BadInput as error:
+        return Taken(cpu_s() - began_s, 0, error.problem)
+    if not read.layers:
+        raise AssertionError(f"{large.name}: no layer was found: {read.undecided[:300]}")
+    return Taken(cpu_s() - began_s, len(read.routes))
+
+
+def row(large: Large, folder: Path) -> str:
+    """One line of the table."""
+    cells: list[str] = []
+    ratio = said = ""
+    for size in SIZES:
+        text, count = large.text(size)
+        path = folder / large.file
+        path.write_text(text, encoding="utf-8")
+        seen = taken(large, path, count)
+        cells.append(f"{seen.cpu_s:.1f} s" + (", refused" if seen.refused else ""))
+        said = said or seen.refused
+        if size == SIZES[0]:
+            began_s = cpu_s()
+            PEERS[large.peer](path)
+            peer_s = cpu_s() - began_s
+            ratio = f"{large.peer} {peer_s:.2f} s, {seen.cpu_s / peer_s:.1f} ×"
+        path.unlink()
+    return f"| {large.name} | {' | '.join(cells)} | {ratio} |" + (f" {said}" if said else "")
 
 
 def main() -> None:
-    """One line a format: seconds of CPU, and the answer or the sentence."""
-    wanted = sys.argv[1:] or list(formats())
-    with tempfile.TemporaryDirectory() as folder:
-        for name in wanted:
-            path = Path(folder) / f"large.{name}"
-            path.write_text(large(name), encoding="utf-8")
-            began = cpu_s()
-            try:
-                read = read_files([f"{name}={path}"], Asked(host=_HOST, path="/"))
-                said = (
-                    f"{len(read.routes)} routes" if not read.undecided else "the routes differ, and are named"
-                )
-            except BadInput as error:
-                said = str(error).partition(": ")[2][:90]
-            sys.stdout.write(
-                f"{name:<16}{path.stat().st_size / 1e6:>6.1f} MB{cpu_s() - began:>8.2f} s of CPU   {said}\n"
-            )
+    """One line for each format, as docs/benchmarks.md has them."""
+    wanted = sys.argv[1:] or list(LARGE)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for large in LARGE.values():  # what is loaded once is no part of a figure
+            path = folder / large.file
+            text, count = large.text(5_000)
+            path.write_text(text, encoding="utf-8")
+            taken(large, path, count)
+        for one in wanted:
+            sys.stdout.write(row(LARGE[one], folder) + "\n")
             sys.stdout.flush()
-            path.unlink()
 
 
 if __name__ == "__main__":

@@ -194,11 +194,22 @@ def test_ten_thousand_backends_are_read(tmp_path: Path) -> None:
 def test_ten_megabytes_of_anything_are_answered(tmp_path: Path, name: str) -> None:
     """By an answer, or by the sentence that it is too large."""
     path = tmp_path / "large"
-    path.write_text("key: value\n" * 950_000)
+    path.write_text(f"key: {'value ' * 40}\n" * 41_000)
 
     said = answered(path, name)
 
     assert said == "read" or said.startswith(str(path))
+
+
+@pytest.mark.parametrize("name", ["apache", "caddy", "haproxy", "nginx", "varnish", "netlify"])
+def test_a_million_lines_are_answered(tmp_path: Path, name: str) -> None:
+    """At once where a format is read line by line: no configuration has so many."""
+    path = tmp_path / "large"
+    path.write_text("key: value\n" * 950_000)
+
+    said = answered(path, name)
+
+    assert said.startswith(str(path))
 
 
 def test_a_file_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def main() -> int:
 
 def _in_turns(doors: Sequence[Door], play: Callable[[Door, int], None], ends_s: float, watch: Watch) -> None:
     """Each door for some seconds, again and again, until the time is over or a Ctrl-C."""
+    told = 0
     with suppress(KeyboardInterrupt):
         while wall_s() < ends_s:
             for door in doors:
@@ -69,6 +70,10 @@ def _in_turns(doors: Sequence[Door], play: Callable[[Door, int], None], ends_s: 
                 while wall_s() < turn_s:
                     play(door, door.at_once)
             sys.stderr.write(f"\r{watch.inputs.total()} inputs, {len(watch.findings)} findings")
+            for known in list(watch.findings)[told:]:
+                sys.stderr.write(f"\nFINDING {known}\n")
+            told = len(watch.findings)
+            watch.keep_files(_FOUND)
 
 
 if __name__ == "__main__":

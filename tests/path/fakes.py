@@ -58,6 +58,19 @@ def request(
 
 
 GET = request(b"GET", body=b"")
+# What a gateway understands that is no relay: a request of the API's form, and its answer.
+IMAGE = b'{"created": 1, "data": [{"b64_json": "aGVsbG8="}]}'
+_JSON = b"Content-Type: application/json\r\n"
+
+
+def image_request(extra: bytes = b"") -> bytes:
+    """A whole request for an image."""
+    return request(extra=_JSON + extra, body=b'{"model": "gpt-image-2", "prompt": "a cat"}')
+
+
+def image() -> bytes:
+    """A whole image."""
+    return ok(IMAGE, extra=_JSON)
 
 
 @dataclass

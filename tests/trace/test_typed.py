@@ -19,6 +19,8 @@ HOSTILE: list[dict[str, Any]] = [
     {"stringValue": 5},
     {"intValue": "x"},
     {"intValue": "9" * 400},
+    {"intValue": 1e308},
+    {"intValue": 2**64},
     {"doubleValue": "NaN"},
     {"doubleValue": "-Infinity"},
     {"boolValue": "x"},

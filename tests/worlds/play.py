@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from whocut.trace.records import Span
 
 
+ASKED = {"model": "gpt-image-2", "prompt": "a cat"}
+
+
 def play(world: World) -> tuple[list[Span], list[dict[str, Any]]]:
     """Every span that was written, the generations' among them, and the ledger."""
     return run_virtual(_play_in_virtual_time(world))
@@ -65,7 +68,7 @@ async def _play(world: World, clock: Clock, logs: Path | None) -> tuple[list[Spa
         stack.push_async_callback(chain.close)
         async with client_of(world.topology.client, clock, spans) as client:
             await asyncio.gather(
-                *(ask_one(client, ask, clock, f"{chain.base_url}/images") for ask in world.asks)
+                *(ask_one(client, ask, clock, f"{chain.base_url}/images/generations") for ask in world.asks)
             )
         await asyncio.sleep(clock.real_s(world.settles_s))
     return spans + [generation_span(row) for row in ledger], ledger
@@ -96,4 +99,4 @@ async def ask_one(client: wire.AsyncClient, ask: Ask, clock: Clock, url: str) ->
     with suppress(wire.HTTPError, TimeoutError), asking_for(Asking(request=ask.name)):
         patience_real_s = clock.real_s(ask.patience_s) if ask.patience_s is not None else None
         async with asyncio.timeout(patience_real_s):
-            await client.post(url, json={"prompt": "a cat"}, headers={PLAN_HEADER: json.dumps(plan)})
+            await client.post(url, json=ASKED, headers={PLAN_HEADER: json.dumps(plan)})

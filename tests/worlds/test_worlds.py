@@ -43,6 +43,7 @@ def test_one_request_alone_makes_no_wrong_proof() -> None:
         404: (4285,),
         909: (429, 19309, 25373, 31173),
         912: (11401,),
+        1001: (13822, 26785),
     }
     seen = Look()
     for seed, numbers in found.items():

@@ -205,6 +205,13 @@ def _from_config(
         real = product(entry.gateway)
     except BadInput as error:
         raise file.bad(str(error), *place) from None
+    if real.is_program:
+        raise file.bad(
+            f"{real.title} is configured by a program, and a program's limits cannot be read. Leave `config` out "
+            "and write them as `timers`; or start your program yourself, between two `whocut tap`s",
+            *place,
+            "config",
+        )
     layers = _in_file(file, f"{real.name}={config}", entry, read_file, request, place)
     if len(layers) != 1:
         raise file.bad(

@@ -106,11 +106,13 @@ class InPersonEntry:
     """That the real product can run as a layer: `whocut.path.gateways` has a driver of the preset's name.
 
     `lazy`: a byte that comes sooner than this after a timer was set does not set it anew, in real time.
-    `unit`: its configuration counts time in whole units of this.
+    `unit`: its configuration counts time in whole units of this. `program`: it is configured by a program of its
+    user's, whose values nothing can read.
     """
 
     lazy: float | None = None
     unit: float | None = None
+    program: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

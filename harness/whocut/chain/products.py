@@ -34,6 +34,7 @@ class Product:
 
     `lazy_real_s`: a byte that comes sooner than this after a timer was set does not set it anew, in real seconds.
     `unit_real_s`: its configuration counts time in whole units of this, in real seconds; 0 is milliseconds.
+    `is_program`: it is configured by a program of its user's.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Product:
     knobs: Mapping[TimerKind, str]
     lazy_real_s: float = 0.0
     unit_real_s: float = 0.0
+    is_program: bool = False
 
     def refuse(self, layer: Layer) -> None:
         """Say no to limits that the product cannot have.
@@ -74,6 +76,7 @@ def products() -> dict[str, Product]:
             knobs={kind: timer.directive for kind, timer in entry.timers.items()},
             lazy_real_s=entry.in_person.lazy or 0.0,
             unit_real_s=entry.in_person.unit or 0.0,
+            is_program=entry.in_person.program,
         )
         for name, entry in catalogue().items()
         if entry.in_person is not None and entry_of(name)[1] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.catalogue import Limit, preset, settled, with_limits
@@ -24,12 +25,20 @@ def layer_of(product: str, limits: Mapping[TimerKind, Limit], *, name: str = "",
 
     `manners` are fields of `Layer`; None leaves the preset's.
     """
-    layer = preset(product)
-    defaults = {kind: replace(timer, inherited=True) for kind, timer in layer.timers.items()}
-    layer = with_limits(replace(layer, timers=defaults), limits)
+    layer = with_limits(_by_default(product), limits) if limits else _by_default(product)
     said = {field: value for field, value in manners.items() if value is not None}
-    layer = settled(replace(layer, name=name or product, **said))
+    name = name or product
+    layer = settled(replace(layer, name=name, **said) if said or name != layer.name else layer)
     return replace(layer, timers={kind: layer.timers[kind] for kind in TimerKind if kind in layer.timers})
+
+
+@cache
+def _by_default(product: str) -> Layer:
+    """The product's preset, each of its timers inherited: made once for ten thousand routes."""
+    layer = preset(product)
+    return replace(
+        layer, timers={kind: replace(timer, inherited=True) for kind, timer in layer.timers.items()}
+    )
 
 
 def limit(

@@ -7,6 +7,7 @@ path leads to it, only those ways are routes.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from itertools import islice, product
@@ -28,7 +29,7 @@ _DEPTHS: Final = (
     ("aws-lambda", "gcp-cloud-run", "azure-functions", "aws-app-runner"),
 )
 _GATEWAY: Final = 1
-_MOST_ROUTES: Final = 200
+_MOST_ROUTES: Final = 200  # of resources behind each other, any with any; alone each is a route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,27 +119,30 @@ def reading_of(resources: Sequence[Resource], not_read: list[NotRead]) -> Readin
     """A route for each way through the resources, an edge before a balancer before a function."""
     groups = [[one for one in resources if one.layer.preset in depth] for depth in _DEPTHS]
     direct = [one for one in groups[-1] if one.through is not None and one.through not in _present(groups)]
-    behind = [one for one in groups[-1] if one not in direct]
+    alone = {id(one) for one in direct}
+    behind = [one for one in groups[-1] if id(one) not in alone]
     # A function with a way of its own stands beside those that are called through the gateways of the file.
     chains = [[groups[0], groups[_GATEWAY], behind]] if behind or not direct else []
     chains += [[groups[0], direct]] if direct else []
     if direct and not behind and groups[_GATEWAY]:
         chains.append([groups[0], groups[_GATEWAY]])
     names = frozenset(one.name for one in resources)
+    most = max(_MOST_ROUTES, len(resources))
     ways = [
         way
         for chain in chains
         if any(chain)
-        for found in islice(product(*(group for group in chain if group)), _MOST_ROUTES)
+        for found in islice(product(*(group for group in chain if group)), most)
         if (way := _Way(found)).holds(names)
     ]
     several = _not_said(groups, names)
     if several is not None:
         what = "which resource is behind which is not read: each is a route"
         not_read.append(NotRead(file=several.file, line=several.line, what=what))
-    return Reading(
-        routes=tuple(way.route() for way in ways[:_MOST_ROUTES]), not_read=tuple(dict.fromkeys(not_read))
-    )
+    if any(math.prod(len(group) for group in chain if group) > most for chain in chains):
+        what = f"more than {most:,} ways through the resources: the first ones are routes"
+        not_read.append(NotRead(file=resources[0].file, line=resources[0].line, what=what))
+    return Reading(routes=tuple(way.route() for way in ways), not_read=tuple(dict.fromkeys(not_read)))
 
 
 def _not_said(groups: Sequence[Sequence[Resource]], names: frozenset[str]) -> Resource | None:

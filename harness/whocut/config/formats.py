@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whocut.config.reading import Reading
 
 _MOST_BYTES: Final = 16_000_000
-_MOST_LINES: Final = 300_000  # of a format that is read line by line
+_MOST_LINES: Final = 600_000  # of a format that is read line by line
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Format:
     together, for several make one configuration. `in_parts`: neighbours of this kind in a chain are parts of one
     configuration, and not layers one behind the other. `insert` gives a text with one more setting for the
     route that is written on a line. It gives None where there is no room for one. `made`: a program writes such
-    files, so that a change of them is lost.
+    files, so that a change of them is lost. `made_from`: kinds of which the product's own configuration is made.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Format:
     also: tuple[str, ...] = ()
     in_parts: bool = False
     made: bool = False
+    made_from: tuple[str, ...] = ()
     insert: Callable[[str, int, str], str | None] | None = None
 
 
@@ -124,6 +125,17 @@ def told(source: Source) -> Format:
             f"it can be {best.name} or {other.name}; say which, as in {best.name}={source.path}",
         )
     return best
+
+
+def said_for(name: str, source: Source) -> Format:
+    """The format of a file that is said to be for a product: the product's own, or one that its own is made from.
+
+    Raises:
+        BadInput: the format is unknown; the message names the nearest one.
+    """
+    named = format_of(name)
+    others = [formats()[other] for other in named.made_from]
+    return max((named, *others), key=lambda format_: format_.looks(source))
 
 
 def lines_of(source: Source) -> list[str]:

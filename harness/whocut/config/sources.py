@@ -20,7 +20,7 @@ from whocut.chain.entries import names_file
 from whocut.chain.layers import Role, Topology
 from whocut.chain.shipped import CHAINS
 from whocut.chain.there import is_a_file, is_there
-from whocut.config.formats import Format, Source, format_of, formats, told
+from whocut.config.formats import Format, Source, formats, said_for, told
 from whocut.config.reading import Asked, NoRoute, Read, Reading, decided
 from whocut.errors import BadFile, BadInput, nearest
 
@@ -180,7 +180,7 @@ def requests_of(sources: Sequence[str], asked: Asked) -> tuple[list[Asked], list
     unknown: dict[str, None] = {}
     for route in routes:
         host = asked.host if asked.host is not None else _a_host(route.host) if hosts else ""
-        path = asked.path if asked.path is not None else _a_path(route.path)
+        path = asked.path if asked.path is not None else _a_path(route)
         if host is None or path is None:
             unknown[route.name] = None
         else:
@@ -197,10 +197,20 @@ def _a_host(pattern: str) -> str | None:
     return host if re.fullmatch(r"[\w.-]+(:\d+)?", host) else None
 
 
-def _a_path(pattern: str) -> str | None:
+_ANYTHING: Final = re.compile(r"\(?\.[*+]\??\)?\$?$")
+
+
+def _a_path(route: Route) -> str | None:
     """A path that a route takes; None where its pattern leaves that open."""
-    path = pattern.removesuffix("*") or "/"
-    return path if path.startswith("/") and not re.search(r"[*(){}\[\]^$|\\]", path) else None
+    path = route.path.removesuffix("*") or "/"
+    if path.startswith("/") and not re.search(r"[*(){}\[\]^$|\\]", path):
+        return path
+    # A pattern that is a beginning and anything behind it: what it takes is asked of the route itself.
+    begins = _ANYTHING.sub("", re.sub(r"^\(\?i\)|^\^", "", route.path)).replace("\\", "")
+    for found in (begins, f"{begins.rstrip('/')}/any"):
+        if re.fullmatch(r"/[\w./~-]*", found) and route.takes_path(found) is not None:
+            return found
+    return None
 
 
 @dataclass(slots=True)
@@ -314,7 +324,7 @@ def _opened(written: str) -> tuple[Format, Source]:
     name, equals, path = written.partition("=")
     said = bool(equals) and not is_there(written)
     source = Source.open(path if said else written)
-    return format_of(name) if said else told(source), source
+    return said_for(name, source) if said else told(source), source
 
 
 def _decided(format_: Format, sources: Sequence[Source], asked: Asked) -> Read:

@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from whocut.chain.yamldepth import refuse_deep
 from whocut.errors import BadFile
 from whocut.tables import LOADER
 
@@ -21,18 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_BYTES: Final = 4_000_000
-_MOST_NODES: Final = 300_000  # of a document with its aliases followed; an honest file of 4 MB has fewer
+_MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
+_BYTES_A_NODE: Final = 8
 _MOST_DEPTH: Final = 60
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
 class Tree:
-    """One value of a file: a mapping, a list or a scalar, and its place."""
+    """One value of a file: a mapping, a list or a scalar, and its place. Two are equal if they are one."""
 
-    file: str
-    line: int
-    value: dict[str, Tree] | list[Tree] | Scalar
+    __slots__ = ("file", "line", "value")
+
+    def __init__(self, file: str, line: int, value: dict[str, Tree] | list[Tree] | Scalar) -> None:
+        self.file = file
+        self.line = line
+        self.value = value
+
+    def __repr__(self) -> str:
+        """With what is below."""
+        return f"Tree({self.file!r}, {self.line}, {self.value!r})"
 
     def get(self, *keys: str | int) -> Tree | None:
         """The value below these keys; None: a key is missing, or a value on the way is no mapping."""
@@ -86,13 +91,11 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
         tree = _json_tree(file, text)
         if tree is not None:
             return [tree]
-    _refuse_large(file, text)
     # A tab may indent JSON, and never YAML: there it is the mistake that people make most.
     if text.lstrip()[:1] in {"{", "["}:
         text = re.sub(r"^[ \t]+", lambda tabs: tabs[0].replace("\t", "  "), text, flags=re.MULTILINE)
     try:
-        refuse_deep(text, _MOST_DEPTH)
-        nodes: list[Any] = list(yaml.compose_all(text, Loader=LOADER))
+        return _Events(file, text).trees()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = (
@@ -105,108 +108,227 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise BadFile(file, f"it cannot be read as YAML: {error}") from None
-    growing = _Growing(file)
-    return [growing.tree(node, 0) for node in nodes if node is not None]
 
 
-_JSON: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+# A member with a scalar is one match; then a bracket, or a value of a list. What is between says nothing.
+_STRING: Final = r'"((?:[^"\\]++|\\.)*+)"'
+_BARE: Final = r'([^\s{}\[\],:"]+)'
+_JSON: Final = re.compile(rf"{_STRING}(?:\s*(:)\s*(?:{_STRING}|{_BARE})?)?|([{{}}\[\]])|{_BARE}")
+_KEY_ALONE, _MEMBER, _BARE_MEMBER, _BRACKET, _BARE_VALUE = 2, 3, 4, 5, 6  # the last group of a match
+_LITERALS: Final[dict[str, Scalar]] = {"null": None, "true": True, "false": False}
 
 
-def _json_tree(file: str, text: str) -> Tree | None:
+def _json_tree(file: str, text: str) -> Tree | None:  # noqa: PLR0912  # one pass over matches, a case each
     """A JSON file, read in seconds at the size of a plan of Terraform's; None: it is no JSON, or maybe YAML."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return None
     # It is well-formed, so that each mark is where it belongs.
-    open_: list[tuple[Tree, str]] = []
     root: Tree | None = None
-    key, key_line, is_key = "", 0, False
+    open_: list[Any] = []
+    outer: Any = None
+    key, key_line = "", 0
     line, at = 1, 0
     for found in _JSON.finditer(text):
-        mark, start = found[0], found.start()
+        which = found.lastindex
+        if which == _BRACKET and found[_BRACKET] in "}]":
+            open_.pop()
+            outer = open_[-1] if open_ else None
+            continue
+        start = found.start()
         line += text.count("\n", at, start)
         at = start
-        if mark == ":":
-            is_key = False
-        elif mark == ",":
-            is_key = bool(open_) and open_[-1][0].is_mapping
-        elif mark in {"}", "]"}:
-            open_.pop()
-        elif is_key:
-            key, key_line = str(_json_scalar(mark)), line
+        if which == _MEMBER:
+            outer[_plain(found[1])] = Tree(file, line, _plain(found[_MEMBER]))
+        elif which == _BARE_MEMBER:
+            bare = found[_BARE_MEMBER]
+            outer[_plain(found[1])] = Tree(file, line, _LITERALS.get(bare, bare))
+        elif which == _KEY_ALONE:
+            key, key_line = _plain(found[1]), line
         else:
-            inner: Any = {} if mark == "{" else [] if mark == "[" else _json_scalar(mark)
-            outer = open_[-1][0].value if open_ else None
-            tree = Tree(file, key_line if isinstance(outer, dict) else line, inner)
-            if isinstance(outer, dict):
+            if which == _BRACKET:
+                value: Any = {} if found[_BRACKET] == "{" else []
+            else:
+                value = _LITERALS.get(found[0], found[0]) if which == _BARE_VALUE else _plain(found[1])
+            in_mapping = isinstance(outer, dict)
+            tree = Tree(file, key_line if in_mapping else line, value)
+            if in_mapping:
                 outer[key] = tree
-            elif isinstance(outer, list):
+            elif outer is not None:
                 outer.append(tree)
             root = root or tree
-            if mark in {"{", "["}:
-                open_.append((tree, mark))
+            if which == _BRACKET:
+                open_.append(value)
+                outer = value
                 if len(open_) > _MOST_DEPTH:
                     raise BadFile(file, "it is nested too deeply to be a configuration", line=line)
-                is_key = mark == "{"
     return root
 
 
-def _json_scalar(mark: str) -> Scalar:
-    if mark[0] == '"':
-        return str(json.loads(mark)) if "\\" in mark else mark[1:-1]
-    return {"null": None, "true": True, "false": False}.get(mark, mark)
+def _plain(text: str) -> str:
+    """What a string means, without its quotation marks."""
+    return str(json.loads(f'"{text}"')) if "\\" in text else text
+
+
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUTHS: Final = {
+    spelled: word in {"yes", "true", "on"}
+    for word in ("yes", "no", "true", "false", "on", "off")
+    for spelled in (word, word.title(), word.upper())
+}
+
+
+def _scalar(event: yaml.ScalarEvent) -> Scalar:
+    """Text, but for null and the truths; a number keeps its form: 010 and 1_000 mean other things elsewhere."""
+    text: str = event.value
+    if event.implicit[0]:
+        return None if text in _NULLS else _TRUTHS.get(text, text)
+    if event.tag == "tag:yaml.org,2002:null":
+        return None
+    return _TRUTHS.get(text, False) if event.tag == "tag:yaml.org,2002:bool" else text
 
 
 class _Growing:
-    """Trees from YAML's nodes, counted: an alias counts each time it is used."""
+    """A mapping or a list that is being read: what it holds until now, and the key that waits for its value."""
 
-    def __init__(self, file: str) -> None:
+    __slots__ = ("anchor", "began", "key", "key_line", "merged", "merges", "tree", "wants_key")
+
+    def __init__(self, tree: Tree, anchor: str | None, began: int) -> None:
+        self.tree = tree
+        self.anchor = anchor
+        self.began = began
+        self.wants_key = isinstance(tree.value, dict)
+        self.key = ""
+        self.key_line = 0
+        self.merges = False
+        self.merged: dict[str, Tree] = {}
+
+    def take_key(self, key: str, line: int, *, merges: bool) -> None:
+        """The key of the next value."""
+        self.key, self.key_line, self.merges, self.wants_key = key, line, merges, False
+
+    def merge(self, tree: Tree) -> None:
+        """One mapping, or several, whose entries hold where this one has none of its own."""
+        for part in reversed(list(tree.each())):
+            self.merged |= dict(part.items())
+
+    def whole(self) -> Tree:
+        """The value, with what was merged into it before its own."""
+        if self.merged and isinstance(self.tree.value, dict):
+            own = dict(self.tree.value)
+            self.tree.value.clear()
+            self.tree.value.update({**self.merged, **own})
+        return self.tree
+
+
+class _Events:
+    """YAML's events as trees. Aliases are followed, and what they name counts each time.
+
+    libyaml's own loader recurses as deep as the text is nested, until the process ends; here a list grows.
+    """
+
+    def __init__(self, file: str, text: str) -> None:
         self._file = file
-        self._nodes = 0
+        self._text = text
+        self._most = _MOST_NODES + len(text) // _BYTES_A_NODE
+        self._open: list[_Growing] = []
+        self._trees: list[Tree] = []
+        self._named: dict[str, tuple[Tree, int]] = {}
+        self._count = 0
 
-    def tree(self, node: yaml.Node, depth: int) -> Tree:
-        line = node.start_mark.line + 1
-        self._nodes += 1
-        if depth > _MOST_DEPTH:
+    def trees(self) -> list[Tree]:
+        """The documents.
+
+        Raises:
+            yaml.YAMLError: the text is no YAML.
+            BadFile: it is too deep, or holds too much.
+        """
+        loader = LOADER(self._text)
+        next_event, open_, put = loader.get_event, self._open, self._put
+        try:
+            while True:
+                event = next_event()
+                kind = type(event)
+                if kind is yaml.ScalarEvent:
+                    line = event.start_mark.line + 1
+                    if open_ and open_[-1].wants_key:
+                        key = event.value
+                        open_[-1].take_key(key, line, merges=key == "<<" and event.implicit[0])
+                        tree = Tree(self._file, line, key) if event.anchor else None
+                    else:
+                        self._count += 1
+                        tree = Tree(self._file, line, _scalar(event))
+                        put(tree)
+                    if event.anchor and tree is not None:
+                        self._named[event.anchor] = (tree, 1)
+                elif kind is yaml.MappingStartEvent:
+                    self._begin(event, {})
+                elif kind is yaml.SequenceStartEvent:
+                    self._begin(event, [])
+                elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                    self._end()
+                elif kind is yaml.AliasEvent:
+                    self._follow(event)
+                elif kind is yaml.DocumentStartEvent:
+                    self._named.clear()
+                elif kind is yaml.StreamEndEvent:
+                    return self._trees
+        finally:
+            loader.dispose()
+
+    def _begin(self, event: Any, value: dict[str, Tree] | list[Tree]) -> None:
+        line = event.start_mark.line + 1
+        if self._open and self._open[-1].wants_key:
+            raise BadFile(self._file, "it is a template; render it first, as with `helm template`", line=line)
+        if len(self._open) > _MOST_DEPTH:
             raise BadFile(self._file, "it is nested too deeply to be a configuration", line=line)
-        if self._nodes > _MOST_NODES:
+        self._add(1, line)
+        if event.anchor:
+            self._named.pop(event.anchor, None)  # it names nothing before it is whole
+        self._open.append(_Growing(Tree(self._file, line, value), event.anchor, self._count))
+
+    def _end(self) -> None:
+        done = self._open.pop()
+        tree = done.whole()
+        if done.anchor:
+            self._named[done.anchor] = (tree, self._count - done.began + 1)
+        self._put(tree)
+
+    def _follow(self, event: Any) -> None:
+        if event.anchor not in self._named:
+            problem = f"found undefined alias '{event.anchor}'"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+        tree, count = self._named[event.anchor]
+        line = event.start_mark.line + 1
+        outer = self._open[-1] if self._open else None
+        if outer is not None and outer.wants_key:
+            outer.take_key(tree.text(), line, merges=False)
+            return
+        self._add(count, line)
+        self._put(Tree(self._file, line, tree.value))
+
+    def _put(self, tree: Tree) -> None:
+        """The next value, where it belongs."""
+        if not self._open:
+            self._trees.append(tree)
+            return
+        outer = self._open[-1]
+        value = outer.tree.value
+        if type(value) is list:
+            value.append(tree)
+        elif type(value) is dict:
+            outer.wants_key = True
+            if outer.merges:
+                outer.merge(tree)
+            elif outer.key:
+                tree.line = outer.key_line  # where a reader looks
+                value[outer.key] = tree
+
+    def _add(self, count: int, line: int) -> None:
+        self._count += count
+        if self._count > self._most:
             raise BadFile(self._file, "it holds too many values, or its aliases repeat too many", line=line)
-        if isinstance(node, yaml.MappingNode):
-            return Tree(self._file, line, self._mapping(node, depth))
-        if isinstance(node, yaml.SequenceNode):
-            return Tree(self._file, line, [self.tree(child, depth + 1) for child in node.value])
-        return Tree(self._file, line, _scalar(node))
-
-    def _mapping(self, node: yaml.MappingNode, depth: int) -> dict[str, Tree]:
-        merged: dict[str, Tree] = {}
-        own: dict[str, Tree] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise BadFile(
-                    self._file,
-                    "it is a template; render it first, as with `helm template`",
-                    line=key.start_mark.line + 1,
-                )
-            name = str(key.value)
-            child = self.tree(value, depth + 1)
-            if key.tag == "tag:yaml.org,2002:merge":
-                for part in reversed(list(child.each())):
-                    merged |= dict(part.items())
-            elif name:
-                # The key's line is where a reader looks.
-                own[name] = Tree(self._file, key.start_mark.line + 1, child.value)
-        return {**merged, **own}
-
-
-def _scalar(node: yaml.Node) -> Scalar:
-    text = str(node.value)
-    if node.tag == "tag:yaml.org,2002:null":
-        return None
-    if node.tag == "tag:yaml.org,2002:bool":
-        return text.lower() in {"true", "yes", "on"}
-    # A number keeps the form in which it is written: 010 and 1_000 mean other things elsewhere.
-    return text
 
 
 def toml_tree(file: str, text: str) -> Tree:

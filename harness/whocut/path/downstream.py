@@ -86,11 +86,10 @@ class Downstream(Connection):
 
     def _head(self, data: bytes) -> None:
         house = self.house
-        begins = not self._heads
         try:
             whole = self._heads.take(data)
             if whole is None:
-                if begins:
+                if len(self._heads) <= len(data):  # its first bytes
                     self._wait_until(house.now_s(), house.head_s)
                 return
             data, end = whole

@@ -24,7 +24,6 @@ from whocut.path.dialling import Dial
 from whocut.path.ending import Standing, Way, way_out
 from whocut.path.framing import LAST_CHUNK
 from whocut.path.relay import Relay
-from whocut.path.replies import Replies
 from whocut.path.upward import Upward
 from whocut.trace.records import DownstreamEnd, UpstreamEnd
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 _CONNECT, _SEND, _WAIT, _STREAM = Phase
 _COMPLETE = UpstreamEnd.COMPLETE
 _OPEN, _ANSWERED = DownstreamEnd.NONE, DownstreamEnd.ANSWERED
+_OVER = Relay.over()
 
 
 class Exchange:
@@ -53,7 +53,6 @@ class Exchange:
         "_minor",
         "_phase",
         "_relay",
-        "_replies",
         "_response",
         "_stamp_s",
         "_upstream",
@@ -83,7 +82,6 @@ class Exchange:
         self._response: ResponseHead | None = None
         self._relay: Relay | None = None
         self._left_s: float | None = None
-        self._replies = Replies(to_head=head.method == b"HEAD")
 
     @property
     def request_done(self) -> bool:
@@ -129,13 +127,13 @@ class Exchange:
         self._upstream = upstream
         upstream.exchange = self
         self._stamp_s = now_s
-        self._phase = _SEND
-        upstream.transport.write(self._upward.all_so_far())
-        if self._upward.done and upstream.writable:
+        upward = self._upward
+        upstream.transport.write(upward.all_so_far())
+        if upward.done and upstream.writable:
             self._sent(now_s)
             return
         self._enter(_SEND, now_s)
-        if not self._upward.done:
+        if not upward.done:
             if upstream.writable:
                 self.caller.resume_reading()
             else:
@@ -170,7 +168,7 @@ class Exchange:
 
     def _sent(self, now_s: float) -> None:
         """The request is in the kernel's hands, all of it."""
-        self.facts.sent_s = self._stamp_s = now_s
+        self.facts.sent_s = now_s
         if self.facts.first_byte_s is None:
             self._enter(_WAIT, now_s)
 
@@ -198,25 +196,32 @@ class Exchange:
             self._enter(self._phase, now_s)
 
     def _response_head(self, data: bytes, now_s: float) -> None:
-        upstream, facts, replies = self._upstream, self.facts, self._replies
+        upstream, facts, upward = self._upstream, self.facts, self._upward
         assert upstream is not None
-        head = replies.take(upstream.heads, data)
+        replies = upstream.replies
+        found = replies.take(data, to_head=facts.method == b"HEAD")
         if replies.interims:  # signs of life, which go on, but no first byte
             if self._minor:
                 self._send_down(b"".join(replies.interims))
             facts.first_byte_s = now_s if replies.begun else None
             self._phase = _STREAM if replies.begun else _SEND if facts.sent_s is None else _WAIT
-        if head is None:
+        if found is None:
             return
+        head, raw, data, end = found
         self._response = head
+        upward.answered()
+        if head.length == len(data) - end and head.passes and upward.done and not self._close_after:
+            # All of it in one read, as it goes down: whatever a layer does to a body, it would do nothing here.
+            self._relay = _OVER
+            facts.head_bytes = end
+            self._pass_down(data, now_s, clean=True)
+            return
         relay = self._relay = Relay(head.framing, self.house.manners, minor=self._minor)
-        self._upward.answered()
-        if relay.closes or not self._upward.done:
+        if relay.closes or not upward.done:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)
         facts.head_bytes = len(passed)
-        data = replies.data
-        out = relay.take(data, replies.end, passed, as_came=passed is replies.raw)
+        out = relay.take(data, end, passed, as_came=passed is raw)
         self._pass_down(out, now_s, clean=relay.end == len(data))
 
     def _pass_down(self, out: Piece, now_s: float, *, clean: bool) -> None:

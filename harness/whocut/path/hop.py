@@ -203,10 +203,12 @@ class Hop:
 
     def account(self, facts: Facts, lineage: Lineage, at_s: float) -> None:
         """Write down an exchange that ended at `at_s`: as a row where that says it all, else as a span."""
-        row = row_of(facts, lineage, at_s) if self._row is not None else None
-        if row is not None and self._row is not None:
-            self._row(row)
-        elif self._sink is not None:
+        if self._row is not None:
+            row = row_of(facts, lineage, at_s)
+            if row is not None:
+                self._row(row)
+                return
+        if self._sink is not None:
             self._sink(span_of(facts, lineage, self.place, at_s))
 
     async def dial(self) -> Upstream:

@@ -74,8 +74,8 @@ class HeadReader:
         self._so_far = bytearray()
         self._skipped = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._so_far or self._skipped)
+    def __len__(self) -> int:
+        return len(self._so_far) + self._skipped
 
     def take(self, data: bytes) -> tuple[bytes, int] | None:
         """All bytes so far with the index after the head, or None while there is no whole one.
@@ -122,10 +122,11 @@ def _read_fields(
     for name, value in _NOTABLE.findall(raw, at):
         name = name.lower()  # noqa: PLW2901  # the name is what it is in lower case
         if name == b"host":
+            value = value.rstrip()  # noqa: PLW2901  # as above
             # RFC 9112 §3.2: a second Host, or one that cannot be one, is answered 400.
-            if status == 400 and (host is not None or not _AUTHORITY.fullmatch(value.rstrip())):
+            if status == 400 and (host is not None or not _AUTHORITY.fullmatch(value)):
                 raise Malformed("Host is not given exactly once", status=status)
-            host = value.rstrip()
+            host = value
         elif name == b"content-length":
             digits = value.rstrip()  # at most 15 of them: beyond is no body but a test of a parser's integers
             if length is not None or not digits.isdigit() or len(digits) > 15:
@@ -254,9 +255,12 @@ def _origin_form(method: bytes, target: bytes, host: bytes | None) -> bytes:
 
 
 class ResponseHead:
-    """A response's head: what the hop must know of it, and how it is handed on."""
+    """A response's head: what the hop must know of it, and how it is handed on.
 
-    __slots__ = ("_edited", "_raw", "close", "framing", "minor", "status")
+    `length` is how many bytes of a body follow; None where only the body itself tells.
+    """
+
+    __slots__ = ("_chunked", "_edited", "_raw", "close", "length", "minor", "status")
 
     def __init__(self, raw: bytes, *, to_head: bool) -> None:
         self._raw = raw
@@ -265,7 +269,7 @@ class ResponseHead:
         if usual is not None:
             status, digits = usual.groups()
             length = int(digits) if digits else None
-            chunked = self.close = self._edited = False
+            self._chunked = self.close = self._edited = False
             self.minor = True
         else:
             match = _RESPONSE.fullmatch(raw)
@@ -273,25 +277,32 @@ class ResponseHead:
                 raise Malformed("the response's head is not HTTP/1.1", status=502)
             minor, status = match.groups()
             self.minor = minor == b"1"
-            length, chunked, self.close, _, _, self._edited = _read_fields(
+            length, self._chunked, self.close, _, _, self._edited = _read_fields(
                 raw, match.end(2), minor=self.minor, status=502
             )
         self.status = int(status)
-        self.framing: Framing | None = None
         if to_head or self.status < 200 or self.status in _BODILESS:
-            return
-        if chunked:
-            self.framing = Chunked(status=502)
-        elif length is None:
-            self.framing = UntilClose()
+            length = 0
+        elif length is None and not self._chunked:
             self.close = True
-        elif length:
-            self.framing = Counted(length)
+        self.length = length
+
+    @property
+    def framing(self) -> Framing | None:
+        """Where its body ends, made anew at each asking; None: no body follows."""
+        if self.length is not None:
+            return Counted(self.length) if self.length else None
+        return Chunked(status=502) if self._chunked else UntilClose()
+
+    @property
+    def passes(self) -> bool:
+        """Whether it goes down as it came, save for what the hop has to add."""
+        return self.minor and not self._edited
 
     def forwarded(self, *, close: bool, chunk: bool) -> bytes:
         """The head for the caller, saying what becomes of the connection and of a body with no end."""
         raw = self._raw
-        if not close and not chunk and self.minor and not self._edited:
+        if not close and not chunk and self.passes:
             return raw
         head = _spliced(raw, _ending_here(raw))
         if not self.minor:

@@ -12,6 +12,8 @@ from whocut.chain.layers import Buffering, MidBody
 from whocut.path.framing import LAST_CHUNK, Chunked, chunk
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from whocut.chain.layers import Layer
     from whocut.path.framing import Framing
 
@@ -119,6 +121,13 @@ class Relay:
         else:
             out = head + data[at:end]
         return out if self._held is None else self._hold(out)
+
+    @classmethod
+    def over(cls) -> Self:
+        """The way of a body that came with its head, whole: nothing of it is left to be done."""
+        relay = cls(None, Manners(), minor=True)
+        relay.done = True
+        return relay
 
     def close(self) -> Piece:
         """What goes down when the upstream's close has ended the body."""

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from whocut.clock import Clock
     from whocut.path.account import Facts, Lineage, Place
     from whocut.path.deadlines import Deadlines
-    from whocut.path.http1 import HeadReader, RequestHead
+    from whocut.path.http1 import RequestHead
     from whocut.path.looks import Look
     from whocut.path.relay import Manners, Piece
+    from whocut.path.replies import Replies
     from whocut.path.tap import Tap
     from whocut.trace.records import SpanSink, UpstreamEnd
 
@@ -117,7 +118,7 @@ class Caller(Side, Protocol):
 class Next(Side, Protocol):
     """The side towards the model."""
 
-    heads: HeadReader
+    replies: Replies
     reused: bool
     idle_since_s: float
     ended: UpstreamEnd | None

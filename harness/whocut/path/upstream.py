@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from whocut.path.connection import Connection
 from whocut.path.fallen import telling
-from whocut.path.http1 import HeadReader
+from whocut.path.replies import Replies
 from whocut.path.sockets import end_with_reset
 from whocut.trace.records import UpstreamEnd
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 class Upstream(Connection):
     """A connection to the next layer."""
 
-    __slots__ = ("ended", "exchange", "heads", "idle_since_s", "reused")
+    __slots__ = ("ended", "exchange", "idle_since_s", "replies", "reused")
 
     def __init__(self, house: House) -> None:
         super().__init__(house)
         self.exchange: Served | None = None
-        self.heads = HeadReader(status=502)
+        self.replies = Replies()
         self.reused = False
         self.idle_since_s = 0.0
         self.ended: UpstreamEnd | None = None  # how it ended before any exchange had it

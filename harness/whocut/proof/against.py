@@ -40,7 +40,8 @@ _MOST_ROUTES = 300
 class Died:
     """Requests that were delivered before and are not after: their share, the interval of it, and what ends them.
 
-    `layer` and `directive` are those of the chain after; `file` and `line` the place of its limit or of its route.
+    `layer`, `directive` and `limit_s` are those of the chain after; `file` and `line` the place of its limit or of
+    its route. `is_default`: no file says the limit.
     """
 
     routes: tuple[str, ...]
@@ -53,6 +54,8 @@ class Died:
     directive: str
     file: str = ""
     line: int | None = None
+    limit_s: float | None = None
+    is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +273,9 @@ def _died(
             counts[cut.layer, cut.directive] = counts.get((cut.layer, cut.directive), 0) + 1
     for (name, directive), count in sorted(counts.items(), key=lambda one: -one[1]):
         layer = topology.layer(name)
-        timers = layer.timers.values() if layer else ()
-        timer = next((one for one in timers if one.directive == directive and one.file), None)
+        timers = [one for one in layer.timers.values() if one.directive == directive] if layer else []
+        timer = next((one for one in timers if one.file), None)
+        limits_s = {one.limit_s for one in timers}
         low, high = wilson(count, len(alive)) or (0.0, 1.0)
         yield Died(
             routes=routes,
@@ -284,4 +288,6 @@ def _died(
             directive=directive,
             file=timer.file if timer else layer.file if layer else "",
             line=timer.line if timer else layer.line if layer else None,
+            limit_s=limits_s.pop() if len(limits_s) == 1 else None,
+            is_default=bool(timers) and timer is None and layer is not None and bool(layer.file),
         )

@@ -12,7 +12,7 @@ from whocut.proof.against import NO_ROUTE
 from whocut.show.check import Page, print_finding
 from whocut.show.check_formats import markdown
 from whocut.trace.annotations import annotation
-from whocut.words import UNKNOWN, percent, plural
+from whocut.words import UNKNOWN, format_duration, percent, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,9 @@ def headline(seen: Against) -> str:
 def death(died: Died) -> str:
     """One group of requests that now die, in a sentence."""
     place = f" ({died.file}:{died.line})" if died.line is not None else ""
-    who = NO_ROUTE if died.directive == NO_ROUTE else f"{died.layer} ends them by {died.directive}"
+    after = f" after {format_duration(died.limit_s)}" if died.limit_s is not None else ""
+    after += ", its default" if died.is_default else ""
+    who = NO_ROUTE if died.directive == NO_ROUTE else f"{died.layer} ends them by {died.directive}{after}"
     sure = f", between {percent(died.low)} and {percent(died.high)}" if died.low != died.high else ""
     return (
         f"{_routes(died.routes)}: {died.profile}, {died.mode}: {percent(died.share)} of requests lived and now "

@@ -64,6 +64,7 @@ class Form:
         "_last",
         "_line",
         "_method",
+        "_named",
         "_path",
         "_sent",
         "_span",
@@ -115,6 +116,9 @@ class Form:
         self._sent, self._first, self._last, self._gap, self._upstream, self._downstream = (
             place("doubleValue", marked) for marked in places.values()
         )
+        self._named: tuple[bytes, bytes] | None = (
+            None  # the method and the target whose names stand in the line
+        )
         self._method, self._path = place("stringValue", _METHOD), place("stringValue", _PATH)
         self._status, self._bytes_down = (place("intValue", str(marked)) for marked in (_STATUS, _BYTES_DOWN))
 
@@ -144,9 +148,12 @@ class Form:
         span["startTimeUnixNano"] = str(round((start_s + epoch_unix_s) * _NS))
         span["endTimeUnixNano"] = str(round((end_s + epoch_unix_s) * _NS))
         self._downstream["doubleValue"] = end_s
-        self._method["stringValue"] = said = method.decode("latin-1")
-        self._path["stringValue"] = path = path_of(target)
-        span["name"] = f"{said} {path}"
+        named = (method, target)
+        if named != self._named:  # most requests of a run ask for the same
+            self._named = named
+            self._method["stringValue"] = said = method.decode("latin-1")
+            self._path["stringValue"] = path = path_of(target)
+            span["name"] = f"{said} {path}"
         self._status["intValue"] = str(status)
         self._bytes_down["intValue"] = str(bytes_down)
         return orjson.dumps(self._line, option=orjson.OPT_APPEND_NEWLINE)

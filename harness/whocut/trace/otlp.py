@@ -458,7 +458,7 @@ def _plain(value: dict[str, Any]) -> Any:
 _CONVERT: dict[str, Callable[[Any], Any]] = {
     "boolValue": typed.flag,
     "bytesValue": typed.text,
-    "intValue": int,
+    "intValue": typed.integer,
     "doubleValue": float,
     "arrayValue": lambda inner: [_plain(item) for item in inner.get("values", [])],
     "kvlistValue": lambda inner: _decode_attributes(inner.get("values", [])),

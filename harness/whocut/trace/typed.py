@@ -48,6 +48,16 @@ def nanos(value: Any) -> int:
     return value
 
 
+def integer(value: Any) -> int:
+    """A whole number of 64 bits, or its digits in a string, as JSON has it."""
+    digits = type(value) is str and len(value) <= 20  # those of 2**63, and a sign
+    if digits or (type(value) is float and value.is_integer()):
+        value = int(value)
+    if type(value) is not int or not -_MOST_COUNT <= value < _MOST_COUNT:
+        raise ValueError(f"a whole number of 64 bits is expected, and not {_shown(value)}")
+    return value
+
+
 def text(value: Any) -> str:
     """Text."""
     if type(value) is not str:

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 TIE_S = 0.001
 # A layer that let go, and whose caller left so much later, was first: nothing is that long on the wire.
 LONG_S = 1.0
+# Through what is not known at all, an end that was handed on at once takes a few milliseconds, on one clock.
+_FOLLOWED_WITHIN_S = 0.1
 
 
 class What(Enum):
@@ -262,8 +264,8 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
 
     Where each layer further in reports, one that did so is seen. Else the upstream must have been held for as long
     as the layer waited: what took longer further in came later, whatever the clocks say. Where nothing is known of
-    the way, and it was held on to for longer, a layer is blind; where it was asked twice, a layer between has let
-    go once. Then one further out may have let go at any time.
+    the way, and it was held on to for longer, a layer is blind, or its own timer fired a moment later; where it was
+    asked twice, a layer between has let go once. Then one further out may have let go at any time.
     """
     edges = end.edges
     connecting = end.cut is not None and end.cut.timer is TimerKind.CONNECT
@@ -279,5 +281,5 @@ def held_on_behind(evidence: AttemptEvidence, end: End, topology: Topology) -> b
     gone_s = generation.caller_gone_s if generation.caller_gone_s is not None else generation.end_s
     longer_s = (gone_s - generation.start_s) - (end.at_s - edges.start_s)
     if anything:
-        return not evidence.earlier and abs(longer_s) <= NOTICED_WITHIN_S
+        return not evidence.earlier and abs(longer_s) <= _FOLLOWED_WITHIN_S
     return longer_s >= -TIE_S

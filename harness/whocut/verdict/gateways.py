@@ -433,7 +433,7 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     known = sides.layer.timers if sides.layer else {}
     due = sorted(
         (
-            (*off, running.phase, timer)
+            (*off, running.phase, timer, running.from_s + timer.limit_s)
             for running in _running(sides, inside)
             if (timer := known.get(running.kind)) is not None
             and (off := _off(sides, running, timer, at_s)) is not None
@@ -443,10 +443,14 @@ def _due(sides: _Sides, inside: LayerRecord, at_s: float) -> tuple[_Fired, ...]:
     if not due:
         return ()
     # A timer that may have been set at any instant of a long time is no nearer than another.
-    any_near = any(vague for _, vague, _, _ in due)
+    any_near = any(vague for _, vague, _, _, _ in due)
     nearest_off = math.inf if any_near else max(due[0][0], _LEAST_OFF) * _NEARER
+    # Nor is the nearest one alone where another was due before it: of two, the later one never fires.
+    nearest_s = due[0][4]
     fits = {
-        timer.directive: _Fired(timer, phase) for off, _, phase, timer in reversed(due) if off < nearest_off
+        timer.directive: _Fired(timer, phase)
+        for off, _, phase, timer, due_s in reversed(due)
+        if off < nearest_off or due_s < nearest_s
     }
     return tuple(fits.values()) or (_Fired(due[0][3], due[0][2]),)
 

@@ -10,6 +10,13 @@ from whocut.path.gateways import GATEWAYS
 from whocut.path.gateways.process import found
 
 
+def marks_of(name: str, *, daily: bool = False) -> list[pytest.MarkDecorator]:
+    """LiteLLM loads for ten seconds of a processor each time: few of its tests run every day, and all have time."""
+    if name != "litellm":
+        return []
+    return [pytest.mark.timeout(900), *([] if daily else [pytest.mark.long])]
+
+
 def needed(name: str) -> None:
     """Skip where the gateway is missing; on a CI machine nothing may be missing."""
     gateway = GATEWAYS[name]

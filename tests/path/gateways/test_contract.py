@@ -19,12 +19,12 @@ from tests.path.fakes import (
     FakeUpstream,
     Part,
     call,
-    ok,
-    request,
+    image,
+    image_request,
     send,
     wait,
 )
-from tests.path.gateways import needed
+from tests.path.gateways import marks_of, needed
 from whocut.chain.catalogue import overridden, preset
 from whocut.chain.products import product, products
 from whocut.chain.timers import TimerKind
@@ -48,6 +48,7 @@ SHORT_S, LONG_S = 1.0, 60.0  # whole seconds: Apache counts no others
 PATIENCE_S = 20.0
 AT_ONCE = 200
 ALL = sorted(GATEWAYS)
+EACH = [pytest.param(name, marks=marks_of(name)) for name in ALL]
 LOGS_AT_THE_END = {name for name, driver in GATEWAYS.items() if "writes_log" in vars(type(driver))}
 WAITS = {TimerKind.FIRST_BYTE, TimerKind.IDLE, TimerKind.TOTAL}
 
@@ -92,7 +93,7 @@ def test_a_preset_that_can_stand_in_person_has_a_driver() -> None:
     assert sorted(products()) == ALL
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, tmp_path: Path) -> None:
     """The caller's `traceparent` reaches the upstream as it came, and the log that stays names its span."""
     needed(name)
@@ -100,12 +101,12 @@ def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, 
     came = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
 
     async def main() -> tuple[bytes, bytes]:
-        async with FakeUpstream((BODY, send(ok(b"a picture")))) as upstream:
+        async with FakeUpstream((BODY, send(image()))) as upstream:
             gateway = await start_gateway(
                 name, limited(name), upstream=upstream.address, clock=Clock(), logs=tmp_path
             )
             async with gateway:
-                caller: Caller = await call(gateway.port, request(extra=f"traceparent: {came}\r\n".encode()))
+                caller: Caller = await call(gateway.port, image_request(f"traceparent: {came}\r\n".encode()))
                 got = await caller.response()
                 if GATEWAYS[name].logs_requests and name not in LOGS_AT_THE_END:
                     assert await until(lambda: accounts(name, log))  # a line is written behind the answer
@@ -115,7 +116,7 @@ def test_an_answer_passes_through_whole_with_its_trace_and_is_logged(name: str, 
     got, received = run_real(main())
 
     assert got.startswith(b"HTTP/1.1 200 ")
-    assert got.endswith(b"a picture")
+    assert b"aGVsbG8=" in got
     assert f"traceparent: {came}\r\n".encode() in received.replace(b"Traceparent:", b"traceparent:")
     if GATEWAYS[name].logs_requests:
         (account,) = accounts(name, log)
@@ -135,7 +136,14 @@ ENDLESS: dict[TimerKind, tuple[Part, ...]] = {
     TimerKind.IDLE: (BODY, send(CHUNKED_HEAD + b"1\r\nx\r\n"), wait(LONG_S), FIN),
     TimerKind.TOTAL: (BODY, send(CHUNKED_HEAD), *((wait(0.2), send(b"1\r\n:\r\n")) * 100), FIN),
 }
-TIMERS = [(name, kind) for name in ALL for kind in product(name).knobs if kind in WAITS]
+# LiteLLM's ends streams of a chat, and it streams no images.
+UNSEEN = {("litellm", TimerKind.TOTAL)}
+TIMERS = [
+    pytest.param(name, kind, marks=marks_of(name))
+    for name in ALL
+    for kind in product(name).knobs
+    if kind in WAITS and (name, kind) not in UNSEEN
+]
 
 
 @pytest.mark.parametrize(("name", "kind"), TIMERS)
@@ -148,7 +156,7 @@ def test_a_timer_fires_at_its_limit_and_lets_go_of_the_upstream(name: str, kind:
         async with FakeUpstream(ENDLESS[kind]) as upstream, await standing(name, upstream, layer) as gateway:
             loop = asyncio.get_running_loop()
             began_s = loop.time()
-            caller = await call(gateway.port, request())
+            caller = await call(gateway.port, image_request())
             assert await until(lambda: upstream.connections and upstream.connections[0].ended)
             took_s = loop.time() - began_s
             if kind is TimerKind.FIRST_BYTE:
@@ -164,7 +172,7 @@ def test_a_timer_fires_at_its_limit_and_lets_go_of_the_upstream(name: str, kind:
         assert int(got[9:12]) == (answers.get(kind) or answers["expiry"]).status
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_a_caller_that_leaves_is_noticed_where_the_preset_says_so(name: str) -> None:
     """At once, or only when the gateway's own timer fires."""
     needed(name)
@@ -176,7 +184,7 @@ def test_a_caller_that_leaves_is_noticed_where_the_preset_says_so(name: str) -> 
             FakeUpstream((BODY, wait(LONG_S))) as upstream,
             await standing(name, upstream, layer) as gateway,
         ):
-            caller = await call(gateway.port, request())
+            caller = await call(gateway.port, image_request())
             assert await until(lambda: upstream.requests)
             asked_s = loop.time()
             caller.transport.close()
@@ -188,17 +196,17 @@ def test_a_caller_that_leaves_is_noticed_where_the_preset_says_so(name: str) -> 
     assert (held_s < SHORT_S / 2) == preset(name).notices_abort
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_two_hundred_at_once_all_come_through(name: str) -> None:
     """None is lost, refused, or asked for twice."""
     needed(name)
 
     async def main() -> tuple[list[bytes], int]:
         async with (
-            FakeUpstream((BODY, wait(0.5), send(ok()))) as upstream,
+            FakeUpstream((BODY, wait(0.5), send(image()))) as upstream,
             await standing(name, upstream) as gateway,
         ):
-            callers = [await call(gateway.port, request()) for _ in range(AT_ONCE)]
+            callers = [await call(gateway.port, image_request()) for _ in range(AT_ONCE)]
             got = [(await caller.response())[:12] for caller in callers]
             for caller in callers:
                 caller.transport.abort()
@@ -210,7 +218,7 @@ def test_two_hundred_at_once_all_come_through(name: str) -> None:
     assert requests == AT_ONCE
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_nothing_is_left_of_it(name: str) -> None:
     """Closed, its processes are gone and so is its folder."""
     needed(name)
@@ -226,7 +234,7 @@ def test_nothing_is_left_of_it(name: str) -> None:
     assert not folder
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_its_death_is_told_and_takes_its_workers_along(name: str) -> None:
     """Its main process killed, nothing of it goes on listening, and the instant is written down."""
     needed(name)
@@ -313,7 +321,7 @@ def test_a_gateway_that_is_not_installed_says_how_to(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", EACH)
 def test_a_gateway_that_ends_at_once_says_why(name: str) -> None:
     """Its last words are in the message."""
     needed(name)

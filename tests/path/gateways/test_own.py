@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.excused import unless_it_stood_still
-from tests.path.fakes import BODY, FIN, FakeUpstream, call, ok, request, send, wait
-from tests.path.gateways import needed
+from tests.path.fakes import BODY, FIN, FakeUpstream, call, image, image_request, send, wait
+from tests.path.gateways import marks_of, needed
 from tests.path.test_in_person import ASKS, MARGIN_REAL_S, judged, same_verdicts, topology
 from tests.worlds.world import World
 from whocut.chain.timers import TimerKind
@@ -273,17 +273,44 @@ sub vcl_recv {
 }
 sub vcl_deliver { set resp.http.X-Served-By = "img"; }
 """
+LITELLM = """model_list:
+  - model_name: painter
+    litellm_params:
+      model: openai/gpt-image-2
+      api_base: https://img-1.internal:8443/v1
+      api_key: sk-of-the-user-1234567890
+      timeout: 100
+    model_info: { id: img, mode: image_generation }
+  - model_name: talker
+    litellm_params: { model: azure/gpt-5, api_base: os.environ/AZURE_BASE, api_key: os.environ/AZURE_KEY }
+router_settings:
+  num_retries: 0
+  redis_host: redis.internal
+litellm_settings:
+  success_callback: [langfuse]
+  callbacks: [prometheus]
+general_settings:
+  master_key: sk-of-the-callers-1234567890
+  database_url: postgresql://litellm:secret@db.internal/litellm
+environment_variables: { LANGFUSE_SECRET_KEY: sk-lf-1234567890 }
+"""
 CHAIN = "layers:\n  - gateway: {name}\n    config: {config}\nhost: img.example.com\npath: /v1/images/generations\n"
 FILES = {
     "apache": "site.conf",
     "caddy": "Caddyfile",
     "envoy": "envoy.yaml",
     "haproxy": "haproxy.cfg",
+    "litellm": "config.yaml",
     "nginx": "nginx.conf",
     "traefik": "traefik.yml",
     "varnish": "default.vcl",
 }
 NAMES = sorted(FILES)
+EACH = [pytest.param(name, marks=marks_of(name)) for name in NAMES]
+DAILY = [pytest.param(name, marks=marks_of(name, daily=True)) for name in NAMES]
+# LiteLLM's tries are more than one, and their pauses real seconds: `test_in_person` has its verdicts.
+RELAYS = [name for name in NAMES if name != "litellm"]
+SERVED = {"litellm": b"x-litellm-model-id: img\r\n"}
 
 
 @pytest.fixture(autouse=True)
@@ -300,6 +327,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dynamic.yml").write_text(DYNAMIC)
     (tmp_path / "site.conf").write_text(APACHE)
     (tmp_path / "default.vcl").write_text(VARNISH)
+    (tmp_path / "config.yaml").write_text(LITELLM)
     for name, config in FILES.items():
         (tmp_path / f"{name}-chain.yaml").write_text(CHAIN.format(name=name, config=f"./{config}"))
     monkeypatch.chdir(tmp_path)
@@ -320,18 +348,18 @@ def test_the_layer_has_the_limits_of_its_file(name: str) -> None:
     assert layer.limit_s(TimerKind.FIRST_BYTE if name == "traefik" else TimerKind.IDLE) == 100
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DAILY)
 def test_it_starts_as_it_is_and_serves_the_route_that_is_meant(name: str, tmp_path: Path) -> None:
     """Behind TLS in life and without it here; its own header is proof that its own file is at work."""
     needed(name)
 
     async def main() -> bytes:
-        async with FakeUpstream((BODY, send(ok(b"a picture")))) as upstream:
+        async with FakeUpstream((BODY, send(image()))) as upstream:
             gateway = await start_gateway(
                 name, own(name), upstream=upstream.address, clock=Clock(), logs=tmp_path / "logs"
             )
             async with gateway:
-                caller = await call(gateway.port, request())
+                caller = await call(gateway.port, image_request())
                 got = await caller.response()
                 caller.transport.abort()
             return bytes(got)
@@ -339,11 +367,11 @@ def test_it_starts_as_it_is_and_serves_the_route_that_is_meant(name: str, tmp_pa
     got = run_real(main())
 
     assert got.startswith(b"HTTP/1.1 200 ")
-    assert b"x-served-by: img\r\n" in got.lower()
-    assert got.endswith(b"a picture")
+    assert SERVED.get(name, b"x-served-by: img\r\n") in got.lower()
+    assert b"aGVsbG8=" in got
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_its_own_timer_fires_on_a_scaled_clock(name: str, tmp_path: Path) -> None:
     """A hundred seconds of the file are one here, and the page is the product's."""
     needed(name)
@@ -356,7 +384,7 @@ def test_its_own_timer_fires_on_a_scaled_clock(name: str, tmp_path: Path) -> Non
             )
             async with gateway:
                 begun_s = clock.now_s()
-                caller = await call(gateway.port, request())
+                caller = await call(gateway.port, image_request())
                 got = await caller.response()
                 took_s = clock.now_s() - begun_s
                 caller.transport.abort()
@@ -365,16 +393,16 @@ def test_its_own_timer_fires_on_a_scaled_clock(name: str, tmp_path: Path) -> Non
     took_s, got = run_real(main())
 
     assert took_s >= (own(name).limit_s(TimerKind.FIRST_BYTE) or 0) - 1
-    assert got.startswith(b"HTTP/1.1 %d " % {"apache": 502, "varnish": 503}.get(name, 504))
+    assert got.startswith(b"HTTP/1.1 %d " % {"apache": 502, "litellm": 408, "varnish": 503}.get(name, 504))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_the_diff_shows_what_was_changed_and_nothing_else_was(name: str, tmp_path: Path) -> None:
     """Each line of the user's that is gone speaks of an address, TLS, a path, how it is run, or a scaled timer."""
     needed(name)
 
     async def main(scale: float, logs: Path) -> str:
-        async with FakeUpstream((BODY, send(ok()))) as upstream:
+        async with FakeUpstream((BODY, send(image()))) as upstream:
             gateway = await start_gateway(
                 name, own(name), upstream=upstream.address, clock=Clock(scale), logs=logs
             )
@@ -413,6 +441,7 @@ TIMERS = {
     *("responseHeaderTimeout", "dialTimeout"),  # Traefik
     *("ProxyTimeout", "ProxyPass"),  # Apache
     *(".first_byte_timeout", ".between_bytes_timeout"),  # Varnish
+    *("timeout", "request_timeout"),  # LiteLLM
 }
 CHANGED = {
     "nginx": {
@@ -452,6 +481,11 @@ CHANGED = {
         *("SSLEngine on", "SSLCertificateFile /etc/ssl/img.pem"),
         *("ErrorLog ${APACHE_LOG_DIR}/error.log", "CustomLog ${APACHE_LOG_DIR}/access.log"),
     },
+    # Addresses, keys (both are redacted, and look alike), and what speaks to other machines.
+    "litellm": {
+        *("api_base", "redis_host", "success_callback", "prometheus", "langfuse", "master_key"),
+        *("database_url", "LANGFUSE_SECRET_KEY", "environment_variables"),
+    },
     "varnish": {"probe health", "backend default", ".host =", ".port =", ".probe ="},
 }
 
@@ -464,11 +498,12 @@ MISTAKES = {
     "caddy": ("Caddyfile", "response_header_timeout", "response_header_timeoutx", "{file}:13"),
     "traefik": ("traefik.yml", "address", "field not found, node: addressx", "{file}:3"),
     "apache": ("site.conf", "ProxyPreserveHost", "Invalid command 'ProxyPreserveHostx'", "line 13 of {file}"),
+    "litellm": ("config.yaml", "      model", "modelx", "{file}:"),
     "varnish": ("default.vcl", "first_byte_timeout", "first_byte_timeoutx", "{file}' Line 8 "),
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_mistake_is_told_by_the_product_itself_with_the_user_s_file_and_line(
     name: str, tmp_path: Path
 ) -> None:
@@ -518,7 +553,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RELAYS)
 def test_one_configuration_has_one_verdict_emulated_and_in_person(name: str, tmp_path: Path) -> None:
     """Layer, timer, phase and grade of each ending are the same, and proven, with the user's own file at work."""
     needed(name)
@@ -543,6 +578,16 @@ def test_a_product_whose_driver_cannot_says_so() -> None:
     needed("http-proxy-middleware")
     with pytest.raises(BadInput, match="cannot be started from a configuration of your own yet"):
         run_real(main())
+
+
+def test_a_product_that_a_program_configures_says_the_way_out(tmp_path: Path) -> None:
+    """Its limits are what the program computes: they are written as timers, or the program runs between taps."""
+    (tmp_path / "chain.yaml").write_text(CHAIN.format(name="http-proxy-middleware", config="./server.js"))
+
+    with pytest.raises(
+        BadInput, match=r"chain\.yaml:3: .*write them as `timers`; .*between two `whocut tap`s"
+    ):
+        read_chain("chain.yaml")
 
 
 def test_an_include_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,10 @@ def look(
 
 
 def _say_world(world: World, cells: Mapping[str, Score]) -> None:
-    sys.stdout.write(f"\n{world.name}: this process stood still for at most {world.stalled_s:.2f} s\n")
+    sys.stdout.write(
+        f"\n{world.name}: {world.most_in_flight} in flight at most; this process stood still for at most "
+        f"{world.stalled_s:.2f} s\n"
+    )
     sys.stdout.write(_COLUMNS.format(*_HEAD) + _COLUMNS.format(*_GRADES))
     for cell, score in cells.items():
         sys.stdout.write(_row(cell or "in all", score if cell else _sum(cells.values())))

@@ -29,6 +29,7 @@ class Varied:
         self.out = of.out
         self.ready = of.ready
         self.logs_requests = of.logs_requests
+        self.starts_within_real_s = of.starts_within_real_s
         self.missing = of.missing
         self.command = of.command
         self.own = of.own

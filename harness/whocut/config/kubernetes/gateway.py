@@ -7,6 +7,7 @@ route are totals: `request` of the whole, `backendRequest` of one try, and witho
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import LayerRetries
@@ -18,19 +19,20 @@ from whocut.config.matching import any_host, path_rank, understood
 from whocut.config.reading import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
     from whocut.config.reading import Rank
     from whocut.config.trees import Tree
 
-_ENVOY_API: Final = "gateway.envoyproxy.io"
+ENVOY_API: Final = "gateway.envoyproxy.io"
 _AI_API: Final = "aigateway.envoyproxy.io"
 _KINDS: Final = {"Exact": "exact", "PathPrefix": "segments", "RegularExpression": "regex"}
 _RETRIED: Final = frozenset({"5xx", "gateway-error", "reset"})
-_POLICY: Final = "BackendTrafficPolicy"
+BACKENDS: Final = "BackendTrafficPolicy"
 _PER_HOUR_S: Final = 3600.0
+_ROUTE_S: Final = 15.0  # Envoy's own, where no object says more
 
 
 def _go(text: str) -> float | None:
@@ -39,17 +41,30 @@ def _go(text: str) -> float | None:
 
 def gateway_routes(objects: Objects) -> Iterator[Route]:
     """A route for each match of each rule."""
-    product = _product(objects)
-    for thing in objects.all("HTTPRoute", "GRPCRoute"):
-        hosts = [host.text() for host in (thing.spec.get("hostnames") or NOTHING).each()]
-        for rule in (thing.spec.get("rules") or NOTHING).each():
-            layers = (_layer(objects, product, thing, rule),)
-            yield from _matches(objects, hosts, rule, layers)
+    yield from (route for _, _, route in gateway_rules(objects))
     for thing in objects.all("AIGatewayRoute"):
         for rule in (thing.spec.get("rules") or NOTHING).each():
             yield Route(
                 host="", path="", file=rule.file, line=rule.line, layers=(_ai_layer(objects, thing, rule),)
             )
+
+
+def gateway_rules(objects: Objects) -> Iterator[tuple[Thing, int, Route]]:
+    """Each match of each rule as a route, with the object and the number of the rule; a redirect has no layers."""
+    product = _product(objects)
+    for thing in objects.all("HTTPRoute", "GRPCRoute"):
+        hosts = [host.text() for host in (thing.spec.get("hostnames") or NOTHING).each()]
+        for number, rule in enumerate((thing.spec.get("rules") or NOTHING).each()):
+            layers = () if _redirects(rule) else (_layer(objects, product, thing, rule),)
+            for route in _matches(objects, hosts, rule, layers):
+                yield thing, number, route
+
+
+def _redirects(rule: Tree) -> bool:
+    return any(
+        one.text("type") == "RequestRedirect" or one.get("requestRedirect") is not None
+        for one in (rule.get("filters") or NOTHING).each()
+    )
 
 
 def _matches(objects: Objects, hosts: list[str], rule: Tree, layers: tuple[Layer, ...]) -> Iterator[Route]:
@@ -89,7 +104,7 @@ def _product(objects: Objects) -> str:
     classes = [thing.spec.text("gatewayClassName") for thing in objects.all("Gateway")]
     said = " ".join([*controllers, *classes]).lower()
     if (
-        any(thing.api in {_ENVOY_API, _AI_API} for thing in objects.things)
+        any(thing.api in {ENVOY_API, _AI_API} for thing in objects.things)
         or "envoyproxy" in said
         or classes == ["eg"]
     ):
@@ -121,11 +136,15 @@ def _layer(objects: Objects, product: str, route: Thing, rule: Tree) -> Layer:
             limits[TimerKind.TOTAL] = one_try
     if product != "envoy-gateway":
         return layer_of(product, limits, retries=retries)
+    whole = limits.get(TimerKind.TOTAL)  # the stream's idle time follows from this one alone
+    stream = _from(policies, objects, ("timeout", "http", "maxStreamDuration"))
+    if stream is not None and stream.limit_s is not None and stream.limit_s < _total_s(limits):
+        limits[TimerKind.TOTAL] = stream
     per_retry = _from(policies, objects, ("retry", "perRetry", "timeout"))
     if per_retry is not None:
         limits.setdefault(TimerKind.FIRST_BYTE, per_retry)
     put(limits, TimerKind.CONNECT, _from(policies, objects, ("timeout", "tcp", "connectTimeout")))
-    put(limits, TimerKind.IDLE, _idle(objects, policies, limits.get(TimerKind.TOTAL)))
+    put(limits, TimerKind.IDLE, _idle(objects, policies, whole))
     return layer_of(product, limits, retries=retries)
 
 
@@ -141,9 +160,9 @@ def _shorter(one: Limit, other: Limit | None) -> bool:
 
 def _policies(objects: Objects, route: Thing, rule: str = "") -> list[tuple[Thing, bool]]:
     """The policies that hold for a rule of a route, its own first; of a Gateway's the value is inherited."""
-    found = [(policy, False) for policy in objects.aimed_at([_POLICY], route.kind, route.name, rule)]
+    found = [(policy, False) for policy in objects.aimed_at(BACKENDS, route.kind, route.name, rule)]
     for parent in (route.spec.get("parentRefs") or NOTHING).each():
-        outer = objects.aimed_at([_POLICY], "Gateway", parent.text("name"), parent.text("sectionName"))
+        outer = objects.aimed_at(BACKENDS, "Gateway", parent.text("name"), parent.text("sectionName"))
         found += [(policy, True) for policy in outer]
     merged = next(
         (n for n, (policy, _) in enumerate(found, 1) if not policy.spec.get("mergeType")), len(found)
@@ -151,11 +170,20 @@ def _policies(objects: Objects, route: Thing, rule: str = "") -> list[tuple[Thin
     return found[:merged]
 
 
+def _total_s(limits: Mapping[TimerKind, Limit]) -> float:
+    """The limit on the whole, Envoy's own where nothing is written; infinite: there is none."""
+    total = limits.get(TimerKind.TOTAL)
+    if total is None:
+        return _ROUTE_S
+    return math.inf if total.limit_s is None else total.limit_s
+
+
 def _from(policies: list[tuple[Thing, bool]], objects: Objects, where: tuple[str, ...]) -> Limit | None:
     for policy, inherited in policies:
         found = policy.spec.get(*where)
         if found is not None:
-            return limit_at(found, _go, objects.not_read, inherited=inherited)
+            directive, knob = f"{BACKENDS} {'.'.join(where)}", f"{where[-1]}: {{s}}s"
+            return limit_at(found, _go, objects.not_read, inherited=inherited, directive=directive, knob=knob)
     return None
 
 
@@ -167,7 +195,9 @@ def _idle(objects: Objects, policies: list[tuple[Thing, bool]], total: Limit | N
     for policy in objects.all("ClientTrafficPolicy"):
         found = policy.spec.get("timeout", "http", "streamIdleTimeout")
         if found is not None:
-            return limit_at(found, _go, objects.not_read, inherited=True)
+            directive = "ClientTrafficPolicy timeout.http.streamIdleTimeout"
+            knob = "streamIdleTimeout: {s}s"
+            return limit_at(found, _go, objects.not_read, inherited=True, directive=directive, knob=knob)
     if total is None:
         return limit(300.0, "", None, inherited=True)
     follows_s = max(_PER_HOUR_S, total.limit_s) if total.limit_s is not None else None

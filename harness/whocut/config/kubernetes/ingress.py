@@ -29,6 +29,15 @@ _ALB: Final = "alb.ingress.kubernetes.io/"
 _HAPROXY: Final = ("haproxy.org/", "haproxy-ingress.github.io/", "ingress.kubernetes.io/")
 _KONG: Final = "konghq.com/"
 _TRAEFIK: Final = "traefik.ingress.kubernetes.io/"
+_OF_HAPROXY: Final = "HAProxy's"
+_SNIPPETS: Final = ("backend-config-snippet", "config-backend")
+# Each timer with its name in a section of HAProxy's, and the default that is said of it where none is written.
+_HAPROXY_TIMERS: Final = (
+    (TimerKind.CONNECT, "timeout-connect", ("connect", "5 s by its version")),
+    (TimerKind.FIRST_BYTE, "timeout-server", ("server", "50 s or none by its version")),
+    (TimerKind.KEEPALIVE, "timeout-keep-alive", ("http-keep-alive", "")),
+)
+_CONTROLLERS_OWN: Final = "the controller's"
 _KINDS: Final = {"Exact": "exact", "Prefix": "segments"}
 
 
@@ -110,14 +119,8 @@ def _controller(objects: Objects, ingress: Thing) -> _Controller | None:
 
 def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
     """ingress-nginx: annotations of the Ingress before the controller's ConfigMap."""
-    shared = next(
-        (
-            thing.tree.get("data")
-            for thing in objects.all("ConfigMap")
-            if thing.tree.get("data", "proxy-read-timeout") or "nginx" in thing.name
-        ),
-        None,
-    )
+    maps = objects.by("ConfigMap", _whose, _CONTROLLERS_OWN)
+    shared = maps[0].tree.get("data") if maps else None
     limits: dict[TimerKind, Limit] = {}
     for kind, name in (
         (TimerKind.CONNECT, "proxy-connect-timeout"),
@@ -153,6 +156,11 @@ def _ingress_nginx(objects: Objects, ingress: Thing) -> Layer:
         else Buffering.NONE,
         retries=_nginx_retries(ingress, shared),
     )
+
+
+def _whose(config: Thing) -> str:
+    of_controller = config.tree.get("data", "proxy-read-timeout") or "nginx" in config.name
+    return _CONTROLLERS_OWN if of_controller else ""
 
 
 def _on(objects: Objects, ingress: Thing, shared: Tree | None, name: str) -> bool:
@@ -208,21 +216,41 @@ def _alb(objects: Objects, ingress: Thing) -> Layer:
 
 
 def _haproxy(objects: Objects, ingress: Thing) -> Layer:
+    """Both controllers on HAProxy: a snippet of the backend's section, the Service, the Ingress, the ConfigMap."""
     limits: dict[TimerKind, Limit] = {}
-    for kind, name in (
-        (TimerKind.CONNECT, "timeout-connect"),
-        (TimerKind.FIRST_BYTE, "timeout-server"),
-        (TimerKind.KEEPALIVE, "timeout-keep-alive"),
-    ):
-        found = ingress.annotation(*(prefix + name for prefix in _HAPROXY))
-        default_s = {TimerKind.CONNECT: 5.0, TimerKind.FIRST_BYTE: 50.0}.get(kind)
-        put(limits, kind, limit_at(found, units.haproxy, objects.not_read))
-        if found is None and default_s is not None:
-            objects.note(
-                ingress.tree,
-                f"{name}: the controller's own default, 50 s or none by its version, is not in these files",
-            )
+    owners = [*_services(objects, ingress), ingress]
+    snippets = [found for owner in owners if (found := owner.annotation(*_names(_SNIPPETS))) is not None]
+    maps = objects.by("ConfigMap", _has_timeouts, _OF_HAPROXY)
+    for kind, name, default in _HAPROXY_TIMERS:
+        in_snippet = next(
+            (
+                (snippet, found[1])
+                for snippet in snippets
+                for found in re.finditer(rf"^\s*timeout\s+{default[0]}\s+(\w+)", snippet.text(), re.MULTILINE)
+            ),
+            None,
+        )
+        own = next((found for one in owners if (found := one.annotation(*_names((name,)))) is not None), None)
+        shared = maps[0].tree.get("data", name) if maps else None
+        if in_snippet is not None:
+            snippet, written = in_snippet
+            put(limits, kind, limit_at(snippet, units.haproxy, objects.not_read, text=written))
+            continue
+        put(limits, kind, limit_at(own or shared, units.haproxy, objects.not_read, inherited=own is None))
+        if own is None and shared is None and default[1]:
+            what = f"{name}: the controller's own default, {default[1]}, is not in these files"
+            objects.note(ingress.tree, what)
     return layer_of("haproxy", limits)
+
+
+def _names(names: Sequence[str]) -> list[str]:
+    """Annotations under the prefixes of both controllers."""
+    return [prefix + name for name in names for prefix in _HAPROXY]
+
+
+def _has_timeouts(config: Thing) -> str:
+    """Whether a ConfigMap is that of a controller on HAProxy."""
+    return _OF_HAPROXY if config.tree.get("data", "timeout-server") is not None else ""
 
 
 def _kong(objects: Objects, ingress: Thing) -> Layer:
@@ -280,12 +308,13 @@ def _traefik(objects: Objects, ingress: Thing) -> Layer:
 
 def _services(objects: Objects, ingress: Thing) -> list[Thing]:
     """The Services behind an Ingress, as far as they are in the files."""
-    names = {
+    names = [
         path.text("backend", "service", "name")
         for rule in (ingress.spec.get("rules") or NOTHING).each()
         for path in (rule.get("http", "paths") or NOTHING).each()
-    } | {ingress.spec.text("defaultBackend", "service", "name")}
-    return [thing for thing in objects.all("Service") if thing.name in names]
+    ]
+    names.append(ingress.spec.text("defaultBackend", "service", "name"))
+    return [found for name in dict.fromkeys(names) if (found := objects.named("Service", name)) is not None]
 
 
 def _gce(objects: Objects, ingress: Thing) -> Layer:

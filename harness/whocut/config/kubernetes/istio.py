@@ -120,10 +120,14 @@ def _layer(objects: Objects, http: Tree) -> Layer:
     put(limits, TimerKind.FIRST_BYTE, limit_at(http.get("retries", "perTryTimeout"), _go, objects.not_read))
     for route in (http.get("route") or NOTHING).each():
         host, subset = route.text("destination", "host").split(".")[0], route.text("destination", "subset")
-        for rule in objects.all("DestinationRule"):
-            if rule.spec.text("host").split(".")[0] == host and TimerKind.CONNECT not in limits:
+        for rule in objects.by("DestinationRule", _short_host, host):
+            if TimerKind.CONNECT not in limits:
                 put(limits, TimerKind.CONNECT, limit_at(_connect(rule, subset), _go, objects.not_read))
     return layer_of("istio", limits, retries=_retries(http.get("retries")))
+
+
+def _short_host(rule: Thing) -> str:
+    return rule.spec.text("host").split(".")[0]
 
 
 def _retries(stanza: Tree | None) -> LayerRetries | None:

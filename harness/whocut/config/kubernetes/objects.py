@@ -10,7 +10,7 @@ from whocut.config.reading import NotRead
 from whocut.config.trees import Tree, yaml_trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from whocut.config.formats import Source
 
@@ -36,6 +36,11 @@ class Thing:
         return f"{self.tree.text('metadata', 'namespace') or 'default'}-{self.name}"
 
     @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What makes it one object: no two have it alike."""
+        return self.api, self.kind, self.tree.text("metadata", "namespace"), self.name
+
+    @property
     def api(self) -> str:
         """The group of its API, as in ``gateway.networking.k8s.io``."""
         return self.tree.text("apiVersion").rpartition("/")[0]
@@ -52,6 +57,13 @@ class Objects:
 
     things: list[Thing] = field(default_factory=list)
     not_read: list[NotRead] = field(default_factory=list)
+    _places: dict[tuple[str, str, str, str], int] = field(default_factory=dict, repr=False)
+    _by_kind: dict[str, dict[int, Thing]] = field(default_factory=dict, repr=False)
+    _by_name: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+    _aims: dict[str, _Aims] = field(default_factory=dict, repr=False)
+    _indexes: dict[tuple[str, Callable[[Thing], str]], dict[str, list[Thing]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> Objects:
@@ -68,36 +80,84 @@ class Objects:
             for item in (tree.get("items") or NOTHING).each():
                 self._add(item)
         elif kind:
-            self.things.append(Thing(kind, tree.text("metadata", "name"), tree))
+            self._put(Thing(kind, tree.text("metadata", "name"), tree))
+
+    def _put(self, thing: Thing) -> None:
+        """One object more; one that is written again takes the place of the first, as `kubectl apply` does it."""
+        at = self._places.get(thing.key, len(self.things)) if thing.name else len(self.things)
+        if at == len(self.things):
+            self._places[thing.key] = at
+            self._by_name.setdefault((thing.kind, thing.name), at)
+            self.things.append(thing)
+        else:
+            where = f"{thing.tree.file}:{thing.tree.line}"
+            what = f"{thing.kind} {thing.name} is written again at {where}, and that holds"
+            self.note(self.things[at].tree, what)
+            self.things[at] = thing
+        self._by_kind.setdefault(thing.kind, {})[at] = thing
 
     def all(self, *kinds: str) -> Iterator[Thing]:
-        """The objects of these kinds."""
-        return (thing for thing in self.things if thing.kind in kinds)
+        """The objects of these kinds, in their order."""
+        if len(kinds) == 1:
+            return iter(self._by_kind.get(kinds[0], {}).values())
+        found = {at: thing for kind in kinds for at, thing in self._by_kind.get(kind, {}).items()}
+        return (found[at] for at in sorted(found))
 
     def named(self, kind: str, name: str) -> Thing | None:
-        """The object of a kind and a name."""
-        return next((thing for thing in self.all(kind) if thing.name == name), None)
+        """The object of a kind and a name, the first of those that have it in several namespaces."""
+        at = self._by_name.get((kind, name))
+        return None if at is None else self.things[at]
 
-    def aimed_at(self, policies: Iterable[str], kind: str, name: str, section: str = "") -> list[Thing]:
-        """Policies whose targets are this object, by name or label; first those of this section of it alone."""
+    def by(self, kind: str, says: Callable[[Thing], str], value: str) -> list[Thing]:
+        """The objects of a kind of which `says` gives this value; asked of each object once."""
+        index = self._indexes.get((kind, says))
+        if index is None:
+            index = self._indexes[kind, says] = {}
+            for thing in self.all(kind):
+                index.setdefault(says(thing), []).append(thing)
+        return index.get(value, [])
+
+    def aimed_at(self, policies: str, kind: str, name: str, section: str = "") -> list[Thing]:
+        """Policies of a kind with this target, by name or label; first those of this section of it alone."""
+        if policies not in self._aims:
+            self._aims[policies] = _Aims.of(self.all(policies))
         thing = self.named(kind, name)
         labels = thing.tree.get("metadata", "labels") if thing else None
-        whole: list[Thing] = []
-        of_section: list[Thing] = []
-        for policy in self.all(*policies):
-            for target in _targets(policy):
-                if target.text("kind") != kind or not _is_meant(target, name, labels):
-                    continue
-                said = target.text("sectionName")
-                if not said:
-                    whole.append(policy)
-                elif said == section:
-                    of_section.append(policy)
-        return [*of_section, *whole]
+        found = self._aims[policies].at(kind, name, labels)
+        whole = [policy for policy, said in found if not said]
+        return [*(policy for policy, said in found if said and said == section), *whole]
 
     def note(self, tree: Tree, what: str) -> None:
         """Something that could not be read, with its place."""
         self.not_read.append(NotRead(file=tree.file, line=tree.line, what=what))
+
+
+@dataclass(slots=True)
+class _Aims:
+    """What policies are aimed at: an object by its name, or by its labels; each with its section and place."""
+
+    named: dict[tuple[str, str], list[tuple[int, Thing, str]]] = field(default_factory=dict)
+    labelled: list[tuple[int, Thing, Tree]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, policies: Iterable[Thing]) -> _Aims:
+        """Each target of each policy."""
+        aims = cls()
+        for place, (policy, target) in enumerate((one, of) for one in policies for of in _targets(one)):
+            if target.get("matchLabels") is not None:
+                aims.labelled.append((place, policy, target))
+                continue
+            at = (target.text("kind"), target.text("name"))
+            aims.named.setdefault(at, []).append((place, policy, target.text("sectionName")))
+        return aims
+
+    def at(self, kind: str, name: str, labels: Tree | None) -> list[tuple[Thing, str]]:
+        """The policies for an object, each with the section that it means, in their order."""
+        found = [*self.named.get((kind, name), ())]
+        for place, policy, target in self.labelled:
+            if target.text("kind") == kind and _has_labels(labels, target):
+                found.append((place, policy, target.text("sectionName")))
+        return [(policy, section) for _, policy, section in sorted(found, key=lambda one: one[0])]
 
 
 def _targets(policy: Thing) -> Iterator[Tree]:
@@ -105,11 +165,13 @@ def _targets(policy: Thing) -> Iterator[Tree]:
         yield from (policy.spec.get(name) or NOTHING).each()
 
 
-def _is_meant(target: Tree, name: str, labels: Tree | None) -> bool:
+def _has_labels(labels: Tree | None, target: Tree) -> bool:
     wanted = target.get("matchLabels")
-    if wanted is None:
-        return target.text("name") == name
-    return labels is not None and all(labels.text(key) == value.text() for key, value in wanted.items())
+    return (
+        labels is not None
+        and wanted is not None
+        and all(labels.text(key) == value.text() for key, value in wanted.items())
+    )
 
 
 _ANNOTATION: Final = re.compile(r"[\w.-]+/[\w.-]+: .+")

@@ -348,15 +348,15 @@ def _json_routes(
                         handler.get("routes") or _NOTHING, server, inner, not_read, depth + 1
                     )
                 elif handler.text("handler") == "reverse_proxy":
-                    limits = dict(server)
-                    for name, kind in _TRANSPORT.items():
-                        put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
-                    layer = layer_of("caddy", limits, retries=_json_retries(handler))
-                    yield inner.route(handler.file, handler.line, partial(_same, layer))
+                    layer = partial(_json_layer, handler, server, not_read)
+                    yield inner.route(handler.file, handler.line, layer)
 
 
-def _same(layer: Layer) -> Layer:
-    return layer
+def _json_layer(handler: Tree, server: dict[TimerKind, Limit], not_read: list[NotRead]) -> Layer:
+    limits = dict(server)
+    for name, kind in _TRANSPORT.items():
+        put(limits, kind, limit_at(handler.get("transport", name), _nanoseconds, not_read))
+    return layer_of("caddy", limits, retries=_json_retries(handler))
 
 
 def _json_retries(handler: Tree) -> LayerRetries | None:

@@ -7,7 +7,7 @@ CDS is in other files, which can be given too.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.layers import LayerRetries
@@ -32,13 +32,18 @@ _RETRIED: Final = frozenset({"5xx", "gateway-error", "reset"})
 _MATCHES: Final = {"prefix": "prefix", "path": "exact", "path_separated_prefix": "segments"}
 
 
+@cache
+def _camel(key: str) -> str:
+    head, *rest = key.split("_")
+    return head + "".join(part.title() for part in rest)
+
+
 def get(tree: Tree | None, *keys: str) -> Tree | None:
     """A field by its name in the protocol, also as JSON spells it."""
     for key in keys:
         if tree is None:
             return None
-        head, *rest = key.split("_")
-        tree = tree.get(key) or tree.get(head + "".join(part.title() for part in rest))
+        tree = tree.get(key) or tree.get(_camel(key))
     return tree
 
 
@@ -63,7 +68,8 @@ class _Found:
         while pending:
             here = pending.pop()
             if here.is_mapping:
-                if get(here, "virtual_hosts"):
+                hosts = get(here, "virtual_hosts")
+                if hosts:
                     self.tables.append(here)
                 if get(here, "route_config") or (get(here, "rds") and get(here, "stat_prefix")):
                     self.managers.append(here)
@@ -74,7 +80,8 @@ class _Found:
                     or get(here, "eds_cluster_config")
                 ):
                     self.clusters[here.text("name")] = here
-                pending += [child for _, child in reversed(list(here.items()))]
+                # A table's hosts hold routes alone, and are most of a large file.
+                pending += [child for _, child in reversed(list(here.items())) if child is not hosts]
             elif isinstance(here.value, list):
                 pending += reversed(here.value)
 
@@ -281,4 +288,6 @@ def _looks(source: Source) -> int:
     return 75 if "virtual_hosts" in source.text or "virtualHosts" in source.text else 0
 
 
-ENVOY: Final = register(Format(name="envoy", title="Envoy YAML or JSON", looks=_looks, read=_read))
+ENVOY: Final = register(
+    Format(name="envoy", title="Envoy YAML or JSON", looks=_looks, read=_read, made_from=("kubernetes",))
+)

@@ -48,16 +48,19 @@ class _Conf:
     def routes(self) -> Iterator[Route]:
         """The routes inside their services, and those that name one."""
         services = list((self.tree.get("services") or _NOTHING).each())
+        by_name: dict[str, Tree] = {}
         for service in services:
+            for called in (service.text("name"), service.text("id")):
+                by_name.setdefault(called, service)
             for route in (service.get("routes") or _NOTHING).each():
                 yield from self._ways(route, service)
         for route in (self.tree.get("routes") or _NOTHING).each():
             name = route.text("service", "name") or route.text("service")
-            named = [one for one in services if name and name in {one.text("name"), one.text("id")}]
-            if not named:
+            named = by_name.get(name) if name else None
+            if named is None:
                 self.note(route, f"route {route.text('name')}: its service is not in this file")
-            for service in named[:1]:
-                yield from self._ways(route, service)
+            else:
+                yield from self._ways(route, named)
 
     def _ways(self, route: Tree, service: Tree) -> Iterator[Route]:
         hosts = [host.text() for host in (route.get("hosts") or _NOTHING).each()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from whocut.config.building import layer_of
 from whocut.config.formats import Format, Source, file_name, register
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route
 from whocut.config.trees import Tree, toml_tree
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _route(where: Tree, path: str, product: str, rank: Rank) -> Route:
         path=path,
         file=where.file,
         line=where.line,
-        layers=(layer_of(product, {}),) if product else (),
+        layers=Later(lambda: (layer_of(product, {}),)) if product else (),
         takes_path=_takes(path, rank),
     )
 
@@ -69,7 +69,10 @@ def _takes(path: str, rank: Rank) -> Callable[[str], Rank | None]:
         ".*" if part == "*" else "[^/]+" if part.startswith(":") else re.escape(part)
         for part in re.split(r"(\*|:\w+)", path)
     )
-    return lambda asked: rank if re.fullmatch(body, asked) or (stem and asked == stem) else None
+    begins = re.split(r"\*|:\w", path)[0]  # of ten thousand patterns nearly none begins like the path
+    return lambda asked: (
+        rank if (asked.startswith(begins) and re.fullmatch(body, asked)) or (stem and asked == stem) else None
+    )
 
 
 def _looks(source: Source) -> int:

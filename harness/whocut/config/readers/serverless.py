@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import TimerKind
@@ -10,7 +11,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import path_rank
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -39,7 +40,7 @@ def _read(sources: Sequence[Source]) -> Reading:
             raise BadFile(source.path, "there are no functions in it", line=1)
         for name, function in functions:
             routes += _of_function(tree, name, function, not_read)
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(not_read)))
+    return reading_of_many(routes, not_read)
 
 
 def _functions(tree: Tree, not_read: list[NotRead]) -> Iterator[tuple[str, Tree]]:
@@ -79,16 +80,7 @@ def _value(tree: Tree, found: Tree | None, not_read: list[NotRead]) -> Tree | No
 
 
 def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead]) -> Iterator[Route]:
-    shared = _value(tree, tree.get("provider", "timeout"), not_read)
-    limits: dict[TimerKind, Limit] = {}
-    own = _value(tree, function.get("timeout"), not_read)
-    default = Tree(function.file, function.line, _DEFAULT_S)
-    put(
-        limits,
-        TimerKind.TOTAL,
-        limit_at(own or shared or default, units.seconds, not_read, inherited=own is None),
-    )
-    worker = layer_of("aws-lambda", limits)
+    worker = cache(partial(_worker, tree, function, not_read))
     events = list((function.get("events") or _NOTHING).each())
     found = False
     for event in events:
@@ -109,22 +101,45 @@ def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead])
                 )
     if not found:
         what = "URL of" if function.get("url") else "function"
-        yield Route(host="", path=f" {what} {name}", file=function.file, line=function.line, layers=(worker,))
+        yield Route(
+            host="",
+            path=f" {what} {name}",
+            file=function.file,
+            line=function.line,
+            layers=Later(lambda: (worker(),)),
+        )
+
+
+def _worker(tree: Tree, function: Tree, not_read: list[NotRead]) -> Layer:
+    """The function itself."""
+    shared = _value(tree, tree.get("provider", "timeout"), not_read)
+    own = _value(tree, function.get("timeout"), not_read)
+    default = Tree(function.file, function.line, _DEFAULT_S)
+    limits: dict[TimerKind, Limit] = {}
+    put(
+        limits,
+        TimerKind.TOTAL,
+        limit_at(own or shared or default, units.seconds, not_read, inherited=own is None),
+    )
+    return layer_of("aws-lambda", limits)
 
 
 def _route(
-    tree: Tree, front: str, path: str, function: Tree, worker: Layer, not_read: list[NotRead]
+    tree: Tree, front: str, path: str, function: Tree, worker: Callable[[], Layer], not_read: list[NotRead]
 ) -> Route:
-    limits: dict[TimerKind, Limit] = {}
-    if front == "aws-apigw-http":
-        found = _value(tree, tree.get("provider", "httpApi", "timeout"), not_read)
-        put(limits, TimerKind.TOTAL, limit_at(found, units.seconds, not_read, inherited=True))
+    def gateway() -> Layer:
+        limits: dict[TimerKind, Limit] = {}
+        if front == "aws-apigw-http":
+            found = _value(tree, tree.get("provider", "httpApi", "timeout"), not_read)
+            put(limits, TimerKind.TOTAL, limit_at(found, units.seconds, not_read, inherited=True))
+        return layer_of(front, limits)
+
     return Route(
         host="",
         path=path,
         file=function.file,
         line=function.line,
-        layers=(layer_of(front, limits), worker),
+        layers=Later(lambda: (gateway(), worker())),
         takes_path=_takes(path),
     )
 

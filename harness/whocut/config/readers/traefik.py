@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from whocut.config import units
 from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
-from whocut.config.reading import Harmless, NotRead, Reading, Route
+from whocut.config.reading import Harmless, Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, toml_tree, yaml_trees
 from whocut.errors import BadFile
 
@@ -156,7 +157,7 @@ def routes_of(settings: Settings) -> Reading:
         routes = [
             Route(host="", path="", file=where.file, line=where.line, layers=(layer,), harmless=harmless)
         ]
-    return Reading(routes=tuple(routes), not_read=tuple(dict.fromkeys(settings.not_read)), host_first=False)
+    return reading_of_many(routes, settings.not_read, host_first=False)
 
 
 def _route(settings: Settings, name: str, router: Tree) -> Route:
@@ -173,14 +174,14 @@ def _route(settings: Settings, name: str, router: Tree) -> Route:
                 what=f"the rule of {name} is read as one list: {text}",
             )
         )
-    layer, harmless = _layer(settings, router)
+    made = cache(partial(_layer, settings, router))
     return Route(
         host=hosts[0] if hosts else "",
         path=paths[0] if paths else "/",
         file=router.file,
         line=(rule or router).line,
-        layers=(layer,),
-        harmless=harmless,
+        layers=Later(lambda: (made()[0],)),
+        harmless=Later(lambda: made()[1]),
         takes_host=_takes(text, {"Host": "exact", "HostRegexp": "regex", "HostSNI": "exact"}, weight),
         takes_path=_takes(text, {"Path": "exact", "PathPrefix": "prefix", "PathRegexp": "regex"}, weight),
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from whocut.config.reading import Rank
 
 _MOST_CONDITIONS: Final = 4  # that set limits; each doubles the ways
-_MOST_BACKENDS: Final = 10_000  # each is a way that the request may take
+_MOST_BACKENDS: Final = 40_000  # each is a way that the request may take
 _TIMERS: Final = {
     "connect_timeout": TimerKind.CONNECT,
     "first_byte_timeout": TimerKind.FIRST_BYTE,

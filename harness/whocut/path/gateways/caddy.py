@@ -36,6 +36,11 @@ _CONFIG = """\
         }}
         format json
     }}
+    servers {{
+        timeouts {{
+            idle {idle}
+        }}
+    }}
 }}
 :{port} {{
     bind 127.0.0.1
@@ -47,6 +52,7 @@ _CONFIG = """\
     }}
 }}
 """
+_NEVER = "8760h"
 _TIMERS = {
     TimerKind.CONNECT: "dial_timeout",
     TimerKind.FIRST_BYTE: "response_header_timeout",
@@ -70,16 +76,14 @@ class Caddy(Driver):
         ]
         if layer.limit_s(TimerKind.CONNECT) is None:
             timers.append("dial_timeout 0")
-        keepalive_ms = site.milliseconds(layer, TimerKind.KEEPALIVE)
         if layer.limit_s(TimerKind.IDLE) is not None:
             timers.append("keepalive off")
-        elif keepalive_ms is not None:
-            timers.append(f"keepalive {keepalive_ms}ms")
         text = _CONFIG.format(
             folder=site.folder,
             access_log=ACCESS,
             port=site.port,
             next=site.next,
+            idle=site.time(layer, TimerKind.KEEPALIVE, none=_NEVER),
             timers="\n            ".join(timers),
         )
         return {"Caddyfile": text}

@@ -65,7 +65,8 @@ class Gateway(Protocol):
     `program` is searched beside the Python that runs this, then in the path. `install` is the command that brings
     it. `out` is the file among its logs that takes its standard output. `ready` is a path that the gateway answers
     by itself, at the spare port, as soon as it has read its configuration; empty where it listens only then.
-    `logs_requests`: it keeps an access log of the format that has its name.
+    `logs_requests`: it keeps an access log of the format that has its name. `starts_within_real_s`: how long it is
+    waited for, in real seconds.
     """
 
     program: str
@@ -73,6 +74,7 @@ class Gateway(Protocol):
     out: str
     ready: str
     logs_requests: bool
+    starts_within_real_s: float
 
     def missing(self) -> bool:
         """Whether something besides the program that it needs is not on this machine."""
@@ -102,6 +104,7 @@ class Driver:
 
     ready = ""
     logs_requests = True
+    starts_within_real_s = 30.0  # Varnish compiles its configuration, and the machine may be busy
 
     def missing(self) -> bool:
         """Nothing but the program is needed."""

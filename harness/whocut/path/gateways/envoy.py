@@ -66,6 +66,7 @@ def _listener(layer: Layer, site: Site) -> dict[str, Any]:
         "@type": f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "callers",
         "stream_idle_timeout": _time(layer, site, TimerKind.IDLE, none="0s"),
+        "common_http_protocol_options": {"idle_timeout": _time(layer, site, TimerKind.KEEPALIVE, none="0s")},
         "access_log": [
             {
                 "name": "envoy.access_loggers.file",

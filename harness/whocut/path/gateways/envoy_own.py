@@ -2,13 +2,17 @@
 
 Changed are the listening addresses and TLS towards the caller, and the clusters' endpoints with what looks them up
 and knocks at them. So are the admin page and, on a scaled clock, the timers. One access log more is kept.
+Kubernetes' HTTPRoutes are first made into the configuration that Envoy Gateway makes of them.
 """
 
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.errors import BadFile
+from whocut.path.gateways.envoy_routes import are_routes, envoy_of
 from whocut.path.gateways.own import Own, read_own
 from whocut.path.gateways.own_trees import OwnTree, each, scale_times, scaled_time
 from whocut.trace.logs.envoy import JSON_FORMAT
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 FILE: Final = "envoy.yaml"
 _FILE_LOG: Final = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _TIMER: Final = re.compile(r"(?:^|_)(?:timeout|duration|interval)$")
+_NO_HOST: Final = "no-name.invalid"
 # Envoy's own times of what is not written, in seconds.
 _ROUTE_S, _SILENCE_S, _CONNECT_S = 15.0, 300.0, 5.0
 _OF_TLS: Final = ("server_names", "transport_protocol", "application_protocols")
@@ -39,8 +44,8 @@ def own_envoy(config: Path, layer: Layer, site: Site) -> Own:
         BadFile: it cannot be read.
     """
     text = read_own(config)
-    tree = OwnTree.of(config, text)
     own = Own()
+    tree = _of_routes(config, text, layer.line) if are_routes(text) else OwnTree.of(config, text)
     if tree is None:
         own.add(config, text, text, FILE)
         return own
@@ -60,6 +65,35 @@ def own_envoy(config: Path, layer: Layer, site: Site) -> Own:
     own.add(config, *tree.texts(), FILE)
     own.fields |= {name: (config, line) for name, line in tree.fields().items()}
     return own
+
+
+def _of_routes(config: Path, text: str, line: int | None) -> OwnTree | None:
+    """What Envoy Gateway would make of the file's HTTPRoutes; the hosts of the route that is meant are all hosts.
+
+    Raises:
+        BadFile: no rule of the file passes a request on.
+    """
+    try:
+        made = envoy_of(text, line)
+    except ValueError:
+        return None
+    named = made.hosts.get(line or 0, ())
+    meant = "*" if "*" in named else next(iter(named), None)
+    if not made.data["static_resources"]["clusters"]:
+        raise BadFile(config, "no rule of its HTTPRoutes passes a request on")
+    tree = OwnTree(made.data, deepcopy(made.data), {})
+    for _, mapping in each(made.data):
+        for host in mapping.get("virtual_hosts") or ():
+            _take_all(host, meant=host["name"] == meant)
+    return tree
+
+
+def _take_all(host: dict[str, Any], *, meant: bool) -> None:
+    """Callers dial an address and no name: the virtual host that is meant takes them, and no other one."""
+    if meant:
+        host["domains"] = list(dict.fromkeys([*host["domains"], "*"]))
+    elif "*" in host["domains"]:
+        host["domains"] = [_NO_HOST]
 
 
 def _address(host: str, port: int) -> dict[str, Any]:

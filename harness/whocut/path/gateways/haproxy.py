@@ -1,7 +1,8 @@
 """HAProxy as a layer, from its Debian package.
 
 It passes the caller's `traceparent` on as it came, and logs it, with the termination state, in the format that
-`docs/logs.md` recommends.
+`docs/logs.md` recommends. Its `retries` are those of the layer: of its own accord it waits four times for a
+connection that does not come.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ defaults
 {abort}    timeout client {never}
     timeout connect {connect}
     timeout server {server}
+    retries {again}
     timeout http-keep-alive {keepalive}
 frontend callers
     bind 127.0.0.1:{port} backlog 4096
@@ -58,6 +60,7 @@ class Haproxy(Driver):
         text = _CONFIG.format(
             abort="    option abortonclose\n" if layer.notices_abort else "",
             never=_NEVER,
+            again=layer.retries.tries - 1,
             port=site.port,
             next=site.next,
             captures=CAPTURES,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
+from whocut.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,7 +51,7 @@ class Own:
         return name
 
     def diff(self) -> str:
-        """All that was changed, as a unified diff of the user's files."""
+        """All that was changed, as a unified diff of the user's files, without what looks like a secret."""
         lines: list[str] = []
         for name, after in self.texts.items():
             if name not in self.origins:
@@ -59,7 +60,7 @@ class Own:
             lines += difflib.unified_diff(
                 self.before[name].splitlines(keepends=True), after.splitlines(keepends=True), path, path
             )
-        return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+        return redact("".join(line if line.endswith("\n") else f"{line}\n" for line in lines))
 
 
 def read_own(path: Path) -> str:

@@ -96,15 +96,19 @@ def scale_times(data: Any, names: Callable[[str], bool], clock: Clock) -> None:
 
 def scaled_time(value: Any, clock: Clock) -> Any:
     """A duration as it is on the run's clock, in decimal seconds; anything else as it is."""
+    limit_s = duration_s(value)
+    return f"{max(0.001, clock.real_s(limit_s)):.3f}s" if limit_s else value
+
+
+def duration_s(value: Any) -> float | None:
+    """A duration as Go and Envoy write it, in seconds, or a bare number of seconds; None for anything else."""
     text = str(value)
     parts = _PART.findall(text)
     if parts and "".join(number + unit for number, unit in parts) == text:
-        limit_s = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
-    elif re.fullmatch(r"\d+(?:\.\d+)?", text) and not isinstance(value, bool):
-        limit_s = float(text)
-    else:
-        return value
-    return f"{max(0.001, clock.real_s(limit_s)):.3f}s" if limit_s else value
+        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if re.fullmatch(r"\d+(?:\.\d+)?", text) and not isinstance(value, bool):
+        return float(text)
+    return None
 
 
 def _walk(node: yaml.Node | None, place: Place, lines: dict[Place, int]) -> None:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from whocut.clock import Clock
     from whocut.trace.records import SpanSink
 
-_START_REAL_S: Final = 30.0  # Varnish compiles its configuration, and the machine may be busy
 _LAST_CHARACTERS: Final = 2000
 _STOP_REAL_S: Final = 5.0
 _LOOK_REAL_S: Final = 0.01
@@ -265,7 +264,7 @@ def _dying_with_us() -> list[str]:
 
 async def _listening(running: RunningGateway, gateway: Gateway, spare_port: int) -> None:
     waited_s = 0.0
-    while waited_s < _START_REAL_S:
+    while waited_s < gateway.starts_within_real_s:
         if running.returncode is not None:
             raise ChildDied(f"{gateway.program} ended at once: {_last_words(running)}")
         if await _answers(running.port) and (not gateway.ready or await _answers(spare_port, gateway.ready)):
@@ -273,7 +272,7 @@ async def _listening(running: RunningGateway, gateway: Gateway, spare_port: int)
         await asyncio.sleep(_LOOK_REAL_S)
         waited_s += _LOOK_REAL_S
     raise CouldNotRun(
-        f"{gateway.program} did not listen on port {running.port} within {_START_REAL_S:.0f} s: "
+        f"{gateway.program} did not listen on port {running.port} within {gateway.starts_within_real_s:.0f} s: "
         f"{_last_words(running)}"
     )
 
