@@ -48,6 +48,7 @@ FILES = (
     "reports25",
     "reports26",
     "reports27",
+    "reports28",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -196,7 +196,9 @@ _BY_CLASS: Final = (
     (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
     (re.compile(r"(?<![\w.-])(?:Unauthorized|Forbidden): (?=[A-Z])"), "Authorization"),
 )
-_FAILED_BY_CLASS: Final = re.compile(r"\b(?:InternalServerError|ServiceUnavailableError|BadGatewayError)\b")
+_FAILED_BY_CLASS: Final = re.compile(
+    r"\b(?:errors\.ServerError|InternalServerError|ServiceUnavailableError|BadGatewayError)\b"
+)
 # Codes by which a gateway says that what is behind it failed, and nothing of how.
 _BEHIND: Final = frozenset({"upstream_error", "provider_error", "upstream_failed", "bad_gateway"})
 

@@ -121,7 +121,8 @@ def _only_guessed(lower: str, words: str) -> bool:
 
 
 def _places(lower: str, words: str) -> list[int]:
-    places, at = [], lower.find(words)
+    places: list[int] = []
+    at = lower.find(words)
     while at >= 0 and len(places) < 20:
         places.append(at)
         at = lower.find(words, at + 1)
