@@ -26,7 +26,8 @@ class Score:
     """What came of a gateway, or of a cell.
 
     `cuts` are the gateway's own by a timer; `named` those that were proven with it. `beside` are requests of which
-    a busy machine made something else than the cell means, or left open what came first.
+    a busy machine made something else than the cell means, or left open what came first; `unsent` those whose
+    caller left before they were sent.
     """
 
     requests: int = 0
@@ -35,6 +36,7 @@ class Score:
     named: int = 0
     unattributed: int = 0
     lost: int = 0
+    unsent: int = 0
     wrong: Counter[str] = field(default_factory=Counter)
     told: list[str] = field(default_factory=list)
     tracebacks: int = 0
@@ -47,6 +49,7 @@ class Score:
         self.named += other.named
         self.unattributed += other.unattributed
         self.lost += other.lost
+        self.unsent += other.unsent
         self.wrong += other.wrong
         self.told += other.told
         self.tracebacks += other.tracebacks
@@ -88,7 +91,8 @@ def _judge(score: Score, row: dict[str, Any] | None, asked: Asked, world: World,
     score.beside += len(truths) > 1 or truth != asked.truth
     score.cuts += by_timer
     if row is None:
-        score.lost += 1
+        score.lost += asked.sent
+        score.unsent += not asked.sent
         return
     if row["kind"] == "unattributed":
         score.unattributed += 1

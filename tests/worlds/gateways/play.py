@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -80,7 +81,8 @@ def between(name: str) -> str:
 class Asked:
     """One request of a cell and how it went in the caller's hands; instants are of this process's loop.
 
-    `gave_up` is the client library's word for a timer of its own that fired.
+    `gave_up` is the client library's word for a timer of its own that fired. `sent`: it came to the transport.
+    On a busy machine a caller may leave before that, and then there is no request.
     """
 
     cell: Cell
@@ -90,6 +92,7 @@ class Asked:
     ended_s: float = 0.0
     saw: str = ""
     gave_up: str = ""
+    sent: bool = False
 
     def truths(self, stalls: Iterable[tuple[float, float]]) -> tuple[Truth, ...]:
         """What may have ended it: what the cell does, and what this process saw happen beside.
@@ -267,6 +270,13 @@ class _Standing:
             self._running = None
 
 
+_ASKED: ContextVar[Asked] = ContextVar("asked")
+
+
+async def _sending(_request: object) -> None:
+    _ASKED.get().sent = True
+
+
 class _Sdk:
     """The official SDK with its own spans written down; connections are kept, as by default."""
 
@@ -283,7 +293,9 @@ class _Sdk:
             base_url=f"http://127.0.0.1:{port}/v1",
             max_retries=0,
             timeout=wire.Timeout(_CLIENT_WAITS_S, connect=5.0),
-            http_client=wire.AsyncClient(transport=transport, trust_env=False),
+            http_client=wire.AsyncClient(
+                transport=transport, trust_env=False, event_hooks={"request": [_sending]}
+            ),
         )
 
     async def __aenter__(self) -> Self:
@@ -296,6 +308,7 @@ class _Sdk:
     async def ask(self, asked: Asked, number: int) -> str:
         """One request as its cell has it; how it ended, in a word."""
         cell = asked.cell
+        _ASKED.set(asked)
         told: dict[str, Any] = {
             "model": "gpt-image-2",
             "prompt": f"{cell.prompt}, {number}",
