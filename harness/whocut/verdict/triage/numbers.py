@@ -108,7 +108,10 @@ _STATUSES: Final = (
     ),
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
-    (re.compile(r"(?<![\w.])([45]\d\d), message="), How.SAID),  # as aiohttp shows an answer
+    (
+        re.compile(r"(?<![\w.])(?<!EncodingError: )(?<!LengthError: )([45]\d\d), message="),
+        How.SAID,
+    ),  # as aiohttp shows an answer
     (
         re.compile(r"(?m)^[ ]?([45]\d\d) \{[\"']error[\"']: ?\{"),
         How.ANSWERED,
