@@ -460,10 +460,11 @@ _ALL: Final = (
     ),
     Large(
         name="traefik-labels",
-        format="traefik",
+        format="compose",
         file="docker-compose.yml",
         peer="yaml",
-        before="services:\n",
+        before="services:\n  traefik:\n    image: traefik:v3.1\n"
+        "    command: [--entrypoints.websecure.address=:443]\n",
         entry=TRAEFIK_LABELS,
     ),
     Large(name="apache", format="apache", file="sites.conf", peer="words", entry=APACHE),
