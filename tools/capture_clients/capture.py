@@ -9,9 +9,14 @@ registry into a temporary folder; Go, Java, Ruby, PHP, Perl, curl and wget from 
 reqwest (Debian: libokhttp-java, php-guzzlehttp-guzzle, librust-reqwest-dev). Another Python
 brings other versions of Python's clients (openai 1, grpcio). The whole takes a few minutes at most.
 
-.NET, Dart and Swift come from none of these places. Their words in ``words/clients.yaml`` are from their
-documentation and source, and say so: ``source: not captured``. So are those of ``words/languages.yaml``: its
-toolchains are too large to be fetched for one text each.
+What does not install, and is not captured:
+
+    .NET     no SDK in Debian 12, on PyPI or npm; PyPI's dotnetcore2 is a runtime of 3.1 without a compiler
+    Dart     no SDK in Debian 12, on PyPI or npm
+    Swift    no SDK in Debian 12, on PyPI or npm
+
+Their words in ``words/clients.yaml`` are from their documentation and source, and say so: ``source: not captured``.
+So are those of ``words/languages.yaml``: its toolchains are too large to be fetched for one text each.
 """
 
 from __future__ import annotations
@@ -40,19 +45,20 @@ _JARS = "/usr/share/java/okhttp.jar:/usr/share/java/okio.jar"  # Debian's libokh
 _CRATES = Path("/usr/share/cargo/registry")  # Debian's librust-reqwest-dev and librust-tokio-dev
 _PACKAGES = (
     "undici@6", "axios@1", "got@14", "node-fetch@2", "openai@7", "ky@1", "superagent@10", "bun@1", "deno@2",
+    "ai", "@ai-sdk/openai", "@aws-sdk/client-bedrock-runtime", "@smithy/node-http-handler",
 )  # fmt: skip
 _NOT_REACHED = frozenset(
-    {("ky", "hang-in-body"), ("deno", "untrusted")}
+    {("ky", "hang-in-body"), ("aws-sdk-js", "hang-in-body"), ("deno", "untrusted"), ("xai-sdk", "untrusted")}
 )  # its timer ends before, or is none there
 _LONGEST = 12_000  # characters that are kept of one text
 _LONGEST_S = 120.0
 PYTHON = (
     "httpx", "httpx2", "requests", "urllib", "aiohttp", "asyncio", "openai-python", "grpc", "botocore",
-    "anthropic-python", "google-genai",
+    "anthropic-python", "google-genai", "fal-client", "replicate", "openrouter", "xai-sdk",
 )  # fmt: skip
 NODE = (
     "fetch", "abort-signal", "abort-controller", "axios", "got", "node-fetch", "openai-node", "node-http", "ky",
-    "superagent",
+    "superagent", "ai-sdk", "aws-sdk-js",
 )  # fmt: skip
 _RUNTIMES = {"bun": ("bun",), "deno": ("deno", "run", "-A")}  # other runtimes of JavaScript, from npm
 

@@ -86,6 +86,39 @@ const clients = {
       ask: async (url) => (await superagent.post(url).set(headers).timeout({ response: LIMIT_MS, deadline: 2 * LIMIT_MS }).send(body)).text,
     };
   },
+  "ai-sdk": async () => {
+    const { generateImage } = await load("ai");
+    const { createOpenAI } = await load("@ai-sdk/openai");
+    return {
+      version: `ai ${versionOf("ai")}, @ai-sdk/openai ${versionOf("@ai-sdk/openai")}`,
+      ask: async (url) =>
+        generateImage({
+          model: createOpenAI({ apiKey: "none", baseURL: url }).image("gpt-image-2"),
+          prompt: "a cat",
+          maxRetries: 0,
+          abortSignal: AbortSignal.timeout(LIMIT_MS),
+        }),
+    };
+  },
+  "aws-sdk-js": async () => {
+    const { BedrockRuntimeClient, InvokeModelCommand } = await load("@aws-sdk/client-bedrock-runtime");
+    const { NodeHttpHandler } = await load("@smithy/node-http-handler");
+    return {
+      version: "@aws-sdk/client-bedrock-runtime " + versionOf("@aws-sdk/client-bedrock-runtime"),
+      ask: async (url) =>
+        new BedrockRuntimeClient({
+          region: "us-east-1",
+          endpoint: url,
+          maxAttempts: 1,
+          credentials: { accessKeyId: "none", secretAccessKey: "none" },
+          requestHandler: new NodeHttpHandler({
+            connectionTimeout: LIMIT_MS / 2,
+            requestTimeout: LIMIT_MS,
+            throwOnRequestTimeout: true,
+          }),
+        }).send(new InvokeModelCommand({ modelId: "one", contentType: "application/json", body })),
+    };
+  },
   bun: async () => ({
     version: "Bun " + process.versions.bun,
     ask: async (url) => checked(await fetch(url, { method: "POST", body, headers, signal: AbortSignal.timeout(LIMIT_MS) })),

@@ -128,6 +128,52 @@ def by_google_genai(url: str) -> object:
     return client.models.generate_content(model="one", contents="a cat")
 
 
+def by_fal(url: str) -> object:
+    """Fal's client, whose address is a constant of the module; one attempt of its ten."""
+    import fal_client  # noqa: PLC0415
+    import fal_client.client as module  # noqa: PLC0415
+
+    module.MAX_ATTEMPTS = 1
+    module.RUN_URL_FORMAT = url.rpartition("/")[0] + "/"
+    return fal_client.SyncClient(key="none", default_timeout=LIMIT_S).run(
+        url.rpartition("/")[2], arguments=BODY, timeout=LIMIT_S
+    )
+
+
+def by_replicate(url: str) -> object:
+    """Replicate's client, by its wait: without one the creation of a prediction has no timer at all."""
+    import httpx  # noqa: PLC0415
+    import replicate  # noqa: PLC0415
+
+    client = replicate.Client(api_token="none", base_url=url, timeout=httpx.Timeout(LIMIT_S))  # noqa: S106
+    return client.predictions.create(version="one", input=BODY, wait=1)
+
+
+def by_openrouter(url: str) -> object:
+    """OpenRouter's SDK, without its retries."""
+    from openrouter import OpenRouter  # noqa: PLC0415
+    from openrouter.utils import RetryConfig  # noqa: PLC0415
+
+    never: Any = RetryConfig("none", None, retry_connection_errors=False)
+    client = OpenRouter(api_key="none", server_url=url, timeout_ms=int(LIMIT_S * 1000), retry_config=never)
+    message: Any = {"role": "user", "content": "a cat"}
+    return client.chat.send(model="one", messages=[message])
+
+
+def by_xai(url: str) -> object:
+    """xai-sdk, by gRPC: its timeout is the deadline of a call; without its retries, which hide why."""
+    import xai_sdk  # noqa: PLC0415
+
+    client = xai_sdk.Client(
+        api_key="none",
+        api_host=url.split("/")[2],
+        timeout=LIMIT_S,
+        use_insecure_channel=True,
+        channel_options=[("grpc.enable_retries", 0)],
+    )
+    return client.image.sample("a cat", model="one")
+
+
 LIBRARIES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "httpx": ("httpx", by_httpx),
     "httpx2": ("httpx2", by_httpx2),
@@ -140,6 +186,10 @@ LIBRARIES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "botocore": ("botocore", by_botocore),
     "anthropic-python": ("anthropic", by_anthropic),
     "google-genai": ("google-genai", by_google_genai),
+    "fal-client": ("fal-client", by_fal),
+    "replicate": ("replicate", by_replicate),
+    "openrouter": ("openrouter", by_openrouter),
+    "xai-sdk": ("xai-sdk", by_xai),
 }
 
 

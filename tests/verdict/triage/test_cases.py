@@ -43,6 +43,12 @@ FILES = (
     "reports20",
     "reports21",
     "reports22",
+    "reports23",
+    "reports24",
+    "reports25",
+    "reports26",
+    "reports27",
+    "reports28",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -21,6 +21,7 @@ ONE_TIMER_FOR_ALL: Final = frozenset(
     {
         "abort-controller",
         "abort-signal",
+        "ai-sdk",
         "asyncio",
         "axios",
         "bun",
@@ -32,6 +33,7 @@ ONE_TIMER_FOR_ALL: Final = frozenset(
         "node-http",
         "openai-node",
         "superagent",
+        "xai-sdk",
     }
 )
 # Clients that say the same of several endings, or are not told what it was: nothing is claimed there.
@@ -51,6 +53,7 @@ LAYERS: Final = {
     "aiohttp": "aiohttp",
     "anthropic-python": "anthropic-python",
     "axios": "axios",
+    "fal-client": "fal-client",
     "fetch": "undici",
     "go-client": "go-http",
     "go-context": "go-http",
@@ -63,6 +66,8 @@ LAYERS: Final = {
     "openai-node": "openai-node",
     "openai-python-1": "openai-python",
     "openai-python-3": "openai-python",
+    "openrouter": "openrouter",
+    "replicate": "replicate",
     "requests": "requests",
     "reqwest": "reqwest",
     "reqwest-debug": "reqwest",
@@ -70,7 +75,9 @@ LAYERS: Final = {
 }
 KNOBS: Final = {
     "aiohttp": "ClientTimeout.total",
+    "aws-sdk-js": "requestTimeout",
     "curl": "--max-time",
+    "fal-client": "default_timeout",
     "faraday": "timeout",
     "fetch": "headersTimeout",
     "go-client": "http.Client.Timeout",
@@ -82,6 +89,7 @@ KNOBS: Final = {
     "java-urlconnection": "setReadTimeout",
     "okhttp-call": "callTimeout",
     "okhttp-read": "readTimeout",
+    "openrouter": "timeout_ms",
     "php-curl": "CURLOPT_TIMEOUT",
     "reqwest": "ClientBuilder::timeout",
     "reqwest-debug": "ClientBuilder::timeout",
@@ -117,7 +125,7 @@ def test_every_client_says_its_version() -> None:
     ]
 
     assert silent == []
-    assert len(list(CLIENTS.iterdir())) >= 38
+    assert len(list(CLIENTS.iterdir())) >= 44
 
 
 @pytest.mark.parametrize("path", captured("hang", "hang-in-body"), ids=named)
@@ -125,7 +133,7 @@ def test_its_own_timer_is_the_clients(path: Path) -> None:
     """A client that gave up by its own timer is the one that ended it, and a retry pays again."""
     found = read(path)
 
-    if path.parent.name == "grpc":  # the server speaks no HTTP/2, and the call ends at once
+    if path.parent.name in {"grpc", "xai-sdk"}:  # the server speaks no HTTP/2, and the call ends at once
         assert found.cause is Cause.CONNECTION
         return
     assert (found.cause, found.ended_by, found.retry) == (
@@ -143,7 +151,7 @@ def test_what_the_other_side_ended_is_no_timer_of_the_client(path: Path) -> None
     """Nobody is named, no knob is offered, and a retry is not called safe."""
     found = read(path)
 
-    if path.parent.name == "grpc":
+    if path.parent.name in {"grpc", "xai-sdk"}:
         assert found.layer is None
         return
     assert found.cause in {Cause.CONNECTION, Cause.TIMEOUT_CHAIN}
@@ -197,7 +205,7 @@ def test_an_answer_means_that_no_timer_of_the_client_fired(path: Path) -> None:
     """However a client reports a 504, a layer gave it."""
     found = read(path)
 
-    if path.parent.name == "grpc":
+    if path.parent.name in {"grpc", "xai-sdk"}:
         assert found.cause is Cause.CONNECTION
         return
     assert (found.cause, found.status, found.ended_by) == (Cause.TIMEOUT_CHAIN, 504, EndedBy.LAYER)

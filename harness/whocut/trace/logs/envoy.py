@@ -106,6 +106,12 @@ DETAILS: Final = (
         _STREAM,
         says="the upstream closed or reset in mid-response",
     ),
+    Signal(
+        "ext_proc_error_per-message_timeout_exceeded",
+        _LAYER,
+        None,
+        says="the service of a filter (ext_proc) did not answer in time",
+    ),
     Signal("downstream_remote_disconnect", _CLIENT, None, says="its caller left"),
     Signal("downstream_remote_reset", _CLIENT, None, says="its caller reset the stream"),
     Signal("http1.codec_error", _CLIENT, _SEND, says="its caller broke the protocol"),

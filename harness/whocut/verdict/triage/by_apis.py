@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.retry_after import asked_to_wait_s
+from whocut.chain.timers import Phase
 from whocut.verdict.fingerprints import Ended
+from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.endings import By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.in_prose import tells_of_a_cut
 from whocut.verdict.triage.lexicon import Role
 from whocut.verdict.triage.numbers import How, wait_asked
 from whocut.verdict.triage.refusals import error_of, field_of, stage_of
@@ -32,6 +35,8 @@ def the_api_refused(facts: Facts) -> Triage | None:
     if refused is None or _outranked(refused, facts):
         return None
     row = refused.row
+    if row.wraps and facts.code is not None and 400 <= facts.code < 500:
+        return by_client_error(facts.code, facts)  # the refusal is the provider's: the gateway quotes it
     message = str(refused.error.get("message") or "")
     told = refused.exact or (facts.status is not None and facts.status.how >= How.SAID)
     found = Triage(
@@ -63,7 +68,8 @@ def _outranked(refused: Refused, facts: Facts) -> bool:
         and row.cause is not Cause.RATE_LIMIT
     ):
         return True
-    return (code in CLOUDFLARES_OWN and not failed) or (failed and a_layer_cut(facts))
+    told = refused.row.retry is Retry.PAYS_AGAIN and tells_of_a_cut(facts.pasted.text)
+    return (code in CLOUDFLARES_OWN and not failed) or (failed and (told or a_layer_cut(facts)))
 
 
 def _moderated(found: Triage, refused: Refused, facts: Facts) -> Triage:
@@ -85,7 +91,9 @@ def _limited(found: Triage, refused: Refused, facts: Facts) -> Triage:
 
 def _failed(found: Triage, refused: Refused, facts: Facts) -> Triage:
     del refused
-    return replace(found, retry_after_s=_retry_after_s(facts))
+    turned_away = facts.code == 429 and found.retry is Retry.UNKNOWN  # before any work
+    retry = Retry.AFTER_WAIT if turned_away else found.retry
+    return replace(found, retry=retry, retry_after_s=_retry_after_s(facts))
 
 
 _DETAILS: Final[Mapping[Cause, Callable[[Triage, Refused, Facts], Triage]]] = {
@@ -141,6 +149,14 @@ def by_client_error(code: int, facts: Facts) -> Triage | None:
             do="Wait as long as it says, then send fewer at a time: a semaphore of 3 at the call site.",
             do_not="Do not retry sooner than it says, nor all at once.",
         )
+    elif code == 407:
+        found = Triage(
+            cause=Cause.CONNECTION,
+            name="a forward proxy wants a login",
+            phase=Phase.CONNECT,
+            retry=Retry.USELESS,
+            do=advice.ENDINGS["proxy"],
+        )
     elif code == 402:
         found = Triage(
             cause=Cause.RATE_LIMIT,
@@ -176,7 +192,12 @@ _BY_CLASS: Final = (
     (re.compile(r"\b(?:Authentication|PermissionDenied)Error\b"), "Authorization"),
     (re.compile(r"\bNotFoundError\b(?=[^\n]{0,200}model)"), _MODEL),
     (re.compile(r"(?i)(?<=error: )(?:bad request|unprocessable entity)\b"), None),
+    (re.compile(r"(?m)^[^\w\n]{0,4}(?:Bad Request|Unprocessable Entity): "), None),
     (re.compile(r"(?im)(?:(?<=error: )|^)(?:unauthorized|forbidden)\b"), "Authorization"),
+    (re.compile(r"(?<![\w.-])(?:Unauthorized|Forbidden): (?=[A-Z])"), "Authorization"),
+)
+_FAILED_BY_CLASS: Final = re.compile(
+    r"\b(?:errors\.ServerError|InternalServerError|ServiceUnavailableError|BadGatewayError)\b"
 )
 # Codes by which a gateway says that what is behind it failed, and nothing of how.
 _BEHIND: Final = frozenset({"upstream_error", "provider_error", "upstream_failed", "bad_gateway"})
@@ -224,6 +245,21 @@ def _by_class_alone(facts: Facts) -> Triage | None:
         retry=Retry.USELESS,
         do="Change or strip what the message names; the minimal call is model, prompt and size.",
         why=(f"{raised} is what SDKs raise of a refusal",),
+    )
+
+
+def the_api_only_failed(facts: Facts) -> Triage | None:
+    """A failure by the name of the exception: SDKs raise it of an answer of 500 or above."""
+    named = _FAILED_BY_CLASS.search(facts.pasted.text)
+    if facts.code is not None or named is None:
+        return None
+    return Triage(
+        cause=Cause.UPSTREAM,
+        name="the API failed",
+        grade=Grade.INFERRED,
+        ended_by=EndedBy.UPSTREAM,
+        do="Print the status and the body of the answer: they say whether the API or a layer before it failed.",
+        why=(f"{named[0]} is what SDKs raise of an answer of 500 or above",),
     )
 
 

@@ -10,7 +10,7 @@ from whocut.verdict.fingerprints import Ended, fingerprints
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.by_apis import CLOUDFLARES_OWN, by_client_error
-from whocut.verdict.triage.coincidence import coincidences, with_chain
+from whocut.verdict.triage.coincidence import coincidences, is_its_limit, with_chain
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of, tries_of
 from whocut.verdict.triage.lexicon import Role
@@ -76,7 +76,7 @@ def _from_layer(best: Said, facts: Facts) -> Triage:
     return Triage(
         cause=ending.cause,
         name=f"{title}: {ending.says}",
-        layer=advice.known(name) if ours or not row.log else None,
+        layer=advice.known(name) if ours or (row.kind in NOTHING_SENT and not row.log) else None,
         product=title,
         directive=directive if ours else None,
         timer=row.timer if ours else None,
@@ -235,7 +235,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
         else f"a {code} comes from a layer or a server, not from a timer of the client",
     )
     why += tuple(f"{one} only passes it on" for one in dict.fromkeys(passing))
-    timed_out = code in {504, 408}
+    timed_out = code in {504, 408} or is_its_limit(name, first_timer_of(name), facts)
     timer = first_timer_of(name) if timed_out and name else None
     ended_by = EndedBy.LAYER if timed_out and not passing else EndedBy.UPSTREAM
     if timed_out and name:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import Phase
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from whocut.verdict.triage.facts import Facts
 
 _TIMED_OUT: Final = frozenset({408, 504, 524})  # a timer behind it fired: the answer says so
+_NO_UPSTREAM: Final = re.compile(r"\"upstream_host\": ?(?:\"-?\"|null)")
 _INGRESS: Final = "ingress-nginx"  # nginx in its pod's name, or in its own columns
 
 
@@ -30,7 +32,7 @@ def a_log_says(facts: Facts) -> Triage | None:
         title = title_of(name)
         of_family = knob_of(name, account.timer) if name != account.layer else None
         directive = of_family or account.directive
-        never_sent = account.phase in {Phase.CONNECT, Phase.SEND}
+        never_sent = account.phase in {Phase.CONNECT, Phase.SEND} or _names_no_upstream(account, facts)
         return Triage(
             cause=Cause.CONNECTION if account.phase is Phase.CONNECT else Cause.TIMEOUT_CHAIN,
             name=f"{title}: {account.says}",
@@ -63,6 +65,15 @@ def a_log_says(facts: Facts) -> Triage | None:
         do=advice.ENDINGS[kind],
         why=(f"its log says {account.signal}",),
     )
+
+
+def _names_no_upstream(account: Account, facts: Facts) -> bool:
+    """Whether an Envoy line says that no upstream had been chosen yet: then nothing was sent to one."""
+    number = (account.place or "").removeprefix("line ")
+    lines = facts.pasted.lines
+    if account.layer != "envoy" or not number.isdigit() or not 0 < int(number) <= len(lines):
+        return False
+    return any(_NO_UPSTREAM.search(form) for form in lines[int(number) - 1])
 
 
 def _failed_unsaid(account: Account) -> Triage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from whocut.verdict import inference
 from whocut.verdict.triage import advice
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from whocut.chain.timers import TimerKind
     from whocut.verdict.triage.answer import Triage
     from whocut.verdict.triage.facts import Facts
+
+# How far a told time may lie from a limit, as a share of it, and still be it.
+_NEAR: Final = 0.02
 
 
 def with_chain(found: Triage, facts: Facts) -> Triage:
@@ -62,3 +65,11 @@ def coincidences(facts: Facts) -> tuple[str, ...]:
     if found is None:
         return ()
     return found.alternatives or ((found.title,) if found.title else ())
+
+
+def is_its_limit(name: str | None, timer: TimerKind | None, facts: Facts) -> bool:
+    """Whether the told time is this named layer's own limit: then its answer of any 5xx is that timer's."""
+    entry, took_s = advice.limit_of(name, timer), facts.elapsed_s(by_limit=False)
+    if entry is None or not entry.limit or took_s is None:
+        return False
+    return abs(took_s - entry.limit) <= _NEAR * entry.limit

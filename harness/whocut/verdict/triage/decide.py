@@ -11,10 +11,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.timers import Phase
+from whocut.chain.timers import Phase, TimerKind
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
-from whocut.verdict.triage.by_apis import the_api_only_refused, the_api_refused
+from whocut.verdict.triage.by_apis import the_api_only_failed, the_api_only_refused, the_api_refused
 from whocut.verdict.triage.by_clients import a_client_raised
 from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_says
 from whocut.verdict.triage.by_logs import a_log_says
@@ -22,6 +22,7 @@ from whocut.verdict.triage.code import is_code, is_reference
 from whocut.verdict.triage.coincidence import coincidences, with_chain
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.in_prose import a_cut_is_told
 from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.refusals import error_of
 from whocut.verdict.verdict import Grade
@@ -45,7 +46,11 @@ def _little_is_said(facts: Facts) -> Triage | None:
             phase=ending.phase if best.row.kind in NOTHING_SENT or best.row.kind == "mid" else None,
             grade=Grade.UNATTRIBUTED,
             status=facts.code,
-            ended_by=EndedBy.CLIENT if timed and ending.by is By.SELF else EndedBy.UNKNOWN,
+            ended_by=(
+                EndedBy.CLIENT
+                if ending.by is By.CALLER or (timed and ending.by is By.SELF)
+                else EndedBy.UNKNOWN
+            ),
             retry=ending.retry if not timed or ending.by is By.SELF else Retry.UNKNOWN,
             do=advice.ENDINGS.get(best.row.kind, advice.ENDINGS["opaque"]),
             why=(f"{best.words}: {ending.says}",),
@@ -63,7 +68,8 @@ _TIMEOUT: Final = re.compile(
 )
 _FAILED: Final = re.compile(
     r"(?i)\b(?:error|fail(?:ed|ure|s)?|exceed(?:ed|s)?|reached|abort(?:ed)?|cancell?ed|killed|terminated|expired"
-    r"|exception|rejected|could not|couldn't|unable to|occurred)\b|失败|错误|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+    r"|exception|rejected|could not|couldn't|unable to|occurred)\b"
+    r"|失败|错误|已等待|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
 )
 _FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
 _FEW_LETTERS: Final = 600
@@ -150,10 +156,12 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     a_layer_says,
     a_page_says,
     a_client_raised,
+    a_cut_is_told,
     a_status_says,
     the_api_only_refused,
     _little_is_said,
     _a_timeout_is_told,
+    the_api_only_failed,
     _a_chain_has_the_limit,
     _nothing_is_known,
 )
@@ -169,10 +177,13 @@ def decide(facts: Facts) -> Triage:
 
 
 def _completed(found: Triage, facts: Facts) -> Triage:
-    by_limit = found.cause is Cause.TIMEOUT_CHAIN
+    its_connect = found.timer is TimerKind.CONNECT and found.ended_by is EndedBy.CLIENT
+    by_limit = found.cause is Cause.TIMEOUT_CHAIN or its_connect
     connecting = found.phase is Phase.CONNECT
     # The AWS SDK for JavaScript says so of an answer that did not come.
-    of_an_answer = by_limit and not connecting and "connection timed out after" in facts.lower
+    of_an_answer = (
+        found.cause is Cause.TIMEOUT_CHAIN and not connecting and "connection timed out after" in facts.lower
+    )
     return replace(
         found,
         elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting or of_an_answer),

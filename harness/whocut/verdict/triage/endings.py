@@ -91,6 +91,9 @@ ENDINGS: Final = {
     # --- the caller left ---
     "left": Ending(_LEFT, By.CALLER, _PAYS, "its caller left before the answer", None, _WAIT, 4),
     "left_stream": Ending(_LEFT, By.CALLER, _PAYS, "its caller left in mid-response", None, _STREAM, 4),
+    "left_sending": Ending(
+        _LEFT, By.CALLER, _SAFE, "its caller left while the request was sent", None, _SEND, 5
+    ),
     # --- the other side ended it, and names no timer ---
     "closed_before": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "closed before any answer", None, _WAIT, 4),
     "closed": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the connection was closed", None, _WAIT, 3),
@@ -109,6 +112,9 @@ ENDINGS: Final = {
     ),
     "h2": Ending(_CONNECTION, By.UPSTREAM, _UNSAID, "the HTTP/2 stream was reset", None, _STREAM, 4),
     "failed": Ending(Cause.UPSTREAM, By.UPSTREAM, _UNSAID, "what is behind it failed", None, _WAIT, 4),
+    "unwell": Ending(
+        Cause.UPSTREAM, By.UNKNOWN, _UNSAID, "a probe of the app failed: it hung, or was too busy", tells=5
+    ),
     "timed_out_behind": Ending(
         _TIMEOUT, By.UPSTREAM, _PAYS, "a timer of what is behind it fired", None, _WAIT, 4
     ),
@@ -128,6 +134,18 @@ ENDINGS: Final = {
     "proxy": Ending(_CONNECTION, By.UNKNOWN, _USELESS, "a forward proxy refused the way", None, _CONNECT, 6),
     "proxy_failed": Ending(
         _CONNECTION, By.UNKNOWN, _SAFE, "a forward proxy could not open the way", None, _CONNECT, 7
+    ),
+    "no_credentials": Ending(
+        Cause.PARAMETER,
+        By.SELF,
+        _USELESS,
+        "its credentials could not be had: nothing was sent",
+        None,
+        _CONNECT,
+        7,
+    ),
+    "cut_sending": Ending(
+        _CONNECTION, By.UPSTREAM, _UNSAID, "the connection ended while the request was sent", None, _SEND, 4
     ),
     "no_connection": Ending(_CONNECTION, By.UNKNOWN, _SAFE, "no connection came about", None, _CONNECT, 3),
     # --- words that say little ---

@@ -26,6 +26,10 @@ _CAMEL: Final = re.compile(r"[A-Z]\w{0,60}[a-z]\w{0,60}[A-Z]\w{0,60}")
 _SHOUTED: Final = re.compile(r"[A-Z]{1,60}(?:_[A-Z0-9]{1,60})+")
 _SNAKE: Final = re.compile(r"[a-z]{1,60}(?:_[a-z0-9]{1,60})+")
 _SET_TO: Final = re.compile(r"[\"']?[ \t]{0,2}[:=]?[ \t]{0,2}[\"']?\d")
+# A unit in brackets is a label of a setting: `Request timeout (s)`.
+_LABEL: Final = re.compile(
+    r"[ ]?[(\uff08](?:s|ms|secs?|seconds|milliseconds|min|minutes|秒|毫秒|分钟|ミリ秒)[)\uff09]"
+)
 
 
 class Role(StrEnum):
@@ -123,6 +127,8 @@ def _said(lower: str, words: str, row: Row, cased: str) -> int:
 
 def _is_said(words: str, at: int, row: Row, cased: str) -> bool:
     end = at + len(words)
+    if _LABEL.match(cased, end):
+        return False
     name = next((name for name in row.names if name.lower() == words), None)
     if name is not None:
         joined = cased[max(0, at - 1) : at] in {"_", "-"} or re.match(r"[_-]\w", cased[end : end + 2])

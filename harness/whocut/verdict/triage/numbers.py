@@ -94,6 +94,11 @@ _STATUSES: Final = (
         How.SAID,
     ),
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
+    # glued to its reason: `504timeout`
+    (
+        re.compile(r"(?i)(?<![A-Za-z0-9_.:/-])(408|504|522|524)[ ]?(?:time-?out|超时|逾時|タイムアウト)"),
+        How.SAID,
+    ),
     (
         re.compile(
             rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
@@ -103,6 +108,14 @@ _STATUSES: Final = (
     ),
     # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
     (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
+    (
+        re.compile(r"(?<![\w.])(?<!EncodingError: )(?<!LengthError: )([45]\d\d), message="),
+        How.SAID,
+    ),  # as aiohttp shows an answer
+    (
+        re.compile(r"(?m)^[ ]?([45]\d\d) \{[\"']error[\"']: ?\{"),
+        How.ANSWERED,
+    ),  # openai 0.x: its code, its body
     (_BARE, How.SAID),
     (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
     # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
@@ -232,12 +245,13 @@ _IN_KEY: Final = (
     (re.compile(r"(?i)(?:_s|_sec|_secs|seconds|_seconds)$"), 1.0),
 )
 _SURELY_TOOK: Final = re.compile(
-    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|lasted|ran for)|耗时|用时|耗时超出)[^\w\n]{0,4}$"
+    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|lasted|ran for)|耗时|用时|耗时超出|已等待|等待了|已用时|経過)"
+    r"[^\w\n]{0,4}$"
 )
 _WAIT_BEFORE: Final = re.compile(
     r"(?i)(?:(?:retry(?:ing)?|try again|sleep(?:ing)?|back(?:ing)?[ -]?off|next attempt"
     r"|cool ?down|delay|expires?|ttl"
-    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|available|resets?|reconnect\w*"
+    r"|keep-?alive|interval|poll(?:ing)?|every|refresh|(?<![a-z])available|resets?|reconnect\w*"
     r"|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
     r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
 )
@@ -245,8 +259,8 @@ _WAIT_AFTER: Final = re.compile(
     r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
 )
 _TOOK_BEFORE: Final = re.compile(
-    r"(?i)(?:\b(?:took|taken|elapsed|duration|latency|after|in|at|lasted|hangs? for|hung for"
-    r"|waited|waits|ran for|running for"
+    r"(?i)(?:\b(?:took (?:longer|more) than|took|taken|elapsed|duration|latency|after|in|at|lasted"
+    r"|hangs? for|hung for|waited|waits|ran for|running for"
     r"|nach|länger als|mehr als|über|après|plus de|pendant|después de|más de|tras|durante|depois de|após|mais de|há"
     r"|dopo|oltre|più di|per oltre|po|ponad|через|после|более|больше|sonra|sau|hơn|setelah|lebih dari|efter|na"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
@@ -327,7 +341,8 @@ def _of_a_request(before: str, after: str, *, limit: bool) -> Of:
     """What a duration is of, that is neither an hour of the day nor a wait nor a connection's."""
     if _FIRED.search(before):
         return Of.FIRED
-    if _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
+    bracketed = before.endswith("[") and after.startswith("]") and not limit
+    if bracketed or _TOOK_BEFORE.search(before) or _TOOK_AFTER.match(after):
         return Of.LIMIT if _TIMEOUT_OF.search(before) else Of.TOOK
     return Of.LIMIT if limit else Of.UNSAID
 

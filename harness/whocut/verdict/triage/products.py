@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import TimerKind
 from whocut.verdict.triage import advice
-from whocut.verdict.triage.lexicon import Role, speakers
+from whocut.verdict.triage.lexicon import Role, find, speakers
 
 if TYPE_CHECKING:
     from whocut.verdict.triage.facts import Facts
+    from whocut.verdict.triage.lexicon import Speaker
 
 # Products that are around another's answer and pass it on: not the layer, unless they speak of themselves.
 PASSERS_BY: Final = frozenset(
@@ -41,9 +43,28 @@ def title_of(name: str | None) -> str:
     return next((one.title for one in speakers() if one.name == name), name or "")
 
 
+# Words by which a text excuses a layer: it was set higher, or has nothing in its log.
+_EXCUSED: Final = re.compile(
+    r"(?i)already (?:set|raised|increased)|(?:set|raised|increased) (?:it|them|all)? ?(?:much )?(?:to a )?higher"
+    r"|(?:higher|larger|longer|bigger|greater) time-?outs?|no effect|does(?:n't| not) help|did(?:n't| not) help"
+    r"|is not the (?:cause|problem|issue)|no (?:logs?|errors?|trace) (?:on|in|at|of)"
+    r"|更大的超时|不起作用|没有效果|没用|无效"
+)
+
+
+def _excused(speaker: Speaker, facts: Facts) -> bool:
+    """Whether each line that names a layer excuses it."""
+    lines = [line for line in facts.lower.split("\n") if any(find(line, mark) >= 0 for mark in speaker.marks)]
+    return bool(lines) and all(_EXCUSED.search(line) for line in lines)
+
+
 def named_in(facts: Facts) -> str | None:
     """The one product that names itself beside a status and does not only pass answers on."""
-    names = [one.name for one in facts.names if one.role is Role.LAYER and one.name not in PASSERS_BY]
+    names = [
+        one.name
+        for one in facts.names
+        if one.role is Role.LAYER and one.name not in PASSERS_BY and not _excused(one, facts)
+    ]
     built_on = {base for name in names for base in BUILT_ON.get(name, ())}
     names = [name for name in names if name not in built_on]
     return names[0] if len(names) == 1 else None

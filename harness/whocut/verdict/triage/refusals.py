@@ -37,6 +37,10 @@ _INSPECTED: Final = re.compile(
     r"(?<![\w.])[\"']?(code|type|param|message|status|error_type)[\"']?: {1,2}(?:'((?:[^'\\\n]"
     r"|\\.){0,2000}+)'|\"((?:[^\"\\\n]|\\.){0,2000}+)\")"
 )
+# A code as a log writes it: `code: Arrearage, message: …`.
+_UNQUOTED: Final = re.compile(
+    r"(?<![\w.-])(?:error_?)?code[:=] ?([A-Za-z][\w.-]{2,60})(?=[,;) \n]|$)", re.IGNORECASE
+)
 _REFUSING: Final = re.compile(r"(?<![\w.:/-])4(?:00|22)(?![\w.-])|bad ?request|invalid_request|unprocessable")
 _CODE: Final = re.compile(r"[a-z0-9]{1,40}(?:_[a-z0-9]{1,40}){1,8}")
 _STAGES: Final = {
@@ -100,13 +104,41 @@ def refused_in(pasted: Unwrapped) -> Refused | None:
     return Refused(row, error, _because(row, message, codes, pasted.lower), exact=exact)
 
 
+# A reason that is only guessed at is no refusal: `也可能是账号被限流`, `it may be that you are rate limited`.
+_GUESSED: Final = re.compile(
+    r"(?:也?可能[是为]?|或许|大概|かもしれ|\b(?:may|might|could|can) (?:also )?(?:be|have been|mean)"
+    r"|\b(?:possibly|perhaps|probably|maybe|either)\b|\b(?:peut-être|quizás|vielleicht|возможно))[^\n.。;]{0,60}$"
+)
+_BEFORE: Final = 90  # letters of a line in front of a word, as far as a guess reaches
+
+
+def _only_guessed(lower: str, words: str) -> bool:
+    """Whether each place of the words stands behind a `perhaps` in its sentence."""
+    if "*" in words or "{" in words:
+        return False
+    places = _places(lower, words)
+    return bool(places) and all(_GUESSED.search(lower[max(0, at - _BEFORE) : at]) for at in places)
+
+
+def _places(lower: str, words: str) -> list[int]:
+    places: list[int] = []
+    at = lower.find(words)
+    while at >= 0 and len(places) < 20:
+        places.append(at)
+        at = lower.find(words, at + 1)
+    return places
+
+
 def _by_words(lower: str, whole: str, *, refusing: bool) -> Refusal | None:
     """The first row whose words are in a part of a text, and whose `without` is nowhere in the whole."""
     if not lower:
         return None
     for row in refusals():
         said = (*row.words, *row.in_error) if refusing else row.words
-        if any(_stands(lower, words) for words in said) and not any(find(whole, no) >= 0 for no in row.none):
+        limit = row.cause is Cause.RATE_LIMIT
+        if any(
+            _stands(lower, words) and not (limit and _only_guessed(lower, words)) for words in said
+        ) and not any(find(whole, no) >= 0 for no in row.none):
             return row
     return None
 
@@ -237,6 +269,7 @@ def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
     shown = [
         match[2] or match[3] for match in _INSPECTED.finditer(pasted.text) if match[1] in {"code", "type"}
     ]
+    shown += [match[1] for match in _UNQUOTED.finditer(pasted.text)]
     codes = [str(code).lower() for code in (*own, *inner, *shown) if isinstance(code, str) and code]
     return list(dict.fromkeys(codes))
 

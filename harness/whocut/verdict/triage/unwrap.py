@@ -59,7 +59,7 @@ _ESCAPES: Final = {"n": "\n", "t": "\t", "r": "", "b": "", "f": ""}
 # A handler of errors, too: it names what might have happened.
 _FRAME: Final = re.compile(r"^\s{0,12}File \"[^\"\n]{1,400}\", line \d")
 _QUOTED_CODE: Final = re.compile(
-    r"^(?:-{2,8}> ?|[ \t]{1,8})\d{1,5}[ \t]{1,2}(?!\|)|^[ \t|]{0,80}[\^~]{2,}[\s\^~]{0,120}$"
+    r"^(?:-{2,8}> ?|[ \t]{1,8})\d{1,5}[ \t]{1,2}(?!\||\{[\"']error)|^[ \t|]{0,80}[\^~]{2,}[\s\^~]{0,120}$"
     r"|^[ \t]{0,80}(?:except\b[^\n]{0,200}:|rescue [A-Z][\w:, ]{1,200}|\}? ?catch ?\([^\n]{0,200}\) ?\{)$"
 )
 # What a request was set to, as Node shows it behind an error: settings are not what happened.
