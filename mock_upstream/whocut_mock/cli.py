@@ -140,8 +140,8 @@ def _rest_easy() -> None:
     """Let the collector look seldom: thousands of held requests are no garbage."""
     gc.collect()
     gc.freeze()
-    # What is in flight when the young are looked at becomes old, and is garbage a minute later: so the old are looked
-    # at, too, every million and a half of objects.
+    # What is in flight when the young are looked at becomes old, and is garbage a minute later. So every million
+    # and a half of objects the old are looked at, too.
     gc.set_threshold(50_000, 10, 3)
 
 

@@ -1,4 +1,7 @@
-"""Files of any size in each format, in the shape of those that grow large: many hosts with a few routes each."""
+"""Files of any size in each format, in the shape of those that grow large: many hosts with a few routes each.
+
+One file, because a format is a text and a row of one table.
+"""
 
 from __future__ import annotations
 

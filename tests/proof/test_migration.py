@@ -153,6 +153,14 @@ def test_rules_without_names_get_one_where_their_limits_differ(here: Path) -> No
     assert (code, said["died"]) == (0, [])
 
 
+def test_without_the_routes_the_command_says_how_to_name_them() -> None:
+    """An Ingress of ten routes has no one policy; the next command is ready to paste."""
+    done = CliRunner().invoke(app, ["read", "./ingress.yaml", "--to", "envoy-gateway"])
+
+    assert done.exit_code == 1
+    assert "read ./ingress.yaml --to envoy-gateway --for ROUTES.yaml" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

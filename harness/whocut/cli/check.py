@@ -116,7 +116,9 @@ def check(
         if against:
             if fix or write or want:
                 raise BadInput(
-                    "it compares two chains; check the one that is to be mended alone", field="against"
+                    "it compares two chains; check the one that is to be mended alone. What keeps requests alive "
+                    "in HTTPRoutes is written by `whocut read FILE --to envoy-gateway --for ROUTES`",
+                    field="against",
                 )
             compared = compare(chain, against, plan_for, Asked(host=host, path=path), progress.show)
         else:

@@ -9,6 +9,7 @@ import typer
 from whocut.cli.options import HostOption, JsonFlag, PathOption
 from whocut.cli.printing import EXIT_FINDING, print_json, print_text, say
 from whocut.cli.terminal import Terminal
+from whocut.config.kubernetes.policies import ROUTED
 from whocut.config.leaving import written_for
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
@@ -73,6 +74,9 @@ def read(
             asked = [*(("--host", host) if host else ()), *(("--path", path) if path else ())]
             say(f"next:   {next_command('check', *files, *asked)}")
     if found.undecided:
+        if to in ROUTED:
+            command = next_command("read", *files, "--to", to, "--for", "ROUTES.yaml")
+            say(f"for every route, where their HTTPRoutes are there: {command}", to_stderr=True)
         raise typer.Exit(EXIT_FINDING)
 
 

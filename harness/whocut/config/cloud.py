@@ -55,6 +55,8 @@ class Resource:
         if self.pattern is None:
             return (0, 0)
         parts = re.split(r"(\*|\{[^}]*\})", self.pattern)
+        if not path.startswith(parts[0]):  # of ten thousand patterns nearly none begins like the path
+            return None
         body = "".join(
             ".*"
             if part == "*" or part.endswith("+}")

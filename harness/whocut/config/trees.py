@@ -85,7 +85,7 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
     """The documents of a YAML or JSON file, without the empty ones.
 
     Raises:
-        BadFile: it is neither, too large, too deep, or its aliases make it so.
+        BadFile: it is neither, too deep, or holds too much, with its aliases followed.
     """
     if text.lstrip()[:1] in {"{", "["}:
         tree = _json_tree(file, text)

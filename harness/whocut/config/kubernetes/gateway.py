@@ -171,7 +171,7 @@ def _policies(objects: Objects, route: Thing, rule: str = "") -> list[tuple[Thin
 
 
 def _total_s(limits: Mapping[TimerKind, Limit]) -> float:
-    """The limit on the whole, Envoy's own where nothing is written; infinite: there is none."""
+    """The limit on the whole, Envoy's own where nothing is written; infinite: there is no such limit."""
     total = limits.get(TimerKind.TOTAL)
     if total is None:
         return _ROUTE_S

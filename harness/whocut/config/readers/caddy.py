@@ -80,7 +80,7 @@ def _parse(source: Source) -> list[_Line]:
         if heredoc:
             heredoc = "" if raw.strip() == heredoc else heredoc
             continue
-        words = [*pending, *(word.strip('"`') for word in _TOKEN.findall(_without_comment(raw)))]
+        words = [*pending, *_words(raw)]
         pending = words if words and words[-1].endswith(",") and len(words[-1]) > 1 else []
         if not words or pending:
             continue
@@ -108,6 +108,13 @@ def _parse(source: Source) -> list[_Line]:
             line=open_[-1][-1].line,
         )
     return top
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line; most lines have neither a quotation nor a comment."""
+    if '"' not in line and "`" not in line and "#" not in line:
+        return line.split()
+    return [word.strip('"`') for word in _TOKEN.findall(_without_comment(line))]
 
 
 def _without_comment(line: str) -> str:

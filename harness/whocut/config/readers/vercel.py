@@ -147,20 +147,19 @@ def _layers(written: Tree | None, not_read: list[NotRead], where: Tree) -> tuple
 def _layer(written: Tree | None, not_read: list[NotRead], where: Tree) -> Layer:
     limits: dict[TimerKind, Limit] = {}
     put(limits, TimerKind.TOTAL, limit_at(written, units.seconds, not_read))
-    plan = "vercel"
+    fluid = where.get("fluid")
+    off = fluid is not None and fluid.value is False
+    plan = "vercel-legacy" if off else "vercel"
     total = limits.get(TimerKind.TOTAL)
-    most_s = preset("vercel").timers[TimerKind.TOTAL].most_s or 0.0
+    most_s = preset(plan).timers[TimerKind.TOTAL].most_s or 0.0
     if total is not None and total.limit_s is not None and total.limit_s > most_s:
-        plan = "vercel-pro"
+        plan = f"{plan}-pro"
         assert written is not None
-        not_read.append(
-            NotRead(
-                file=written.file,
-                line=written.line,
-                what=f"the plan is not said: maxDuration of {total.limit_s:g} s needs Pro or Enterprise",
-            )
-        )
-    del where
+        what = f"the plan is not said: maxDuration of {total.limit_s:g} s needs Pro or Enterprise"
+        not_read.append(NotRead(file=written.file, line=written.line, what=what))
+    elif off and fluid is not None and total is None:
+        what = "fluid compute is off, and the plan is not said: Hobby's default is taken"
+        not_read.append(NotRead(file=fluid.file, line=fluid.line, what=what))
     return layer_of(plan, limits, name="vercel")
 
 

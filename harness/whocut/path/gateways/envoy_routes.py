@@ -8,21 +8,20 @@ none without a limit. What is not about time, a path or a redirect (mirrors, wei
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from whocut.path.gateways.own_trees import duration_s
-from whocut.tables import LOADER
+from whocut.path.gateways.route_objects import Object, Objects, RouteObject, at, first_of, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _TYPE: Final = "type.googleapis.com/envoy.extensions"
 _MANAGER: Final = f"{_TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _PROTOCOL: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_BACKENDS, _CALLERS = "BackendTrafficPolicy", "ClientTrafficPolicy"
 _LEAST_IDLE_S: Final = 3600.0
 _CONNECT: Final = "10s"
 _RETRIES: Final = 2
@@ -30,8 +29,6 @@ _RETRIED_STATUS: Final = 503
 _RETRIED_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
 _EXACT, _REGEX, _PREFIX = 2, 1, 0
 _RANKS: Final = {"Exact": _EXACT, "RegularExpression": _REGEX}
-
-Object = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def envoy_of(text: str, line: int | None) -> FromRoutes:
         ValueError: the text is no YAML.
     """
     try:
-        objects = _Objects.of(text)
+        objects = Objects.of(text)
     except yaml.YAMLError as error:
         raise ValueError(f"it is not YAML: {error}") from None
     port = next((objects.port(route) for route in objects.routes if line in route.lines), None)
@@ -81,162 +78,6 @@ def envoy_of(text: str, line: int | None) -> FromRoutes:
     return FromRoutes(data, lines)
 
 
-# --- objects --------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Route:
-    """An HTTPRoute, and the line of each of its rules and matches."""
-
-    object: Object
-    rules: list[tuple[int, list[int]]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return str(_at(self.object, "metadata", "name") or "")
-
-    @property
-    def lines(self) -> set[int]:
-        return {line for first, more in self.rules for line in (first, *more)}
-
-
-@dataclass(slots=True)
-class _Objects:
-    """The objects of a text; one that is written again is the last one."""
-
-    routes: list[_Route] = field(default_factory=list)
-    others: list[Object] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, text: str) -> _Objects:
-        found: dict[tuple[str, str, str, int], tuple[Object, Any]] = {}
-        for node in yaml.compose_all(text, Loader=LOADER):
-            for number, (data, inner) in enumerate(_each_object(node)):
-                kind, name = str(data.get("kind")), str(_at(data, "metadata", "name") or "")
-                namespace = str(_at(data, "metadata", "namespace") or "")
-                found[kind, namespace, name, 0 if name else number] = (data, inner)
-        objects = cls()
-        for data, node in found.values():
-            if data.get("kind") == "HTTPRoute":
-                objects.routes.append(_Route(data, _lines(node)))
-            else:
-                objects.others.append(data)
-        return objects
-
-    def port(self, route: _Route) -> int | None:
-        """The port of the listener that a route hangs on; None is any."""
-        for parent in _list(route.object, "spec", "parentRefs"):
-            if isinstance(parent.get("port"), int):
-                return int(parent["port"])
-            for gateway in self._of_kind("Gateway"):
-                if _at(gateway, "metadata", "name") != parent.get("name"):
-                    continue
-                for listener in _list(gateway, "spec", "listeners"):
-                    if parent.get("sectionName") and listener.get("name") == parent["sectionName"]:
-                        return listener.get("port")
-        return None
-
-    def _of_kind(self, kind: str) -> Iterator[Object]:
-        return (one for one in self.others if one.get("kind") == kind)
-
-    def policies(self, route: _Route, rule: Object) -> list[Object]:
-        """The specs of the policies that hold for a rule: its own, the route's, the Gateway's, as far as merged."""
-        targets: list[tuple[str, Any, Any]] = [
-            ("HTTPRoute", route.name, rule.get("name") or None),
-            ("HTTPRoute", route.name, None),
-        ]
-        for parent in _list(route.object, "spec", "parentRefs"):
-            section = parent.get("sectionName")
-            targets += [("Gateway", parent.get("name"), section)] if section else []
-            targets.append(("Gateway", parent.get("name"), None))
-        found: list[Object] = []
-        for target in dict.fromkeys(targets):
-            for policy in self._of_kind(_BACKENDS):
-                spec = policy.get("spec") or {}
-                if target in _targets(spec) and spec not in found:
-                    found.append(spec)
-        merged = next((n for n, spec in enumerate(found, 1) if not spec.get("mergeType")), len(found))
-        return found[:merged]
-
-    def of_callers(self, *keys: str) -> Any:
-        """A value of the first policy for callers that says it."""
-        return next(
-            (value for one in self._of_kind(_CALLERS) if (value := _at(one, "spec", *keys)) is not None), None
-        )
-
-
-def _each_object(node: yaml.Node | None) -> Iterator[tuple[Object, yaml.Node]]:
-    data = _plain(node)
-    if not isinstance(data, dict) or not isinstance(node, yaml.MappingNode):
-        return
-    items = _child(node, "items")
-    if str(data.get("kind", "")).endswith("List") and isinstance(items, yaml.SequenceNode):
-        for item in items.value:
-            yield from _each_object(item)
-    else:
-        yield data, node
-
-
-def _plain(node: yaml.Node | None) -> Any:
-    if node is None:
-        return None
-    loader = LOADER("")
-    try:
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _child(node: yaml.Node | None, *keys: str) -> yaml.Node | None:
-    for key in keys:
-        if not isinstance(node, yaml.MappingNode):
-            return None
-        node = next((value for name, value in node.value if name.value == key), None)
-    return node
-
-
-def _lines(node: yaml.Node) -> list[tuple[int, list[int]]]:
-    """The line of each rule, and the lines of its matches."""
-    rules = _child(node, "spec", "rules")
-    found = []
-    for rule in _mappings(rules):
-        matches = _child(rule, "matches")
-        found.append((rule.start_mark.line + 1, [match.start_mark.line + 1 for match in _mappings(matches)]))
-    return found
-
-
-def _mappings(node: yaml.Node | None) -> list[yaml.Node]:
-    nodes = node.value if isinstance(node, yaml.SequenceNode) else []
-    return [one for one in nodes if isinstance(one, yaml.MappingNode)]
-
-
-def _targets(spec: Object) -> set[tuple[str, Any, Any]]:
-    refs = [
-        *_list(spec, "targetRefs"),
-        *([spec["targetRef"]] if isinstance(spec.get("targetRef"), dict) else []),
-    ]
-    return {(str(ref.get("kind")), ref.get("name"), ref.get("sectionName") or None) for ref in refs}
-
-
-def _at(data: Any, *keys: str) -> Any:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def _list(data: Any, *keys: str) -> list[Object]:
-    found = _at(data, *keys)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _first(policies: Iterable[Object], *keys: str) -> Any:
-    """A value of the first of these policies that says it."""
-    return next((value for spec in policies if (value := _at(spec, *keys)) is not None), None)
-
-
-# --- routes ---------------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class _Entry:
     """One match of one rule: its route, hosts, rank among the others and lines, and the cluster that it needs."""
@@ -248,33 +89,33 @@ class _Entry:
     cluster: Object | None = None
 
 
-def _entries(objects: _Objects, route: _Route) -> Iterator[_Entry]:
-    hosts = [str(host) for host in _at(route.object, "spec", "hostnames") or ["*"]]
-    for number, rule in enumerate(_list(route.object, "spec", "rules")):
+def _entries(objects: Objects, route: RouteObject) -> Iterator[_Entry]:
+    hosts = [str(host) for host in at(route.object, "spec", "hostnames") or ["*"]]
+    for number, rule in enumerate(listed(route.object, "spec", "rules")):
         policies = objects.policies(route, rule)
         name = (
-            f"httproute/{_at(route.object, 'metadata', 'namespace') or 'default'}/{route.name}/rule/{number}"
+            f"httproute/{at(route.object, 'metadata', 'namespace') or 'default'}/{route.name}/rule/{number}"
         )
         line, inner = route.rules[number]
-        for at, match in enumerate(_list(rule, "matches") or [{}]):
+        for place, match in enumerate(listed(rule, "matches") or [{}]):
             yield _Entry(
-                route={"name": f"{name}/match/{at}", "match": _match(match)}
+                route={"name": f"{name}/match/{place}", "match": _match(match)}
                 | _action(objects, name, rule, policies, match),
                 hosts=hosts,
                 rank=_rank(match),
-                lines=[inner[at]] if at < len(inner) else [line],
-                cluster=_cluster(name, policies) if at == 0 and _redirect(rule) is None else None,
+                lines=[inner[place]] if place < len(inner) else [line],
+                cluster=_cluster(name, policies) if place == 0 and _redirect(rule) is None else None,
             )
 
 
 def _rank(match: Object) -> tuple[int, int, int, int]:
     kind, value = _path(match)
     rank = _RANKS.get(kind, _PREFIX)
-    return rank, len(value), len(_list(match, "headers")), len(_list(match, "queryParams"))
+    return rank, len(value), len(listed(match, "headers")), len(listed(match, "queryParams"))
 
 
 def _path(match: Object) -> tuple[str, str]:
-    return str(_at(match, "path", "type") or "PathPrefix"), str(_at(match, "path", "value") or "/")
+    return str(at(match, "path", "type") or "PathPrefix"), str(at(match, "path", "value") or "/")
 
 
 def _match(match: Object) -> Object:
@@ -288,10 +129,10 @@ def _match(match: Object) -> Object:
         made = {"prefix": "/"}
     else:
         made = {"path_separated_prefix": value.rstrip("/")}
-    headers = [{"name": one.get("name"), "string_match": _text(one)} for one in _list(match, "headers")]
+    headers = [{"name": one.get("name"), "string_match": _text(one)} for one in listed(match, "headers")]
     if match.get("method"):
         headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
-    queries = [{"name": one.get("name"), "string_match": _text(one)} for one in _list(match, "queryParams")]
+    queries = [{"name": one.get("name"), "string_match": _text(one)} for one in listed(match, "queryParams")]
     return (
         made | ({"headers": headers} if headers else {}) | ({"query_parameters": queries} if queries else {})
     )
@@ -303,14 +144,14 @@ def _text(asked: Object) -> Object:
 
 
 def _filter(rule: Object, name: str) -> Object | None:
-    return next((one[name] for one in _list(rule, "filters") if isinstance(one.get(name), dict)), None)
+    return next((one[name] for one in listed(rule, "filters") if isinstance(one.get(name), dict)), None)
 
 
 def _redirect(rule: Object) -> Object | None:
     return _filter(rule, "requestRedirect")
 
 
-def _action(objects: _Objects, cluster: str, rule: Object, policies: list[Object], match: Object) -> Object:
+def _action(objects: Objects, cluster: str, rule: Object, policies: list[Object], match: Object) -> Object:
     redirect = _redirect(rule)
     if redirect is not None:
         codes = {
@@ -324,8 +165,8 @@ def _action(objects: _Objects, cluster: str, rule: Object, policies: list[Object
             "scheme_redirect": redirect.get("scheme"),
             "host_redirect": redirect.get("hostname"),
             "port_redirect": redirect.get("port"),
-            "path_redirect": _at(redirect, "path", "replaceFullPath"),
-            "prefix_rewrite": _at(redirect, "path", "replacePrefixMatch"),
+            "path_redirect": at(redirect, "path", "replaceFullPath"),
+            "prefix_rewrite": at(redirect, "path", "replacePrefixMatch"),
         }
         return {"redirect": made | {name: value for name, value in said.items() if value is not None}}
     route: Object = {"cluster": cluster, "upgrade_configs": [{"upgrade_type": "websocket"}]}
@@ -335,7 +176,7 @@ def _action(objects: _Objects, cluster: str, rule: Object, policies: list[Object
 
 
 def _rewritten(rule: Object, match: Object) -> Object:
-    path = _at(_filter(rule, "urlRewrite"), "path") or {}
+    path = at(_filter(rule, "urlRewrite"), "path") or {}
     if "replacePrefixMatch" in path:
         prefix = _path(match)[1].rstrip("/")
         pattern = f"^{re.escape(prefix)}/*"
@@ -350,15 +191,15 @@ def _rewritten(rule: Object, match: Object) -> Object:
     return {}
 
 
-def _times(objects: _Objects, rule: Object, policies: list[Object]) -> Object:
+def _times(objects: Objects, rule: Object, policies: list[Object]) -> Object:
     """`timeout`, `idle_timeout` and `max_stream_duration` of a route; what is left out is Envoy's own."""
     own = rule.get("timeouts") or {}
     request = own.get("request")
     if own.get("backendRequest") is not None and not rule.get("retry"):
         request = own["backendRequest"]
     if request is None:
-        request = _first(policies, "timeout", "http", "requestTimeout")
-    idle = _first(policies, "timeout", "http", "streamIdleTimeout")
+        request = first_of(policies, "timeout", "http", "requestTimeout")
+    idle = first_of(policies, "timeout", "http", "streamIdleTimeout")
     if (
         idle is None
         and request is not None
@@ -366,7 +207,7 @@ def _times(objects: _Objects, rule: Object, policies: list[Object]) -> Object:
     ):
         limit_s = duration_s(request) or 0.0
         idle = f"{max(_LEAST_IDLE_S, limit_s):g}s" if limit_s else "0s"
-    longest = _first(policies, "timeout", "http", "maxStreamDuration")
+    longest = first_of(policies, "timeout", "http", "maxStreamDuration")
     made = {"timeout": _seconds(request), "idle_timeout": _seconds(idle)}
     made = {name: value for name, value in made.items() if value is not None}
     return made | ({"max_stream_duration": {"max_stream_duration": _seconds(longest)}} if longest else {})
@@ -374,16 +215,16 @@ def _times(objects: _Objects, rule: Object, policies: list[Object]) -> Object:
 
 def _retry_policy(rule: Object, policies: list[Object]) -> Object | None:
     own = rule.get("retry")
-    of_policy = _first(policies, "retry")
+    of_policy = first_of(policies, "retry")
     if isinstance(own, dict):
         made = _policy(own.get("attempts"), None, own.get("codes"))
-        one_try = _at(rule, "timeouts", "backendRequest")
+        one_try = at(rule, "timeouts", "backendRequest")
     elif isinstance(of_policy, dict):
         on = of_policy.get("retryOn") or {}
         made = _policy(
             of_policy.get("numRetries"), on.get("triggers"), on.get("httpStatusCodes") if on else None
         )
-        one_try = _at(of_policy, "perRetry", "timeout")
+        one_try = at(of_policy, "perRetry", "timeout")
     else:
         return None
     return made | ({"per_try_timeout": _seconds(one_try)} if one_try is not None else {})
@@ -399,8 +240,8 @@ def _policy(count: Any, triggers: Any, codes: Any) -> Object:
 
 def _cluster(name: str, policies: list[Object]) -> Object:
     common = {
-        "idle_timeout": _seconds(_first(policies, "timeout", "http", "connectionIdleTimeout")),
-        "max_connection_duration": _seconds(_first(policies, "timeout", "http", "maxConnectionDuration")),
+        "idle_timeout": _seconds(first_of(policies, "timeout", "http", "connectionIdleTimeout")),
+        "max_connection_duration": _seconds(first_of(policies, "timeout", "http", "maxConnectionDuration")),
     }
     protocol = {
         "@type": f"type.googleapis.com/{_PROTOCOL}",
@@ -410,7 +251,7 @@ def _cluster(name: str, policies: list[Object]) -> Object:
     return {
         "name": name,
         "type": "STATIC",
-        "connect_timeout": _seconds(_first(policies, "timeout", "tcp", "connectTimeout")) or _CONNECT,
+        "connect_timeout": _seconds(first_of(policies, "timeout", "tcp", "connectTimeout")) or _CONNECT,
         "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
         "lb_policy": "LEAST_REQUEST",
         "per_connection_buffer_limit_bytes": 32_768,
@@ -419,7 +260,7 @@ def _cluster(name: str, policies: list[Object]) -> Object:
     }
 
 
-def _listener(objects: _Objects, virtual_hosts: list[Object]) -> Object:
+def _listener(objects: Objects, virtual_hosts: list[Object]) -> Object:
     of_callers = {
         "stream_idle_timeout": ("timeout", "http", "streamIdleTimeout"),
         "request_timeout": ("timeout", "http", "requestReceivedTimeout"),
