@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.worlds.gateways.play import STREAMS_NONE
 from tests.worlds.judge import accuses_wrongly
 from tests.worlds.play import play_in_person
 from tests.worlds.world import FAULTS, Ask, Truth, World, truth_of
@@ -116,8 +117,9 @@ def _hop(dice: random.Random, place: int, limit_s: float, *, real: bool) -> Laye
 
 @cache
 def _standing() -> list[str]:
-    """The gateways that are installed, and whose limits may be any number of milliseconds."""
-    return [name for name, of in products().items() if not of.unit_real_s and found(GATEWAYS[name])]
+    """The gateways that are installed, that relay streams, and whose limits may be any number of milliseconds."""
+    relays = {name: of for name, of in products().items() if name not in STREAMS_NONE}
+    return [name for name, of in relays.items() if not of.unit_real_s and found(GATEWAYS[name])]
 
 
 def _ask(dice: random.Random, topology: Topology, number: int) -> Ask:

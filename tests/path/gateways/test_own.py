@@ -498,7 +498,7 @@ MISTAKES = {
     "caddy": ("Caddyfile", "response_header_timeout", "response_header_timeoutx", "{file}:13"),
     "traefik": ("traefik.yml", "address", "field not found, node: addressx", "{file}:3"),
     "apache": ("site.conf", "ProxyPreserveHost", "Invalid command 'ProxyPreserveHostx'", "line 13 of {file}"),
-    "litellm": ("config.yaml", "      model", "modelx", "{file}:"),
+    "litellm": ("config.yaml", "      model", "KeyError: 'model'", "{file}:3"),
     "varnish": ("default.vcl", "first_byte_timeout", "first_byte_timeoutx", "{file}' Line 8 "),
 }
 

@@ -277,7 +277,7 @@ def _in_short(cards: dict[str, dict[str, list[Seen]]]) -> str:
             card[f"the caller leaves {where}"] for where in ("while waiting", "in mid-stream")
         )
         notices = [_all(one.let_go == "at once" for one in seen) for seen in (waiting, streaming)]
-        stall = _all(one.let_go.startswith(_about(_limit_of(name))) for one in card["a stall in mid-stream"])
+        stall = _all(one.let_go != "no" for one in card["a stall in mid-stream"])
         again = _all(one.asked > 1 for one in card["the upstream resets before its answer"])
         wrong = sum(any("no" in one.true for one in seen) for seen in card.values())
         logs = any(one.true != "–" for seen in card.values() for one in seen)

@@ -16,6 +16,7 @@ from whocut.path.gateways.own import Own, read_own
 from whocut.path.gateways.own_trees import OwnTree, each
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from whocut.chain.layers import Layer
@@ -99,7 +100,20 @@ def own_litellm(config: Path, layer: Layer, site: Site) -> Own:
     for number, (path, one) in enumerate(trees):
         own.add(path, *one.texts(), f"included-{number}.yaml" if number else FILE)
         own.fields |= {name: (path, line) for name, line in one.fields().items() if name not in own.fields}
+    for path, one in trees:
+        own.fields |= {name: (path, line) for name, line in _absent(one)}
     return own
+
+
+def _absent(tree: OwnTree) -> Iterator[tuple[str, int]]:
+    """What a model needs and has not, with the line below which it is to stand: LiteLLM names the field alone."""
+    for number, model in enumerate(tree.before.get("model_list") or ()):
+        asked = model.get("litellm_params") if isinstance(model, dict) else None
+        place = ("model_list", number)
+        if not isinstance(asked, dict):
+            yield "litellm_params", tree.lines.get(place, 1)
+        elif "model" not in asked:
+            yield "model", tree.lines.get((*place, "litellm_params"), 1)
 
 
 def _models(data: dict[str, Any]) -> list[dict[str, Any]]:

@@ -300,4 +300,4 @@ def _last_words(running: RunningGateway) -> str:
     said = with_places(with_own_names(said, running.folder, running.origins), running.fields)
     if len(said) <= _LAST_CHARACTERS:
         return said
-    return said[-_LAST_CHARACTERS:].partition("\n")[2] or said[-_LAST_CHARACTERS:]
+    return said[-_LAST_CHARACTERS:].partition("\n")[2].strip() or said[-_LAST_CHARACTERS:]
