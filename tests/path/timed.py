@@ -57,7 +57,8 @@ SILENCE: Final = wait(PATIENCE_S)
 _SCALES: Final = {"litellm": 25.0}
 _SETTLES_S: Final = 0.05
 MID_BODY: Final = frozenset({TimerKind.IDLE, TimerKind.TOTAL})
-HOLDS_ON: Final = frozenset({"http-proxy-middleware"})  # its caller is told nothing of an end in mid-body
+# To an end in mid-body the one says nothing, and the other has sent nothing yet: it answers whole.
+HOLDS_ON: Final = frozenset({"http-proxy-middleware", "litellm"})
 _TOLD_S: Final = 20.0
 
 PARTS: Final[dict[TimerKind, tuple[Part, ...]]] = {
