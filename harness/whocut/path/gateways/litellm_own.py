@@ -106,7 +106,7 @@ def own_litellm(config: Path, layer: Layer, site: Site) -> Own:
 
 
 def _absent(tree: OwnTree) -> Iterator[tuple[str, int]]:
-    """What a model needs and has not, with the line below which it is to stand: LiteLLM names the field alone."""
+    """What a model needs and has not, with the line below which it belongs: LiteLLM names the field alone."""
     for number, model in enumerate(tree.before.get("model_list") or ()):
         asked = model.get("litellm_params") if isinstance(model, dict) else None
         place = ("model_list", number)

@@ -113,7 +113,7 @@ _BEFORE: Final = 90  # letters of a line in front of a word, as far as a guess r
 
 
 def _only_guessed(lower: str, words: str) -> bool:
-    """Whether each place of the words stands behind a `perhaps` in its sentence."""
+    """Whether each place of the words comes after a `perhaps` in its sentence."""
     if "*" in words or "{" in words:
         return False
     places = _places(lower, words)
