@@ -32,6 +32,7 @@ OFF = {
     "--against",
     "--heartbeat",
     "--after",
+    "--for",
     "--chain",
     "--spans",
     "--logs",
