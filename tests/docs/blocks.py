@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).parents[2]
 _FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _FILE: Final = re.compile(r"(?:#|//)\s*([\w./-]+\.\w+)\b")
-_NUMBER: Final = re.compile(r"[<>~≥]?\s?-?\$?\d[\d,.]*(?:e[+-]?\d+)?\s?(?:µs|ms|min|[smh%])?(?![\w])")
+_NUMBER: Final = re.compile(
+    r"(?:\s?\d+\s(?:h|min)(?=\s\d))*[<>~≥]?\s?-?\$?\d[\d,.]*(?:e[+-]?\d+)?\s?(?:µs|ms|min|[smh%])?(?![\w])"
+)
 _PATIENCE_S: Final = 400
 
 
