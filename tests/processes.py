@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,12 @@ def processes(mark: str, command: str = "") -> list[int]:
                 if marked and command in line:
                     found.append(int(process.name))
     return found
+
+
+NEEDS_PS = pytest.mark.skipif(
+    shutil.which("pgrep") is None and os.environ.get("CI") != "true",
+    reason="ps and pgrep are not installed. Install them with: apt-get install procps",
+)
 
 
 def children_of(pid: int) -> list[int]:

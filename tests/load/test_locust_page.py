@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.load.test_tab_in_browser import agree, plain_locust
+from tests.processes import NEEDS_PS
 from whocut.clock.clock import pause, wall_s
 from whocut.load.tab.guard import TOKEN_VARIABLE
 from whocut.path.ports import held_port
@@ -103,6 +104,7 @@ def test_workers_are_ready_for_a_second_test_and_no_run_is_lost(tmp_path: Path) 
         assert not any("worker" in warning for warning in summary["warnings"])
 
 
+@NEEDS_PS
 def test_page_says_what_became_of_a_killed_harness_and_starts_another_test(tmp_path: Path) -> None:
     """Whatever stands around the load is gone: the test ends, the page does not."""
     with plain_locust(tmp_path) as url:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands import has_finding, whocut
 from tests.excused import unless_it_says_so
-from tests.processes import children_of
+from tests.processes import NEEDS_PS, children_of
 from whocut.clock.clock import pause, wall_s
 from whocut.trace.rundir import RunDir
 
@@ -64,6 +64,7 @@ def test_records_of_all_workers_merge_into_one_run(tmp_path: Path) -> None:
         assert summary["agreement"] == {"checked": 36, "disagree": []}
 
 
+@NEEDS_PS
 def test_killed_worker_ends_the_run_properly_and_is_named_with_its_loss(tmp_path: Path) -> None:
     """The other one goes on; the run says who was lost, when, and what it had not answered, and exits 3."""
     running = start(tmp_path, "--users", "6", "--requests", "16", "--mode", "plain")

@@ -171,7 +171,9 @@ def test_one_topology_has_one_verdict(name: str, chain: str, tmp_path: Path) -> 
 
     Where the gateway stands alone between the taps, each verdict on what ended is proven.
     """
-    needed(name)
+    for layer in CHAINS[chain](name):
+        if layer.gateway:
+            needed(layer.gateway)
     world = World(topology(*CHAINS[chain](name)), asks_of(name), settles_s=200 if name in TRIES else 60)
 
     emulated = judged(world)

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.commands import has_finding, python, whocut
-from tests.processes import children_of, doors, wait_until
+from tests.processes import NEEDS_PS, children_of, doors, wait_until
 from whocut.chain.shipped import SCENARIOS
 from whocut.cli import main
 from whocut.client.spending import SpendAccount
@@ -245,6 +245,7 @@ def test_a_layer_that_sends_again_by_itself_cannot_pass_the_budget(endpoint: End
     assert endpoint.billed_usd() <= 1.5
 
 
+@NEEDS_PS
 def test_killed_runs_and_restarts_cannot_pass_the_budget(endpoint: Endpoint) -> None:
     """Load and harness die at once with attempts in flight; they are billed in the end, and the account knew."""
     asked = ["--users", "3", "--requests", "30", "--mode", "plain", "--budget-usd", "2"]

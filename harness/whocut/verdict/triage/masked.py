@@ -45,7 +45,7 @@ _MAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63
 _HOME: Final = re.compile(r"(?P<keep>(?:/home|/Users|C:\\\\?Users)[/\\]{1,2})[^/\\\s\"':]{1,64}")
 _PROMPT: Final = re.compile(
     r"(?i)(?P<keep>\\?[\"']?\b(?:revised_)?prompt\\?[\"']?[ \t]{0,2}[:=][ \t]{0,2})"
-    r"(?P<quote>\\?[\"'])(?!\[)(?:(?!(?P=quote))[^\n]){1,4000}+(?P=quote)"
+    r"(?P<quote>\\?[\"'])(?!\[)(?:(?!(?P=quote))[^\n]){1,4000}(?P=quote)"
 )
 _ORGANISATION: Final = re.compile(r"\b(?P<kind>org|proj|user|req|asst|resp)[-_][A-Za-z0-9]{8,64}\b")
 
