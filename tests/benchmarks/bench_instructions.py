@@ -65,8 +65,8 @@ class Upstream(asyncio.Protocol):
         self.transport.write(ANSWER)
 
 
-async def count(package: str, *, recorded: bool) -> Count:
-    """What the requests cost; `package` is what the checkout's own package is called."""
+async def count(package: str, records: Path | None) -> Count:
+    """What the requests cost; `package` is what the checkout's own package is called, and spans go to `records`."""
 
     def name_of(module: str, name: str) -> Any:
         return getattr(importlib.import_module(f"{package}.{module}"), name)
@@ -76,9 +76,8 @@ async def count(package: str, *, recorded: bool) -> Count:
     address = server.sockets[0].getsockname()[:2]
     clock = name_of("clock", "Clock")()
     sink = None
-    if recorded:  # as a run records: encoded, and in a file
-        folder = Path(tempfile.mkdtemp(prefix="whocut-bench-")) / "run"
-        run_dir = name_of("trace.rundir", "RunDir").create(folder, {"epoch_unix_s": clock.unix_s(0.0)})
+    if records is not None:  # as a run records: encoded, and in a file
+        run_dir = name_of("trace.rundir", "RunDir").create(records, {"epoch_unix_s": clock.unix_s(0.0)})
         sink = name_of("trace.rundir", "SpanWriter")(run_dir)
     layer = importlib.import_module("tests.path.fakes").layer
     hops = (name_of("chain.catalogue", "preset")("nginx"),)
@@ -106,7 +105,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.count:
         package, way = asked.count
-        counted = asyncio.run(count(package, recorded=way == "recorded"))
+        with tempfile.TemporaryDirectory(prefix="whocut-bench-") as folder:
+            counted = asyncio.run(count(package, Path(folder, "run") if way == "recorded" else None))
         total, calls = (sum(of.values()) / COUNTED for of in (counted.instructions, counted.calls))
         sys.stdout.write(f"{total:,.0f} instructions, {calls:,.1f} calls a request\n")
         for name, number in counted.instructions.most_common(asked.functions):
