@@ -3,6 +3,8 @@
 On a CI machine its examples are the same in every run: a change is judged there, and not the luck of the draw.
 Signals reach the programs under test: a suite that was started in the background, or by `nohup`, ignores some of
 them, and what it starts would inherit that.
+A test in real time runs a second time where it fails, and the summary counts it under "rerun": a machine that stood
+still spoils one run, and a fault both. Virtual time has no second try.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import os
 import signal
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 HANDLERS: Final[dict[signal.Signals, Any]] = {
@@ -28,3 +31,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("any machine")
+
+REAL_TIME: Final = ("sockets", "gateway", "real_time")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test in real time its second try."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in REAL_TIME):
+            item.add_marker(pytest.mark.flaky(reruns=1))

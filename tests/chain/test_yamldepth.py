@@ -33,6 +33,7 @@ def test_what_is_wide_and_not_deep_is_read() -> None:
     assert len(YamlFile("chain.yaml", text).data["a"]) == 5_000
 
 
+@pytest.mark.real_time
 def test_refusing_takes_no_longer_for_more_of_it() -> None:
     """What comes behind the depth that is allowed is not looked at."""
 

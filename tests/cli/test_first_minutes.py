@@ -20,6 +20,8 @@ from whocut.proof.check import DEFAULT_MODES
 from whocut.run.scenario import shipped_scenarios
 from whocut.show.doctor import Fact, examine, lines
 
+pytestmark = pytest.mark.sockets
+
 # What asks for something more, and is nothing unless it is given.
 OFF = {
     "--host",

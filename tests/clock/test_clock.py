@@ -61,6 +61,7 @@ def test_the_calendar_runs_in_model_time() -> None:
     assert clock.unix_s(60) == 1060
 
 
+@pytest.mark.real_time
 def test_sleeping_takes_the_real_part() -> None:
     """A model duration is slept in real time, divided by the scale."""
     started_s = wall_s()

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from whocut.clock import run_real
 from whocut.clock.clock import pause
 from whocut.clock.pulse import Pulse
+
+pytestmark = pytest.mark.real_time
 
 
 def test_what_holds_the_loop_up_is_felt() -> None:

@@ -13,6 +13,8 @@ import whocut.config
 from whocut.clock.clock import cpu_s
 from whocut.config.formats import Source, formats
 
+pytestmark = pytest.mark.real_time
+
 # At the square of this a look would take minutes; in a line with it, milliseconds.
 LENGTH: Final = 60_000
 MOST_CPU_S: Final = 2.0

@@ -72,6 +72,7 @@ def _without_if(directives: list[Any]) -> list[Any]:
     ]
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("quote", ['"', "'"])
 def test_a_quote_that_is_never_closed_is_read_in_one_pass(quote: str) -> None:
     """Twice the text takes twice the time: three hundred bytes behind a lost quote took the processor for good."""

@@ -20,6 +20,8 @@ from whocut.show.layer_pages import pages
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.sockets
+
 LAYERS = ROOT / "docs" / "layers"
 
 

@@ -15,6 +15,8 @@ from tests.docs.blocks import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.sockets
+
 PAGE = """HTTP/1.1 504 Gateway Time-out
 Server: nginx/1.24.0
 

@@ -268,6 +268,7 @@ def test_callback_is_signed_by_the_rules_and_verified_by_the_sdks_own_helper(tmp
     on_place(play, tmp_path / "jobs.db")
 
 
+@pytest.mark.sockets
 def test_callback_of_a_service_on_its_own_clock_is_fresh_to_a_receiver(tmp_path: Path) -> None:
     """The timestamp is the calendar's, so the SDK's helper takes it with its usual tolerance of five minutes."""
 

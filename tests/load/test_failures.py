@@ -9,9 +9,13 @@ SCRIPT = """
 import gc, weakref
 from locust.env import Environment
 import openai
+import pytest
+
 from whocut.load.image_user import failure_in_words
 from whocut.client.transports import wire
 from whocut.trace.records import Attempt
+
+pytestmark = pytest.mark.sockets
 
 class Body(bytearray):
     pass

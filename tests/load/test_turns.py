@@ -14,10 +14,14 @@ from collections.abc import Iterator
 
 import gevent
 
+import pytest
+
 from whocut.chain.catalogue import preset
 from whocut.client.watch import Sinks
 from whocut.client.transports import WatchedTransport, wire
 from whocut.clock import Clock
+
+pytestmark = pytest.mark.sockets
 
 
 class Waiting(wire.SyncByteStream):

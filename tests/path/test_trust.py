@@ -366,6 +366,7 @@ STATES: dict[str, tuple[Callable[[list[bytes]], None], bytes, int, int]] = {
 _GROWS_AT_MOST = 3.0  # twice the bytes are twice the work; the square of it would be four times
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(("feed", "unit", "times", "size"), STATES.values(), ids=STATES.keys())
 def test_no_state_of_the_parser_costs_more_than_its_bytes(
     feed: Callable[[list[bytes]], None], unit: bytes, times: int, size: int

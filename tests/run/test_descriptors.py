@@ -13,6 +13,8 @@ import pytest
 from whocut.errors import NoRoom
 from whocut.run.complaints import tell_once
 
+pytestmark = pytest.mark.sockets
+
 LIMITS = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
 
 

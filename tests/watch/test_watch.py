@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from whocut.verdict.verdict import Verdict
     from whocut.watch.desk import Decided
 
+pytestmark = pytest.mark.sockets
+
 EPOCH_UNIX_S = 1_795_345_500
 SAME = ("request", "attempt", "kind", "grade", "layer", "timer", "phase", "directive")
 

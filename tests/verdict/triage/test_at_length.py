@@ -20,6 +20,8 @@ from whocut.verdict.triage import Cause, triage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.real_time
+
 DRAWN: Final = 20_000
 SEEDS: Final = (11, 12, 13)
 UNITS: Final = (

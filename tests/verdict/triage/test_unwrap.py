@@ -126,6 +126,7 @@ def took_s(text: str) -> float:
     return time.process_time() - begun_s
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize("unit", UNITS, ids=repr)
 def test_the_time_grows_as_the_text_does(unit: str) -> None:
     """Four times the text takes four times as long, with room for noise; a square would take sixteen times."""
@@ -137,6 +138,7 @@ def test_the_time_grows_as_the_text_does(unit: str) -> None:
     assert ratio < 11
 
 
+@pytest.mark.real_time
 def test_a_megabyte_takes_no_longer_than_two_windows() -> None:
     """Of a longer text both ends are read."""
     draw = random.Random(7)
@@ -149,6 +151,7 @@ def test_a_megabyte_takes_no_longer_than_two_windows() -> None:
     assert took_s(text) < 6 * max(took_s(text[:131_072]), 0.05)
 
 
+@pytest.mark.real_time
 @pytest.mark.parametrize(
     "unit", ["x", "504 ", "timed out 60 s ", '{"a":', "a=1&", "\\n", "1.2.3.4:"], ids=repr
 )
