@@ -1,0 +1,319 @@
+"""Fakes of the backends' interfaces on the loopback: each stores spans, and answers as its documentation says."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import orjson
+
+from whocut.chain.durations import parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from whocut.trace.otlp import WireSpan
+
+KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+
+
+@dataclass
+class Request:
+    """One request, as a backend sees it."""
+
+    path: str
+    query: dict[str, str]
+    body: bytes
+    headers: dict[str, str]
+
+
+@dataclass
+class Answer:
+    """One answer; `parts` are sent one by one, so that a body may never end."""
+
+    body: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    parts: Iterable[bytes] | None = None
+
+
+@contextmanager
+def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
+    """Serve these answers on the loopback; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            said = answer(Request(unquote(url.path), query, body, dict(self.headers)))
+            data = said.body if isinstance(said.body, bytes) else orjson.dumps(said.body)
+            self.send_response(said.status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            if said.parts is None:
+                self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            try:
+                for part in [data] if said.parts is None else said.parts:
+                    self.wfile.write(part)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the reader had enough
+            self.close_connection = True
+
+        do_POST = do_GET  # noqa: N815  # the name that http.server looks for
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Store:
+    """Spans by trace, the newest trace first; `requests` are what was asked."""
+
+    def __init__(self, spans: Iterable[WireSpan]) -> None:
+        self.traces: dict[str, list[WireSpan]] = {}
+        self.requests: list[Request] = []
+        for span in sorted(spans, key=lambda one: -one.start_ns):
+            self.traces.setdefault(span.trace_id, []).append(span)
+
+    def __call__(self, request: Request) -> Answer:
+        """Answer, and remember."""
+        self.requests.append(request)
+        return self.answer(request)
+
+    def answer(self, request: Request) -> Answer:
+        """Each backend's own."""
+        raise NotImplementedError
+
+
+def service_of(span: WireSpan) -> str:
+    """Which service wrote it."""
+    return str(span.resource.get("service.name", ""))
+
+
+def seconds(written: str) -> float:
+    """A duration that must be there."""
+    found = parse_duration(written)
+    assert found is not None
+    return found
+
+
+class Jaeger(Store):
+    """`/api/services` and `/api/traces` of Jaeger's query service."""
+
+    def answer(self, request: Request) -> Answer:
+        """Search answers with whole traces."""
+        if request.path == "/api/services":
+            names = {service_of(span) for spans in self.traces.values() for span in spans}
+            return Answer({"data": sorted(names), "total": len(names), "errors": None})
+        if request.path != "/api/traces":
+            return Answer({"errors": [{"code": 404, "msg": "not found"}]}, 404)
+        if "service" not in request.query:
+            return Answer({"errors": [{"code": 400, "msg": "parameter 'service' is required"}]}, 400)
+        found = [
+            spans for spans in self.traces.values() if any(self._fits(one, request.query) for one in spans)
+        ]
+        data = [self._trace(spans) for spans in found[: int(request.query["limit"])]]
+        return Answer({"data": data, "total": 0, "limit": 0, "offset": 0, "errors": None})
+
+    @staticmethod
+    def _fits(span: WireSpan, asked: dict[str, str]) -> bool:
+        tags = {tag["key"]: str(tag["value"]).lower() for tag in jaeger_tags(span)}
+        took_s = (span.end_ns - span.start_ns) / 1e9
+        return (
+            service_of(span) == asked["service"]
+            and int(asked["start"]) <= span.start_ns // 1000 <= int(asked["end"])
+            and all(tags.get(key) == value for key, value in orjson.loads(asked.get("tags", "{}")).items())
+            and took_s >= seconds(asked.get("minDuration", "1ms")) - 0.001
+            and took_s <= seconds(asked.get("maxDuration", "10000h"))
+        )
+
+    @staticmethod
+    def _trace(spans: list[WireSpan]) -> dict[str, Any]:
+        names = sorted({service_of(span) for span in spans})
+        return {
+            "traceID": spans[0].trace_id,
+            "spans": [
+                {
+                    "traceID": span.trace_id,
+                    "spanID": span.span_id,
+                    "operationName": span.name,
+                    "references": [
+                        {"refType": "CHILD_OF", "traceID": span.trace_id, "spanID": span.parent_id}
+                    ]
+                    if span.parent_id
+                    else [],
+                    "startTime": span.start_ns // 1000,
+                    "duration": (span.end_ns - span.start_ns) // 1000,
+                    "tags": jaeger_tags(span),
+                    "logs": [
+                        {
+                            "timestamp": event.at_ns // 1000,
+                            "fields": [
+                                {"key": "event", "type": "string", "value": event.name},
+                                *map(jaeger_tag, event.attributes.items()),
+                            ],
+                        }
+                        for event in span.events
+                    ],
+                    "processID": f"p{names.index(service_of(span))}",
+                    "warnings": None,
+                }
+                for span in spans
+            ],
+            "processes": {f"p{at}": {"serviceName": name, "tags": []} for at, name in enumerate(names)},
+            "warnings": None,
+        }
+
+
+def jaeger_tag(pair: tuple[str, Any]) -> dict[str, Any]:
+    """A tag with its type; a list is kept as text."""
+    key, value = pair
+    if isinstance(value, list | tuple):
+        return {"key": key, "type": "string", "value": orjson.dumps(value).decode()}
+    types = {bool: "bool", int: "int64", float: "float64"}
+    return {"key": key, "type": types.get(type(value), "string"), "value": value}
+
+
+def jaeger_tags(span: WireSpan) -> list[dict[str, Any]]:
+    """The attributes, and what the translation from OTLP adds."""
+    tags = [jaeger_tag(pair) for pair in span.attributes.items()]
+    if span.kind:
+        tags.append({"key": "span.kind", "type": "string", "value": KINDS[span.kind].lower()})
+    if span.error is not None:
+        tags += [
+            {"key": "otel.status_code", "type": "string", "value": "ERROR"},
+            {"key": "error", "type": "bool", "value": True},
+            {"key": "otel.status_description", "type": "string", "value": span.error},
+        ]
+    return tags
+
+
+class Tempo(Store):
+    """`/api/search` with TraceQL and `/api/traces/ID` of Tempo, ids of spans in base64."""
+
+    def answer(self, request: Request) -> Answer:
+        """Search answers with ids that lack the zeros in front."""
+        if request.path == "/api/search":
+            asked = request.query
+            found = [spans for spans in self.traces.values() if any(self._fits(one, asked) for one in spans)]
+            rows = [{"traceID": spans[0].trace_id.lstrip("0")} for spans in found[: int(asked["limit"])]]
+            return Answer({"traces": rows, "metrics": {"totalBlocks": 1}})
+        spans = self.traces.get(request.path.removeprefix("/api/traces/"), [])
+        if not spans:
+            return Answer(b"trace not found", 404)
+        return Answer({"batches": [self._batch(span) for span in spans]})
+
+    @staticmethod
+    def _fits(span: WireSpan, asked: dict[str, str]) -> bool:
+        return int(asked["start"]) <= span.start_ns / 1e9 <= int(asked["end"]) and traceql_fits(
+            asked["q"], span
+        )
+
+    @staticmethod
+    def _batch(span: WireSpan) -> dict[str, Any]:
+        plain = otlp_span(span)
+        for key in ("traceId", "spanId", "parentSpanId"):
+            if plain.get(key):
+                plain[key] = base64.b64encode(bytes.fromhex(plain[key])).decode()
+        plain["kind"] = f"SPAN_KIND_{KINDS[span.kind]}"
+        if span.error is not None:
+            plain["status"]["code"] = "STATUS_CODE_ERROR"
+        resource = {"attributes": otlp_pairs(span.resource)}
+        return {"resource": resource, "scopeSpans": [{"scope": {}, "spans": [plain]}]}
+
+
+def traceql_fits(query: str, span: WireSpan) -> bool:
+    """Whether one span fits ``{ … }``: comparisons, joined by `&&`, `||` and brackets."""
+    names = {
+        "status": "error" if span.error is not None else "unset",
+        "duration": (span.end_ns - span.start_ns) / 1e9,
+        **{f"resource.{key}": value for key, value in span.resource.items()},
+        **{f"span.{key}": value for key, value in span.attributes.items()},
+    }
+    assert query.startswith("{ ")
+    assert query.endswith(" }")
+    tokens = re.findall(r'"(?:[^"\\]|\\.)*"|&&|\|\||>=|<=|=|[()]|[^\s()]+', query[2:-2])
+
+    def comparison() -> bool:
+        if tokens[0] == "(":
+            tokens.pop(0)
+            value = either()
+            assert tokens.pop(0) == ")"
+            return value
+        name, sign, written = tokens.pop(0), tokens.pop(0), tokens.pop(0)
+        assert name in {"status", "duration"} or name.partition(".")[0] in {"resource", "span"}, name
+        has = names.get(name)
+        if sign == "=":
+            return has == (orjson.loads(written) if written.startswith('"') else written)
+        bound = seconds(written) if name == "duration" else float(written)
+        if not isinstance(has, int | float):
+            return False
+        return has >= bound if sign == ">=" else has <= bound
+
+    def both() -> bool:
+        value = comparison()
+        while tokens and tokens[0] == "&&":
+            tokens.pop(0)
+            value = comparison() and value
+        return value
+
+    def either() -> bool:
+        value = both()
+        while tokens and tokens[0] == "||":
+            tokens.pop(0)
+            value = both() or value
+        return value
+
+    return not tokens or either()
+
+
+def otlp_pairs(attributes: dict[str, Any]) -> list[dict[str, Any]]:
+    """Attributes as OTLP/JSON."""
+    return [{"key": key, "value": otlp_value(value)} for key, value in attributes.items()]
+
+
+def otlp_value(value: Any) -> dict[str, Any]:
+    """A value as OTLP/JSON."""
+    if isinstance(value, list | tuple):
+        return {"arrayValue": {"values": [otlp_value(one) for one in value]}}
+    kinds = {bool: "boolValue", int: "intValue", float: "doubleValue"}
+    return {kinds.get(type(value), "stringValue"): str(value) if type(value) is int else value}
+
+
+def otlp_span(span: WireSpan) -> dict[str, Any]:
+    """A span as OTLP/JSON."""
+    return {
+        "traceId": span.trace_id,
+        "spanId": span.span_id,
+        "parentSpanId": span.parent_id or "",
+        "name": span.name,
+        "kind": span.kind,
+        "startTimeUnixNano": str(span.start_ns),
+        "endTimeUnixNano": str(span.end_ns),
+        "attributes": otlp_pairs(span.attributes),
+        "events": [
+            {"timeUnixNano": str(one.at_ns), "name": one.name, "attributes": otlp_pairs(one.attributes)}
+            for one in span.events
+        ],
+        "status": {} if span.error is None else {"code": 2, "message": span.error},
+    }
+
+
+FAKES: dict[str, type[Store]] = {"jaeger": Jaeger, "tempo": Tempo}

@@ -1,0 +1,105 @@
+"""The claim of this room: spans that come from a backend are judged as the same spans from a file are."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.trace.backends.fakes import FAKES, serving
+from tests.trace.backends.material import foreign_lines, wires, world_lines
+from whocut.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.sockets
+WORLDS = range(6)
+WINDOW = ("--since", "2026-11-22T00:00:00Z", "--until", "2026-11-30T00:00:00Z")
+
+
+def attribute(*arguments: str) -> dict[str, Any]:
+    """The command's answer, as JSON."""
+    done = CliRunner().invoke(app, ["attribute", "--json", *arguments])
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@contextmanager
+def stored(backend: str, lines: bytes, folder: Path) -> Iterator[str]:
+    """These spans in a backend: its `--from`."""
+    del folder
+    with serving(FAKES[backend](wires(lines))) as url:
+        yield f"{backend}={url}"
+
+
+def judged(answer: dict[str, Any]) -> dict[tuple[str, int], Any]:
+    """The verdicts by request and attempt."""
+    return {(one["request"], one["attempt"]): one for one in answer["verdicts"]}
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Equal, but for the nanoseconds that a backend does not keep."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) < 1e-5
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return bool(one == other)
+
+
+@pytest.mark.parametrize("backend", sorted(FAKES))
+@pytest.mark.parametrize("number", WORLDS)
+def test_the_spans_of_a_world_have_the_verdicts_of_the_file(
+    tmp_path: Path, backend: str, number: int
+) -> None:
+    """Every attempt, with its layer, timer, phase, grade, evidence and contradictions."""
+    file = tmp_path / "spans.jsonl"
+    file.write_bytes(world_lines(number))
+
+    with stored(backend, world_lines(number), tmp_path) as source:
+        fetched = attribute("--from", source, *WINDOW, "--all")
+
+    from_file = attribute("--spans", str(file))
+    assert alike(judged(fetched), judged(from_file))
+    assert fetched["spans"] == from_file["spans"]
+    assert fetched["chain"] == from_file["chain"]
+
+
+@pytest.mark.parametrize("backend", sorted(FAKES))
+@pytest.mark.parametrize("number", WORLDS)
+def test_no_cut_of_a_world_is_missed_by_the_search(tmp_path: Path, backend: str, number: int) -> None:
+    """What is fetched as suspicious holds each attempt that the file's verdicts call cut, judged alike."""
+    file = tmp_path / "spans.jsonl"
+    file.write_bytes(world_lines(number))
+
+    with stored(backend, world_lines(number), tmp_path) as source:
+        fetched = judged(attribute("--from", source, *WINDOW))
+
+    whole = judged(attribute("--spans", str(file)))
+    cut = {key for key, verdict in whole.items() if verdict["kind"] != "none"}
+    assert cut
+    assert cut <= set(fetched)
+    assert {key: fetched[key]["phrase"] for key in cut} == {key: whole[key]["phrase"] for key in cut}
+
+
+@pytest.mark.parametrize("backend", sorted(FAKES))
+def test_other_peoples_spans_have_the_verdicts_of_the_file(tmp_path: Path, backend: str) -> None:
+    """Kinds, services, statuses and exceptions come through; requests that went well are not fetched."""
+    file = tmp_path / "spans.jsonl"
+    file.write_bytes(foreign_lines())
+
+    with stored(backend, foreign_lines(), tmp_path) as source:
+        every = attribute("--from", source, *WINDOW, "--all")
+        suspicious = attribute("--from", source, *WINDOW)
+
+    from_file = judged(attribute("--spans", str(file)))
+    assert alike(judged(every), from_file)
+    assert alike(judged(suspicious), {key: one for key, one in from_file.items() if one["kind"] != "none"})
+    assert [one["fetched"] for one in suspicious["fetched"]] == [3]
