@@ -6,10 +6,12 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from typer.testing import CliRunner
 
-from tests.trace.backends.fakes import FAKES, serving
+from tests.trace.backends.fakes import FAKES, collector_row, serving
 from tests.trace.backends.material import foreign_lines, wires, world_lines
 from whocut.cli import app
 
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from whocut.trace.otlp import WireSpan
+
 pytestmark = pytest.mark.sockets
+BACKENDS = [*sorted(FAKES), "parquet"]
+PLACES = {"clickhouse": "/fake"}  # the database
 WORLDS = range(6)
 WINDOW = ("--since", "2026-11-22T00:00:00Z", "--until", "2026-11-30T00:00:00Z")
 
@@ -33,9 +39,37 @@ def attribute(*arguments: str) -> dict[str, Any]:
 @contextmanager
 def stored(backend: str, lines: bytes, folder: Path) -> Iterator[str]:
     """These spans in a backend: its `--from`."""
-    del folder
+    if backend == "parquet":
+        path = folder / "spans.parquet"
+        write_parquet(path, wires(lines))
+        yield f"parquet={path}"
+        return
+    if backend == "clickhouse":
+        pytest.importorskip("chdb", reason="pip install chdb-core: the engine of ClickHouse, 530 MB")
     with serving(FAKES[backend](wires(lines))) as url:
-        yield f"{backend}={url}"
+        yield f"{backend}={url}{PLACES.get(backend, '')}"
+
+
+def write_parquet(path: Path, spans: list[WireSpan]) -> None:
+    """The Collector's table as a Parquet file, as `SELECT * FROM otel_traces INTO OUTFILE` writes it."""
+    texts = pa.map_(pa.string(), pa.string())
+    instant = pa.timestamp("ns", "UTC")
+    types = {
+        "Timestamp": instant,
+        "Duration": pa.uint64(),
+        "ResourceAttributes": texts,
+        "SpanAttributes": texts,
+        "Events.Timestamp": pa.list_(instant),
+        "Events.Name": pa.list_(pa.string()),
+        "Events.Attributes": pa.list_(texts),
+    }
+    rows = [collector_row(span) for span in spans]
+    for row in rows:
+        for name in ("ResourceAttributes", "SpanAttributes"):
+            row[name] = list(row[name].items())
+        row["Events.Attributes"] = [list(has.items()) for has in row["Events.Attributes"]]
+    columns = {name: pa.array([row[name] for row in rows], types.get(name, pa.string())) for name in rows[0]}
+    parquet.write_table(pa.table(columns), path)
 
 
 def judged(answer: dict[str, Any]) -> dict[tuple[str, int], Any]:
@@ -54,7 +88,7 @@ def alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@pytest.mark.parametrize("backend", sorted(FAKES))
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("number", WORLDS)
 def test_the_spans_of_a_world_have_the_verdicts_of_the_file(
     tmp_path: Path, backend: str, number: int
@@ -72,7 +106,7 @@ def test_the_spans_of_a_world_have_the_verdicts_of_the_file(
     assert fetched["chain"] == from_file["chain"]
 
 
-@pytest.mark.parametrize("backend", sorted(FAKES))
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("number", WORLDS)
 def test_no_cut_of_a_world_is_missed_by_the_search(tmp_path: Path, backend: str, number: int) -> None:
     """What is fetched as suspicious holds each attempt that the file's verdicts call cut, judged alike."""
@@ -89,7 +123,7 @@ def test_no_cut_of_a_world_is_missed_by_the_search(tmp_path: Path, backend: str,
     assert {key: fetched[key]["phrase"] for key in cut} == {key: whole[key]["phrase"] for key in cut}
 
 
-@pytest.mark.parametrize("backend", sorted(FAKES))
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_other_peoples_spans_have_the_verdicts_of_the_file(tmp_path: Path, backend: str) -> None:
     """Kinds, services, statuses and exceptions come through; requests that went well are not fetched."""
     file = tmp_path / "spans.jsonl"

@@ -36,6 +36,7 @@ class _Jaeger:
 
     def __init__(self, door: Door, asked: Asked) -> None:
         self.there: int | None = None
+        self.matching: int | None = None
         self._door = door
         self._asked = asked
         self._whole: dict[str, Any] = {}

@@ -34,6 +34,7 @@ class _Tempo:
 
     def __init__(self, door: Door, asked: Asked) -> None:
         self.there: int | None = None
+        self.matching: int | None = None
         self._door = door
         self._asked = asked
 

@@ -113,9 +113,14 @@ def _products() -> Iterable[Layer]:
 
 
 class Reader(Protocol):
-    """One backend, opened. `there` is how many traces the time has in all, where the backend tells."""
+    """One backend, opened.
+
+    After a search `there` is how many traces the time has in all, and `matching` how many of them are suspicious,
+    where the backend tells.
+    """
 
     there: int | None
+    matching: int | None
 
     def search(self) -> AsyncIterator[Sequence[str]]:
         """The ids of suspicious traces, page by page, the newest first; an id may come again."""

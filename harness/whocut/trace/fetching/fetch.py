@@ -89,7 +89,9 @@ async def _fetched(source: Source, asked: Asked, reader: Reader) -> tuple[list[S
             break
     wanted = list(found)[: asked.limit]
     looked.there = reader.there
-    looked.found, looked.left_out = len(found), len(found) - len(wanted)
+    looked.found = len(found) if reader.matching is None else reader.matching
+    looked.left_out = looked.found - len(wanted)
+    looked.more = looked.more and reader.matching is None
     spans: dict[tuple[str, str], Span] = {}
     for batch in _batches(wanted, source.backend.at_once):
         async for request in reader.fetch(batch):
@@ -108,7 +110,7 @@ def _take(request: Any, spans: dict[tuple[str, str], Span], name: str) -> None:
             if len(spans) > MOST_SPANS:
                 raise RemoteFailure(f"{name} sends more than {MOST_SPANS:,} spans. {_ASK_LESS}")
     except ValueError as error:
-        raise RemoteFailure(f"a span of {name} cannot be read: {error}. Is it a {name}?") from None
+        raise RemoteFailure(f"a span from {name} cannot be read: {error}. Correct --from.") from None
 
 
 def _batches(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
