@@ -7,7 +7,9 @@ import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,6 +31,7 @@ class Request:
 
     path: str
     query: dict[str, str]
+    queries: dict[str, list[str]]
     body: bytes
     headers: dict[str, str]
 
@@ -51,8 +54,9 @@ def serving(answer: Callable[[Request], Answer]) -> Iterator[str]:
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
-            said = answer(Request(unquote(url.path), query, body, dict(self.headers)))
+            queries = parse_qs(url.query)
+            query = {key: values[-1] for key, values in queries.items()}
+            said = answer(Request(unquote(url.path), query, queries, body, dict(self.headers)))
             data = said.body if isinstance(said.body, bytes) else orjson.dumps(said.body)
             self.send_response(said.status)
             for name, value in said.headers.items():
@@ -261,11 +265,11 @@ def traceql_fits(query: str, span: WireSpan) -> bool:
         assert name in {"status", "duration"} or name.partition(".")[0] in {"resource", "span"}, name
         has = names.get(name)
         if sign == "=":
-            return has == (orjson.loads(written) if written.startswith('"') else written)
+            return bool(has == (orjson.loads(written) if written.startswith('"') else written))
         bound = seconds(written) if name == "duration" else float(written)
         if not isinstance(has, int | float):
             return False
-        return has >= bound if sign == ">=" else has <= bound
+        return bool(has >= bound if sign == ">=" else has <= bound)
 
     def both() -> bool:
         value = comparison()
@@ -369,9 +373,8 @@ class ClickHouse(Store):
 
     def __init__(self, spans: Iterable[WireSpan]) -> None:
         super().__init__(spans)
-        from chdb.session import Session  # noqa: PLC0415  # 530 MB: it may be missing
-
-        self.session = Session()
+        # 530 MB, and without types: it may be missing.
+        self.session: Any = import_module("chdb.session").Session()
         self.session.query("CREATE DATABASE IF NOT EXISTS fake ENGINE = Atomic")
         self.session.query("DROP TABLE IF EXISTS fake.otel_traces")
         self.session.query(COLLECTOR_TABLE.replace("otel_traces", "fake.otel_traces"))
@@ -401,4 +404,98 @@ def written_ns(at_ns: int) -> str:
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
 
 
-FAKES: dict[str, type[Store]] = {"clickhouse": ClickHouse, "jaeger": Jaeger, "tempo": Tempo}
+class Phoenix(Store):
+    """Phoenix's GraphQL search, and its REST interface of projects and spans; no kinds, no resources."""
+
+    page = 7  # small, so that there are several
+
+    def answer(self, request: Request) -> Answer:
+        """One project, as a server has it at the start."""
+        spans = [span for spans in self.traces.values() for span in spans]
+        if request.path == "/v1/projects":
+            rows = [{"id": "UHJvamVjdDox", "name": "default", "description": None}]
+            return Answer({"data": rows, "next_cursor": None})
+        if request.path == "/graphql":
+            return self._graphql(orjson.loads(request.body)["variables"], spans)
+        if request.path != "/v1/projects/UHJvamVjdDox/spans":
+            return Answer({"detail": "Not Found"}, 404)
+        ids = request.queries.get("trace_id", [])
+        spans = [span for span in spans if not ids or span.trace_id in ids]
+        at = int(request.query.get("cursor", "0"))
+        after = str(at + self.page) if at + self.page < len(spans) else None
+        rows = [self._row(span) for span in spans[at : at + self.page]]
+        return Answer({"data": rows, "next_cursor": after})
+
+    def _graphql(self, asked: dict[str, Any], spans: list[WireSpan]) -> Answer:
+        if asked["id"] != "UHJvamVjdDox":
+            return Answer({"data": None, "errors": [{"message": "Unknown project"}]})
+        since, until = (datetime.fromisoformat(asked["time"][end]).timestamp() for end in ("start", "end"))
+        found = [
+            span
+            for span in sorted(spans, key=lambda one: -one.start_ns)
+            if since <= span.start_ns / 1e9 < until
+            and (asked["condition"] is None or phoenix_fits(asked["condition"], span))
+        ]
+        at = int(asked["after"] or 0)
+        edges = [{"node": {"context": {"traceId": span.trace_id}}} for span in found[at : at + self.page]]
+        more = at + self.page < len(found)
+        info = {"hasNextPage": more, "endCursor": str(at + self.page) if more else None}
+        return Answer({"data": {"node": {"spans": {"edges": edges, "pageInfo": info}}}})
+
+    @staticmethod
+    def _row(span: WireSpan) -> dict[str, Any]:
+        return {
+            "id": "U3BhbjoxOA==",
+            "name": span.name,
+            "context": {"trace_id": span.trace_id, "span_id": span.span_id},
+            "span_kind": "UNKNOWN",
+            "parent_id": span.parent_id,
+            "start_time": iso_us(span.start_ns),
+            "end_time": iso_us(span.end_ns),
+            "status_code": "UNSET" if span.error is None else "ERROR",
+            "status_message": span.error or "",
+            "attributes": span.attributes,
+            "events": [
+                {"name": one.name, "timestamp": iso_us(one.at_ns), "attributes": one.attributes}
+                for one in span.events
+            ],
+        }
+
+
+class Attribute:
+    """A path into the attributes of a span, as Phoenix's filter compares it."""
+
+    def __init__(self, has: dict[str, Any], path: tuple[str, ...] = ()) -> None:
+        self._has = has
+        self._path = path
+
+    def __getitem__(self, name: str) -> Attribute:
+        return Attribute(self._has, (*self._path, name))
+
+    def __ge__(self, bound: float) -> bool:
+        value = self._has.get(".".join(self._path))
+        return isinstance(value, int | float) and value >= bound
+
+
+def phoenix_fits(condition: str, span: WireSpan) -> bool:
+    """Whether a span fits the filter, which is an expression of Python."""
+    names: dict[str, Any] = {
+        "status_code": "UNSET" if span.error is None else "ERROR",
+        "latency_ms": (span.end_ns - span.start_ns) / 1e6,
+        "attributes": Attribute(span.attributes),
+        "__builtins__": {},
+    }
+    return bool(eval(condition, names))
+
+
+def iso_us(at_ns: int) -> str:
+    """An instant with microseconds and its zone."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1000)).isoformat()
+
+
+FAKES: dict[str, type[Store]] = {
+    "clickhouse": ClickHouse,
+    "jaeger": Jaeger,
+    "phoenix": Phoenix,
+    "tempo": Tempo,
+}

@@ -123,7 +123,8 @@ def test_no_cut_of_a_world_is_missed_by_the_search(tmp_path: Path, backend: str,
     assert {key: fetched[key]["phrase"] for key in cut} == {key: whole[key]["phrase"] for key in cut}
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+# Phoenix keeps neither the kind of a span nor its service, which other people's spans are read by.
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "phoenix"])
 def test_other_peoples_spans_have_the_verdicts_of_the_file(tmp_path: Path, backend: str) -> None:
     """Kinds, services, statuses and exceptions come through; requests that went well are not fetched."""
     file = tmp_path / "spans.jsonl"

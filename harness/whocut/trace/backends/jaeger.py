@@ -116,7 +116,7 @@ class _Jaeger:
 
 def _span(raw: Mapping[str, Any], process: Mapping[str, Any]) -> dict[str, Any]:
     tags = _tags(raw.get("tags"))
-    start_ns = raw["startTime"] * _US_NS
+    start_ns = _ns(raw["startTime"])
     return made.span(
         trace_id=_padded(raw["traceID"], 32),
         span_id=_padded(raw["spanID"], 16),
@@ -124,7 +124,7 @@ def _span(raw: Mapping[str, Any], process: Mapping[str, Any]) -> dict[str, Any]:
         name=raw.get("operationName", ""),
         kind=tags.get(_KIND, ""),
         start_ns=start_ns,
-        end_ns=start_ns + raw["duration"] * _US_NS,
+        end_ns=start_ns + _ns(raw["duration"]),
         attributes={key: value for key, value in tags.items() if key not in _OWN_TAGS},
         resource=_tags(process.get("tags")),
         service=process.get("serviceName"),
@@ -136,7 +136,14 @@ def _span(raw: Mapping[str, Any], process: Mapping[str, Any]) -> dict[str, Any]:
 
 def _event(log: Mapping[str, Any]) -> dict[str, Any]:
     fields = _tags(log.get("fields"))
-    return made.event(fields.pop("event", ""), log["timestamp"] * _US_NS, fields)
+    return made.event(fields.pop("event", ""), _ns(log["timestamp"]), fields)
+
+
+def _ns(written_us: Any) -> int:
+    """Microseconds in nanoseconds."""
+    if type(written_us) is not int:
+        raise ValueError("an instant is no whole number")
+    return written_us * _US_NS
 
 
 def _tags(tags: Any) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def _times(row: Mapping[str, Any]) -> tuple[int, int]:
 
 def _ns(value: Any) -> int:
     if hasattr(value, "timestamp"):
-        return round(value.timestamp() * 1_000_000) * 1_000
+        return int(round(value.timestamp() * 1_000_000) * 1_000)
     return int(value or 0)
 
 
