@@ -22,6 +22,7 @@ from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
 from whocut.foreign.many import sort_of
 from whocut.foreign.spans import Leg, legs_of
+from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
 from whocut.trace.logs.opening import named
@@ -123,29 +124,6 @@ class Attributed:
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
         return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
-
-
-def in_words(example: Verdict, count: int, of: int, against: Iterable[str]) -> list[str]:
-    """Verdicts of one kind: how many there are, one of them, what it rests on, and what speaks against it."""
-    words = [f"{count:>6} of {of}: {example.phrase}"]
-    words += [f"{'':>10}{fact.witness} {fact.fact}" for fact in example.evidence[:4]]
-    words += [f"{'':>10}against it: {found}" for found in list(against)[:2]]
-    return words
-
-
-def unread_in_words(
-    unreadable: int, named: list[str], passed: int, passed_named: list[str], unjoined: int, like: list[str]
-) -> list[str]:
-    """The lines that gave no verdict, and why; the first few of each by name."""
-    words = []
-    for count, why, examples in (
-        (unreadable, "lines could not be read:", named),
-        (passed, "lines tell of no request, like", passed_named),
-        (unjoined, "lines could not be joined to a request, like", like),
-    ):
-        if count:
-            words += ["", f"{count} {why}", *(f"  {name}" for name in examples)]
-    return words
 
 
 # --- what was asked for -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Jaeger, by the JSON that its own page reads: `/api/traces`, which answers with whole traces.
 
-Versions 1 and 2 have it, and so have VictoriaTraces and other stores that stand in for Jaeger. A search is for one
+Versions 1 and 2 have it, and so have VictoriaTraces and other stores that take its place. A search is for one
 service and joins its tags by "and", so each kind of suspicion is a search of its own. There is no paging: a time
 whose answer is full is halved. Instants are microseconds. Lists are kept as text.
 """

@@ -2,7 +2,7 @@
 
 A search has no pages and takes the first traces that it comes across, so a time whose answer is full is halved; its
 bounds are whole seconds. Ids in `/api/search` lack the zeros in front. In a trace by id, ids of spans are in base64
-by the older interface, and `batches` stands for `resourceSpans`.
+by the older interface, and `batches` is what OTLP calls `resourceSpans`.
 """
 
 from __future__ import annotations

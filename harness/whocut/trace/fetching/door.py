@@ -108,7 +108,7 @@ class Door:
         self._requests_left = bounds.requests
 
     async def json(self, path: str, query: Iterable[tuple[str, str]] = (), *, body: Any = None) -> Any:
-        """The answer as plain data; None where the backend says that there is none (404).
+        """The answer as plain data; None where the backend does not have it (404).
 
         Raises:
             CouldNotRun: it could not be reached.
