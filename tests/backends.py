@@ -110,7 +110,8 @@ def _compare(folder: Path) -> int:
 def _judged_alike(folder: Path) -> bool:
     """The verdicts from the backend against those from the file: every trace, and then the suspicious ones."""
     from_file = _verdicts("--spans", str(folder / "spans.jsonl"))
-    source = ("--from", f"phoenix=http://127.0.0.1:{PORT}", "--since", "1h")
+    # On a scaled clock a run's spans lie ahead of the calendar.
+    source = ("--from", f"phoenix=http://127.0.0.1:{PORT}", "--since", "1h", "--until", "2100-01-01")
     every, suspicious = _verdicts(*source, "--all"), _verdicts(*source)
     cut = {key: said for key, said in from_file.items() if said[0] != "none"}
     alike = every == from_file and bool(cut) and cut.items() <= suspicious.items() <= from_file.items()

@@ -143,7 +143,7 @@ def _token(name: str) -> str:
             "the environment variable of that name is not set, or is no token. Set it to the token.",
             field="token_env",
         )
-    protect(value, *value.split(" "), *value.split(":", 1))
+    protect(value, value.rpartition(" ")[2], value.partition(":")[2])
     return value
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.trace.backends.fakes import FAKES, Answer, Jaeger, Phoenix, Request, Tempo, serving
 from tests.trace.backends.material import foreign_lines, wires, world_lines
-from whocut.cli import app
+from whocut.cli import app, main
 from whocut.clock.clock import pause
 from whocut.errors import BadInput, RemoteFailure
 from whocut.trace.fetching.asked import Asked, near_limits
@@ -240,22 +240,49 @@ def test_a_wrong_flag_is_one_sentence(flag: str, value: str, says: str) -> None:
     assert (code, says in words) == (2, True), words
 
 
+TOKEN = "Zq8vN3kL0pXw7RtB2yHd"
+
+
 @pytest.mark.sockets
-def test_the_token_goes_to_the_backend_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It comes from the environment, and a backend that answers with it does not bring it onto the screen."""
-    monkeypatch.setenv("JAEGER_LOGIN", "s3cr3t-t0k3n-value")
+@pytest.mark.parametrize(
+    ("value", "header"),
+    [
+        (TOKEN, f"Bearer {TOKEN}"),
+        (f"ApiKey {TOKEN}", f"ApiKey {TOKEN}"),
+        (f"default:{TOKEN}", "Basic ZGVmYXVsdDpacTh2TjNrTDBwWHc3UnRCMnlIZA=="),
+    ],
+)
+def test_the_token_goes_to_the_backend_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str, header: str
+) -> None:
+    """It comes from the environment; a backend that answers with it does not bring it onto the screen."""
+    monkeypatch.setenv("JAEGER_LOGIN", value)
     seen: list[str] = []
 
     def answer(request: Request) -> Answer:
         seen.append(request.headers["Authorization"])
-        return Answer(b"no entry for s3cr3t-t0k3n-value", 500)
+        return Answer(f"by default no {TOKEN} and no {header}".encode(), 500)
 
     with serving(answer) as url:
-        code, words = said("--from", f"jaeger={url}", "--service", "gateway", "--token-env", "JAEGER_LOGIN")
+        command = [
+            "whocut",
+            "attribute",
+            "--from",
+            f"jaeger={url}",
+            "--service",
+            "x",
+            "--token-env",
+            "JAEGER_LOGIN",
+        ]
+        monkeypatch.setattr("sys.argv", command)
+        with pytest.raises(SystemExit) as ended:
+            main()
 
-    assert code == 3
-    assert seen == ["Bearer s3cr3t-t0k3n-value"]
-    assert "HTTP 500" in words
+    printed = "".join(capsys.readouterr())
+    assert (ended.value.code, seen) == (3, [header])
+    assert "by default no [redacted]" in printed
+    assert TOKEN not in printed
+    assert header.rpartition(" ")[2] not in printed
 
 
 def test_a_token_does_not_go_over_the_network_in_the_clear() -> None:
@@ -333,6 +360,23 @@ def test_the_service_narrows_the_search_and_not_the_trace() -> None:
 
     assert looked.fetched == 1
     assert {span.layer for span in spans} == {"client", "gateway", "app"}
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("backend", ["clickhouse", "jaeger", "tempo"])
+def test_a_name_of_a_service_is_a_value_and_no_part_of_a_query(backend: str) -> None:
+    """Quotes, brackets and backslashes of a name are the name's own."""
+    if backend == "clickhouse":
+        pytest.importorskip("chdb", reason="pip install chdb-core: the engine of ClickHouse, 530 MB")
+    name = """it's a \\ "gate" ') OR 1 } || {"""
+    stored = wires(foreign_lines())
+    for wire in stored[:2]:
+        wire.resource["service.name"] = name
+    with serving(FAKES[backend](stored)) as url:
+        place = "/fake" if backend == "clickhouse" else ""
+        _, looked = fetch_spans(parse_source(f"{backend}={url}{place}"), replace(ASKED, service=name))
+
+    assert (looked.found, looked.fetched) == (1, 1)
 
 
 @pytest.mark.sockets

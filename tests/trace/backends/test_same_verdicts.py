@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from whocut.trace.otlp import WireSpan
 
 pytestmark = pytest.mark.sockets
-BACKENDS = [*sorted(FAKES), "parquet"]
+BACKENDS = [*sorted(FAKES), "parquet", "parquet by OTLP"]
 PLACES = {"clickhouse": "/fake"}  # the database
 WORLDS = range(6)
 WINDOW = ("--since", "2026-11-22T00:00:00Z", "--until", "2026-11-30T00:00:00Z")
@@ -39,9 +40,9 @@ def attribute(*arguments: str) -> dict[str, Any]:
 @contextmanager
 def stored(backend: str, lines: bytes, folder: Path) -> Iterator[str]:
     """These spans in a backend: its `--from`."""
-    if backend == "parquet":
+    if backend in WRITERS:
         path = folder / "spans.parquet"
-        write_parquet(path, wires(lines))
+        WRITERS[backend](path, wires(lines))
         yield f"parquet={path}"
         return
     if backend == "clickhouse":
@@ -72,6 +73,35 @@ def write_parquet(path: Path, spans: list[WireSpan]) -> None:
     parquet.write_table(pa.table(columns), path)
 
 
+def write_otlp_parquet(path: Path, spans: list[WireSpan]) -> None:
+    """Columns by OTLP's names: ids as bytes, attributes as JSON in text, events as a list of structs."""
+    rows = [
+        {
+            "trace_id": bytes.fromhex(span.trace_id),
+            "span_id": bytes.fromhex(span.span_id),
+            "parent_span_id": bytes.fromhex(span.parent_id) if span.parent_id else None,
+            "name": span.name,
+            "kind": span.kind,
+            "start_time_unix_nano": span.start_ns,
+            "end_time_unix_nano": span.end_ns,
+            "attributes": orjson.dumps(span.attributes).decode(),
+            "resource_attributes": orjson.dumps(span.resource).decode(),
+            "status_code": 0 if span.error is None else 2,
+            "status_message": span.error,
+            "events": [
+                {
+                    "name": one.name,
+                    "time_unix_nano": one.at_ns,
+                    "attributes": orjson.dumps(one.attributes).decode(),
+                }
+                for one in span.events
+            ],
+        }
+        for span in spans
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+
+
 def judged(answer: dict[str, Any]) -> dict[tuple[str, int], Any]:
     """The verdicts by request and attempt."""
     return {(one["request"], one["attempt"]): one for one in answer["verdicts"]}
@@ -86,6 +116,9 @@ def alike(one: Any, other: Any) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(alike, one, other))
     return bool(one == other)
+
+
+WRITERS = {"parquet": write_parquet, "parquet by OTLP": write_otlp_parquet}
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
