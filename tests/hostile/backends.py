@@ -79,9 +79,11 @@ class _InProcess(Door):
         for key, value in pairs:
             queries.setdefault(key, []).append(value)
         said: Any = self._store.answer(Request(path, dict(pairs), queries, body or b"", {}))
-        honest = said if isinstance(said, bytes) else orjson.dumps(said.body)
-        self.answers.append(honest)
-        return self._changed if len(self.answers) - 1 == self._step else honest
+        body = said if isinstance(said, bytes) else said.body
+        self.answers.append(body if isinstance(body, bytes) else orjson.dumps(body))
+        if len(self.answers) - 1 == self._step:
+            return self._changed
+        return None if getattr(said, "status", 200) == 404 else self.answers[-1]
 
 
 @lru_cache

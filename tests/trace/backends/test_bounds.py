@@ -400,3 +400,24 @@ def test_attempts_that_are_judged_already_are_no_spans(tmp_path: Path) -> None:
 
     assert code == 2
     assert "judged already" in words
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [b"", b""],
+        [b'{"there": 1, "matching": 1e30}\n', b""],
+        [b'{"there": "1", "matching": "1"}\n', b'{"last": ""}\n'],
+        [b'{"there": "1", "matching": "1"}\n', b'{"TraceId": "a\') OR (1", "last": ""}\n'],
+        [b'{"there": "1", "matching": "1"}\n', b'{"TraceId": "aa", "last": ""}\n', b'{"TraceId": "aa"}\n'],
+        [b'{"exception": "Code: 241. Memory limit exceeded"}\n'],
+    ],
+)
+def test_a_row_of_another_form_is_one_sentence(answers: list[bytes]) -> None:
+    """No rows where one is due, a number beyond all measure, an id that would be SQL, a missing column."""
+    left = iter(answers)
+    with serving(lambda _: Answer(next(left, b""))) as url:
+        code, words = said("--from", f"clickhouse={url}")
+
+    assert (code, "a row lacks a column" in words) == (3, True), words

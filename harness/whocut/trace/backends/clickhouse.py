@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from whocut.errors import BadInput
+from whocut.trace import typed
 from whocut.trace.fetching import made
 from whocut.trace.fetching.asked import LOWEST_STATUS, STATUS_ATTRIBUTES, Backend
 from whocut.trace.fetching.door import over_http
@@ -50,7 +51,7 @@ class _ClickHouse:
         """The ids, the newest first; one more than are wanted, at most."""
         where, values = condition(self._asked)
         time = {"since": str(self._asked.since_ns), "until": str(self._asked.until_ns)}
-        (counted,) = await self._rows(
+        counted = await self._rows(
             f"SELECT uniqExact(TraceId) AS there, uniqExactIf(TraceId, {where}) AS matching "
             f"FROM {self._table} WHERE {_IN_TIME}",
             {**time, **values},
@@ -61,14 +62,15 @@ class _ClickHouse:
             {**time, **values, "most": str(self._asked.limit + 1)},
         )
         try:
-            self.there, self.matching = int(counted["there"]), int(counted["matching"])
-            yield [str(row["TraceId"]) for row in found]
+            self.there, self.matching = (typed.integer(counted[0][name]) for name in ("there", "matching"))
+            ids = [_plain(row["TraceId"]) for row in found]
         except _NOT_WHOLE as error:
             raise self._door.strange(f"a row lacks a column: {error}") from None
+        yield ids
 
     async def fetch(self, trace_ids: Sequence[str]) -> AsyncIterator[Any]:
         """All rows of these traces."""
-        ids = ",".join(f"'{_plain(one)}'" for one in trace_ids)
+        ids = ",".join(f"'{one}'" for one in trace_ids)
         rows = await self._rows(
             f"SELECT {_COLUMNS} FROM {self._table} WHERE TraceId IN {{ids:Array(String)}} AND {_IN_TIME}",
             {
@@ -111,9 +113,9 @@ def _escaped(value: str) -> str:
 
 
 def _plain(trace_id: str) -> str:
-    """An id that came from there: letters and digits go into a list."""
+    """An id that came from there: letters and digits go into the next query."""
     if not trace_id.isalnum() or not trace_id.isascii():
-        raise ValueError(trace_id)
+        raise ValueError("an id of a trace is letters and digits")
     return trace_id
 
 
