@@ -50,6 +50,9 @@ OFF = {
     "--out",
     "--run",
     "--verdicts",
+    "--from",
+    "--slower-than",
+    "--token-env",
 }
 
 

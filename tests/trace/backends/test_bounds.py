@@ -6,9 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tests.trace.backends.fakes import FAKES, Answer, Jaeger, Phoenix, Request, Tempo, serving
@@ -198,7 +196,6 @@ def test_a_span_of_another_form_is_one_sentence(spoil: Callable[[dict[str, Any]]
         ("jaeger=127.0.0.1:16686", "is no URL"),
         ("tempo=http://[", "is no URL"),
         ("clickhouse=http://127.0.0.1:8123/a/b", "is no database"),
-        ("parquet=nowhere.parquet", "nowhere.parquet: it cannot be read"),
     ],
 )
 def test_a_wrong_address_is_named_without_its_secret(written: str, says: str) -> None:
@@ -206,6 +203,17 @@ def test_a_wrong_address_is_named_without_its_secret(written: str, says: str) ->
     code, words = said("--from", written)
 
     assert (code, says in words, "hunter2" in words) == (2, True, False), words
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
+    """One that is not there, and one of another form: exit code 2, and its name."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "text.parquet").write_bytes(b"PAR1 and then nothing of the kind")
+
+    for name in ("nowhere.parquet", "text.parquet"):
+        code, words = said("--from", f"parquet={tmp_path / name}")
+
+        assert (code, f"{name}: it cannot be read as Parquet" in words) == (2, True), words
 
 
 def test_a_flag_of_a_search_without_a_backend_is_refused() -> None:
@@ -391,6 +399,8 @@ def test_no_such_trace_is_no_success() -> None:
 
 def test_attempts_that_are_judged_already_are_no_spans(tmp_path: Path) -> None:
     """The export of a run has no spans: the sentence says so."""
+    pa: Any = pytest.importorskip("pyarrow")
+    parquet: Any = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "run.parquet"
     parquet.write_table(
         pa.table({name: ["x"] for name in ("trace_id", "attempt", "outcome", "phrase")}), path

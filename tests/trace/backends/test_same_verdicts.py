@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 from typer.testing import CliRunner
 
 from tests.trace.backends.fakes import FAKES, collector_row, serving
@@ -51,8 +49,14 @@ def stored(backend: str, lines: bytes, folder: Path) -> Iterator[str]:
         yield f"{backend}={url}{PLACES.get(backend, '')}"
 
 
+def with_pyarrow() -> tuple[Any, Any]:
+    """Pyarrow and its reader of Parquet, which an extra brings."""
+    return pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+
+
 def write_parquet(path: Path, spans: list[WireSpan]) -> None:
     """The Collector's table as a Parquet file, as `SELECT * FROM otel_traces INTO OUTFILE` writes it."""
+    pa, parquet = with_pyarrow()
     texts = pa.map_(pa.string(), pa.string())
     instant = pa.timestamp("ns", "UTC")
     types = {
@@ -75,6 +79,7 @@ def write_parquet(path: Path, spans: list[WireSpan]) -> None:
 
 def write_otlp_parquet(path: Path, spans: list[WireSpan]) -> None:
     """Columns by OTLP's names: ids as bytes, attributes as JSON in text, events as a list of structs."""
+    pa, parquet = with_pyarrow()
     rows = [
         {
             "trace_id": bytes.fromhex(span.trace_id),
