@@ -161,4 +161,4 @@ async def _opened(address: str, asked: Asked) -> AsyncIterator[_ClickHouse]:
         yield reader
 
 
-BACKEND: Final = Backend("URL", "ClickHouse, with the Collector's table", _opened)
+BACKEND: Final = Backend("URL", _opened)

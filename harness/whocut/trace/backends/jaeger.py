@@ -168,4 +168,4 @@ def _json(tags: Mapping[str, str]) -> str:
     return orjson.dumps(tags).decode()
 
 
-BACKEND: Final = Backend("URL", "Jaeger's query service", over_http("jaeger", _Jaeger))
+BACKEND: Final = Backend("URL", over_http("jaeger", _Jaeger))

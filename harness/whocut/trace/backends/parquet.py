@@ -239,4 +239,4 @@ async def _opened(address: str, asked: Asked) -> AsyncIterator[_Parquet]:
     yield _Parquet(paths, asked)
 
 
-BACKEND: Final = Backend("FILE", "a Parquet file of spans", _opened, local=True, at_once=100_000)
+BACKEND: Final = Backend("FILE", _opened, local=True, at_once=100_000)

@@ -148,4 +148,4 @@ def _written(at_ns: int) -> str:
     return (_EPOCH + at_ns // _US_NS * _US).isoformat()
 
 
-BACKEND: Final = Backend("URL", "Arize Phoenix", over_http("phoenix", _Phoenix))
+BACKEND: Final = Backend("URL", over_http("phoenix", _Phoenix))

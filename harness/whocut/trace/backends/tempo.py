@@ -121,4 +121,4 @@ def _from_base64(written: Any) -> Any:
         return written  # the codec says what is wrong with it
 
 
-BACKEND: Final = Backend("URL", "Grafana Tempo", over_http("tempo", _Tempo))
+BACKEND: Final = Backend("URL", over_http("tempo", _Tempo))

@@ -131,13 +131,12 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One kind of backend: what its address is, what it is called, and how it is opened.
+    """One kind of backend: what its address is, and how it is opened.
 
     `local` is a file: without a beginning all of it is read. `at_once` traces are fetched by one request.
     """
 
     address: str
-    says: str
     opened: Callable[[str, Asked], AbstractAsyncContextManager[Reader]]
     local: bool = False
     at_once: int = 20

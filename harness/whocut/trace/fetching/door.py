@@ -29,7 +29,7 @@ _Opened = TypeVar("_Opened")
 _PORTS: Final = {"http": 80, "https": 443}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MIB: Final = 1024 * 1024
-_ASK_LESS: Final = "Ask for less: a shorter time, a --service, a smaller --limit."
+ASK_LESS: Final = "Ask for less: a shorter time, a --service, a smaller --limit."
 _SHOWN: Final = 200  # bytes of a refusal
 
 
@@ -141,7 +141,7 @@ class Door:
         import aiohttp  # noqa: PLC0415  # attribution of files needs no client
 
         if self._requests_left <= 0:
-            raise self._failed(f"wants more than {self._bounds.requests:,} requests. {_ASK_LESS}")
+            raise self._failed(f"wants more than {self._bounds.requests:,} requests. {ASK_LESS}")
         self._requests_left -= 1
         try:
             async with (
@@ -158,7 +158,7 @@ class Door:
                 return await self._read(answer)
         except TimeoutError:
             raise self._failed(
-                f"did not answer whole within {self._bounds.answer_real_s:g} s. {_ASK_LESS}"
+                f"did not answer whole within {self._bounds.answer_real_s:g} s. {ASK_LESS}"
             ) from None
         except aiohttp.ClientConnectorError as error:
             why = error.os_error.strerror or str(error.os_error)
@@ -184,7 +184,7 @@ class Door:
         async for part in answer.content.iter_any():
             whole += part
             if len(whole) > most:
-                raise self._failed(f"sends more than {most / _MIB:,.0f} MiB. {_ASK_LESS}")
+                raise self._failed(f"sends more than {most / _MIB:,.0f} MiB. {ASK_LESS}")
             if answer.status >= 400 and len(whole) > _SHOWN:
                 break
         self._bytes_left -= len(whole)
@@ -196,7 +196,7 @@ class Door:
             )
         if answer.status >= 400:
             said = " ".join(whole[:_SHOWN].decode("utf-8", "replace").split())
-            raise self._failed(f"answers HTTP {answer.status}: {said or 'without a word'}. {_ASK_LESS}")
+            raise self._failed(f"answers HTTP {answer.status}: {said or 'without a word'}. {ASK_LESS}")
         return bytes(whole)
 
     def strange(self, why: str) -> RemoteFailure:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from whocut.errors import BadInput, RemoteFailure, nearest
 from whocut.registry import found_in
 from whocut.trace import otlp
+from whocut.trace.fetching.asked import Looked
+from whocut.trace.fetching.door import ASK_LESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,11 +21,8 @@ if TYPE_CHECKING:
     from whocut.trace.fetching.asked import Asked, Backend, Reader
     from whocut.trace.records import Span
 
-from whocut.trace.fetching.asked import Looked
-
 MOST_SPANS: Final = 2_000_000
 _ALL_REAL_S: Final = 600.0
-_ASK_LESS: Final = "Ask for less: a shorter time, a --service, a smaller --limit."
 
 
 class Source(NamedTuple):
@@ -74,9 +73,7 @@ async def _within(source: Source, asked: Asked) -> tuple[list[Span], Looked]:
             async with source.backend.opened(source.address, asked) as reader:
                 return await _fetched(source, asked, reader)
     except TimeoutError:
-        raise RemoteFailure(
-            f"{source.name} takes longer than {_ALL_REAL_S:g} s in all. {_ASK_LESS}"
-        ) from None
+        raise RemoteFailure(f"{source.name} takes longer than {_ALL_REAL_S:g} s in all. {ASK_LESS}") from None
 
 
 async def _fetched(source: Source, asked: Asked, reader: Reader) -> tuple[list[Span], Looked]:
@@ -108,7 +105,7 @@ def _take(request: Any, spans: dict[tuple[str, str], Span], name: str) -> None:
         for span in otlp.decode_request(request, 0.0):
             spans.setdefault((span.trace_id.lower(), span.span_id.lower()), span)
             if len(spans) > MOST_SPANS:
-                raise RemoteFailure(f"{name} sends more than {MOST_SPANS:,} spans. {_ASK_LESS}")
+                raise RemoteFailure(f"{name} sends more than {MOST_SPANS:,} spans. {ASK_LESS}")
     except ValueError as error:
         raise RemoteFailure(f"a span from {name} cannot be read: {error}. Correct --from.") from None
 
