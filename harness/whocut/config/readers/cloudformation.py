@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whocut.chain.timers import TimerKind
 from whocut.config import units
-from whocut.config.building import layer_of, limit, limit_at, put
+from whocut.config.building import limit, limit_at, put
 from whocut.config.cloud import Resource, reading_of
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import NotRead
@@ -68,13 +68,15 @@ class _Template:
             limits: dict[TimerKind, Limit] = {}
             one = self._limit(found or shared, known.unit, inherited=found is None)
             put(limits, known.timer, one)
-            layer = layer_of(known.product, limits)
-            place: dict[str, Any] = {"name": name, "file": resource.file, "line": resource.line}
-            if kind in _FUNCTIONS:
-                for way in _ways(properties):
-                    yield Resource(layer=layer, **place, **way)
-            else:
-                yield Resource(layer=layer, **place)
+            for way in _ways(properties) if kind in _FUNCTIONS else ({},):
+                yield Resource(
+                    product=known.product,
+                    limits=limits,
+                    name=name,
+                    file=resource.file,
+                    line=resource.line,
+                    **way,
+                )
 
     def _distribution(self, name: str, resource: Tree, properties: Tree) -> Iterator[Resource]:
         """A distribution: each path goes to the origin that its behaviour names."""
@@ -91,7 +93,8 @@ class _Template:
             put(limits, TimerKind.FIRST_BYTE, self._limit(written, units.seconds))
             pattern = behaviour.text("PathPattern")
             yield Resource(
-                layer=layer_of("cloudfront", limits),
+                product="cloudfront",
+                limits=limits,
                 name=name,
                 file=resource.file,
                 line=resource.line,
