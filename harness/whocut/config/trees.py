@@ -215,8 +215,8 @@ class _Events:
         count = 0
         outer: list[tuple[Any, ...]] = []
         # The innermost collection, where it began, and of a mapping the key that waits for its value.
-        here: Tree | None = None
         value: Any = done
+        here = Tree(file, 0, done)
         in_mapping = merges = False
         key: str | None = None
         key_line = began = 0
