@@ -77,6 +77,8 @@ T = TypeVar("T")
 class Later(Sequence[T]):
     """What is made when it is looked at: of the layers of thirty thousand routes one is asked for."""
 
+    __slots__ = ("_made", "_make")
+
     def __init__(self, make: Callable[[], Sequence[T]]) -> None:
         self._make = make
         self._made: tuple[T, ...] | None = None

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
+from dataclasses import dataclass, field
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli
 import yaml
 
 from whocut.errors import BadFile
@@ -19,10 +20,11 @@ from whocut.tables import LOADER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BYTES: Final = 4_000_000
 _MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
 _BYTES_A_NODE: Final = 8
+_MOST_LINES: Final = 600_000  # of TOML
 _MOST_DEPTH: Final = 60
+_COLLECTIONS: Final = (dict, list)
 Scalar = str | int | float | bool | None
 
 
@@ -67,12 +69,13 @@ class Tree:
 
     def text(self, *keys: str | int) -> str:
         """A scalar as text; empty: the value is no scalar."""
-        found = self.get(*keys)
-        if found is None or found.value is None or isinstance(found.value, dict | list):
+        found = self.get(*keys) if keys else self
+        value = found.value if found is not None else None
+        if isinstance(value, str):
+            return value
+        if value is None or isinstance(value, dict | list):
             return ""
-        if isinstance(found.value, bool):
-            return str(found.value).lower()
-        return str(found.value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
     @property
     def is_mapping(self) -> bool:
@@ -332,12 +335,13 @@ def toml_tree(file: str, text: str) -> Tree:
     """A TOML file; a value's line is that of its key, found again in the text.
 
     Raises:
-        BadFile: it is no TOML, or too large.
+        BadFile: it is no TOML, too deep, or too large.
     """
-    _refuse_large(file, text)
+    if text.count("\n") > _MOST_LINES:
+        raise BadFile(file, "it has too many lines to be a configuration", line=_MOST_LINES)
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         what = str(error).partition(" (at")[0]
         raise BadFile(
@@ -347,48 +351,111 @@ def toml_tree(file: str, text: str) -> Tree:
         raise BadFile(file, "it is nested too deeply to be a configuration") from None
     except ValueError:  # an integer of more digits than Python reads
         raise BadFile(file, "a number in it is too long to be one of a configuration") from None
-    return _from_toml(file, data, _lines_of_toml(text), ())
+    return _Toml(file, _MOST_NODES + len(text) // _BYTES_A_NODE).tree(data, _places(text), 1, 0)
 
 
-def _from_toml(file: str, value: Any, lines: dict[tuple[str, ...], int], place: tuple[str, ...]) -> Tree:
-    """A table that no line of its own names begins where the first of its values is."""
-    if isinstance(value, dict):
-        fields = {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
-        first = min((child.line for child in fields.values()), default=1)
-        return Tree(file, lines.get(place, first), fields)
-    at = place
-    while at not in lines and at:
-        at = at[:-1]
-    line = lines.get(at, 1)
-    if isinstance(value, list):
-        return Tree(
-            file, line, [_from_toml(file, child, lines, (*place, str(n))) for n, child in enumerate(value)]
-        )
-    return Tree(file, line, value if isinstance(value, bool) else str(value))
+@dataclass(slots=True)
+class _Place:
+    """Where a table is written, and what is below it: the line of a key, or the place of a table.
+
+    `each` holds the places of a table that is written several times, as the entries of a list.
+    """
+
+    line: int | None = None
+    below: dict[str, int | _Place] = field(default_factory=dict)
+    each: list[_Place] = field(default_factory=list)
+
+    def at(self, name: str) -> _Place:
+        """The table of this name below it; of several the last."""
+        below = self.below.get(name)
+        if not isinstance(below, _Place):
+            below = self.below[name] = _Place(below)
+        return below.each[-1] if below.each else below
 
 
-_TABLE: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY: Final = re.compile(r'\s*((?:[\w-]+|"[^"]*"|\'[^\']*\')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|\'[^\']*\'))*)\s*=')
-_NAME: Final = re.compile(r'[\w-]+|"[^"]*"|\'[^\']*\'')
+@dataclass(slots=True)
+class _Toml:
+    """Plain data as trees, with the lines of their places; `most` is how many values may be in them."""
+
+    file: str
+    most: int
+
+    def tree(
+        self, value: dict[str, Any] | list[Any], place: int | _Place | None, line: int, depth: int
+    ) -> Tree:
+        """A table or a list; `line` is that of the table around it.
+
+        A table that no line of its own names begins where the first of its values is.
+        """
+        file = self.file
+        own = place.line if isinstance(place, _Place) else place
+        around = line if own is None else own
+        self.most -= len(value)
+        if self.most < 0:
+            raise BadFile(file, "it holds too many values", line=around)
+        if depth > _MOST_DEPTH:
+            raise BadFile(file, "it is nested too deeply to be a configuration", line=around)
+        if isinstance(value, list):
+            each = place.each if isinstance(place, _Place) else []
+            return Tree(
+                file,
+                around,
+                [
+                    self.tree(child, each[n] if n < len(each) else None, around, depth + 1)
+                    if isinstance(child, _COLLECTIONS)
+                    else Tree(file, around, child if isinstance(child, bool) else str(child))
+                    for n, child in enumerate(value)
+                ],
+            )
+        below = place.below if isinstance(place, _Place) else {}
+        fields: dict[str, Tree] = {}
+        for key, child in value.items():
+            at = below.get(key)
+            if isinstance(child, _COLLECTIONS):
+                fields[key] = self.tree(child, at, around, depth + 1)
+                continue
+            here = at.line if isinstance(at, _Place) else at
+            fields[key] = Tree(
+                file, around if here is None else here, child if isinstance(child, bool) else str(child)
+            )
+        if own is None:
+            own = min((child.line for child in fields.values()), default=1)
+        return Tree(file, own, fields)
 
 
-def _lines_of_toml(text: str) -> dict[tuple[str, ...], int]:
+_KEY: Final = r'(?:[\w-]++|"[^"]*+"|\'[^\']*+\')'
+_TOML_LINE: Final = re.compile(
+    r"[ \t]*+(?:(\[\[?)[ \t]*+([^\]]++)\]\]?[ \t]*+(?:#.*)?$"  # a table
+    rf"|([\w-]++)[ \t]*+=|({_KEY}(?:[ \t]*+\.[ \t]*+{_KEY})*+)[ \t]*+=)"  # a key of one word, or any other
+)
+_NAME: Final = re.compile(_KEY)
+
+
+def _places(text: str) -> _Place:
     """The line of each key and table; keys inside a value of several lines are not among them."""
-    found: dict[tuple[str, ...], int] = {}
-    counts: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if head := _TABLE.fullmatch(line):
-            table = tuple(name.strip("\"'") for name in _NAME.findall(head[2]))
-            if head[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, str(counts[table]))
-            found.setdefault(table, number)
-        elif key := _KEY.match(line):
-            found.setdefault((*table, *(name.strip("\"'") for name in _NAME.findall(key[1]))), number)
-    return found
-
-
-def _refuse_large(file: str, text: str) -> None:
-    if len(text) > MOST_BYTES:
-        raise BadFile(file, "it is larger than 4 MB; a configuration of this kind is smaller")
+    root = table = _Place()
+    match = _TOML_LINE.match
+    for number, line in enumerate(text.split("\n"), start=1):
+        found = match(line)
+        if found is None:
+            continue
+        brackets, head, key, keys = found.groups()
+        if key:
+            table.below.setdefault(key, number)
+            continue
+        *names, last = [name.strip("\"'") for name in _NAME.findall(head or keys)] or [""]
+        here = table if keys else root
+        for name in names:
+            here = here.at(name)
+        if keys:
+            here.below.setdefault(last, number)
+        elif brackets == "[[":
+            several = here.below.get(last)
+            if not isinstance(several, _Place):
+                several = here.below[last] = _Place(several)
+            table = _Place(number)
+            several.each.append(table)
+        else:
+            table = here.at(last)
+            table.line = number if table.line is None else table.line
+    return root
