@@ -1,4 +1,4 @@
-"""YAML, JSON and TOML as one kind of tree, in which every value knows its line. Bounded in size, depth and aliases.
+"""YAML and JSON as one kind of tree, in which every value knows its line. Bounded in size, depth and aliases.
 
 A tag that is not YAML's own (CloudFormation's ``!Sub``) is left off, and its value is kept as it is written.
 """
@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
-import tomli
 import yaml
 
 from whocut.errors import BadFile
@@ -20,11 +18,9 @@ from whocut.tables import LOADER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
-_BYTES_A_NODE: Final = 8
-_MOST_LINES: Final = 600_000  # of TOML
-_MOST_DEPTH: Final = 60
-_COLLECTIONS: Final = (dict, list)
+MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
+BYTES_A_NODE: Final = 8
+MOST_DEPTH: Final = 60
 Scalar = str | int | float | bool | None
 
 
@@ -167,7 +163,7 @@ def _json_tree(file: str, text: str) -> Tree | None:  # noqa: PLR0912  # one pas
             open_.append(value)
             outer = value
             in_mapping = bracket == "{"
-            if len(open_) > _MOST_DEPTH:
+            if len(open_) > MOST_DEPTH:
                 raise BadFile(file, "it is nested too deeply to be a configuration", line=line)
     return root
 
@@ -202,7 +198,7 @@ class _Events:
     def __init__(self, file: str, text: str) -> None:
         self._file = file
         self._text = text
-        self._most = _MOST_NODES + len(text) // _BYTES_A_NODE
+        self._most = MOST_NODES + len(text) // BYTES_A_NODE
         self._named: dict[str, tuple[Tree, int]] = {}  # what each anchor names, and how many values that is
         self._merged: dict[int, dict[str, Tree]] = {}  # by the identity of the mapping that it is merged into
 
@@ -297,7 +293,7 @@ class _Events:
     def _began(self, count: int, line: int, anchor: str | None, depth: int, *, is_key: bool) -> int:
         if is_key:
             raise BadFile(self._file, "it is a template; render it first, as with `helm template`", line=line)
-        if depth > _MOST_DEPTH:
+        if depth > MOST_DEPTH:
             raise BadFile(self._file, "it is nested too deeply to be a configuration", line=line)
         if anchor:
             self._named.pop(anchor, None)  # it names nothing before it is whole
@@ -329,133 +325,3 @@ class _Events:
             tree.value.clear()
             tree.value.update({**merged, **own})
         return tree
-
-
-def toml_tree(file: str, text: str) -> Tree:
-    """A TOML file; a value's line is that of its key, found again in the text.
-
-    Raises:
-        BadFile: it is no TOML, too deep, or too large.
-    """
-    if text.count("\n") > _MOST_LINES:
-        raise BadFile(file, "it has too many lines to be a configuration", line=_MOST_LINES)
-    try:
-        data = tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        what = str(error).partition(" (at")[0]
-        raise BadFile(
-            file, f"it cannot be read as TOML: {what}", line=int(line[1]) if line else None
-        ) from None
-    except RecursionError:
-        raise BadFile(file, "it is nested too deeply to be a configuration") from None
-    except ValueError:  # an integer of more digits than Python reads
-        raise BadFile(file, "a number in it is too long to be one of a configuration") from None
-    return _Toml(file, _MOST_NODES + len(text) // _BYTES_A_NODE).tree(data, _places(text), 1, 0)
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where a table is written, and what is below it: the line of a key, or the place of a table.
-
-    `each` holds the places of a table that is written several times, as the entries of a list.
-    """
-
-    line: int | None = None
-    below: dict[str, int | _Place] = field(default_factory=dict)
-    each: list[_Place] = field(default_factory=list)
-
-    def at(self, name: str) -> _Place:
-        """The table of this name below it; of several the last."""
-        below = self.below.get(name)
-        if not isinstance(below, _Place):
-            below = self.below[name] = _Place(below)
-        return below.each[-1] if below.each else below
-
-
-@dataclass(slots=True)
-class _Toml:
-    """Plain data as trees, with the lines of their places; `most` is how many values may be in them."""
-
-    file: str
-    most: int
-
-    def tree(
-        self, value: dict[str, Any] | list[Any], place: int | _Place | None, line: int, depth: int
-    ) -> Tree:
-        """A table or a list; `line` is that of the table around it.
-
-        A table that no line of its own names begins where the first of its values is.
-        """
-        file = self.file
-        own = place.line if isinstance(place, _Place) else place
-        around = line if own is None else own
-        self.most -= len(value)
-        if self.most < 0:
-            raise BadFile(file, "it holds too many values", line=around)
-        if depth > _MOST_DEPTH:
-            raise BadFile(file, "it is nested too deeply to be a configuration", line=around)
-        if isinstance(value, list):
-            each = place.each if isinstance(place, _Place) else []
-            return Tree(
-                file,
-                around,
-                [
-                    self.tree(child, each[n] if n < len(each) else None, around, depth + 1)
-                    if isinstance(child, _COLLECTIONS)
-                    else Tree(file, around, child if isinstance(child, bool) else str(child))
-                    for n, child in enumerate(value)
-                ],
-            )
-        below = place.below if isinstance(place, _Place) else {}
-        fields: dict[str, Tree] = {}
-        for key, child in value.items():
-            at = below.get(key)
-            if isinstance(child, _COLLECTIONS):
-                fields[key] = self.tree(child, at, around, depth + 1)
-                continue
-            here = at.line if isinstance(at, _Place) else at
-            fields[key] = Tree(
-                file, around if here is None else here, child if isinstance(child, bool) else str(child)
-            )
-        if own is None:
-            own = min((child.line for child in fields.values()), default=1)
-        return Tree(file, own, fields)
-
-
-_KEY: Final = r'(?:[\w-]++|"[^"]*+"|\'[^\']*+\')'
-_TOML_LINE: Final = re.compile(
-    r"[ \t]*+(?:(\[\[?)[ \t]*+([^\]]++)\]\]?[ \t]*+(?:#.*)?$"  # a table
-    rf"|([\w-]++)[ \t]*+=|({_KEY}(?:[ \t]*+\.[ \t]*+{_KEY})*+)[ \t]*+=)"  # a key of one word, or any other
-)
-_NAME: Final = re.compile(_KEY)
-
-
-def _places(text: str) -> _Place:
-    """The line of each key and table; keys inside a value of several lines are not among them."""
-    root = table = _Place()
-    match = _TOML_LINE.match
-    for number, line in enumerate(text.split("\n"), start=1):
-        found = match(line)
-        if found is None:
-            continue
-        brackets, head, key, keys = found.groups()
-        if key:
-            table.below.setdefault(key, number)
-            continue
-        *names, last = [name.strip("\"'") for name in _NAME.findall(head or keys)] or [""]
-        here = table if keys else root
-        for name in names:
-            here = here.at(name)
-        if keys:
-            here.below.setdefault(last, number)
-        elif brackets == "[[":
-            several = here.below.get(last)
-            if not isinstance(several, _Place):
-                several = here.below[last] = _Place(several)
-            table = _Place(number)
-            several.each.append(table)
-        else:
-            table = here.at(last)
-            table.line = number if table.line is None else table.line
-    return root

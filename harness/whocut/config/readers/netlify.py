@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from whocut.config.building import layer_of
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import Later, NotRead, Reading, Route
-from whocut.config.trees import Tree, toml_tree
+from whocut.config.toml_trees import toml_tree
+from whocut.config.trees import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

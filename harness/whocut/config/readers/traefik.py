@@ -18,7 +18,8 @@ from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
 from whocut.config.reading import Harmless, Later, NotRead, Reading, Route, reading_of_many
-from whocut.config.trees import Tree, toml_tree, yaml_trees
+from whocut.config.toml_trees import toml_tree
+from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
