@@ -383,6 +383,9 @@ def _json_retries(handler: Tree) -> LayerRetries | None:
     return LayerRetries(tries=1 + int(found.text()), file=found.file, line=found.line)
 
 
+_PASSES: Final = re.compile(r"^[ \t]*+reverse_proxy\s", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name == "caddyfile" or name.startswith("caddyfile.") or name.endswith(".caddyfile"):
@@ -391,7 +394,7 @@ def _looks(source: Source) -> int:
         return 80 if '"reverse_proxy"' in source.text and '"apps"' in source.text else 0
     if name.endswith((".yaml", ".yml", ".toml", ".conf", ".cfg")):
         return 0
-    return 60 if re.search(r"^[ \t]*+reverse_proxy\s", source.text, re.MULTILINE) else 0
+    return 60 if source.has(_PASSES, "reverse_proxy") else 0
 
 
 CADDY: Final = register(

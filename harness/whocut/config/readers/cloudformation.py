@@ -199,10 +199,13 @@ _TYPES: Final = {
 }
 
 
+_TYPE: Final = re.compile(r"Type[\"']?\s*:\s*[\"']?AWS::")
+
+
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml", ".json", ".template")):
         return 0
-    return 90 if re.search(r"[\"']?Type[\"']?\s*:\s*[\"']?AWS::", source.text) else 0
+    return 90 if source.has(_TYPE, "AWS::") else 0
 
 
 CLOUDFORMATION: Final = register(

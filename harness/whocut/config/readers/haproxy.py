@@ -428,17 +428,18 @@ def _harmless(front: _Section, back: _Section) -> Iterator[Harmless]:
 _LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;\n]*$", re.MULTILINE)
 
 
+_SURE: Final = re.compile(
+    r"^[ \t]*+(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)", re.MULTILINE
+)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name.endswith((".yaml", ".yml", ".json", ".toml", ".tf")):
         return 0
-    if not _LOOKS.search(source.text):
+    if not source.has(_LOOKS, "frontend", "backend", "listen", "defaults", "global"):
         return 0
-    sure = re.search(
-        r"^[ \t]*+(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)",
-        source.text,
-        re.MULTILINE,
-    )
+    sure = source.has(_SURE, "timeout", "mode", "server", "default_backend")
     return 90 if name.startswith("haproxy") and sure else 70 if sure else 0
 
 

@@ -123,12 +123,16 @@ def _retries(tree: Tree, model: Tree) -> LayerRetries | None:
     return None
 
 
+_MODELS: Final = re.compile(r"^model_list\s*:", re.MULTILINE)
+_SETTINGS: Final = re.compile(r"^(?:litellm_settings|router_settings)\s*:", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml")):
         return 0
-    if re.search(r"^model_list\s*:", source.text, re.MULTILINE):
+    if source.has(_MODELS, "model_list"):
         return 90
-    return 80 if re.search(r"^(?:litellm_settings|router_settings)\s*:", source.text, re.MULTILINE) else 0
+    return 80 if source.has(_SETTINGS, "litellm_settings", "router_settings") else 0
 
 
 LITELLM: Final = register(Format(name="litellm", title="LiteLLM config.yaml", looks=_looks, read=_read))

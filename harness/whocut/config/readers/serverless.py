@@ -152,17 +152,18 @@ def _takes(path: str) -> Callable[[str], Rank | None]:
     return lambda asked: (1, len(path)) if re.fullmatch(body, asked) else None
 
 
+_FIELDS: Final = {
+    field: re.compile(rf"^{field}\s*:", re.MULTILINE) for field in ("functions", "provider", "service")
+}
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if not name.endswith((".yaml", ".yml")):
         return 0
     if name.startswith("serverless."):
         return 95
-    has = all(
-        re.search(rf"^{field}\s*:", source.text, re.MULTILINE)
-        for field in ("service", "provider", "functions")
-    )
-    return 85 if has else 0
+    return 85 if all(source.has(pattern, field) for field, pattern in _FIELDS.items()) else 0
 
 
 SERVERLESS: Final = register(Format(name="serverless", title="serverless.yml", looks=_looks, read=_read))

@@ -340,14 +340,17 @@ _DYNAMIC: Final = re.compile(
 )
 
 
+_HTTP: Final = re.compile(r"^\[?http\b", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if not name.endswith((".yaml", ".yml", ".toml")) or "apiVersion" in source.text:
         return 0
-    if _STATIC.search(source.text):
+    if source.has(_STATIC, "entrypoints", "serverstransport"):
         return 85
-    http = re.search(r"^\[?http\b", source.text, re.MULTILINE) or "[http." in source.text
-    if _DYNAMIC.search(source.text) and http:
+    http = "[http." in source.text or source.has(_HTTP, "http")
+    if http and source.has(_DYNAMIC, "routers", "serverstransports", "services"):
         return 85
     return 50 if name.startswith("traefik") else 0
 

@@ -309,11 +309,14 @@ def _closing(text: str, at: int) -> int | None:
     return None
 
 
+_VERSION: Final = re.compile(r"^[ \t]*+vcl\s+\d", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name.endswith(".vcl"):
         return 95
-    return 80 if re.search(r"^[ \t]*+vcl\s+\d", source.text, re.MULTILINE) else 0
+    return 80 if source.has(_VERSION, "vcl") else 0
 
 
 VARNISH: Final = register(
