@@ -1,8 +1,8 @@
 """How long a large file takes to read: one of real shape in each format, at three sizes, with a request to find.
 
 Run it alone: ``python -m tests.benchmarks.bench_config [nginx] [envoy-json] …``. A row is one format: seconds of
-CPU at 2.5, 5 and 10 MB, its format told by what is in it, and how many times as long as the named parser alone takes
-for the smallest of them. Where no parser of the format is kept well for Python, the peer splits the lines into words.
+CPU at 2.5, 5 and 10 MB, the format told by the text, and how many times as long as the named parser alone takes for
+the smallest of them. Where no parser of the format is kept well for Python, the peer splits the lines into words.
 """
 
 from __future__ import annotations
