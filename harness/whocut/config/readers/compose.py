@@ -290,7 +290,7 @@ def _traefik(services: dict[str, Tree], not_read: list[NotRead]) -> tuple[Readin
 
 
 _SERVICES: Final = re.compile(r"^services\s*:", re.MULTILINE)
-_IMAGE: Final = re.compile(r"^\s+image\s*:", re.MULTILINE)
+_IMAGE: Final = re.compile(r"^[ \t]++image\s*:", re.MULTILINE)
 
 
 def _looks(source: Source) -> int:
