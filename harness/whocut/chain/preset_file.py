@@ -92,10 +92,12 @@ class AnswerEntry:
 class RetryEntry:
     """How often the layer tries by itself; `tries` counts the first.
 
-    `per_try` is the one timer after which it tries again, where its others end the whole request.
+    `per_try` is the one timer after which it tries again, where its others end the whole request. `below` is how
+    often a client inside it asks for each of the tries that its own setting counts.
     """
 
     tries: int = 1
+    below: int = 1
     post: bool = False
     on_timeout: bool = False
     per_try: TimerKind | None = None
