@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.catalogue import catalogue
-from whocut.chain.layers import LayerRetries
+from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
-    from whocut.chain.layers import Layer
+    from whocut.chain.layers import Layer, LayerRetries
     from whocut.config.reading import Rank
 
 _SECTIONS: Final = {
@@ -396,10 +395,12 @@ def _retries(back: _Section) -> LayerRetries:
     again = int(written) if written.isdecimal() else 3
     timed = bool(events & {"response-timeout", "all-retryable-errors"})
     line = on[0] if on else count[0] if count else None
-    return LayerRetries(
+    return replace(
+        preset("haproxy").retries,
         tries=1 + again if timed else 1,
         post=timed and not back.all("http-request", "disable-l7-retry"),
         on_timeout=timed,
+        connects=1 + again if events & {"conn-failure", "all-retryable-errors"} else 1,
         file=line.file if line and timed else "",
         line=line.line if line and timed else None,
     )
