@@ -210,6 +210,8 @@ class _Events:
             BadFile: it is too deep, or holds too much.
         """
         file, named, plain = self._file, self._named, _PLAIN.get
+        words: dict[str, str] = {}  # each key once, of ten thousand objects that have the same ones
+        one_of = words.setdefault
         done: list[Tree] = []
         count = 0
         outer: list[tuple[Any, ...]] = []
@@ -229,7 +231,7 @@ class _Events:
                 if kind is yaml.ScalarEvent:
                     text = event.value
                     if in_mapping and key is None:
-                        key, key_line = text, event.start_mark.line + 1
+                        key, key_line = one_of(text, text), event.start_mark.line + 1
                         merges = text == "<<" and event.implicit[0]
                         if event.anchor:
                             named[event.anchor] = (Tree(file, key_line, text), 1)

@@ -62,11 +62,11 @@ class _Template:
             yield from self._distribution(name, resource, properties)
         elif known is not None:
             found = known.find(properties)
-            shared = (
-                self.tree.get("Globals", "Function", "Timeout") if "Serverless::Function" in kind else None
-            )
+            inherited = found is None
+            if found is None and "Serverless::Function" in kind:
+                found = self.tree.get("Globals", "Function", "Timeout")
             limits: dict[TimerKind, Limit] = {}
-            one = self._limit(found or shared, known.unit, inherited=found is None)
+            one = self._limit(found, known.unit, inherited=inherited)
             put(limits, known.timer, one)
             for way in _ways(properties) if kind in _FUNCTIONS else ({},):
                 yield Resource(
@@ -125,8 +125,8 @@ class _Template:
 
 def _said(found: Tree | None) -> str:
     """A value, or the name that it refers to, in YAML's short form or in the long one."""
-    if found is None:
-        return ""
+    if found is None or isinstance(found.value, str):
+        return found.text() if found else ""
     attribute = found.get("Fn::GetAtt")
     if attribute is not None:
         return ".".join(one.text() for one in attribute.each())
