@@ -53,9 +53,6 @@ OFF = {
     "--out",
     "--run",
     "--verdicts",
-    "--from",
-    "--slower-than",
-    "--token-env",
 }
 
 
