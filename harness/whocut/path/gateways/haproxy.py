@@ -1,7 +1,7 @@
 """HAProxy as a layer, from its Debian package.
 
 It passes the caller's `traceparent` on as it came, and logs it, with the termination state, in the format that
-`docs/logs.md` recommends. Its `retries` are those of the layer. Without a limit of the connection there is no retry:
+`docs/logs.md` recommends. Its `retries` are those of the layer. Without a limit of the connection it has one try:
 its second behind a refused one is of real time, whatever the clock is.
 """
 
