@@ -49,6 +49,7 @@ FILES = (
     "reports26",
     "reports27",
     "reports28",
+    "reports29",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

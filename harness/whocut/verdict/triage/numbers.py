@@ -102,7 +102,8 @@ _STATUSES: Final = (
     (
         re.compile(
             rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
-            rf"|błąd|fout|hata|ошибк\w)\b|エラー|错误|錯誤|오류|lỗi)[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
+            rf"|błąd|fout|hata|ошибк\w)\b|エラー|错误|錯誤|报错|報錯|失败|失敗|异常|異常|返回|오류|실패|lỗi)"
+            rf"[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
         ),
         How.SAID,
     ),
