@@ -71,7 +71,7 @@ _FAILED: Final = re.compile(
     r"|exception|rejected|could not|couldn't|unable to|occurred)\b"
     r"|try again|please retry|失败|错误|已等待|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
     r"|请稍[后候]|請稍後|稍后[再重]|稍後再|重试|重試|再試行|もう一度|しばらく|다시 시도|ошибк|попробуйте"
-    r"|\b(?:fehler|erreur|réessay\w{1,8}|inténtelo|intente|erro|tente novamente|riprova|hatası|tekrar dene\w{0,8})\b"
+    r"|\b(?:fehler|erreur|réessay\w{1,8}|inténtelo|intente|erro|tente novamente|riprova|hata|tekrar dene\w{0,8})\b"
 )
 _FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
 _FEW_LETTERS: Final = 600
