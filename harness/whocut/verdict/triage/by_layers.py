@@ -246,7 +246,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
             name=f"{title} gave up waiting ({code})"
             if timed_out
             else f"what is behind {title} failed ({code})",
-            layer=advice.known(name),
+            layer=advice.known(name) if timed_out else None,
             product=title if name else None,
             directive=directive_of(name, timer) if timer else None,
             timer=timer,

@@ -20,6 +20,7 @@ from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_
 from whocut.verdict.triage.by_logs import a_log_says
 from whocut.verdict.triage.code import is_code, is_reference
 from whocut.verdict.triage.coincidence import coincidences, with_chain
+from whocut.verdict.triage.direction import the_callers_connection_ended
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
 from whocut.verdict.triage.in_prose import a_cut_is_told
@@ -157,6 +158,7 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     the_api_refused,
     a_layer_says,
     a_page_says,
+    the_callers_connection_ended,
     a_client_raised,
     a_cut_is_told,
     a_status_says,

@@ -138,7 +138,7 @@ _BY_REASON: Final = (
     (re.compile(r"(?i)\borigin time-?out\b"), 524),
     (re.compile(r"(?i)\bgateway[ _-]?time-?out\b"), 504),
     (re.compile(r"(?i)\bbad[ _]gateway\b"), 502),
-    (re.compile(r"(?i)\bservice (?:temporarily )?unavailable\b"), 503),
+    (re.compile(r"(?i:\bservice unavailable)\b|\bService Temporarily Unavailable\b"), 503),
     (re.compile(r"(?i)\btoo many requests\b"), 429),
     (re.compile(r"(?i)\bclient closed request\b"), 499),
     (re.compile(r"(?i)\binternal server error\b"), 500),
