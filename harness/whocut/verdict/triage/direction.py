@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _GIVEN_FROM: Final = 32768  # the lowest port that Linux gives to callers by itself
 _TCP: Final = re.compile(
-    r"\b(?P<does>read|write) tcp [0-9a-fA-F.:\[\]x]{2,60}:(?P<own>\d{1,5})->[0-9a-fA-F.:\[\]x]{2,60}:(?P<other>\d{1,5}):"
-    r"(?P<why>[^\n]{0,160})"
+    r"\b(?P<does>read|write) tcp [0-9a-fA-F.:\[\]x]{2,60}:(?P<own>\d{1,5})->"
+    r"[0-9a-fA-F.:\[\]x]{2,60}:(?P<other>\d{1,5}):(?P<why>[^\n]{0,160})"
 )
 _WAITED: Final = "i/o timeout"
 

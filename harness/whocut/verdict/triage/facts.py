@@ -95,8 +95,8 @@ class Facts:
 
     @cached_property
     def names(self) -> list[Speaker]:
-        """Every client and layer that names itself."""
-        return speaking_in(self.lower)
+        """Every client and layer that names itself, be it as what wrote the line."""
+        return speaking_in(f"{self.pasted.levels[0].lower()}\n{self.lower}")
 
     @cached_property
     def refused(self) -> Refused | None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2000  # lines of each end of a text that are tried
 _BEFORE: Final = 200  # characters that may stand in front of a record
-_SIGNS: Final = frozenset({"logger", "response_flags", "termination_state", "DownstreamStatus", "upstream_host"})
+_SIGNS: Final = frozenset(
+    {"logger", "response_flags", "termination_state", "DownstreamStatus", "upstream_host"}
+)
 _TELLING: Final = frozenset({EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM})
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from whocut.trace.logs.prefixes import less_prefixes, prefixed
+from whocut.verdict.triage.rewrap import rejoined, unframed
 
 _WINDOW: Final = 64 * 1024  # characters that are read of each end of a longer text
 _ROUNDS: Final = 3  # strings inside strings inside strings
@@ -111,6 +112,7 @@ def unwrap(text: str) -> Unwrapped:
         text = text[:_WINDOW] + "\n" + text[-_WINDOW:]
     text = _COLOUR.sub("", text).translate(_TYPESET)
     text = "\n".join(_less_code([line for line in text.split("\n") if not _FENCE.match(line)]))
+    text = rejoined(unframed(text))
     bare = "\n".join(less_prefixes(line)[-1] if prefixed(line) else line for line in text.split("\n"))
     levels = [text]
     if bare != text:
