@@ -50,6 +50,8 @@ FILES = (
     "reports27",
     "reports28",
     "reports29",
+    "reports30",
+    "reports31",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

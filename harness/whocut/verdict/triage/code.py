@@ -129,6 +129,17 @@ def _is_packed(line: str) -> bool:
     return marks > _MARKS * len(piece) and len(_KEYWORDS.findall(piece)) >= _LISTED
 
 
+_OF_CODE: Final = re.compile(
+    r"\"\"\"|``\w|^\s*(?:raise|throw new) [\w.]{1,80}\(|^\s*@\w|\[(?:Literal|Required|str)\["
+    rf"|{_ANNOTATED}|{_SURELY.pattern}"
+)
+
+
+def has_code(pasted: Unwrapped) -> bool:
+    """Whether a line of a text is surely of a program or of its documentation."""
+    return any(_OF_CODE.search(line) for line in _lines(pasted))
+
+
 def is_reference(pasted: Unwrapped) -> bool:
     """Whether a text explains or lists errors by its form, and no line of it tells that one happened."""
     lines = _lines(pasted)

@@ -23,6 +23,7 @@ from whocut.verdict.triage.coincidence import coincidences, with_chain
 from whocut.verdict.triage.direction import the_callers_connection_ended
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.forms import a_message_says, a_status_and_words_say
 from whocut.verdict.triage.in_prose import a_cut_is_told
 from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.refusals import error_of
@@ -161,10 +162,12 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     the_callers_connection_ended,
     a_client_raised,
     a_cut_is_told,
+    a_status_and_words_say,
     a_status_says,
     the_api_only_refused,
     _little_is_said,
     _a_timeout_is_told,
+    a_message_says,
     the_api_only_failed,
     _a_chain_has_the_limit,
     _nothing_is_known,

@@ -94,6 +94,18 @@ _STATUSES: Final = (
         How.SAID,
     ),
     (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
+    # in Chinese and Japanese, without a space: `直接返回504`, `报了504错误`, `502エラー`
+    (
+        re.compile(
+            r"(?:返回|给出|給出|报了?|報了?|提示|出现了?|出現|收到|得到|抛出|显示|顯示|变成|回傳|一直|总是|經常|经常|老是)"
+            r"[ ]?([45]\d\d)(?![\d.]|[ ]?(?:秒|ms|s\b|px|个|张))"
+        ),
+        How.SAID,
+    ),
+    (
+        re.compile(r"(?<![\d.:/-])([45]\d\d)[ ]?(?:的)?(?:错误|錯誤|报错|報錯|异常|異常|エラー|에러|오류)"),
+        How.SAID,
+    ),
     # glued to its reason: `504timeout`
     (
         re.compile(r"(?i)(?<![A-Za-z0-9_.:/-])(408|504|522|524)[ ]?(?:time-?out|超时|逾時|タイムアウト)"),
@@ -225,11 +237,11 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
     r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
-    r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
+    r"(?P<number>\d{1,15}(?:\.\d{1,20})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
-    r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
+    r".*(?:duration|elapsed(?:[ _]?time)?|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt|(?-i:^T[at]))(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
@@ -291,6 +303,11 @@ _CONNECT_AROUND: Final = re.compile(
 )
 
 
+# How long a program took to start, to build or to load: no request's time.
+_STARTED: Final = re.compile(
+    r"(?i)\b(?:ready|started|booted|compiled|built|bundled|loaded|installed|initiali[sz]ed|migrated|warmed up)"
+    r"[^\n]{0,24} in $|(?:cold start|init duration|boot time|load duration|startup)[:= ]{1,3}$"
+)
 _FIRED: Final = re.compile(r"(?i)(?:timed[ -]?out|timeout) after[ :=~]{0,3}(?:about |exactly )?$")
 # A number that is a size or a share of a processor, whose letters are also those of a unit: `proxy-body-size: 20m`.
 _SIZED: Final = re.compile(
@@ -333,6 +350,8 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         # An hour of the day looks alike: only what has just been called a duration is one.
         near = _CALLED.search(before)
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
+    if _STARTED.search(before):
+        return Of.UNSAID
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.CONNECT
     return _of_a_request(before, after, limit=bool(limit))
