@@ -42,6 +42,8 @@ class Form:
     retry: Retry
     words: tuple[tuple[str, ...], ...]
     none: tuple[str, ...]
+    code: tuple[tuple[str, ...], ...]
+    code_none: tuple[str, ...]
     field: str | bool | None
     bucket: str | None
     do: str
@@ -65,6 +67,25 @@ def a_message_says(facts: Facts) -> Triage | None:
 
 
 def _told(facts: Facts) -> Triage | None:
+    return _by_code(facts) or _by_sentence(facts)
+
+
+def _by_code(facts: Facts) -> Triage | None:
+    """What the code of an error object says by its stems, whoever made it up."""
+    error = error_of(facts.pasted)
+    codes = [
+        str(error[key]).lower() for key in ("code", "type", "error_type") if isinstance(error.get(key), str)
+    ]
+    for form in forms():
+        for code in codes:
+            hits = [next((stem for stem in stems if stem in code), None) for stems in form.code]
+            if hits and None not in hits and not any(stem in code for stem in form.code_none):
+                said = str(error.get("message") or code)
+                return _as_triage(form, [code], f"{code}: {said}", facts)
+    return None
+
+
+def _by_sentence(facts: Facts) -> Triage | None:
     text = facts.pasted.text
     lines = [line for line in text.split("\n", 2 * _LINES) if line.strip()]
     if len(lines) > _LINES or len(text) > _LETTERS or has_code(facts.pasted):
@@ -84,7 +105,7 @@ def _sentences(lower: str) -> Iterator[str]:
 def _hits(form: Form, sentence: str) -> list[str] | None:
     """The word of each list that a sentence has; None where one is missing, or one stands that must not."""
     hits = [next((word for word in words if find(sentence, word) >= 0), None) for words in form.words]
-    if any(hit is None for hit in hits) or any(find(sentence, no) >= 0 for no in form.none):
+    if not hits or any(hit is None for hit in hits) or any(find(sentence, no) >= 0 for no in form.none):
         return None
     return [hit for hit in hits if hit is not None]
 
@@ -98,7 +119,7 @@ def _as_triage(form: Form, hits: list[str], sentence: str, facts: Facts) -> Tria
         name=form.name,
         grade=Grade.INFERRED if facts.code else Grade.UNATTRIBUTED,
         status=facts.code,
-        ended_by=EndedBy.UPSTREAM,
+        ended_by=EndedBy.UNKNOWN if form.cause is Cause.TIMEOUT_CHAIN else EndedBy.UPSTREAM,
         retry=form.retry,
         stage=stage,
         field=_param(facts) or (hits[0].replace(" ", "_") if form.field is True else form.field or None),
@@ -123,6 +144,8 @@ def _form(row: dict[str, Any]) -> Form:
         retry=Retry(row["retry"]),
         words=tuple(tuple(str(word).lower() for word in words) for words in row["words"]),
         none=tuple(str(word).lower() for word in row.get("without", ())),
+        code=tuple(tuple(str(stem) for stem in stems) for stems in row.get("code", ())),
+        code_none=tuple(str(stem) for stem in row.get("code_not", ())),
         field=row.get("field"),
         bucket=row.get("bucket"),
         do=row["do"],
