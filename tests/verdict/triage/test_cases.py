@@ -52,6 +52,7 @@ FILES = (
     "reports29",
     "reports30",
     "reports31",
+    "reports32",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -25,8 +25,8 @@ from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retr
 from whocut.verdict.triage.facts import Facts, best_of
 from whocut.verdict.triage.forms import a_message_says, a_status_and_words_say
 from whocut.verdict.triage.in_prose import a_cut_is_told
-from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.refusals import error_of
+from whocut.verdict.triage.statuses import How
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from whocut.verdict import inference
 from whocut.verdict.triage.exchange import headers_in
 from whocut.verdict.triage.lexicon import said_in, speaking_in
-from whocut.verdict.triage.numbers import Duration, How, Of, Status, durations_in, elapsed_of, statuses_in
+from whocut.verdict.triage.numbers import Duration, Of, durations_in, elapsed_of
 from whocut.verdict.triage.refusals import refused_in
+from whocut.verdict.triage.statuses import How, Status, statuses_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
