@@ -53,6 +53,7 @@ FILES = (
     "reports30",
     "reports31",
     "reports32",
+    "reports33",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

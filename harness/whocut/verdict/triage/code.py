@@ -27,6 +27,8 @@ _SEEN: Final = 4000  # of them that are looked at
 _SPACES: Final = 0.1  # the share of spaces that it has at most
 _MARKS: Final = 0.1  # the share of marks that it has at least
 
+_OF_A_RECORD: Final = 0.6  # of the lines that are a record's
+_RECORD: Final = re.compile(r"^\s{0,80}(?:\"[\w.@/$-]{1,80}\": ?\S|[{}\[\]]{1,4},?\s*$)")
 _KEYWORDS: Final = re.compile(
     r"(?<![\w$])(?:function|return|this|var|let|const|new|throw|void 0|await)(?![\w$])|=>"
 )
@@ -107,6 +109,8 @@ def is_code(pasted: Unwrapped) -> bool:
     if pasted.objects and pasted.levels[0].lstrip()[:1] in {"{", "["}:
         return False  # a record of a log, laid out
     lines = _lines(pasted)
+    if sum(bool(_RECORD.match(line)) for line in lines) > _OF_A_RECORD * len(lines):
+        return False  # a record with a remark before or behind it
     if any(_is_packed(line) for line in pasted.levels[0].split("\n", 3)[:3]):
         return True
     if len(lines) < _FEWEST and not (len(lines) >= _FEW and any(_SURELY.search(line) for line in lines)):

@@ -19,10 +19,17 @@ _BEGINS: Final = re.compile(
     r"^(?:[ \t]{2}|\t|[\[{}<>*#|•^~⎿-]|\d{4}[-/]|\d\d:\d\d|\d{1,2}/\w{3}/|at |in |File |Traceback|Caused|HTTP/\d"
     r"|[\w.$]{0,80}(?:Error|Exception)\b|(?:[A-Z][\w .-]{0,40}|[a-z]{1,20}-[\w-]{1,40}|server|via|date|host|error"
     r"|cause|code|status|details?|message|level|msg|age|vary|allow):(?:[ ]|$)|[A-Z][a-z]{2} {1,2}\d{1,2}[ ,]"
-    r"|[\w-]{1,40}=|\w+\(|#\d|(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|CRITICAL|E|W|I)\b)"
+    r"|[\w-]{1,40}=|\d{1,3}[.)] |\w+\(|#\d|(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|CRITICAL|E|W|I)\b)"
 )
 _FRAMED: Final = re.compile(r"^[ \t]{0,8}[│┃║|][ \t]?(.*?)[ \t]{0,200}[│┃║|]?[ \t]{0,8}$")
+_DRAWN: Final = frozenset("│┃║")
 _RULE: Final = re.compile(r"^[ \t]{0,8}[+|╭╰┌└├╔╚╠]?[-─━═ +|:┬┴┼╮╯┐┘┤╗╝╣]{3,400}$")
+# What begins a record: an instant, the number of a try, a point of a list.
+OF_ITS_OWN: Final = re.compile(
+    r"^.{0,60}?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d|^\W{0,3}\d\d:\d\d:\d\d\b"
+    r"|^[ \t]{0,8}(?:\d{1,3}[.)]|[-*\u2022]) \S"
+    r"|^(?i:.{0,40}?\b(?:attempt|try|retry|request|job|run|task|worker)[ #=:-]{1,3}\d)"
+)
 _WORD: Final = re.compile(r"\S{1,200}")
 
 
@@ -52,13 +59,22 @@ def unframed(text: str) -> str:
     """The text without a frame, if each of its lines stands in one."""
     lines = [line for line in text.split("\n") if line.strip() and not _RULE.match(line)]
     framed = [_FRAMED.match(line) for line in lines[:_MOST]]
-    if len(lines) > _MOST or len(framed) < 2 or not all(framed):
+    drawn = len(lines) == 1 and lines[0].strip()[:1] in _DRAWN and lines[0].strip()[-1:] in _DRAWN
+    if len(lines) > _MOST or (len(framed) < 2 and not drawn) or not all(framed):
         return text
     return "\n".join(match[1] for match in framed if match)
 
 
 def _may_go_on(line: str, following: str) -> bool:
-    return bool(line.strip()) and bool(following.strip()) and _BEGINS.match(following) is None
+    if not line.strip() or not following.strip() or _BEGINS.match(following) or OF_ITS_OWN.match(following):
+        return False
+    return _first(line) != _first(following)  # lines that begin alike are of a list
+
+
+def _first(line: str) -> str:
+    """The first word of a line, less its digits."""
+    word = _WORD.match(line.strip())
+    return "".join(letter for letter in word[0] if not letter.isdigit()) if word else ""
 
 
 def _had_no_room(line: str, following: str, width: int) -> bool:

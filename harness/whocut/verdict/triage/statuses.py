@@ -50,7 +50,7 @@ _NUMBER: Final = (
 _BARE: Final = re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)")
 _STATUSES: Final = (
     # a response's head; a bare one begins its line
-    (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
+    (re.compile(r"(?m)(?:^[<\s]{0,4}|[\"'])HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
     (re.compile(r"(?i)<title>[^<\n]{0,120}?(?<!\d)([45]\d\d)(?!\d)"), How.ANSWERED),
     (re.compile(rf"(?i)\berror code: ?{_NUMBER}"), How.ANSWERED),
     (re.compile(r"(?i)\b(?:http )?status(?:[ _-]?code)? of ([45]\d\d)\b"), How.SAID),
@@ -124,6 +124,8 @@ _STATUSES: Final = (
         How.ANSWERED,
     ),  # openai 0.x: its code, its body
     (_BARE, How.SAID),
+    # in front of a body within a string of a record: `"msg": "400 {\"error\": …`
+    (re.compile(r"[\"']: ?[\"']([45]\d\d)[ \n]{1,2}(?=[{<])"), How.SAID),
     (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
     # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
     (
