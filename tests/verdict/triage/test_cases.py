@@ -54,6 +54,7 @@ FILES = (
     "reports31",
     "reports32",
     "reports33",
+    "reports34",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")
