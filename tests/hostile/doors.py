@@ -22,6 +22,7 @@ from tests.path.test_timers import virtual_clock
 from tests.path.test_trust import INTERIM, TOKENS
 from tests.reports.made_run import MadeRun, article_run
 from tests.trace.made import record_of
+from tests.watch.made import export_of
 from whocut.chain.plain import topology_of
 from whocut.cli.terminal import Terminal
 from whocut.clock import run_virtual
@@ -34,7 +35,8 @@ from whocut.trace import otlp, receiver
 from whocut.trace.export import readable
 from whocut.trace.logs.formats import formats as log_formats
 from whocut.trace.logs.formats import recognise
-from whocut.trace.logs.reading import Read, read_lines, told_together
+from whocut.trace.logs.reading import Read, read_lines, take_line, told_together
+from whocut.trace.otlp_logs import lines_of
 from whocut.trace.records import SpanKind
 from whocut.trace.rundir import ATTEMPTS, LEDGER, MANIFEST, SPANS, RunDir
 from whocut.verdict.of_run import judge_run
@@ -117,6 +119,32 @@ def _otlp(folder: Path, data: bytes) -> None:
 
 
 _MADE: dict[str, MadeRun] = {}
+
+
+def _sent_corpus(_: Path) -> list[bytes]:
+    """Export requests of logs, each with some captured lines."""
+    return [
+        orjson.dumps(export_of(path.read_text(errors="replace").splitlines()[:4], trace_id=f"{7:032x}"))
+        for path in sorted((DATA / "logs").iterdir())
+    ]
+
+
+def _sent(_: Path, data: bytes) -> None:
+    taken_once = False
+    for kind in (receiver.JSON, receiver.PROTOBUF):
+        try:
+            lines, kept = receiver._judged_lines(kind, data)
+        except receiver._Refused as refused:
+            if not 400 <= refused.status < 500:
+                raise Wrong(f"refused with {refused.status}") from None
+            continue
+        taken_once = True
+        if lines_of(orjson.loads(kept)) != lines:
+            raise Wrong("what is kept of a request of logs is not what was taken")
+        for at, line in enumerate(lines):
+            take_line(line.text, at, log_formats()["nginx"], "nginx", line.service, Read())
+    if not taken_once:
+        raise Refused
 
 
 def _spans(folder: Path, data: bytes) -> None:
@@ -458,6 +486,7 @@ DOORS: Final = (
     Door(
         "spans", lambda folder: [b"".join(_span_lines(folder)), *_span_lines(folder)], _each("spans", _spans)
     ),
+    Door("sent", _sent_corpus, _each("sent", _sent)),
     Door("logs", _logs_corpus, _each("logs", _logs)),
     Door("run", _run_corpus, _each("run", _run_directory), 50),
     Door("paste", _pastes_corpus, _each("paste", _paste)),

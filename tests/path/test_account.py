@@ -45,7 +45,7 @@ def ordinary(lineage: Lineage) -> Facts:
 
 @given(
     parent=st.sampled_from([None, TRACEPARENT]),
-    layer_name=st.sampled_from(["nginx", "path", "method"]),
+    layer_name=st.sampled_from(["nginx", "path", "method", '100%b "%s', "a,b"]),
     position=st.integers(min_value=1, max_value=12),
     lazy_s=st.sampled_from([0.0, 0.5, *map(float, range(1, 13))]),
     side=st.sampled_from([None, *TapSide]),
@@ -53,6 +53,7 @@ def ordinary(lineage: Lineage) -> Facts:
     at=st.lists(instants, min_size=7, max_size=7),
     status=st.integers(min_value=100, max_value=999),
     size=st.integers(min_value=-5, max_value=10**9),
+    epoch_unix_s=st.sampled_from([0.0, 1.7e9, 2.4e11]),
 )
 def test_a_row_is_written_as_its_span_would_be(
     parent: bytes | None,
@@ -64,6 +65,7 @@ def test_a_row_is_written_as_its_span_would_be(
     at: list[float],
     status: int,
     size: int,
+    epoch_unix_s: float,
 ) -> None:
     """The quick way writes what the codec writes, byte by byte of its values."""
     place = Place(layer_name, position, side, lazy_s, "path" if side is TapSide.ALONE else None)
@@ -76,10 +78,10 @@ def test_a_row_is_written_as_its_span_would_be(
 
     row = row_of(facts, lineage, at[6])
     assert row is not None
-    line = place.form().line(row, 1.7e9)
+    line = place.form().line(row, epoch_unix_s)
 
     assert orjson.loads(line) == orjson.loads(
-        otlp.encode_line([span_of(facts, lineage, place, at[6])], 1.7e9)
+        otlp.encode_line([span_of(facts, lineage, place, at[6])], epoch_unix_s)
     )
 
 

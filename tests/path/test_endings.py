@@ -28,6 +28,7 @@ from tests.path.fakes import (
 )
 from tests.path.test_timers import MS, exchange, virtual_clock
 from whocut.chain.layers import Answer, Buffering, Layer, LayerRetries, MidBody
+from whocut.chain.timers import Phase
 from whocut.clock import run_virtual
 from whocut.path import Hop
 from whocut.trace.records import DownstreamEnd, SpanKind, UpstreamEnd, parse_traceparent
@@ -417,6 +418,35 @@ def test_a_layer_that_retries_on_timeout_multiplies_the_wait() -> None:
     assert span.cut.at_s == pytest.approx(20)
     assert span.resent == 1
     assert [cut.at_s for cut in span.cut_tries] == pytest.approx([10])
+
+
+HOLDING = replace(
+    layer(idle=10), buffering=Buffering.ALL, retries=LayerRetries(tries=3, post=True, on_timeout=True)
+)
+HALF = send(CHUNKED_HEAD + b"1\r\nx\r\n")
+
+
+@pytest.mark.parametrize("ends", [wait(100), FIN, RST], ids=["stalls", "closes", "resets"])
+def test_a_layer_that_holds_a_body_tries_again_in_the_middle_of_it(ends: Part) -> None:
+    """The caller has had nothing, so the next try's answer is the whole answer, as behind LiteLLM."""
+
+    async def act(rig: Rig) -> bytes:
+        return await (await rig.call(request())).response()
+
+    got, rig = played(HOLDING, (HALF, ends), (send(ok()),), act=act)
+
+    assert got == ok()
+    assert rig.upstream.requests == 2
+    assert rig.spans[0].resent == 1
+
+
+def test_a_layer_that_holds_a_body_gives_up_after_its_last_try() -> None:
+    """Three tries of ten seconds of silence in mid-body are one answer after thirty."""
+    got, span, _ = exchange(HOLDING, HALF, wait(100))
+
+    assert got.startswith(b"HTTP/1.1 504 ")
+    assert span.cut.at_s == pytest.approx(30)
+    assert [cut.phase for cut in span.cut_tries] == [Phase.STREAM, Phase.STREAM]
 
 
 def test_a_post_is_not_sent_twice_by_a_layer_that_must_not() -> None:

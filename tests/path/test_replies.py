@@ -16,6 +16,7 @@ TABLE: dict[str, tuple[tuple[bytes, ...], list[tuple[tuple[bytes, ...], bool, by
     "with a body behind it": ((FINAL + b"ok",), [((), True, FINAL)]),
     "in two pieces": ((FINAL[:9], FINAL[9:]), [((), True, b""), ((), True, FINAL)]),
     "an interim one alone": ((CONTINUE,), [((CONTINUE,), False, b"")]),
+    "an interim one of HTTP/1.0": ((b"HTTP/1.0" + HINTS[8:],), [((HINTS,), False, b"")]),
     "two of them, and the final one": ((CONTINUE + HINTS + FINAL,), [((CONTINUE, HINTS), True, FINAL)]),
     "one, and a part of the next": (
         (CONTINUE + FINAL[:5], FINAL[5:]),

@@ -29,7 +29,7 @@ from tests.path.fakes import (
     whole,
 )
 from whocut.chain.catalogue import overridden, preset
-from whocut.chain.layers import LayerRetries
+from whocut.chain.layers import Buffering, LayerRetries
 from whocut.chain.products import product
 from whocut.chain.timers import TimerKind
 from whocut.clock import Clock
@@ -261,6 +261,7 @@ class Party:
     clock: Clock
     upstream: FakeUpstream | None
     tells: bool
+    holds: bool  # the whole response, so that it answers to an end in mid-body too
     tries: list[Ended] = field(default_factory=list)
 
     @property
@@ -280,6 +281,8 @@ class Party:
                 ended_s = await self._end(kind, caller, before)
         if kind in MID_BODY and self.tells:
             await _within(_TOLD_S, caller.until(lambda one: bool(one.ended)))
+        if kind is TimerKind.IDLE and self.holds:
+            await _within(PATIENCE_S, caller.until(lambda one: whole(one.got) > 0))  # after its last try
         await asyncio.sleep(_SETTLES_S)
         took_s = self.clock.model_s((loop.time() if ended_s is None else ended_s) - began_s)
         head, _, body = caller.got.partition(b"\r\n\r\n")
@@ -339,6 +342,7 @@ async def standing(name: str, own: Path | None, kind: TimerKind) -> AsyncIterato
     """The hop and the product, each from the preset's limits and from the file; each before its own upstream."""
     clock = Clock(scale_of(name))
     of, read = limited(name), read_from(own) if own else None
+    holds = of.buffering is Buffering.ALL
     async with AsyncExitStack() as stack:
 
         async def upstream() -> tuple[FakeUpstream | None, tuple[str, int]]:
@@ -352,13 +356,13 @@ async def standing(name: str, own: Path | None, kind: TimerKind) -> AsyncIterato
             hop = Hop(replace(layer, gateway="", config=""), upstream=address, clock=clock)
             await hop.listen()
             stack.push_async_callback(hop.close)
-            return Party(what, hop.port, clock, fake, name not in HOLDS_ON)
+            return Party(what, hop.port, clock, fake, name not in HOLDS_ON, holds)
 
         async def in_person(what: str, layer: Layer) -> Party:
             fake, address = await upstream()
             gateway = await start_gateway(name, layer, upstream=address, clock=clock)
             await stack.enter_async_context(gateway)
-            return Party(what, gateway.port, clock, fake, name not in HOLDS_ON)
+            return Party(what, gateway.port, clock, fake, name not in HOLDS_ON, holds)
 
         parties = [await emulated("the preset", of), await in_person("the product from limits", of)]
         if read is not None:

@@ -9,11 +9,12 @@ import orjson
 from whocut.trace import otlp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from whocut.trace.records import Span
 
 EPOCH_UNIX_S = 1_795_345_500
+SERVICE = "edge-gateway"
 
 
 def foreign(trace: int, own: int, kind: int, service: str, parent: int | None = None, **has: Any) -> Span:
@@ -79,3 +80,25 @@ def timed_out(trace: int) -> list[Span]:
 def exported(rows: Iterable[dict[str, Any]]) -> bytes:
     """One export request."""
     return orjson.dumps({"resourceSpans": list(rows)}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def export_of(bodies: Sequence[Any], service: str = SERVICE, trace_id: str = "") -> dict[str, Any]:
+    """An export request with a record for each body; a body that is no text is an object's value."""
+    return {
+        "resourceLogs": [
+            {
+                "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+                "scopeLogs": [
+                    {
+                        "logRecords": [
+                            {
+                                "traceId": trace_id,
+                                "body": {"stringValue": body} if isinstance(body, str) else body,
+                            }
+                            for body in bodies
+                        ]
+                    }
+                ],
+            }
+        ]
+    }

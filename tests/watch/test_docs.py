@@ -24,6 +24,7 @@ STATE = (
         "decided_early",
         "unnamed_lines",
         "unjoined_lines",
+        "unknown_service_lines",
         "export_failed",
     ),
     *("open_traces", "held", "journal_bytes"),

@@ -319,8 +319,8 @@ def _timers(
 
 def _tries(layer: Layer, kind: TimerKind, phase: Phase) -> int:
     """How often a layer sends a POST in all, where this timer fires in this phase."""
-    again = layer.retries.post and layer.retries.on_timeout
-    return layer.retries.tries if again and phase is Phase.WAIT and kind is not TimerKind.TOTAL else 1
+    again = layer.retries.post and layer.retries.on_timeout and kind is not TimerKind.TOTAL
+    return layer.retries.tries if again and (phase is Phase.WAIT or _holds(layer)) else 1
 
 
 def _holds(layer: Layer) -> bool:

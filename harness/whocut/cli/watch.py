@@ -14,12 +14,13 @@ from whocut.cli.printing import print_line, say
 from whocut.clock import run_real
 from whocut.config.sources import read_chain
 from whocut.errors import BadInput
-from whocut.foreign.files import parse_logs, said_between
+from whocut.foreign.files import said_between
 from whocut.run.signals import Signals
 from whocut.run.tap import parse_listen
 from whocut.trace.export import ENDPOINTS, exporter_from_environment, wanted
 from whocut.trace.sender import Sender
 from whocut.watch.desk import Waiting
+from whocut.watch.sent import parse_watched
 from whocut.watch.serve import Watch, WatchPlan
 from whocut.watch.telling import spans_of
 
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 
 def watch(
     listen: Annotated[
-        str, typer.Option(help="Where OTLP/HTTP spans come, and /metrics is; on this machine.")
+        str, typer.Option(help="Where OTLP/HTTP spans and logs come, and /metrics is; on this machine.")
     ] = "127.0.0.1:4318",
     logs: Annotated[
         list[str] | None,
-        typer.Option(help="FORMAT=FILE or LAYER:FORMAT=FILE to follow, from the caller inward."),
+        typer.Option(
+            help="FORMAT=FILE or LAYER:FORMAT=FILE to follow, from the caller inward; FORMAT=otlp:SERVICE where "
+            "that service sends its lines."
+        ),
     ] = None,
     run: Annotated[list[Path] | None, typer.Option(help="A run directory whose spans to follow.")] = None,
     chain: Annotated[
@@ -74,7 +78,7 @@ def watch(
         port=port,
         state=state,
         verdicts=out or state / "verdicts.jsonl",
-        logs=parse_logs(logs or ()),
+        logs=parse_watched(logs or ()),
         runs=run or (),
         chain=topology,
         between=said_between(topology, between or ()),

@@ -150,20 +150,26 @@ def parse_logs(written: Sequence[str]) -> list[LogFile]:
     """
     files = []
     for one in written:
-        left, equals, file = one.partition("=")
-        if not equals or not left or not file:
-            raise BadInput(
-                f"{one}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log", field="logs"
-            )
-        layer, colon, name = left.rpartition(":")
-        known = find_format(name)
-        found = named(file)
-        if not found:
-            raise BadInput(
-                f"no file fits the pattern {file}. Write a name, or another pattern.", field="logs"
-            )
-        files += [LogFile(layer if colon else name, known, path) for path in found]
+        layer, known, file = parse_log(one)
+        if not (found := named(file)):
+            said = f"no file fits the pattern {file}. Write a name, or another pattern."
+            raise BadInput(said, field="logs")
+        files += [LogFile(layer, known, path) for path in found]
     return files
+
+
+def parse_log(written: str) -> tuple[str, LogFormat, str]:
+    """One ``FORMAT=WHERE`` or ``LAYER:FORMAT=WHERE``: the layer's name, the format, and where the lines are.
+
+    Raises:
+        BadInput: it is not of that form, or there is no such format; names the nearest one.
+    """
+    left, _, where = written.partition("=")
+    if not left or not where:
+        said = f"{written}: write FORMAT=FILE, or LAYER:FORMAT=FILE, as in nginx=access.log"
+        raise BadInput(said, field="logs")
+    layer, colon, name = left.rpartition(":")
+    return layer if colon else name, find_format(name), where
 
 
 def attribute_material(

@@ -113,6 +113,7 @@ async def _guarded(
 ) -> web.StreamResponse:
     parts = request.app[PARTS]
     try:
+        _check_text(request)
         if request.path in _FILES:
             guard.check_origin(request)
         elif not request.path.startswith("/enter"):
@@ -135,6 +136,14 @@ async def _guarded(
     if not response.prepared:
         response.headers.update(_HEADERS)
     return response
+
+
+def _check_text(request: web.Request) -> None:
+    """Let in what is text: a head may hold any byte, and the store keeps text alone."""
+    try:
+        "".join((request.raw_path, *request.headers.values())).encode()
+    except UnicodeEncodeError:
+        raise BadInput("the request's head holds bytes that are not UTF-8; send text alone") from None
 
 
 async def enter(request: web.Request) -> web.Response:

@@ -209,7 +209,6 @@ class Exchange:
             return
         head, raw, data, end = found
         self._response = head
-        upward.answered()
         if head.length == len(data) - end and head.passes and upward.done and not self._close_after:
             # All of it in one read, as it goes down: whatever a layer does to a body, it would do nothing here.
             self._relay = _OVER
@@ -217,6 +216,8 @@ class Exchange:
             self._pass_down(data, now_s, clean=True)
             return
         relay = self._relay = Relay(head.framing, self.house.manners, minor=self._minor)
+        if not relay.holds_everything:
+            upward.answered()
         if relay.closes or not upward.done:
             self._close_after = True
         passed = head.forwarded(close=self._close_after, chunk=relay.adds_chunks)
@@ -324,28 +325,28 @@ class Exchange:
         stale = upstream is not None and upstream.reused and self.facts.first_byte_s is None
         # Theirs is ended already, save where we stop listening to what is not HTTP.
         self._drop_upstream(reset=self.house.layer.closes_upstream_with_reset)
-        if relay is None and self.caller.transport is not None and how is not UpstreamEnd.MALFORMED:
+        nothing_down = relay is None or relay.holds_everything
+        if nothing_down and self.caller.transport is not None and how is not UpstreamEnd.MALFORMED:
             # A pooled connection may have been closed before our request reached it. nginx gives such a
             # request one more try, and so do we, if sending it twice is harmless.
-            if stale and self._upward.harmless:
-                self.facts.note("retry", now_s, because="stale connection")
-                self._try_again(now_s)
-                return
-            if self._may_try_again():
-                self.facts.note("retry", now_s, because=how.value)
+            stale = stale and self._upward.harmless
+            if stale or self._may_try_again():
+                self.facts.note("retry", now_s, because="stale connection" if stale else how.value)
                 self._try_again(now_s)
                 return
         self.facts.upstream_ended(how, now_s)
         self._end_response(vendors.BAD_GATEWAY, now_s)
 
     def _may_try_again(self) -> bool:
-        return self._relay is None and self._upward.may_go_again(
+        relay = self._relay
+        return (relay is None or relay.holds_everything) and self._upward.may_go_again(
             self.house.layer.retries, self.facts.tries, unsent=self._phase is _CONNECT
         )
 
     def _try_again(self, now_s: float) -> None:
         self.facts.tries += 1
         self.facts.sent_s = self.facts.first_byte_s = self.facts.last_byte_s = None
+        self._relay = self._response = None  # of a try whose answer was held, and is thrown away
         self._dial(now_s)
 
     def _end_response(self, event: str, now_s: float) -> None:

@@ -71,11 +71,11 @@ class HeadReader:
 
     def __init__(self, *, status: int) -> None:
         self._status = status
-        self._so_far = bytearray()
+        self._so_far: bytearray | None = None  # most heads come whole
         self._skipped = 0
 
     def __len__(self) -> int:
-        return len(self._so_far) + self._skipped
+        return len(self._so_far or b"") + self._skipped
 
     def take(self, data: bytes) -> tuple[bytes, int] | None:
         """All bytes so far with the index after the head, or None while there is no whole one.
@@ -84,11 +84,12 @@ class HeadReader:
             Malformed: the head is too long, or cannot become one.
         """
         so_far = self._so_far
-        if not so_far:
+        if so_far is None:
             end = data.find(b"\r\n\r\n")
             if 0 < end < MAX_HEAD_BYTES and data[0] != 13:
                 self._skipped = 0
                 return data, end + 4  # the usual case: one read, one head
+            so_far = self._so_far = bytearray()
         scan = max(0, len(so_far) - 3)
         so_far += data
         if so_far[:1] == b"\r":
@@ -105,7 +106,7 @@ class HeadReader:
             if self._skipped + len(so_far) > MAX_HEAD_BYTES:
                 raise Malformed("the head is too large", status=431 if self._status == 400 else 502)
             return None
-        self._so_far = bytearray()
+        self._so_far = None
         self._skipped = 0
         return bytes(so_far), end + 4
 

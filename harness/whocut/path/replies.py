@@ -56,7 +56,7 @@ class Replies:
                 raise Malformed(
                     "the upstream switches protocols, or its interim responses do not end", status=502
                 )
-            self.interims += (raw,)
+            self.interims += (raw if head.minor else b"HTTP/1.1" + raw[8:],)  # whatever it says, ours is 1.1
             data = data[end:]
             if not data:
                 self.begun = False

@@ -61,7 +61,7 @@ _SIDES: Final = {_SERVER: "server", _CLIENT: "client"}
 _STATUS_ERROR: Final = 2
 _IS_ERROR: Final = (_STATUS_ERROR, "STATUS_CODE_ERROR")
 # What taking apart JSON of another form raises, from a missing field to a depth without end.
-_NOT_WHOLE: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
+NOT_WHOLE: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
 _NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 # The events of a layer's own cuts, with their facts: the one that ended it, and those after which it asked again.
@@ -263,7 +263,7 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     for wire in wire_spans(line):
         try:
             yield _record_of(wire, epoch_unix_s)
-        except _NOT_WHOLE as error:
+        except NOT_WHOLE as error:
             raise ValueError(f"not a whole record: span {wire.span_id}: {error}") from None
 
 
@@ -275,11 +275,11 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
     """
     try:
         for resource in orjson.loads(line)["resourceSpans"]:
-            attributes = _decode_attributes(resource.get("resource", {}).get("attributes", []))
+            attributes = decode_attributes(resource.get("resource", {}).get("attributes", []))
             for scope in resource.get("scopeSpans", []):
                 for raw in scope.get("spans", []):
                     yield _wire_span(raw, attributes)
-    except _NOT_WHOLE as error:
+    except NOT_WHOLE as error:
         raise ValueError(f"not an OTLP/JSON export request: {error}") from None
 
 
@@ -377,12 +377,12 @@ def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
         name=typed.text(raw.get("name", "")),
         start_ns=typed.nanos(raw["startTimeUnixNano"]),
         end_ns=typed.nanos(raw["endTimeUnixNano"]),
-        attributes=_decode_attributes(raw.get("attributes", [])),
+        attributes=decode_attributes(raw.get("attributes", [])),
         events=tuple(
             WireEvent(
                 name=typed.text(event["name"]),
                 at_ns=typed.nanos(event["timeUnixNano"]),
-                attributes=_decode_attributes(event.get("attributes", [])),
+                attributes=decode_attributes(event.get("attributes", [])),
             )
             for event in raw.get("events", ())
         ),
@@ -441,12 +441,20 @@ def _headers_of(has: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
+def decode_attributes(pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The attributes of OTLP/JSON by their keys. Raises one of `NOT_WHOLE`."""
     # Keys and short values repeat in every span; kept once, a hundred thousand spans need half the memory.
-    return {intern(pair["key"]): _plain(pair.get("value", {})) for pair in pairs}
+    return {intern(pair["key"]): plain_value(pair.get("value", {})) for pair in pairs}
 
 
-def _plain(value: dict[str, Any]) -> Any:
+def service_of(resource: Mapping[str, Any]) -> str:
+    """The name of the service that a resource describes; empty where it names none. Raises one of `NOT_WHOLE`."""
+    attributes = decode_attributes(resource.get("attributes", []))
+    return typed.text(attributes.get(names.SERVICE_NAME, ""))
+
+
+def plain_value(value: dict[str, Any]) -> Any:
+    """A value of OTLP/JSON as Python has it; None where it is empty. Raises one of `NOT_WHOLE`."""
     for key, inner in value.items():
         if key == "stringValue":
             known = typed.text(inner)
@@ -460,6 +468,6 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "bytesValue": typed.text,
     "intValue": typed.integer,
     "doubleValue": float,
-    "arrayValue": lambda inner: [_plain(item) for item in inner.get("values", [])],
-    "kvlistValue": lambda inner: _decode_attributes(inner.get("values", [])),
+    "arrayValue": lambda inner: [plain_value(item) for item in inner.get("values", [])],
+    "kvlistValue": lambda inner: decode_attributes(inner.get("values", [])),
 }

@@ -1,4 +1,4 @@
-"""OTLP in protobuf, as a plain OTLP/JSON object: the form in which spans lie in a run directory.
+"""OTLP in protobuf, spans and logs, as a plain OTLP/JSON object: the form in which spans lie in a run directory.
 
 Written out by hand: protobuf's own `MessageToDict` writes ids in base64 where OTLP/JSON wants hex, and takes
 ten times as long.
@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from google.protobuf.message import Message
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 _T = TypeVar("_T")
@@ -35,11 +38,27 @@ def export_request_from_protobuf(body: bytes, most: int = MOST_VALUES) -> dict[s
         ValueError: the bytes are not one.
     """
     message = ExportTraceServiceRequest()
+    _parse(message, body)
+    return _Reading(most).request(message)
+
+
+def export_logs_from_protobuf(body: bytes, most: int = MOST_VALUES) -> dict[str, Any]:
+    """One export request of logs; of a record its body and its trace.
+
+    Raises:
+        TooManyValues: it has more records, attributes and items of lists than that.
+        ValueError: the bytes are not one.
+    """
+    message = ExportLogsServiceRequest()
+    _parse(message, body)
+    return _Reading(most).logs(message)
+
+
+def _parse(message: Message, body: bytes) -> None:
     try:
         message.ParseFromString(body)
     except DecodeError as error:
         raise ValueError(f"not an OTLP export request in protobuf: {error}") from None
-    return _Reading(most).request(message)
 
 
 class _Reading:
@@ -64,6 +83,23 @@ class _Reading:
                 for group in self._counted(message.resource_spans)
             ]
         }
+
+    def logs(self, message: ExportLogsServiceRequest) -> dict[str, Any]:
+        return {
+            "resourceLogs": [
+                {
+                    "resource": {"attributes": self._attributes(group.resource.attributes)},
+                    "scopeLogs": [
+                        {"logRecords": [self._record(record) for record in self._counted(scope.log_records)]}
+                        for scope in self._counted(group.scope_logs)
+                    ],
+                }
+                for group in self._counted(message.resource_logs)
+            ]
+        }
+
+    def _record(self, record: LogRecord) -> dict[str, Any]:
+        return {"traceId": record.trace_id.hex(), "body": self._value(record.body)}
 
     def _counted(self, values: Sequence[_T]) -> Sequence[_T]:
         self._left -= len(values)

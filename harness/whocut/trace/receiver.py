@@ -1,4 +1,4 @@
-"""An OTLP/HTTP receiver: any process can export its spans into a run directory, or to another sink.
+"""An OTLP/HTTP receiver: any process can export its spans into a run directory, or spans and logs to another sink.
 
 What is acknowledged is written: a request gets its 200 only after its spans have gone to the file in one whole
 line. Everything a sender can do wrong ends in an OTLP status of its own and a count, never in a lost
@@ -12,16 +12,25 @@ import asyncio
 import errno
 import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import orjson
 from aiohttp import web
+from google.protobuf.json_format import MessageToJson
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 from whocut.errors import PortTaken
 from whocut.trace import otlp
 from whocut.trace.media import media_type
+from whocut.trace.otlp_logs import SentLine, lines_of
 from whocut.trace.peers import SERVER_LOG
-from whocut.trace.protobuf import MOST_VALUES, TooManyValues, export_request_from_protobuf
+from whocut.trace.protobuf import (
+    MOST_VALUES,
+    TooManyValues,
+    export_logs_from_protobuf,
+    export_request_from_protobuf,
+)
 from whocut.trace.rundir import SPANS, LineFile
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ class Counts:
 
     requests: int = 0
     spans: int = 0
+    lines: int = 0
     refused: dict[int, int] = field(default_factory=dict)
 
 
@@ -64,6 +74,16 @@ class Overloaded(Exception):  # noqa: N818  # an answer, not a failure
 # Takes the export request as a line, and its spans, and has kept them when it returns.
 Page: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 Sink: TypeAlias = "Callable[[bytes, list[Span]], None]"
+# The same of lines of logs; returns how many of them belong to no log that it knows.
+LogSink: TypeAlias = "Callable[[bytes, list[SentLine]], int]"
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+# Reads a body of a content type: what it holds, and the line that it becomes.
+_Judged: TypeAlias = "Callable[[str, bytes], tuple[list[T], bytes]]"
 
 
 @dataclass(slots=True)
@@ -118,10 +138,13 @@ async def receive(
     max_bytes: int = MAX_BYTES,
     patience_real_s: float = PATIENCE_REAL_S,
     closes: Callable[[], None] = lambda: None,
+    log_sink: LogSink | None = None,
     pages: Mapping[str, Page] | None = None,
     admits: Callable[[Sequence[str]], bool] = lambda _hosts: True,
 ) -> Receiver:
     """Listen on the loopback and give what comes to a sink; `pages` are served beside it, by their paths.
+
+    Without a `log_sink` no logs are taken.
 
     `admits` says of a request's `Host` headers whether it is meant for this server.
 
@@ -130,19 +153,24 @@ async def receive(
     """
     counts, one_at_a_time = Counts(), asyncio.Lock()
 
-    async def take(request: web.Request) -> web.Response:
+    async def export(
+        request: web.Request, judged: _Judged[T], sink: Callable[[bytes, list[T]], R]
+    ) -> tuple[list[T], R]:
+        _admitted(request)
+        async with asyncio.timeout(patience_real_s):
+            body = await _read(request, max_bytes)
+        if len(body) <= _AT_ONCE_BYTES:
+            found, line = judged(media_type(request.headers), body)
+        else:
+            async with one_at_a_time:
+                found, line = await asyncio.to_thread(judged, media_type(request.headers), body)
+        return found, sink(line, found)
+
+    async def answered(
+        request: web.Request, taken: Callable[[web.Request], Awaitable[bytes]]
+    ) -> web.Response:
         try:
-            _admitted(request)
-            async with asyncio.timeout(patience_real_s):
-                body = await _read(request, max_bytes)
-            if len(body) <= _AT_ONCE_BYTES:
-                spans, line = _judged(media_type(request.headers), body, epoch_unix_s)
-            else:
-                async with one_at_a_time:
-                    spans, line = await asyncio.to_thread(
-                        _judged, media_type(request.headers), body, epoch_unix_s
-                    )
-            sink(line, spans)
+            body = await taken(request)
         except TimeoutError:
             return _refuse(counts, 408, "the request took too long")
         except Overloaded as full:
@@ -150,9 +178,18 @@ async def receive(
         except _Refused as refused:
             return _refuse(counts, refused.status, str(refused))
         counts.requests += 1
-        counts.spans += len(spans)
-        empty = b"{}" if media_type(request.headers) == JSON else b""  # an empty ExportTraceServiceResponse
-        return web.Response(body=empty, content_type=media_type(request.headers))
+        return web.Response(body=body, content_type=media_type(request.headers))
+
+    async def spans(request: web.Request) -> bytes:
+        taken, _ = await export(request, lambda kind, body: _judged(kind, body, epoch_unix_s), sink)
+        counts.spans += len(taken)
+        return b"{}" if media_type(request.headers) == JSON else b""  # an empty ExportTraceServiceResponse
+
+    async def lines(request: web.Request) -> bytes:
+        assert log_sink is not None
+        taken, strange = await export(request, _judged_lines, log_sink)
+        counts.lines += len(taken)
+        return _partly(strange, as_json=media_type(request.headers) == JSON)
 
     def _admitted(request: web.Request) -> None:
         if not admits(request.headers.getall("Host", [])):
@@ -169,7 +206,9 @@ async def receive(
         return served
 
     app = web.Application(client_max_size=max_bytes)
-    app.router.add_post("/v1/traces", take)
+    app.router.add_post("/v1/traces", partial(answered, taken=spans))
+    if log_sink is not None:
+        app.router.add_post("/v1/logs", partial(answered, taken=lines))
     for path, page in (pages or {}).items():
         app.router.add_get(path, guarded(page))
     # aiohttp must not unpack by itself: the bound on the unpacked size is ours to hold.
@@ -216,10 +255,34 @@ def _judged(content_type: str, body: bytes, epoch_unix_s: float) -> tuple[list[S
     return _check(export, epoch_unix_s), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _parse(content_type: str, body: bytes) -> dict[str, Any]:
+def _judged_lines(content_type: str, body: bytes) -> tuple[list[SentLine], bytes]:
+    """The lines of logs that a body holds, and the line that it becomes."""
+    export = _parse(content_type, body, export_logs_from_protobuf)
+    try:
+        return lines_of(export), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
+    except ValueError as error:
+        raise _Refused(400, str(error)) from None
+
+
+def _partly(strange: int, *, as_json: bool) -> bytes:
+    """The answer to an export of logs of which so many lines belong to no log that is known here."""
+    answer = ExportLogsServiceResponse()
+    if strange:
+        answer.partial_success.rejected_log_records = strange
+        answer.partial_success.error_message = (
+            "the log of this service is unknown; name it: --logs FORMAT=otlp:SERVICE"
+        )
+    return MessageToJson(answer, indent=None).encode() if as_json else bytes(answer.SerializeToString())
+
+
+def _parse(
+    content_type: str,
+    body: bytes,
+    from_protobuf: Callable[[bytes], dict[str, Any]] = export_request_from_protobuf,
+) -> dict[str, Any]:
     try:
         if content_type == PROTOBUF:
-            return export_request_from_protobuf(body)
+            return from_protobuf(body)
         if content_type == JSON:
             _count_values(body)
             export = orjson.loads(body)

@@ -423,7 +423,7 @@ def new_span_id() -> str:
 
 
 # Later versions may add fields after the flags; version ff is invalid.
-_TRACEPARENT = re.compile(r"\s*(?!ff)[^-]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[^-]{2}(?:-.*)?", re.DOTALL)
+_TRACEPARENT = re.compile(r"(?!ff)[^-]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[^-]{2}(?:-.*)?", re.DOTALL)
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
 
 
@@ -434,7 +434,8 @@ def traceparent(trace_id: str, span_id: str) -> str:
 
 def parse_traceparent(header: str) -> tuple[str, str] | None:
     """Trace id and parent's span id, or None where the header is not a valid W3C `traceparent`."""
-    found = _TRACEPARENT.fullmatch(header.rstrip())
-    if found is None or found[1] == _NO_TRACE or found[2] == _NO_SPAN:
+    found = _TRACEPARENT.fullmatch(header.strip())
+    if found is None:
         return None
-    return found[1], found[2]
+    trace_id, span_id = found.groups()
+    return None if trace_id == _NO_TRACE or span_id == _NO_SPAN else (trace_id, span_id)

@@ -27,7 +27,9 @@ create table if not exists decided(trace text primary key, number integer not nu
 create table if not exists kept(name text primary key, value text not null) without rowid;
 """
 _REMEMBERED: Final = 100_000
-OTLP: Final = "otlp"  # the source of a batch of spans; that of lines is their file
+# The source of a batch of spans, and of one of lines that were sent; that of other lines is their file.
+OTLP: Final = "otlp"
+OTLP_LOGS: Final = "otlp logs"
 
 
 @dataclass(frozen=True, slots=True)

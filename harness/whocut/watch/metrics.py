@@ -39,6 +39,7 @@ _HELP: Final = {
         "Lines without a trace id or request id, judged alone beside other layers' logs",
     ),
     "unjoined_lines": ("counter", "Error lines that belong to no access line"),
+    "unknown_service_lines": ("counter", "Lines that came by OTLP from a service whose log was not named"),
     "refused_requests": ("counter", "Export requests that were refused, by status"),
     "export_failed": ("counter", "Verdicts that an OTLP backend did not take"),
     "open_traces": ("gauge", "Traces that are under way"),

@@ -13,26 +13,29 @@ from aiohttp import web
 
 from whocut.clock.clock import calendar_s, wall_s
 from whocut.errors import BadInput
+from whocut.foreign.files import LogFile
 from whocut.path.target import is_loopback, means_this_machine
 from whocut.redact import exact_bytes
 from whocut.trace import otlp
 from whocut.trace.logs.reading import Lines, Read, explained, take_line, tries_together
 from whocut.trace.logs.records import EndedBy
+from whocut.trace.otlp_logs import lines_of
 from whocut.trace.receiver import Counts as Received
 from whocut.trace.receiver import Overloaded, receive
 from whocut.trace.rundir import SPANS
 from whocut.watch.desk import Desk, Waiting
 from whocut.watch.follow import Followed
-from whocut.watch.journal import OTLP, Journal
+from whocut.watch.journal import OTLP, OTLP_LOGS, Journal
 from whocut.watch.metrics import CONTENT_TYPE, Metrics
+from whocut.watch.sent import SentLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from whocut.chain.layers import Between, Topology
-    from whocut.foreign.files import LogFile
     from whocut.trace.logs.records import Account
+    from whocut.trace.otlp_logs import SentLine
     from whocut.trace.receiver import Receiver
     from whocut.trace.records import Span
     from whocut.watch.desk import Decided, Trace
@@ -52,7 +55,7 @@ class WatchPlan:
     port: int
     state: Path
     verdicts: Path
-    logs: Sequence[LogFile] = ()
+    logs: Sequence[LogFile | SentLog] = ()
     runs: Sequence[Path] = ()
     chain: Topology | None = None
     between: Sequence[Between] = ()
@@ -86,9 +89,11 @@ class Watch:
         self._failed = failed
         self._pending: dict[int, set[str]] = {}
         self._done: list[int] = []
-        self._unreadable = self._unjoined = 0
-        self._logs = {str(log.path): log for log in plan.logs}
+        self._unreadable = self._unjoined = self._strange = 0
+        self._logs = {str(log.path): log for log in plan.logs if isinstance(log, LogFile)}
+        self._sent = {log.service: log for log in plan.logs if isinstance(log, SentLog)}
         self._keeps_two = {layer for layer in layers if sum(log.layer == layer for log in plan.logs) > 1}
+        self._told_of: dict[str, set[bool]] = defaultdict(set)  # whether a layer's lines were error lines
         self._remarks: dict[str, list[tuple[float, int, Account]]] = defaultdict(list)
         self._recover()
         sources = [*self._logs, *(f"{_RUN}{run / SPANS}" for run in plan.runs)]
@@ -130,6 +135,19 @@ class Watch:
         number = self.journal.keep(OTLP, line)
         self._pend(number, self.desk.take_spans(spans, number, self._now_s()))
 
+    def log_sink(self, line: bytes, lines: list[SentLine]) -> int:
+        """Keep an export request of logs, and take its lines in; how many belong to no log that was named.
+
+        Raises:
+            Overloaded: more is undecided than the journal may hold.
+        """
+        known = sum(one.service in self._sent for one in lines)
+        if known:
+            self._refuse_more()
+            self._take(OTLP_LOGS, line, self.journal.keep(OTLP_LOGS, line))
+        self._strange += len(lines) - known
+        return len(lines) - known
+
     def _refuse_more(self) -> None:
         if self.journal.held_bytes > self._plan.most_journal_bytes:
             raise Overloaded(
@@ -152,8 +170,11 @@ class Watch:
 
     def _take(self, source: str, body: bytes, number: int) -> None:
         now_s = self._now_s()
-        if source in self._logs:
-            accounts = self._accounts(self._logs[source], body, number, now_s)
+        if source in self._logs or source == OTLP_LOGS:
+            if source == OTLP_LOGS:
+                accounts = self._sent_accounts(body, number, now_s)
+            else:
+                accounts = self._accounts(self._logs[source], body, number, now_s)
             touched = self.desk.take_accounts(accounts, number, now_s)
             waiting = {_token(one) for rows in self._remarks.values() for _, at, one in rows if at == number}
             self._pend(number, touched | waiting)
@@ -168,17 +189,41 @@ class Watch:
             self._done.append(number)
 
     def _accounts(self, log: LogFile, body: bytes, number: int, now_s: float) -> list[Account]:
-        """The accounts of new lines, with what error lines say laid over them; an error line comes first."""
+        """The accounts of new lines of a file."""
         read = Read()
         source = str(log.path)
         first, *lines = body.split(b"\n")
         for line_number, line in enumerate(lines, start=int(first)):
             take_line(line, line_number, log.format, log.layer, source, read)
+        return self._told(log.layer, read, number, now_s)
+
+    def _sent_accounts(self, body: bytes, number: int, now_s: float) -> list[Account]:
+        """The accounts of lines that came by OTLP; where a line names no trace, its record may."""
+        reads: dict[str, Read] = defaultdict(Read)
+        for at, line in enumerate(lines_of(orjson.loads(body)), start=1):
+            log = self._sent.get(line.service)
+            if log is None:
+                continue
+            read = reads[log.layer]
+            account = take_line(line.text, at, log.format, log.layer, f"otlp {log.service} {number}", read)
+            if account is not None and account.trace_id is None and line.trace_id is not None:
+                read.accounts[-1] = replace(account, trace_id=line.trace_id)
+        told = []
+        for layer, read in reads.items():
+            kinds = self._told_of[layer]
+            kinds |= {account.remark for account in read.accounts}
+            if len(kinds) > 1:  # a service sends both of its logs
+                self._keeps_two.add(layer)
+            told += self._told(layer, read, number, now_s)
+        return told
+
+    def _told(self, layer: str, read: Read, number: int, now_s: float) -> list[Account]:
+        """A layer's accounts, with what error lines say laid over them; an error line comes first."""
         self._unreadable += read.unreadable
         told = [account for account in read.accounts if not account.remark]
-        carried = self._remarks[log.layer]
+        carried = self._remarks[layer]
         carried += [(now_s, number, account) for account in read.accounts if account.remark]
-        if not told or log.layer not in self._keeps_two:
+        if not told or layer not in self._keeps_two:
             return told
         access = Lines(told)
         meant: dict[int, Account] = {}
@@ -263,6 +308,7 @@ class Watch:
             "decided_early": counts.early,
             "unnamed_lines": counts.unnamed,
             "unjoined_lines": self._unjoined,
+            "unknown_service_lines": self._strange,
             "export_failed": self._failed(),
             "open_traces": len(self.desk),
             "held": self.desk.held,
@@ -285,13 +331,17 @@ class Watch:
         gc.set_threshold(_GARBAGE_AFTER, 20, 50)
 
     async def listen(self) -> Receiver:
-        """Take spans, and show the metrics.
+        """Take spans and logs, and show the metrics.
 
         Raises:
             PortTaken: another program listens there.
         """
         receiver = await receive(
-            self.sink, port=self._plan.port, pages={"/metrics": self.metrics_page}, admits=means_this_machine
+            self.sink,
+            port=self._plan.port,
+            log_sink=self.log_sink,
+            pages={"/metrics": self.metrics_page},
+            admits=means_this_machine,
         )
         self.received = receiver.counts
         return receiver
