@@ -55,6 +55,7 @@ FILES = (
     "reports32",
     "reports33",
     "reports34",
+    "reports35",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

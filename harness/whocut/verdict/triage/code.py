@@ -76,6 +76,7 @@ _HAPPENED: Final = re.compile(
     r"|^[<>] (?:HTTP/|POST |GET |[\w-]{1,40}: )"
     r"|^\* (?:Trying|Connected|Could|Failed|Operation|Closing|Recv|SSL|TLS)"
     r"|^HTTP/\d|^goroutine \d|\[(?:error|warn|info|debug)\w*\]|^\s{0,8}File \"|<html|<title"
+    r"|^(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|TRACE)[: ]\S"
     r"|\w\.(?:go|rb|php|py|js|ts|mjs|cjs|java|kt|rs|cs|exs?):\d"
     r"|\b(?:GET|POST|PUT|PATCH) /\S{1,200} \W{0,3}[45]\d\d\b"
 )
