@@ -19,7 +19,8 @@ _BEGINS: Final = re.compile(
     r"^(?:[ \t]{2}|\t|[\[{}<>*#|•^~⎿-]|\d{4}[-/]|\d\d:\d\d|\d{1,2}/\w{3}/|at |in |File |Traceback|Caused|HTTP/\d"
     r"|[\w.$]{0,80}(?:Error|Exception)\b|(?:[A-Z][\w .-]{0,40}|[a-z]{1,20}-[\w-]{1,40}|server|via|date|host|error"
     r"|cause|code|status|details?|message|level|msg|age|vary|allow):(?:[ ]|$)|[A-Z][a-z]{2} {1,2}\d{1,2}[ ,]"
-    r"|[\w-]{1,40}=|\d{1,3}[.)] |\w+\(|#\d|(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|CRITICAL|E|W|I)\b)"
+    r"|[\w-]{1,40}=|\w{1,40}::\w|\d{1,3}[.)] |\w+\(|#\d"
+    r"|(?:INFO|ERROR|WARN|WARNING|DEBUG|TRACE|FATAL|CRITICAL|E|W|I)\b)"
 )
 _FRAMED: Final = re.compile(r"^[ \t]{0,8}[│┃║|][ \t]?(.*?)[ \t]{0,200}[│┃║|]?[ \t]{0,8}$")
 _DRAWN: Final = frozenset("│┃║")
