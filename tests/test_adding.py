@@ -18,6 +18,7 @@ from whocut.export.formats import FORMATS as EXPORTS
 from whocut.path.gateways import GATEWAYS
 from whocut.registry import found_in
 from whocut.run.scenario import shipped_scenarios
+from whocut.trace.fetching.fetch import backends
 from whocut.trace.logs.formats import formats
 from whocut.verdict.attribute import RULES
 from whocut_mock.dialects import known as dialects
@@ -71,6 +72,10 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         {name.replace("_", "-") for name in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
     ),
     "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
+    "a backend of traces": lambda: (
+        backends(),
+        holding("harness/whocut/trace/backends/<product>.py", "BACKEND"),
+    ),
     "a format of users' files": lambda: (
         config_formats(),
         holding("harness/whocut/config/readers/<product>.py", r"\w+: Final = register"),

@@ -80,6 +80,7 @@ def _said(layer: Layer, name: str) -> str:
     retries = layer.retries
     facts = {
         "tries": str(retries.tries),
+        "connects": str(retries.connects),
         "buffers": str(layer.buffering),
         "post": str(retries.post).lower(),
         "on_timeout": str(retries.on_timeout).lower(),

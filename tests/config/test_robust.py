@@ -16,7 +16,8 @@ from whocut.config.formats import formats
 from whocut.config.nginx_syntax import parse
 from whocut.config.reading import Asked
 from whocut.config.sources import read_files
-from whocut.config.trees import toml_tree, yaml_trees
+from whocut.config.toml_trees import toml_tree
+from whocut.config.trees import yaml_trees
 from whocut.errors import BadFile, BadInput
 
 if TYPE_CHECKING:

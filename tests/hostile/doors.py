@@ -14,6 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from tests.config.cases import cases
+from tests.hostile import backends
 from tests.hostile.watching import Refused, Wrong, wind_up
 from tests.jobs.place import ORDER, on_place
 from tests.mock_upstream.stage import KEY, on_stage
@@ -482,6 +483,7 @@ def _jobs(folder: Path, inputs: Sequence[bytes], watch: Watch) -> None:
 
 
 DOORS: Final = (
+    Door("backends", backends.corpus, _each("backends", backends.feed)),
     Door("otlp", _span_lines, _each("otlp", _otlp)),
     Door(
         "spans", lambda folder: [b"".join(_span_lines(folder)), *_span_lines(folder)], _each("spans", _spans)

@@ -129,7 +129,8 @@ def test_a_millisecond_below_the_limit_is_delivered(cell: Cell) -> None:
 def test_a_millisecond_above_the_limit_is_cut_as_the_vendor_cuts(cell: Cell) -> None:
     """The timer fires on its millisecond, under its directive, and the caller sees the vendor's ending."""
     layer, timer, phase = cell.layer, cell.timer, cell.phase
-    layer = replace(layer, retries=replace(layer.retries, on_timeout=False))  # tries of its own: see below
+    # Tries of its own: see below.
+    layer = replace(layer, retries=replace(layer.retries, on_timeout=False, connects=1))
     play = Play.with_silence(phase, timer.limit_s + MS)
 
     got, ended, span, upstream = run_virtual(played(layer, play))
@@ -199,3 +200,20 @@ def test_a_layer_that_tries_again_by_itself_multiplies_its_limit(name: str) -> N
 
     expected_s = min(tries * layer.timers[kind].limit_s, layer.limit_s(TimerKind.TOTAL) or float("inf"))
     assert span.cut.at_s == pytest.approx(expected_s, abs=MS)
+
+
+@pytest.mark.parametrize("name", HOPS)
+def test_a_layer_that_waits_for_several_connections_multiplies_its_limit(name: str) -> None:
+    """So many connections that do not come, so many waits, one answer and one cut."""
+    layer = preset(name)
+    limit_s = layer.limit_s(TimerKind.CONNECT)
+    if limit_s is None:
+        return  # it waits as long as the machine does
+    play = Play((BODY, send(ok())), dial_s=10 * limit_s)
+
+    _, _, span, _ = run_virtual(played(layer, play))
+
+    tries = max(layer.retries.connects, layer.retries.tries if layer.retries.on_timeout else 1)
+    assert span.cut.at_s == pytest.approx(
+        min(tries * limit_s, layer.limit_s(TimerKind.TOTAL) or float("inf")), abs=MS
+    )

@@ -465,6 +465,70 @@ def test_a_post_is_not_sent_twice_by_a_layer_that_must_not() -> None:
     assert post_span.cut.at_s == pytest.approx(10)
 
 
+FOUR = LayerRetries(connects=4, pause_s=1.0)
+
+
+@pytest.mark.parametrize(("comes_after_s", "at_s", "status"), [(6, 20, b"504"), (4, 4, b"200")])
+def test_a_layer_waits_for_so_many_connections(comes_after_s: float, at_s: float, status: bytes) -> None:
+    """Of a request of which nothing was sent, also where it sends none again; each has the whole limit."""
+    got, span, _ = exchange(
+        replace(layer(connect=5, total=60), retries=FOUR), send(ok()), dial_s=comes_after_s
+    )
+
+    assert got.startswith(b"HTTP/1.1 " + status)
+    if status == b"504":
+        assert (span.cut.timer, span.cut.at_s) == ("connect", pytest.approx(at_s))
+        assert [cut.at_s for cut in span.cut_tries] == pytest.approx([5, 10, 15])
+    else:
+        assert span.cut is None
+
+
+@pytest.mark.parametrize(("connect_s", "took_s"), [(5.0, 3.0), (0.2, 0.6)])
+def test_behind_a_refused_connection_a_layer_waits_before_the_next(connect_s: float, took_s: float) -> None:
+    """As long as its limit of a connection, and no longer than its pause."""
+
+    async def main() -> tuple[bytes, float, Any]:
+        clock = virtual_clock()
+        of = replace(layer(connect=connect_s), retries=FOUR)
+        rig = Rig(of, upstream=FakeUpstream((send(ok()),)), clock=clock)
+        async with rig:
+            rig.hop._address = ("127.0.0.1", 1)
+            began_s = clock.now_s()
+            got = await answered(rig)
+            took = clock.now_s() - began_s
+        return got, took, rig.span
+
+    got, took, span = run_virtual(main())
+
+    assert got.startswith(b"HTTP/1.1 502 ")
+    assert took == pytest.approx(took_s, abs=0.01)
+    assert ends(span) == (UpstreamEnd.REFUSED, DownstreamEnd.OWN_ANSWER)
+    assert span.resent == 3
+
+
+def test_a_caller_that_leaves_between_two_connections_ends_it() -> None:
+    """Nothing is dialled for it any more."""
+
+    async def main() -> Any:
+        rig = Rig(
+            replace(layer(connect=5), retries=FOUR),
+            upstream=FakeUpstream((send(ok()),)),
+            clock=virtual_clock(),
+        )
+        async with rig:
+            rig.hop._address = ("127.0.0.1", 1)
+            caller = await rig.call(GET)
+            await asyncio.sleep(1.5)
+            caller.transport.abort()
+            await asyncio.sleep(10)
+        return rig.span
+
+    span = run_virtual(main())
+
+    assert span.resent == 2  # refused at once and after a second, and not a third time
+    assert span.cut is None
+
+
 def test_total_is_over_all_tries() -> None:
     """`total` runs on through the layer's own tries."""
     retrying = replace(

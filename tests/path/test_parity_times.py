@@ -23,13 +23,13 @@ from tests.path.timed import (
     standing,
     written_in,
 )
+from whocut.chain.catalogue import preset
 from whocut.chain.products import product, products
+from whocut.chain.timers import TimerKind
 from whocut.clock import run_real
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from whocut.chain.timers import TimerKind
 
 pytestmark = [pytest.mark.gateway, pytest.mark.sockets]
 
@@ -94,3 +94,40 @@ def test_each_is_cut_at_its_limit_in_the_same_way(name: str, kind: TimerKind, tm
     assert {party.what: alike(party.best, kind, told=party.tells) for party in parties} == {
         party.what: alike(parties[0].best, kind, told=party.tells) for party in parties
     }
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("written", "tries"), [("", 4), ("    retries 1\n", 2)], ids=["omitted", "retries 1"]
+)
+def test_haproxy_waits_for_as_many_connections_as_it_does_emulated(
+    written: str, tries: int, tmp_path: Path
+) -> None:
+    """Four where its file says nothing of it; from the preset, from the file as it was read, and in person."""
+    needed("haproxy")
+    kind = TimerKind.CONNECT
+    wanted_s = tries * limits_of("haproxy")[kind]
+    retries = replace(preset("haproxy").retries, connects=tries)
+    own = chain_of("haproxy", tmp_path)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(config.read_text().replace("    retries 0\n", written))
+    assert read_from(own).retries.connects == tries
+
+    async def main() -> list[Party]:
+        async with standing("haproxy", own, kind, retries) as parties:
+            for _ in range(ROUNDS):
+                late = [one for one in parties if not one.tries or one.best.took_s > wanted_s * (1 + OFF)]
+                await asyncio.gather(*(party.cut(kind) for party in late))
+            return parties
+
+    parties = run_real(main())
+
+    assert [party.what for party in parties] == [
+        "the preset",
+        "the product from limits",
+        "the file as it was read",
+        "the product from the file",
+    ]
+    for party in parties:
+        assert wanted_s * (1 - OFF) <= party.best.took_s <= wanted_s * (1 + OFF), (party.what, party.tries)
+    assert len({alike(party.best, kind, told=party.tells) for party in parties}) == 1

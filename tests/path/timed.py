@@ -338,10 +338,16 @@ def deaf() -> Iterator[tuple[str, int]]:
 
 
 @asynccontextmanager
-async def standing(name: str, own: Path | None, kind: TimerKind) -> AsyncIterator[list[Party]]:
-    """The hop and the product, each from the preset's limits and from the file; each before its own upstream."""
+async def standing(
+    name: str, own: Path | None, kind: TimerKind, retries: LayerRetries | None = None
+) -> AsyncIterator[list[Party]]:
+    """The hop and the product, each from the preset's limits and from the file; each before its own upstream.
+
+    Without `retries` they have one try.
+    """
     clock = Clock(scale_of(name))
     of, read = limited(name), read_from(own) if own else None
+    of = of if retries is None else replace(of, retries=retries)
     holds = of.buffering is Buffering.ALL
     async with AsyncExitStack() as stack:
 

@@ -38,9 +38,13 @@ class MaybeUnknown(_Strict):
 
 
 class RetriesEntry(_Strict):
-    """How often a layer tries by itself; `tries` counts the first. What is not said stays as in the preset."""
+    """How often a layer tries by itself; `tries` counts the first. What is not said stays as in the preset.
+
+    `connects` is how often it waits for a connection of a request of which nothing was sent.
+    """
 
     tries: int | None = Field(default=None, ge=1)
+    connects: int | None = Field(default=None, ge=1)
     post: bool | None = None
     on_timeout: bool | None = None
 

@@ -46,6 +46,8 @@ class Answer:
 class LayerRetries:
     """How often a layer tries again by itself, and when. `tries` counts the first one too.
 
+    `connects` is how often it waits for a connection before it gives up, of a request of which nothing was sent.
+    After one that was refused it waits `pause_s`, or the connection's limit where that is shorter.
     `needs` is the vendor's name of the timer of one try that has to be set before a slow answer is tried again.
     `file` and `line` are the place in the user's own file, if it is written there.
     """
@@ -53,6 +55,8 @@ class LayerRetries:
     tries: int = 1
     post: bool = False  # also a request that may have been worked on already
     on_timeout: bool = False  # after a timer of one try: `first_byte`, or `idle` before the response
+    connects: int = 1
+    pause_s: float = 0.0
     needs: str = ""
     file: str = ""
     line: int | None = None

@@ -92,10 +92,15 @@ class AnswerEntry:
 class RetryEntry:
     """How often the layer tries by itself; `tries` counts the first.
 
-    `per_try` is the one timer after which it tries again, where its others end the whole request.
+    `per_try` is the one timer after which it tries again, where its others end the whole request. `below` is how
+    often a client inside it asks for each of the tries that its own setting counts. `connects` and `pause` are
+    those of `LayerRetries`.
     """
 
     tries: int = 1
+    below: int = 1
+    connects: int = 1
+    pause: float | None = None
     post: bool = False
     on_timeout: bool = False
     per_try: TimerKind | None = None
@@ -207,7 +212,11 @@ class PresetEntry:
             closes_upstream_with_reset=self.closes_upstream_with_reset,
             buffering=self.buffering,
             retries=LayerRetries(
-                tries=self.retries.tries, post=self.retries.post, on_timeout=self.retries.on_timeout
+                tries=self.retries.tries,
+                post=self.retries.post,
+                on_timeout=self.retries.on_timeout,
+                connects=self.retries.connects,
+                pause_s=self.retries.pause or 0.0,
             ),
             notices_abort=self.notices_abort,
             idle_waits=self.idle_watches != "stream",
@@ -248,7 +257,7 @@ def _entry(written: dict[str, Any]) -> PresetEntry:
         },
         "mid_body": MidBody,
         "buffering": Buffering,
-        "retries": lambda fields: RetryEntry(**_with(fields, per_try=TimerKind)),
+        "retries": lambda fields: RetryEntry(**_with(fields, per_try=TimerKind, pause=parse_duration)),
         "editions": lambda editions: {name: _timers(timers) for name, timers in editions.items()},
         "variants": lambda plans: {name: _timers(timers) for name, timers in plans.items()},
     }

@@ -13,9 +13,20 @@ from whocut.cli.options import (
     JsonFlag,
 )
 from whocut.cli.printing import EXIT_FINDING, fail, print_json, say
+from whocut.cli.searching import (
+    Every,
+    From,
+    Limit,
+    Search,
+    Service,
+    Since,
+    SlowerThan,
+    TokenEnv,
+    Until,
+)
 from whocut.config.sources import read_chain
 from whocut.errors import BadInput
-from whocut.foreign.files import Attributed, attribute_material, parse_logs
+from whocut.foreign.files import Attributed, attribute_files, attribute_material, parse_logs, said_between
 from whocut.foreign.logs import (
     INSTALL,
     MANY_BYTES,
@@ -43,6 +54,14 @@ def attribute(
         typer.Option(help="The chain it went through: a name or a file. Default: as the material shows."),
     ] = None,
     between: BetweenTaps = None,
+    from_: From = None,
+    service: Service = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    slower_than: SlowerThan = None,
+    every: Every = False,
+    token_env: TokenEnv = None,
     verdicts: Annotated[
         Path | None,
         typer.Option(help="A Parquet file that gets a row for each request; logs only, whocut[logs]."),
@@ -55,20 +74,33 @@ def attribute(
 
     Example: whocut attribute --spans spans.jsonl --logs nginx=access.log --logs nginx=error.log
 
+    A running backend: whocut attribute --from jaeger=http://127.0.0.1:16686 --service gateway --since 1h
+
     Two taps and the layer between them: whocut attribute --spans outer/spans.jsonl --spans inner/spans.jsonl
     --between outer,inner=nginx:idle=60s
 
     A day of logs: whocut attribute --logs 'nginx=/var/log/nginx/access.log*' --verdicts verdicts.parquet
     """
     attributed: Attributed | AttributedLogs
-    if logs and not spans and not between:
+    search = Search(service, since, until, limit, slower_than, every, token_env)
+    if not from_:
+        search.refuse_alone()
+    if logs and not spans and not between and not from_:
         attributed = _of_logs(logs, chain, verdicts)
     else:
         if verdicts:
-            raise BadInput("it is written of logs alone. Leave --spans and --between out.", field="verdicts")
-        attributed = attribute_material(
-            spans=spans or (), logs=logs or (), chain=chain, between=between or ()
-        )
+            raise BadInput(
+                "it is written of logs alone. Leave --spans, --from and --between out.", field="verdicts"
+            )
+        if from_:
+            topology = read_chain(chain) if chain else None
+            said, files = said_between(topology, between or ()), parse_logs(logs or ())
+            fetched, looked = search.spans_of(from_, topology)
+            attributed = attribute_files(spans or [], files, topology, said, fetched=fetched, looked=looked)
+        else:
+            attributed = attribute_material(
+                spans=spans or (), logs=logs or (), chain=chain, between=between or ()
+            )
     if as_json:
         print_json(attributed.as_json())
     else:

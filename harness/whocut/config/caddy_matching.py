@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from whocut.config.matching import any_host, regex, understood
@@ -76,12 +76,12 @@ class Way:
         length = len(matcher.paths[0].rstrip("*")) if len(matcher.paths) == 1 else 0
         exact = len(matcher.paths) == 1 and not matcher.paths[0].endswith("*")
         rank = (0, 0, 0, 0) if literal else (int(wraps), length, int(exact), int(not matcher.is_empty))
-        return replace(self, steps=(*self.steps, (matcher, (int(not matcher.unclear), *rank, -place), "")))
+        return Way(self.hosts, (*self.steps, (matcher, (int(not matcher.unclear), *rank, -place), "")))
 
     def without(self, prefix: str) -> Way:
         """The way behind a handler that takes this prefix off the path."""
         *steps, (matcher, rank, _) = self.steps
-        return replace(self, steps=(*steps, (matcher, rank, prefix)))
+        return Way(self.hosts, (*steps, (matcher, rank, prefix)))
 
     def rank(self, path: str) -> Rank | None:
         """The rank with which the handler takes a path."""

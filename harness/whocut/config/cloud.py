@@ -14,12 +14,14 @@ from itertools import islice, product
 from typing import TYPE_CHECKING, Final
 
 from whocut.config.building import layer_of
-from whocut.config.reading import NotRead, Reading, Route
+from whocut.config.reading import Later, NotRead, Reading, Route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from whocut.chain.catalogue import Limit
     from whocut.chain.layers import Layer
+    from whocut.chain.timers import TimerKind
     from whocut.config.reading import Rank
 
 # From the caller inward: resources at one depth replace each other.
@@ -29,19 +31,21 @@ _DEPTHS: Final = (
     ("aws-lambda", "gcp-cloud-run", "azure-functions", "aws-app-runner"),
 )
 _GATEWAY: Final = 1
+_GATEWAYS: Final = frozenset(_DEPTHS[_GATEWAY])
 _MOST_ROUTES: Final = 200  # of resources behind each other, any with any; alone each is a route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One resource: its layer, its name in the file, and its place.
+    """One resource: its product with the limits that are written, its name in the file, and its place.
 
     `pattern` is the path that leads to it, the one with the smallest `place` first; None: each path does.
     `behind` is the resource that it passes requests on to, as far as it is said. `through` is the product that
     calls a function: empty is the caller itself, and None is not said.
     """
 
-    layer: Layer
+    product: str
+    limits: Mapping[TimerKind, Limit]
     name: str
     file: str
     line: int
@@ -49,6 +53,11 @@ class Resource:
     place: int = 0
     behind: str = ""
     through: str | None = None
+
+    @property
+    def layer(self) -> Layer:
+        """The layer that it is: made for the ways that are asked for, of ten thousand."""
+        return layer_of(self.product, self.limits)
 
     def rank(self, path: str) -> Rank | None:
         """Whether the path leads here: `*` is anything, and `{name}` a segment, or with a plus the rest."""
@@ -81,14 +90,15 @@ class _Way:
         if any(one.behind in names and one.behind not in here for one in self.resources):
             return False
         through = self.resources[-1].through
-        products = {one.layer.preset for one in self.resources} & set(_DEPTHS[_GATEWAY])
-        return through is None or products <= {through}
+        return through is None or all(
+            one.product == through for one in self.resources if one.product in _GATEWAYS
+        )
 
     def layers(self) -> Iterator[Layer]:
         """Their layers; a gateway that only the function's event makes is among them."""
         last = self.resources[-1]
         for one in self.resources:
-            if one is last and last.through and last.through not in {r.layer.preset for r in self.resources}:
+            if one is last and last.through and last.through not in {r.product for r in self.resources}:
                 yield layer_of(last.through, {})
             yield one.layer
 
@@ -112,14 +122,14 @@ class _Way:
             path=f"{patterns[-1].rstrip('*')} {names}" if patterns else f" {names}",
             file=last.file,
             line=last.line,
-            layers=tuple(self.layers()),
+            layers=Later(lambda: tuple(self.layers())),
             takes_path=self.takes,
         )
 
 
 def reading_of(resources: Sequence[Resource], not_read: list[NotRead]) -> Reading:
     """A route for each way through the resources, an edge before a balancer before a function."""
-    groups = [[one for one in resources if one.layer.preset in depth] for depth in _DEPTHS]
+    groups = [[one for one in resources if one.product in depth] for depth in _DEPTHS]
     direct = [one for one in groups[-1] if one.through is not None and one.through not in _present(groups)]
     alone = {id(one) for one in direct}
     behind = [one for one in groups[-1] if id(one) not in alone]
@@ -159,4 +169,4 @@ def _not_said(groups: Sequence[Sequence[Resource]], names: frozenset[str]) -> Re
 
 
 def _present(groups: Sequence[Sequence[Resource]]) -> set[str]:
-    return {one.layer.preset for one in groups[_GATEWAY]}
+    return {one.product for one in groups[_GATEWAY]}

@@ -6,6 +6,7 @@ A new format is one new file in this folder: it calls `register`, and is found b
 from __future__ import annotations
 
 import pkgutil
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -49,6 +50,14 @@ class Source:
             raise BadFile(path, f"it cannot be read: {error.strerror or error}") from None
         except ValueError:
             raise BadFile(path, "it is not UTF-8 text") from None
+
+    def has(self, pattern: re.Pattern[str], *words: str) -> bool:
+        """Whether a pattern is somewhere in it.
+
+        A text that holds none of the pattern's words is not searched. Of a pattern for any letters they are small.
+        """
+        text = self.text.lower() if pattern.flags & re.IGNORECASE else self.text
+        return any(word in text for word in words) and pattern.search(self.text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,8 @@ T = TypeVar("T")
 class Later(Sequence[T]):
     """What is made when it is looked at: of the layers of thirty thousand routes one is asked for."""
 
+    __slots__ = ("_made", "_make")
+
     def __init__(self, make: Callable[[], Sequence[T]]) -> None:
         self._make = make
         self._made: tuple[T, ...] | None = None
@@ -229,6 +231,7 @@ def layer_as_json(layer: Layer) -> dict[str, Any]:
             "tries": layer.retries.tries,
             "post": layer.retries.post,
             "on_timeout": layer.retries.on_timeout,
+            "connects": layer.retries.connects,
             "file": layer.retries.file or None,
             "line": layer.retries.line,
         },
@@ -313,7 +316,7 @@ def essence(layers: Iterable[Layer]) -> tuple[Any, ...]:
             tuple(sorted((kind, timer.limit_s) for kind, timer in layer.timers.items())),
             tuple(sorted(layer.unknown.items())),
             layer.buffering,
-            (layer.retries.tries, layer.retries.post, layer.retries.on_timeout),
+            (layer.retries.tries, layer.retries.post, layer.retries.on_timeout, layer.retries.connects),
             layer.notices_abort,
         )
         for layer in layers

@@ -83,13 +83,19 @@ def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """A file of 10 MB becomes a million objects and no garbage: looking for some takes two thirds of the time."""
+    """A file of 10 MB becomes a million objects and no garbage: looking for some takes two thirds of the time.
+
+    What was made counts as old when the collector starts again. As young it would all be looked through at once.
+    """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # what a server froze stays frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
@@ -242,17 +248,18 @@ class _Files:
     def read(self, files: Sequence[str], asked: Asked | None = None) -> list[Layer]:
         """The layers of neighbouring files, each configuration read for itself."""
         found: list[Layer] = []
-        for format_, sources in _configurations(files):
-            if self.any_route:
-                reading = _read_by(format_, sources)
-                self.routes += reading.routes
-                found += next((route.layers for route in reading.routes if route.layers), ())
-                continue
-            read = _decided(format_, sources, asked or self.asked)
-            if read.undecided:
-                raise BadFile(sources[0].path, read.undecided)
-            found += read.layers
-            self.not_read += read.not_read
+        with _no_collections():
+            for format_, sources in _configurations(files):
+                if self.any_route:
+                    reading = _read_by(format_, sources)
+                    self.routes += reading.routes
+                    found += next((route.layers for route in reading.routes if route.layers), ())
+                    continue
+                read = _decided(format_, sources, asked or self.asked)
+                if read.undecided:
+                    raise BadFile(sources[0].path, read.undecided)
+                found += read.layers
+                self.not_read += read.not_read
         return found
 
 

@@ -1,4 +1,4 @@
-"""YAML, JSON and TOML as one kind of tree, in which every value knows its line. Bounded in size, depth and aliases.
+"""YAML and JSON as one kind of tree, in which every value knows its line. Bounded in size, depth and aliases.
 
 A tag that is not YAML's own (CloudFormation's ``!Sub``) is left off, and its value is kept as it is written.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final
 
 import yaml
@@ -18,10 +18,9 @@ from whocut.tables import LOADER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_BYTES: Final = 4_000_000
-_MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
-_BYTES_A_NODE: Final = 8
-_MOST_DEPTH: Final = 60
+MOST_NODES: Final = 300_000  # of a text with its aliases followed, beside one for so many of its bytes
+BYTES_A_NODE: Final = 8
+MOST_DEPTH: Final = 60
 Scalar = str | int | float | bool | None
 
 
@@ -41,18 +40,16 @@ class Tree:
 
     def get(self, *keys: str | int) -> Tree | None:
         """The value below these keys; None: a key is missing, or a value on the way is no mapping."""
-        tree: Tree | None = self
+        tree = self
         for key in keys:
-            if tree is None:
-                return None
+            value = tree.value
             if isinstance(key, str):
-                tree = tree.value.get(key) if isinstance(tree.value, dict) else None
+                below = value.get(key) if isinstance(value, dict) else None
             else:
-                tree = (
-                    tree.value[key]
-                    if isinstance(tree.value, list) and -len(tree.value) <= key < len(tree.value)
-                    else None
-                )
+                below = value[key] if isinstance(value, list) and -len(value) <= key < len(value) else None
+            if below is None:
+                return None
+            tree = below
         return tree
 
     def items(self) -> Iterator[tuple[str, Tree]]:
@@ -68,12 +65,13 @@ class Tree:
 
     def text(self, *keys: str | int) -> str:
         """A scalar as text; empty: the value is no scalar."""
-        found = self.get(*keys)
-        if found is None or found.value is None or isinstance(found.value, dict | list):
+        found = self.get(*keys) if keys else self
+        value = found.value if found is not None else None
+        if isinstance(value, str):
+            return value
+        if value is None or isinstance(value, dict | list):
             return ""
-        if isinstance(found.value, bool):
-            return str(found.value).lower()
-        return str(found.value)
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
     @property
     def is_mapping(self) -> bool:
@@ -110,12 +108,15 @@ def yaml_trees(file: str, text: str) -> list[Tree]:
         raise BadFile(file, f"it cannot be read as YAML: {error}") from None
 
 
-# A member with a scalar is one match; then a bracket, or a value of a list. What is between says nothing.
-_STRING: Final = r'"((?:[^"\\]++|\\.)*+)"'
-_BARE: Final = r'([^\s{}\[\],:"]+)'
-_JSON: Final = re.compile(rf"{_STRING}(?:\s*(:)\s*(?:{_STRING}|{_BARE})?)?|([{{}}\[\]])|{_BARE}")
-_KEY_ALONE, _MEMBER, _BARE_MEMBER, _BRACKET, _BARE_VALUE = 2, 3, 4, 5, 6  # the last group of a match
+# What is between, then one of: a string, maybe with a colon and a scalar behind it; a bracket; or a bare value. A
+# colon whose quotation mark is with it has a text behind it, maybe an empty one.
+_STRING: Final = r'((?:[^"\\]++|\\.)*+)"'
+_BARE: Final = r'([^\s{}\[\],:"]++)'
+_JSON: Final = re.compile(
+    rf'([\s,]*+)(?:"{_STRING}(?:(\s*+:\s*+"?+)(?:(?<="){_STRING}|{_BARE})?)?|([{{}}\[\]])|{_BARE})'
+)
 _LITERALS: Final[dict[str, Scalar]] = {"null": None, "true": True, "false": False}
+_GROUPS: Final = methodcaller("groups", "")
 
 
 def _json_tree(file: str, text: str) -> Tree | None:  # noqa: PLR0912  # one pass over matches, a case each
@@ -124,45 +125,46 @@ def _json_tree(file: str, text: str) -> Tree | None:  # noqa: PLR0912  # one pas
         json.loads(text)
     except (ValueError, RecursionError):
         return None
-    # It is well-formed, so that each mark is where it belongs.
+    # It is well-formed, so that each mark is where it belongs, and no string has more than one line.
     root: Tree | None = None
     open_: list[Any] = []
     outer: Any = None
-    key, key_line = "", 0
-    line, at = 1, 0
-    for found in _JSON.finditer(text):
-        which = found.lastindex
-        if which == _BRACKET and found[_BRACKET] in "}]":
+    in_mapping = False
+    key, key_line, line = "", 0, 1
+    end = len(text.rstrip())  # blanks with nothing behind them would be looked through from each on
+    for gap, string, colon, member, bare_member, bracket, bare in map(_GROUPS, _JSON.finditer(text, 0, end)):
+        if gap:
+            line += gap.count("\n")
+        if colon:
+            if colon[-1] == '"':
+                outer[_plain(string)] = Tree(file, line, _plain(member))
+            elif bare_member:
+                outer[_plain(string)] = Tree(file, line, _LITERALS.get(bare_member, bare_member))
+            else:
+                key, key_line = _plain(string), line
+            if "\n" in colon:
+                line += colon.count("\n")
+            continue
+        if bracket and bracket in "}]":
             open_.pop()
             outer = open_[-1] if open_ else None
+            in_mapping = type(outer) is dict
             continue
-        start = found.start()
-        line += text.count("\n", at, start)
-        at = start
-        if which == _MEMBER:
-            outer[_plain(found[1])] = Tree(file, line, _plain(found[_MEMBER]))
-        elif which == _BARE_MEMBER:
-            bare = found[_BARE_MEMBER]
-            outer[_plain(found[1])] = Tree(file, line, _LITERALS.get(bare, bare))
-        elif which == _KEY_ALONE:
-            key, key_line = _plain(found[1]), line
-        else:
-            if which == _BRACKET:
-                value: Any = {} if found[_BRACKET] == "{" else []
-            else:
-                value = _LITERALS.get(found[0], found[0]) if which == _BARE_VALUE else _plain(found[1])
-            in_mapping = isinstance(outer, dict)
-            tree = Tree(file, key_line if in_mapping else line, value)
-            if in_mapping:
-                outer[key] = tree
-            elif outer is not None:
-                outer.append(tree)
-            root = root or tree
-            if which == _BRACKET:
-                open_.append(value)
-                outer = value
-                if len(open_) > _MOST_DEPTH:
-                    raise BadFile(file, "it is nested too deeply to be a configuration", line=line)
+        value: Any = _LITERALS.get(bare, bare) if bare else _plain(string)
+        if bracket:
+            value = {} if bracket == "{" else []
+        tree = Tree(file, key_line if in_mapping else line, value)
+        if in_mapping:
+            outer[key] = tree
+        elif outer is not None:
+            outer.append(tree)
+        root = root or tree
+        if bracket:
+            open_.append(value)
+            outer = value
+            in_mapping = bracket == "{"
+            if len(open_) > MOST_DEPTH:
+                raise BadFile(file, "it is nested too deeply to be a configuration", line=line)
     return root
 
 
@@ -171,55 +173,20 @@ def _plain(text: str) -> str:
     return str(json.loads(f'"{text}"')) if "\\" in text else text
 
 
-_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUTHS: Final = {
+# What a plain scalar means that is no text. A number keeps its form: 010 and 1_000 mean other things elsewhere.
+_PLAIN: Final[dict[str, Scalar]] = {
     spelled: word in {"yes", "true", "on"}
     for word in ("yes", "no", "true", "false", "on", "off")
     for spelled in (word, word.title(), word.upper())
-}
+} | dict.fromkeys(("", "~", "null", "Null", "NULL"))
 
 
-def _scalar(event: yaml.ScalarEvent) -> Scalar:
-    """Text, but for null and the truths; a number keeps its form: 010 and 1_000 mean other things elsewhere."""
+def _tagged(event: yaml.ScalarEvent) -> Scalar:
+    """A scalar with quotation marks or a tag: text, but for YAML's own null and truths."""
     text: str = event.value
-    if event.implicit[0]:
-        return None if text in _NULLS else _TRUTHS.get(text, text)
     if event.tag == "tag:yaml.org,2002:null":
         return None
-    return _TRUTHS.get(text, False) if event.tag == "tag:yaml.org,2002:bool" else text
-
-
-class _Growing:
-    """A mapping or a list that is being read: what it holds until now, and the key that waits for its value."""
-
-    __slots__ = ("anchor", "began", "key", "key_line", "merged", "merges", "tree", "wants_key")
-
-    def __init__(self, tree: Tree, anchor: str | None, began: int) -> None:
-        self.tree = tree
-        self.anchor = anchor
-        self.began = began
-        self.wants_key = isinstance(tree.value, dict)
-        self.key = ""
-        self.key_line = 0
-        self.merges = False
-        self.merged: dict[str, Tree] = {}
-
-    def take_key(self, key: str, line: int, *, merges: bool) -> None:
-        """The key of the next value."""
-        self.key, self.key_line, self.merges, self.wants_key = key, line, merges, False
-
-    def merge(self, tree: Tree) -> None:
-        """One mapping, or several, whose entries hold where this one has none of its own."""
-        for part in reversed(list(tree.each())):
-            self.merged |= dict(part.items())
-
-    def whole(self) -> Tree:
-        """The value, with what was merged into it before its own."""
-        if self.merged and isinstance(self.tree.value, dict):
-            own = dict(self.tree.value)
-            self.tree.value.clear()
-            self.tree.value.update({**self.merged, **own})
-        return self.tree
+    return bool(_PLAIN.get(text)) if event.tag == "tag:yaml.org,2002:bool" else text
 
 
 class _Events:
@@ -231,167 +198,132 @@ class _Events:
     def __init__(self, file: str, text: str) -> None:
         self._file = file
         self._text = text
-        self._most = _MOST_NODES + len(text) // _BYTES_A_NODE
-        self._open: list[_Growing] = []
-        self._trees: list[Tree] = []
-        self._named: dict[str, tuple[Tree, int]] = {}
-        self._count = 0
+        self._most = MOST_NODES + len(text) // BYTES_A_NODE
+        self._named: dict[str, tuple[Tree, int]] = {}  # what each anchor names, and how many values that is
+        self._merged: dict[int, dict[str, Tree]] = {}  # by the identity of the mapping that it is merged into
 
-    def trees(self) -> list[Tree]:
+    def trees(self) -> list[Tree]:  # noqa: PLR0912, PLR0915  # one pass over a million events, a case each
         """The documents.
 
         Raises:
             yaml.YAMLError: the text is no YAML.
             BadFile: it is too deep, or holds too much.
         """
+        file, named, plain = self._file, self._named, _PLAIN.get
+        words: dict[str, str] = {}  # each key once, of ten thousand objects that have the same ones
+        one_of = words.setdefault
+        done: list[Tree] = []
+        count = 0
+        outer: list[tuple[Any, ...]] = []
+        # The innermost collection, where it began, and of a mapping the key that waits for its value.
+        value: Any = done
+        here = Tree(file, 0, done)
+        in_mapping = merges = False
+        key: str | None = None
+        key_line = began = 0
+        anchor: str | None = None
         loader = LOADER(self._text)
-        next_event, open_, put = loader.get_event, self._open, self._put
+        next_event = loader.get_event
         try:
             while True:
                 event = next_event()
                 kind = type(event)
                 if kind is yaml.ScalarEvent:
-                    line = event.start_mark.line + 1
-                    if open_ and open_[-1].wants_key:
-                        key = event.value
-                        open_[-1].take_key(key, line, merges=key == "<<" and event.implicit[0])
-                        tree = Tree(self._file, line, key) if event.anchor else None
-                    else:
-                        self._count += 1
-                        tree = Tree(self._file, line, _scalar(event))
-                        put(tree)
-                    if event.anchor and tree is not None:
-                        self._named[event.anchor] = (tree, 1)
-                elif kind is yaml.MappingStartEvent:
-                    self._begin(event, {})
-                elif kind is yaml.SequenceStartEvent:
-                    self._begin(event, [])
+                    text = event.value
+                    if in_mapping and key is None:
+                        key, key_line = one_of(text, text), event.start_mark.line + 1
+                        merges = text == "<<" and event.implicit[0]
+                        if event.anchor:
+                            named[event.anchor] = (Tree(file, key_line, text), 1)
+                        continue
+                    count += 1
+                    tree = Tree(
+                        file,
+                        key_line if in_mapping else event.start_mark.line + 1,  # where a reader looks
+                        plain(text, text) if event.implicit[0] else _tagged(event),
+                    )
+                    if event.anchor:
+                        named[event.anchor] = (tree, 1)
                 elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                    self._end()
+                    tree = self._whole(here) if self._merged else here
+                    if anchor:
+                        named[anchor] = (tree, count - began + 1)
+                    here, value, in_mapping, key, key_line, merges, anchor, began = outer.pop()
+                elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                    line = event.start_mark.line + 1
+                    count = self._began(
+                        count, line, event.anchor, len(outer), is_key=in_mapping and key is None
+                    )
+                    outer.append((here, value, in_mapping, key, key_line, merges, anchor, began))
+                    in_mapping = kind is yaml.MappingStartEvent
+                    value = {} if in_mapping else []
+                    here, key, merges, anchor, began = (
+                        Tree(file, line, value),
+                        None,
+                        False,
+                        event.anchor,
+                        count,
+                    )
+                    continue
                 elif kind is yaml.AliasEvent:
-                    self._follow(event)
-                elif kind is yaml.DocumentStartEvent:
-                    self._named.clear()
+                    line = event.start_mark.line + 1
+                    tree, many = self._aliased(event)
+                    if in_mapping and key is None:
+                        key, key_line, merges = tree.text(), line, False
+                        continue
+                    count = self._counted(count + many, line)
+                    tree = Tree(file, line, tree.value)
                 elif kind is yaml.StreamEndEvent:
-                    return self._trees
+                    return done
+                else:
+                    if kind is yaml.DocumentStartEvent:
+                        named.clear()
+                    continue
+                # A value is whole: it goes where it belongs.
+                if not in_mapping:
+                    value.append(tree)
+                    continue
+                if merges:
+                    self._merge(here, tree)
+                elif key:
+                    tree.line = key_line
+                    value[key] = tree
+                key = None
         finally:
             loader.dispose()
 
-    def _begin(self, event: Any, value: dict[str, Tree] | list[Tree]) -> None:
-        line = event.start_mark.line + 1
-        if self._open and self._open[-1].wants_key:
+    def _began(self, count: int, line: int, anchor: str | None, depth: int, *, is_key: bool) -> int:
+        if is_key:
             raise BadFile(self._file, "it is a template; render it first, as with `helm template`", line=line)
-        if len(self._open) > _MOST_DEPTH:
+        if depth > MOST_DEPTH:
             raise BadFile(self._file, "it is nested too deeply to be a configuration", line=line)
-        self._add(1, line)
-        if event.anchor:
-            self._named.pop(event.anchor, None)  # it names nothing before it is whole
-        self._open.append(_Growing(Tree(self._file, line, value), event.anchor, self._count))
+        if anchor:
+            self._named.pop(anchor, None)  # it names nothing before it is whole
+        return self._counted(count + 1, line)
 
-    def _end(self) -> None:
-        done = self._open.pop()
-        tree = done.whole()
-        if done.anchor:
-            self._named[done.anchor] = (tree, self._count - done.began + 1)
-        self._put(tree)
-
-    def _follow(self, event: Any) -> None:
+    def _aliased(self, event: Any) -> tuple[Tree, int]:
+        """What an alias names, and how many values that is."""
         if event.anchor not in self._named:
             problem = f"found undefined alias '{event.anchor}'"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
-        tree, count = self._named[event.anchor]
-        line = event.start_mark.line + 1
-        outer = self._open[-1] if self._open else None
-        if outer is not None and outer.wants_key:
-            outer.take_key(tree.text(), line, merges=False)
-            return
-        self._add(count, line)
-        self._put(Tree(self._file, line, tree.value))
+        return self._named[event.anchor]
 
-    def _put(self, tree: Tree) -> None:
-        """The next value, where it belongs."""
-        if not self._open:
-            self._trees.append(tree)
-            return
-        outer = self._open[-1]
-        value = outer.tree.value
-        if type(value) is list:
-            value.append(tree)
-        elif type(value) is dict:
-            outer.wants_key = True
-            if outer.merges:
-                outer.merge(tree)
-            elif outer.key:
-                tree.line = outer.key_line  # where a reader looks
-                value[outer.key] = tree
-
-    def _add(self, count: int, line: int) -> None:
-        self._count += count
-        if self._count > self._most:
+    def _counted(self, count: int, line: int) -> int:
+        if count > self._most:
             raise BadFile(self._file, "it holds too many values, or its aliases repeat too many", line=line)
+        return count
 
+    def _merge(self, into: Tree, tree: Tree) -> None:
+        """One mapping, or several, whose entries hold where this one has none of its own."""
+        merged = self._merged.setdefault(id(into), {})
+        for part in reversed(list(tree.each())):
+            merged |= dict(part.items())
 
-def toml_tree(file: str, text: str) -> Tree:
-    """A TOML file; a value's line is that of its key, found again in the text.
-
-    Raises:
-        BadFile: it is no TOML, or too large.
-    """
-    _refuse_large(file, text)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        what = str(error).partition(" (at")[0]
-        raise BadFile(
-            file, f"it cannot be read as TOML: {what}", line=int(line[1]) if line else None
-        ) from None
-    except RecursionError:
-        raise BadFile(file, "it is nested too deeply to be a configuration") from None
-    except ValueError:  # an integer of more digits than Python reads
-        raise BadFile(file, "a number in it is too long to be one of a configuration") from None
-    return _from_toml(file, data, _lines_of_toml(text), ())
-
-
-def _from_toml(file: str, value: Any, lines: dict[tuple[str, ...], int], place: tuple[str, ...]) -> Tree:
-    """A table that no line of its own names begins where the first of its values is."""
-    if isinstance(value, dict):
-        fields = {key: _from_toml(file, child, lines, (*place, key)) for key, child in value.items()}
-        first = min((child.line for child in fields.values()), default=1)
-        return Tree(file, lines.get(place, first), fields)
-    at = place
-    while at not in lines and at:
-        at = at[:-1]
-    line = lines.get(at, 1)
-    if isinstance(value, list):
-        return Tree(
-            file, line, [_from_toml(file, child, lines, (*place, str(n))) for n, child in enumerate(value)]
-        )
-    return Tree(file, line, value if isinstance(value, bool) else str(value))
-
-
-_TABLE: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
-_KEY: Final = re.compile(r'\s*((?:[\w-]+|"[^"]*"|\'[^\']*\')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|\'[^\']*\'))*)\s*=')
-_NAME: Final = re.compile(r'[\w-]+|"[^"]*"|\'[^\']*\'')
-
-
-def _lines_of_toml(text: str) -> dict[tuple[str, ...], int]:
-    """The line of each key and table; keys inside a value of several lines are not among them."""
-    found: dict[tuple[str, ...], int] = {}
-    counts: dict[tuple[str, ...], int] = {}
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if head := _TABLE.fullmatch(line):
-            table = tuple(name.strip("\"'") for name in _NAME.findall(head[2]))
-            if head[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, str(counts[table]))
-            found.setdefault(table, number)
-        elif key := _KEY.match(line):
-            found.setdefault((*table, *(name.strip("\"'") for name in _NAME.findall(key[1]))), number)
-    return found
-
-
-def _refuse_large(file: str, text: str) -> None:
-    if len(text) > MOST_BYTES:
-        raise BadFile(file, "it is larger than 4 MB; a configuration of this kind is smaller")
+    def _whole(self, tree: Tree) -> Tree:
+        """A collection that ended, with what was merged into it before its own."""
+        merged = self._merged.pop(id(tree), None)
+        if merged and isinstance(tree.value, dict):
+            own = dict(tree.value)
+            tree.value.clear()
+            tree.value.update({**merged, **own})
+        return tree

@@ -6,6 +6,7 @@ None is "no timer", where the product has a word or a number for that. A ValueEr
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def _reader(units: Mapping[str, float], bare_s: float | None) -> Callable[[str],
     part = _parts(units)
     whole = re.compile(rf"(?:{part.pattern}\s*)+")
 
+    @lru_cache(maxsize=1_000)  # ten thousand routes have the same few limits
     def read(text: str) -> float:
         text = text.strip()
         if bare_s is not None and re.fullmatch(_NUMBER, text):

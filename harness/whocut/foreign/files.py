@@ -22,6 +22,7 @@ from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
 from whocut.foreign.many import sort_of
 from whocut.foreign.spans import Leg, legs_of
+from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace import otlp
 from whocut.trace.logs.formats import find_format
 from whocut.trace.logs.opening import named
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whocut.chain.layers import Between
+    from whocut.trace.fetching.asked import Looked
     from whocut.trace.logs.records import Account, LogFormat
     from whocut.verdict.verdict import Verdict
 
@@ -68,6 +70,7 @@ class Attributed:
     passed_named: list[str] = field(default_factory=list)
     unjoined: int = 0  # lines of a request's end that fit no request
     unjoined_named: list[str] = field(default_factory=list)
+    looked: tuple[Looked, ...] = ()  # how the searches of backends went
 
     def as_json(self) -> dict[str, Any]:
         """For machines."""
@@ -82,6 +85,7 @@ class Attributed:
             "unjoined": self.unjoined,
             "unjoined_lines": self.unjoined_named,
             "unusable": self.unusable,
+            **({"fetched": [one.as_json() for one in self.looked]} if self.looked else {}),
             "verdicts": [verdict.as_json() for verdict in self.verdicts],
         }
 
@@ -92,7 +96,8 @@ class Attributed:
             groups.setdefault(sort_of(verdict), []).append(verdict)
         ordered = sorted(groups.values(), key=len, reverse=True)
         read = f"{self.spans} spans, {self.lines} lines of logs, {len(self.verdicts)} attempts"
-        words = [read, f"chain: {' → '.join(self.as_chain())}", ""]
+        words = [one.as_words() for one in self.looked]
+        words += [read, f"chain: {' → '.join(self.as_chain())}", ""]
         for group in ordered[:most]:
             against = Counter(found for verdict in group for found in verdict.contradictions)
             words += in_words(group[0], len(group), len(self.verdicts), against)
@@ -107,6 +112,11 @@ class Attributed:
         """Why this answers nothing, in a sentence; None where there is at least one verdict."""
         if self.lines and self.unreadable == self.lines and not self.spans:
             return f"none of {self.lines} lines could be read: see `whocut attribute --help` for the formats"
+        if not self.verdicts and self.looked and not self.spans and not self.lines:
+            return (
+                "no such trace was found. Look further back with --since, correct --service, or fetch every trace "
+                "with --all"
+            )
         if not self.verdicts:
             return f"no request was found in {self.spans} spans and {self.lines} lines of logs"
         return None
@@ -114,29 +124,6 @@ class Attributed:
     def as_chain(self) -> list[str]:
         """The layers by name, the upstream last."""
         return [*(layer.name for layer in self.topology.layers), self.topology.upstream.name]
-
-
-def in_words(example: Verdict, count: int, of: int, against: Iterable[str]) -> list[str]:
-    """Verdicts of one kind: how many there are, one of them, what it rests on, and what speaks against it."""
-    words = [f"{count:>6} of {of}: {example.phrase}"]
-    words += [f"{'':>10}{fact.witness} {fact.fact}" for fact in example.evidence[:4]]
-    words += [f"{'':>10}against it: {found}" for found in list(against)[:2]]
-    return words
-
-
-def unread_in_words(
-    unreadable: int, named: list[str], passed: int, passed_named: list[str], unjoined: int, like: list[str]
-) -> list[str]:
-    """The lines that gave no verdict, and why; the first few of each by name."""
-    words = []
-    for count, why, examples in (
-        (unreadable, "lines could not be read:", named),
-        (passed, "lines tell of no request, like", passed_named),
-        (unjoined, "lines could not be joined to a request, like", like),
-    ):
-        if count:
-            words += ["", f"{count} {why}", *(f"  {name}" for name in examples)]
-    return words
 
 
 # --- what was asked for -----------------------------------------------------------------------------------
@@ -211,28 +198,39 @@ def attribute_files(
     logs: Sequence[LogFile],
     chain: Topology | None = None,
     between: Sequence[Between] = (),
+    *,
+    fetched: Sequence[Span] = (),
+    looked: Sequence[Looked] = (),
 ) -> Attributed:
-    """Read everything, join it, judge it.
+    """Read everything, join it, judge it; `fetched` are a backend's spans, and `looked` how they were found.
 
     Raises:
         BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
         BadInput: nothing was given, or a log belongs to a layer that is not in the chain.
     """
-    if not spans and not logs:
-        raise BadInput("nothing to read: name spans with --spans FILE, logs with --logs nginx=FILE, or both")
+    if not spans and not logs and not looked:
+        raise BadInput(
+            "nothing to read: name spans with --spans FILE, logs with --logs nginx=FILE, or a backend with --from"
+        )
     gc_was_on = gc.isenabled()
     gc.disable()  # a hundred thousand small records, none of them garbage before the end
     try:
-        return _attribute(spans, logs, chain, between)
+        attributed = _attribute(spans, logs, chain, between, fetched)
     finally:
         if gc_was_on:
             gc.enable()
+    attributed.looked = tuple(looked)
+    return attributed
 
 
 def _attribute(
-    paths: Sequence[Path], logs: Sequence[LogFile], chain: Topology | None, between: Sequence[Between]
+    paths: Sequence[Path],
+    logs: Sequence[LogFile],
+    chain: Topology | None,
+    between: Sequence[Between],
+    fetched: Sequence[Span],
 ) -> Attributed:
-    spans = [span for path in paths for span in read_spans(path)]
+    spans = [*(span for path in paths for span in read_spans(path)), *fetched]
     read = Read()
     accounts: list[Account] = []
     unjoined: list[Account] = []

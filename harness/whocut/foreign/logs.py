@@ -15,13 +15,12 @@ from whocut.foreign.files import (
     Attributed,
     LogFile,
     attribute_files,
-    in_words,
     parse_logs,
     placed_in,
     topology_of,
-    unread_in_words,
 )
 from whocut.foreign.many import Judged, LogOfLayer, judge_logs
+from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace.logs.opening import STANDARD_INPUT
 from whocut.verdict.phrases import cut_name
 from whocut.verdict.verdict import Kind

@@ -50,7 +50,7 @@ _RUNS: Final = (
 class Deadlines:
     """A layer's timers, by the phase in which each can fire."""
 
-    __slots__ = ("_by_phase", "keepalive_s", "soonest_s")
+    __slots__ = ("_by_phase", "keepalive_s", "pause_s", "soonest_s", "tried_again")
 
     def __init__(self, layer: Layer) -> None:
         self._by_phase: dict[Phase, list[tuple[int, int, Timer]]] = {}
@@ -71,6 +71,12 @@ class Deadlines:
             for phase, running in self._by_phase.items()
         }
         self.keepalive_s = layer.limit_s(TimerKind.KEEPALIVE) or NEVER_S
+        # The timers after which the layer tries again by itself; `total` is of all tries.
+        retries = layer.retries
+        self.tried_again = frozenset(TimerKind) - {TimerKind.TOTAL} if retries.on_timeout else frozenset()
+        self.tried_again |= {TimerKind.CONNECT} if retries.connects > 1 else frozenset()
+        # From a connection that was refused to the next try of one.
+        self.pause_s = min(layer.retries.pause_s, layer.limit_s(TimerKind.CONNECT) or NEVER_S)
 
     def first(self, phase: Phase, instants: Instants) -> Deadline | None:
         """The deadline that comes first in this phase, or None where no timer runs."""

@@ -15,7 +15,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from whocut.chain.layers import MidBody
-from whocut.chain.timers import Phase, TimerKind
+from whocut.chain.timers import Phase
 from whocut.errors import Malformed
 from whocut.path import vendors
 from whocut.path.account import Cut, Facts, Lineage
@@ -98,12 +98,11 @@ class Exchange:
         else:
             self._connected(pooled, self.facts.accepted_s)
 
-    def _dial(self, now_s: float) -> None:
-        self._dialled_s = now_s
+    def _dial(self, now_s: float, pause_s: float = 0.0) -> None:
+        self._dialled_s = now_s + pause_s
         self._enter(_CONNECT, now_s)
-        self._dialling = Dial(
-            self.house, self.house.dial, made=self._dialled, refused=self._refused, failed=self._failed
-        )
+        house, after_real_s = self.house, self.house.clock.real_s(pause_s)
+        self._dialling = Dial(house, house.dial, self._dialled, self._refused, self._failed, after_real_s)
 
     def _dialled(self, upstream: Next) -> None:
         self._dialling = None
@@ -302,7 +301,7 @@ class Exchange:
         kind = deadline.timer.kind
         cut = Cut(deadline.timer, self._phase, now_s)
         layer, facts = self.house.layer, self.facts
-        if kind is not TimerKind.TOTAL and layer.retries.on_timeout and self._may_try_again():
+        if kind in self.house.deadlines.tried_again and self._may_try_again():
             if facts.lineage is not None:
                 facts.lineage.cut_tries.append(cut.record())
             self._drop_upstream(reset=layer.closes_upstream_with_reset)
@@ -332,7 +331,7 @@ class Exchange:
             stale = stale and self._upward.harmless
             if stale or self._may_try_again():
                 self.facts.note("retry", now_s, because="stale connection" if stale else how.value)
-                self._try_again(now_s)
+                self._try_again(now_s, self.house.deadlines.pause_s if how is UpstreamEnd.REFUSED else 0.0)
                 return
         self.facts.upstream_ended(how, now_s)
         self._end_response(vendors.BAD_GATEWAY, now_s)
@@ -343,11 +342,11 @@ class Exchange:
             self.house.layer.retries, self.facts.tries, unsent=self._phase is _CONNECT
         )
 
-    def _try_again(self, now_s: float) -> None:
+    def _try_again(self, now_s: float, pause_s: float = 0.0) -> None:
         self.facts.tries += 1
         self.facts.sent_s = self.facts.first_byte_s = self.facts.last_byte_s = None
         self._relay = self._response = None  # of a try whose answer was held, and is thrown away
-        self._dial(now_s)
+        self._dial(now_s, pause_s)
 
     def _end_response(self, event: str, now_s: float) -> None:
         """Tell the caller that no more will come: as an answer of our own, or by ending in mid-body."""

@@ -37,8 +37,9 @@ class Upward:
 
     def may_go_again(self, retries: LayerRetries, tries: int, *, unsent: bool) -> bool:
         """Whether a layer with these retries sends it once more after so many tries; `unsent`: none has gone up."""
-        again = unsent or (self.replayable and (self._idempotent or retries.post))
-        return tries < retries.tries and again
+        if unsent:
+            return tries < max(retries.tries, retries.connects)
+        return tries < retries.tries and self.replayable and (self._idempotent or retries.post)
 
     def take(self, data: bytes, at: int, *, waiting: bool) -> tuple[bytes, int]:
         """The piece that belongs to this request, and its end in `data`; `waiting`: it cannot be sent yet.

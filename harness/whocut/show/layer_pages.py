@@ -130,6 +130,8 @@ def _facts(name: str, entry: PresetEntry) -> Iterator[str]:
     if retries.tries > 1:
         what = "any request" if retries.post else "requests that may be repeated, never a POST"
         yield f"asks again by itself: up to {plural(retries.tries, 'try', 'tries')} of {what}"
+    if retries.connects > 1:
+        yield f"waits up to {plural(retries.connects, 'time')} for a connection that does not come"
     if not entry.notices_abort:
         yield "does not notice that its caller has left"
     if entry.silent:

@@ -17,7 +17,7 @@ from whocut.chain.preset_file import GROUPS
 from whocut.chain.products import products
 from whocut.chain.timers import Timer, TimerKind
 from whocut.show.following import next_command
-from whocut.words import format_duration
+from whocut.words import format_duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -165,6 +165,8 @@ def _print_manners(console: Console, entry: PresetEntry) -> None:
         _fact(console, "retries", f"up to {retries.tries} tries of {what}")
     else:
         _fact(console, "retries", "none by itself")
+    if retries.connects > 1:
+        _fact(console, "connects", f"waits up to {plural(retries.connects, 'time')} for a connection")
     _fact(
         console,
         "aborts",

@@ -57,6 +57,8 @@ def _layer(say_of: _Say, layer: Layer) -> None:
     if layer.retries.tries > 1 and layer.retries.post:
         after = ", also after a timer of its own" if layer.retries.on_timeout else ""
         say_of(f"  tries a POST up to {plural(layer.retries.tries, 'time')}{after}")
+    if layer.retries.connects > 1:
+        say_of(f"  waits up to {plural(layer.retries.connects, 'time')} for a connection that does not come")
     say_of(f"  {_BUFFERS[layer.buffering]}")
     if not layer.notices_abort:
         say_of("  does not notice that its caller has left")

@@ -83,6 +83,39 @@ def _any_value(value: Any) -> dict[str, Any]:
     return {"stringValue": str(value)}
 
 
+def encode_value(name: str, value: Any) -> dict[str, Any]:
+    """An attribute's value as OTLP/JSON has it; of one of ours, typed anew where it was kept as text."""
+    if type(value) is str:
+        value = _from_text(name, value)
+    return _any_value(value)
+
+
+def _from_text(name: str, text: str) -> Any:
+    """The value that a backend keeps as text; the text itself, where it is no other value's."""
+    read = list if name.startswith(names.RESPONSE_HEADER) else _READ_BACK.get(name)
+    parse = _PARSED.get(read)
+    if parse is None:
+        return text
+    try:
+        return parse(text)
+    except (KeyError, ValueError):
+        return text
+
+
+def _list(text: str) -> Any:
+    value = orjson.loads(text)
+    return value if type(value) is list else text
+
+
+# How a field that is no text is read from one.
+_PARSED: Final[dict[Any, Callable[[str], Any]]] = {
+    **dict.fromkeys((typed.seconds, typed.limit_s), float),
+    **dict.fromkeys((typed.number, typed.position), int),
+    typed.flag: {"true": True, "false": False}.__getitem__,
+    **dict.fromkeys((typed.instants, list), _list),
+}
+
+
 def _double(value: float) -> dict[str, Any]:
     # JSON has no infinity; the protobuf mapping writes it as a string.
     return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
@@ -205,6 +238,12 @@ _TABLES: Final[dict[SpanKind, tuple[type[Span], _Table]]] = {
 }
 
 
+# What reads each attribute of ours back, whichever record it is of.
+_READ_BACK: Final = {
+    name: read for table in (*(table for _, table in _TABLES.values()), _CUT) for name, _, read in table.rows
+}
+
+
 # --- lines -------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +299,20 @@ def decode_line(line: bytes, epoch_unix_s: float) -> Iterator[Span]:
     Raises:
         ValueError: the line is not an OTLP/JSON export request, or a record in it is not whole.
     """
-    for wire in wire_spans(line):
+    return _records(wire_spans(line), epoch_unix_s)
+
+
+def decode_request(request: Any, epoch_unix_s: float) -> Iterator[Span]:
+    """The spans of one export request that is plain data already.
+
+    Raises:
+        ValueError: as `decode_line`.
+    """
+    return _records(_wire_spans(request), epoch_unix_s)
+
+
+def _records(wires: Iterable[WireSpan], epoch_unix_s: float) -> Iterator[Span]:
+    for wire in wires:
         try:
             yield _record_of(wire, epoch_unix_s)
         except NOT_WHOLE as error:
@@ -274,7 +326,15 @@ def wire_spans(line: bytes) -> Iterator[WireSpan]:
         ValueError: the line is not an OTLP/JSON export request.
     """
     try:
-        for resource in orjson.loads(line)["resourceSpans"]:
+        request = orjson.loads(line)
+    except NOT_WHOLE as error:
+        raise ValueError(f"not an OTLP/JSON export request: {error}") from None
+    return _wire_spans(request)
+
+
+def _wire_spans(request: Any) -> Iterator[WireSpan]:
+    try:
+        for resource in request["resourceSpans"]:
             attributes = decode_attributes(resource.get("resource", {}).get("attributes", []))
             for scope in resource.get("scopeSpans", []):
                 for raw in scope.get("spans", []):

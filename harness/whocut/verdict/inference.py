@@ -326,9 +326,10 @@ def _fired(layer: Layer, seen: Seen) -> list[_Fired]:
         took_s[TimerKind.CONNECT] = seen.elapsed_s
         if layer.waiting is not None:
             took_s[layer.waiting.kind] = seen.elapsed_s
-    tries = layer.retries.tries if layer.retries.on_timeout else 1
+    again = layer.retries.tries if layer.retries.on_timeout else 1
     fired = []
     for kind, timer in layer.timers.items():
+        tries = max(again, layer.retries.connects) if kind is TimerKind.CONNECT else again
         times, limit_s = _elapsed_fits(took_s.get(kind), (timer.limit_s,), tries)
         if times is not None and limit_s is not None:
             fired.append(_Fired(layer, kind, limit_s, took_s[kind] or 0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.layers import Buffering, LayerRetries
@@ -105,13 +105,28 @@ def _controller(objects: Objects, ingress: Thing) -> _Controller | None:
     )
     of_class = objects.named("IngressClass", said)
     said = f"{said} {of_class.spec.text('controller')}" if of_class else said
-    notes = [name for name, _ in (ingress.tree.get("metadata", "annotations") or NOTHING).items()]
-    by_class = [one for one in _CONTROLLERS if any(name in said.lower() for name in one.classes)]
-    by_notes = [one for one in _CONTROLLERS if any(name.startswith(one.prefixes) for name in notes)]
+    by_class = _of_class(said)
     # F5's controller and ingress-nginx share their class's name.
-    if by_class and not (by_class[0].read is _ingress_nginx and by_notes[:1] == [_CONTROLLERS[0]]):
-        return by_class[0]
-    return next(iter(by_notes), None)
+    if by_class is not None and by_class.read is not _ingress_nginx:
+        return by_class
+    notes = [name for name, _ in (ingress.tree.get("metadata", "annotations") or NOTHING).items()]
+    places = [place for name in notes if (place := _of_annotation(name)) is not None]
+    by_notes = _CONTROLLERS[min(places)] if places else None
+    return by_notes if by_class is None or by_notes is _CONTROLLERS[0] else by_class
+
+
+# Ten thousand objects say one class, and annotations of a few names.
+@lru_cache(maxsize=1_000)
+def _of_class(said: str) -> _Controller | None:
+    """The first controller that a class means."""
+    said = said.lower()
+    return next((one for one in _CONTROLLERS if any(name in said for name in one.classes)), None)
+
+
+@lru_cache(maxsize=1_000)
+def _of_annotation(name: str) -> int | None:
+    """The place among the controllers of the first that reads an annotation."""
+    return next((at for at, one in enumerate(_CONTROLLERS) if name.startswith(one.prefixes)), None)
 
 
 # --- controllers ----------------------------------------------------------------------------------

@@ -84,9 +84,10 @@ class Objects:
 
     def _put(self, thing: Thing) -> None:
         """One object more; one that is written again takes the place of the first, as `kubectl apply` does it."""
-        at = self._places.get(thing.key, len(self.things)) if thing.name else len(self.things)
-        if at == len(self.things):
-            self._places[thing.key] = at
+        key, last = thing.key, len(self.things)
+        at = self._places.get(key, last) if thing.name else last
+        if at == last:
+            self._places[key] = at
             self._by_name.setdefault((thing.kind, thing.name), at)
             self.things.append(thing)
         else:

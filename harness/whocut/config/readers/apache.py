@@ -416,20 +416,18 @@ def _takes(kind: str, path: str, rank: Rank) -> Callable[[str], Rank | None]:
     return takes
 
 
+_SECTION: Final = re.compile(
+    r"^[ \t]*+<(?:VirtualHost|Location|Proxy|IfModule|Directory)\b", re.MULTILINE | re.IGNORECASE
+)
+_PASSES: Final = re.compile(r"^[ \t]*+(?:ProxyPass|ProxyTimeout)\s", re.MULTILINE | re.IGNORECASE)
+
+
 def _looks(source: Source) -> int:
     if file_name(source).endswith((".yaml", ".yml", ".json", ".toml")):
         return 0
-    if re.search(
-        r"^[ \t]*+<(?:VirtualHost|Location|Proxy|IfModule|Directory)\b",
-        source.text,
-        re.MULTILINE | re.IGNORECASE,
-    ):
+    if source.has(_SECTION, "<virtualhost", "<location", "<proxy", "<ifmodule", "<directory"):
         return 85
-    return (
-        60
-        if re.search(r"^[ \t]*+(?:ProxyPass|ProxyTimeout)\s", source.text, re.MULTILINE | re.IGNORECASE)
-        else 0
-    )
+    return 60 if source.has(_PASSES, "proxypass", "proxytimeout") else 0
 
 
 APACHE: Final = register(

@@ -33,6 +33,7 @@ _MOST_DEPTH: Final = 40
 _NOTHING: Final = Tree("", 0, None)
 _TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|`[^`]*`|[^\s"`][^\s]*|"', re.DOTALL)
 _WRAPPERS: Final = frozenset({"handle", "handle_path", "route"})
+_HANDLERS: Final = _WRAPPERS | {"reverse_proxy", "php_fastcgi"}
 _TRANSPORT: Final = {
     "dial_timeout": TimerKind.CONNECT,
     "response_header_timeout": TimerKind.FIRST_BYTE,
@@ -45,6 +46,7 @@ _WRITE: Final[dict[str, Any]] = {
 
 
 _VARIABLE: Final = re.compile(r"\{\$\w+(?::([^{}]*))?\}")
+_SCHEME: Final = re.compile(r"^\w++://")
 _ARGUMENT: Final = re.compile(r"\{args(?:\[(\d+)\]|\.(\d+))\}")
 
 
@@ -59,7 +61,7 @@ class _Line:
     words: list[str]
     file: str
     line: int
-    block: list[_Line] = field(default_factory=list)
+    block: Sequence[_Line] = ()
 
     def limit(self, not_read: list[NotRead], **knob: Any) -> Limit | None:
         """The limit that its first argument says; of a variable with a default the default."""
@@ -80,27 +82,31 @@ def _parse(source: Source) -> list[_Line]:
         if heredoc:
             heredoc = "" if raw.strip() == heredoc else heredoc
             continue
-        words = [*pending, *_words(raw)]
-        pending = words if words and words[-1].endswith(",") and len(words[-1]) > 1 else []
-        if not words or pending:
+        words = [*pending, *_words(raw)] if pending else _words(raw)
+        if not words:
             continue
-        if words[-1].startswith("<<") and len(words[-1]) > 2:
-            heredoc = words[-1][2:]
-        if words == ["}"]:
+        last = words[-1]
+        pending = words if last[-1:] == "," and len(last) > 1 else []
+        if pending:
+            continue
+        if last[:2] == "<<" and len(last) > 2:
+            heredoc = last[2:]
+        if last == "}" and len(words) == 1:
             if not open_:
                 raise BadFile(source.path, "a brace is closed that was never opened", line=number)
             here = open_.pop()
             continue
-        opens = words[-1] == "{"
-        line = _Line(words[:-1] if opens else words, source.path, number)
-        if opens and not line.words and (top or open_):
+        if last != "{":
+            here.append(_Line(words, source.path, number))
+            continue
+        if len(words) == 1 and (top or open_):
             raise BadFile(source.path, "a block has no name", line=number)
-        here.append(line)
-        if opens:
-            if len(open_) >= _MOST_DEPTH:
-                raise BadFile(source.path, "it is nested too deeply to be a configuration", line=number)
-            open_.append(here)
-            here = line.block
+        if len(open_) >= _MOST_DEPTH:
+            raise BadFile(source.path, "it is nested too deeply to be a configuration", line=number)
+        inner: list[_Line] = []
+        here.append(_Line(words[:-1], source.path, number, inner))
+        open_.append(here)
+        here = inner
     if open_:
         raise BadFile(
             source.path,
@@ -127,7 +133,7 @@ class _Conf:
     """Everything that is read together."""
 
     not_read: list[NotRead] = field(default_factory=list)
-    snippets: dict[str, list[_Line]] = field(default_factory=dict)
+    snippets: dict[str, Sequence[_Line]] = field(default_factory=dict)
     server: dict[TimerKind, Limit] = field(default_factory=dict)
     root: Path = field(default_factory=Path)
 
@@ -135,12 +141,13 @@ class _Conf:
         """Something that could not be read."""
         self.not_read.append(NotRead(file=line.file, line=line.line, what=what))
 
-    def imported(self, lines: list[_Line], depth: int = 0) -> list[_Line]:
+    def imported(self, lines: Sequence[_Line], depth: int = 0) -> list[_Line]:
         """The lines with snippets and imported files in their places."""
         found: list[_Line] = []
         for line in lines:
-            if line.words[:1] != ["import"] or len(line.words) < 2:
-                line.block = self.imported(line.block, depth)
+            if len(line.words) < 2 or line.words[0] != "import":
+                if line.block:
+                    line.block = self.imported(line.block, depth)
                 found.append(line)
                 continue
             name = line.words[1]
@@ -166,7 +173,7 @@ class _Conf:
         return found
 
 
-def _copies(lines: list[_Line], args: list[str]) -> list[_Line]:
+def _copies(lines: Sequence[_Line], args: list[str]) -> list[_Line]:
     """The lines of a snippet with the arguments of its import."""
 
     def filled(found: re.Match[str]) -> str:
@@ -246,28 +253,31 @@ def _host(address: str) -> str:
 
 def _address(written: str) -> str:
     """An address without its scheme and its path, with the defaults of its variables."""
-    written = _VARIABLE.sub(lambda found: found[0] if found[1] is None else found[1], written.rstrip(","))
-    return re.sub(r"^\w+://", "", written).partition("/")[0]
+    written = written.rstrip(",")
+    if "{" in written:
+        written = _VARIABLE.sub(lambda found: found[0] if found[1] is None else found[1], written)
+    return _SCHEME.sub("", written).partition("/")[0]
 
 
-def _named_matchers(lines: list[_Line]) -> dict[str, Matcher]:
+def _named_matchers(lines: Sequence[_Line]) -> dict[str, Matcher]:
     """Each named matcher by its name."""
     found: dict[str, Matcher] = {}
     for line in lines:
-        if line.words and line.words[0].startswith("@"):
+        if line.words and line.words[0][:1] == "@":
             inner = [line.words[1:], *(child.words for child in line.block)]
             found[line.words[0]] = Matcher.of([words for words in inner if words])
     return found
 
 
 def _of_site(
-    conf: _Conf, way: Way, lines: list[_Line], matchers: dict[str, Matcher], *, literal: bool = False
+    conf: _Conf, way: Way, lines: Sequence[_Line], matchers: dict[str, Matcher], *, literal: bool = False
 ) -> Iterator[Route]:
     """The routes of a block; in a `route` the order is that of the file."""
-    matchers = {**matchers, **_named_matchers(lines)}
+    own = _named_matchers(lines)
+    matchers = {**matchers, **own} if own else matchers
     for place, line in enumerate(lines):
         name = line.words[0] if line.words else ""
-        if name not in _WRAPPERS and name not in {"reverse_proxy", "php_fastcgi"}:
+        if name not in _HANDLERS:
             continue
         written = line.words[1] if len(line.words) > 1 and line.words[1].startswith(("/", "*", "@")) else ""
         matcher = (
@@ -373,6 +383,9 @@ def _json_retries(handler: Tree) -> LayerRetries | None:
     return LayerRetries(tries=1 + int(found.text()), file=found.file, line=found.line)
 
 
+_PASSES: Final = re.compile(r"^[ \t]*+reverse_proxy\s", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name == "caddyfile" or name.startswith("caddyfile.") or name.endswith(".caddyfile"):
@@ -381,7 +394,7 @@ def _looks(source: Source) -> int:
         return 80 if '"reverse_proxy"' in source.text and '"apps"' in source.text else 0
     if name.endswith((".yaml", ".yml", ".toml", ".conf", ".cfg")):
         return 0
-    return 60 if re.search(r"^[ \t]*+reverse_proxy\s", source.text, re.MULTILINE) else 0
+    return 60 if source.has(_PASSES, "reverse_proxy") else 0
 
 
 CADDY: Final = register(

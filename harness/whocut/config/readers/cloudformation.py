@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whocut.chain.timers import TimerKind
 from whocut.config import units
-from whocut.config.building import layer_of, limit, limit_at, put
+from whocut.config.building import limit, limit_at, put
 from whocut.config.cloud import Resource, reading_of
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import NotRead
@@ -62,19 +62,21 @@ class _Template:
             yield from self._distribution(name, resource, properties)
         elif known is not None:
             found = known.find(properties)
-            shared = (
-                self.tree.get("Globals", "Function", "Timeout") if "Serverless::Function" in kind else None
-            )
+            inherited = found is None
+            if found is None and "Serverless::Function" in kind:
+                found = self.tree.get("Globals", "Function", "Timeout")
             limits: dict[TimerKind, Limit] = {}
-            one = self._limit(found or shared, known.unit, inherited=found is None)
+            one = self._limit(found, known.unit, inherited=inherited)
             put(limits, known.timer, one)
-            layer = layer_of(known.product, limits)
-            place: dict[str, Any] = {"name": name, "file": resource.file, "line": resource.line}
-            if kind in _FUNCTIONS:
-                for way in _ways(properties):
-                    yield Resource(layer=layer, **place, **way)
-            else:
-                yield Resource(layer=layer, **place)
+            for way in _ways(properties) if kind in _FUNCTIONS else ({},):
+                yield Resource(
+                    product=known.product,
+                    limits=limits,
+                    name=name,
+                    file=resource.file,
+                    line=resource.line,
+                    **way,
+                )
 
     def _distribution(self, name: str, resource: Tree, properties: Tree) -> Iterator[Resource]:
         """A distribution: each path goes to the origin that its behaviour names."""
@@ -91,7 +93,8 @@ class _Template:
             put(limits, TimerKind.FIRST_BYTE, self._limit(written, units.seconds))
             pattern = behaviour.text("PathPattern")
             yield Resource(
-                layer=layer_of("cloudfront", limits),
+                product="cloudfront",
+                limits=limits,
                 name=name,
                 file=resource.file,
                 line=resource.line,
@@ -122,8 +125,8 @@ class _Template:
 
 def _said(found: Tree | None) -> str:
     """A value, or the name that it refers to, in YAML's short form or in the long one."""
-    if found is None:
-        return ""
+    if found is None or isinstance(found.value, str):
+        return found.text() if found else ""
     attribute = found.get("Fn::GetAtt")
     if attribute is not None:
         return ".".join(one.text() for one in attribute.each())
@@ -196,10 +199,13 @@ _TYPES: Final = {
 }
 
 
+_TYPE: Final = re.compile(r"Type[\"']?\s*:\s*[\"']?AWS::")
+
+
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml", ".json", ".template")):
         return 0
-    return 90 if re.search(r"[\"']?Type[\"']?\s*:\s*[\"']?AWS::", source.text) else 0
+    return 90 if source.has(_TYPE, "AWS::") else 0
 
 
 CLOUDFORMATION: Final = register(

@@ -289,11 +289,15 @@ def _traefik(services: dict[str, Tree], not_read: list[NotRead]) -> tuple[Readin
     )
 
 
+_SERVICES: Final = re.compile(r"^services\s*:", re.MULTILINE)
+_IMAGE: Final = re.compile(r"^[ \t]++image\s*:", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
-    if not name.endswith((".yaml", ".yml")) or not re.search(r"^services\s*:", source.text, re.MULTILINE):
+    if not name.endswith((".yaml", ".yml")) or not source.has(_SERVICES, "services"):
         return 0
-    return 92 if "compose" in name or re.search(r"^\s+image\s*:", source.text, re.MULTILINE) else 40
+    return 92 if "compose" in name or source.has(_IMAGE, "image") else 40
 
 
 COMPOSE: Final = register(

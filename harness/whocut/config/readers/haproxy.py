@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
-from whocut.chain.catalogue import catalogue
-from whocut.chain.layers import LayerRetries
+from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.timers import TimerKind
 from whocut.config import units
 from whocut.config.building import layer_of, limit
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from whocut.chain.catalogue import Limit
-    from whocut.chain.layers import Layer
+    from whocut.chain.layers import Layer, LayerRetries
     from whocut.config.reading import Rank
 
 _SECTIONS: Final = {
@@ -396,10 +395,12 @@ def _retries(back: _Section) -> LayerRetries:
     again = int(written) if written.isdecimal() else 3
     timed = bool(events & {"response-timeout", "all-retryable-errors"})
     line = on[0] if on else count[0] if count else None
-    return LayerRetries(
+    return replace(
+        preset("haproxy").retries,
         tries=1 + again if timed else 1,
         post=timed and not back.all("http-request", "disable-l7-retry"),
         on_timeout=timed,
+        connects=1 + again if events & {"conn-failure", "all-retryable-errors"} else 1,
         file=line.file if line and timed else "",
         line=line.line if line and timed else None,
     )
@@ -428,17 +429,18 @@ def _harmless(front: _Section, back: _Section) -> Iterator[Harmless]:
 _LOOKS: Final = re.compile(r"^(?:frontend|backend|listen|defaults|global)\b[^{;\n]*$", re.MULTILINE)
 
 
+_SURE: Final = re.compile(
+    r"^[ \t]*+(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)", re.MULTILINE
+)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name.endswith((".yaml", ".yml", ".json", ".toml", ".tf")):
         return 0
-    if not _LOOKS.search(source.text):
+    if not source.has(_LOOKS, "frontend", "backend", "listen", "defaults", "global"):
         return 0
-    sure = re.search(
-        r"^[ \t]*+(?:timeout\s+\w|mode\s+http|server\s+\S+\s+\S+|default_backend\s)",
-        source.text,
-        re.MULTILINE,
-    )
+    sure = source.has(_SURE, "timeout", "mode", "server", "default_backend")
     return 90 if name.startswith("haproxy") and sure else 70 if sure else 0
 
 

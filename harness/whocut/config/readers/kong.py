@@ -137,10 +137,13 @@ def _read(sources: Sequence[Source]) -> Reading:
     return reading_of_many(routes, not_read)
 
 
+_VERSION: Final = re.compile(r"^[ \t]*+[{,]?[ \t]*+[\"']?_format_version\b", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml", ".json")):
         return 0
-    return 95 if re.search(r"^[ \t]*+[{,]?[ \t]*+[\"']?_format_version\b", source.text, re.MULTILINE) else 0
+    return 95 if source.has(_VERSION, "_format_version") else 0
 
 
 KONG: Final = register(

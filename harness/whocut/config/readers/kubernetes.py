@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ROUTED: Final = ("Ingress", "HTTPRoute", "GRPCRoute", "AIGatewayRoute", "VirtualService", "IngressRoute")
-_KIND: Final = re.compile(r"\bkind[\"']?\s*:\s*[\"']?(\w+)")
+_KIND: Final = re.compile(r"\bkind[\"']?\s*:\s*[\"']?\w")
+_ROUTE: Final = re.compile(rf"\bkind[\"']?\s*:\s*[\"']?(?:{'|'.join(_ROUTED)})\b")
 
 
 def _read(sources: Sequence[Source]) -> Reading:
@@ -41,8 +42,7 @@ def _read(sources: Sequence[Source]) -> Reading:
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml", ".json")) or "apiVersion" not in source.text:
         return 0
-    kinds = set(_KIND.findall(source.text))
-    return 90 if kinds & set(_ROUTED) else 60 if kinds else 0
+    return 90 if source.has(_ROUTE, *_ROUTED) else 60 if source.has(_KIND, "kind") else 0
 
 
 KUBERNETES: Final = register(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.chain.catalogue import catalogue
 from whocut.chain.layers import LayerRetries
 from whocut.chain.timers import TimerKind
 from whocut.config import units
@@ -17,6 +18,7 @@ from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import Later, NotRead, Reading, Route, reading_of_many
 from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
+from whocut.words import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 _IMAGES: Final = re.compile(
     r"gpt-image|chatgpt-image|dall-e|imagen|flux|stable-?(?:diffusion|image)|recraft|ideogram", re.IGNORECASE
 )
+# Its providers for whose images it uses OpenAI's SDK; for the others it has a client without tries of its own.
+_BY_SDK: Final = frozenset({"openai", "litellm_proxy", "hosted_vllm", "together_ai", "xai", "nebius"})
+_MODES: Final = frozenset({"", "image_generation"})  # of models that may be asked for images
 _NOTHING: Final = Tree("", 0, None)
 
 
@@ -86,7 +91,8 @@ def _layer(tree: Tree, model: Tree, not_read: list[NotRead]) -> Layer:
         own: dict[str, Any] = {"directive": directive, "knob": "stream_timeout: {s}"} if directive else {}
         put(limits, kind, limit_at(found, units.seconds, not_read, inherited=inherited, **own))
     cancel = tree.text("general_settings", "cancel_on_disconnect") == "true"
-    return layer_of("litellm", limits, retries=_retries(tree, model), notices_abort=True if cancel else None)
+    retries = _retries(tree, model, not_read)
+    return layer_of("litellm", limits, retries=retries, notices_abort=True if cancel else None)
 
 
 def _called(found: Tree, tree: Tree, model: Tree) -> str:
@@ -108,8 +114,14 @@ def _setting(tree: Tree, model: Tree, names: Sequence[str]) -> tuple[Tree | None
     return None, True
 
 
-def _retries(tree: Tree, model: Tree) -> LayerRetries | None:
-    """The tries after a timeout: the policy's for it, else the router's, else the settings'; None by default."""
+def _retries(tree: Tree, model: Tree, not_read: list[NotRead]) -> LayerRetries | None:
+    """The tries after a timeout: the policy's for it, else the router's, else the settings'; None is the preset's.
+
+    In each of them OpenAI's SDK asks for an image several times, where it is the client. No setting changes that.
+    """
+    by_default = catalogue()["litellm"].retries
+    mode = model.text("model_info", "mode")
+    by_sdk = mode in _MODES and _provider(model) in _BY_SDK
     for found in (
         tree.get("router_settings", "retry_policy", "TimeoutErrorRetries"),
         model.get("litellm_params", "num_retries"),
@@ -117,18 +129,34 @@ def _retries(tree: Tree, model: Tree) -> LayerRetries | None:
         tree.get("litellm_settings", "num_retries"),
     ):
         if found is not None and found.text().isdecimal():
-            return LayerRetries(
-                tries=1 + int(found.text()), post=True, on_timeout=True, file=found.file, line=found.line
-            )
-    return None
+            tries = 1 + int(found.text())
+            if by_sdk:
+                tries *= by_default.below
+                often = times(by_default.below)
+                what = f"OpenAI's SDK asks {often} for an image in each of these tries, whatever is set"
+                not_read.append(NotRead(file=found.file, line=found.line, what=what))
+            return LayerRetries(tries=tries, post=True, on_timeout=True, file=found.file, line=found.line)
+    if by_sdk or mode not in _MODES:
+        return None
+    return LayerRetries(tries=by_default.tries // by_default.below, post=True, on_timeout=True)
+
+
+def _provider(model: Tree) -> str:
+    """Who is asked for a model: said beside it, or as the beginning of its name."""
+    provider, slash, _ = model.text("litellm_params", "model").partition("/")
+    return model.text("litellm_params", "custom_llm_provider") or (provider if slash else "openai")
+
+
+_MODELS: Final = re.compile(r"^model_list\s*:", re.MULTILINE)
+_SETTINGS: Final = re.compile(r"^(?:litellm_settings|router_settings)\s*:", re.MULTILINE)
 
 
 def _looks(source: Source) -> int:
     if not file_name(source).endswith((".yaml", ".yml")):
         return 0
-    if re.search(r"^model_list\s*:", source.text, re.MULTILINE):
+    if source.has(_MODELS, "model_list"):
         return 90
-    return 80 if re.search(r"^(?:litellm_settings|router_settings)\s*:", source.text, re.MULTILINE) else 0
+    return 80 if source.has(_SETTINGS, "litellm_settings", "router_settings") else 0
 
 
 LITELLM: Final = register(Format(name="litellm", title="LiteLLM config.yaml", looks=_looks, read=_read))

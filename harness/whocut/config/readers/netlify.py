@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from whocut.config.building import layer_of
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import Later, NotRead, Reading, Route
-from whocut.config.trees import Tree, toml_tree
+from whocut.config.toml_trees import toml_tree
+from whocut.config.trees import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 _NOTHING: Final = Tree("", 0, None)
 _RUN_TIME: Final = ("conditions", "query", "headers", "signed")
 _FUNCTIONS: Final = "/.netlify/functions/"
+_ORIGIN: Final = re.compile(r"^https?://[^/]++")
+_OPEN: Final = re.compile(r"\*|:\w")
 
 
 def _read(sources: Sequence[Source]) -> Reading:
@@ -50,7 +53,7 @@ def _routes(tree: Tree, not_read: list[NotRead]) -> Iterator[Route]:
 
 
 def _route(where: Tree, path: str, product: str, rank: Rank) -> Route:
-    path = re.sub(r"^https?://[^/]+", "", path) or "/*"
+    path = _ORIGIN.sub("", path) or "/*"
     return Route(
         host="",
         path=path,
@@ -65,13 +68,20 @@ def _takes(path: str, rank: Rank) -> Callable[[str], Rank | None]:
     """A star is the rest of the path, and `:name` a segment; what is behind a question mark is a query."""
     path = path.partition("?")[0]
     stem = path[:-2] if path.endswith("/*") else ""
-    body = "".join(
+    begins = _OPEN.split(path, 1)[0]  # of ten thousand patterns nearly none begins like the path
+
+    def takes(asked: str) -> Rank | None:
+        fits = asked.startswith(begins) and re.fullmatch(_body(path), asked)
+        return rank if fits or (stem and asked == stem) else None
+
+    return takes
+
+
+def _body(path: str) -> str:
+    """A pattern as an expression."""
+    return "".join(
         ".*" if part == "*" else "[^/]+" if part.startswith(":") else re.escape(part)
         for part in re.split(r"(\*|:\w+)", path)
-    )
-    begins = re.split(r"\*|:\w", path)[0]  # of ten thousand patterns nearly none begins like the path
-    return lambda asked: (
-        rank if (asked.startswith(begins) and re.fullmatch(body, asked)) or (stem and asked == stem) else None
     )
 
 

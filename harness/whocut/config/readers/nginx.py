@@ -46,9 +46,8 @@ if TYPE_CHECKING:
 
 _MOST_FILES: Final = 500
 _BLOCKS: Final = {"http", "server", "location", "upstream", "map", "if", "limit_except"}
-_HERE: Final = re.compile(
-    r"^[ \t]*+(?:http|server|location|upstream|events|stream)\b[^;{}]{0,300}\{", re.MULTILINE
-)
+_BLOCKS_AT_TOP: Final = ("http", "server", "location", "upstream", "events", "stream")
+_HERE: Final = re.compile(rf"^[ \t]*+(?:{'|'.join(_BLOCKS_AT_TOP)})\b[^;{{}}]{{0,300}}\{{", re.MULTILINE)
 _WORDS: Final = (
     "proxy_pass",
     "proxy_read_timeout",
@@ -57,6 +56,7 @@ _WORDS: Final = (
     "fastcgi_pass",
     "keepalive_timeout",
 )
+_DIRECTIVE: Final = re.compile(rf"^[ \t]*+(?:{'|'.join(_WORDS)})\s[^;]{{0,300}};", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -414,11 +414,9 @@ def _looks(source: Source) -> int:
     if name == "nginx.conf":
         return 90
     text = source.text
-    if _HERE.search(text) and ";" in text:
+    if ";" in text and source.has(_HERE, *_BLOCKS_AT_TOP):
         return 80 if any(word in text for word in _WORDS) or "listen" in text else 40
-    return (
-        30 if any(re.search(rf"^[ \t]*+{word}\s[^;]{{0,300}};", text, re.MULTILINE) for word in _WORDS) else 0
-    )
+    return 30 if source.has(_DIRECTIVE, *_WORDS) else 0
 
 
 NGINX: Final = register(

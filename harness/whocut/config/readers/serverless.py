@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import TimerKind
@@ -80,7 +80,7 @@ def _value(tree: Tree, found: Tree | None, not_read: list[NotRead]) -> Tree | No
 
 
 def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead]) -> Iterator[Route]:
-    worker = cache(partial(_worker, tree, function, not_read))
+    worker = Later(partial(_worker, tree, function, not_read))
     events = list((function.get("events") or _NOTHING).each())
     found = False
     for event in events:
@@ -106,11 +106,11 @@ def _of_function(tree: Tree, name: str, function: Tree, not_read: list[NotRead])
             path=f" {what} {name}",
             file=function.file,
             line=function.line,
-            layers=Later(lambda: (worker(),)),
+            layers=worker,
         )
 
 
-def _worker(tree: Tree, function: Tree, not_read: list[NotRead]) -> Layer:
+def _worker(tree: Tree, function: Tree, not_read: list[NotRead]) -> tuple[Layer]:
     """The function itself."""
     shared = _value(tree, tree.get("provider", "timeout"), not_read)
     own = _value(tree, function.get("timeout"), not_read)
@@ -121,11 +121,11 @@ def _worker(tree: Tree, function: Tree, not_read: list[NotRead]) -> Layer:
         TimerKind.TOTAL,
         limit_at(own or shared or default, units.seconds, not_read, inherited=own is None),
     )
-    return layer_of("aws-lambda", limits)
+    return (layer_of("aws-lambda", limits),)
 
 
 def _route(
-    tree: Tree, front: str, path: str, function: Tree, worker: Callable[[], Layer], not_read: list[NotRead]
+    tree: Tree, front: str, path: str, function: Tree, worker: Sequence[Layer], not_read: list[NotRead]
 ) -> Route:
     def gateway() -> Layer:
         limits: dict[TimerKind, Limit] = {}
@@ -139,7 +139,7 @@ def _route(
         path=path,
         file=function.file,
         line=function.line,
-        layers=Later(lambda: (gateway(), worker())),
+        layers=Later(lambda: (gateway(), *worker)),
         takes_path=_takes(path),
     )
 
@@ -152,17 +152,18 @@ def _takes(path: str) -> Callable[[str], Rank | None]:
     return lambda asked: (1, len(path)) if re.fullmatch(body, asked) else None
 
 
+_FIELDS: Final = {
+    field: re.compile(rf"^{field}\s*:", re.MULTILINE) for field in ("functions", "provider", "service")
+}
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if not name.endswith((".yaml", ".yml")):
         return 0
     if name.startswith("serverless."):
         return 95
-    has = all(
-        re.search(rf"^{field}\s*:", source.text, re.MULTILINE)
-        for field in ("service", "provider", "functions")
-    )
-    return 85 if has else 0
+    return 85 if all(source.has(pattern, field) for field, pattern in _FIELDS.items()) else 0
 
 
 SERVERLESS: Final = register(Format(name="serverless", title="serverless.yml", looks=_looks, read=_read))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from whocut.chain.timers import TimerKind
 from whocut.config import units
-from whocut.config.building import layer_of, limit_at, put
+from whocut.config.building import limit_at, put
 from whocut.config.cloud import Resource, reading_of
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.reading import NotRead
@@ -122,7 +122,8 @@ def _resource(
     limits: dict[TimerKind, Limit] = {}
     put(limits, kind, limit_at(found, unit, not_read))
     return Resource(
-        layer=layer_of(product, limits),
+        product=product,
+        limits=limits,
         name=resource.text("address") or resource.text("name"),
         file=resource.file,
         line=resource.line,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,8 @@ from whocut.config.building import layer_of, limit_at, put
 from whocut.config.formats import Format, Source, file_name, register
 from whocut.config.matching import regex
 from whocut.config.reading import Harmless, Later, NotRead, Reading, Route, reading_of_many
-from whocut.config.trees import Tree, toml_tree, yaml_trees
+from whocut.config.toml_trees import toml_tree
+from whocut.config.trees import Tree, yaml_trees
 from whocut.errors import BadFile
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ _MOST_FILES: Final = 200
 _MOST_SERVICES: Final = 20  # behind one another
 # Linear: no start within a word, no blanks but behind a mark, and no values that are longer than a page.
 _MATCHER: Final = re.compile(r"(?:(!)\s*+)?(?<!\w)(\w++)\(([^)]{0,1000}+)\)")
+_OF_HOSTS: Final = {"Host": "exact", "HostRegexp": "regex", "HostSNI": "exact"}
+_OF_PATHS: Final = {"Path": "exact", "PathPrefix": "prefix", "PathRegexp": "regex"}
 _NAMES: Final = re.compile(r"[`\"']([^`\"']*)[`\"']")
 
 
@@ -70,10 +72,17 @@ class Settings:
 
 def _folded(tree: Tree, key: str) -> Tree | None:
     """A field whose name is spelled so, but for capitals: flags and labels are written small."""
-    direct = tree.get(key)
+    fields = tree.value
+    if not isinstance(fields, dict):
+        return None
+    direct = fields.get(key)
     if direct is not None:
         return direct
-    return next((child for name, child in tree.items() if name.lower() == key.lower()), None)
+    key = key.lower()
+    for name in fields:
+        if name.lower() == key:
+            return fields[name]
+    return None
 
 
 def nested(pairs: Sequence[tuple[str, Tree]]) -> Tree:
@@ -163,7 +172,8 @@ def routes_of(settings: Settings) -> Reading:
 def _route(settings: Settings, name: str, router: Tree) -> Route:
     rule = _folded(router, "rule")
     text = rule.text() if rule else ""
-    hosts, paths = _named(text, "Host"), _named(text, "PathPrefix") or _named(text, "Path")
+    matchers = _matchers(text)
+    hosts, paths = _of(matchers, "Host"), _of(matchers, "PathPrefix") or _of(matchers, "Path")
     priority = _folded(router, "priority")
     weight = int(priority.text()) if priority and priority.text().isdecimal() else len(text)
     if "||" in text and ("&&" in text or "!" in text):
@@ -174,35 +184,38 @@ def _route(settings: Settings, name: str, router: Tree) -> Route:
                 what=f"the rule of {name} is read as one list: {text}",
             )
         )
-    made = cache(partial(_layer, settings, router))
+    made = Later(lambda: (_layer(settings, router),))
     return Route(
         host=hosts[0] if hosts else "",
         path=paths[0] if paths else "/",
         file=router.file,
         line=(rule or router).line,
-        layers=Later(lambda: (made()[0],)),
-        harmless=Later(lambda: made()[1]),
-        takes_host=_takes(text, {"Host": "exact", "HostRegexp": "regex", "HostSNI": "exact"}, weight),
-        takes_path=_takes(text, {"Path": "exact", "PathPrefix": "prefix", "PathRegexp": "regex"}, weight),
+        layers=Later(lambda: (made[0][0],)),
+        harmless=Later(lambda: made[0][1]),
+        takes_host=_takes(matchers, _OF_HOSTS, weight),
+        takes_path=_takes(matchers, _OF_PATHS, weight),
     )
 
 
-def _named(rule: str, matcher: str) -> list[str]:
-    return [
-        value
-        for _, name, values in _MATCHER.findall(rule)
-        if name == matcher
-        for value in _NAMES.findall(values)
-    ]
+_Matcher = tuple[str, bool, list[str]]  # its name, whether it is denied, and its values
 
 
-def _takes(rule: str, matchers: dict[str, str], weight: int) -> Callable[[str], Rank | None]:
-    """Whether the rule's matchers of this sort take a text: any of their values is enough."""
+def _matchers(rule: str) -> list[_Matcher]:
+    """The matchers of a rule, in their order."""
+    return [(name, bool(denied), _NAMES.findall(values)) for denied, name, values in _MATCHER.findall(rule)]
+
+
+def _of(matchers: Sequence[_Matcher], wanted: str) -> list[str]:
+    return [value for name, _, values in matchers if name == wanted for value in values]
+
+
+def _takes(matchers: Sequence[_Matcher], kinds: dict[str, str], weight: int) -> Callable[[str], Rank | None]:
+    """Whether a rule's matchers of these kinds take a text: any of their values is enough."""
     tests = [
-        (matchers[name], value)
-        for denied, name, values in _MATCHER.findall(rule)
-        if name in matchers and not denied
-        for value in _NAMES.findall(values)
+        (kinds[name], value)
+        for name, denied, values in matchers
+        if name in kinds and not denied
+        for value in values
     ]
 
     def takes(text: str) -> Rank | None:
@@ -327,14 +340,17 @@ _DYNAMIC: Final = re.compile(
 )
 
 
+_HTTP: Final = re.compile(r"^\[?http\b", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if not name.endswith((".yaml", ".yml", ".toml")) or "apiVersion" in source.text:
         return 0
-    if _STATIC.search(source.text):
+    if source.has(_STATIC, "entrypoints", "serverstransport"):
         return 85
-    http = re.search(r"^\[?http\b", source.text, re.MULTILINE) or "[http." in source.text
-    if _DYNAMIC.search(source.text) and http:
+    http = "[http." in source.text or source.has(_HTTP, "http")
+    if http and source.has(_DYNAMIC, "routers", "serverstransports", "services"):
         return 85
     return 50 if name.startswith("traefik") else 0
 

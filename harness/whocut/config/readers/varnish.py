@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from whocut.chain.timers import TimerKind
 from whocut.config import units
@@ -37,8 +38,8 @@ _TIMERS: Final = {
 }
 _BRACE: Final = re.compile(r"[{}]")
 _COMMENT: Final = re.compile(r"/\*.*?\*/|(?:#|//)[^\n]*", re.DOTALL)
-_BACKEND: Final = re.compile(r"\bbackend\s+([\w.-]+)\s*\{")
-_FIELD: Final = re.compile(r"\.(\w+)\s*=\s*([^;}]+?)\s*;")
+_BACKEND: Final = re.compile(r"backend(?<!\wbackend)\s+([\w.-]+)\s*\{")
+_FIELD: Final = re.compile(rf"\.({'|'.join(_TIMERS)})\s*=\s*([^;}}]+?)\s*;")
 # The condition of an `if` ends at the brace that opens its block; a brace in a text is not looked for.
 _IF: Final = re.compile(r"\b(?P<kind>if|els(?:e\s*)?if|else)\b\s*(?P<condition>\([^{};]{0,2000}\))?\s*\{")
 _COMPARED: Final = re.compile(r"(?:be)?req\.(url|http\.[Hh]ost)\s*(==|!=|~|!~)\s*\"([^\"]*)\"")
@@ -47,19 +48,55 @@ _ADDED: Final = re.compile(r"\b(\w+)\.add_backend\(\s*([\w.-]+)")
 _SET: Final = re.compile(r"\bset\s+bereq\.(\w+_timeout)\s*=\s*([^;]+?)\s*;")
 
 
+class _Block(NamedTuple):
+    """The block of a backend: its name, where it is written, and from where to where it holds fields."""
+
+    name: str
+    at: int
+    begin: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A file's text without its comments, and the line of each place in it."""
+    """A file's text without its comments, the line of each place in it, and its blocks of backends."""
 
     path: str
     text: str
     begins: list[int]
+    blocks: list[_Block] = field(default_factory=list)
 
     @classmethod
     def of(cls, source: Source) -> _Text:
         # A comment's lines stay, so that every line keeps its number.
         text = _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), source.text)
-        return cls(source.path, text, [0, *(found.end() for found in re.finditer("\n", text))])
+        ends = accumulate(len(line) + 1 for line in text.split("\n"))
+        whole = cls(source.path, text, [0, *ends][:-1])
+        whole.blocks.extend(whole._blocks())
+        return whole
+
+    def _blocks(self) -> Iterator[_Block]:
+        for number, backend in enumerate(_BACKEND.finditer(self.text)):
+            if number == _MOST_BACKENDS:
+                raise BadFile(
+                    self.path,
+                    f"it has more than {_MOST_BACKENDS:,} backends",
+                    line=self.line(backend.start()),
+                )
+            end = _closing(self.text, backend.end())
+            if end is None:
+                line = self.line(backend.start())
+                raise BadFile(self.path, f"the block of backend {backend[1]} is not closed", line=line)
+            yield _Block(backend[1], backend.start(), backend.end(), end)
+
+    def between(self) -> Iterator[tuple[int, int]]:
+        """What is in no block of a backend: there are the statements."""
+        at = 0
+        for block in self.blocks:
+            if block.at > at:
+                yield at, block.at
+            at = max(at, block.end + 1)
+        yield at, len(self.text)
 
     def line(self, at: int) -> int:
         return bisect_right(self.begins, at)
@@ -135,7 +172,8 @@ def _choices(
     text: _Text, backends: dict[str, tuple[dict[TimerKind, Limit], int]], not_read: list[NotRead]
 ) -> Iterator[tuple[str, int | None, _When]]:
     """The backends in the order in which a request comes to them; without any condition each is one."""
-    directors = {found[1]: found[2] for found in reversed(list(_ADDED.finditer(text.text)))}
+    added = [found for at, end in text.between() for found in _ADDED.finditer(text.text, at, end)]
+    directors = {found[1]: found[2] for found in reversed(added)}
     found = [
         (directors.get(name, name), text.line(match.start()), when)
         for match, when in _Statements(text, _HINT).found
@@ -196,9 +234,8 @@ class _Statements:
         self.found: list[tuple[re.Match[str], _When]] = []
         open_: list[_When] = []
         denied: list[list[_When]] = [[]]  # at each depth, the conditions of this chain that did not hold
-        for token in re.finditer(
-            rf"{_IF.pattern}|(?P<open>\{{)|(?P<close>\}})|(?P<it>{statement.pattern})", text.text
-        ):
+        tokens = re.compile(rf"{_IF.pattern}|(?P<open>\{{)|(?P<close>\}})|(?P<it>{statement.pattern})")
+        for token in (one for at, end in text.between() for one in tokens.finditer(text.text, at, end)):
             if token["close"]:
                 if open_:
                     open_.pop()
@@ -251,21 +288,12 @@ def _backends(
     text: _Text, not_read: list[NotRead]
 ) -> Iterator[tuple[str, tuple[dict[TimerKind, Limit], int]]]:
     """Each backend with its own limits, and its line."""
-    for number, backend in enumerate(_BACKEND.finditer(text.text)):
-        if number == _MOST_BACKENDS:
-            raise BadFile(
-                text.path, f"it has more than {_MOST_BACKENDS:,} backends", line=text.line(backend.start())
-            )
-        end = _closing(text.text, backend.end())
-        line = text.line(backend.start())
-        if end is None:
-            raise BadFile(text.path, f"the block of backend {backend[1]} is not closed", line=line)
+    for block in text.blocks:
         limits: dict[TimerKind, Limit] = {}
-        for entry in _FIELD.finditer(text.text, backend.end(), end):
-            kind = _TIMERS.get(entry[1])
-            if kind is not None:
-                put(limits, kind, limit_at(text.tree(entry.start(1), entry[2]), units.varnish, not_read))
-        yield backend[1], (limits, line)
+        for entry in _FIELD.finditer(text.text, block.begin, block.end):
+            written = text.tree(entry.start(1), entry[2])
+            put(limits, _TIMERS[entry[1]], limit_at(written, units.varnish, not_read))
+        yield block.name, (limits, text.line(block.at))
 
 
 def _layers(limits: dict[TimerKind, Limit]) -> tuple[Layer, ...]:
@@ -281,11 +309,14 @@ def _closing(text: str, at: int) -> int | None:
     return None
 
 
+_VERSION: Final = re.compile(r"^[ \t]*+vcl\s+\d", re.MULTILINE)
+
+
 def _looks(source: Source) -> int:
     name = file_name(source)
     if name.endswith(".vcl"):
         return 95
-    return 80 if re.search(r"^[ \t]*+vcl\s+\d", source.text, re.MULTILINE) else 0
+    return 80 if source.has(_VERSION, "vcl") else 0
 
 
 VARNISH: Final = register(

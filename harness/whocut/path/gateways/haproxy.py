@@ -1,8 +1,8 @@
 """HAProxy as a layer, from its Debian package.
 
 It passes the caller's `traceparent` on as it came, and logs it, with the termination state, in the format that
-`docs/logs.md` recommends. Its `retries` are those of the layer: of its own accord it waits four times for a
-connection that does not come.
+`docs/logs.md` recommends. Its `retries` are those of the layer. Without a limit of the connection there is no retry:
+its second behind a refused one is of real time, whatever the clock is.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Haproxy(Driver):
         text = _CONFIG.format(
             abort="    option abortonclose\n" if layer.notices_abort else "",
             never=_NEVER,
-            again=layer.retries.tries - 1,
+            again=max(layer.retries.tries, layer.retries.connects if TimerKind.CONNECT in layer.timers else 1)
+            - 1,
             port=site.port,
             next=site.next,
             captures=CAPTURES,

@@ -9,9 +9,11 @@ it rest on the edges alone.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.chain.catalogue import catalogue
 from whocut.chain.timers import TimerKind
 from whocut.path.gateways.driver import START, Driver
 from whocut.path.gateways.litellm_own import FILE, HOOK, HOOK_FILE, KEY, OPEN, own_litellm
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     from whocut.path.gateways.driver import Site
     from whocut.path.gateways.own import Own
 
-# Each try of its router is three of OpenAI's SDK below it; for images no setting changes that (1.108.7).
-_TRIES_OF_SDK: Final = 3
 _NEVER_S: Final = 365 * 24 * 3600.0
 # It loads for many seconds, and a busy machine makes minutes of them.
 _LOADS_REAL_S: Final = 240.0
@@ -46,7 +46,7 @@ class Litellm(Driver):
             "api_key": KEY,
             "timeout": _NEVER_S if limit_s is None else limit_s,
         }
-        again = max(0, -(-layer.retries.tries // _TRIES_OF_SDK) - 1)
+        again = max(0, math.ceil(layer.retries.tries / catalogue()["litellm"].retries.below) - 1)
         config: dict[str, Any] = {
             "model_list": [{"model_name": "*", "litellm_params": deployment}],
             "router_settings": {"num_retries": again, "disable_cooldowns": True},

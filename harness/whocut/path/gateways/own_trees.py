@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import tomli
 import yaml
 
 from whocut.tables import LOADER
@@ -41,7 +41,7 @@ class OwnTree:
         """The data of a file; None: it cannot be read, and what is wrong with it is the product's to say."""
         try:
             if path.suffix == ".toml":
-                data: Any = tomllib.loads(text)
+                data: Any = tomli.loads(text)
                 return cls(data, deepcopy(data), _lines_of_toml(text))
             node = yaml.compose(text, Loader=LOADER)
             lines: dict[Place, int] = {}
