@@ -1,8 +1,8 @@
 """Which way a connection of a Go program went, by its two ports.
 
-Go writes the address of its own side first: ``read tcp 10.0.0.1:8080->10.0.0.2:51234``. Where its own port is a
-server's and the other one is of the range that systems give to callers, the program had accepted the connection:
-the other side is its caller. Where both are of that range, or neither is, the text does not tell.
+Go writes the address of its own side first: ``read tcp 10.0.0.1:8080->10.0.0.2:51234``. Systems give
+callers a port of a high range. Where only the other port is of it, the program had accepted the connection: the
+other side is its caller. Where both are of it, or neither is, the text does not tell.
 """
 
 from __future__ import annotations

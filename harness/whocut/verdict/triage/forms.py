@@ -71,7 +71,7 @@ def _told(facts: Facts) -> Triage | None:
 
 
 def _by_code(facts: Facts) -> Triage | None:
-    """What the code of an error object says by its stems, whoever made it up."""
+    """What the code of an error object says by its stems, whatever program made it up."""
     error = error_of(facts.pasted)
     codes = [
         str(error[key]).lower() for key in ("code", "type", "error_type") if isinstance(error.get(key), str)

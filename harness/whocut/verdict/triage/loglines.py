@@ -50,7 +50,7 @@ def accounts_in(pasted: Unwrapped) -> list[Account]:
 
 
 def _json_within(line: str) -> list[str]:
-    """A record that stands in a line behind other words, as a collector of one's own writes it."""
+    """A record in a line behind other words, as a collector of one's own writes it."""
     start = line.find('{"', 1, _BEFORE)
     return [line[start:]] if start > 0 and line.rstrip().endswith("}") else []
 

@@ -1,6 +1,6 @@
-"""The durations of a text, in whatever form they stand, and what each is the duration of.
+"""The durations of a text, in whatever form they are written, and what each is the duration of.
 
-A number is a duration by what is around it; one without such a neighbour is none. Every pattern is bounded on
+A number is a duration by what is around it; no other number counts. Every pattern is bounded on
 each side, so that reading is linear in the text.
 """
 

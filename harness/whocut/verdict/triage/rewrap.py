@@ -57,7 +57,7 @@ def rejoined(text: str) -> str:
 
 
 def unframed(text: str) -> str:
-    """The text without a frame, if each of its lines stands in one."""
+    """The text without a frame, if each of its lines has one."""
     lines = [line for line in text.split("\n") if line.strip() and not _RULE.match(line)]
     framed = [_FRAMED.match(line) for line in lines[:_MOST]]
     drawn = len(lines) == 1 and lines[0].strip()[:1] in _DRAWN and lines[0].strip()[-1:] in _DRAWN

@@ -1,6 +1,6 @@
 """The statuses of a text, however they are written, and how each is written.
 
-A number is taken for a status by what is around it; one without such a neighbour is none. Every pattern is bounded
+A number is taken for a status by what is around it; no other number counts. Every pattern is bounded
 on each side, so that reading is linear in the text.
 """
 
