@@ -103,7 +103,7 @@ def _sentences(lower: str) -> Iterator[str]:
 
 
 def _hits(form: Form, sentence: str) -> list[str] | None:
-    """The word of each list that a sentence has; None where one is missing, or one stands that must not."""
+    """The word of each list that a sentence has; None where one is missing, or a word is there that excludes it."""
     hits = [next((word for word in words if find(sentence, word) >= 0), None) for words in form.words]
     if not hits or any(hit is None for hit in hits) or any(find(sentence, no) >= 0 for no in form.none):
         return None
