@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
+
 from whocut.verdict.triage import Cause, Retry, triage
 
 PAID = (
@@ -34,3 +38,30 @@ def test_lines_that_agree_stay_one_request() -> None:
     found = triage(f"{PAID}\n2026/11/02 10:11:12 took 30s in all")
 
     assert (found.others, found.elapsed_s) == ((), 30)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("attempt 1: ", "attempt 2: "),
+        ("1. ", "2. "),
+        ("- ", "- "),
+        ("[job=1] ", "[job=2] "),
+        ("08:31:02 ", "08:32:03 "),
+    ],
+)
+def test_tries_without_a_date_are_told_apart_too(first: str, second: str) -> None:
+    """A try that got no connection does not make another one safe, whose request was sent and paid for."""
+    timed_out, refused = "timeout of 60000ms exceeded", "connect ECONNREFUSED 192.0.2.9:443"
+    for texts in ((timed_out, refused), (refused, timed_out)):
+        found = triage(f"{first}{texts[0]}\n{second}{texts[1]}")
+
+        assert found.retry is Retry.PAYS_AGAIN
+        assert [one.retry for one in found.others] == [Retry.SAFE]
+
+
+def test_a_record_around_several_lines_hides_none() -> None:
+    """Lines that stand in a string of a record are told apart as they are outside of it."""
+    found = triage(json.dumps({"level": "error", "msg": f"{REFUSED}\n{PAID}"}))
+
+    assert (found.retry, len(found.others)) == (Retry.PAYS_AGAIN, 1)

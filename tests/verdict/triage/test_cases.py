@@ -49,6 +49,13 @@ FILES = (
     "reports26",
     "reports27",
     "reports28",
+    "reports29",
+    "reports30",
+    "reports31",
+    "reports32",
+    "reports33",
+    "reports34",
+    "reports35",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

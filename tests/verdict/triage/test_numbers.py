@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from whocut.verdict.triage import triage
-from whocut.verdict.triage.numbers import durations_in, elapsed_of, statuses_in, wait_asked
+from whocut.verdict.triage.numbers import durations_in, elapsed_of, wait_asked
+from whocut.verdict.triage.statuses import statuses_in
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,10 @@ from whocut.verdict.triage.numbers import durations_in, elapsed_of, statuses_in,
         ("[GIN] 2026/10/21 - 15:04:05 | 504 |  1m0s | 198.51.100.4", 504),
         ("google.api_core.exceptions.ResourceExhausted: 429 Quota exceeded", 429),
         ("httpStatus_d | 504", 504),
+        ("\u8bf7\u6c42\u5931\u8d25\uff1a504", 504),
+        ("\u63a5\u53e3\u76f4\u63a5\u8fd4\u56de504", 504),
+        ("\u4e00\u751f\u56fe\u5c31\u62a5504\u9519\u8bef", 504),
+        ("502\u30a8\u30e9\u30fc", 502),
     ],
 )
 def test_a_status_is_read_however_it_is_written(text: str, code: int) -> None:

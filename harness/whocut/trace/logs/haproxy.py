@@ -25,7 +25,8 @@ CAPTURES: Final = (
 _LINE: Final = re.compile(
     r"\[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d\.\d+)\] (?P<frontend>\S+) (?P<backend>[^/\s]+)/(?P<server>\S+) "
     r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) \+?(?P<bytes>\d+) "
-    r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\{(?P<captured>[^}]*)\} )?(?:\{[^}]*\} )?\"(?P<request>[^\"]*)"
+    r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\[?\{(?P<captured>[^}]*)\}\]? )?(?:\[?\{[^}]*\}\]? )?(?:\[\] )?"
+    r"\"(?P<request>[^\"]*)"
 )
 _BLIND: Final = "HAProxy up to 2.6 says so too of a caller that had left before (no option abortonclose)"
 

@@ -44,6 +44,11 @@ _PREFIXES: Final = (
         r"^<\d{1,3}>1 \S{1,40} \S{1,120} \S{1,80} \S{1,40} \S{1,40} (?:-|\[[^\]\n]{0,400}\]) "
     ),  # RFC 5424
     re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+-]\d\d:?\d\d)[ \t]"),  # kubectl logs --timestamps
+    re.compile(  # a program's own logger: an instant, a level and a name
+        r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)? {1,4}[\[(|]?"
+        r"(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|debug|info|warn|error)[\])|]?:? {1,4}"
+        r"(?:[\w.-]{1,80}: )?(?=\S)"
+    ),
     re.compile(r"^(?:>|&gt;) (?!(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) )"),  # a quotation in a mail
     re.compile(r"^[ \t]{1,40}(?=\S)"),
 )

@@ -1,23 +1,23 @@
 """Several requests in one paste of an application's log: told apart where their ends exclude each other.
 
 A line that says that nothing was sent must not answer for another line whose request was sent and paid for. Only
-then is a text cut at its time stamps; any other text stays whole, as its lines explain each other.
+then is a text cut: where a line begins with an instant, with the number of a try, or as a point of a list. Another
+text stays whole, as its lines explain each other.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from whocut.verdict.triage.endings import NOTHING_SENT
 from whocut.verdict.triage.facts import best_of
 from whocut.verdict.triage.lexicon import said_in
+from whocut.verdict.triage.rewrap import OF_ITS_OWN
 
 if TYPE_CHECKING:
     from whocut.verdict.triage.lexicon import Said
     from whocut.verdict.triage.unwrap import Unwrapped
 
-_STAMP: Final = re.compile(r"^.{0,60}?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d")
 _MOST: Final = 40  # requests of one text
 _TELLING: Final = 3  # what an ending says at least, to be a request's own
 
@@ -27,14 +27,24 @@ def apart(pasted: Unwrapped) -> list[str]:
     if not _excluding(said_in(pasted.text)):
         return []
     pieces: list[list[str]] = []
-    for line in pasted.levels[0].split("\n"):
-        if not pieces or (len(pieces) < _MOST and _STAMP.match(line)):
+    for line in _in_lines(pasted).split("\n"):
+        if not pieces or (len(pieces) < _MOST and OF_ITS_OWN.match(line)):
             pieces.append([])
         pieces[-1].append(line)
     texts = ["\n".join(piece) for piece in pieces]
     bests = [best_of(said_in(text)) for text in texts]
     told = [(text, best) for text, best in zip(texts, bests, strict=True) if best and best.tells >= _TELLING]
     return [text for text, _ in told] if _excluding([best for _, best in told]) else []
+
+
+def _in_lines(pasted: Unwrapped) -> str:
+    """The text at the first level of quoting at which several of its lines begin with an instant."""
+    several = (
+        level
+        for level in pasted.levels
+        if sum(bool(OF_ITS_OWN.match(line)) for line in level.split("\n")) > 1
+    )
+    return next(several, pasted.levels[0])
 
 
 def _excluding(said: list[Said]) -> bool:

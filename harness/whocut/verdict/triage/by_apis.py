@@ -15,8 +15,9 @@ from whocut.verdict.triage.endings import By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
 from whocut.verdict.triage.in_prose import tells_of_a_cut
 from whocut.verdict.triage.lexicon import Role
-from whocut.verdict.triage.numbers import How, wait_asked
+from whocut.verdict.triage.numbers import wait_asked
 from whocut.verdict.triage.refusals import error_of, field_of, stage_of
+from whocut.verdict.triage.statuses import How
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from whocut.verdict.triage.coincidence import coincidences
 from whocut.verdict.triage.endings import NOTHING_SENT, By, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of, tries_of
 from whocut.verdict.triage.lexicon import Role, find, speakers
-from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.products import MEANT_BY_NOBODY, watch
 from whocut.verdict.triage.sides import side_of, what_to_do
+from whocut.verdict.triage.statuses import How
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
     from whocut.verdict.triage.lexicon import Said, Speaker
-    from whocut.verdict.triage.numbers import Status
+    from whocut.verdict.triage.statuses import Status
 
 # Frames of a traceback that tell how far the response had come.
 _FRAMES: Final = (

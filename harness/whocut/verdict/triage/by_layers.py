@@ -14,7 +14,6 @@ from whocut.verdict.triage.coincidence import coincidences, is_its_limit, with_c
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of, tries_of
 from whocut.verdict.triage.lexicon import Role
-from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.products import (
     PASSERS_BY,
     directive_of,
@@ -25,12 +24,13 @@ from whocut.verdict.triage.products import (
     title_of,
 )
 from whocut.verdict.triage.sides import side_of, what_to_do
+from whocut.verdict.triage.statuses import How
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
     from whocut.verdict.inference import Inference
     from whocut.verdict.triage.lexicon import Said
-    from whocut.verdict.triage.numbers import Status
+    from whocut.verdict.triage.statuses import Status
 
 # Words of a page by which the connection ended, not the work of what is behind it.
 _CONNECTION: Final = ("closed the connection", "disconnect/reset before headers")
@@ -235,7 +235,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
         else f"a {code} comes from a layer or a server, not from a timer of the client",
     )
     why += tuple(f"{one} only passes it on" for one in dict.fromkeys(passing))
-    timed_out = code in {504, 408} or is_its_limit(name, first_timer_of(name), facts)
+    timed_out = code in {504, 408, 598} or is_its_limit(name, first_timer_of(name), facts)
     timer = first_timer_of(name) if timed_out and name else None
     ended_by = EndedBy.LAYER if timed_out and not passing else EndedBy.UPSTREAM
     if timed_out and name:
@@ -246,7 +246,7 @@ def _by_gateway_status(status: Status, facts: Facts) -> Triage:
             name=f"{title} gave up waiting ({code})"
             if timed_out
             else f"what is behind {title} failed ({code})",
-            layer=advice.known(name),
+            layer=advice.known(name) if timed_out else None,
             product=title if name else None,
             directive=directive_of(name, timer) if timer else None,
             timer=timer,

@@ -27,6 +27,8 @@ _SEEN: Final = 4000  # of them that are looked at
 _SPACES: Final = 0.1  # the share of spaces that it has at most
 _MARKS: Final = 0.1  # the share of marks that it has at least
 
+_OF_A_RECORD: Final = 0.6  # of the lines that are a record's
+_RECORD: Final = re.compile(r"^\s{0,80}(?:\"[\w.@/$-]{1,80}\": ?\S|[{}\[\]]{1,4},?\s*$)")
 _KEYWORDS: Final = re.compile(
     r"(?<![\w$])(?:function|return|this|var|let|const|new|throw|void 0|await)(?![\w$])|=>"
 )
@@ -74,6 +76,9 @@ _HAPPENED: Final = re.compile(
     r"|^[<>] (?:HTTP/|POST |GET |[\w-]{1,40}: )"
     r"|^\* (?:Trying|Connected|Could|Failed|Operation|Closing|Recv|SSL|TLS)"
     r"|^HTTP/\d|^goroutine \d|\[(?:error|warn|info|debug)\w*\]|^\s{0,8}File \"|<html|<title"
+    r"|^(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|TRACE)[: ]\S"
+    r"|\w\.(?:go|rb|php|py|js|ts|mjs|cjs|java|kt|rs|cs|exs?):\d"
+    r"|\b(?:GET|POST|PUT|PATCH) /\S{1,200} \W{0,3}[45]\d\d\b"
 )
 _REFERENCE: Final = (
     re.compile(
@@ -105,6 +110,8 @@ def is_code(pasted: Unwrapped) -> bool:
     if pasted.objects and pasted.levels[0].lstrip()[:1] in {"{", "["}:
         return False  # a record of a log, laid out
     lines = _lines(pasted)
+    if sum(bool(_RECORD.match(line)) for line in lines) > _OF_A_RECORD * len(lines):
+        return False  # a record with a remark before or behind it
     if any(_is_packed(line) for line in pasted.levels[0].split("\n", 3)[:3]):
         return True
     if len(lines) < _FEWEST and not (len(lines) >= _FEW and any(_SURELY.search(line) for line in lines)):
@@ -125,6 +132,17 @@ def _is_packed(line: str) -> bool:
     piece = line[:_SEEN]
     marks = sum(piece.count(mark) for mark in "(){};=&|?!")
     return marks > _MARKS * len(piece) and len(_KEYWORDS.findall(piece)) >= _LISTED
+
+
+_OF_CODE: Final = re.compile(
+    r"\"\"\"|``\w|^\s*(?:raise|throw new) [\w.]{1,80}\(|^\s*@\w|\[(?:Literal|Required|str)\["
+    rf"|{_ANNOTATED}|{_SURELY.pattern}"
+)
+
+
+def has_code(pasted: Unwrapped) -> bool:
+    """Whether a line of a text is surely of a program or of its documentation."""
+    return any(_OF_CODE.search(line) for line in _lines(pasted))
 
 
 def is_reference(pasted: Unwrapped) -> bool:

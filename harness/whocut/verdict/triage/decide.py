@@ -20,11 +20,13 @@ from whocut.verdict.triage.by_layers import a_layer_says, a_page_says, a_status_
 from whocut.verdict.triage.by_logs import a_log_says
 from whocut.verdict.triage.code import is_code, is_reference
 from whocut.verdict.triage.coincidence import coincidences, with_chain
+from whocut.verdict.triage.direction import the_callers_connection_ended
 from whocut.verdict.triage.endings import NOTHING_SENT, By, Cause, EndedBy, Retry
 from whocut.verdict.triage.facts import Facts, best_of
+from whocut.verdict.triage.forms import a_message_says, a_status_and_words_say
 from whocut.verdict.triage.in_prose import a_cut_is_told
-from whocut.verdict.triage.numbers import How
 from whocut.verdict.triage.refusals import error_of
+from whocut.verdict.triage.statuses import How
 from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ _TIMEOUT: Final = re.compile(
 _FAILED: Final = re.compile(
     r"(?i)\b(?:error|fail(?:ed|ure|s)?|exceed(?:ed|s)?|reached|abort(?:ed)?|cancell?ed|killed|terminated|expired"
     r"|exception|rejected|could not|couldn't|unable to|occurred)\b"
-    r"|失败|错误|已等待|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+    r"|try again|please retry|失败|错误|已等待|失敗|エラー|실패|오류|[✕✗❌×]|!\s*$"
+    r"|请稍[后候]|請稍後|稍后[再重]|稍後再|重试|重試|再試行|もう一度|しばらく|다시 시도|ошибк|попробуйте"
+    r"|\b(?:fehler|erreur|réessay\w{1,8}|inténtelo|intente|erro|tente novamente|riprova|hata|tekrar dene\w{0,8})\b"
 )
 _FEW_LINES: Final = 4  # of a message; a longer text tells of more than one thing
 _FEW_LETTERS: Final = 600
@@ -155,12 +159,15 @@ RULES: Final[tuple[Callable[[Facts], Triage | None], ...]] = (
     the_api_refused,
     a_layer_says,
     a_page_says,
+    the_callers_connection_ended,
     a_client_raised,
     a_cut_is_told,
+    a_status_and_words_say,
     a_status_says,
     the_api_only_refused,
     _little_is_said,
     _a_timeout_is_told,
+    a_message_says,
     the_api_only_failed,
     _a_chain_has_the_limit,
     _nothing_is_known,

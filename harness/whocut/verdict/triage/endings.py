@@ -144,6 +144,15 @@ ENDINGS: Final = {
         _CONNECT,
         7,
     ),
+    "malformed": Ending(
+        Cause.PARAMETER,
+        By.SELF,
+        _USELESS,
+        "the request could not be made as it is written: nothing was sent",
+        None,
+        _CONNECT,
+        7,
+    ),
     "cut_sending": Ending(
         _CONNECTION, By.UPSTREAM, _UNSAID, "the connection ended while the request was sent", None, _SEND, 4
     ),

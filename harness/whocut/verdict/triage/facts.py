@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from whocut.verdict import inference
 from whocut.verdict.triage.exchange import headers_in
 from whocut.verdict.triage.lexicon import said_in, speaking_in
-from whocut.verdict.triage.numbers import Duration, How, Of, Status, durations_in, elapsed_of, statuses_in
+from whocut.verdict.triage.numbers import Duration, Of, durations_in, elapsed_of
 from whocut.verdict.triage.refusals import refused_in
+from whocut.verdict.triage.statuses import How, Status, statuses_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,8 +96,8 @@ class Facts:
 
     @cached_property
     def names(self) -> list[Speaker]:
-        """Every client and layer that names itself."""
-        return speaking_in(self.lower)
+        """Every client and layer that names itself, be it as what wrote the line."""
+        return speaking_in(f"{self.pasted.levels[0].lower()}\n{self.lower}")
 
     @cached_property
     def refused(self) -> Refused | None:

@@ -92,7 +92,7 @@ class Said:
 @cache
 def speakers() -> tuple[Speaker, ...]:
     """Every client and every layer that is known by its words."""
-    clients = (*_read("clients", Role.CLIENT), *_read("languages", Role.CLIENT))
+    clients = [one for name in ("clients", "languages", "tongues") for one in _read(name, Role.CLIENT)]
     return (*clients, *_read("layers", Role.LAYER))
 
 

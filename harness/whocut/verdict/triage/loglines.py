@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from whocut.verdict.triage.unwrap import Unwrapped
 
 _MOST: Final = 2000  # lines of each end of a text that are tried
+_BEFORE: Final = 200  # characters that may stand in front of a record
+_SIGNS: Final = frozenset(
+    {"logger", "response_flags", "termination_state", "DownstreamStatus", "upstream_host"}
+)
 _TELLING: Final = frozenset({EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM})
 
 
@@ -27,7 +32,7 @@ def accounts_in(pasted: Unwrapped) -> list[Account]:
         lines = (*lines[:_MOST], *lines[-_MOST:])
     by_format: dict[str, list[Account]] = {}
     for number, forms in enumerate(lines, start=1):
-        for form in forms:
+        for form in (*forms, *_json_within(forms[0])):
             found = recognise(form)
             if found is not None:
                 log, account = found
@@ -35,8 +40,24 @@ def accounts_in(pasted: Unwrapped) -> list[Account]:
                     replace(account, layer=log.name, place=f"line {number}")
                 )
                 break
+    for value in pasted.objects:
+        found = recognise(json.dumps(value)) if _is_laid_out(value, pasted) else None
+        if found is not None:
+            log, account = found
+            by_format.setdefault(log.name, []).append(replace(account, layer=log.name, place="the record"))
     told = [account for accounts in by_format.values() for account in told_together(accounts)]
     return [account for account in told if account.ended_by in _TELLING or _failed_unsaid(account)]
+
+
+def _json_within(line: str) -> list[str]:
+    """A record in a line behind other words, as a collector of one's own writes it."""
+    start = line.find('{"', 1, _BEFORE)
+    return [line[start:]] if start > 0 and line.rstrip().endswith("}") else []
+
+
+def _is_laid_out(value: object, pasted: Unwrapped) -> bool:
+    """Whether an object is a record of a log that was pasted over several lines."""
+    return isinstance(value, dict) and bool(_SIGNS & set(value)) and "\n" in pasted.levels[0].strip()
 
 
 def _failed_unsaid(account: Account) -> bool:

@@ -1,7 +1,7 @@
-"""The numbers of a text: statuses and durations, however they are written, and what each is the number of.
+"""The durations of a text, in whatever form they are written, and what each is the duration of.
 
-A number is taken for a status or a duration by what is around it; one without such a neighbour is neither.
-Every pattern is bounded on each side, so that reading is linear in the text.
+A number is a duration by what is around it; no other number counts. Every pattern is bounded on
+each side, so that reading is linear in the text.
 """
 
 from __future__ import annotations
@@ -13,168 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from whocut.tables import table
+from whocut.verdict.triage.statuses import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-_MOST: Final = 4000  # hits of one pattern that are looked at
-
-
-# --- statuses -----------------------------------------------------------------------------------------------
-
-
-class How(IntEnum):
-    """How a text writes a status, weakest first."""
-
-    WORDS = 1  # by its reason phrase alone
-    OWN = 2  # what the speaker answered its own caller: an access line, a log's field
-    SAID = 3  # with a word that calls it a status
-    ANSWERED = 4  # a response's own head, body or title
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A status, and where it is."""
-
-    code: int
-    how: How
-    at: int
-
-
-_REASONS: Final = (
-    r"gateway[ _-]?time-?out|gateway time|bad[ _]gateway|service (?:temporarily )?unavailable"
-    r"|internal[ _]server[ _]error"
-    r"|too many requests|origin time-?out|a timeout occurred|connection timed out|web server|origin is|bad request"
-    r"|unauthori[sz]ed|forbidden|not found|request time-?out|client closed request|payment required|unprocessable"
-    r"|payload too large|content too large|request entity|server error|proxy error|deadline_exceeded"
-    r"|resource_exhausted|unavailable|invalid_argument|not acceptable|conflict|error\b"
-)
-_NUMBER: Final = (
-    r"([1-5]\d\d)(?![\w.,:/-]?\d|\w|[ ]?(?:ms|s|sec|seconds|bytes|kb|mb|px"
-    r"|characters|tokens|images|times|%)\b)"
-)
-_BARE: Final = re.compile(r"(?m)^[ \t>]{0,8}([45]\d\d)(?=$|[ \t:,;])(?![ \t]{0,4}\|)")
-_STATUSES: Final = (
-    # a response's head; a bare one begins its line
-    (re.compile(r"(?m)^[<\s]{0,4}HTTP/[\d.]{1,4} ([1-5]\d\d)\b"), How.ANSWERED),
-    (re.compile(r"(?i)<title>[^<\n]{0,120}?(?<!\d)([45]\d\d)(?!\d)"), How.ANSWERED),
-    (re.compile(rf"(?i)\berror code: ?{_NUMBER}"), How.ANSWERED),
-    (re.compile(r"(?i)\b(?:http )?status(?:[ _-]?code)? of ([45]\d\d)\b"), How.SAID),
-    # an access line: the answer of the one that wrote it
-    (re.compile(r'(?i)HTTP/[\d.]{1,4}["\']{1,2} ([1-5]\d\d)\b'), How.OWN),
-    (
-        re.compile(
-            r"\b(?:GET|POST|PUT|PATCH"
-            r"|DELETE) [^\s\"']{1,300}(?: HTTP/[\d.]{1,4})?[\"']?[ :=>→-]{1,4}([45]\d\d)\b(?!\.\d)"
-        ),
-        How.OWN,
-    ),
-    # the method, the answer, the path: a platform's own rows; and a column of its own between two bars
-    (
-        re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
-        How.OWN,
-    ),
-    (re.compile(r"- ([45]\d\d) (?:\d{3}|-) - (?:GET|POST|PUT|PATCH|DELETE)\b"), How.OWN),
-    (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
-    (
-        re.compile(
-            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
-            r"|responded|replied|got|received)"
-            r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
-            rf"(?:an? |http )?{_NUMBER}"
-        ),
-        How.SAID,
-    ),
-    (
-        re.compile(
-            rf"(?i)[\"']?\b(?:code|param|status_?code|http_?code|errcode|error_code"
-            rf"|upstream_status|last status)[\"']?"
-            rf"[ \t]{{0,2}}[:=][ \t]{{0,2}}[\"']?{_NUMBER}"
-        ),
-        How.SAID,
-    ),
-    (re.compile(rf"(?i)(?<![\d.:/x-])([45]\d\d)[ \t]?[:()\-–—]{{0,2}}[ \t]?[(\"']?(?:{_REASONS})"), How.SAID),
-    # glued to its reason: `504timeout`
-    (
-        re.compile(r"(?i)(?<![A-Za-z0-9_.:/-])(408|504|522|524)[ ]?(?:time-?out|超时|逾時|タイムアウト)"),
-        How.SAID,
-    ),
-    (
-        re.compile(
-            rf"(?i)(?<!encoding)(?<!length)(?:(?:error|failed|failure|exception|errored|fehler|erreur|errore|erro|fallo"
-            rf"|błąd|fout|hata|ошибк\w)\b|エラー|错误|錯誤|오류|lỗi)[^\n\d]{{0,24}}?(?<![\d.:/-]){_NUMBER}"
-        ),
-        How.SAID,
-    ),
-    # behind the name of an exception: `ResourceExhausted: 429 Quota exceeded`
-    (re.compile(r"(?<![\w])[A-Z][a-z]{1,40}[A-Z]\w{1,40}: ([45]\d\d)(?= \w)"), How.SAID),
-    (
-        re.compile(r"(?<![\w.])(?<!EncodingError: )(?<!LengthError: )([45]\d\d), message="),
-        How.SAID,
-    ),  # as aiohttp shows an answer
-    (
-        re.compile(r"(?m)^[ ]?([45]\d\d) \{[\"']error[\"']: ?\{"),
-        How.ANSWERED,
-    ),  # openai 0.x: its code, its body
-    (_BARE, How.SAID),
-    (re.compile(r"(?<![\w.\])])[\[(]([45]\d\d)(?=[\])])"), How.SAID),
-    # behind a colon on a line that tells of a failure: `Problem generating the image: 400 This request …`
-    (
-        re.compile(
-            r"(?i:\b(?:error|problem|failed|failure|exception|rejected)\b)[^\n]{0,80}: ([45]\d\d) (?=[A-Z{\"'])"
-        ),
-        How.SAID,
-    ),
-    (
-        re.compile(
-            rf"(?i)(?:\b(?:an?|the|with|by|of|shows?|sees?|gets?|gives?|throws?)[ ]{{1,2}}|(?:->|=>"
-            rf"|→)[ ]{{0,2}})(?:http )?{_NUMBER}(?=[\s.,;:!?)'\"]|$)"
-        ),
-        How.WORDS,
-    ),
-)
-_BY_REASON: Final = (
-    (re.compile(r"(?i)\borigin time-?out\b"), 524),
-    (re.compile(r"(?i)\bgateway[ _-]?time-?out\b"), 504),
-    (re.compile(r"(?i)\bbad[ _]gateway\b"), 502),
-    (re.compile(r"(?i)\bservice (?:temporarily )?unavailable\b"), 503),
-    (re.compile(r"(?i)\btoo many requests\b"), 429),
-    (re.compile(r"(?i)\bclient closed request\b"), 499),
-    (re.compile(r"(?i)\binternal server error\b"), 500),
-)
-
-
-# What is in use: the registered ones, and those of nginx, of Cloudflare, of AWS's balancer and of a few proxies.
-_IN_USE: Final = frozenset(
-    {*range(400, 419), *range(421, 432), 440, 444, 449, 450, 451, 460, 463, 464, *range(494, 500)}
-    | {*range(500, 512), *range(520, 531), 540, 550, 561, 598, 599}
-)
-_COLUMN: Final = re.compile(
-    r"(?m)^[ \t>]{0,8}\d[0-9a-fA-Fx]{0,19}(?:[ \t,;]{1,4}(?:0x)?[0-9a-fA-F]{1,20}){0,60}[ \t,;]{0,4}"
-    r"(?:(?:#|//|/\*)[^\n]{0,80})?$"
-)
-_FEW_BARE: Final = 2  # rows of bare numbers, above which they are a column of something else
-
-
-def statuses_in(text: str) -> list[Status]:
-    """Every status of 400 and above that a text speaks of, the strongest first, then in the order of the text."""
-    found: dict[tuple[int, int], Status] = {}
-    column = len(_COLUMN.findall(text)) > _FEW_BARE
-    for pattern, how in _STATUSES:
-        if column and pattern is _BARE:
-            continue
-        for match in _few(pattern.finditer(text)):
-            code, at = int(match[1]), match.start(1)
-            if code in _IN_USE and ((at, code) not in found or found[at, code].how < how):
-                found[at, code] = Status(code, how, at)
-    if not found:
-        by_reason = ((reason.search(text), code) for reason, code in _BY_REASON)
-        first = next(((hit.start(), code) for hit, code in by_reason if hit), None)
-        return [Status(first[1], How.WORDS, first[0])] if first else []
-    return sorted(found.values(), key=lambda status: (-status.how, status.at))
-
-
-# --- durations ----------------------------------------------------------------------------------------------
 
 
 class Of(IntEnum):
@@ -224,11 +66,11 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
     r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
-    r"(?P<number>\d{1,15}(?:\.\d{1,9})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
+    r"(?P<number>\d{1,15}(?:\.\d{1,20})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
-    r".*(?:duration|elapsed|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
+    r".*(?:duration|elapsed(?:[ _]?time)?|latency|took|time[ _]?taken|request[_-]?time|response[_-]?time"
     r"|total[_-]?time|time_total|execution[_-]?time"
     r"|processing[_-]?time|use[_-]?time|timetaken|(?<![a-z])rt|(?-i:^T[at]))(?:[_-]?(?:ms|s|sec|secs|seconds|millis|ns|us|d))?$"
 )
@@ -253,10 +95,14 @@ _WAIT_BEFORE: Final = re.compile(
     r"|cool ?down|delay|expires?|ttl"
     r"|keep-?alive|interval|poll(?:ing)?|every|refresh|(?<![a-z])available|resets?|reconnect\w*"
     r"|please wait)\b(?:[^\n.;]|\.(?=\S)){0,60}"
-    r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3})$"
+    r"|\bwait(?:ing)?(?: for)?(?: about)?[ =:~]{0,3}"
+    r"|(?:повтор\w{1,8}|попробуйте|подождите|wiederholen|erneut|warten sie|réessay\w{1,6}|patientez|inténtel\w{1,4}"
+    r"|espere|tente novamente|aguarde|riprova\w{0,4}|attendi|spróbuj\w{0,4}|tekrar|bekleyin|请等待|[请請][在於])"
+    r"[^\n.;]{0,30})$"
 )
 _WAIT_AFTER: Final = re.compile(
-    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between)"
+    r"(?i)^[ ]?(?:before (?:retry|next|try)|until|requested\b|left\b|remaining|ago\b|\(?attempt|back-?off|between"
+    r"|[后後](?:再|重)|[后後]に再|후(?:에)? 다시|sonra tekrar)"
 )
 _TOOK_BEFORE: Final = re.compile(
     r"(?i)(?:\b(?:took (?:longer|more) than|took|taken|elapsed|duration|latency|after|in|at|lasted"
@@ -265,7 +111,8 @@ _TOOK_BEFORE: Final = re.compile(
     r"|dopo|oltre|più di|per oltre|po|ponad|через|после|более|больше|sonra|sau|hơn|setelah|lebih dari|efter|na"
     r"|response time|total|real|exactly|around|about|roughly|reached)\b"
     r"|(?<!\d)[1-5]\d\d(?:[ \t]{1,4}[\d.]{1,9} ?(?:[KMG]i?)?B)?(?=[ \t|,(-]{1,16}$)|[=:(~≈])"
-    r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over )?$"
+    r"[^\w\n]{0,16}(?:about |around |exactly |roughly |only |~|≈|almost |just |over"
+    r" |genau |etwa |rund |ca\.? |environ |exactement |unos |cerca de |около |примерно |ровно |大?约|約)?$"
 )
 _TOOK_AFTER: Final = re.compile(
     r"(?i)^[ ]?(?:elapsed|passed|later|long\b|total\b|in total|into\b"
@@ -290,6 +137,11 @@ _CONNECT_AROUND: Final = re.compile(
 )
 
 
+# How long a program took to start, to build or to load: no request's time.
+_STARTED: Final = re.compile(
+    r"(?i)\b(?:ready|started|booted|compiled|built|bundled|loaded|installed|initiali[sz]ed|migrated|warmed up)"
+    r"[^\n]{0,24} in $|(?:cold start|init duration|boot time|load duration|startup)[:= ]{1,3}$"
+)
 _FIRED: Final = re.compile(r"(?i)(?:timed[ -]?out|timeout) after[ :=~]{0,3}(?:about |exactly )?$")
 # A number that is a size or a share of a processor, whose letters are also those of a unit: `proxy-body-size: 20m`.
 _SIZED: Final = re.compile(
@@ -308,7 +160,7 @@ def durations_in(text: str) -> list[Duration]:
 
 
 def _written_out(text: str) -> Iterable[Duration]:
-    for match in _few(_WRITTEN.finditer(text)):
+    for match in few(_WRITTEN.finditer(text)):
         seconds = _seconds(match)
         if seconds is None or not seconds:
             continue
@@ -332,6 +184,8 @@ def _of(before: str, after: str, *, clock: bool) -> Of | None:
         # An hour of the day looks alike: only what has just been called a duration is one.
         near = _CALLED.search(before)
         return None if near is None else Of.LIMIT if limit and "after" not in near[0].lower() else Of.TOOK
+    if _STARTED.search(before):
+        return Of.UNSAID
     if _CONNECT_AROUND.search(before[-40:]):
         return Of.CONNECT
     return _of_a_request(before, after, limit=bool(limit))
@@ -348,7 +202,7 @@ def _of_a_request(before: str, after: str, *, limit: bool) -> Of:
 
 
 def _keyed(text: str) -> Iterable[Duration]:
-    for match in _few(_KEYED.finditer(text)):
+    for match in few(_KEYED.finditer(text)):
         key = match["key"]
         took, limit = _KEY_TOOK.search(key), _KEY_LIMIT.search(key)
         connect = limit and _KEY_CONNECT.search(key)
@@ -414,7 +268,8 @@ def _longest(durations: Iterable[Duration], of: Of) -> float | None:
 
 _ASKED: Final = re.compile(
     r"(?i)(?:try again (?:in|after)|retry[- _]?after|retry in|retrydelay|available in"
-    r"|please wait)[\"']?[:= ]{0,3}[\"']?"
+    r"|please wait|повторите через|réessayez dans|erneut in|de nuevo en|novamente em|riprova tra)"
+    r"[\"']?[:= ]{0,3}[\"']?"
     rf"((?:\d{{1,6}}(?:\.\d{{1,6}})?[ ]?(?:{_UNIT})?[ ]?){{1,3}})"
 )
 
@@ -430,10 +285,3 @@ def wait_asked(text: str) -> float | None:
         return round(total, 3)
     number = match[1].split()[0].rstrip(".")
     return float(number) if number.replace(".", "", 1).isdigit() else None
-
-
-def _few(matches: Iterable[re.Match[str]]) -> Iterable[re.Match[str]]:
-    for number, match in enumerate(matches):
-        if number >= _MOST:
-            return
-        yield match

@@ -41,6 +41,11 @@ _INSPECTED: Final = re.compile(
 _UNQUOTED: Final = re.compile(
     r"(?<![\w.-])(?:error_?)?code[:=] ?([A-Za-z][\w.-]{2,60})(?=[,;) \n]|$)", re.IGNORECASE
 )
+# A code as a message quotes it: `API error: IMAGE_SAFETY`, `blocked (PROHIBITED_CONTENT)`.
+_QUOTED: Final = re.compile(
+    r"(?i:\b(?:error|reason|failed|failure|blocked|rejected|refused|stopped|because|code))\b[^\w\n]{1,4}"
+    r"([A-Z]{2,24}(?:_[A-Z]{2,24}){1,4})(?![\w-])"
+)
 _REFUSING: Final = re.compile(r"(?<![\w.:/-])4(?:00|22)(?![\w.-])|bad ?request|invalid_request|unprocessable")
 _CODE: Final = re.compile(r"[a-z0-9]{1,40}(?:_[a-z0-9]{1,40}){1,8}")
 _STAGES: Final = {
@@ -269,7 +274,7 @@ def codes_of(pasted: Unwrapped, error: Mapping[str, Any]) -> list[str]:
     shown = [
         match[2] or match[3] for match in _INSPECTED.finditer(pasted.text) if match[1] in {"code", "type"}
     ]
-    shown += [match[1] for match in _UNQUOTED.finditer(pasted.text)]
+    shown += [match[1] for pattern in (_UNQUOTED, _QUOTED) for match in pattern.finditer(pasted.text)]
     codes = [str(code).lower() for code in (*own, *inner, *shown) if isinstance(code, str) and code]
     return list(dict.fromkeys(codes))
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from whocut.trace.logs.prefixes import less_prefixes, prefixed
+from whocut.verdict.triage.rewrap import rejoined, unframed
 
 _WINDOW: Final = 64 * 1024  # characters that are read of each end of a longer text
 _ROUNDS: Final = 3  # strings inside strings inside strings
@@ -38,11 +39,14 @@ _TYPESET: Final = str.maketrans(
         "\r": "",
     }
 )
-_ENTITY: Final = re.compile(r"&(?:quot|#34|#39|apos|lt|gt|amp|nbsp|#32|#35);")
+_ENTITY: Final = re.compile(r"&(?:quot|#34|#39|#x27|#x22|#x2F|apos|lt|gt|amp|nbsp|#32|#35);")
 _ENTITIES: Final = {
     "&quot;": '"',
     "&#34;": '"',
     "&#39;": "'",
+    "&#x27;": "'",
+    "&#x22;": '"',
+    "&#x2F;": "/",
     "&apos;": "'",
     "&lt;": "<",
     "&gt;": ">",
@@ -110,7 +114,10 @@ def unwrap(text: str) -> Unwrapped:
     if len(text) > 2 * _WINDOW:
         text = text[:_WINDOW] + "\n" + text[-_WINDOW:]
     text = _COLOUR.sub("", text).translate(_TYPESET)
+    if not {"<", '"'} & set(text):  # a page that was escaped as a whole, before anything is read of it
+        text = _ENTITY.sub(lambda match: _ENTITIES[match[0]], text)
     text = "\n".join(_less_code([line for line in text.split("\n") if not _FENCE.match(line)]))
+    text = rejoined(unframed(text))
     bare = "\n".join(less_prefixes(line)[-1] if prefixed(line) else line for line in text.split("\n"))
     levels = [text]
     if bare != text:
