@@ -404,6 +404,11 @@ def written_ns(at_ns: int) -> str:
     return f"{at_ns // 1_000_000_000}.{at_ns % 1_000_000_000:09d}"
 
 
+def _place(cursor: str | None) -> int:
+    """Where a page begins; at the beginning for a cursor that was never given."""
+    return int(cursor) if cursor and cursor.isdecimal() and len(cursor) < 9 else 0
+
+
 class Phoenix(Store):
     """Phoenix's GraphQL search, and its REST interface of projects and spans; no kinds, no resources."""
 
@@ -421,7 +426,7 @@ class Phoenix(Store):
             return Answer({"detail": "Not Found"}, 404)
         ids = request.queries.get("trace_id", [])
         spans = [span for span in spans if not ids or span.trace_id in ids]
-        at = int(request.query.get("cursor", "0"))
+        at = _place(request.query.get("cursor"))
         after = str(at + self.page) if at + self.page < len(spans) else None
         rows = [self._row(span) for span in spans[at : at + self.page]]
         return Answer({"data": rows, "next_cursor": after})
@@ -436,7 +441,7 @@ class Phoenix(Store):
             if since <= span.start_ns / 1e9 < until
             and (asked["condition"] is None or phoenix_fits(asked["condition"], span))
         ]
-        at = int(asked["after"] or 0)
+        at = _place(asked["after"])
         edges = [{"node": {"context": {"traceId": span.trace_id}}} for span in found[at : at + self.page]]
         more = at + self.page < len(found)
         info = {"hasNextPage": more, "endCursor": str(at + self.page) if more else None}
