@@ -144,7 +144,7 @@ class Watch:
         known = sum(one.service in self._sent for one in lines)
         if known:
             self._refuse_more()
-            self._take(OTLP_LOGS, line, self.journal.keep(OTLP_LOGS, line))
+            self._take_sent(lines, self.journal.keep(OTLP_LOGS, line))
         self._strange += len(lines) - known
         return len(lines) - known
 
@@ -170,17 +170,22 @@ class Watch:
 
     def _take(self, source: str, body: bytes, number: int) -> None:
         now_s = self._now_s()
-        if source in self._logs or source == OTLP_LOGS:
-            if source == OTLP_LOGS:
-                accounts = self._sent_accounts(body, number, now_s)
-            else:
-                accounts = self._accounts(self._logs[source], body, number, now_s)
-            touched = self.desk.take_accounts(accounts, number, now_s)
-            waiting = {_token(one) for rows in self._remarks.values() for _, at, one in rows if at == number}
-            self._pend(number, touched | waiting)
+        if source == OTLP_LOGS:
+            self._take_sent(lines_of(orjson.loads(body)), number)
+        elif source in self._logs:
+            self._take_accounts(self._accounts(self._logs[source], body, number, now_s), number, now_s)
         else:
             spans = [span for line in body.splitlines() for span in otlp.decode_line(line, 0.0)]
             self._pend(number, self.desk.take_spans(spans, number, now_s))
+
+    def _take_sent(self, lines: list[SentLine], number: int) -> None:
+        now_s = self._now_s()
+        self._take_accounts(self._sent_accounts(lines, number, now_s), number, now_s)
+
+    def _take_accounts(self, accounts: list[Account], number: int, now_s: float) -> None:
+        touched = self.desk.take_accounts(accounts, number, now_s)
+        waiting = {_token(one) for rows in self._remarks.values() for _, at, one in rows if at == number}
+        self._pend(number, touched | waiting)
 
     def _pend(self, number: int, touched: set[str]) -> None:
         if touched:
@@ -197,10 +202,10 @@ class Watch:
             take_line(line, line_number, log.format, log.layer, source, read)
         return self._told(log.layer, read, number, now_s)
 
-    def _sent_accounts(self, body: bytes, number: int, now_s: float) -> list[Account]:
+    def _sent_accounts(self, lines: list[SentLine], number: int, now_s: float) -> list[Account]:
         """The accounts of lines that came by OTLP; where a line names no trace, its record may."""
         reads: dict[str, Read] = defaultdict(Read)
-        for at, line in enumerate(lines_of(orjson.loads(body)), start=1):
+        for at, line in enumerate(lines, start=1):
             log = self._sent.get(line.service)
             if log is None:
                 continue
