@@ -67,7 +67,7 @@ def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
         BadInput: no route of a file takes the request.
     """
     asked = asked or Asked()
-    with _no_collections():
+    with no_collections():
         reads = [_decided(format_, sources, asked) for format_, sources in _by_format(files)]
     return Read(
         layers=tuple(numbered([layer for read in reads for layer in read.layers]))
@@ -82,8 +82,8 @@ def read_files(files: Sequence[str], asked: Asked | None = None) -> Read:
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
-    """A file of 10 MB becomes a million objects and no garbage: looking for some takes two thirds of the time.
+def no_collections() -> Iterator[None]:
+    """A large file becomes a million objects and no garbage: looking for some takes two thirds of the time.
 
     What was made counts as old when the collector starts again. As young it would all be looked through at once.
     """
@@ -248,7 +248,7 @@ class _Files:
     def read(self, files: Sequence[str], asked: Asked | None = None) -> list[Layer]:
         """The layers of neighbouring files, each configuration read for itself."""
         found: list[Layer] = []
-        with _no_collections():
+        with no_collections():
             for format_, sources in _configurations(files):
                 if self.any_route:
                     reading = _read_by(format_, sources)

@@ -7,7 +7,6 @@ caller to the upstream.
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from whocut.chain.between import with_between
 from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.layers import Layer, Role, Topology
-from whocut.config.sources import file_reader, read_chain
+from whocut.config.sources import file_reader, no_collections, read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
 from whocut.foreign.many import sort_of
@@ -212,13 +211,8 @@ def attribute_files(
         raise BadInput(
             "nothing to read: name spans with --spans FILE, logs with --logs nginx=FILE, or a backend with --from"
         )
-    gc_was_on = gc.isenabled()
-    gc.disable()  # a hundred thousand small records, none of them garbage before the end
-    try:
+    with no_collections():
         attributed = _attribute(spans, logs, chain, between, fetched)
-    finally:
-        if gc_was_on:
-            gc.enable()
     attributed.looked = tuple(looked)
     return attributed
 
