@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import Phase, TimerKind
@@ -181,7 +182,9 @@ def _holds(text: str, body: str) -> bool:
     return at >= 0
 
 
+@lru_cache(maxsize=1)
 def _normal(body: str) -> str:
+    """A body as the rows are held to it. All rows ask for the same one's, in turn."""
     return _SPACE.sub(" ", _BETWEEN_TAGS.sub("><", body))
 
 

@@ -56,6 +56,7 @@ FILES = (
     "reports33",
     "reports34",
     "reports35",
+    "reports36",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

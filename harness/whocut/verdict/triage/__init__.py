@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.redact import redact, visible
+from whocut.trace.logs.records import EndedBy as LogEndedBy
 from whocut.verdict.triage.answer import SECTIONS, Triage
 from whocut.verdict.triage.apart import apart
 from whocut.verdict.triage.decide import decide
@@ -19,11 +20,13 @@ from whocut.verdict.triage.exchange import Exchange, answers_of, har_of
 from whocut.verdict.triage.facts import Facts
 from whocut.verdict.triage.loglines import accounts_in
 from whocut.verdict.triage.unwrap import Unwrapped, unwrap
+from whocut.verdict.verdict import Grade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from whocut.chain.layers import Layer
+    from whocut.trace.logs.records import Account
 
 _OTHERS: Final = 50  # further requests that are listed
 _LONGEST: Final = 2000  # characters that are quoted of a text
@@ -50,10 +53,12 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
             yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
         return
     pasted = unwrap(text)
-    accounts = accounts_in(pasted)
+    accounts, rest = accounts_in(pasted)
     if accounts:
         for account in accounts:
             yield Facts(pasted, None, account, after_s, chain, f"a line of {account.layer}'s log")
+        if (cut := _cut_behind(accounts, rest, after_s, chain)) is not None:
+            yield cut
         return
     answers = _answers(pasted)
     if len(answers) > 1:
@@ -67,6 +72,22 @@ def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Itera
             yield Facts(inner, None, None, after_s, chain, _read_as(inner, None))
         return
     yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
+
+
+def _cut_behind(
+    accounts: Sequence[Account], rest: str, after_s: float | None, chain: Sequence[Layer]
+) -> Facts | None:
+    """The other lines of a text whose log says that what is behind it ended a request, where they say what did.
+
+    A server's own words beside its gateway's log, as one machine's journal has both: the first cut is the cause.
+    """
+    if not rest or any(account.ended_by is not LogEndedBy.UPSTREAM for account in accounts):
+        return None
+    inner = unwrap(rest)
+    facts = Facts(inner, None, None, after_s, chain, _read_as(inner, None))
+    found = decide(facts)
+    speaks = found.ended_by is EndedBy.LAYER and found.layer not in {None, *(one.layer for one in accounts)}
+    return facts if speaks and found.grade is Grade.TESTIFIED else None
 
 
 def _answers(pasted: Unwrapped) -> list[Exchange]:

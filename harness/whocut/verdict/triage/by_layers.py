@@ -58,7 +58,20 @@ def a_layer_says(facts: Facts) -> Triage | None:
         return None  # the whole page tells more than words of it
     if best.row.log and best.tells < 4 and facts.page is not None:
         return None
+    if best.row.kind == "failed" and _a_library_timed_out(facts):
+        return None  # a gateway that quotes why its own call failed: what it quotes tells more
     return _from_layer(best, facts)
+
+
+def _a_library_timed_out(facts: Facts) -> bool:
+    """Whether a library that is named says of a timer of its own that it fired."""
+    return any(
+        one.speaker.role is Role.CLIENT
+        and one.row.sure
+        and one.row.timer is not None
+        and one.row.ending.by is By.SELF
+        for one in facts.said
+    )
 
 
 def _from_layer(best: Said, facts: Facts) -> Triage:

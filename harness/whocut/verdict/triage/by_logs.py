@@ -42,7 +42,7 @@ def a_log_says(facts: Facts) -> Triage | None:
             timer=account.timer,
             phase=account.phase,
             grade=Grade.TESTIFIED,
-            status=account.status,
+            status=account.status or _answer_beside(account, facts),
             ended_by=EndedBy.LAYER,
             retry=Retry.SAFE if never_sent else Retry.PAYS_AGAIN,
             do=advice.against_own_timer(name, title, directive, account.timer, EndedBy.LAYER),
@@ -64,6 +64,16 @@ def a_log_says(facts: Facts) -> Triage | None:
         retry=ending.retry,
         do=advice.ENDINGS[kind],
         why=(f"its log says {account.signal}",),
+    )
+
+
+def _answer_beside(account: Account, facts: Facts) -> int | None:
+    """The status that the text gives beside a line without one: of a cut before the response, and the only one."""
+    codes = {status.code for status in facts.statuses}
+    return (
+        next(iter(codes))
+        if account.phase is not Phase.STREAM and len(codes) == 1 and min(codes) >= 500
+        else None
     )
 
 

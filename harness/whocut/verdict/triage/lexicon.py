@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from whocut.verdict.triage.endings import ENDINGS, Ending
 
 _FOLDER: Final = Path(__file__).parent / "words"
 _REACH: Final = 240  # characters that a `*` may match
+_WORD: Final = re.compile(r"[A-Za-z0-9]+")
 _SEEN: Final = 40  # places of a phrase's beginning that are tried
 _CAMEL: Final = re.compile(r"[A-Z]\w{0,60}[a-z]\w{0,60}[A-Z]\w{0,60}")
 _SHOUTED: Final = re.compile(r"[A-Z]{1,60}(?:_[A-Z0-9]{1,60})+")
@@ -147,6 +148,8 @@ def speaking_in(lower: str) -> list[Speaker]:
 
 def find(lower: str, phrase: str) -> int:
     """Where a phrase begins, or -1; one that begins with `*` may be the end of a longer word."""
+    if not _whole_in(phrase) <= _words_of(lower):
+        return -1
     if "*" not in phrase:
         return _whole_word(lower, phrase, 0) if phrase in lower else -1
     begins = not phrase.startswith("*")
@@ -162,6 +165,27 @@ def find(lower: str, phrase: str) -> int:
         if _follows(lower, at + len(first), rest):
             return at
     return -1
+
+
+@lru_cache(maxsize=4)
+def _words_of(lower: str) -> frozenset[str]:
+    """The words of a text. Thousands of phrases are looked for in one, and nearly all lack a word in it."""
+    return frozenset(_WORD.findall(lower))
+
+
+@cache
+def _whole_in(phrase: str) -> frozenset[str]:
+    """The words that a text with this phrase has as whole words: they end within it, or at its own edge."""
+    first, star, rest = phrase.removeprefix("*").partition("*")
+    begins, ends = not phrase.startswith("*"), not star
+    sure = {
+        match[0]
+        for match in _WORD.finditer(first)
+        if (match.start() or begins) and (match.end() < len(first) or ends)
+    }
+    for chunk in rest.split("*"):
+        sure |= {match[0] for match in _WORD.finditer(chunk) if match.start() and match.end() < len(chunk)}
+    return frozenset(sure)
 
 
 def _follows(lower: str, start: int, rest: list[str]) -> bool:

@@ -22,15 +22,17 @@ _SIGNS: Final = frozenset(
 _TELLING: Final = frozenset({EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM})
 
 
-def accounts_in(pasted: Unwrapped) -> list[Account]:
+def accounts_in(pasted: Unwrapped) -> tuple[list[Account], str]:
     """One account a request that lines of logs in the text tell of: those that say who ended it, or how it failed.
 
-    `layer` is the format's name, `place` the number of the line among those of the text.
+    `layer` is the format's name, `place` the number of the line among those of the text. Beside them the lines that
+    no log's format reads.
     """
     lines = pasted.lines
     if len(lines) > 2 * _MOST:
         lines = (*lines[:_MOST], *lines[-_MOST:])
     by_format: dict[str, list[Account]] = {}
+    rest = []
     for number, forms in enumerate(lines, start=1):
         for form in (*forms, *_json_within(forms[0])):
             found = recognise(form)
@@ -40,13 +42,16 @@ def accounts_in(pasted: Unwrapped) -> list[Account]:
                     replace(account, layer=log.name, place=f"line {number}")
                 )
                 break
+        else:
+            rest.append(forms[0])
     for value in pasted.objects:
         found = recognise(json.dumps(value)) if _is_laid_out(value, pasted) else None
         if found is not None:
             log, account = found
             by_format.setdefault(log.name, []).append(replace(account, layer=log.name, place="the record"))
     told = [account for accounts in by_format.values() for account in told_together(accounts)]
-    return [account for account in told if account.ended_by in _TELLING or _failed_unsaid(account)]
+    telling = [account for account in told if account.ended_by in _TELLING or _failed_unsaid(account)]
+    return telling, "\n".join(rest)
 
 
 def _json_within(line: str) -> list[str]:

@@ -150,9 +150,11 @@ def _by_words(lower: str, whole: str, *, refusing: bool) -> Refusal | None:
 
 def _stands(lower: str, words: str) -> bool:
     if "{field}" in words:
-        return _field_pattern(words).search(lower) is not None
+        # A plain look first: the pattern tries each place of a long text, and takes some forty times as long.
+        plain = all(part in lower for part in words.split("{field}"))
+        return plain and _field_pattern(words).search(lower) is not None
     if _CODE.fullmatch(words):
-        return _code_pattern(words).search(lower) is not None
+        return words in lower and _code_pattern(words).search(lower) is not None
     return find(lower, words) >= 0
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MOST: Final = 4000  # hits of one pattern that are looked at
+_MOST: Final = 1000  # hits of one pattern that are looked at
 
 
 class How(IntEnum):
@@ -72,7 +73,7 @@ _STATUSES: Final = (
     (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
         re.compile(
-            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|http|returned|returns|answered"
+            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|result|http|returned|returns|answered"
             r"|responded|replied|got|received)"
             r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
@@ -162,6 +163,7 @@ _COLUMN: Final = re.compile(
     r"(?m)^[ \t>]{0,8}\d[0-9a-fA-Fx]{0,19}(?:[ \t,;]{1,4}(?:0x)?[0-9a-fA-F]{1,20}){0,60}[ \t,;]{0,4}"
     r"(?:(?:#|//|/\*)[^\n]{0,80})?$"
 )
+_ANY: Final = re.compile(r"[45]\d\d")
 _FEW_BARE: Final = 2  # rows of bare numbers, above which they are a column of something else
 
 
@@ -169,7 +171,7 @@ def statuses_in(text: str) -> list[Status]:
     """Every status of 400 and above that a text speaks of, the strongest first, then in the order of the text."""
     found: dict[tuple[int, int], Status] = {}
     column = len(_COLUMN.findall(text)) > _FEW_BARE
-    for pattern, how in _STATUSES:
+    for pattern, how in _STATUSES if _ANY.search(text) else ():
         if column and pattern is _BARE:
             continue
         for match in few(pattern.finditer(text)):
@@ -185,7 +187,4 @@ def statuses_in(text: str) -> list[Status]:
 
 def few(matches: Iterable[re.Match[str]]) -> Iterable[re.Match[str]]:
     """The first hits of a pattern, as many as are looked at."""
-    for number, match in enumerate(matches):
-        if number >= _MOST:
-            return
-        yield match
+    return islice(matches, _MOST)
