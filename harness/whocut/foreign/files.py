@@ -19,7 +19,7 @@ from whocut.chain.layers import Layer, Role, Topology
 from whocut.config.sources import file_reader, no_collections, read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
-from whocut.foreign.many import sort_of
+from whocut.foreign.kinds import sort_of
 from whocut.foreign.spans import Leg, legs_of
 from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace import otlp

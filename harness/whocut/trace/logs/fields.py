@@ -95,6 +95,20 @@ def json_object(line: str) -> dict[str, Any]:
     return value
 
 
+def plain_text(line: bytes) -> str:
+    """A line as readers are given it.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return line.decode().strip("\r\n \ufeff")
+
+
+def is_named(request: object, header: object) -> bool:
+    """Whether a line has a request's id, or a trace's."""
+    return present(request) is not None or trace_of(header)[0] is not None
+
+
 def inner(value: object) -> dict[str, Any]:
     """An object inside an object; an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
@@ -113,6 +127,18 @@ def clf_instant(text: str) -> float | None:
     return at_s + int(hour) * 3600 + int(minute) * 60 + int(second) + float(fraction or 0)
 
 
+def clf_is_dated(text: str) -> bool:
+    """Whether an instant is valid, by its day and its zone; False where only `clf_instant` can tell."""
+    clock = text[12:20]
+    digits = clock[:2] + clock[3:5] + clock[6:]
+    return clock[2:6:3] == "::" and digits.isdecimal() and _is_day(text[:12], text[20:])
+
+
+@lru_cache(maxsize=256)
+def _is_day(day: str, zone: str) -> bool:
+    return clf_instant(f"{day}00:00:00{zone}") is not None
+
+
 def iso_instant(value: object) -> float | None:
     """RFC 3339 text, or a Unix time in s, ms, µs or ns, in Unix seconds."""
     if isinstance(value, int | float):
@@ -120,7 +146,7 @@ def iso_instant(value: object) -> float | None:
     text = present(value)
     if text is None:
         return None
-    if (found := number(text)) is not None:
+    if text[10:11] != "T" and (found := number(text)) is not None:  # no number has a T
         return _unix_number(found)
     try:
         at = datetime.fromisoformat(text)

@@ -7,15 +7,20 @@ tells. `$request_completion` is empty where the caller left.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
+    clf_is_dated,
+    is_named,
     json_object,
     number,
+    plain_text,
     present,
     refuse_columns_of_another,
     scaled,
@@ -23,6 +28,9 @@ from whocut.trace.logs.fields import (
     whole,
 )
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'
     '"request_id":"$http_x_request_id","pid":$pid,"connection":$connection,"method":"$request_method",'
@@ -285,7 +293,10 @@ def _meaning(status: int | None, *, completed: bool, answered: bool) -> Signal:
 
 def _last(times: object) -> float | None:
     """The last try's time: nginx writes ``0.001, 60.002``, and ``-`` where no header came."""
-    return number(re.split(r"[,:]\s*", str(times or "-"))[-1].strip())
+    text = str(times or "-")
+    if "," in text or ":" in text:
+        text = re.split(r"[,:]\s*", text)[-1]
+    return number(text.strip())
 
 
 def _combined(match: re.Match[str]) -> Account:
@@ -320,6 +331,37 @@ def _combined(match: re.Match[str]) -> Account:
         product="ingress-nginx" if tries else None,
         asked=match["request"],
     )
+
+
+def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
+    """What decides in a line of the access log."""
+    if not line.startswith(b"{"):
+        return _glance_combined(plain_text(line))
+    row = orjson.loads(line)
+    if "upstream_status" not in row or number(row.get("time")) is None:
+        return None
+    status = row["status"]
+    signature = (
+        status if type(status) is int else whole(status),
+        row["completion"] == "OK",
+        _last(row.get("upstream_header_time")) is not None,
+    )
+    named = is_named(row.get("request_id"), row.get("trace"))
+    return signature, named, scaled(row.get("duration"), 1.0) or 0.0
+
+
+def _glance_combined(line: str) -> tuple[Hashable, bool, float] | None:
+    match = _COMBINED.match(line)
+    if match is None or match["ident"] != "-" or '\\"' in line or not clf_is_dated(match["time"]):
+        return None
+    if not match["more"]:
+        return ("combined", match["status"]), False, 0.0
+    tries = _INGRESS.match(match["more"])
+    if tries is None:
+        return None
+    answered = _last(tries["lengths"]) not in {None, 0.0}
+    signature = ("ingress", match["status"], answered)
+    return signature, tries["id"] is not None, scaled(tries["duration"], 1.0) or 0.0
 
 
 def _error(match: re.Match[str]) -> Account | None:
@@ -395,6 +437,7 @@ COLUMNS: Final = (
 FORMAT: Final = LogFormat(
     name="nginx",
     columns=COLUMNS,
+    glance=glance,
     title="NGINX",
     read=read,
     signals=SIGNALS,
