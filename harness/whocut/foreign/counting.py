@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from whocut.chain.layers import Topology
     from whocut.foreign.kinds import LogOfLayer
-    from whocut.trace.logs.records import Account
+    from whocut.trace.logs.records import Account, Glance
 
 _MOST: Final = 10_000  # signatures of one file that are remembered; in life there are dozens
 _DOUBTS: Final = (ValueError, TypeError, LookupError, OverflowError)
@@ -78,40 +78,48 @@ class _Counting:
 
     def __init__(self, log: LogOfLayer, result: Judged, alike: dict[tuple[object, ...], _Alike]) -> None:
         self._log, self._read, self._alike = log, result.read, alike
-        self._by_signature: dict[Hashable, _Alike] = {}
+        self._glance = log.format.glance or _no_glance
+        self._known: dict[Hashable, _Alike] = {}
         self._first = 1
 
     def take(self, block: bytes) -> None:
         """Whole lines."""
-        glance, known = self._log.format.glance, self._by_signature
-        glanced = 0
         lines = block.split(b"\n")
         if not lines[-1]:
             lines.pop()
+        glance, known = self._glance, self._known
+        if max(map(len, lines), default=0) >= LONGEST:
+            glance = _not_of_long_lines(glance)
+        whole = 0
         for number, line in enumerate(lines, start=self._first):
             try:
-                told = glance(line) if glance is not None and len(line) < LONGEST else None
+                signature, took_s = glance(line)  # type: ignore[misc]  # None is a doubt as well, and rare
+                one = known[signature]
             except _DOUBTS:
-                told = None
-            if told is None:
-                self._read_whole(line, number)
+                whole += not self._learn(line, number, glance)
                 continue
-            signature, named, took_s = told
-            one = known.get((signature, named))
-            if one is None:
-                one = self._learn(line, number)
-                if len(known) < _MOST:
-                    known[signature, named] = one
             one.number += 1
             one.waited_s += took_s
-            glanced += 1
-        self._read.lines += glanced
+        self._read.lines += len(lines) - whole
         self._first += len(lines)
 
-    def _learn(self, line: bytes, number: int) -> _Alike:
+    def _learn(self, line: bytes, number: int, glance: Glance) -> bool:
+        """Remember a signature that was not seen before; False for a line that only the reader could tell."""
+        try:
+            told = glance(line)
+        except _DOUBTS:
+            told = None
+        if told is None or len(self._known) >= _MOST:
+            self._read_whole(line, number)
+            return False
+        signature, took_s = told
         account = read_line(line, self._log.format)
         assert account is not None, "a line that a glance settles is a request's"
-        return self._of(replace(account, layer=self._log.layer, place=f"{self._log.path}:{number}"))
+        one = self._of(replace(account, layer=self._log.layer, place=f"{self._log.path}:{number}"))
+        self._known[signature] = one
+        one.number += 1
+        one.waited_s += took_s
+        return True
 
     def _of(self, account: Account) -> _Alike:
         named = account.trace_id is not None or account.request_id is not None
@@ -128,3 +136,12 @@ class _Counting:
         one = self._of(account)
         one.number += 1
         one.waited_s += account.duration_s or 0.0
+
+
+def _no_glance(_line: bytes) -> None:
+    return None
+
+
+def _not_of_long_lines(glance: Glance) -> Glance:
+    """The reader refuses a line that is too long, whatever is in it."""
+    return lambda line: glance(line) if len(line) < LONGEST else None

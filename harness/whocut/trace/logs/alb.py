@@ -107,20 +107,22 @@ def _is_connect_limit(duration_s: float) -> bool:
     return abs(duration_s - _CONNECT_LIMIT_S) < 0.5
 
 
-def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
+def glance(line: bytes) -> tuple[Hashable, float] | None:
     """What decides in a line; the fields between two quotation marks are apart by blanks."""
-    parts = plain_text(line).split('"')
-    if len(parts) < 13 or any("\\" in part for part in parts[1:10:2]):
+    text = plain_text(line)
+    parts = text.split('"', 12)
+    if len(parts) < 13 or '\\"' in text:
         return None
-    head, targets, last = (parts[at].split() for at in (0, 4, 10))
-    apart = (len(head), len(targets), len(last), parts[2], parts[6], parts[8]) == (12, 3, 2, " ", " ", " ")
-    if not apart or head[0] not in _TYPES or not parts[0][-1] == parts[4][-1] == parts[10][-1] == " ":
+    if not parts[2] == parts[6] == parts[8] == parts[0][-1] == parts[4][-1] == parts[10][-1] == " ":
+        return None
+    head, last = parts[0].split(), parts[10].split()
+    if not (len(head) == 12 and len(last) == 2 and len(parts[4].split()) == 3 and head[0] in _TYPES):
         return None
     end_s, created_s = iso_instant(head[1]), iso_instant(last[1])
     if end_s is None or created_s is None:
         return None
     took_s = end_s - created_s
-    return (head[8], head[9], _is_connect_limit(took_s)), is_named(parts[5], parts[5]), took_s
+    return (head[8], head[9], _is_connect_limit(took_s), is_named(parts[5], parts[5])), took_s
 
 
 # Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 the

@@ -6,6 +6,7 @@ The details are exact; the default text format has the flags alone. Keys of the 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -217,7 +218,7 @@ def _account(row: dict[str, Any], *, status: object, flags: object, details: obj
     )
 
 
-def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
+def glance(line: bytes) -> tuple[Hashable, float] | None:
     """What decides in a line of either form."""
     if line.startswith(b"{"):
         row = orjson.loads(line)
@@ -227,18 +228,22 @@ def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
             return None
         if not (details is None or type(details) is str):
             return None
-        start, took_ms = row.get("start_time"), row.get("duration")
+        start, took_ms = row["start_time"], row["duration"]
+        took_s = took_ms * 0.001 if type(took_ms) is int and took_ms >= 0 else scaled(took_ms, 0.001) or 0.0
         named = is_named(row.get("request_id"), row.get("traceparent"))
     else:
         match = _TEXT.match(plain_text(line))
         if match is None:
             return None
         code, flags, details = match.group("status", "flags", "details")
-        sent, start, took_ms = whole(match["sent"]) or 0, match["time"], match["duration"]
+        sent, start, took_s = (
+            whole(match["sent"]) or 0,
+            match["time"],
+            scaled(match["duration"], 0.001) or 0.0,
+        )
         named = is_named(match["request_id"], None)
-    if iso_instant(start) is None:
-        return None
-    return (code, flags, details, sent > 0), named, scaled(took_ms, 0.001) or 0.0
+    datetime.fromisoformat(start)  # else there is no instant, or another one
+    return (code, flags, details, sent > 0, named), took_s
 
 
 def flag_meaning(flags: str) -> Signal | None:

@@ -15,7 +15,7 @@ from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     clf_instant,
-    clf_is_dated,
+    is_minute,
     is_named,
     json_object,
     number,
@@ -43,6 +43,10 @@ _LINE: Final = re.compile(
     r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) \+?(?P<bytes>\d+) "
     r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\[?\{(?P<captured>[^}]*)\}\]? )?(?:\[?\{[^}]*\}\]? )?(?:\[\] )?"
     r"\"(?P<request>[^\"]*)"
+)
+# The same without what no verdict hangs on.
+_DECIDING: Final = re.compile(
+    re.sub(r"\?P<(?!time|Ta|status|state|captured)\w+>", "?:", _LINE.pattern.rpartition("(")[0])
 )
 _BLIND: Final = "HAProxy up to 2.6 says so too of a caller that had left before (no option abortonclose)"
 
@@ -158,26 +162,28 @@ def _account(
     )
 
 
-def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
+def glance(line: bytes) -> tuple[Hashable, float] | None:
     """What decides in a line of either form."""
     if line.startswith(b'{"time"'):
         row = orjson.loads(line)
         state, status = row["state"], row.get("status")
         if type(state) is not str or number(row.get("time")) is None:
             return None
-        signature = (state, status if type(status) is int else whole(status))
         named = is_named(row.get("request_id"), row.get("trace"))
-        return signature, named, scaled(row["Ta"], 0.001) or 0.0
-    match = None if b'{"time"' in line else _LINE.search(plain_text(line))
+        return (state, status if type(status) is int else whole(status), named), scaled(
+            row["Ta"], 0.001
+        ) or 0.0
+    text = plain_text(line)
+    match = None if '{"time"' in text else _DECIDING.search(text)
     if match is None:
         return None
-    at, took_ms, status, state, captured = match.group("time", "Ta", "status", "state", "captured")
-    if not clf_is_dated(at[:20]):
+    at, took_ms, status, state, captured = match.groups()
+    if not is_minute(at[:17]):
         return None
     named = captured is not None and (
         trace_of(captured.split("|")[0])[0] is not None or _request_id(captured) is not None
     )
-    return (state, status), named, scaled(took_ms, 0.001) or 0.0
+    return (state, status, named), scaled(took_ms, 0.001) or 0.0
 
 
 _JSON: Final = sql.JsonLine(

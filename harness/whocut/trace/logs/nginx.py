@@ -16,7 +16,7 @@ from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
-    clf_is_dated,
+    is_minute,
     is_named,
     json_object,
     number,
@@ -40,6 +40,10 @@ LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$ht
 _COMBINED: Final = re.compile(
     r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
     r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?P<agents>(?: "(?:[^"\\]|\\.)*+"){2})?(?P<more>.*)$'
+)
+# The same where nothing is escaped, and nothing is behind the agent.
+_PLAIN: Final = re.compile(
+    r'\S+ - \S+ \[(\d\d/\w{3}/\d{4}:\d\d:\d\d):\d\d( [+-]\d{4})\] "[^"\\]*" (\d{3}) (?:\d+|-) "[^"\\]*" "[^"\\]*"'
 )
 # ingress-nginx' upstreaminfo, behind combined: $request_length $request_time [$proxy_upstream_name]
 # [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time
@@ -293,10 +297,12 @@ def _meaning(status: int | None, *, completed: bool, answered: bool) -> Signal:
 
 def _last(times: object) -> float | None:
     """The last try's time: nginx writes ``0.001, 60.002``, and ``-`` where no header came."""
-    text = str(times or "-")
+    if times == "-":
+        return None
+    text = times if type(times) is str else str(times or "-")
     if "," in text or ":" in text:
         text = re.split(r"[,:]\s*", text)[-1]
-    return number(text.strip())
+    return number(text)
 
 
 def _combined(match: re.Match[str]) -> Account:
@@ -333,35 +339,43 @@ def _combined(match: re.Match[str]) -> Account:
     )
 
 
-def glance(line: bytes) -> tuple[Hashable, bool, float] | None:
+def glance(line: bytes) -> tuple[Hashable, float] | None:
     """What decides in a line of the access log."""
     if not line.startswith(b"{"):
         return _glance_combined(plain_text(line))
     row = orjson.loads(line)
-    if "upstream_status" not in row or number(row.get("time")) is None:
+    status, took_s = row["status"], row["duration"]
+    if "upstream_status" not in row or (type(row["time"]) is not float and number(row["time"]) is None):
         return None
-    status = row["status"]
+    if type(took_s) is not float or took_s < 0:
+        took_s = scaled(took_s, 1.0) or 0.0
     signature = (
         status if type(status) is int else whole(status),
         row["completion"] == "OK",
         _last(row.get("upstream_header_time")) is not None,
+        is_named(row.get("request_id"), row.get("trace")),
     )
-    named = is_named(row.get("request_id"), row.get("trace"))
-    return signature, named, scaled(row.get("duration"), 1.0) or 0.0
+    return signature, took_s
 
 
-def _glance_combined(line: str) -> tuple[Hashable, bool, float] | None:
+def _glance_combined(line: str) -> tuple[Hashable, float] | None:
+    """Combined as it is, or what ingress-nginx writes behind it."""
+    if (plain := _PLAIN.fullmatch(line)) is not None:
+        minute, zone, status = plain.groups()
+        return (("combined", status), 0.0) if is_minute(minute, zone) else None
     match = _COMBINED.match(line)
-    if match is None or match["ident"] != "-" or '\\"' in line or not clf_is_dated(match["time"]):
+    if match is None or match["ident"] != "-" or '\\"' in line:
+        return None
+    at, tries = match["time"], _INGRESS.match(match["more"])
+    if at[17:18] != ":" or not at[18:20].isdecimal() or not is_minute(at[:17], at[20:]):
         return None
     if not match["more"]:
-        return ("combined", match["status"]), False, 0.0
-    tries = _INGRESS.match(match["more"])
+        return ("combined", match["status"]), 0.0
     if tries is None:
         return None
     answered = _last(tries["lengths"]) not in {None, 0.0}
-    signature = ("ingress", match["status"], answered)
-    return signature, tries["id"] is not None, scaled(tries["duration"], 1.0) or 0.0
+    signature = ("ingress", match["status"], answered, tries["id"] is not None)
+    return signature, scaled(tries["duration"], 1.0) or 0.0
 
 
 def _error(match: re.Match[str]) -> Account | None:

@@ -89,11 +89,11 @@ LineReader: TypeAlias = "Callable[[str], Account | None]"
 Raises `Unreadable` for one that is not of the format.
 """
 
-Glance: TypeAlias = "Callable[[bytes], tuple[Hashable, bool, float] | None]"
-"""What a line's verdict hangs on, and no more: its signature, whether it has a name, and the seconds it took.
+Glance: TypeAlias = "Callable[[bytes], tuple[Hashable, float] | None]"
+"""A line's signature, and the seconds that its request took.
 
-Lines of one signature mean the same to the format's reader. None, a `ValueError`, a `TypeError`: only the reader
-can tell.
+Lines of one signature mean the same to the format's reader, and all or none of them have a name and an instant.
+None, a `ValueError`, a `TypeError` or a `LookupError`: only the reader can tell.
 """
 
 
