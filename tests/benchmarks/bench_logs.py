@@ -1,10 +1,11 @@
 """How fast logs of any size are attributed: ``python -m tests.benchmarks.bench_logs [LINES ...]``.
 
-Each way reads the same file in a process of its own: in memory, by the engine, by the engine with a row for each
-request in Parquet, and, beside them, what a user would do instead: a DuckDB query that only counts statuses and
-durations, and goaccess, where it is installed, on the form that it knows. Told are lines a second of CPU, the ratio
-to reading in memory, and peak memory. In memory at most 100,000 lines are read; of other forms than nginx' a
-million at most. Each way is the least of three below a million lines, of two at a million. Exits 1 where the engine is not 15 times as fast at the largest size, or needs more than 1.5 GB.
+Each way reads the same file in a process of its own: in memory, as the command reads many lines, the same with a
+row for each request in Parquet, and, beside them, what a user would do instead: a DuckDB query that only counts
+statuses and durations, and goaccess, where it is installed, on the form that it knows. Told are lines a second of
+CPU, the ratio to reading in memory, and peak memory. In memory at most 100,000 lines are read; of other forms than
+nginx' a million at most. Each way is the least of three below a million lines, and of two at a million. Exits 1
+where a million lines or more are not read 15 times as fast at the largest size, or more than 1.5 GB are needed.
 """
 
 from __future__ import annotations
