@@ -1,10 +1,11 @@
 """How fast logs of any size are attributed: ``python -m tests.benchmarks.bench_logs [LINES ...]``.
 
-Each way reads the same file in a process of its own: in memory, by the engine, by the engine with a row for each
-request in Parquet, and, beside them, what a user would do instead: a DuckDB query that only counts statuses and
-durations, and goaccess, where it is installed, on the form that it knows. Told are lines a second of CPU, the ratio
-to reading in memory, and peak memory. In memory at most 400,000 lines are read; of other forms a million
-at most. Exits 1 where the engine is not 15 times as fast at the largest size, or needs more than 1.5 GB.
+Each way reads the same file in a process of its own: in memory, as the command reads many lines, the same with a
+row for each request in Parquet, and, beside them, what a user would do instead: a DuckDB query that only counts
+statuses and durations, and goaccess, where it is installed, on the form that it knows. Told are lines a second of
+CPU, the ratio to reading in memory, and peak memory. In memory at most 100,000 lines are read; of other forms than
+nginx' a million at most. Each way is the least of three below a million lines, and of two at a million. Exits 1
+where a million lines or more are not read 15 times as fast at the largest size, or more than 1.5 GB are needed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 EPOCH_UNIX_S = 1_795_000_000.0
 SIZES = (100_000, 1_000_000)
-MOST_IN_MEMORY = 400_000
+MOST_IN_MEMORY = 100_000
 MOST_OF_OTHERS = 1_000_000
 WANTED_RATIO, WANTED_MB = 15.0, 1_500.0
 A_QUERY = """select status, upstream_header_time = '-' as unanswered, count(*), quantile_cont(duration, 0.5)
@@ -51,7 +52,10 @@ def main() -> int:
                         continue
                     if way == "memory" and lines > MOST_IN_MEMORY:
                         continue
-                    done = child_of(form, way, path)
+                    times = 3 if lines < MOST_OF_OTHERS else 2 if lines == MOST_OF_OTHERS else 1
+                    done = min(
+                        (child_of(form, way, path) for _ in range(times)), key=lambda one: one["cpu_s"]
+                    )
                     us = done["cpu_s"] / lines * 1e6
                     if way == "memory":
                         in_memory_us = us
@@ -98,7 +102,8 @@ def _in_memory(name: str, path: Path) -> int:
 
 def _by_engine(name: str, path: Path, verdicts: Path | None = None) -> int:
     from whocut.foreign.files import parse_logs, topology_of  # noqa: PLC0415
-    from whocut.foreign.many import LogOfLayer, judge_logs  # noqa: PLC0415
+    from whocut.foreign.kinds import LogOfLayer  # noqa: PLC0415
+    from whocut.foreign.many import judge_logs  # noqa: PLC0415
 
     logs = [LogOfLayer(one.path, one.format, one.layer, 1) for one in parse_logs([f"{name}={path}"])]
     return judge_logs(logs, topology_of((), (), [name], ()), verdicts=verdicts).requests

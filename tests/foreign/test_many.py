@@ -346,8 +346,8 @@ def test_many_blocks_and_a_line_without_an_end_keep_their_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines keep the numbers of the file, whatever the blocks are."""
-    monkeypatch.setattr("whocut.foreign.rows._PIECE", 1000)
-    monkeypatch.setattr("whocut.foreign.rows._BLOCK", 3000)
+    monkeypatch.setattr("whocut.foreign.blocks.PIECE", 1000)
+    monkeypatch.setattr("whocut.foreign.blocks._BLOCK", 3000)
     lines = [nginx_line(number, **(CUT if number % 10 == 0 else {})) for number in range(100)]
     lines[55] = "nonsense"
     path = tmp_path / "a.log"

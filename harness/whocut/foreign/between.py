@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from whocut.chain.between import FLAG
 from whocut.errors import BadInput
 from whocut.verdict.seating import named_apart, seated, taps_of, why_not
 
@@ -38,6 +37,8 @@ def put_between(
     order += [name for name in taps_of(spans).names if name not in order]
     for one in said:
         if all_there and (why := why_not(one, order)):
+            from whocut.chain.between import FLAG  # noqa: PLC0415  # it brings pydantic, which costs half a start
+
             raise BadInput(why, field=FLAG)
     fitting = tuple(one for one in said if all_there or not why_not(one, order))
     return seated(spans, replace(topology, between=fitting))

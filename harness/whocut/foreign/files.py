@@ -13,13 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whocut.chain.between import with_between
 from whocut.chain.catalogue import catalogue, preset
 from whocut.chain.layers import Layer, Role, Topology
-from whocut.config.sources import file_reader, no_collections, read_chain
 from whocut.errors import BadFile, BadInput, nearest
 from whocut.foreign.between import put_between
-from whocut.foreign.many import sort_of
+from whocut.foreign.kinds import sort_of
 from whocut.foreign.spans import Leg, legs_of
 from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace import otlp
@@ -177,6 +175,8 @@ def attribute_material(
         BadFile: a file cannot be opened, or a line of spans is not OTLP/JSON.
         BadInput: nothing was given, a format is unknown, or a log belongs to a layer outside the chain.
     """
+    from whocut.config.sources import read_chain  # noqa: PLC0415  # it reads every kind of chain, and few ask
+
     topology = None if chain is None else read_chain(chain)
     said = said_between(topology, between)
     return attribute_files([Path(path) for path in spans], parse_logs(logs), topology, said)
@@ -189,6 +189,11 @@ def said_between(chain: Topology | None, written: Sequence[str]) -> tuple[Betwee
         BadInput: a form, a timer or a limit is invalid, or the chain names the layer of that place itself.
         BadFile: the layer's own file cannot be used.
     """
+    if not written:
+        return ()
+    from whocut.chain.between import with_between  # noqa: PLC0415  # as above
+    from whocut.config.sources import file_reader  # noqa: PLC0415
+
     return with_between(chain or _NO_CHAIN, written, file_reader()).between
 
 
@@ -211,6 +216,8 @@ def attribute_files(
         raise BadInput(
             "nothing to read: name spans with --spans FILE, logs with --logs nginx=FILE, or a backend with --from"
         )
+    from whocut.config.sources import no_collections  # noqa: PLC0415  # lines that are counted need none of it
+
     with no_collections():
         attributed = _attribute(spans, logs, chain, between, fetched)
     attributed.looked = tuple(looked)

@@ -19,7 +19,8 @@ from whocut.foreign.files import (
     placed_in,
     topology_of,
 )
-from whocut.foreign.many import Judged, LogOfLayer, judge_logs
+from whocut.foreign.kinds import Judged, LogOfLayer
+from whocut.foreign.many import judge_logs
 from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace.logs.opening import STANDARD_INPUT
 from whocut.verdict.phrases import cut_name

@@ -11,14 +11,18 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.errors import BadFile, NoRoom
+from whocut.foreign.blocks import lines_at
+from whocut.foreign.counting import ErrorLines, count_lines
+from whocut.foreign.kinds import Judged, LogOfLayer, Tally, sort_of
 from whocut.foreign.remarks import account_of, lay_over
-from whocut.foreign.rows import Place, Rows, lines_at
+from whocut.foreign.rows import Place, Rows
 from whocut.trace.logs.opening import STANDARD_INPUT
 from whocut.trace.logs.reading import Read, explained, read_line
 from whocut.trace.logs.records import EndedBy
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from whocut.chain.layers import Topology
-    from whocut.trace.logs.records import Account, LogFormat
+    from whocut.trace.logs.records import Account
     from whocut.verdict.evidence import AttemptEvidence
     from whocut.verdict.verdict import Verdict
 
@@ -61,36 +65,6 @@ _OF_A_REQUEST: Final = {
 COLUMNS: Final = (*_OF_A_REQUEST, *_OF_A_KIND)
 
 
-@dataclass(frozen=True, slots=True)
-class LogOfLayer:
-    """One file, its format, and its layer's name and place in the chain."""
-
-    path: Path
-    format: LogFormat
-    layer: str
-    position: int
-
-
-@dataclass(slots=True)
-class Kinds:
-    """All verdicts of one kind: an example, how many there are, and how long their requests had taken."""
-
-    example: Verdict
-    count: int
-    waited_s: float
-
-
-@dataclass(slots=True)
-class Judged:
-    """What came of the logs."""
-
-    kinds: list[Kinds] = field(default_factory=list)
-    read: Read = field(default_factory=Read)
-    unjoined: list[Account] = field(default_factory=list)
-    requests: int = 0
-    alone: int = 0  # requests that no signature stood for
-
-
 def judge_logs(
     logs: Sequence[LogOfLayer],
     topology: Topology,
@@ -104,29 +78,21 @@ def judge_logs(
         BadFile: a log cannot be opened or unpacked, or the Parquet file cannot be written.
         NoRoom: there is no room for what is kept on disk meanwhile.
     """
-    import duckdb  # noqa: PLC0415  # an extra brings it
-
     with tempfile.TemporaryDirectory(prefix="whocut-") as folder:
         kept = [_kept(log, Path(folder)) for log in logs]
-        # Where each line is a request, and no table is asked for, there is nothing to join.
-        alone = verdicts is None and len({log.layer for log in logs}) == 1
-        rows = Rows(Path(folder), counts_only=alone)
+        # Where each line is a request, and no table is asked for, nothing need be kept of it.
+        if verdicts is None and len({log.layer for log in logs}) == 1:
+            with suppress(ErrorLines):
+                return count_lines(kept, topology, progress)
+        import duckdb  # noqa: PLC0415  # an extra brings it
+
+        rows = Rows(Path(folder))
         try:
-            try:
-                return _Judge(rows, topology, kept, progress).run(verdicts)
-            except _ErrorLines:
-                rows.close()
-                (Path(folder) / "rows.duckdb").unlink()
-                rows = Rows(Path(folder))
-                return _Judge(rows, topology, kept, progress).run(verdicts)
+            return _Judge(rows, topology, kept, progress).run(verdicts)
         except duckdb.OutOfMemoryException as error:
             raise NoRoom(folder, str(error).partition("\n")[0]) from None
         finally:
             rows.close()
-
-
-class _ErrorLines(Exception):  # noqa: N818  # an answer, not a failure
-    """Rows are only counted, and error lines belong to some of them: those rows have to be kept."""
 
 
 def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:
@@ -147,7 +113,7 @@ class _Judge:
         self._positions = {layer.name: position for position, layer in enumerate(topology.layers)}
         self._log_of: dict[int, LogOfLayer] = {}
         self._result = Judged()
-        self._kinds: dict[tuple[str, ...], Kinds] = {}
+        self._tally = Tally()
         self._singular: dict[tuple[str, ...], AttemptEvidence] = {}
         self._table = f"select {', '.join(COLUMNS)} from judged"
 
@@ -161,19 +127,16 @@ class _Judge:
         self._make_table("wholes", {"number": "bigint", "place": "varchar"}, alone)
         present = [row[0] for row in run("select distinct position from rows order by 1").fetchall()]
         unnamed = run("select 1 from rows where trace is null and request is null limit 1").fetchone()
-        if len(present) == 1 or self._rows.counts_only:
+        if len(present) == 1:
             self._one_layer()
         elif present and unnamed:
             self._by_time()
         elif present:
             self._by_name(present)
         self._tell_of_the_singular()
-        result = self._result
-        result.kinds = sorted(self._kinds.values(), key=lambda kind: -kind.count)
-        result.requests = sum(kind.count for kind in result.kinds)
         if verdicts is not None:
             self._write(verdicts)
-        return result
+        return self._tally.into(self._result)
 
     def _read(self) -> None:
         whole = self._result.read
@@ -184,8 +147,6 @@ class _Judge:
                 self._log_of[len(self._rows.files)] = log
                 read = Read()
                 remarks += self._rows.read(log.path, log.format, layer, log.position, read, self._progress)
-                if remarks and self._rows.counts_only:
-                    raise _ErrorLines
                 whole.lines += read.lines
                 whole.unreadable += read.unreadable
                 whole.named += read.named
@@ -196,10 +157,7 @@ class _Judge:
     # --- one layer: each line is a request ------------------------------------------------------------------
 
     def _one_layer(self) -> None:
-        kinds = [
-            (meaning, named, one.number, one.waited_s, one.first.file, one.first.line)
-            for (meaning, named), one in self._rows.counted.items()
-        ] or self._rows.sql.execute(
+        kinds = self._rows.sql.execute(
             "select meaning, trace is not null or request is not null as named, count(*), sum(duration_s), "
             f"arg_min(file, {_ORDER}), arg_min(line, {_ORDER}) from rows group by all order by all"
         ).fetchall()
@@ -207,7 +165,7 @@ class _Judge:
         told = []
         for meaning, named, count, waited_s, file, line in kinds:
             verdict, source = self._judged([examples[Place(file, line)]])
-            self._count(verdict, count, waited_s if source is not None else 0.0)
+            self._tally.count(verdict, count, waited_s if source is not None else 0.0)
             told.append((meaning, named, source is not None, *_of_a_kind(verdict)))
         own = {"kind_meaning": "integer", "named": "boolean", "dated": "boolean"}
         self._make_table("kinds", own | _OF_A_KIND, told)
@@ -255,7 +213,7 @@ class _Judge:
         for kind in kinds:
             waited = dict(zip(present, kind[len(present) + 2 : -1], strict=True))
             verdict, source = self._judged(examples[kind[-1]])
-            self._count(verdict, kind[len(present) + 1], waited[source] if source is not None else 0.0)
+            self._tally.count(verdict, kind[len(present) + 1], waited[source] if source is not None else 0.0)
             told.append((*kind[: len(present) + 1], source, *_of_a_kind(verdict)))
         own = {f"k{at}": "integer" for at in present} | {"was_earlier": "boolean", "source": "smallint"}
         self._make_table("kinds", own | _OF_A_KIND, told)
@@ -340,9 +298,9 @@ class _Judge:
         for evidence in join((), accounts, self._positions):
             verdict = attribute(evidence, self._topology)
             kind = sort_of(verdict)
-            if kind not in self._kinds:
+            if kind not in self._tally.by_kind:
                 self._singular[kind] = evidence
-            self._count(verdict, 1, verdict.after_s or 0.0)
+            self._tally.count(verdict, 1, verdict.after_s or 0.0)
             told.append((*_of_a_request(verdict, evidence), *_of_a_kind(verdict)))
         self._result.alone += len(told)
         self._insert("judged", _OF_A_REQUEST | _OF_A_KIND, told)
@@ -363,7 +321,9 @@ class _Judge:
                 else said
                 for said in evidence.testimony
             )
-            self._kinds[kind].example = attribute(replace(evidence, testimony=testimony), self._topology)
+            self._tally.by_kind[kind].example = attribute(
+                replace(evidence, testimony=testimony), self._topology
+            )
 
     def _place_of(self, account: Account) -> Place | None:
         name, _, line = account.place.rpartition(":")
@@ -379,11 +339,6 @@ class _Judge:
         statement = said.view.said if said and said.view else None
         dated = statement is not None and verdict.at_s is not None
         return verdict, statement.position if statement and dated else None
-
-    def _count(self, verdict: Verdict, count: int, waited_s: float | None) -> None:
-        found = self._kinds.setdefault(sort_of(verdict), Kinds(verdict, 0, 0.0))
-        found.count += count
-        found.waited_s += waited_s or 0.0
 
     def _accounts(self, places: Iterable[Place]) -> dict[Place, Account]:
         """The accounts at these places, read again from their lines, with the remarks that belong to them."""
@@ -442,11 +397,6 @@ class _Judge:
 
 _APART: Final = 1_000_000_000_000  # more lines than a file has
 _ORDER: Final = f"file::bigint * {_APART} + line"
-
-
-def sort_of(verdict: Verdict) -> tuple[str, ...]:
-    """What is counted as one kind of verdict."""
-    return (verdict.kind, verdict.layer or "", verdict.timer or "", verdict.phase or "", verdict.grade)
 
 
 def _of_a_kind(verdict: Verdict) -> tuple[object, ...]:

@@ -14,20 +14,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile
+from whocut.foreign.blocks import PIECE, blocks_of
+from whocut.foreign.kinds import meaning_of
 from whocut.trace.logs.opening import opened
 from whocut.trace.logs.reading import LONGEST, read_line, take_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import BinaryIO
 
     from whocut.trace.logs.reading import Read
     from whocut.trace.logs.records import Account, Columns, LogFormat
 
 MEMORY_LIMIT: Final = "512MB"  # of the engine; the rest it keeps on disk
-_PIECE: Final = 1 << 20
-_BLOCK: Final = 16 << 20
 _THREADS: Final = 4
 _FEW: Final = 200  # lines of a block that are read one by one before another form is tried on them
 KEYS_APART: Final = "\x1f"  # between the keys of one row
@@ -55,12 +54,10 @@ class Place:
 class Rows:
     """All that logs say, as rows; and what each of their meanings is. Close it."""
 
-    def __init__(self, folder: Path, *, counts_only: bool = False) -> None:
-        """Begin with no rows; where they are only counted, none of them is kept."""
+    def __init__(self, folder: Path) -> None:
+        """Begin with no rows."""
         import duckdb  # noqa: PLC0415  # an extra brings it
 
-        self.counts_only = counts_only
-        self.counted: dict[tuple[int, bool], Counted] = {}  # by meaning, and whether they have a name
         self._block = folder / "block"
         self.sql = duckdb.connect(str(folder / "rows.duckdb"))
         # Blocks are too small for several threads, which would only be in each other's way.
@@ -85,18 +82,7 @@ class Rows:
 
     def meaning_of(self, account: Account) -> int:
         """The number of what an account means without its instants and names."""
-        key = (
-            account.layer,
-            account.ended_by,
-            account.phase,
-            account.timer,
-            account.directive,
-            account.says,
-            account.caveat,
-            account.coarse_s,
-            account.product,
-            account.anonymous,
-        )
+        key = meaning_of(account)
         found = self._ids.get(key)
         if found is None:
             found = self._ids[key] = len(self.meanings)
@@ -112,12 +98,6 @@ class Rows:
         meaning = self.known[form, signature] = self.meaning_of(account)
         self._means(form, signature, meaning)
         return meaning
-
-    def count(self, meaning: int, *, named: bool, number: int, waited_s: float, first: Place) -> None:
-        """Count rows of one meaning."""
-        found = self.counted.setdefault((meaning, named), Counted(0, 0.0, first))
-        found.number += number
-        found.waited_s += waited_s
 
     def add(self, position: int, accounts: Iterable[tuple[Place, Account]]) -> None:
         """Accounts as rows."""
@@ -192,7 +172,7 @@ class Rows:
         reader = _File(self, path, log, layer, position, len(self.files) - 1, into)
         try:
             with opened(path) as file:
-                for block in _blocks(file):
+                for block in blocks_of(file):
                     reader.take(block)
                     progress(len(block))
         except OSError as error:
@@ -211,7 +191,7 @@ class Rows:
             f"read_csv('{_literal(self._block)}', columns = {{'line': 'VARCHAR'}}, header = false, "
             "delim = '\\x01', "
             "quote = '', escape = '', comment = '', auto_detect = false, strict_mode = false, "
-            f"max_line_size = {4 * _PIECE}, buffer_size = {8 * _PIECE})"
+            f"max_line_size = {4 * PIECE}, buffer_size = {8 * PIECE})"
         )
 
 
@@ -222,17 +202,6 @@ class _Kind:
     signature: str
     count: int
     line: int  # the first of them
-    waited_s: float = 0.0
-    named: bool = False
-
-
-@dataclass(slots=True)
-class Counted:
-    """Rows that are only counted."""
-
-    number: int
-    waited_s: float
-    first: Place
 
 
 class _File:
@@ -283,10 +252,9 @@ class _File:
         import duckdb  # noqa: PLC0415  # an extra brings it
 
         rows, form = self._rows, self._rows.form_of(self._log, columns, self._layer)
-        read = self._counted if rows.counts_only else self._kept
         rows.sql.execute("begin")
         try:
-            found, unfit = read(form, _parsed(columns, *source))
+            found, unfit = self._kept(form, _parsed(columns, *source))
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             rows.sql.execute("rollback")
             return None
@@ -297,16 +265,12 @@ class _File:
         rows.sql.execute("commit")
         lines: list[bytes] = []
         for kind in found:
-            meaning = rows.known.get((form, kind.signature))
-            if meaning is None:
+            if (form, kind.signature) not in rows.known:
                 lines = lines or block.split(b"\n")
                 account = read_line(lines[kind.line - self._first], self._log)
                 assert account is not None, "a line that fits is a request's"
                 place = f"{self._name}:{kind.line}"
-                meaning = rows.learn(form, kind.signature, replace(account, layer=self._layer, place=place))
-            if rows.counts_only:
-                first = Place(self._number, kind.line)
-                rows.count(meaning, named=kind.named, number=kind.count, waited_s=kind.waited_s, first=first)
+                rows.learn(form, kind.signature, replace(account, layer=self._layer, place=place))
         self._into.lines += fitted
         return unfit
 
@@ -331,21 +295,6 @@ class _File:
         kinds = [_Kind(signature, count, line) for signature, count, line in found if signature is not None]
         return kinds, sorted(unfit)
 
-    def _counted(self, form: int, parsed: str) -> tuple[list[_Kind], list[int]]:
-        """Lines as counts alone."""
-        del form
-        found = self._rows.sql.execute(
-            "select case when fits then signature end, fits and (trace is not null or request is not null), "
-            "count(*), "
-            f"min(n), sum(duration_s), list(n) filter (not fits) from ({parsed}) group by 1, 2"
-        ).fetchall()
-        kinds = [
-            _Kind(signature, count, line + self._first - 1, waited_s or 0.0, named=named)
-            for signature, named, count, line, waited_s, _ in found
-            if signature is not None
-        ]
-        return kinds, sorted(n for row in found if row[0] is None for n in row[5])
-
     def _one_by_one(self, lines: Iterable[tuple[int, bytes]]) -> None:
         told = []
         for number, line in lines:
@@ -359,17 +308,7 @@ class _File:
                 self.remarks.append(account)
             else:
                 told.append((Place(self._number, self._first + number - 1), account))
-        if not self._rows.counts_only:
-            self._rows.add(self._position, told)
-            return
-        for place, account in told:
-            self._rows.count(
-                self._rows.meaning_of(account),
-                named=account.trace_id is not None or account.request_id is not None,
-                number=1,
-                waited_s=account.duration_s or 0.0,
-                first=place,
-            )
+        self._rows.add(self._position, told)
 
 
 def _parsed(columns: Columns, source: str, among: str) -> str:
@@ -409,51 +348,3 @@ def _repaired(block: bytes) -> bytes:
             return block
         block = block.decode("utf-8", "replace").encode()
     return block
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Whole lines, some megabytes at a time; of a line that never ends only the beginning is kept."""
-    pieces: list[bytes] = []
-    size = 0
-    tail = b""
-    skipping = False
-    while piece := file.read(_PIECE):
-        if skipping:
-            end = piece.find(b"\n")
-            if end < 0:
-                continue
-            piece, skipping = piece[end:], False
-        end = piece.rfind(b"\n") + 1
-        if not end:
-            tail += piece
-            if len(tail) > 2 * _PIECE:
-                tail, skipping = tail[: 2 * LONGEST], True
-            continue
-        pieces += [tail, piece[:end]]
-        size += len(tail) + end
-        tail = piece[end:]
-        if size >= _BLOCK:
-            yield b"".join(pieces)
-            pieces, size = [], 0
-    if tail or pieces:
-        yield b"".join([*pieces, tail])
-
-
-def lines_at(path: Path, numbers: Iterable[int]) -> dict[int, bytes]:
-    """The lines of these numbers, read again from the file; it is read no further than the last of them."""
-    wanted = sorted(set(numbers))
-    found: dict[int, bytes] = {}
-    if not wanted:
-        return found
-    first = 1
-    with opened(path) as file:
-        for block in _blocks(file):
-            count = block.count(b"\n") + (not block.endswith(b"\n"))
-            here = [number for number in wanted if first <= number < first + count]
-            if here:
-                lines = block.split(b"\n")
-                found |= {number: lines[number - first].removesuffix(b"\r") for number in here}
-            first += count
-            if first > wanted[-1]:
-                break
-    return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
-from whocut.trace.logs.fields import iso_instant, number, present, trace_of, whole
+from whocut.trace.logs.fields import is_named, iso_instant, number, plain_text, present, trace_of, whole
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 _FIELD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _TYPES: Final = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
@@ -96,9 +99,30 @@ def _meaning(status: int | None, target: int | None, duration_s: float | None) -
     if target is not None:
         return _RELAYED if target == status or target >= 500 else _SHORT
     if status == 504:
-        soon = duration_s is not None and abs(duration_s - _CONNECT_LIMIT_S) < 0.5
-        return _CONNECT_504 if soon else _OWN_504
+        return _CONNECT_504 if duration_s is not None and _is_connect_limit(duration_s) else _OWN_504
     return {502: _CLOSED, 503: _NONE_THERE}.get(status, _LAMBDA)
+
+
+def _is_connect_limit(duration_s: float) -> bool:
+    return abs(duration_s - _CONNECT_LIMIT_S) < 0.5
+
+
+def glance(line: bytes) -> tuple[Hashable, float] | None:
+    """What decides in a line; the fields between two quotation marks are apart by blanks."""
+    text = plain_text(line)
+    parts = text.split('"', 12)
+    if len(parts) < 13 or '\\"' in text:
+        return None
+    if not parts[2] == parts[6] == parts[8] == parts[0][-1] == parts[4][-1] == parts[10][-1] == " ":
+        return None
+    head, last = parts[0].split(), parts[10].split()
+    if not (len(head) == 12 and len(last) == 2 and len(parts[4].split()) == 3 and head[0] in _TYPES):
+        return None
+    end_s, created_s = iso_instant(head[1]), iso_instant(last[1])
+    if end_s is None or created_s is None:
+        return None
+    took_s = end_s - created_s
+    return (head[8], head[9], _is_connect_limit(took_s), is_named(parts[5], parts[5])), took_s
 
 
 # Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 the
@@ -133,6 +157,7 @@ COLUMNS: Final = (
 FORMAT: Final = LogFormat(
     name="alb",
     columns=COLUMNS,
+    glance=glance,
     title="AWS Application Load Balancer",
     read=read,
     signals=SIGNALS,

@@ -6,12 +6,27 @@ The details are exact; the default text format has the flags alone. Keys of the 
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
-from whocut.trace.logs.fields import iso_instant, json_object, present, scaled, trace_of, whole
+from whocut.trace.logs.fields import (
+    is_named,
+    iso_instant,
+    json_object,
+    plain_text,
+    present,
+    scaled,
+    trace_of,
+    whole,
+)
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 JSON_FORMAT: Final = {
     "start_time": "%START_TIME%",
@@ -203,6 +218,34 @@ def _account(row: dict[str, Any], *, status: object, flags: object, details: obj
     )
 
 
+def glance(line: bytes) -> tuple[Hashable, float] | None:
+    """What decides in a line of either form."""
+    if line.startswith(b"{"):
+        row = orjson.loads(line)
+        code, sent = row["response_code"], row.get("bytes_sent")
+        flags, details = row["response_flags"], row.get("response_code_details")
+        if not (type(code) is type(sent) is int and type(flags) is str):
+            return None
+        if not (details is None or type(details) is str):
+            return None
+        start, took_ms = row["start_time"], row["duration"]
+        took_s = took_ms * 0.001 if type(took_ms) is int and took_ms >= 0 else scaled(took_ms, 0.001) or 0.0
+        named = is_named(row.get("request_id"), row.get("traceparent"))
+    else:
+        match = _TEXT.match(plain_text(line))
+        if match is None:
+            return None
+        code, flags, details = match.group("status", "flags", "details")
+        sent, start, took_s = (
+            whole(match["sent"]) or 0,
+            match["time"],
+            scaled(match["duration"], 0.001) or 0.0,
+        )
+        named = is_named(match["request_id"], None)
+    datetime.fromisoformat(start)  # else there is no instant, or another one
+    return (code, flags, details, sent > 0, named), took_s
+
+
 def flag_meaning(flags: str) -> Signal | None:
     """What a span's or a log's response flags mean, the most telling one first."""
     known = [_BY_FLAG[flag] for flag in flags.split(",") if flag in _BY_FLAG]
@@ -283,6 +326,7 @@ COLUMNS: Final = (
 FORMAT: Final = LogFormat(
     name="envoy",
     columns=COLUMNS,
+    glance=glance,
     title="Envoy",
     read=read,
     signals=SIGNALS,

@@ -95,6 +95,22 @@ def json_object(line: str) -> dict[str, Any]:
     return value
 
 
+def plain_text(line: bytes) -> str:
+    """A line as readers are given it.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return line.decode().strip("\r\n \ufeff")
+
+
+def is_named(request: object, header: object) -> bool:
+    """Whether a line has a request's id, or a trace's."""
+    if type(request) is str and request not in _ABSENT:
+        return True
+    return present(request) is not None or trace_of(header)[0] is not None
+
+
 def inner(value: object) -> dict[str, Any]:
     """An object inside an object; an empty one where it is something else."""
     return value if isinstance(value, dict) else {}
@@ -113,15 +129,25 @@ def clf_instant(text: str) -> float | None:
     return at_s + int(hour) * 3600 + int(minute) * 60 + int(second) + float(fraction or 0)
 
 
+@lru_cache(maxsize=4096)
+def is_minute(minute: str, zone: str = "") -> bool:
+    """Whether ``22/Nov/2026:11:05``, with seconds and a zone behind it, is an instant to `clf_instant`."""
+    return _CLF.match(f"{minute}:00") is not None and clf_instant(f"{minute}:00{zone}") is not None
+
+
 def iso_instant(value: object) -> float | None:
     """RFC 3339 text, or a Unix time in s, ms, µs or ns, in Unix seconds."""
-    if isinstance(value, int | float):
-        return _unix_number(float(value))
-    text = present(value)
-    if text is None:
-        return None
-    if (found := number(text)) is not None:
-        return _unix_number(found)
+    if type(value) is str and value[10:11] == "T":  # no number has a T, and no sign for nothing
+        text = value
+    else:
+        if isinstance(value, int | float):
+            return _unix_number(float(value))
+        present_text = present(value)
+        if present_text is None:
+            return None
+        text = present_text
+        if (found := number(text)) is not None:
+            return _unix_number(found)
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -7,12 +7,28 @@ instant of the default format has no zone; it is taken to be UTC.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
-from whocut.trace.logs.fields import clf_instant, json_object, number, present, scaled, trace_of, whole
+from whocut.trace.logs.fields import (
+    clf_instant,
+    is_minute,
+    is_named,
+    json_object,
+    number,
+    plain_text,
+    present,
+    scaled,
+    trace_of,
+    whole,
+)
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 LOG_FORMAT: Final = (
     'log-format \'{"time":%Ts.%ms,"trace":"%[capture.req.hdr(0)]","request_id":"%[capture.req.hdr(1)]",'
@@ -27,6 +43,10 @@ _LINE: Final = re.compile(
     r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) \+?(?P<bytes>\d+) "
     r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\[?\{(?P<captured>[^}]*)\}\]? )?(?:\[?\{[^}]*\}\]? )?(?:\[\] )?"
     r"\"(?P<request>[^\"]*)"
+)
+# The same without what no verdict hangs on.
+_DECIDING: Final = re.compile(
+    re.sub(r"\?P<(?!time|Ta|status|state|captured)\w+>", "?:", _LINE.pattern.rpartition("(")[0])
 )
 _BLIND: Final = "HAProxy up to 2.6 says so too of a caller that had left before (no option abortonclose)"
 
@@ -142,6 +162,30 @@ def _account(
     )
 
 
+def glance(line: bytes) -> tuple[Hashable, float] | None:
+    """What decides in a line of either form."""
+    if line.startswith(b'{"time"'):
+        row = orjson.loads(line)
+        state, status = row["state"], row.get("status")
+        if type(state) is not str or number(row.get("time")) is None:
+            return None
+        named = is_named(row.get("request_id"), row.get("trace"))
+        return (state, status if type(status) is int else whole(status), named), scaled(
+            row["Ta"], 0.001
+        ) or 0.0
+    text = plain_text(line)
+    match = None if '{"time"' in text else _DECIDING.search(text)
+    if match is None:
+        return None
+    at, took_ms, status, state, captured = match.groups()
+    if not is_minute(at[:17]):
+        return None
+    named = captured is not None and (
+        trace_of(captured.split("|")[0])[0] is not None or _request_id(captured) is not None
+    )
+    return (state, status, named), scaled(took_ms, 0.001) or 0.0
+
+
 _JSON: Final = sql.JsonLine(
     (
         *("time:number", "trace", "request_id", "method", "path", "status:signed", "bytes:whole", "state"),
@@ -200,6 +244,7 @@ COLUMNS: Final = (
 FORMAT: Final = LogFormat(
     name="haproxy",
     columns=COLUMNS,
+    glance=glance,
     title="HAProxy",
     read=read,
     signals=SIGNALS,

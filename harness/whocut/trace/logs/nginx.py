@@ -7,15 +7,20 @@ tells. `$request_completion` is empty where the caller left.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace.logs import sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
+    is_minute,
+    is_named,
     json_object,
     number,
+    plain_text,
     present,
     refuse_columns_of_another,
     scaled,
@@ -23,6 +28,9 @@ from whocut.trace.logs.fields import (
     whole,
 )
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$http_traceparent",'
     '"request_id":"$http_x_request_id","pid":$pid,"connection":$connection,"method":"$request_method",'
@@ -32,6 +40,10 @@ LOG_FORMAT: Final = """log_format whocut escape=json '{"time":$msec,"trace":"$ht
 _COMBINED: Final = re.compile(
     r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
     r'(?P<status>\d{3}) (?P<bytes>\d+|-)(?P<agents>(?: "(?:[^"\\]|\\.)*+"){2})?(?P<more>.*)$'
+)
+# The same where nothing is escaped, and nothing is behind the agent.
+_PLAIN: Final = re.compile(
+    r'\S+ - \S+ \[(\d\d/\w{3}/\d{4}:\d\d:\d\d):\d\d( [+-]\d{4})\] "[^"\\]*" (\d{3}) (?:\d+|-) "[^"\\]*" "[^"\\]*"'
 )
 # ingress-nginx' upstreaminfo, behind combined: $request_length $request_time [$proxy_upstream_name]
 # [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time
@@ -285,7 +297,12 @@ def _meaning(status: int | None, *, completed: bool, answered: bool) -> Signal:
 
 def _last(times: object) -> float | None:
     """The last try's time: nginx writes ``0.001, 60.002``, and ``-`` where no header came."""
-    return number(re.split(r"[,:]\s*", str(times or "-"))[-1].strip())
+    if times == "-":
+        return None
+    text = times if type(times) is str else str(times or "-")
+    if "," in text or ":" in text:
+        text = re.split(r"[,:]\s*", text)[-1]
+    return number(text)
 
 
 def _combined(match: re.Match[str]) -> Account:
@@ -320,6 +337,45 @@ def _combined(match: re.Match[str]) -> Account:
         product="ingress-nginx" if tries else None,
         asked=match["request"],
     )
+
+
+def glance(line: bytes) -> tuple[Hashable, float] | None:
+    """What decides in a line of the access log."""
+    if not line.startswith(b"{"):
+        return _glance_combined(plain_text(line))
+    row = orjson.loads(line)
+    status, took_s = row["status"], row["duration"]
+    if "upstream_status" not in row or (type(row["time"]) is not float and number(row["time"]) is None):
+        return None
+    if type(took_s) is not float or took_s < 0:
+        took_s = scaled(took_s, 1.0) or 0.0
+    signature = (
+        status if type(status) is int else whole(status),
+        row["completion"] == "OK",
+        _last(row.get("upstream_header_time")) is not None,
+        is_named(row.get("request_id"), row.get("trace")),
+    )
+    return signature, took_s
+
+
+def _glance_combined(line: str) -> tuple[Hashable, float] | None:
+    """Combined as it is, or what ingress-nginx writes behind it."""
+    if (plain := _PLAIN.fullmatch(line)) is not None:
+        minute, zone, status = plain.groups()
+        return (("combined", status), 0.0) if is_minute(minute, zone) else None
+    match = _COMBINED.match(line)
+    if match is None or match["ident"] != "-" or '\\"' in line:
+        return None
+    at, tries = match["time"], _INGRESS.match(match["more"])
+    if at[17:18] != ":" or not at[18:20].isdecimal() or not is_minute(at[:17], at[20:]):
+        return None
+    if not match["more"]:
+        return ("combined", match["status"]), 0.0
+    if tries is None:
+        return None
+    answered = _last(tries["lengths"]) not in {None, 0.0}
+    signature = ("ingress", match["status"], answered, tries["id"] is not None)
+    return signature, scaled(tries["duration"], 1.0) or 0.0
 
 
 def _error(match: re.Match[str]) -> Account | None:
@@ -395,6 +451,7 @@ COLUMNS: Final = (
 FORMAT: Final = LogFormat(
     name="nginx",
     columns=COLUMNS,
+    glance=glance,
     title="NGINX",
     read=read,
     signals=SIGNALS,

@@ -76,6 +76,7 @@ def take_line(line: bytes, number: int, log: LogFormat, layer: str, name: str, i
         return None
     into.lines += 1
     place = f"{name}:{number}"
+    line = line.rstrip(b"\r\n")
     if len(line) > LONGEST:
         into.refuse(place, f"it is {len(line)} bytes long; a line of a log has {LONGEST} at most")
         return None

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from whocut.chain.timers import Phase, TimerKind
 
@@ -89,6 +89,13 @@ LineReader: TypeAlias = "Callable[[str], Account | None]"
 Raises `Unreadable` for one that is not of the format.
 """
 
+Glance: TypeAlias = "Callable[[bytes], tuple[Hashable, float] | None]"
+"""A line's signature, and the seconds that its request took.
+
+Lines of one signature mean the same to the format's reader, and all or none of them have a name and an instant.
+None, a `ValueError`, a `TypeError` or a `LookupError`: only the reader can tell.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
@@ -127,6 +134,7 @@ class LogFormat:
     signs: tuple[str, ...] = ()  # one of these is in each line that names the product
     hint: str = ""  # what to set, in half a sentence, where lines of it cannot be read
     columns: tuple[Columns, ...] = ()  # the forms that a columnar engine can read
+    glance: Glance | None = None  # where lines need only be counted
 
 
 def as_account(row: Signal, /, **facts: object) -> Account:
