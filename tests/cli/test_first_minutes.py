@@ -48,6 +48,7 @@ OFF = {
     "--markdown",
     "--junit",
     "--levels",
+    "--listen",
     "--ca",
     "--cert",
     "--out",

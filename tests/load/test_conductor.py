@@ -84,6 +84,7 @@ class Runner:
         self._name = name
         self._listeners: dict[str, Callable[..., None]] = {}
         self.clients = self
+        self.client_id, self.master_host = name, "127.0.0.1"
 
     @property
     def all(self) -> list[Node]:

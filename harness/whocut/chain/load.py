@@ -103,7 +103,8 @@ class Load:
     """The whole task of a load process; `upstream_control` is None where the upstream is not the mock.
 
     The first `asked_before` stages belong to another load, which has ended; their outcomes decided the others.
-    `spending` is None where nothing costs money.
+    `spending` is None where nothing costs money. A caller on another machine has to dial a door where one on this
+    machine dials the loopback.
     """
 
     base_url: str
@@ -116,6 +117,7 @@ class Load:
     base_urls: Mapping[str, str] = field(default_factory=dict)  # of modes behind a chain of their own
     asked_before: int = 0
     spending: Spending | None = None
+    doors: Mapping[str, int] = field(default_factory=dict)  # for callers elsewhere, by the port behind each
 
     @property
     def asked(self) -> int:

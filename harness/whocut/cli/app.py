@@ -35,6 +35,7 @@ _AS_WRITTEN: Final = {
 
 COMMANDS: Final[dict[str, _Command]] = {
     "run": _Command("Send load through a chain, and say which layer cut each request."),
+    "worker": _Command("Make a share of a run's load from this machine; the scenario comes from the master."),
     "check": _Command("Is this chain right? Audit, forecast, and proof in virtual time."),
     "read": _Command("Read a gateway's own files as layers: each limit with its file and line."),
     "triage": _Command("Say the likely cause of a pasted error."),

@@ -43,12 +43,13 @@ from whocut.cli.printing import directory_of, print_line
 from whocut.cli.terminal import Terminal
 from whocut.clock import parse_clock
 from whocut.config.sources import file_reader, read_chain
-from whocut.errors import require
+from whocut.errors import BadInput, require
 from whocut.run.endpoint import Consent
 from whocut.run.plan import Plan
 from whocut.run.run import main_loop, stand_for
 from whocut.run.run import run as do_run
 from whocut.run.scenario import find_scenario, pick_modes, read_scenario
+from whocut.run.several import Listening, refuse_together
 from whocut.show.run import ShowProgress, print_summary
 from whocut.trace.rundir import free_directory
 
@@ -98,6 +99,20 @@ def run(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Load processes: above 1, Locust's own master and workers.")
     ] = 1,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            help="Take workers from other machines on this ADDRESS or ADDRESS:PORT, and on --port "
+            "the chain's callers. They need the token that WHOCUT_TOKEN holds, or that is made and said."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=1000, help="With --listen: how many workers are waited for.")
+    ] = 1,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="With --listen: the file with the token. Default: WHOCUT_TOKEN, or a new one."),
+    ] = None,
     to: To = None,
     budget_usd: BudgetUsd = None,
     max_requests: MaxRequests = None,
@@ -117,6 +132,8 @@ def run(
 
     Example: whocut run image_generation --chain article --mode plain --mode stream --out runs/first
 
+    On several machines: whocut run --listen 10.0.0.1 --workers 2, and there whocut worker --master 10.0.0.1
+
     Taps around a gateway before a real endpoint, exporting to --otlp: --between outer,inner=nginx:idle=60s
     """
     require("locust")
@@ -127,6 +144,13 @@ def run(
     topology = with_between(topology, between or (), file_reader(host=host, path=url_path))
     open_or_closed = parse_arrivals(arrivals or told.arrivals)
     consent = Consent(to, budget_usd, max_requests, account, new_account, ca, free, breaker)
+    listening = None
+    if listen is not None:
+        refuse_together(processes=processes, to=to)
+        listening = Listening.told(listen, workers, token_file)
+    elif workers != 1 or token_file is not None:
+        flag = "--token-file" if token_file is not None else "--workers"
+        raise BadInput(f"{flag}: it belongs to workers on other machines. Give --listen ADDRESS as well.")
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
     directory = directory_of(out, name, force=force and not stand)
     plan = Plan(
@@ -141,6 +165,7 @@ def run(
         port=port,
         partial_images=told.partial_images if partial_images is None else partial_images,
         processes=processes,
+        listening=listening,
         otlp_port=otlp,
         live=live,
         upstream=told.upstream,
@@ -154,6 +179,8 @@ def run(
     if stand:
         report_finished(main_loop(stand_for(plan, _say_ready)), print_summary, as_json=as_json)
         return
+    if listening is not None:
+        listening.tell()
     with ShowProgress(Terminal(stderr=True)) as progress:
         finished = main_loop(do_run(plan, progress.show))
     if show_diff:

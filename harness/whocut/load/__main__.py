@@ -13,12 +13,16 @@ from pathlib import Path
 
 from locust.main import main
 
+from whocut.load import sealed
 from whocut.load.locust_hooks import HOOKS, RUN_VARIABLE
 from whocut.redact import protect_environment
 from whocut.trace.rundir import GENERATOR, write_json
 
 
 def _refuse(sentence: str) -> None:
+    if RUN_VARIABLE not in os.environ:  # a worker on another machine
+        sys.stderr.write(f"whocut: {sentence}\n")
+        return
     write_json(Path(os.environ[RUN_VARIABLE]) / GENERATOR, {"refused": sentence})
 
 
@@ -29,7 +33,7 @@ def run() -> None:
     try:
         main()  # type: ignore[no-untyped-call]  # Locust's carries no types
     except SystemExit as error:
-        if error.code and not HOOKS.began:
+        if error.code and not HOOKS.began and not sealed.refused():
             _refuse(f"{scenario}: Locust found no scenario in it; it needs a class made from ImageUser")
         raise
     except Exception as error:

@@ -16,7 +16,7 @@ import gevent.event
 from whocut.errors import BadInput
 from whocut.load.gate import Gate
 from whocut.load.orders import Share
-from whocut.load.session import Session
+from whocut.load.session import Elsewhere, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -267,7 +267,8 @@ class Worker:
         told = msg.data
         if self._session is None or self._run != told["manifest"]["run"]:
             self._run = told["manifest"]["run"]
-            self._session = Session.told(told["run_dir"], told["manifest"])
+            where = Elsewhere(self._runner.client_id, self._runner.master_host)
+            self._session = Session.told(told["run_dir"], told["manifest"], where)
             self._joined(self._session)
         self._number = told["stage"]
         stage = self._session.load.stages[self._number]

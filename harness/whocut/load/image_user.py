@@ -15,7 +15,7 @@ from locust import User, constant, task
 from locust.exception import StopUser
 
 from whocut.client.asking import Asking, asking_for
-from whocut.client.openai_client import connections_of_a_user
+from whocut.errors import BadInput
 from whocut.load.desk import DESK
 from whocut.load.scenario_file import place_of
 from whocut.trace.records import Outcome, RequestRecord
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import openai
 
     from whocut.chain.layers import Upstream
+    from whocut.client.transports import wire
     from whocut.load.gate import Gate
     from whocut.load.orders import Order
     from whocut.load.receiver import CallbackReceiver
@@ -60,7 +61,7 @@ class ImageUser(User):
         self.number = ImageUser._serial
         self.clients: dict[str, openai.OpenAI] = {}
         # A pool for each mode would keep an idle connection for each mode that the user has ever been in.
-        self.pool = connections_of_a_user()
+        self._pool: wire.HTTPTransport | None = None
 
     @task
     def take_an_order(self) -> None:
@@ -141,6 +142,11 @@ class ImageUser(User):
 
         Each answer comes `late_s` model seconds after its callback.
         """
+        if self.session.elsewhere is not None:
+            raise BadInput(
+                "callbacks go to the machine of the mock, and this worker is on another one. Run this scenario "
+                "with workers there, or leave its modes with callbacks out."
+            )
         late_real_s = self.session.clock.real_s(late_s)
         with _ONE_RECEIVER:  # registering it takes a while, and every user comes at once
             now = ImageUser._receiver
@@ -155,7 +161,8 @@ class ImageUser(User):
 
     def _client(self, mode: str) -> openai.OpenAI:
         if mode not in self.clients:
-            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode, self.pool)
+            self._pool = self._pool or self.session.connections()
+            self.clients[mode] = self.session.client(self.retries(mode), self.api_key(mode), mode, self._pool)
         return self.clients[mode]
 
     def _write_down(self, asking: Asking, error: BaseException | None) -> None:

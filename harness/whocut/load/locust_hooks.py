@@ -26,7 +26,7 @@ from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRu
 from whocut.chain.load import DRAIN_S
 from whocut.clock.clock import wall_s
 from whocut.errors import BadInput, CouldNotRun, WhocutError
-from whocut.load import options
+from whocut.load import options, sealed
 from whocut.load.child import RunChild
 from whocut.load.conductor import WORD, Alone, Conductor, Master, Worker
 from whocut.load.desk import DESK
@@ -285,6 +285,7 @@ def _install() -> _Hooks:
     ]
     for event, listener in listeners:
         event.add_listener(listener)
+    sealed.install()
     return hooks
 
 

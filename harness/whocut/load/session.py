@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,13 +20,17 @@ import orjson
 
 from whocut.chain.load import DRAIN_S, Load
 from whocut.chain.plain import topology_from_plain
-from whocut.client.openai_client import openai_client, prime
+from whocut.client.door import WayIn, through
+from whocut.client.openai_client import connections_of_a_user, openai_client, prime
 from whocut.client.spending import Guard, Limits, SpendAccount
 from whocut.client.spending.breaker import parse_breaker
 from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
 from whocut.errors import BadInput, WhocutError
+from whocut.path.target import is_loopback
+from whocut.token import key_of, take_token
+from whocut.trace.records import LayerRecord
 from whocut.trace.rundir import (
     ATTEMPTS,
     GENERATOR,
@@ -45,7 +50,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Topology
     from whocut.chain.load import LoadStage
     from whocut.client.transports import wire
-    from whocut.trace.records import Attempt, SpanSink
+    from whocut.trace.records import Attempt, Span, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _MOCK_KEY = "sk-whocut-mock"  # a real key has no business with a mock
@@ -84,14 +89,31 @@ class Posted:
         """There is nothing to give back."""
 
 
-class Session:
-    """The run directory as the load process uses it; `posted` is where lines go on a machine that has none."""
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A worker on another machine: its name, and the master's address as it dialled it."""
 
-    def __init__(self, run: RunDir, posted: Mapping[str, Posted] | None = None) -> None:
+    name: str
+    master: str
+
+
+class Session:
+    """The run directory as the load process uses it; `posted` is where lines go on a machine that has none.
+
+    `elsewhere` is None on the machine of the run, whose loopback the chain's is.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        posted: Mapping[str, Posted] | None = None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self.run = run
         self.load = Load.from_plain(run.manifest["load"])
         self.topology: Topology = topology_from_plain(run.manifest["topology"])
         self.posted = posted or {}
+        self.elsewhere = elsewhere
         self.clock = Clock.of_run(run.manifest, here=posted is None)
         self.worst_stall_s = 0.0
         self.closed = False
@@ -101,6 +123,7 @@ class Session:
         self._behaviour: dict[str, Any] | None = None
         self._attempts = self.posted.get(ATTEMPTS) or LineFile(run.path / ATTEMPTS)
         self._spans = SpanWriter(run, self.posted.get(SPANS))
+        self._way_in = _way_in(self.load, elsewhere)
         prime()
         self._cpu_before_s = cpu_s()
 
@@ -114,12 +137,16 @@ class Session:
         return cls(RunDir.open(path))
 
     @classmethod
-    def told(cls, path: str, manifest: dict[str, Any]) -> Self:
+    def told(cls, path: str, manifest: dict[str, Any], where: Elsewhere | None = None) -> Self:
         """As a master tells its worker: here if the directory is this very run's, posted otherwise.
 
-        The chain listens on the master's loopback; a worker elsewhere has a tunnel at the same port.
+        The chain listens on the master's loopback. A worker that dialled another address of the master's goes by
+        the door of that machine, even where it sees the run's directory: disks are shared, clocks are not. One that
+        dialled the loopback, and does not see the directory, has a tunnel at the same ports.
         """
         mine = RunDir(Path(path), manifest)
+        if where is not None and not is_loopback(where.master):
+            return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()}, where)
         with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
             if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
                 return cls(mine)
@@ -128,7 +155,18 @@ class Session:
     @property
     def spans(self) -> SpanSink:
         """Where spans go."""
-        return self._spans
+        return self._spans if self.elsewhere is None else self._write_span
+
+    def _write_span(self, span: Span) -> None:
+        """Its instants are on this machine's clock, and no layer of the chain shares it."""
+        if self.elsewhere is not None and isinstance(span, LayerRecord):
+            span.clock = self.elsewhere.name
+        self._spans(span)
+
+    def connections(self) -> wire.HTTPTransport:
+        """The connections of one user; from another machine they go by the door of the chain."""
+        pool = connections_of_a_user()
+        return pool if self._way_in is None else through(pool, self._way_in)
 
     def enter(self, stage: LoadStage) -> None:
         """Put the upstream into the state its scenario wants while one stage runs.
@@ -198,10 +236,10 @@ class Session:
             api_key=api_key or _MOCK_KEY,
             clock=self.clock,
             layer=self.topology.client,
-            sinks=Sinks(self._write_attempt, self._spans),
+            sinks=Sinks(self._write_attempt, self.spans),
             max_retries=max_retries,
             guard=self._guard,
-            pool=pool,
+            pool=pool or self.connections(),
         )
 
     def _write_attempt(self, attempt: Attempt) -> None:
@@ -237,6 +275,24 @@ class Session:
         """Write it for the last time. Its files stay open: killed greenlets may still have a word."""
         self.closed = True
         self.say(facts)
+
+
+def _way_in(load: Load, elsewhere: Elsewhere | None) -> WayIn | None:
+    """How this process gets to the chain from another machine; None on the machine of the run.
+
+    Raises:
+        BadInput: the master takes no workers from elsewhere.
+    """
+    if elsewhere is None:
+        return None
+    token = take_token()
+    if token is None or not load.doors:
+        raise BadInput(
+            f"the chain of {elsewhere.master} takes no workers from other machines. Start the run with: --listen "
+            f"{elsewhere.master}:PORT"
+        )
+    doors = {int(behind): door for behind, door in load.doors.items()}
+    return WayIn(key_of(token, "chain"), elsewhere.master, doors)
 
 
 def _guard(run: RunDir, load: Load, *, here: bool) -> Guard | None:

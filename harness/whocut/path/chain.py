@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from whocut.chain.layers import Layer
 from whocut.chain.products import product
+from whocut.path.door import Door
 from whocut.path.gateways import start_gateway
 from whocut.path.hop import Hop
-from whocut.path.tap import taps_beside, watching
+from whocut.path.tap import Tap, taps_beside, watching
 from whocut.path.target import Target
 from whocut.trace.logs.in_run import folder_of
 
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from whocut.chain.layers import Layer, Topology
+    from whocut.chain.layers import Topology
     from whocut.clock import Clock
     from whocut.path.fallen import Fallen
     from whocut.path.gateways.process import RunningGateway
-    from whocut.path.tap import Tap
     from whocut.trace.records import SpanSink
+
+_SEES_NOTHING = Layer(name="door", title="the door", silent=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,31 @@ class RunningChain:
         """Write down what is open and leave nothing behind; the outermost layer goes first."""
         for one in self.standing:
             await one.close()
+
+    async def open_door(self, key: bytes, host: str, port: int, clock: Clock) -> Door:
+        """Take callers from other machines who prove the token.
+
+        A chain without layers gets a tap that sees nothing.
+
+        Raises:
+            BadInput: `host` is no address of this machine.
+            PortTaken: another program listens there.
+        """
+        outermost = self.standing[0] if self.standing else None
+        if outermost is None:
+            outermost = Hop(_SEES_NOTHING, upstream=(self.host, self.port), clock=clock, tap=Tap())
+            await outermost.listen()
+        assert isinstance(outermost, Hop)  # beside a real gateway there is a tap on either side
+        door = Door(key, outermost.caller)
+        try:
+            await door.open(host, port)
+        except BaseException:
+            if not self.standing:
+                await outermost.close()
+            raise
+        if not self.standing:
+            door.on_close(outermost.close)
+        return door
 
     async def __aenter__(self) -> Self:
         return self

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Layer
     from whocut.clock import Clock
     from whocut.path.account import Facts, Lineage
+    from whocut.path.connection import Connection
     from whocut.path.http1 import RequestHead
     from whocut.path.looks import Look
     from whocut.path.sides import Next, Open, P
@@ -128,7 +129,7 @@ class Hop:
         self._loop = asyncio.get_running_loop()
         try:
             self._server = await self._loop.create_server(
-                lambda: Downstream(self) if self.tap is None else Outer(self),
+                self.caller,
                 host,
                 port,
                 backlog=_BACKLOG,
@@ -138,6 +139,10 @@ class Hop:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(host, port) from None
             raise CouldNotRun(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+
+    def caller(self) -> Connection:
+        """What a caller's connection talks to."""
+        return Downstream(self) if self.tap is None else Outer(self)
 
     async def close(self) -> None:
         """Stop listening, write down what is open, and leave no connection, task or timer behind.

@@ -10,6 +10,7 @@ from whocut.chain.load import DRAIN_S
 from whocut.errors import ChildDied
 from whocut.path.ports import held_port
 from whocut.run.processes import PATIENCE_REAL_S, Child
+from whocut.token import environment_of
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
@@ -82,6 +83,12 @@ async def start_load(stack: AsyncExitStack, plan: Plan, run_dir: RunDir) -> Chil
         arguments += ["--processes", str(plan.processes), "--master-bind-host", "127.0.0.1"]
         arguments += ["--master-bind-port", port, "--master-port", port]
     environment = {"WHOCUT_RUN": str(run_dir.path.resolve())}
+    if plan.listening is not None:
+        listening = plan.listening
+        arguments += ["--master", "--master-bind-host", listening.host]
+        arguments += ["--master-bind-port", str(listening.port), "--enable-rebalancing"]
+        arguments += ["--expect-workers", str(listening.workers)]
+        environment |= environment_of(listening.token)
     if plan.to is not None and plan.to.trust is not None:
         environment["SSL_CERT_FILE"] = str(plan.to.trust.absolute())
     return await Child.start(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from whocut.chain.want import Want
     from whocut.clock import Clock, ClockSpec
     from whocut.path.target import Target
+    from whocut.run.several import Listening
     from whocut.trace.rundir import RunDir
 
 _PACKAGES = ("whocut", "openai", "locust", "aiohttp", "opentelemetry-sdk")
@@ -51,6 +52,7 @@ class Plan:
     port: int = 0
     partial_images: int = 2
     processes: int = 1
+    listening: Listening | None = None
     otlp_port: int | None = None
     live: bool = False
     upstream: Mapping[str, Any] = field(default_factory=dict)

@@ -30,6 +30,7 @@ from whocut.run.progress import RunFollower, RunProgress
 from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import RunWatch, StopAsked
+from whocut.token import key_of
 from whocut.trace import export
 from whocut.trace.export import FileExporter
 from whocut.trace.logs.in_run import LOGS
@@ -37,9 +38,10 @@ from whocut.trace.receiver import receive_into
 from whocut.trace.rundir import SPANS, RunDir, SpanWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
 
     from whocut.chain.load import LoadStage
+    from whocut.path.chain import RunningChain
     from whocut.path.target import Target
     from whocut.run.finish import Finished
     from whocut.run.loads import LoadProcess
@@ -132,17 +134,24 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
         behind = plan.to
     standing = replace(plan.topology, hops=plan.topology.standing)
     chain = await start_chain(
-        standing, upstream=behind, clock=clock, sink=spans, port=plan.port, real_logs=run_dir.path / LOGS
+        standing,
+        upstream=behind,
+        clock=clock,
+        sink=spans,
+        port=plan.port if plan.listening is None else 0,
+        real_logs=run_dir.path / LOGS,
     )
     stack.push_async_callback(chain.close)
     pulse = Pulse()
     await stack.enter_async_context(pulse.felt())
-    base_urls = {}
+    base_urls, chains = {}, [chain]
     for mode, least_s in plan.raised_in.items():
         other = await start_chain(raised(plan.topology, least_s), upstream=behind, clock=clock, sink=spans)
         stack.push_async_callback(other.close)
         base_urls[mode] = other.base_url
-    _tell_the_load(run_dir, plan, chain.base_url, control, base_urls)
+        chains.append(other)
+    doors = await _open_doors(stack, plan, chains, clock)
+    _tell_the_load(run_dir, plan, chain.base_url, control, base_urls, doors)
     watch = RunWatch(
         run_dir, upstream, chain, follower, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
     )
@@ -218,8 +227,28 @@ def end_export(exporter: FileExporter | None) -> str | None:
     )
 
 
+async def _open_doors(
+    stack: AsyncExitStack, plan: Plan, chains: Iterable[RunningChain], clock: Clock
+) -> dict[str, int]:
+    """A door to each chain where workers come from other machines; its port, by the chain's own."""
+    doors: dict[str, int] = {}
+    if plan.listening is None:
+        return doors
+    key = key_of(plan.listening.token, "chain")
+    for chain in chains:
+        door = await chain.open_door(key, plan.listening.host, 0 if doors else plan.port, clock)
+        stack.push_async_callback(door.close)
+        doors[str(chain.port)] = door.port
+    return doors
+
+
 def _tell_the_load(
-    run_dir: RunDir, plan: Plan, base_url: str, control: str | None, base_urls: Mapping[str, str]
+    run_dir: RunDir,
+    plan: Plan,
+    base_url: str,
+    control: str | None,
+    base_urls: Mapping[str, str],
+    doors: Mapping[str, int],
 ) -> None:
     load = Load(
         base_url=base_url,
@@ -231,6 +260,7 @@ def _tell_the_load(
         upstream_in={mode: dict(changes) for mode, changes in plan.upstream_in.items()},
         base_urls=dict(base_urls),
         spending=plan.spending,
+        doors=dict(doors),
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()

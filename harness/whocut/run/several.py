@@ -1,0 +1,144 @@
+"""More than one machine: where the master listens when told so in so many words, and with which token.
+
+Everything else of a run stays on the loopback. Two ports are open on the address: Locust's master (`port`), sealed
+with the token, and the chain's door (`--port`), which wants a proof of it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import shlex
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Self
+
+from whocut.errors import BadInput
+from whocut.path.door import refusal_of
+from whocut.redact import protect
+from whocut.token import VARIABLE, new_token, told_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MASTER_PORT: Final = 5557  # Locust's own
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,15})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The address that workers on other machines dial, how many are waited for, and the token."""
+
+    host: str
+    port: int
+    workers: int
+    token: str = field(repr=False)
+    made: bool = False  # the token is new, and its user has to be told
+
+    @classmethod
+    def told(cls, written: str, workers: int, token_file: Path | None) -> Self:
+        """From the command line and the environment; a token is made where none is given.
+
+        Raises:
+            BadInput: the address or the token is invalid.
+            PortTaken: another program listens there.
+        """
+        host, port = parse_listen(written)
+        _refuse_taken(host, port)
+        given = told_token(os.environ, token_file)
+        token = given or new_token()
+        return cls(host, port, workers, token, made=given is None)
+
+    def tell(self) -> None:
+        """Say how a worker is started; a token that was made is said here, once, and nowhere else."""
+        anywhere = ipaddress.ip_address(self.host).is_unspecified
+        at = address_of("ADDRESS-OF-THIS-MACHINE" if anywhere else self.host, self.port)
+        before = f"{VARIABLE}={shlex.quote(self.token)} " if self.made else ""
+        sys.stderr.write(
+            f"whocut: start {self.workers} on other machines: {before}whocut worker --master {at}\n"
+        )
+        sys.stderr.flush()
+        protect(self.token)
+
+
+def refuse_together(*, processes: int, to: str | None) -> None:
+    """Refuse what does not go with workers on other machines.
+
+    Raises:
+        BadInput: there are load processes of the run's own, or a real endpoint whose account is on one machine.
+    """
+    if processes > 1:
+        raise BadInput(
+            "--processes: with --listen all load is made by workers. Start as many here with: whocut worker "
+            "--processes N"
+        )
+    if to is not None:
+        raise BadInput(
+            "--to: an account is shared by the processes of one machine, and --listen takes workers from others. "
+            "Leave one of the two out."
+        )
+
+
+def parse_listen(written: str) -> tuple[str, int]:
+    """Where a master listens: an address of this machine, and a port.
+
+    Raises:
+        BadInput: it is no address.
+    """
+    host, port = _host_and_port(written, "listen")
+    try:
+        return str(ipaddress.ip_address(host)), port
+    except ValueError:
+        raise BadInput(
+            f"'{written}' is no address. Write one like 10.0.0.1:{MASTER_PORT}.", field="listen"
+        ) from None
+
+
+def parse_master(written: str) -> tuple[str, int]:
+    """Where a worker's master is: an address or a name, and a port.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    host, port = _host_and_port(written, "master")
+    if not _NAME.fullmatch(host):
+        raise BadInput(
+            f"'{written}' is no address of a master. Write one like 10.0.0.1:{MASTER_PORT}.", field="master"
+        )
+    return host, port
+
+
+def _host_and_port(written: str, field: str) -> tuple[str, int]:
+    """Read ``10.0.0.1``, ``10.0.0.1:5557``, ``[fd00::1]:5557``, ``fd00::1``."""
+    host, port = written, str(MASTER_PORT)
+    if written.startswith("["):
+        host, _, after = written[1:].partition("]")
+        port = after.removeprefix(":") if after else port
+    elif written.count(":") == 1:
+        host, _, port = written.partition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= 65535):
+        raise BadInput(f"'{port}' is no port. Write a number from 1 to 65535.", field=field)
+    return host, int(port)
+
+
+def address_of(host: str, port: int) -> str:
+    """As a person writes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Before anything is started: whether the master can listen there.
+
+    Raises:
+        BadInput: it is no address of this machine.
+        PortTaken: another program listens there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trying:
+        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trying.bind((host, port))
+        except OSError as error:
+            raise refusal_of(error, host, port) from None
