@@ -82,8 +82,34 @@ def changed(dice: random.Random, line: bytes, others: list[bytes]) -> bytes:
     """A line that is a little wrong: cut, doubled, with other bytes, other digits, or the end of another line."""
     at = dice.randrange(len(line) + 1)
     to = min(len(line), at + dice.randrange(4))
-    odd = (b'"', b"\\", b" ", b"  ", b"\t", b"[", b"]", b"/", b"-", b",", b":", b"{", b"}", b"\x00", b"\xff", b"\r")
-    odd += (b'\\"', "\u00fc".encode(), "\u0663".encode(), "\ufeff".encode(), b"null", b"true", b"1e9", b"\x0b")
+    odd = (
+        b'"',
+        b"\\",
+        b" ",
+        b"  ",
+        b"\t",
+        b"[",
+        b"]",
+        b"/",
+        b"-",
+        b",",
+        b":",
+        b"{",
+        b"}",
+        b"\x00",
+        b"\xff",
+        b"\r",
+    )
+    odd += (
+        b'\\"',
+        "\u00fc".encode(),
+        "\u0663".encode(),
+        "\ufeff".encode(),
+        b"null",
+        b"true",
+        b"1e9",
+        b"\x0b",
+    )
     return dice.choice(
         (
             line[:at],

@@ -57,6 +57,7 @@ FILES = (
     "reports34",
     "reports35",
     "reports36",
+    "reports37",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -93,6 +93,12 @@ SIGNALS: Final = (
 _BY_CODE: Final = {signal.code: signal for signal in SIGNALS}
 
 
+# An access line begins so; what is no request's begins so too, and goes on with words behind a colon.
+_BEGUN: Final = re.compile(r"(?:^|[ \]])[0-9A-Fa-f.:]{3,45}:\d{1,5} \[\d\d/[A-Z][a-z]{2}/\d{4}:")
+_OF_NO_REQUEST: Final = re.compile(r"\] \S{1,200}: [A-Za-z]")
+_ID: Final = re.compile(r"(?=[^|]*\d)[A-Za-z0-9_:=+-]{8,128}")
+
+
 def read(line: str) -> Account | None:
     """One line of either form; a syslog prefix does not matter."""
     start = line.find('{"time"')
@@ -100,6 +106,8 @@ def read(line: str) -> Account | None:
         return _read_json(json_object(line[start:]))
     match = _LINE.search(line)
     if match is None:
+        if _BEGUN.search(line) and not _OF_NO_REQUEST.search(line):
+            raise Unreadable("an access line that does not go on to its end")
         if "haproxy" in line.lower() or line.startswith(("[", "<")) or " has no server available" in line:
             return None  # a start, a warning, a health check
         raise Unreadable("neither option httplog nor the recommended JSON")
@@ -115,8 +123,15 @@ def read(line: str) -> Account | None:
 
 
 def _request_id(captured: str | None) -> str | None:
-    fields = [field for field in (captured or "").split("|") if trace_of(field) == (None, None)]
-    return present(fields[0]) if fields else None
+    """The id among what was captured: behind the trace as we recommend it, else what reads as one.
+
+    Other captures are a host or an agent, which many requests have in common.
+    """
+    first, *more = (captured or "").split("|")
+    if more and (present(first) is None or trace_of(first) != (None, None)):
+        return present(more[0])
+    fields = (first, *more)
+    return next((field for field in fields if _ID.fullmatch(field) and trace_of(field) == (None, None)), None)
 
 
 def _read_json(row: dict[str, Any]) -> Account:

@@ -183,6 +183,10 @@ def decide(facts: Facts) -> Triage:
     raise AssertionError("the last rule applies always")
 
 
+# As Chrome's console shows a response whose body did not come whole: `net::ERR_HTTP2_PROTOCOL_ERROR 200 (OK)`.
+_HEAD_CAME: Final = re.compile(r"\bnet::ERR_\w{1,60} (2\d\d) \(")
+
+
 def _completed(found: Triage, facts: Facts) -> Triage:
     its_connect = found.timer is TimerKind.CONNECT and found.ended_by is EndedBy.CLIENT
     by_limit = found.cause is Cause.TIMEOUT_CHAIN or its_connect
@@ -191,8 +195,10 @@ def _completed(found: Triage, facts: Facts) -> Triage:
     of_an_answer = (
         found.cause is Cause.TIMEOUT_CHAIN and not connecting and "connection timed out after" in facts.lower
     )
+    head = _HEAD_CAME.search(facts.pasted.text) if found.phase is Phase.STREAM else None
     return replace(
         found,
+        status=int(head[1]) if head and found.status is None else found.status,
         elapsed_s=facts.elapsed_s(by_limit=by_limit, connecting=connecting or of_an_answer),
         do_not=found.do_not or advice.DO_NOT[found.retry],
         read_as=facts.read_as,

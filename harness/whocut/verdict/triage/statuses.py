@@ -69,6 +69,14 @@ _STATUSES: Final = (
         re.compile(r"\b(?:GET|POST|PUT|PATCH|DELETE)\]?[ \t|:]{0,4}(?<![A-Z])([45]\d\d)(?=[ \t|,;:]|$)"),
         How.OWN,
     ),
+    # in a program's own words, before whose it is: `400 from images/edits`, `502 from upstream`
+    (
+        re.compile(
+            r"(?i)(?<![\w.:/-])([45]\d\d) from (?=(?:the )?(?:api|upstream|origin|backend|gateway|server|provider"
+            r"|proxy|model)\b|[\w.-]{1,60}/)"
+        ),
+        How.SAID,
+    ),
     (re.compile(r"- ([45]\d\d) (?:\d{3}|-) - (?:GET|POST|PUT|PATCH|DELETE)\b"), How.OWN),
     (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
     (
