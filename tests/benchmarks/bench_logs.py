@@ -101,9 +101,10 @@ def _in_memory(name: str, path: Path) -> int:
 
 
 def _by_engine(name: str, path: Path, verdicts: Path | None = None) -> int:
-    from whocut.foreign.files import parse_logs, topology_of  # noqa: PLC0415
+    from whocut.foreign.files import parse_logs  # noqa: PLC0415
     from whocut.foreign.kinds import LogOfLayer  # noqa: PLC0415
     from whocut.foreign.many import judge_logs  # noqa: PLC0415
+    from whocut.foreign.material import topology_of  # noqa: PLC0415
 
     logs = [LogOfLayer(one.path, one.format, one.layer, 1) for one in parse_logs([f"{name}={path}"])]
     return judge_logs(logs, topology_of((), (), [name], ()), verdicts=verdicts).requests

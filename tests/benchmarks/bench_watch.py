@@ -16,7 +16,7 @@ import orjson
 
 from tests.benchmarks.bench_attribute import foreign_line
 from whocut.clock.clock import cpu_s
-from whocut.trace import otlp
+from whocut.trace.receiver import JSON, Sent
 from whocut.watch.serve import Watch, WatchPlan
 
 A_REQUEST, OF_A_TRACE = 128, 5
@@ -40,8 +40,7 @@ def main() -> None:
                     rows += orjson.loads(foreign_line(number))["resourceSpans"]
                 body = orjson.dumps({"resourceSpans": rows})
                 begun_s = cpu_s()
-                orjson.loads(body)  # as the receiver does
-                watch.sink(body, list(otlp.decode_line(body, 0.0)))
+                watch.keep(Sent(JSON, body), watch.read(JSON, body))
                 now_s += 1.0
                 watch.decide()
                 used_s += cpu_s() - begun_s

@@ -24,6 +24,7 @@ from tests.path.test_trust import INTERIM, TOKENS
 from tests.reports.made_run import MadeRun, article_run
 from tests.trace.made import record_of
 from tests.watch.made import export_of
+from tests.watch.same import Watched
 from whocut.chain.plain import topology_of
 from whocut.cli.terminal import Terminal
 from whocut.clock import run_virtual
@@ -31,9 +32,11 @@ from whocut.config.formats import formats as config_formats
 from whocut.config.reading import Asked
 from whocut.config.sources import read_chain, read_files
 from whocut.foreign.files import attribute_files
+from whocut.foreign.spans import ASKED
 from whocut.show.why import explain, show_why
 from whocut.trace import otlp, receiver
 from whocut.trace.export import readable
+from whocut.trace.lean import LeanReader
 from whocut.trace.logs.formats import formats as log_formats
 from whocut.trace.logs.formats import recognise
 from whocut.trace.logs.reading import Read, read_lines, take_line, told_together
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tests.hostile.watching import Watch
+    from whocut.trace.records import Span
 
 DATA: Final = Path(__file__).parents[1] / "data"
 CHAINS: Final = Path(__file__).parents[2] / "scenarios" / "chains"
@@ -98,16 +102,15 @@ def _otlp(folder: Path, data: bytes) -> None:
     made, taken_once = _MADE.setdefault("run", _a_run()), False
     for kind in (receiver.JSON, receiver.PROTOBUF):
         try:
-            export = receiver._parse(kind, data)
-            spans = receiver._check(export, EPOCH_UNIX_S)
-        except receiver._Refused as refused:
-            if not 400 <= refused.status < 500:
-                raise Wrong(f"refused with {refused.status}") from None
+            spans, line = receiver._records(receiver._parsed(kind, data), EPOCH_UNIX_S)
+        except ValueError as error:
+            _as_answered(error)
+            _both_ways(kind, data, None)
             continue
         taken_once = True
+        _both_ways(kind, data, list(otlp.decode_line(line, 0.0)))
         if not spans:
             continue
-        line = orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
         taken = list(otlp.decode_line(line, EPOCH_UNIX_S))
         otlp.onto_one_clock(taken)
         for wire in otlp.wire_spans(line):
@@ -119,6 +122,28 @@ def _otlp(folder: Path, data: bytes) -> None:
         raise Refused
 
 
+def _as_answered(error: ValueError) -> None:
+    refused = receiver._refused_for(error)
+    if not 400 <= refused.status < 500:
+        raise Wrong(f"refused with {refused.status}") from None
+
+
+def _both_ways(kind: str, data: bytes, taken: list[Span] | None) -> None:
+    """A watch takes what the codec takes, refuses what it refuses, and judges the same of it."""
+    try:
+        found = receiver.read_spans(kind, data, _READER)
+    except ValueError as error:
+        if taken is not None:
+            raise Wrong(f"a watch refuses what is taken: {error}") from None
+        return
+    if taken is None:
+        raise Wrong("a watch takes what is refused")
+    if isinstance(found, dict) and (wrong := _WATCHED.unlike([found], taken)) is not None:
+        raise Wrong(wrong)
+
+
+_READER: Final = LeanReader(ASKED)
+_WATCHED: Final = Watched()
 _MADE: dict[str, MadeRun] = {}
 
 
@@ -134,10 +159,9 @@ def _sent(_: Path, data: bytes) -> None:
     taken_once = False
     for kind in (receiver.JSON, receiver.PROTOBUF):
         try:
-            lines, kept = receiver._judged_lines(kind, data)
-        except receiver._Refused as refused:
-            if not 400 <= refused.status < 500:
-                raise Wrong(f"refused with {refused.status}") from None
+            lines, kept = receiver._logs(kind, data)
+        except ValueError as error:
+            _as_answered(error)
             continue
         taken_once = True
         if lines_of(orjson.loads(kept)) != lines:

@@ -191,13 +191,13 @@ def test_a_large_request_is_read_beside_the_loop(tmp_path: Path, monkeypatch: py
     pairs = b",".join(b'{"key":"http.%d","value":{"stringValue":"v"}}' % number for number in range(20))
     times = b'"startTimeUnixNano":"1","endTimeUnixNano":"2"'
     inside = times + b',"name":"x","attributes":[' + pairs + b"]"
-    judged, where = receiver_module._judged, []
+    judged, where = receiver_module._records, []
 
     def watched(*arguments: Any) -> Any:
         where.append(threading.current_thread() is threading.main_thread())
         return judged(*arguments)
 
-    monkeypatch.setattr(receiver_module, "_judged", watched)
+    monkeypatch.setattr(receiver_module, "_records", watched)
 
     async def act(receiver: Receiver) -> list[int]:
         bodies = [_packed_spans(count, inside) for count in (8192, 2)]

@@ -24,7 +24,7 @@ from whocut.clock import run_real
 from whocut.errors import BadInput, CouldNotRun
 from whocut.foreign.files import attribute_files, parse_logs
 from whocut.trace import otlp
-from whocut.trace.receiver import Overloaded
+from whocut.trace.receiver import JSON, Overloaded, Sent
 from whocut.verdict.attribution import attribute_all
 from whocut.watch.desk import Waiting
 from whocut.watch.serve import Watch, WatchPlan
@@ -70,10 +70,14 @@ def verdicts_in(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def send_in(watch: Watch, body: bytes) -> None:
+    """An export request, as the receiver hands it on."""
+    watch.keep(Sent(JSON, body), watch.read(JSON, body))
+
+
 def take(watch: Watch, trace: int) -> None:
     """An export request of one trace."""
-    body = exported(rows_of(trace))
-    watch.sink(body, list(otlp.decode_line(body, 0.0)))
+    send_in(watch, exported(rows_of(trace)))
 
 
 def alike(verdicts: list[Verdict] | list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
@@ -102,7 +106,7 @@ def test_run_attribute_and_watch_have_the_same_verdicts(tmp_path: Path) -> None:
 
         dice.shuffle(lines)
         for line in lines:
-            watch.sink(line, list(otlp.decode_line(line, 0.0)))
+            send_in(watch, line)
         now.at_s += 10_000
         watch.decide()
 
@@ -420,7 +424,7 @@ def test_a_retry_after_a_cut_is_counted(tmp_path: Path) -> None:
     now = Now()
     watch = Watch(plan_in(tmp_path, chain=world.topology), now_s=now)
     line = otlp.encode_line(spans, EPOCH_UNIX_S)
-    watch.sink(line, list(otlp.decode_line(line, 0.0)))
+    send_in(watch, line)
     now.at_s += 10_000
     watch.decide()
 

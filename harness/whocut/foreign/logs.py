@@ -16,11 +16,10 @@ from whocut.foreign.files import (
     LogFile,
     attribute_files,
     parse_logs,
-    placed_in,
-    topology_of,
 )
 from whocut.foreign.kinds import Judged, LogOfLayer
 from whocut.foreign.many import judge_logs
+from whocut.foreign.material import placed_in, topology_of
 from whocut.foreign.wording import in_words, unread_in_words
 from whocut.trace.logs.opening import STANDARD_INPUT
 from whocut.verdict.phrases import cut_name

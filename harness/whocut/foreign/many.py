@@ -28,7 +28,7 @@ from whocut.trace.logs.reading import Read, explained, read_line
 from whocut.trace.logs.records import EndedBy
 from whocut.verdict.attribute import attribute
 from whocut.verdict.joining import join
-from whocut.verdict.testimony import who_ended_it
+from whocut.verdict.testimony import SOON_S, told_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from whocut.verdict.evidence import AttemptEvidence
     from whocut.verdict.verdict import Verdict
 
-SOON_S: Final = 0.05  # as in verdict.testimony
 _AT_ONCE: Final = 5_000  # singular requests that are judged together
 _TOGETHER: Final = 200_000  # lines that only time joins, and that are joined at once
 _ROW: Final = "file, line, meaning, status, end_s, duration_s, trace, request, path, key"
@@ -335,8 +334,7 @@ class _Judge:
         """The verdict on one request, and the layer whose line says when it ended."""
         (evidence,) = join((), accounts, self._positions)
         verdict = attribute(evidence, self._topology)
-        said = who_ended_it(evidence, self._topology)
-        statement = said.view.said if said and said.view else None
+        statement = told_by(evidence, self._topology)
         dated = statement is not None and verdict.at_s is not None
         return verdict, statement.position if statement and dated else None
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
 from whocut.trace import names
+from whocut.trace.lean import Asked
 from whocut.trace.logs.envoy import flag_meaning
 from whocut.trace.logs.records import Account, EndedBy, Signal, as_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from whocut.trace.lean import Own
     from whocut.trace.records import ForeignSpan
 
 _TIMED_OUT: Final = re.compile(r"(?i)time_?-?d?[ _-]?out|deadline[ _-]?exceeded|timeout")
@@ -30,7 +32,19 @@ _ENDED: Final = re.compile(
 _STATUS: Final = (names.STATUS, "http.status_code")
 _METHOD: Final = (names.METHOD, "http.method", "rpc.method", names.GENAI_OPERATION)
 _REQUEST_IDS: Final = ("http.request.header.x-request-id", "guid:x-request-id", "http.request_id")
+_FLAGS: Final = "response_flags"
+_EXCEPTION, _EXCEPTION_TYPE, _EXCEPTION_MESSAGE = "exception", "exception.type", "exception.message"
+_OF_A_WORD: Final = 200  # characters of what a span says went wrong
 _DEEPEST: Final = 64
+# All that is read here of a span, beside its ids, its instants, its service and its kind.
+ASKED: Final = Asked(
+    deciding=frozenset({*_STATUS, *_METHOD, names.ERROR_TYPE, _FLAGS}),
+    own=frozenset({*_REQUEST_IDS, names.PATH}),
+    worded=frozenset({names.ERROR_TYPE}),
+    event=_EXCEPTION,
+    of_event=frozenset({_EXCEPTION_TYPE, _EXCEPTION_MESSAGE}),
+    longest=_OF_A_WORD,
+)
 
 _CLIENT, _LAYER, _UPSTREAM, _NONE, _UNSAID = (
     EndedBy.CLIENT,
@@ -146,15 +160,15 @@ def _account(server: ForeignSpan | None, call: ForeignSpan | None, behind: list[
         duration_s=own.end_s - own.start_s,
         trace_id=own.trace_id,
         parent_id=own.parent_id,
-        request_id=_text(_first(own, _REQUEST_IDS)),
+        request_id=request_id_of(own.attributes),
         path=_text(own.attributes.get(names.PATH)),
-        place=f"span {own.span_id}",
+        place=place_of(own.span_id),
     )
 
 
 def _meaning(server: ForeignSpan | None, call: ForeignSpan | None, behind: list[ForeignSpan]) -> Signal:
     for span in (server, call):
-        flags = span.attributes.get("response_flags") if span else None
+        flags = span.attributes.get(_FLAGS) if span else None
         if isinstance(flags, str) and (by_flag := flag_meaning(flags)) is not None:
             return by_flag
     if call is not None and (by_call := _by_call(call)) is not None:
@@ -192,9 +206,9 @@ def _problem(span: ForeignSpan) -> str:
     """What a span says went wrong: `error.type`, its status' message, its exceptions."""
     words = [span.attributes.get(names.ERROR_TYPE), span.error]
     for event in span.events:
-        if event.name == "exception":
-            words += [event.attributes.get("exception.type"), event.attributes.get("exception.message")]
-    return " ".join(dict.fromkeys(str(word)[:200] for word in words if word and word != "error"))
+        if event.name == _EXCEPTION:
+            words += [event.attributes.get(_EXCEPTION_TYPE), event.attributes.get(_EXCEPTION_MESSAGE)]
+    return " ".join(dict.fromkeys(str(word)[:_OF_A_WORD] for word in words if word and word != "error"))
 
 
 def _side(span: ForeignSpan) -> str | None:
@@ -207,6 +221,21 @@ def _status(span: ForeignSpan) -> int | None:
         return int(status) or None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def place_of(span_id: str) -> str:
+    """Where a span's word is found."""
+    return f"span {span_id}"
+
+
+def request_id_of(attributes: Mapping[str, Any]) -> str | None:
+    """The id that a span's request has on its way, beside its trace's."""
+    return _text(next((attributes[key] for key in _REQUEST_IDS if key in attributes), None))
+
+
+def own_request_id(own: Own) -> str | None:
+    """The same of a span's own attributes, most of which are a path alone."""
+    return None if all(key == names.PATH for key, _ in own) else request_id_of(dict(own))
 
 
 def _first(span: ForeignSpan, *keys: tuple[str, ...]) -> Any:

@@ -9,7 +9,6 @@ One file, because what writes a fact and what reads it back have to agree, row b
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from operator import attrgetter
 from sys import intern
@@ -62,7 +61,6 @@ _STATUS_ERROR: Final = 2
 _IS_ERROR: Final = (_STATUS_ERROR, "STATUS_CODE_ERROR")
 # What taking apart JSON of another form raises, from a missing field to a depth without end.
 NOT_WHOLE: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError)
-_NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 # The events of a layer's own cuts, with their facts: the one that ended it, and those after which it asked again.
 _CUT_EVENT, _CUT_TRY_EVENT = "cut", "try.cut"
@@ -117,8 +115,7 @@ _PARSED: Final[dict[Any, Callable[[str], Any]]] = {
 
 
 def _double(value: float) -> dict[str, Any]:
-    # JSON has no infinity; the protobuf mapping writes it as a string.
-    return {"doubleValue": value if math.isfinite(value) else _NOT_FINITE[str(value)]}
+    return {"doubleValue": typed.finite_or_word(value)}
 
 
 def _string(value: str) -> dict[str, Any]:
@@ -421,19 +418,34 @@ def _pair(key: str, value: Any) -> dict[str, Any]:
 # --- to records -------------------------------------------------------------------------------------------
 
 
-def _kind_of(number: int) -> int:
-    """A kind that the specification does not have is unspecified, as protobuf wants it of every enum."""
+def kind_of(value: Any) -> int:
+    """A span's kind, from its number or its name. Raises one of `NOT_WHOLE`.
+
+    One that the specification does not have is unspecified, as protobuf wants it of every enum.
+    """
+    if isinstance(value, str):
+        return _OTEL_NAMES.get(value, 0)
+    number = typed.number(value)
     return number if number in _OTEL_NUMBERS else 0
 
 
+def side_of(kind: int) -> str:
+    """The side of a layer that a span of this kind tells of."""
+    return _SIDES.get(kind, "internal")
+
+
+def error_of(status: dict[str, Any]) -> str | None:
+    """What a status says went wrong; None where it is not an error. Raises one of `NOT_WHOLE`."""
+    return typed.text(status.get("message", "error")) if status.get("code") in _IS_ERROR else None
+
+
 def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
-    kind, status = raw.get("kind", 0), raw.get("status", {})
     return WireSpan(
         trace_id=intern(typed.trace_id(raw["traceId"])),
         span_id=typed.span_id(raw["spanId"]),
         parent_id=None if (parent_id := raw.get("parentSpanId")) in (None, "") else typed.span_id(parent_id),
         resource=resource,
-        kind=_OTEL_NAMES.get(kind, 0) if isinstance(kind, str) else _kind_of(typed.number(kind)),
+        kind=kind_of(raw.get("kind", 0)),
         name=typed.text(raw.get("name", "")),
         start_ns=typed.nanos(raw["startTimeUnixNano"]),
         end_ns=typed.nanos(raw["endTimeUnixNano"]),
@@ -446,7 +458,7 @@ def _wire_span(raw: dict[str, Any], resource: dict[str, Any]) -> WireSpan:
             )
             for event in raw.get("events", ())
         ),
-        error=typed.text(status.get("message", "error")) if status.get("code") in _IS_ERROR else None,
+        error=error_of(raw.get("status", {})),
     )
 
 
@@ -467,7 +479,7 @@ def _record_of(wire: WireSpan, epoch_unix_s: float) -> Span:
     }
     written = has.get(names.KIND)
     if written is None:
-        return ForeignSpan(side=_SIDES.get(wire.kind, "internal"), attributes=has, **facts)
+        return ForeignSpan(side=side_of(wire.kind), attributes=has, **facts)
     kind = SpanKind(written)
     record, table = _TABLES[kind]
     facts |= table.facts(has)

@@ -12,6 +12,8 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from whocut.trace.typed import finite_or_word
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -54,6 +56,13 @@ def export_logs_from_protobuf(body: bytes, most: int = MOST_VALUES) -> dict[str,
     return _Reading(most).logs(message)
 
 
+def counted_value(value: AnyValue) -> tuple[dict[str, Any], int]:
+    """A value as OTLP/JSON has it, and how many values are inside it."""
+    reading = _Reading(MOST_VALUES)
+    plain = reading.value(value)
+    return plain, MOST_VALUES - reading.left
+
+
 def _parse(message: Message, body: bytes) -> None:
     try:
         message.ParseFromString(body)
@@ -65,7 +74,7 @@ class _Reading:
     """One message on its way into plain objects; `left` is how many values it may still have."""
 
     def __init__(self, left: int) -> None:
-        self._left = left
+        self.left = left
 
     def request(self, message: ExportTraceServiceRequest) -> dict[str, Any]:
         return {
@@ -99,11 +108,11 @@ class _Reading:
         }
 
     def _record(self, record: LogRecord) -> dict[str, Any]:
-        return {"traceId": record.trace_id.hex(), "body": self._value(record.body)}
+        return {"traceId": record.trace_id.hex(), "body": self.value(record.body)}
 
     def _counted(self, values: Sequence[_T]) -> Sequence[_T]:
-        self._left -= len(values)
-        if self._left < 0:
+        self.left -= len(values)
+        if self.left < 0:
             raise TooManyValues("one request has too many values")
         return values
 
@@ -132,16 +141,16 @@ class _Reading:
         return plain
 
     def _attributes(self, pairs: Sequence[KeyValue]) -> list[dict[str, Any]]:
-        return [{"key": pair.key, "value": self._value(pair.value)} for pair in self._counted(pairs)]
+        return [{"key": pair.key, "value": self.value(pair.value)} for pair in self._counted(pairs)]
 
-    def _value(self, value: AnyValue) -> dict[str, Any]:
+    def value(self, value: AnyValue) -> dict[str, Any]:
         kind = value.WhichOneof("value")
         if kind is None:
             return {}
         if kind == "array_value":
             return {
                 "arrayValue": {
-                    "values": [self._value(item) for item in self._counted(value.array_value.values)]
+                    "values": [self.value(item) for item in self._counted(value.array_value.values)]
                 }
             }
         if kind == "kvlist_value":
@@ -155,6 +164,6 @@ _VALUES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "string_value": ("stringValue", str),
     "bool_value": ("boolValue", bool),
     "int_value": ("intValue", str),
-    "double_value": ("doubleValue", float),
+    "double_value": ("doubleValue", finite_or_word),
     "bytes_value": ("stringValue", bytes.hex),
 }

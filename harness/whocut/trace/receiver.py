@@ -13,7 +13,7 @@ import errno
 import zlib
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import orjson
 from aiohttp import web
@@ -36,6 +36,7 @@ from whocut.trace.rundir import SPANS, LineFile
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from whocut.trace.lean import LeanReader, Rows
     from whocut.trace.records import Span
     from whocut.trace.rundir import RunDir
 
@@ -47,8 +48,11 @@ MAX_BYTES = 20 * 2**20
 _MOST_MARKS = 3 * MOST_VALUES
 # A body up to this size is read in some milliseconds. A larger one is read in a thread: the loop is the hops' own.
 _AT_ONCE_BYTES = 128 * 1024
+_GZIP = zlib.MAX_WBITS | 16  # what zlib calls it
 # How long, in real seconds, a sender may take over one request.
 PATIENCE_REAL_S = 10.0
+
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -71,19 +75,37 @@ class Overloaded(Exception):  # noqa: N818  # an answer, not a failure
     """A sink has no room for this request: its sender is to send it again, later."""
 
 
-# Takes the export request as a line, and its spans, and has kept them when it returns.
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An export request as it came: of which content type, and whether its bytes are packed by gzip."""
+
+    kind: str
+    body: bytes
+    packed: bool = False
+
+
+class Keeper(Protocol[R]):
+    """A sink that keeps requests as they came. What it reads of a body may be read in a thread of its own."""
+
+    def read(self, kind: str, body: bytes, /) -> R:
+        """What a body of a content type holds.
+
+        Raises:
+            ValueError: it is not whole; `TooManyValues` where it has more than is read.
+        """
+
+    def keep(self, sent: Sent, found: R, /) -> tuple[int, int]:
+        """Keep a request; how many spans or lines it has, and how many of them are not taken.
+
+        It is kept when this returns.
+        """
+
+
 Page: TypeAlias = "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+# Takes the export request as a line, and its spans, and has kept them when it returns.
 Sink: TypeAlias = "Callable[[bytes, list[Span]], None]"
 # The same of lines of logs; returns how many of them belong to no log that it knows.
 LogSink: TypeAlias = "Callable[[bytes, list[SentLine]], int]"
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-# Reads a body of a content type: what it holds, and the line that it becomes.
-_Judged: TypeAlias = "Callable[[str, bytes], tuple[list[T], bytes]]"
 
 
 @dataclass(slots=True)
@@ -131,7 +153,7 @@ async def receive_into(
 
 
 async def receive(
-    sink: Sink,
+    sink: Sink | Keeper[Any],
     *,
     epoch_unix_s: float = 0.0,
     port: int = 0,
@@ -152,43 +174,29 @@ async def receive(
         PortTaken: another program listens there.
     """
     counts, one_at_a_time = Counts(), asyncio.Lock()
+    keeper: Keeper[Any] = _LineKeeper(sink, epoch_unix_s) if callable(sink) else sink
 
-    async def export(
-        request: web.Request, judged: _Judged[T], sink: Callable[[bytes, list[T]], R]
-    ) -> tuple[list[T], R]:
+    async def export(request: web.Request, keeper: Keeper[Any]) -> tuple[int, int]:
         _admitted(request)
+        kind = media_type(request.headers)
         async with asyncio.timeout(patience_real_s):
-            body = await _read(request, max_bytes)
+            body, packed = await _read(request, max_bytes)
         if len(body) <= _AT_ONCE_BYTES:
-            found, line = judged(media_type(request.headers), body)
+            found = _read_by(keeper, kind, body)
         else:
             async with one_at_a_time:
-                found, line = await asyncio.to_thread(judged, media_type(request.headers), body)
-        return found, sink(line, found)
-
-    async def answered(
-        request: web.Request, taken: Callable[[web.Request], Awaitable[bytes]]
-    ) -> web.Response:
-        try:
-            body = await taken(request)
-        except TimeoutError:
-            return _refuse(counts, 408, "the request took too long")
-        except Overloaded as full:
-            return _refuse(counts, 503, str(full), {"Retry-After": "5"})
-        except _Refused as refused:
-            return _refuse(counts, refused.status, str(refused))
-        counts.requests += 1
-        return web.Response(body=body, content_type=media_type(request.headers))
+                found = await asyncio.to_thread(_read_by, keeper, kind, body)
+        return keeper.keep(Sent(kind, body if packed is None else packed, packed is not None), found)
 
     async def spans(request: web.Request) -> bytes:
-        taken, _ = await export(request, lambda kind, body: _judged(kind, body, epoch_unix_s), sink)
-        counts.spans += len(taken)
+        taken, _ = await export(request, keeper)
+        counts.spans += taken
         return b"{}" if media_type(request.headers) == JSON else b""  # an empty ExportTraceServiceResponse
 
     async def lines(request: web.Request) -> bytes:
         assert log_sink is not None
-        taken, strange = await export(request, _judged_lines, log_sink)
-        counts.lines += len(taken)
+        taken, strange = await export(request, _LogKeeper(log_sink))
+        counts.lines += taken
         return _partly(strange, as_json=media_type(request.headers) == JSON)
 
     def _admitted(request: web.Request) -> None:
@@ -206,9 +214,9 @@ async def receive(
         return served
 
     app = web.Application(client_max_size=max_bytes)
-    app.router.add_post("/v1/traces", partial(answered, taken=spans))
+    app.router.add_post("/v1/traces", partial(_answered, counts, taken=spans))
     if log_sink is not None:
-        app.router.add_post("/v1/logs", partial(answered, taken=lines))
+        app.router.add_post("/v1/logs", partial(_answered, counts, taken=lines))
     for path, page in (pages or {}).items():
         app.router.add_get(path, guarded(page))
     # aiohttp must not unpack by itself: the bound on the unpacked size is ours to hold.
@@ -228,40 +236,108 @@ async def receive(
     return Receiver(runner.addresses[0][1], counts, runner, closes)
 
 
-async def _read(request: web.Request, max_bytes: int) -> bytes:
-    """The body, unpacked; stops reading as soon as it is too large, packed or unpacked."""
+async def _answered(
+    counts: Counts, request: web.Request, taken: Callable[[web.Request], Awaitable[bytes]]
+) -> web.Response:
+    try:
+        body = await taken(request)
+    except TimeoutError:
+        return _refuse(counts, 408, "the request took too long")
+    except Overloaded as full:
+        return _refuse(counts, 503, str(full), {"Retry-After": "5"})
+    except _Refused as refused:
+        return _refuse(counts, refused.status, str(refused))
+    counts.requests += 1
+    return web.Response(body=body, content_type=media_type(request.headers))
+
+
+class _LineKeeper:
+    """A sink that takes requests of spans as lines."""
+
+    def __init__(self, sink: Sink, epoch_unix_s: float) -> None:
+        self._sink, self._epoch_unix_s = sink, epoch_unix_s
+
+    def read(self, kind: str, body: bytes) -> tuple[list[Span], bytes]:
+        return _records(_parsed(kind, body), self._epoch_unix_s)
+
+    def keep(self, sent: Sent, found: tuple[list[Span], bytes]) -> tuple[int, int]:
+        del sent
+        spans, line = found
+        self._sink(line, spans)
+        return len(spans), 0
+
+
+class _LogKeeper:
+    """A sink that takes requests of logs as lines."""
+
+    def __init__(self, sink: LogSink) -> None:
+        self._sink = sink
+
+    def read(self, kind: str, body: bytes) -> tuple[list[SentLine], bytes]:
+        return _logs(kind, body)
+
+    def keep(self, sent: Sent, found: tuple[list[SentLine], bytes]) -> tuple[int, int]:
+        del sent
+        lines, line = found
+        return len(lines), self._sink(line, lines)
+
+
+def _read_by(keeper: Keeper[R], kind: str, body: bytes) -> R:
+    try:
+        return keeper.read(kind, body)
+    except ValueError as error:
+        raise _refused_for(error) from None
+
+
+async def _read(request: web.Request, max_bytes: int) -> tuple[bytes, bytes | None]:
+    """The body, unpacked, and as it came where it was packed; stops as soon as it is too large, either way."""
     if request.content_length is not None and request.content_length > max_bytes:
         raise _Refused(413, f"more than {max_bytes} bytes are announced")
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     if encoding not in {"identity", "gzip"}:
         raise _Refused(415, f"content encoding '{encoding}' is not taken; send gzip or identity")
-    unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if encoding == "gzip" else None
-    taken = bytearray()
+    unpack = zlib.decompressobj(wbits=_GZIP) if encoding == "gzip" else None
+    taken, came = bytearray(), bytearray()
     async for packed in request.content.iter_any():
+        came += packed
         try:
             taken += unpack.decompress(packed, max_bytes + 1 - len(taken)) if unpack else packed
         except zlib.error:
             raise _Refused(400, "the body is not gzip, although its header says so") from None
-        if len(taken) > max_bytes:
+        if max(len(taken), len(came)) > max_bytes:
             raise _Refused(413, f"the body is larger than {max_bytes} bytes")
-    if unpack is not None and not unpack.eof:
+    if unpack is None:
+        return bytes(taken), None
+    if not unpack.eof:
         raise _Refused(400, "the gzip body ends in the middle")
-    return bytes(taken)
+    return bytes(taken), bytes(came)
 
 
-def _judged(content_type: str, body: bytes, epoch_unix_s: float) -> tuple[list[Span], bytes]:
-    """The spans that a body holds, and the line that it becomes."""
-    export = _parse(content_type, body)
-    return _check(export, epoch_unix_s), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
+def unpacked(body: bytes) -> bytes:
+    """The bytes of a body that was packed by gzip when it was taken."""
+    return zlib.decompressobj(wbits=_GZIP).decompress(body)
 
 
-def _judged_lines(content_type: str, body: bytes) -> tuple[list[SentLine], bytes]:
+def read_spans(kind: str, body: bytes, reader: LeanReader) -> Rows | list[Span]:
+    """What a body of a content type holds: rows where all of it is ordinary, and records where it is not.
+
+    What is refused here is refused without a reader, too.
+
+    Raises:
+        ValueError: it is not whole; `TooManyValues` where it has more than is read.
+    """
+    if kind == PROTOBUF and (rows := reader.protobuf(body)) is not None:
+        return rows
+    export = _parsed(kind, body)
+    if kind == JSON and (rows := reader.plain(export)) is not None:
+        return rows
+    return _records(export, 0.0)[0]
+
+
+def _logs(kind: str, body: bytes) -> tuple[list[SentLine], bytes]:
     """The lines of logs that a body holds, and the line that it becomes."""
-    export = _parse(content_type, body, export_logs_from_protobuf)
-    try:
-        return lines_of(export), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
-    except ValueError as error:
-        raise _Refused(400, str(error)) from None
+    export = _parsed(kind, body, export_logs_from_protobuf)
+    return lines_of(export), orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _partly(strange: int, *, as_json: bool) -> bytes:
@@ -275,25 +351,30 @@ def _partly(strange: int, *, as_json: bool) -> bytes:
     return MessageToJson(answer, indent=None).encode() if as_json else bytes(answer.SerializeToString())
 
 
-def _parse(
+class _OtherTypeError(ValueError):
+    """A content type that is not taken."""
+
+
+def _refused_for(error: ValueError) -> _Refused:
+    if isinstance(error, TooManyValues):
+        return _Refused(413, f"{error}: at most {MOST_VALUES} are read; send smaller batches")
+    return _Refused(415 if isinstance(error, _OtherTypeError) else 400, str(error))
+
+
+def _parsed(
     content_type: str,
     body: bytes,
     from_protobuf: Callable[[bytes], dict[str, Any]] = export_request_from_protobuf,
 ) -> dict[str, Any]:
-    try:
-        if content_type == PROTOBUF:
-            return from_protobuf(body)
-        if content_type == JSON:
-            _count_values(body)
-            export = orjson.loads(body)
-            if isinstance(export, dict):
-                return export
-            raise _Refused(400, "not an OTLP/JSON export request: it is no object")
-    except TooManyValues as error:
-        raise _Refused(413, f"{error}: at most {MOST_VALUES} are read; send smaller batches") from None
-    except ValueError as error:
-        raise _Refused(400, str(error)) from None
-    raise _Refused(415, f"content type '{content_type}' is not taken; send {PROTOBUF} or {JSON}")
+    if content_type == PROTOBUF:
+        return from_protobuf(body)
+    if content_type == JSON:
+        _count_values(body)
+        export = orjson.loads(body)
+        if isinstance(export, dict):
+            return export
+        raise ValueError("not an OTLP/JSON export request: it is no object")
+    raise _OtherTypeError(f"content type '{content_type}' is not taken; send {PROTOBUF} or {JSON}")
 
 
 def _count_values(body: bytes) -> None:
@@ -301,13 +382,14 @@ def _count_values(body: bytes) -> None:
         raise TooManyValues("one request has too many values")
 
 
-def _check(export: dict[str, Any], epoch_unix_s: float) -> list[Span]:
-    """The spans that an export request holds; what cannot be read back is not taken."""
+def _records(export: dict[str, Any], epoch_unix_s: float) -> tuple[list[Span], bytes]:
+    """The spans of an export request, and the line that it becomes; what cannot be read back is not taken."""
     export.setdefault("resourceSpans", [])
     try:
-        return list(otlp.decode_line(orjson.dumps(export), epoch_unix_s))
-    except (ValueError, TypeError) as error:
-        raise _Refused(400, str(error)) from None
+        line = orjson.dumps(export, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    return list(otlp.decode_request(export, epoch_unix_s)), line
 
 
 def _refuse(counts: Counts, status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:

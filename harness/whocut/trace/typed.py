@@ -105,6 +105,14 @@ def instants(value: Any) -> tuple[float, ...]:
     return tuple(map(seconds, value))
 
 
+def finite_or_word(value: float) -> float | str:
+    """A number as JSON can have it: of those that are not finite the protobuf mapping writes the word."""
+    return value if math.isfinite(value) else _NOT_FINITE[str(value)]
+
+
+_NOT_FINITE: Final = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+
+
 def _shown(value: Any) -> str:
     """A value of another kind, short enough for a sentence."""
     written = repr(value[:40] if isinstance(value, str) else value) if type(value) in _PLAIN else "that kind"

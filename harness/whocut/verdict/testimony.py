@@ -19,11 +19,13 @@ from whocut.verdict import phrases
 from whocut.verdict.verdict import Cascade, Grade, Kind, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from whocut.chain.layers import Topology
     from whocut.trace.records import LayerRecord
     from whocut.verdict.evidence import AttemptEvidence, Statement
 
-_SOON_S = 0.05  # two durations nearer to each other than this do not tell which was first
+SOON_S = 0.05  # two durations nearer to each other than this do not tell which was first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,26 @@ def who_ended_it(evidence: AttemptEvidence, topology: Topology) -> Said | None:
     return _its_caller_left(deciding, outside, seen, topology)
 
 
+def told_by(evidence: AttemptEvidence, topology: Topology) -> Statement | None:
+    """The statement whose instants a verdict on testimony has, where it has any."""
+    said = who_ended_it(evidence, topology)
+    return said.view.said if said is not None and said.view is not None else None
+
+
+def cut_earlier(inner_s: float, outer_s: float) -> bool:
+    """Whether a layer that cut after so long must have cut before one further out that did after so long."""
+    return inner_s + SOON_S < outer_s
+
+
+def rivals(testimony: Sequence[Statement]) -> list[tuple[Statement, Statement]]:
+    """Of statements alone, those that each say that they cut, further in and the one that decides.
+
+    How long these took is all that a verdict on statements alone takes from the times of an attempt.
+    """
+    cutters = [said for said in testimony if said.account.ended_by is EndedBy.LAYER]
+    return [(said, cutters[0]) for said in cutters[1:]]
+
+
 def _it_cut(view: View, seen: list[View], evidence: AttemptEvidence, topology: Topology) -> Said:
     contradictions = [
         f"{other.layer} says it cut after {other.duration_s:.1f} s, {view.layer} after {view.duration_s:.1f} s"
@@ -86,7 +108,7 @@ def _it_cut(view: View, seen: list[View], evidence: AttemptEvidence, topology: T
         and other.ended_by is EndedBy.LAYER
         and other.duration_s is not None
         and view.duration_s is not None
-        and other.duration_s + _SOON_S < view.duration_s
+        and cut_earlier(other.duration_s, view.duration_s)
     ]
     account = view.said.account if view.said else None
     silent = _silent(range(view.position), seen, evidence, topology)

@@ -3,6 +3,9 @@
 A trace is decided when nothing has come of it for a while and every layer that usually reports has reported. A
 layer that is still silent is waited for longer: a generation whose caller has gone may run for minutes. Memory is
 bounded: where it is full, the trace that was heard of longest ago is decided early, and that is counted.
+
+Foreign spans are rows here, and a trace that has them alone is judged by its signature; every other one is judged
+by itself. Both are the one judge of all material from elsewhere.
 """
 
 from __future__ import annotations
@@ -11,20 +14,24 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from whocut.foreign.files import judge_material
+from whocut.foreign.material import judge_material
+from whocut.foreign.signed import Signatures, Told
+from whocut.trace.lean import as_span
 from whocut.trace.records import Attempt, AttemptRecord, GenerationRecord, LayerRecord
 from whocut.verdict.retry_audit import audit_retries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from whocut.chain.layers import Between, Topology
+    from whocut.trace.lean import Row
     from whocut.trace.logs.records import Account
     from whocut.trace.records import Span
     from whocut.verdict.verdict import Verdict
 
 _MOST_OF_A_TRACE: Final = 2_000  # spans and lines; what is over is counted and let go
-_REMEMBERED: Final = 100_000  # traces that were decided: what comes of one afterwards is late
+# Traces that were decided: what comes of one afterwards is late. At most twice as many are remembered.
+REMEMBERED: Final = 200_000
 _LEARNT_FROM: Final = 500  # traces that tell which layers usually report
 _USUAL: Final = 0.5  # a layer that this share of the traces has
 
@@ -45,9 +52,10 @@ class Trace:
     trace_id: str
     first_s: float
     heard_s: float
-    spans: list[Span] = field(default_factory=list)
+    spans: list[Span | Row] = field(default_factory=list)
     accounts: list[Account] = field(default_factory=list)
     batches: set[int] = field(default_factory=set)
+    rows_alone: bool = True  # foreign spans as rows, and nothing else
 
     @property
     def held(self) -> int:
@@ -57,24 +65,36 @@ class Trace:
     @property
     def root_id(self) -> str | None:
         """The span of which no span here is the parent, if there is one."""
-        known = {span.span_id for span in self.spans}
-        return next((span.span_id for span in self.spans if span.parent_id not in known), None)
+        known = {span[0] if isinstance(span, tuple) else span.span_id for span in self.spans}
+        for span in self.spans:
+            span_id, parent_id = span[:2] if isinstance(span, tuple) else (span.span_id, span.parent_id)
+            if parent_id not in known:
+                return span_id
+        return None
+
+    def records(self) -> list[Span]:
+        """Its spans as records."""
+        return [as_span(self.trace_id, span) if isinstance(span, tuple) else span for span in self.spans]
 
     def reporters(self) -> set[str]:
         """Who has said something of it."""
-        return {
-            *(_reporter(span) for span in self.spans),
-            *(f"log of {account.layer}" for account in self.accounts),
-        }
+        found = {span[4].layer if isinstance(span, tuple) else _reporter(span) for span in self.spans}
+        found.update(f"log of {account.layer}" for account in self.accounts)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The verdicts on one trace, and what its retries did."""
+    """The verdicts on one trace, or what gives them when they are asked for, and what its retries did."""
 
     trace: Trace
-    verdicts: tuple[Verdict, ...]
+    told: Told | tuple[Verdict, ...]
     after_unknown: int = 0
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """A verdict an attempt."""
+        return self.told if isinstance(self.told, tuple) else self.told.verdicts
 
 
 @dataclass(slots=True)
@@ -104,8 +124,13 @@ class Desk:
         self.held = 0
         self._waiting, self._chain, self._logging = waiting, chain, logging
         self._between = between
+        self._signatures = Signatures(chain, between)
         self._open: OrderedDict[str, Trace] = OrderedDict()
-        self._decided: OrderedDict[str, None] = OrderedDict()
+        # Those that lack a layer, and nothing has come of for a while; both in the order of the last word.
+        self._silent: OrderedDict[str, Trace] = OrderedDict()
+        self._silent_by: set[str] = set()  # the layers that usually report, when they were looked at
+        self._decided: set[str] = set()
+        self._decided_before: set[str] = set()
         self._usual: Counter[str] = Counter()
         self._learnt = 0
         self._early: list[Trace] = []
@@ -113,18 +138,18 @@ class Desk:
 
     def __len__(self) -> int:
         """How many traces are under way."""
-        return len(self._open)
+        return len(self._open) + len(self._silent)
 
     def remember(self, trace_ids: Iterable[str]) -> None:
         """These had been decided before."""
         for trace_id in trace_ids:
-            self._decided[trace_id] = None
-            if len(self._decided) > _REMEMBERED:
-                self._decided.popitem(last=False)
+            self._decided.add(trace_id)
+            if len(self._decided) >= REMEMBERED:
+                self._decided_before, self._decided = self._decided, set()
 
     def knows(self, trace_id: str) -> bool:
         """Whether the trace has been decided."""
-        return trace_id in self._decided
+        return trace_id in self._decided or trace_id in self._decided_before
 
     def take_spans(self, spans: Iterable[Span], batch: int, now_s: float) -> set[str]:
         """Take spans in; the traces that are under way with them."""
@@ -135,9 +160,24 @@ class Desk:
             if trace is None and (trace := self._of(span.trace_id, batch, now_s)) is None:
                 continue
             touched[span.trace_id] = trace
+            trace.rows_alone = False
             if self._has_room(trace):
                 trace.spans.append(span)
         return {trace_id for trace_id, trace in touched.items() if trace is not None}
+
+    def take_rows(self, rows: Mapping[str, Sequence[Row]], batch: int, now_s: float) -> set[str]:
+        """Take foreign spans in, by their traces; the traces that are under way with them."""
+        touched = set()
+        for trace_id, of_trace in rows.items():
+            self.counts.spans += len(of_trace)
+            trace = self._of(trace_id, batch, now_s, len(of_trace))
+            if trace is None:
+                continue
+            touched.add(trace_id)
+            for row in of_trace:
+                if self._has_room(trace):
+                    trace.spans.append(row)
+        return touched
 
     def take_accounts(self, accounts: Iterable[Account], batch: int, now_s: float) -> set[str]:
         """Take lines in; the traces that are under way with them. A line without a name is a trace of its own."""
@@ -153,16 +193,17 @@ class Desk:
             trace = self._of(name, batch, now_s)
             if trace is None:
                 continue
+            trace.rows_alone = False
             touched.add(name)
             if self._has_room(trace):
                 trace.accounts.append(account)
         return touched
 
-    def _of(self, trace_id: str, batch: int, now_s: float) -> Trace | None:
-        trace = self._open.pop(trace_id, None)
+    def _of(self, trace_id: str, batch: int, now_s: float, come: int = 1) -> Trace | None:
+        trace = self._open.pop(trace_id, None) or self._silent.pop(trace_id, None)
         if trace is None:
-            if trace_id in self._decided:
-                self.counts.late += 1
+            if self.knows(trace_id):
+                self.counts.late += come
                 return None
             trace = Trace(trace_id, now_s, now_s)
         trace.heard_s = now_s
@@ -175,12 +216,21 @@ class Desk:
             self.counts.shed += 1
             return False
         self.held += 1
-        while self.held > self._waiting.most_held and len(self._open) > 1:
-            _, oldest = self._open.popitem(last=False)
+        while self.held > self._waiting.most_held and len(self) > 1:
+            oldest = self._oldest()
             self.held -= oldest.held
             self.counts.early += 1
             self._early.append(oldest)
         return True
+
+    def _oldest(self) -> Trace:
+        """The trace that was heard of longest ago; it is under way no more."""
+        of = self._open
+        if self._silent:
+            silent = next(iter(self._silent.values()))
+            if not of or silent.heard_s <= next(iter(of.values())).heard_s:
+                of = self._silent
+        return of.popitem(last=False)[1]
 
     # --- deciding -------------------------------------------------------------------------------------------
 
@@ -188,34 +238,53 @@ class Desk:
         """The traces that can be decided now; each is let go as it is taken."""
         while self._early:
             yield self._early.pop()
-        for trace_id, trace in list(self._open.items()):
+        usual = self._usually()
+        if usual != self._silent_by:
+            self._silent_by = usual
+            for trace_id in [one.trace_id for one in self._silent.values() if usual <= one.reporters()]:
+                if (trace := self._silent.pop(trace_id, None)) is not None:
+                    yield self._let_go(trace)
+        while self._silent:
+            trace = next(iter(self._silent.values()))
+            if now_s - trace.heard_s < self._waiting.patience_s:
+                break
+            del self._silent[trace.trace_id]
+            yield self._let_go(trace)
+        while self._open:
+            trace = next(iter(self._open.values()))
             if now_s - trace.heard_s < self._waiting.quiet_s:
                 return
-            if now_s - trace.heard_s < self._waiting.patience_s and self._lacks(trace):
+            del self._open[trace.trace_id]
+            waited_for = now_s - trace.heard_s < self._waiting.patience_s
+            if waited_for and not self._usually() <= trace.reporters():
+                self._silent[trace.trace_id] = trace
                 continue
-            del self._open[trace_id]
-            self.held -= trace.held
-            yield trace
+            yield self._let_go(trace)
 
     def rest(self) -> Iterator[Trace]:
         """All that are under way: nothing more will come."""
         yield from self.due(float("inf"))
 
-    def _lacks(self, trace: Trace) -> bool:
-        if not self._learnt:
-            return False
-        usual = {name for name, count in self._usual.items() if count >= _USUAL * self._learnt}
-        return not usual <= trace.reporters()
+    def _let_go(self, trace: Trace) -> Trace:
+        self.held -= trace.held
+        return trace
+
+    def _usually(self) -> set[str]:
+        """The layers that usually report."""
+        return {name for name, count in self._usual.items() if count >= _USUAL * self._learnt}
 
     def decide(self, trace: Trace) -> Decided:
         """The verdicts on a trace, by the judge of all material from elsewhere."""
-        spans = _the_last_of_each(trace.spans)
-        attempts = [_attempt_of(span) for span in spans if isinstance(span, AttemptRecord)]
         self._learn(trace)
+        self.remember([trace.trace_id])
+        if trace.rows_alone:
+            rows: list[Row] = trace.spans  # type: ignore[assignment]  # rows alone
+            return Decided(trace, self._signatures.judge(trace.trace_id, rows))
+        spans = _the_last_of_each(trace.records())
+        attempts = [_attempt_of(span) for span in spans if isinstance(span, AttemptRecord)]
         verdicts, _, _ = judge_material(
             spans, trace.accounts, self._logging_of(trace), self._chain, self._between, all_there=False
         )
-        self.remember([trace.trace_id])
         return Decided(trace, tuple(verdicts), len(audit_retries(attempts, verdicts).blind))
 
     def _logging_of(self, trace: Trace) -> list[str]:

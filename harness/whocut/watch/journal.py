@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 _SCHEMA: Final = """
 pragma journal_mode = wal; pragma synchronous = normal;
 create table if not exists batches(number integer primary key, source text not null, body blob not null);
-create table if not exists decided(trace text primary key, number integer not null) without rowid;
+create table if not exists judged(number integer primary key, traces blob not null);
 create table if not exists kept(name text primary key, value text not null) without rowid;
 """
-_REMEMBERED: Final = 100_000
-# The source of a batch of spans, and of one of lines that were sent; that of other lines is their file.
-OTLP: Final = "otlp"
+# The source of a batch of lines that were sent; that of other lines is their file.
 OTLP_LOGS: Final = "otlp logs"
 
 
@@ -42,10 +40,10 @@ class Batch:
 
 
 class Journal:
-    """The state of a watch; close it."""
+    """The state of a watch, which remembers so many decided traces; close it."""
 
-    def __init__(self, folder: Path, verdicts: Path) -> None:
-        self._verdicts = verdicts
+    def __init__(self, folder: Path, verdicts: Path, *, remembers: int) -> None:
+        self._verdicts, self._remembers = verdicts, remembers
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -59,7 +57,8 @@ class Journal:
         self._next = (self._one("select max(number) from batches") or 0) + 1
         self._next = max(self._next, int(self.kept("next") or 1))
         self.held_bytes = int(self._one("select sum(length(body)) from batches") or 0)
-        self._marks = int(self._one("select max(number) from decided") or 0)
+        self._take_over()
+        self._marks = int(self._one("select max(number) from judged") or 0)
         self.found = self._found()
 
     def close(self) -> None:
@@ -98,7 +97,8 @@ class Journal:
 
     def decided(self) -> list[str]:
         """The traces that were decided last, the latest at the end."""
-        return [row[0] for row in self._db.execute("select trace from decided order by number")]
+        rows = self._db.execute("select traces from judged order by number")
+        return [trace for row in rows for trace in orjson.loads(row[0])]
 
     def write(
         self, traces: Iterable[str], lines: Iterable[bytes], done: Iterable[int], counters: object
@@ -120,17 +120,16 @@ class Journal:
                 raise NoRoom(self._verdicts, "the disk is full")
         freed = 0
         with self._whole():
-            rows = []
-            for trace in traces:
-                self._marks += 1
-                rows.append((trace, self._marks))
-            self._db.executemany("insert or replace into decided values (?, ?)", rows)
+            names = list(traces)
+            if names:  # one row for all of them: a tree of their names would be written anew each time
+                self._marks += len(names)
+                self._db.execute("insert into judged values (?, ?)", (self._marks, orjson.dumps(names)))
             for number in done:
                 found = self._db.execute(
                     "delete from batches where number = ? returning length(body)", (number,)
                 ).fetchall()
                 freed += sum(row[0] for row in found)
-            self._db.execute("delete from decided where number <= ?", (self._marks - _REMEMBERED,))
+            self._db.execute("delete from judged where number <= ?", (self._marks - self._remembers,))
             self._keep("written", str(os.fstat(self._out).st_size))
             self._keep("counters", orjson.dumps(counters).decode())
         self.held_bytes -= freed
@@ -162,6 +161,16 @@ class Journal:
         if whole < len(tail):
             os.ftruncate(self._out, known + whole)
         return rows
+
+    def _take_over(self) -> None:
+        """Decided traces as they were kept before 2026-11-27: a row each."""
+        if self._one("select count(*) from sqlite_master where name = 'decided'"):
+            names = [row[0] for row in self._db.execute("select trace from decided order by number")]
+            last = self._one("select max(number) from decided") or 0
+            with self._whole():
+                if names:
+                    self._db.execute("insert into judged values (?, ?)", (last, orjson.dumps(names)))
+                self._db.execute("drop table decided")
 
     def _keep(self, name: str, value: str) -> None:
         self._db.execute("insert or replace into kept values (?, ?)", (name, value))

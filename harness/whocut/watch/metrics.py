@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from whocut.foreign.signed import Told
 from whocut.verdict.verdict import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from whocut.verdict.verdict import Verdict
     from whocut.watch.desk import Decided
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,6 +21,7 @@ _MOST_LABELS: Final = 500  # sets of labels; spans from elsewhere bring names wi
 _OTHER: Final = ("other", "", "", "")
 _BUCKETS_S: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0)
 _LABELS: Final = ("layer", "timer", "phase", "grade")
+_COUNTED: Final = ("kind", *_LABELS)
 _HELP: Final = {
     "requests": ("counter", "Attempts that were judged, by the kind of their verdict"),
     "cuts": ("counter", "Attempts that a layer cut, by layer, timer, phase and grade"),
@@ -63,14 +67,15 @@ class Metrics:
 
     def count(self, decided: Decided, now_s: float) -> None:
         """Count one trace's verdicts."""
-        for verdict in decided.verdicts:
-            self._count(verdict.as_json() | {"behind": asdict(verdict.behind) if verdict.behind else None})
+        examples = [kind.example for kind in decided.told.kinds] if isinstance(decided.told, Told) else None
+        for verdict in decided.verdicts if examples is None else examples:
+            self._count({name: getattr(verdict, name) for name in _COUNTED} | _behind(verdict))
         self.after_unknown += decided.after_unknown
         took_s = max(0.0, now_s - decided.trace.first_s)
         self.decided += 1
         self.waited_s += took_s
-        for at, bound_s in enumerate(_BUCKETS_S):
-            self.buckets[at] += took_s <= bound_s
+        for at in range(bisect_left(_BUCKETS_S, took_s), len(_BUCKETS_S)):
+            self.buckets[at] += 1
 
     def count_found(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Count verdicts that were written just before a kill, from their rows; how long they took is not known."""
@@ -145,6 +150,10 @@ class Metrics:
         for labels, value in values:
             told = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
             lines.append(f"{name}{{{told}}} {value}" if told else f"{name} {value}")
+
+
+def _behind(verdict: Verdict) -> dict[str, Any]:
+    return {"behind": asdict(verdict.behind) if verdict.behind else None}
 
 
 def _head(lines: list[str], metric: str) -> str:

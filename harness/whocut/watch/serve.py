@@ -14,29 +14,32 @@ from aiohttp import web
 from whocut.clock.clock import calendar_s, wall_s
 from whocut.errors import BadInput
 from whocut.foreign.files import LogFile
+from whocut.foreign.spans import ASKED
 from whocut.path.target import is_loopback, means_this_machine
-from whocut.redact import exact_bytes
 from whocut.trace import otlp
+from whocut.trace.lean import LeanReader
 from whocut.trace.logs.reading import Lines, Read, explained, take_line, tries_together
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.otlp_logs import lines_of
+from whocut.trace.receiver import JSON, PROTOBUF, Overloaded, read_spans, receive, unpacked
 from whocut.trace.receiver import Counts as Received
-from whocut.trace.receiver import Overloaded, receive
 from whocut.trace.rundir import SPANS
-from whocut.watch.desk import Desk, Waiting
+from whocut.watch.desk import REMEMBERED, Desk, Waiting
 from whocut.watch.follow import Followed
-from whocut.watch.journal import OTLP, OTLP_LOGS, Journal
+from whocut.watch.journal import OTLP_LOGS, Journal
+from whocut.watch.lines import VerdictLines
 from whocut.watch.metrics import CONTENT_TYPE, Metrics
 from whocut.watch.sent import SentLog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from whocut.chain.layers import Between, Topology
+    from whocut.trace.lean import Rows
     from whocut.trace.logs.records import Account
     from whocut.trace.otlp_logs import SentLine
-    from whocut.trace.receiver import Receiver
+    from whocut.trace.receiver import Receiver, Sent
     from whocut.trace.records import Span
     from whocut.watch.desk import Decided, Trace
 
@@ -44,6 +47,14 @@ _LOOK_EVERY_REAL_S: Final = 0.5
 _SLICE_REAL_S: Final = 0.1  # so long judging keeps the loop from its callers
 _CARRIED_S: Final = 5.0  # an error line waits so long for its access line
 _RUN: Final = "run "
+# How the journal names a request that it keeps as it came, by its content type and whether it is packed.
+_SOURCES: Final = {
+    (JSON, False): "otlp json",
+    (JSON, True): "otlp json, gzip",
+    (PROTOBUF, False): "otlp protobuf",
+    (PROTOBUF, True): "otlp protobuf, gzip",
+}
+_SENT_AS: Final = {source: sent for sent, source in _SOURCES.items()}
 _GARBAGE_AFTER: Final = 100_000  # records more than before
 
 
@@ -80,13 +91,15 @@ class Watch:
         if not is_loopback(plan.host):
             raise BadInput(f"the watch listens on this machine only, and not on {plan.host}", field="listen")
         self._plan, self._now_s, self._tell = plan, now_s, tell
-        self.journal = Journal(plan.state, plan.verdicts)
+        self.journal = Journal(plan.state, plan.verdicts, remembers=REMEMBERED)
         kept = self.journal.kept("counters")
         self.metrics = Metrics.from_plain(orjson.loads(kept)) if kept else Metrics()
         layers = tuple(dict.fromkeys(log.layer for log in plan.logs))
         self.desk = Desk(plan.waiting, chain=plan.chain, between=plan.between, logging=layers)
         self.received = Received()
         self._failed = failed
+        self._lines = VerdictLines()
+        self._reader = LeanReader(ASKED)
         self._pending: dict[int, set[str]] = {}
         self._done: list[int] = []
         self._unreadable = self._unjoined = self._strange = 0
@@ -123,17 +136,32 @@ class Watch:
 
     # --- what comes -----------------------------------------------------------------------------------------
 
-    def sink(self, line: bytes, spans: list[Span]) -> None:
-        """Keep an export request, which is one line, and take its spans in.
+    def read(self, kind: str, body: bytes) -> Rows | list[Span]:
+        """What an export request of spans holds: rows where all of it is ordinary, and records where it is not.
+
+        Raises:
+            ValueError: it is not whole, or has more values than are read.
+        """
+        return read_spans(kind, body, self._reader)
+
+    def keep(self, sent: Sent, found: Rows | list[Span]) -> tuple[int, int]:
+        """Keep an export request as it came, and take its spans in; how many there are, and that all are taken.
 
         Raises:
             Overloaded: more is undecided than the journal may hold.
         """
-        if not spans:
-            return
+        if not found:
+            return 0, 0
         self._refuse_more()
-        number = self.journal.keep(OTLP, line)
-        self._pend(number, self.desk.take_spans(spans, number, self._now_s()))
+        number = self.journal.keep(_SOURCES[sent.kind, sent.packed], sent.body)
+        self._take_spans(found, number, self._now_s())
+        return sum(map(len, found.values())) if isinstance(found, dict) else len(found), 0
+
+    def _take_spans(self, found: Rows | list[Span], number: int, now_s: float) -> None:
+        if isinstance(found, dict):
+            self._pend(number, self.desk.take_rows(found, number, now_s))
+        else:
+            self._pend(number, self.desk.take_spans(found, number, now_s))
 
     def log_sink(self, line: bytes, lines: list[SentLine]) -> int:
         """Keep an export request of logs, and take its lines in; how many belong to no log that was named.
@@ -174,9 +202,12 @@ class Watch:
             self._take_sent(lines_of(orjson.loads(body)), number)
         elif source in self._logs:
             self._take_accounts(self._accounts(self._logs[source], body, number, now_s), number, now_s)
+        elif source in _SENT_AS:
+            kind, packed = _SENT_AS[source]
+            self._take_spans(self.read(kind, unpacked(body) if packed else body), number, now_s)
         else:
             spans = [span for line in body.splitlines() for span in otlp.decode_line(line, 0.0)]
-            self._pend(number, self.desk.take_spans(spans, number, now_s))
+            self._take_spans(spans, number, now_s)
 
     def _take_sent(self, lines: list[SentLine], number: int) -> None:
         now_s = self._now_s()
@@ -258,7 +289,7 @@ class Watch:
                 break
         self._let_remarks_go(now_s)
         if decided or self._done:
-            lines = (line for one in decided for line in _lines_of(one))
+            lines = (line for one in decided for line in self._lines.of(one))
             traces = [one.trace.trace_id for one in decided]
             done, self._done = self._done, []
             self.journal.write(traces, lines, done, self.metrics.as_plain())
@@ -342,7 +373,7 @@ class Watch:
             PortTaken: another program listens there.
         """
         receiver = await receive(
-            self.sink,
+            self,
             port=self._plan.port,
             log_sink=self.log_sink,
             pages={"/metrics": self.metrics_page},
@@ -373,14 +404,3 @@ class Watch:
 def _token(remark: Account) -> str:
     """What a batch waits for until an error line has found its access line."""
     return f"remark {remark.place}"
-
-
-def _lines_of(decided: Decided) -> Iterable[bytes]:
-    """The verdicts on one trace, a line each, together."""
-    for verdict in decided.verdicts:
-        row = verdict.as_json() | {
-            "trace": decided.trace.trace_id,
-            "of": len(decided.verdicts),
-            "after_unknown": decided.after_unknown if verdict is decided.verdicts[0] else 0,
-        }
-        yield exact_bytes(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))

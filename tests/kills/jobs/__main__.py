@@ -31,7 +31,7 @@ from tests.processes import doors
 from whocut.chain.layers import Layer
 from whocut.clock import Clock, run_real
 from whocut.clock.clock import wall_s
-from whocut.foreign.files import judge_material
+from whocut.foreign.material import judge_material
 from whocut.jobs.records import JobState
 from whocut.path.hop import Hop
 from whocut.path.ports import held_port
