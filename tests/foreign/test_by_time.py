@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.benchmarks import two_layers
 from tests.foreign.test_many import (
     CUT,
     EPOCH_UNIX_S,
@@ -109,6 +110,18 @@ def test_names_of_several_attempts_among_lines_without_one_are_judged_together(t
     fast = assert_the_same(tmp_path, logs_of(tmp_path, layers))
 
     assert fast.judged.alone == fast.judged.requests
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["by trace id", "by time"])
+def test_a_sample_of_two_layers_is_judged_as_in_memory(tmp_path: Path, *, named: bool) -> None:
+    """The benchmark's proof, of few requests: every column of the table, and nothing proven."""
+    outer, inner = two_layers.write(tmp_path, 2_600, named=named)
+
+    requests = two_layers.attribute_with_table(outer, inner, tmp_path / "verdicts.parquet")
+
+    sampled = two_layers.sample(outer, inner, tmp_path / "verdicts.parquet", 2_600, 600, tmp_path)
+    assert requests == 2_600
+    assert (sampled.requests, sampled.different, sampled.proven) == (500, 0, 0), sampled.first
 
 
 def test_a_line_that_others_fit_as_well_is_no_testimony(tmp_path: Path) -> None:

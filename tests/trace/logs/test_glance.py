@@ -40,8 +40,10 @@ Nov 18 10:00:00 lb haproxy[7]: 10.0.0.1:5 [18/Nov/2026:10:00:00.123] fe be/s 0/0
 """,
 }
 # What lines of all forms hang on, and what none of them expects.
-ODD = ('"', "\\", '\\"', " ", "  ", "\t", "[", "]", "/", "-", ",", ":", "{", "}", "\x00", "\r", "\x0b")
-ODD += ("\u00fc", "\u0663", "\ufeff", "null", "true", "1e9", "+", ".", "0")
+ODD = (
+    *('"', "\\", '\\"', " ", "  ", "\t", "[", "]", "/", "-", ",", ":", "{", "}", "\x00", "\r", "\x0b"),
+    *("\u00fc", "\u0663", "\ufeff", "null", "true", "1e9", "+", ".", "0"),
+)
 
 
 def lines_of(name: str) -> list[bytes]:
