@@ -1,7 +1,7 @@
 """Rows without a name, joined by time: the same join as `verdict.joining`, in one pass over each layer's rows.
 
-An attempt is the row that began it. A layer's rows come in the order of their beginnings, and beside them, each in
-the order of its own instant, the attempts that still lack the layer; of these only the ones near are in memory.
+An attempt is the row that began it. A layer's rows come in the order of their beginnings. Beside them come the
+attempts that still lack the layer, each in the order of its own instant, and only those near are in memory.
 """
 
 from __future__ import annotations
