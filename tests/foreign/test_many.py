@@ -19,6 +19,7 @@ from whocut.foreign.files import Attributed, attribute_files, parse_logs
 from whocut.foreign.logs import AttributedLogs, attribute_logs
 from whocut.foreign.many import COLUMNS
 from whocut.trace.logs.formats import formats
+from whocut.trace.logs.reading import LONGEST
 from whocut.trace.records import LayerRecord
 
 if TYPE_CHECKING:
@@ -289,6 +290,18 @@ ODD = (
     "   ",
     "nonsense",
     "x" * 70_000,
+    "y" * 1_000_000,
+    nginx_line(27)[: len(nginx_line(27)) // 2],
+    *(
+        nginx_line(28, path="/" + "z" * (LONGEST + more - len(nginx_line(28, path="/"))))
+        for more in (-1, 0, 1)
+    ),
+    nginx_line(29, trace=["a"], request_id=None, completion={}),
+    nginx_line(30, status=True, duration="-3", upstream_header_time=0),
+    nginx_line(31) + nginx_line(32),
+    '192.0.2.1 - - [22/Nov/2026:11:05:00 +0000] "GET /\\x22 HTTP/1.1" 200 1 "-" "a"',
+    '192.0.2.1 - - [22/Nov/2026:11:05:00 +00]00] "POST /x HTTP/1.1" 504 167 "-" "a"',
+    '192.0.2.1 - - [22/Nov/2026:11:05:00 +0000] "POST /x HTTP/1.1" 504 167 "-" "a\\" 1 2 \\"b" "c"',
 )
 
 
@@ -314,6 +327,18 @@ def test_odd_lines_mean_the_same_both_ways(
     path.write_bytes(end.join(lines).encode())
 
     assert_the_same(tmp_path, [f"nginx={path}"])
+
+
+def test_signatures_without_an_end_are_still_counted_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that never repeats itself: few signatures are remembered, and the rest is read line by line."""
+    monkeypatch.setattr("whocut.foreign.counting._MOST", 3)
+    path = written(tmp_path, "a.log", [nginx_line(number, status=200 + number % 90) for number in range(300)])
+
+    fast = assert_the_same(tmp_path, [f"nginx={path}"])
+
+    assert fast.judged.requests == 300
 
 
 def test_odd_bytes_mean_the_same_both_ways(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from whocut.trace.logs.opening import opened
 from whocut.trace.logs.reading import LONGEST, read_line, take_line
 from whocut.verdict.attribute import attribute
 from whocut.verdict.joining import join
-from whocut.verdict.testimony import who_ended_it
+from whocut.verdict.testimony import told_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -67,8 +67,7 @@ def count_lines(
     for one in alike.values():
         (evidence,) = join((), [one.first], positions)
         verdict = attribute(evidence, topology)
-        said = who_ended_it(evidence, topology)
-        dated = said is not None and said.view is not None and verdict.at_s is not None
+        dated = told_by(evidence, topology) is not None and verdict.at_s is not None
         tally.count(verdict, one.number, one.waited_s if dated else 0.0)
     return tally.into(result)
 

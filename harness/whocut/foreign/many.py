@@ -15,23 +15,25 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from whocut.errors import BadFile, NoRoom
 from whocut.foreign.blocks import lines_at
+from whocut.foreign.by_time import join_by_time
 from whocut.foreign.counting import ErrorLines, count_lines
 from whocut.foreign.kinds import Judged, LogOfLayer, Tally, sort_of
 from whocut.foreign.remarks import account_of, lay_over
-from whocut.foreign.rows import Place, Rows
+from whocut.foreign.rows import Place, Rows, fetched
 from whocut.trace.logs.opening import STANDARD_INPUT
 from whocut.trace.logs.reading import Read, explained, read_line
 from whocut.trace.logs.records import EndedBy
 from whocut.verdict.attribute import attribute
-from whocut.verdict.joining import join
+from whocut.verdict.evidence import JoinedBy, Statement
+from whocut.verdict.joining import attempt_of, join
 from whocut.verdict.testimony import SOON_S, told_by
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from whocut.chain.layers import Topology
     from whocut.trace.logs.records import Account
@@ -87,7 +89,7 @@ def judge_logs(
 
         rows = Rows(Path(folder))
         try:
-            return _Judge(rows, topology, kept, progress).run(verdicts)
+            return _Judge(rows, topology, kept, progress, Path(folder)).run(verdicts)
         except duckdb.OutOfMemoryException as error:
             raise NoRoom(folder, str(error).partition("\n")[0]) from None
         finally:
@@ -106,8 +108,15 @@ def _kept(log: LogOfLayer, folder: Path) -> LogOfLayer:
 
 class _Judge:
     def __init__(
-        self, rows: Rows, topology: Topology, logs: list[LogOfLayer], progress: Callable[[int], None]
+        self,
+        rows: Rows,
+        topology: Topology,
+        logs: list[LogOfLayer],
+        progress: Callable[[int], None],
+        folder: Path,
     ) -> None:
+        self._folder = folder
+        self._timed = False  # whether requests are named by the row that began them
         self._rows, self._topology, self._logs, self._progress = rows, topology, logs, progress
         self._positions = {layer.name: position for position, layer in enumerate(topology.layers)}
         self._log_of: dict[int, LogOfLayer] = {}
@@ -129,7 +138,7 @@ class _Judge:
         if len(present) == 1:
             self._one_layer()
         elif present and unnamed:
-            self._by_time()
+            self._by_time(present)
         elif present:
             self._by_name(present)
         self._tell_of_the_singular()
@@ -163,7 +172,8 @@ class _Judge:
         examples = self._accounts(Place(file, line) for *_, file, line in kinds)
         told = []
         for meaning, named, count, waited_s, file, line in kinds:
-            verdict, source = self._judged([examples[Place(file, line)]])
+            (evidence,) = join((), [examples[Place(file, line)]], self._positions)
+            verdict, source = self._judged(evidence)
             self._tally.count(verdict, count, waited_s if source is not None else 0.0)
             told.append((meaning, named, source is not None, *_of_a_kind(verdict)))
         own = {"kind_meaning": "integer", "named": "boolean", "dated": "boolean"}
@@ -179,21 +189,40 @@ class _Judge:
     # --- several layers, joined by name ---------------------------------------------------------------------
 
     def _by_name(self, present: list[int]) -> None:
+        self._name_rows()
+        self._rows.sql.execute(
+            "create view named as select *, false as ambiguous, false as began from all_named"
+        )
+        self._by_signature(present)
+        self._judge_the_singular()
+
+    def _name_rows(self) -> None:
+        """The names of rows, and those that a request id ties to other names."""
         run = self._rows.sql.execute
-        run("create view named as select coalesce(trace, chr(1) || request) as name, * from rows")
+        run(
+            "create view all_named as select coalesce(trace, chr(1) || request) as name, * from rows "
+            "where trace is not null or request is not null"
+        )
+        run(
+            "create table singular as select distinct name from all_named where request in (select request "
+            "from all_named where request is not null group by request having min(name) <> max(name))"
+        )
+
+    def _by_signature(self, present: list[int]) -> None:
+        """Judge what `named` has under one name as one request, each signature once."""
+        run = self._rows.sql.execute
         each = ", ".join(
             f"max(meaning) filter (position = {at}) as m{at}, max(duration_s) filter (position = {at}) as d{at}, "
-            f"max(end_s) filter (position = {at}) as e{at}"
+            f"max(end_s) filter (position = {at}) as e{at}, "
+            f"bool_or(ambiguous) filter (position = {at}) as a{at}"
             for at in present
         )
-        outer = "{'request': request, 'trace': trace, 'status': status, 'file': file, 'line': line}"
         run(
             f"create table requests as select name, count(*) as lines, {each}, "
-            f"arg_min({outer}, position) as o from named group by name"
-        )
-        run(
-            "create table singular as select distinct name from named where request in (select request from named "
-            "where request is not null group by request having min(name) <> max(name))"
+            "arg_min({'request': request, 'trace': trace, 'status': status}, "
+            "case when began then -1 else position end) as b, "
+            "arg_min({'file': file, 'line': line}, position) as o from named "
+            "group by name"
         )
         layers = " + ".join(f"(m{at} is not null)::integer" for at in present)
         run(f"insert into singular select name from requests where lines > {layers}")
@@ -201,7 +230,7 @@ class _Judge:
             f"create view signed as select *, {self._cut_earlier(present)} as earlier from requests "
             "anti join singular using (name)"
         )
-        keys = ", ".join(f"m{at}" for at in present)
+        keys = ", ".join(f"m{at}, a{at}" for at in present)
         sums = ", ".join(f"sum(d{at})" for at in present)
         kinds = run(
             f"select {keys}, earlier, count(*), {sums}, arg_min(name, o.file::bigint * {_APART} + o.line) "
@@ -209,24 +238,26 @@ class _Judge:
         ).fetchall()
         examples = self._of_names([kind[-1] for kind in kinds])
         told = []
+        size = 2 * len(present) + 1  # of a signature
         for kind in kinds:
-            waited = dict(zip(present, kind[len(present) + 2 : -1], strict=True))
+            waited = dict(zip(present, kind[size + 1 : -1], strict=True))
             verdict, source = self._judged(examples[kind[-1]])
-            self._tally.count(verdict, kind[len(present) + 1], waited[source] if source is not None else 0.0)
-            told.append((*kind[: len(present) + 1], source, *_of_a_kind(verdict)))
-        own = {f"k{at}": "integer" for at in present} | {"was_earlier": "boolean", "source": "smallint"}
-        self._make_table("kinds", own | _OF_A_KIND, told)
-        same = " and ".join(f"m{at} is not distinct from k{at}" for at in present)
+            self._tally.count(verdict, kind[size], waited[source] if source is not None else 0.0)
+            told.append((*kind[:size], source, *_of_a_kind(verdict)))
+        own = {name: of for at in present for name, of in ((f"k{at}", "integer"), (f"q{at}", "boolean"))}
+        self._make_table("kinds", own | {"was_earlier": "boolean", "source": "smallint"} | _OF_A_KIND, told)
+        same = " and ".join(
+            f"m{at} is not distinct from k{at} and a{at} is not distinct from q{at}" for at in present
+        )
         after, ended = (
             f"case source {' '.join(f'when {at} then {letter}{at}' for at in present)} end" for letter in "de"
         )
+        place = self._place("o.file", "o.line")
         self._table += (
-            f" union all select coalesce(o.request, o.trace), 1, coalesce(o.trace, ''), o.status, "
-            f"{after}, {ended}, "
-            f"{self._place('o.file', 'o.line')}, {', '.join(_OF_A_KIND)} from signed join kinds "
+            f" union all select coalesce(b.request, b.trace, {place}), 1, coalesce(b.trace, ''), b.status, "
+            f"{after}, {ended}, {place}, {', '.join(_OF_A_KIND)} from signed join kinds "
             f"on earlier = was_earlier and {same}"
         )
-        self._judge_the_singular()
 
     def _cut_earlier(self, present: list[int]) -> str:
         """Whether a layer behind the one that decides says that it cut, and earlier: that is a contradiction."""
@@ -248,27 +279,37 @@ class _Judge:
     def _meaning(self, ended_by: EndedBy) -> list[int]:
         return [number for number, meaning in enumerate(self._rows.meanings) if meaning.ended_by is ended_by]
 
-    def _of_names(self, names: Sequence[str]) -> dict[str, list[Account]]:
+    def _of_names(self, names: Sequence[str | int]) -> dict[str | int, AttemptEvidence]:
+        """The requests of these names, read again from their lines."""
+        self._make_table(
+            "asked", {"name": "bigint" if self._timed else "varchar"}, [(name,) for name in names]
+        )
         rows = self._rows.sql.execute(
-            "select name, file, line from named where name in (select unnest($1::varchar[]))", [list(names)]
+            "select name, file, line, ambiguous from named semi join asked using (name) "
+            "order by name, not began, position"
         ).fetchall()
-        found = self._accounts(Place(file, line) for _, file, line in rows)
-        of_names: dict[str, list[Account]] = {}
-        for name, file, line in rows:
-            of_names.setdefault(name, []).append(found[Place(file, line)])
-        return of_names
+        found = self._accounts(Place(row[1], row[2]) for row in rows)
+        statements: dict[str | int, list[Statement]] = {}
+        for name, file, line, ambiguous in rows:
+            account = found[Place(file, line)]
+            how = JoinedBy.AMBIGUOUS if ambiguous else JoinedBy.TIME
+            if account.trace_id is not None or account.request_id is not None:
+                how = JoinedBy.TRACE
+            said = Statement(position=self._positions[account.layer], account=account, joined_by=how)
+            statements.setdefault(name, []).append(said)
+        return {name: attempt_of(first, others) for name, (first, *others) in statements.items()}
 
     def _judge_the_singular(self) -> None:
         """Requests whose names are those of several attempts: a name reaches as far as the names beside it do."""
         run = self._rows.sql.execute
         pairs = run("select distinct name, request from named semi join singular using (name)").fetchall()
         group_of = _groups(pairs)
-        self._make_table("grouped", {"name": "varchar", "number": "integer"}, list(group_of.items()))
+        self._make_table("grouped", {"name": "varchar", "belongs": "integer"}, list(group_of.items()))
         cursor = self._rows.sql.cursor().execute(
-            f"select number, {_ROW} from named join grouped using (name) order by number, position, file, line"
+            f"select belongs, {_ROW} from named join grouped using (name) order by belongs, position, file, line"
         )
         batch: list[Account] = []
-        for _, rows in groupby(_fetched(cursor), key=lambda row: row[0]):
+        for _, rows in groupby(fetched(cursor), key=lambda row: row[0]):
             batch += [account_of(self._rows, row[1:]) for row in rows]
             if len(batch) >= _AT_ONCE:
                 self._judge_alone(batch)
@@ -277,13 +318,29 @@ class _Judge:
 
     # --- several layers, joined by time ---------------------------------------------------------------------
 
-    def _by_time(self) -> None:
-        """In the order of their beginnings; a log that never pauses is cut where enough lines have come."""
+    def _by_time(self, present: list[int]) -> None:
+        run = self._rows.sql.execute
+        self._name_rows()
+        twice = "select name from all_named group by name, position having count(*) > 1"
+        if run(f"(select name from singular) union all ({twice}) limit 1").fetchone() is not None:
+            self._by_time_together()
+            return
+        self._timed = True
+        join_by_time(self._rows, present, self._folder)
+        run(
+            "create view named as select attempt as name, ambiguous, number = attempt as began, rows.* "
+            "from rows join joined using (number)"
+        )
+        run("create or replace table singular(name bigint)")
+        self._by_signature(present)
+
+    def _by_time_together(self) -> None:
+        """Some names are of several attempts, and some rows have none: batches of lines that are near in time."""
         cursor = self._rows.sql.cursor().execute(
             f"select {_ROW} from rows order by end_s - coalesce(duration_s, 0) nulls first, position, file, line"
         )
         batch: list[Account] = []
-        for row in _fetched(cursor):
+        for row in fetched(cursor):
             batch.append(account_of(self._rows, row))
             if len(batch) >= _TOGETHER:
                 self._judge_alone(batch)
@@ -330,9 +387,8 @@ class _Judge:
             return None
         return Place(self._rows.files.index(name), int(line))
 
-    def _judged(self, accounts: list[Account]) -> tuple[Verdict, int | None]:
+    def _judged(self, evidence: AttemptEvidence) -> tuple[Verdict, int | None]:
         """The verdict on one request, and the layer whose line says when it ended."""
-        (evidence,) = join((), accounts, self._positions)
         verdict = attribute(evidence, self._topology)
         statement = told_by(evidence, self._topology)
         dated = statement is not None and verdict.at_s is not None
@@ -412,11 +468,6 @@ def _of_a_request(verdict: Verdict, evidence: AttemptEvidence) -> tuple[object, 
 
 def _in(numbers: list[int]) -> str:
     return f"({', '.join(map(str, numbers or [-1]))})"
-
-
-def _fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
-    while rows := cursor.fetchmany(_AT_ONCE):
-        yield from rows
 
 
 def _groups(pairs: Iterable[tuple[str, str | None]]) -> dict[str, int]:

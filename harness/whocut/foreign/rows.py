@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from whocut.errors import BadFile
 from whocut.foreign.blocks import PIECE, blocks_of
@@ -20,7 +20,7 @@ from whocut.trace.logs.opening import opened
 from whocut.trace.logs.reading import LONGEST, read_line, take_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from whocut.trace.logs.reading import Read
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT: Final = "512MB"  # of the engine; the rest it keeps on disk
 _THREADS: Final = 4
+_AT_ONCE: Final = 5_000  # rows that are fetched together
 _FEW: Final = 200  # lines of a block that are read one by one before another form is tried on them
 KEYS_APART: Final = "\x1f"  # between the keys of one row
 _CONTROLS: Final = bytes(code for code in range(32) if code != 10)
@@ -35,8 +36,8 @@ _TABLE: Final = """
 create table lines(position smallint, file smallint, line bigint, form smallint, signature varchar, status integer,
   end_s double, duration_s double, trace varchar, request varchar, path varchar, key varchar);
 create table signatures(form smallint, signature varchar, meaning integer);
-create view rows as select position, file, line, meaning, status, end_s, duration_s, trace, request, path, key
-  from lines join signatures using (form, signature);
+create view rows as select lines.rowid as number, position, file, line, meaning, status, end_s, duration_s, trace,
+  request, path, key from lines join signatures using (form, signature);
 """
 _BY_READER: Final = -1  # the form of a row that a format's reader made: its signature is its meaning
 _TRACEPARENT: Final = "[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
@@ -348,3 +349,9 @@ def _repaired(block: bytes) -> bytes:
             return block
         block = block.decode("utf-8", "replace").encode()
     return block
+
+
+def fetched(cursor: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of an answer, some thousands at a time."""
+    while rows := cursor.fetchmany(_AT_ONCE):
+        yield from rows

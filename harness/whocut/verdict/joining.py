@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from whocut.verdict.evidence import AttemptEvidence, JoinedBy, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from whocut.trace.logs.records import Account
 
@@ -151,11 +152,11 @@ def _join_by_time(frames: list[_Frame], accounts: list[Account], positions: Mapp
     for account in accounts:
         by_layer.setdefault(positions[account.layer], []).append(account)
     for position in sorted(by_layer):
-        starts = _Line(frames, "start_s")
-        ends = _Line(frames, "end_s")
+        starts = _Line(frames, "start_s", position)
+        ends = _Line(frames, "end_s", position)
         begun: list[_Frame] = []
         for account in by_layer[position]:
-            near = _near(account, position, starts, ends)
+            near = _near(account, starts, ends)
             if not near:
                 begun.append(_begun_by(account, position, JoinedBy.TIME))
                 continue
@@ -164,53 +165,51 @@ def _join_by_time(frames: list[_Frame], accounts: list[Account], positions: Mapp
         frames += begun
 
 
-class _Line:
-    """Frames in the order of one of their instants, to find those near another."""
+class Instants:
+    """Instants in their order, to find those near another that are not gone yet. More may be put behind them."""
 
-    def __init__(self, frames: Iterable[_Frame], name: str) -> None:
-        dated = sorted(
-            (
-                (at_s, number, frame)
-                for number, frame in enumerate(frames)
-                if (at_s := getattr(frame, name)) is not None
-            ),
-            key=lambda row: row[:2],
-        )
-        self._instants = [at_s for at_s, _, _ in dated]
-        self._frames = [frame for _, _, frame in dated]
-        places = range(len(dated))
-        # From each place the next, and the last one before, whose frame may still lack the layer.
+    def __init__(self, instants: Iterable[float], is_gone: Callable[[int], bool]) -> None:
+        """Take instants in their order; `is_gone` is asked for their places, and gone is gone for ever."""
+        self.in_order = list(instants)
+        self._is_gone = is_gone
+        places = range(len(self.in_order))
+        # From each place the next, and the last one before, that may still be there.
         self._after, self._before = list(places), list(places)
 
-    def near(self, at_s: float, within_s: float, position: int) -> list[_Frame]:
-        """Those that still lack the layer at this position, the nearest of them: a busy second has thousands."""
-        middle = bisect_left(self._instants, at_s)
-        after = self._lacking(self._after, middle, 1, position)
-        before = self._lacking(self._before, middle - 1, -1, position)
-        found: list[_Frame] = []
-        while len(found) < _LOOKED_AT:
+    def put(self, at_s: float) -> None:
+        """One more, not before the last."""
+        place = len(self.in_order)
+        self.in_order.append(at_s)
+        self._after.append(place)
+        self._before.append(place)
+
+    def near(self, at_s: float, within_s: float) -> Iterator[int]:
+        """The places of those that are there, the nearest first, and no more than are looked at."""
+        middle = bisect_left(self.in_order, at_s)
+        after = self._there(self._after, middle, 1)
+        before = self._there(self._before, middle - 1, -1)
+        for _ in range(_LOOKED_AT):
             after_s = self._apart_s(after, at_s)
             before_s = self._apart_s(before, at_s)
             if min(after_s, before_s) > within_s:
-                break
+                return
             if before_s <= after_s:
-                found.append(self._frames[before])
-                before = self._lacking(self._before, before - 1, -1, position)
+                yield before
+                before = self._there(self._before, before - 1, -1)
             else:
-                found.append(self._frames[after])
-                after = self._lacking(self._after, after + 1, 1, position)
-        return found
+                yield after
+                after = self._there(self._after, after + 1, 1)
 
     def _apart_s(self, place: int, at_s: float) -> float:
-        return abs(self._instants[place] - at_s) if 0 <= place < len(self._instants) else math.inf
+        return abs(self.in_order[place] - at_s) if 0 <= place < len(self.in_order) else math.inf
 
-    def _lacking(self, known: list[int], place: int, step: int, position: int) -> int:
-        """The first place from this one whose frame lacks the layer; what was passed is jumped over later."""
+    def _there(self, known: list[int], place: int, step: int) -> int:
+        """The first place from this one that is not gone; what was passed is jumped over later."""
         begun = place
         while 0 <= place < len(known):
             if known[place] != place:
                 place = known[place]
-            elif position in self._frames[place].statements:
+            elif self._is_gone(place):
                 place += step
             else:
                 break
@@ -221,34 +220,55 @@ class _Line:
         return place
 
 
-def _near(account: Account, position: int, starts: _Line, ends: _Line) -> list[_Frame]:
-    """Attempts that fit by instant, path and status, the nearest first, and still lack this layer."""
+class _Line:
+    """Frames in the order of one of their instants, to find those near another: a busy second has thousands."""
+
+    def __init__(self, frames: Iterable[_Frame], name: str, position: int) -> None:
+        dated = sorted(
+            (
+                (at_s, number, frame)
+                for number, frame in enumerate(frames)
+                if (at_s := getattr(frame, name)) is not None
+            ),
+            key=lambda row: row[:2],
+        )
+        in_order = [frame for _, _, frame in dated]
+        self._frames = in_order
+        self._instants = Instants(
+            (at_s for at_s, _, _ in dated), lambda place: position in in_order[place].statements
+        )
+
+    def near(self, at_s: float, within_s: float) -> Iterator[_Frame]:
+        """Those that still lack the layer."""
+        return (self._frames[place] for place in self._instants.near(at_s, within_s))
+
+
+def _near(account: Account, starts: _Line, ends: _Line) -> list[_Frame]:
+    """The nearest attempt that fits by instant, path and status and still lacks this layer, and another if any."""
     if account.end_s is None:
         return []
-    slack_s = CLOCKS_APART_S + account.coarse_s
+    within_s = CLOCKS_APART_S + account.coarse_s
     known_start = account.start_s if account.duration_s is not None else None
     found = (
-        starts.near(known_start, slack_s, position)
-        if known_start is not None
-        else ends.near(account.end_s, slack_s, position)
+        starts.near(known_start, within_s) if known_start is not None else ends.near(account.end_s, within_s)
     )
-    fits = [frame for frame in found if _alike(account, frame)]
-
-    def apart_s(frame: _Frame) -> float:
-        if known_start is not None and frame.start_s is not None:
-            return abs(frame.start_s - known_start)
-        return abs((frame.end_s or 0.0) - (account.end_s or 0.0))
-
-    return sorted(fits, key=apart_s)
+    path = bare_path(account.path)
+    fits = (frame for frame in found if alike(path, account.status, bare_path(frame.path), frame.status))
+    return list(islice(fits, 2))
 
 
-def _alike(account: Account, frame: _Frame) -> bool:
+def bare_path(path: str | None) -> str | None:
+    """A path without its query; None where a line has none."""
+    return path.split("?")[0] if path else None
+
+
+def alike(path: str | None, status: int | None, other_path: str | None, other_status: int | None) -> bool:
     """Whether path and status do not speak against it: an outer layer may have answered otherwise than an inner."""
-    if account.path and frame.path and account.path.split("?")[0] != frame.path.split("?")[0]:
+    if path is not None and other_path is not None and path != other_path:
         return False
-    if account.status is None or frame.status is None:
+    if status is None or other_status is None:
         return True
-    return account.status == frame.status or max(account.status, frame.status) >= 400
+    return status == other_status or max(status, other_status) >= 400
 
 
 # --- from and to evidence ---------------------------------------------------------------------------------
@@ -282,6 +302,14 @@ def _begun_by(account: Account, position: int, how: JoinedBy) -> _Frame:
         status=account.status,
         statements={position: Statement(position=position, account=account, joined_by=how)},
     )
+
+
+def attempt_of(began: Statement, others: Iterable[Statement]) -> AttemptEvidence:
+    """One attempt that only logs know of, where it is known already which lines are its own, and how."""
+    frame = _begun_by(began.account, began.position, began.joined_by)
+    for said in others:
+        _put(frame, said)
+    return _finished(frame)
 
 
 def _finished(frame: _Frame) -> AttemptEvidence:

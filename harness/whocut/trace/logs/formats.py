@@ -47,10 +47,11 @@ layers of one product, write `LAYER:NAME=FILE`. Give the access log and the erro
 of one name. `FILE` may be packed (`.gz`, `.zst`), a pattern (`'access.log*'`, rotated files from the oldest), or
 `-` for standard input.
 
-Above some 32 MB, and with `--verdicts FILE.parquet`, lines are kept on disk and not in memory. What that needs
+Above some 32 MB one layer's lines are only counted: each is a request, and those of one signature have one verdict.
+Lines of several layers, and with `--verdicts FILE.parquet`, are kept on disk and not in memory. What that needs
 comes with `pip install 'whocut[logs]'`. NGINX, HAProxy, Envoy and ALB are read fastest, in the forms recommended
-here and in the products' default forms. Several layers' lines without a name are joined by time, 200,000 of them at
-once.
+here and in the products' default forms. Lines of several layers without a name are joined by time; where others fit
+as well, what they say is inferred.
 
 Each table says what a code means: who ended the request by the layer's own account, in which phase, by which timer.
 It is testimony and never proof; where edges say otherwise, the edges win, and the contradiction is printed.

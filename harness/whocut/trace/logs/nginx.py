@@ -2,6 +2,7 @@
 
 The access log calls a stream that nginx cut itself a success (``200``, completion ``OK``): only the error log
 tells. `$request_completion` is empty where the caller left.
+One file, because reading, counting and taking apart by an engine must mean the same by one table.
 """
 
 from __future__ import annotations
