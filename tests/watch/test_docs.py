@@ -19,6 +19,7 @@ STATE = (
         "spans",
         "log_lines",
         "unreadable_lines",
+        "judged",
         "late",
         "shed",
         "decided_early",

@@ -103,6 +103,7 @@ class Counts:
 
     spans: int = 0
     lines: int = 0
+    judged: int = 0  # spans and lines, each in its trace
     late: int = 0  # of traces that had been decided
     shed: int = 0  # above what is held of one trace
     early: int = 0  # traces that were decided early, because memory was full
@@ -277,6 +278,7 @@ class Desk:
         """The verdicts on a trace, by the judge of all material from elsewhere."""
         self._learn(trace)
         self.remember([trace.trace_id])
+        self.counts.judged += trace.held
         if trace.rows_alone:
             rows: list[Row] = trace.spans  # type: ignore[assignment]  # rows alone
             return Decided(trace, self._signatures.judge(trace.trace_id, rows))

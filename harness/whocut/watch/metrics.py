@@ -35,6 +35,7 @@ _HELP: Final = {
     "spans": ("counter", "Spans that were taken in"),
     "log_lines": ("counter", "Lines of logs that were taken in"),
     "unreadable_lines": ("counter", "Lines of logs that could not be read"),
+    "judged": ("counter", "Spans and lines that were judged, each in its trace"),
     "late": ("counter", "Spans and lines of traces that had been decided before"),
     "shed": ("counter", "Spans and lines that were let go unjudged: more of one trace than is held"),
     "decided_early": ("counter", "Traces that were decided early, because memory was full"),

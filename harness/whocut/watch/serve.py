@@ -339,6 +339,7 @@ class Watch:
             "spans": counts.spans,
             "log_lines": counts.lines,
             "unreadable_lines": self._unreadable,
+            "judged": counts.judged,
             "late": counts.late,
             "shed": counts.shed,
             "decided_early": counts.early,
