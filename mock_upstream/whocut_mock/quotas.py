@@ -223,4 +223,6 @@ def make_store(quota: Quota, clock: ModelClock) -> Store:
         from whocut_mock.redis_store import RedisStore  # noqa: PLC0415 - only who shares a quota needs redis
     except ImportError as error:
         raise StoreGone("a shared quota needs the package redis: pip install redis") from error
+    if quota.redis_time == "run":
+        return RedisStore(quota.redis, quota.redis_prefix)
     return RedisStore(quota.redis, quota.redis_prefix, clock.origin_on_machine_s)

@@ -129,6 +129,10 @@ class Quota(Part):
     redis: str | None = None
     redis_prefix: Annotated[str, Field(min_length=1)] = "whocut:"  # an empty one would own the whole Redis
 
+    # Whose seconds fill the shared buckets: of this machine, which its processes share, or since an origin that
+    # all mocks were given, wherever they are
+    redis_time: Literal["machine", "run"] = "machine"
+
     @field_validator("redis")
     @classmethod
     def _a_redis(cls, url: str | None) -> str | None:
@@ -269,6 +273,7 @@ def of_the_start(before: Settings, after: Settings) -> str | None:
     fixed = (
         ("quota.redis", before.quota.redis, after.quota.redis),
         ("quota.redis_prefix", before.quota.redis_prefix, after.quota.redis_prefix),
+        ("quota.redis_time", before.quota.redis_time, after.quota.redis_time),
         ("moderation.rules", before.moderation.rules, after.moderation.rules),
         ("hosts", before.hosts, after.hosts),
         ("dialects", before.dialects, after.dialects),

@@ -49,6 +49,7 @@ OFF = {
     "--junit",
     "--levels",
     "--listen",
+    "--quota-in",
     "--ca",
     "--cert",
     "--out",

@@ -14,7 +14,7 @@ from whocut.chain.load import Load, LoadStage
 from whocut.chain.plain import topology_to_plain
 from whocut.config.sources import read_chain
 from whocut.errors import BadInput
-from whocut.load.conductor import WORD, Alone, Master, Worker
+from whocut.load.conductor import CLOCK, WORD, Alone, Master, Worker
 from whocut.load.desk import Desk
 from whocut.load.gate import Gate
 from whocut.load.session import Session
@@ -271,6 +271,7 @@ def master_of(session: Session, wire: Wire) -> Master:
     """A master that hears its workers' words."""
     master = Master(session, wire.master)
     wire.master.register_message(WORD, lambda msg, **_: master.hear(msg))
+    wire.master.register_message(CLOCK, lambda msg, **_: master.tell_the_time(msg))
     return master
 
 

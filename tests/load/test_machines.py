@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.commands import has_finding, whocut
 from tests.machines import Machine, machines
-from whocut.trace.rundir import RunDir
+from tests.processes import wait_until
+from whocut.trace.rundir import ATTEMPTS, RunDir
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("machines")]
 
+LOAD_LOG = "logs/load.log"
 TOKEN = "a-token-of-this-test-and-of-no-other"
 WHOCUT = (sys.executable, "-m", "whocut")
 # Some of these images are made in time, and some are not.
@@ -37,7 +42,7 @@ ASKED = (
         "--users",
         "8",
         "--requests",
-        "40",
+        "32",
         "--mode",
         "no-retry",
     ),
@@ -66,6 +71,11 @@ def start_worker(
     return machine.start(*words, cwd=folder, env={"WHOCUT_TOKEN": token})
 
 
+def count(file: Path) -> int:
+    """Its whole lines."""
+    return file.read_bytes().count(b"\n")
+
+
 def read(running: subprocess.Popen[str]) -> tuple[dict[str, Any], str]:
     """What a run says at its end."""
     out, error = running.communicate(timeout=170)
@@ -89,10 +99,10 @@ def test_two_workers_elsewhere_make_one_run_with_the_figures_of_one_machine(
     assert running.returncode == has_finding(summary), error
     run = RunDir.open(tmp_path / "run")
     attempts = run.attempts()
-    assert summary["requests"] == len({attempt.request for attempt in attempts}) == 40
-    assert [worker["answered"] for worker in summary["generator"]["workers"]] == [20, 20]
+    assert summary["requests"] == len({attempt.request for attempt in attempts}) == 32
+    assert [worker["answered"] for worker in summary["generator"]["workers"]] == [16, 16]
     assert not any(worker["lost"] for worker in summary["generator"]["workers"])
-    assert summary["agreement"] == {"checked": 40, "disagree": []}
+    assert summary["agreement"] == {"checked": 32, "disagree": []}
     compared = json.loads(whocut("compare", "alone", "run", "--json", cwd=tmp_path, check=None).stdout)
     rows = {row["measure"]: row for row in compared["comparisons"][0]["rows"]}
     assert 0 < rows["delivered"]["before"] < 1
@@ -124,3 +134,101 @@ def test_worker_without_the_run_s_token_is_refused_in_one_sentence(
     assert TOKEN not in error
     for file in (tmp_path / "run").rglob("*"):
         assert not file.is_file() or TOKEN.encode() not in file.read_bytes(), file
+
+
+def test_worker_whose_cable_is_pulled_is_lost_and_the_run_goes_on(
+    three: list[Machine], tmp_path: Path
+) -> None:
+    """The other one makes its share; what was recorded stays; what was under way there is unknown, no timeout."""
+    master, one, other = three
+    running = start_run(master, tmp_path)
+    workers = [start_worker(machine, master, tmp_path) for machine in (one, other)]
+    run = tmp_path / "run"
+    wait_until((run / LOAD_LOG).is_file)
+    wait_until((run / ATTEMPTS).is_file)
+    wait_until(lambda: count(run / ATTEMPTS) >= 20)
+
+    other.pull_the_cable()
+    summary, error = read(running)
+
+    workers[1].kill()
+    for worker in workers:
+        worker.communicate(timeout=60)
+    assert running.returncode == 3, error
+    lost, whole = sorted(summary["generator"]["workers"], key=lambda worker: not worker["lost"])
+    (loss,) = lost["lost"]
+    assert whole["lost"] == []
+    assert whole["answered"] == 16 > loss["answered"]
+    assert f"worker {lost['worker']} was last heard of at {loss['last_heard_s']:g} s" in error
+    named = {worker["worker"]: worker["lost"] for worker in RunDir.open(run).manifest["workers"]}
+    assert named == {lost["worker"]: [loss], whole["worker"]: []}
+    attempts = RunDir.open(run).attempts()
+    unknown = [attempt for attempt in attempts if attempt.ended_s is None]
+    assert summary["censored"] == len(unknown) > 0
+    assert summary["requests"] == 16 + loss["answered"] + len(unknown) == len(attempts)
+    assert summary["outcomes"].get("timeout", 0) == 0
+    assert summary["agreement"]["disagree"] == []
+
+
+@contextmanager
+def redis_on(machine: Machine, folder: Path) -> Iterator[str]:
+    """The address of a Redis on one of the machines."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("redis-server is not installed, and on a CI machine nothing may be missing")
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    words = ("--bind", machine.address, "--protected-mode", "no", "--save", "", "--appendonly", "no")
+    server = machine.start(binary, *words, cwd=folder)
+    try:
+        assert server.stdout is not None
+        while "Ready to accept connections" not in server.stdout.readline():
+            assert server.poll() is None
+        yield f"redis://{machine.address}:6379/0"
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
+SCENARIO = """\
+from whocut.load import ImageUser, wanted
+
+SCENARIO = {
+    "chain": "chain.yaml",
+    "modes": {"no-retry": "one answer at the end"},
+    "clock": "scaled:50",
+    "users": 8,
+    "requests": 40,
+    "upstream": {"latency": {"constant_s": 5.0}, "quota": {"images_per_min": 10}},
+}
+
+
+class Quick(ImageUser):
+    def ask(self, client, order):
+        client.images.generate(**wanted(self.session.topology.upstream, order))
+"""
+
+
+def test_workers_with_their_own_chains_share_one_quota(three: list[Machine], tmp_path: Path) -> None:
+    """Two mocks on two machines let in together what one would; all they wrote is in the one run directory."""
+    master, *others = three
+    (tmp_path / "quick.py").write_text(SCENARIO)
+    with redis_on(master, tmp_path) as redis:
+        words = ("run", "quick.py", "--listen", master.address, "--workers", "2", "--out", "run", "--json")
+        more = ("--local-chain", "--quota-in", redis)
+        running = master.start(*WHOCUT, *words, *more, cwd=tmp_path, env={"WHOCUT_TOKEN": TOKEN})
+        workers = [start_worker(machine, master, tmp_path) for machine in others]
+        summary, error = read(running)
+
+    said = [worker.communicate(timeout=60) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0], said
+    assert running.returncode == has_finding(summary), error
+    run = RunDir.open(tmp_path / "run")
+    rows = run.ledger()
+    let_in = sorted(row["accepted_s"] for row in rows if row["state"] == "settled")
+    assert len(rows) == summary["requests"] == 40
+    assert 10 <= len(let_in) <= 10 + 1 + (let_in[-1] - let_in[0]) * 10 / 60
+    assert summary["outcomes"] == {"delivered": len(let_in), "rejected": 40 - len(let_in)}
+    assert summary["agreement"] == {"checked": 40, "disagree": []}
+    assert {worker["answered"] for worker in summary["generator"]["workers"]} == {20}
+    assert not any(row["state"] == "running" for row in rows)

@@ -118,6 +118,7 @@ class Load:
     asked_before: int = 0
     spending: Spending | None = None
     doors: Mapping[str, int] = field(default_factory=dict)  # for callers elsewhere, by the port behind each
+    local_chain: bool = False  # each worker has a chain and a mock of its own
 
     @property
     def asked(self) -> int:

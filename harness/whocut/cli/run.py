@@ -49,7 +49,7 @@ from whocut.run.plan import Plan
 from whocut.run.run import main_loop, stand_for
 from whocut.run.run import run as do_run
 from whocut.run.scenario import find_scenario, pick_modes, read_scenario
-from whocut.run.several import Listening, refuse_together
+from whocut.run.several import Listening, one_quota, refuse_counted_by_one, refuse_together
 from whocut.show.run import ShowProgress, print_summary
 from whocut.trace.rundir import free_directory
 
@@ -113,6 +113,18 @@ def run(
         Path | None,
         typer.Option(help="With --listen: the file with the token. Default: WHOCUT_TOKEN, or a new one."),
     ] = None,
+    local_chain: Annotated[
+        bool,
+        typer.Option(
+            "--local-chain", help="With --listen: each worker has the chain and the mock on its own machine."
+        ),
+    ] = False,
+    quota_in: Annotated[
+        str | None,
+        typer.Option(
+            help="With --local-chain: the Redis in which the mocks share one quota, like redis://10.0.0.1:6379/0."
+        ),
+    ] = None,
     to: To = None,
     budget_usd: BudgetUsd = None,
     max_requests: MaxRequests = None,
@@ -147,9 +159,11 @@ def run(
     listening = None
     if listen is not None:
         refuse_together(processes=processes, to=to)
-        listening = Listening.told(listen, workers, token_file)
-    elif workers != 1 or token_file is not None:
-        flag = "--token-file" if token_file is not None else "--workers"
+        if local_chain:
+            refuse_counted_by_one(told.upstream, told.upstream_in)
+        listening = Listening.told(listen, workers, token_file, local_chain=local_chain)
+    elif workers != 1 or token_file is not None or local_chain:
+        flag = "--local-chain" if local_chain else "--token-file" if token_file is not None else "--workers"
         raise BadInput(f"{flag}: it belongs to workers on other machines. Give --listen ADDRESS as well.")
     name = f"{path.stem}-{'to' if to and not chain else topology.name}"
     directory = directory_of(out, name, force=force and not stand)
@@ -168,7 +182,7 @@ def run(
         listening=listening,
         otlp_port=otlp,
         live=live,
-        upstream=told.upstream,
+        upstream=one_quota(told.upstream, quota_in, local_chain=local_chain),
         upstream_in=told.upstream_in,
         raised_in={mode: least_s for mode, least_s in told.raised_in.items() if mode in modes and to is None},
         steps={name: told.modes[name] for name in modes} if told.steps else {},

@@ -142,10 +142,10 @@ class ImageUser(User):
 
         Each answer comes `late_s` model seconds after its callback.
         """
-        if self.session.elsewhere is not None:
+        if self.session.far:
             raise BadInput(
                 "callbacks go to the machine of the mock, and this worker is on another one. Run this scenario "
-                "with workers there, or leave its modes with callbacks out."
+                "with --local-chain, or leave its modes with callbacks out."
             )
         late_real_s = self.session.clock.real_s(late_s)
         with _ONE_RECEIVER:  # registering it takes a while, and every user comes at once

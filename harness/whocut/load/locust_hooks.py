@@ -21,14 +21,14 @@ from typing import Any
 
 import gevent
 from locust import events
-from locust.runners import STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
+from locust.runners import MASTER_HEARTBEAT_TIMEOUT, STATE_SPAWNING, STATE_STOPPED, MasterRunner, WorkerRunner
 
 from whocut.chain.load import DRAIN_S
-from whocut.clock.clock import wall_s
+from whocut.clock.clock import calendar_s, wall_s
 from whocut.errors import BadInput, CouldNotRun, WhocutError
 from whocut.load import options, sealed
 from whocut.load.child import RunChild
-from whocut.load.conductor import WORD, Alone, Conductor, Master, Worker
+from whocut.load.conductor import CLOCK, WORD, Alone, Conductor, Master, Worker
 from whocut.load.desk import DESK
 from whocut.load.image_user import ImageUser
 from whocut.load.scenario_file import file_of, place_of
@@ -39,6 +39,10 @@ from whocut.trace.rundir import write_refusal
 
 RUN_VARIABLE = "WHOCUT_RUN"
 _TOO_EARLY = "the test was ended before upstream and chain were ready; no image was asked for"
+_MASTER_LOST = (
+    f"the master was not heard of for {MASTER_HEARTBEAT_TIMEOUT} s, and this worker ends; what it had posted "
+    "is in the run directory there"
+)
 _STALL_EVERY_S = 0.02
 _LOOK_EVERY_REAL_S = 0.25
 
@@ -80,6 +84,7 @@ class _Hooks:
             self._worker = Worker(DESK, environment.runner, self._open)
         if isinstance(environment.runner, MasterRunner):
             environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
+            environment.runner.register_message(CLOCK, self._tell_the_time)
         if environment.web_ui is not None:
             self._page = environment
             told = environment.parsed_options
@@ -92,6 +97,10 @@ class _Hooks:
     def _hear(self, *, msg: Any, **_: object) -> None:
         if isinstance(self._conductor, Master):
             self._conductor.hear(msg)
+
+    def _tell_the_time(self, *, msg: Any, **_: object) -> None:
+        if isinstance(self._conductor, Master):
+            self._conductor.tell_the_time(msg)
 
     def test_start(self, environment: Any, **_: object) -> None:
         """Open the session and conduct the stages; a mistake in use ends Locust with its sentence and exit code."""
@@ -200,6 +209,7 @@ class _Hooks:
     def test_stop(self, environment: Any, **_: object) -> None:
         """Write how well the load kept up; plain Locust then has the run judged."""
         if self._worker is not None:
+            self._worker.finish()
             self._worker.say()
             # A worker that has stopped sleeps that long again before it is ready, and all in flight is drained now.
             environment.stop_timeout = 0
@@ -218,6 +228,12 @@ class _Hooks:
 
     def quitting(self, environment: Any, **more: object) -> None:
         """The same, where the test was not stopped before: what is in flight is drained, and only then counted."""
+        heard_s = getattr(environment.runner, "last_heartbeat_timestamp", None)
+        if (
+            heard_s is not None and calendar_s() - heard_s > MASTER_HEARTBEAT_TIMEOUT
+        ):  # Locust ends for that reason
+            sys.stderr.write(f"whocut: {_MASTER_LOST}\n")
+            environment.process_exit_code = CouldNotRun.exit_code
         DESK.close()
         if self._session is not None and self._conductor is not None and not self._session.closed:
             with suppress(FileNotFoundError):

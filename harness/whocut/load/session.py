@@ -12,7 +12,6 @@ import sys
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,12 +27,12 @@ from whocut.client.watch import Sinks
 from whocut.clock import Clock
 from whocut.clock.clock import cpu_s, pause
 from whocut.errors import BadInput, WhocutError
-from whocut.path.target import is_loopback
 from whocut.token import key_of, take_token
 from whocut.trace.records import LayerRecord
 from whocut.trace.rundir import (
     ATTEMPTS,
     GENERATOR,
+    LEDGER,
     MOCK_TOKEN,
     SPANS,
     LineFile,
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from whocut.chain.layers import Topology
     from whocut.chain.load import LoadStage
     from whocut.client.transports import wire
+    from whocut.load.machine import Elsewhere
     from whocut.trace.records import Attempt, Span, SpanSink
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -89,14 +89,6 @@ class Posted:
         """There is nothing to give back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Elsewhere:
-    """A worker on another machine: its name, and the master's address as it dialled it."""
-
-    name: str
-    master: str
-
-
 class Session:
     """The run directory as the load process uses it; `posted` is where lines go on a machine that has none.
 
@@ -114,7 +106,9 @@ class Session:
         self.topology: Topology = topology_from_plain(run.manifest["topology"])
         self.posted = posted or {}
         self.elsewhere = elsewhere
-        self.clock = Clock.of_run(run.manifest, here=posted is None)
+        known = elsewhere.clock if elsewhere else None
+        self.clock = known.clock if known else Clock.of_run(run.manifest, here=posted is None)
+        self.far = elsewhere is not None and not elsewhere.own_chain  # from the chain
         self.worst_stall_s = 0.0
         self.closed = False
         self.kept_back: str | None = None  # why the spend guard lets nothing more out
@@ -137,25 +131,33 @@ class Session:
         return cls(RunDir.open(path))
 
     @classmethod
-    def told(cls, path: str, manifest: dict[str, Any], where: Elsewhere | None = None) -> Self:
+    def told(cls, path: str, manifest: dict[str, Any], where: Elsewhere | None) -> Self:
         """As a master tells its worker: here if the directory is this very run's, posted otherwise.
 
-        The chain listens on the master's loopback. A worker that dialled another address of the master's goes by
-        the door of that machine, even where it sees the run's directory: disks are shared, clocks are not. One that
-        dialled the loopback, and does not see the directory, has a tunnel at the same ports.
+        A worker elsewhere goes by the chain's door, even where it sees the run's directory: disks are shared,
+        clocks are not. One that dialled the loopback, and does not see the directory, has a tunnel there.
         """
         mine = RunDir(Path(path), manifest)
-        if where is not None and not is_loopback(where.master):
+        if where is not None:
             return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()}, where)
         with suppress(WhocutError):  # whatever lies there on this machine, it is not this run
             if RunDir.open(mine.path).manifest.get("run") == manifest["run"]:
                 return cls(mine)
         return cls(mine, {ATTEMPTS: Posted(), SPANS: Posted()})
 
+    @classmethod
+    def beside(cls, chain: Path, where: Elsewhere | None) -> Self:
+        """On a machine with a chain of its own, whose folder this is.
+
+        Raises:
+            BadInput: there is no such folder.
+        """
+        return cls(RunDir.open(chain), elsewhere=where)
+
     @property
     def spans(self) -> SpanSink:
         """Where spans go."""
-        return self._spans if self.elsewhere is None else self._write_span
+        return self._write_span if self.far else self._spans
 
     def _write_span(self, span: Span) -> None:
         """Its instants are on this machine's clock, and no layer of the chain shares it."""
@@ -247,7 +249,7 @@ class Session:
 
     def append(self, lines: Mapping[str, bytes]) -> None:
         """Write down what a process elsewhere has posted, file by file."""
-        for name in (ATTEMPTS, SPANS):
+        for name in (ATTEMPTS, SPANS, LEDGER):
             if lines.get(name):
                 with LineFile(self.run.path / name) as file:
                     file.write(lines[name])
@@ -263,7 +265,12 @@ class Session:
             "worst_stall_real_s": round(self.worst_stall_s, 4),
             "cpu_s": round(cpu_s() - self._cpu_before_s, 2),
             "peak_bytes": most if sys.platform == "darwin" else most * 1024,  # Linux counts it in KiB
+            **(self.elsewhere.clock.facts() if self.elsewhere and self.elsewhere.clock else {}),
         }
+
+    def take_posted(self) -> dict[str, bytes]:
+        """The lines for the master since the last time."""
+        return {name: lines for name, posted in self.posted.items() if (lines := posted.take())}
 
     def say(self, facts: Mapping[str, Any]) -> None:
         """Write how well the load has kept up so far, with the loads before it."""
@@ -283,7 +290,7 @@ def _way_in(load: Load, elsewhere: Elsewhere | None) -> WayIn | None:
     Raises:
         BadInput: the master takes no workers from elsewhere.
     """
-    if elsewhere is None:
+    if elsewhere is None or elsewhere.own_chain:
         return None
     token = take_token()
     if token is None or not load.doors:

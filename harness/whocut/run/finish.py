@@ -92,6 +92,8 @@ def finish(
     """Judge what a run directory holds, and write its summary and its report; the layers were blocked so long."""
     judged = judge_run(run_dir, plan.topology)
     generator = _generator(plan, run_dir)
+    elsewhere = (worker.get("layers_stall_real_s", 0.0) for worker in generator.workers)
+    stalled_real_s = max([stalled_real_s, *elsewhere])
     hops = Hops(
         worst_stall_s=round(stalled_real_s * plan.clock.scale, 3),
         worst_stall_real_s=round(stalled_real_s, 4),
@@ -172,6 +174,13 @@ def _doubts(plan: Plan, judged: Judged, generator: Generator, hops: Hops) -> Ite
             f"the layers' loop stalled for {stall_s:.1f} model seconds, and the shortest limit is {shortest_s:g} "
             "s: that blurs who was first; use a smaller scale or an idler machine"
         )
+    for worker in generator.workers:
+        within_s = worker.get("clock_within_real_s", 0.0) * plan.clock.scale
+        if within_s > tolerable_s:
+            yield (
+                f"the clock of worker {worker['worker']} is known within {within_s:.1f} model seconds only, and "
+                f"the shortest limit is {shortest_s:g} s: use a nearer machine or a smaller scale"
+            )
     late_s = judged.figures.dispatch.max_s or 0.0
     if late_s > tolerable_s:
         yield (

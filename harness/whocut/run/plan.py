@@ -103,6 +103,7 @@ def manifest_of(plan: Plan, clock: Clock) -> dict[str, Any]:
         "epoch_unix_s": clock.epoch_unix_s,
         "seed": plan.seed,
         "upstream": dict(plan.upstream),
+        "raised_in": dict(plan.raised_in),
         "to": plan.to.url if plan.to else None,
         "want": [str(want) for want in plan.wants],
         "sweep": None if plan.sweep is None else {"tolerate": plan.sweep},

@@ -36,7 +36,7 @@ class RunFollower:
     """Follows what the load and the upstream write: counts it, and makes a span of each settled generation."""
 
     def __init__(self, run_dir: RunDir, progress: RunProgress, spans: SpanSink) -> None:
-        self._progress = progress
+        self.progress = progress
         self._spans = spans
         self._attempts = Follower(run_dir.path / ATTEMPTS)
         self._ledger = Follower(run_dir.path / LEDGER)
@@ -46,7 +46,7 @@ class RunFollower:
 
     def read(self) -> None:
         """Take in what is new."""
-        progress = self._progress
+        progress = self.progress
         for row in self._attempts.rows():
             self._requests.add(row["request"])
             progress.attempts += row["ended_s"] is not None

@@ -27,6 +27,7 @@ from whocut.run.loads import ForeignLoad, start_load
 from whocut.run.plan import manifest_of, refuse_taps_elsewhere
 from whocut.run.processes import PATIENCE_REAL_S, Child
 from whocut.run.progress import RunFollower, RunProgress
+from whocut.run.several import name_workers
 from whocut.run.signals import Signals
 from whocut.run.upstream import start_upstream
 from whocut.run.watching import RunWatch, StopAsked
@@ -179,6 +180,8 @@ async def _one_load(standing: Standing) -> None:
         load = await start_load(stack, standing.plan, standing.run_dir)
         stack.push_async_callback(load.stop)
         await _until_over(standing, load)
+    if standing.plan.listening is not None:
+        name_workers(standing.run_dir)
 
 
 async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
@@ -261,6 +264,7 @@ def _tell_the_load(
         base_urls=dict(base_urls),
         spending=plan.spending,
         doors=dict(doors),
+        local_chain=plan.listening is not None and plan.listening.local_chain,
     )
     run_dir.manifest["load"] = load.to_plain()
     run_dir.write_manifest()

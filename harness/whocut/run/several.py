@@ -13,18 +13,24 @@ import shlex
 import socket
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from whocut.errors import BadInput
 from whocut.path.door import refusal_of
 from whocut.redact import protect
 from whocut.token import VARIABLE, new_token, told_token
+from whocut.trace.records import new_span_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from whocut.trace.rundir import RunDir
+
 MASTER_PORT: Final = 5557  # Locust's own
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,15})?")
+_IN_BUCKETS: Final = frozenset({"tier", "images_per_min", "tokens_per_min", "ramp"})
+_PASSWORD: Final = re.compile(r"//[^@/]*:(?!\$)[^@/]+@")
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,15})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +42,10 @@ class Listening:
     workers: int
     token: str = field(repr=False)
     made: bool = False  # the token is new, and its user has to be told
+    local_chain: bool = False
 
     @classmethod
-    def told(cls, written: str, workers: int, token_file: Path | None) -> Self:
+    def told(cls, written: str, workers: int, token_file: Path | None, *, local_chain: bool = False) -> Self:
         """From the command line and the environment; a token is made where none is given.
 
         Raises:
@@ -49,7 +56,7 @@ class Listening:
         _refuse_taken(host, port)
         given = told_token(os.environ, token_file)
         token = given or new_token()
-        return cls(host, port, workers, token, made=given is None)
+        return cls(host, port, workers, token, made=given is None, local_chain=local_chain)
 
     def tell(self) -> None:
         """Say how a worker is started; a token that was made is said here, once, and nowhere else."""
@@ -79,6 +86,52 @@ def refuse_together(*, processes: int, to: str | None) -> None:
             "--to: an account is shared by the processes of one machine, and --listen takes workers from others. "
             "Leave one of the two out."
         )
+
+
+def one_quota(upstream: Mapping[str, Any], redis: str | None, *, local_chain: bool) -> dict[str, Any]:
+    """The mock's settings, with its quota where all workers' mocks find it.
+
+    Raises:
+        BadInput: each mock would let in a whole quota of its own, or the Redis belongs to nothing.
+    """
+    quota = dict(upstream.get("quota") or {})
+    if redis is not None:
+        if not local_chain:
+            raise BadInput(
+                "it is for the mocks of workers' own chains. Add --local-chain, or leave it out.",
+                field="quota-in",
+            )
+        if _PASSWORD.search(redis):
+            raise BadInput(
+                "a password would be in the manifest. Write $NAME for it, and set NAME on each machine.",
+                field="quota-in",
+            )
+        shared = {"redis": redis, "redis_prefix": f"whocut:{new_span_id()}:", "redis_time": "run"}
+        return {**upstream, "quota": {**quota, **shared}}
+    if local_chain and not quota.get("redis"):
+        counted = sorted(name for name, limit in quota.items() if limit is not None and name in _IN_BUCKETS)
+        if counted:
+            raise BadInput(
+                f"each worker's mock would have a quota of its own (quota.{counted[0]}). Name a Redis that all of "
+                "them reach: --quota-in redis://ADDRESS:6379/0",
+                field="local-chain",
+            )
+    return dict(upstream)
+
+
+def refuse_counted_by_one(upstream: Mapping[str, Any], upstream_in: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a quota on what is under way: each mock counts its own.
+
+    Raises:
+        BadInput: there is one.
+    """
+    for settings in (upstream, *upstream_in.values()):
+        for name in ("concurrency", "overloaded_at"):
+            if (settings.get("quota") or {}).get(name) is not None:
+                raise BadInput(
+                    f"quota.{name} counts what is under way in one mock. Run this scenario without --local-chain.",
+                    field="local-chain",
+                )
 
 
 def parse_listen(written: str) -> tuple[str, int]:
@@ -126,6 +179,13 @@ def _host_and_port(written: str, field: str) -> tuple[str, int]:
 def address_of(host: str, port: int) -> str:
     """As a person writes it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def name_workers(run_dir: RunDir) -> None:
+    """Write into the manifest which workers took part, and of a lost one when it was last heard of."""
+    said = (run_dir.generator() or {}).get("workers", ())
+    run_dir.manifest["workers"] = [{"worker": one["worker"], "lost": one["lost"]} for one in said]
+    run_dir.write_manifest()
 
 
 def _refuse_taken(host: str, port: int) -> None:
