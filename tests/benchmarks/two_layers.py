@@ -8,8 +8,8 @@ that the engine wrote must be the same.
 
 from __future__ import annotations
 
-import json
 import random
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -43,19 +43,29 @@ class Sampled:
     first: str = ""
 
 
-def write(folder: Path, lines: int, *, named: bool) -> tuple[Path, Path]:
-    """Both logs: so many requests."""
-    dice = random.Random(f"two layers/{named}")
+def write(folder: Path, lines: int) -> tuple[Path, Path]:
+    """Both logs: so many requests, each with a trace id and an id of its own."""
+    dice = random.Random("two layers")
     outer, inner = folder / "nginx.log", folder / "envoy.log"
     with outer.open("w") as of_nginx, inner.open("w") as of_envoy:
         start_s = EPOCH_UNIX_S
         for number in range(lines):
             start_s += dice.expovariate(100)
-            told_outer, told_inner = _request(dice, number, start_s, named=named)
+            told_outer, told_inner = _request(dice, number, start_s)
             of_nginx.write(told_outer)
             if number % ABSENT:
                 of_envoy.write(told_inner)
     return outer, inner
+
+
+def take_names(path: Path) -> None:
+    """The same log without a name in any line, as where no layer hands one on."""
+    nameless = path.with_suffix(".nameless")
+    with path.open("rb") as named, nameless.open("wb") as file:
+        for line in named:
+            untraced = re.sub(rb'"traceparent":"[^"]*"', b'"traceparent":null', line)
+            file.write(re.sub(rb'"(trace|request_id)":"[^"]*"', rb'"\1":"-"', untraced))
+    nameless.replace(path)
 
 
 # Of 1,000 requests those below this: nginx' status, whether it saw a head, and Envoy's status, flag and details.
@@ -69,21 +79,19 @@ _ENDS: Final = (
 )
 
 
-def _request(dice: random.Random, number: int, start_s: float, *, named: bool) -> tuple[str, str]:
+def _request(dice: random.Random, number: int, start_s: float) -> tuple[str, str]:
     chosen = dice.randrange(1000)
     _, status, answered, code, flag, details = next(end for end in _ENDS if chosen < end[0])
     took_s = {504: 60.0 + dice.random() / 100, 200: dice.uniform(20, 59), 499: dice.uniform(1, 59)}.get(
         status, 0.02
     )
     path = PATHS[dice.random() < 0.2]
-    trace = f"00-{dice.getrandbits(128):032x}-{dice.getrandbits(64):016x}-01" if named else ""
-    request = f"req-{number}" if named else ""
+    trace = f"00-{dice.getrandbits(128):032x}-{dice.getrandbits(64):016x}-01"
     header = f"{took_s:.3f}" if answered else "-"
     began_s = start_s + dice.uniform(0.0005, 0.004)
     began = datetime.fromtimestamp(began_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    traceparent = json.dumps(trace) if named else "null"
     of_nginx = (
-        f'{{"time":{start_s + took_s:.3f},"trace":"{trace}","request_id":"{request}","pid":7,'
+        f'{{"time":{start_s + took_s:.3f},"trace":"{trace}","request_id":"req-{number}","pid":7,'
         f'"connection":{number},"method":"POST","path":"{path}","status":{status},'
         f'"completion":"{"" if status == 499 else "OK"}","bytes":2048,"duration":{took_s:.3f},'
         f'"upstream":"127.0.0.1:8443","upstream_status":"{status}","upstream_header_time":"{header}",'
@@ -91,9 +99,9 @@ def _request(dice: random.Random, number: int, start_s: float, *, named: bool) -
     )
     of_envoy = (
         f'{{"bytes_sent":{2048 if code else 0},"duration":{round((took_s - 0.001) * 1e3)},"method":"POST",'
-        f'"path":"{path}","request_id":"{request or "-"}","response_code":{code},'
+        f'"path":"{path}","request_id":"req-{number}","response_code":{code},'
         f'"response_code_details":"{details}","response_flags":"{flag}","start_time":"{began}Z",'
-        f'"traceparent":{traceparent},"upstream_host":"10.0.0.1:80"}}\n'
+        f'"traceparent":"{trace}","upstream_host":"10.0.0.1:80"}}\n'
     )
     return of_nginx, of_envoy
 

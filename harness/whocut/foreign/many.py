@@ -214,27 +214,21 @@ class _Judge:
         each = ", ".join(
             f"max(meaning) filter (position = {at}) as m{at}, max(duration_s) filter (position = {at}) as d{at}, "
             f"max(end_s) filter (position = {at}) as e{at}, "
-            f"bool_or(ambiguous) filter (position = {at}) as a{at}"
+            f"bool_or(ambiguous) filter (position = {at}) as a{at}, max(number) filter (position = {at}) as n{at}"
             for at in present
         )
-        run(
-            f"create table requests as select name, count(*) as lines, {each}, "
-            "arg_min({'request': request, 'trace': trace, 'status': status}, "
-            "case when began then -1 else position end) as b, "
-            "arg_min({'file': file, 'line': line}, position) as o from named "
-            "group by name"
-        )
+        run(f"create table requests as select name, count(*) as lines, {each} from named group by name")
         layers = " + ".join(f"(m{at} is not null)::integer" for at in present)
         run(f"insert into singular select name from requests where lines > {layers}")
         run(
-            f"create view signed as select *, {self._cut_earlier(present)} as earlier from requests "
+            f"create view signed as select *, {self._cut_earlier(present)} as earlier, "
+            f"coalesce({', '.join(f'n{at}' for at in present)}) as outermost from requests "
             "anti join singular using (name)"
         )
         keys = ", ".join(f"m{at}, a{at}" for at in present)
         sums = ", ".join(f"sum(d{at})" for at in present)
         kinds = run(
-            f"select {keys}, earlier, count(*), {sums}, arg_min(name, o.file::bigint * {_APART} + o.line) "
-            "from signed group by all"
+            f"select {keys}, earlier, count(*), {sums}, arg_min(name, outermost) from signed group by all"
         ).fetchall()
         examples = self._of_names([kind[-1] for kind in kinds])
         told = []
@@ -253,10 +247,12 @@ class _Judge:
             f"case source {' '.join(f'when {at} then {letter}{at}' for at in present)} end" for letter in "de"
         )
         place = self._place("o.file", "o.line")
+        began = "join lines as b on b.rowid = name" if self._timed else ""
+        b = "b" if self._timed else "o"
         self._table += (
-            f" union all select coalesce(b.request, b.trace, {place}), 1, coalesce(b.trace, ''), b.status, "
+            f" union all select coalesce({b}.request, {b}.trace, {place}), 1, coalesce({b}.trace, ''), {b}.status, "
             f"{after}, {ended}, {place}, {', '.join(_OF_A_KIND)} from signed join kinds "
-            f"on earlier = was_earlier and {same}"
+            f"on earlier = was_earlier and {same} join lines as o on o.rowid = outermost {began}"
         )
 
     def _cut_earlier(self, present: list[int]) -> str:
