@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 LITELLM := build/litellm
 export PATH := $(PATH):$(CURDIR)/$(LITELLM)/bin
 
-.PHONY: help demo test long litellm coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills job-kills bench site pins clean
+.PHONY: help demo test long litellm coverage lint types walls worlds gateway-worlds worlds-in-person gateway-cards sdk-matrix sdk-suite score-cards plugin-matrix backends hostile soak kills job-kills watch-kills bench site pins clean
 
 help:            ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ kills: $(READY)  ## 100 runs ended by kill -9 at random instants: exits 1 where 
 
 job-kills: $(READY) ## 1,000 jobs, 20 kills of service, mock and receiver: exits 1 where two accounts contradict each other
 	@$(BIN)/python -m tests.kills.jobs --jobs 1000 --kills 20 --seed 7
+
+watch-kills: $(READY) ## a watch under load, ended by kill -9 forty times: exits 1 where a trace is lost, or judged twice
+	@$(BIN)/python -m tests.kills.watch --kills 40 --seed 7
 
 bench: $(READY)  ## every benchmark beside its peers; minutes, and it wants wrk, nginx, haproxy, npm
 	@$(BIN)/python -m tests.benchmarks.bench_hop

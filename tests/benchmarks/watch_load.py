@@ -26,11 +26,12 @@ from tests.watch.others import as_protobuf
 from whocut.clock.clock import cpu_s, pause, wall_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 OF_A_TRACE, TRACES_A_SET = 5, 256
 _SETS: Final = 12
 _SENDERS: Final = 4
+_MOST_DUE: Final = 16  # requests that no sender has taken yet: then they come later than they are due
 _MARK: Final = bytes.fromhex("7fa0c3d5e6f79182")  # the first half of each trace's id in a body that is made
 
 
@@ -222,19 +223,18 @@ def _spans_in(parts: int, part: int) -> int:
     return TRACES_A_SET * OF_A_TRACE // parts
 
 
-def _schedule(parts: int, rate: float | None, lasts_s: float) -> Iterator[tuple[int, int, float]]:
+def _schedule(parts: int, rate: float, over: Callable[[], bool]) -> Iterator[tuple[int, int, float]]:
     """Requests and when they are due, in seconds: services export one after the other, a set apart."""
     every_s = TRACES_A_SET * OF_A_TRACE / rate / parts if rate else 0.0
     number = at = 0
-    while at * every_s < lasts_s:
+    while not over():
         for part in range(parts):
-            of = number - part
-            if of >= 0:
-                yield of, part, at * every_s
+            if number >= part:
+                yield number - part, part, at * every_s
             at += 1
         number += 1
-    for of in range(max(0, number - parts + 1), number):  # what the last sets lack
-        for part in range(number - of, parts):
+    for part in range(1, parts):  # what the last sets lack
+        for of in range(max(0, number - part), number):
             yield of, part, at * every_s
 
 
@@ -254,15 +254,12 @@ def main() -> None:
     began_s, began_cpu_s = wall_s(), cpu_s()
     for thread in threads:
         thread.start()
-    for number, part, due_s in _schedule(len(load.sets[0]), asked.rate or None, asked.seconds):
-        if asked.rate:
-            pause(max(0.0, began_s + due_s - wall_s()))
-        else:
-            while len(load.due) >= _SENDERS:
-                pause(0.001)
-            if wall_s() - began_s > asked.seconds:
-                break
-        load.due.append((number, part, wall_s()))
+    over = lambda: wall_s() - began_s > asked.seconds  # noqa: E731  # the clock is read once a set
+    for number, part, due_s in _schedule(len(load.sets[0]), asked.rate, over):
+        pause(max(0.0, began_s + due_s - wall_s()))
+        while len(load.due) >= _MOST_DUE:
+            pause(0.001)
+        load.due.append((number, part, began_s + due_s if asked.rate else wall_s()))
     load.over = True
     for thread in threads:
         thread.join()

@@ -8,6 +8,7 @@ import pytest
 
 from tests.kills.__main__ import main
 from tests.kills.leavings import findings_in
+from tests.kills.watch import main as watch_kills
 from tests.reports.made_run import article_run
 from whocut.trace.rundir import MANIFEST, SPANS
 
@@ -24,6 +25,19 @@ def test_kills_at_random_instants_leave_what_can_be_read(capfd: pytest.CaptureFi
     said = capfd.readouterr().out
     assert code == 0, said
     assert "2 kills" in said
+
+
+@pytest.mark.long
+@pytest.mark.sockets
+def test_kills_of_a_watch_under_load_lose_no_trace_and_judge_none_twice(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Three kills while spans come in pieces; `make watch-kills` does forty."""
+    code = watch_kills(["--kills", "3", "--seed", "11"])
+
+    said = capfd.readouterr().out
+    assert code == 0, said
+    assert "3 kills" in said
 
 
 def test_a_whole_line_that_cannot_be_read_is_found(tmp_path: Path) -> None:

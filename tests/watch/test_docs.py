@@ -20,6 +20,7 @@ STATE = (
         "log_lines",
         "unreadable_lines",
         "judged",
+        "unfit",
         "late",
         "shed",
         "decided_early",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.error
@@ -18,13 +21,15 @@ import pytest
 
 from tests.processes import wait_until
 from tests.watch.made import exported, rows_of, timed_out
+from tests.watch.others import as_json, as_protobuf, exports, random_trace
 from tests.worlds.play import play
 from tests.worlds.world import random_world
 from whocut.clock import run_real
+from whocut.config.sources import read_chain
 from whocut.errors import BadInput, CouldNotRun
 from whocut.foreign.files import attribute_files, parse_logs
 from whocut.trace import otlp
-from whocut.trace.receiver import JSON, Overloaded, Sent
+from whocut.trace.receiver import JSON, PROTOBUF, Overloaded, Sent
 from whocut.verdict.attribution import attribute_all
 from whocut.watch.desk import Waiting
 from whocut.watch.serve import Watch, WatchPlan
@@ -294,6 +299,101 @@ def test_a_full_journal_asks_senders_to_come_again(tmp_path: Path) -> None:
     watch.close()
 
 
+def test_a_request_is_kept_as_it_came_and_taken_up_again(tmp_path: Path) -> None:
+    """JSON and protobuf, packed and not: the next watch reads from the journal what the last one acknowledged."""
+    spans = random_trace(random.Random("kept"), 1) + random_trace(random.Random("kept"), 2)
+    now = Now()
+    watch = Watch(plan_in(tmp_path / "whole"), now_s=now)
+    (export,) = exports(spans, random.Random(1), 100)
+    send_in(watch, as_json(export))
+    now.at_s += 1_000
+    watch.decide()
+    watch.close()
+    expected = verdicts_in(tmp_path / "whole")
+
+    for kind, body in ((JSON, as_json(export)), (PROTOBUF, as_protobuf(export))):
+        for packed in (False, True):
+            folder = tmp_path / f"{kind[-4:]} {packed}"
+            watch = Watch(plan_in(folder), now_s=now)
+            watch.keep(Sent(kind, gzip.compress(body) if packed else body, packed), watch.read(kind, body))
+            watch.close()
+            watch = Watch(plan_in(folder), now_s=now)
+            now.at_s += 1_000
+            watch.decide()
+            watch.close()
+
+            assert len(expected) > 0
+            assert verdicts_in(folder) == expected
+
+
+def test_a_trace_that_waits_long_has_no_other_of_its_batch_judged_twice(tmp_path: Path) -> None:
+    """Which traces were decided is forgotten in time; what is left of a batch that is still kept is not."""
+    waiting = Waiting(remembered=5)
+    now = Now()
+    watch = Watch(plan_in(tmp_path, waiting=waiting), now_s=now)
+    for trace in (1, 2, 3):  # all four spans are usual from here on
+        take(watch, trace)
+    now.at_s += 60
+    watch.decide()
+    send_in(watch, exported([*rows_of(10), *rows_of(11)[:-1], *rows_of(12)]))  # 11 lacks its app
+    for trace in range(20, 40):
+        now.at_s += 15
+        take(watch, trace)
+        watch.decide()
+    assert not watch.desk.knows(f"{12:032x}")
+    assert [int(row["trace"], 16) for row in verdicts_in(tmp_path)][3:6] == [10, 12, 20]
+    watch.close()
+
+    watch = Watch(plan_in(tmp_path, waiting=waiting), now_s=now)
+    send_in(watch, exported(rows_of(11)[-1:]))
+    now.at_s += 1_000
+    watch.decide()
+
+    counted = Counter(int(row["trace"], 16) for row in verdicts_in(tmp_path))
+    assert counted == dict.fromkeys([1, 2, 3, 10, 11, 12, *range(20, 40)], 1)
+    assert watch.journal.held_bytes == 0
+    watch.close()
+
+
+def test_a_state_of_an_older_watch_is_taken_over(tmp_path: Path) -> None:
+    """It kept a row for each decided trace, and requests as lines."""
+    state = tmp_path / "state"
+    state.mkdir()
+    with contextlib.closing(sqlite3.connect(state / "journal.sqlite")) as db:
+        db.executescript(
+            "create table batches(number integer primary key, source text not null, body blob not null);"
+            "create table decided(trace text primary key, number integer not null) without rowid;"
+        )
+        db.execute(
+            "insert into batches values (1, 'otlp', ?)", (exported(rows_of(1)) + exported(rows_of(2)),)
+        )
+        db.execute("insert into decided values (?, 7)", (f"{1:032x}",))
+        db.commit()
+
+    for _ in range(2):
+        watch = Watch(plan_in(tmp_path), now_s=(now := Now()))
+        now.at_s += 1_000
+        watch.decide()
+        assert watch.desk.knows(f"{1:032x}")
+        watch.close()
+
+    assert [row["trace"][-1] for row in verdicts_in(tmp_path)] == ["2"]
+
+
+def test_a_trace_that_does_not_fit_the_chain_is_counted_and_ends_nothing(tmp_path: Path) -> None:
+    """A service of another chain sends its spans here, too."""
+    chain = read_chain("edge-60")
+    watch = Watch(plan_in(tmp_path, chain=chain), now_s=(now := Now()))
+    send_in(watch, exported(rows_of(1)))
+    now.at_s += 1_000
+    watch.decide()
+
+    assert "whocut_unfit_total 4" in watch.exposition()
+    assert "whocut_judged_total 0" in watch.exposition()
+    assert watch.journal.held_bytes == 0
+    watch.close()
+
+
 def test_two_watches_do_not_share_a_state_and_none_listens_beyond_this_machine(tmp_path: Path) -> None:
     """Each is told in a sentence."""
     watch = Watch(plan_in(tmp_path))
@@ -379,10 +479,11 @@ def start(folder: Path, mark: int) -> tuple[subprocess.Popen[bytes], str]:
 
 
 def send(endpoint: str, trace: int) -> bool:
-    """Whether the export request of a trace was acknowledged."""
-    request = urllib.request.Request(
-        f"{endpoint}/v1/traces", exported(rows_of(trace)), {"Content-Type": "application/json"}
-    )
+    """Whether the export request of a trace was acknowledged; every second one is packed."""
+    body, headers = exported(rows_of(trace)), {"Content-Type": "application/json"}
+    if trace % 2:
+        body, headers = gzip.compress(body), headers | {"Content-Encoding": "gzip"}
+    request = urllib.request.Request(f"{endpoint}/v1/traces", body, headers)
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return bool(answer.status == 200)

@@ -11,9 +11,11 @@ by itself. Both are the one judge of all material from elsewhere.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from whocut.errors import BadInput
 from whocut.foreign.material import judge_material
 from whocut.foreign.signed import Signatures, Told
 from whocut.trace.lean import as_span
@@ -30,19 +32,21 @@ if TYPE_CHECKING:
     from whocut.verdict.verdict import Verdict
 
 _MOST_OF_A_TRACE: Final = 2_000  # spans and lines; what is over is counted and let go
-# Traces that were decided: what comes of one afterwards is late. At most twice as many are remembered.
-REMEMBERED: Final = 200_000
 _LEARNT_FROM: Final = 500  # traces that tell which layers usually report
 _USUAL: Final = 0.5  # a layer that this share of the traces has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """How long a trace is waited for, in real seconds, and how much is held at most."""
+    """How long a trace is waited for, in real seconds, and how much is held at most.
+
+    So many traces that were decided are `remembered`, at most twice as many: what comes of one of them is late.
+    """
 
     quiet_s: float = 10.0
     patience_s: float = 900.0
     most_held: int = 400_000  # spans and lines of all traces
+    remembered: int = 200_000
 
 
 @dataclass(slots=True)
@@ -104,6 +108,7 @@ class Counts:
     spans: int = 0
     lines: int = 0
     judged: int = 0  # spans and lines, each in its trace
+    unfit: int = 0  # of traces with a layer that the chain does not have
     late: int = 0  # of traces that had been decided
     shed: int = 0  # above what is held of one trace
     early: int = 0  # traces that were decided early, because memory was full
@@ -135,6 +140,7 @@ class Desk:
         self._usual: Counter[str] = Counter()
         self._learnt = 0
         self._early: list[Trace] = []
+        self._only: frozenset[str] | None = None
         self._unnamed = 0
 
     def __len__(self) -> int:
@@ -145,8 +151,22 @@ class Desk:
         """These had been decided before."""
         for trace_id in trace_ids:
             self._decided.add(trace_id)
-            if len(self._decided) >= REMEMBERED:
+            if len(self._decided) >= self._waiting.remembered:
                 self._decided_before, self._decided = self._decided, set()
+
+    @contextmanager
+    def taking_only(self, trace_ids: frozenset[str] | None) -> Iterator[None]:
+        """Take in what is of these traces alone: all others of a batch had been decided. None is no such bound."""
+        self._only = trace_ids
+        try:
+            yield
+        finally:
+            self._only = None
+
+    @property
+    def crowded(self) -> bool:
+        """Whether traces wait to be decided because memory was full."""
+        return bool(self._early)
 
     def knows(self, trace_id: str) -> bool:
         """Whether the trace has been decided."""
@@ -203,6 +223,8 @@ class Desk:
     def _of(self, trace_id: str, batch: int, now_s: float, come: int = 1) -> Trace | None:
         trace = self._open.pop(trace_id, None) or self._silent.pop(trace_id, None)
         if trace is None:
+            if self._only is not None and trace_id not in self._only:
+                return None
             if self.knows(trace_id):
                 self.counts.late += come
                 return None
@@ -275,10 +297,18 @@ class Desk:
         return {name for name, count in self._usual.items() if count >= _USUAL * self._learnt}
 
     def decide(self, trace: Trace) -> Decided:
-        """The verdicts on a trace, by the judge of all material from elsewhere."""
+        """The verdicts on a trace, by the judge of all material from elsewhere; one of another chain has none."""
         self._learn(trace)
         self.remember([trace.trace_id])
+        try:
+            decided = self._judged(trace)
+        except BadInput:
+            self.counts.unfit += trace.held
+            return Decided(trace, ())
         self.counts.judged += trace.held
+        return decided
+
+    def _judged(self, trace: Trace) -> Decided:
         if trace.rows_alone:
             rows: list[Row] = trace.spans  # type: ignore[assignment]  # rows alone
             return Decided(trace, self._signatures.judge(trace.trace_id, rows))

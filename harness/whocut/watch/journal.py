@@ -2,12 +2,16 @@
 
 A batch is kept until each of its traces is decided. The file of verdicts is written first, and then the journal
 says so: after a kill between the two, what is in the file and not in the journal is found there again.
+
+Which traces were decided is remembered for so many of them. One that waits may keep its batch for longer than that:
+then it is written down which traces of the batch are left.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -17,13 +21,14 @@ import orjson
 from whocut.errors import FULL, CouldNotRun, NoRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _SCHEMA: Final = """
 pragma journal_mode = wal; pragma synchronous = normal;
 create table if not exists batches(number integer primary key, source text not null, body blob not null);
 create table if not exists judged(number integer primary key, traces blob not null);
+create table if not exists rests(number integer primary key, traces blob not null);
 create table if not exists kept(name text primary key, value text not null) without rowid;
 """
 # The source of a batch of lines that were sent; that of other lines is their file.
@@ -32,11 +37,15 @@ OTLP_LOGS: Final = "otlp logs"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Something that was acknowledged: an export request, or lines of a followed file."""
+    """Something that was acknowledged: an export request, or lines of a followed file.
+
+    `rest` are the traces of it that were left when others had been forgotten; None is all that are not decided.
+    """
 
     number: int
     source: str
     body: bytes
+    rest: frozenset[str] | None = None
 
 
 class Journal:
@@ -60,6 +69,9 @@ class Journal:
         self._take_over()
         self._marks = int(self._one("select max(number) from judged") or 0)
         self.found = self._found()
+        # How many traces had been decided when a batch came, or when its rest was written down.
+        numbers = self._db.execute("select number from batches order by number")
+        self._marked: OrderedDict[int, int] = OrderedDict((row[0], -1) for row in numbers)
 
     def close(self) -> None:
         """Give all files back."""
@@ -82,12 +94,15 @@ class Journal:
             if offset is not None:
                 self._keep(f"offset {source}", offset)
         self.held_bytes += len(body)
+        self._marked[number] = self._marks
         return number
 
     def batches(self) -> Iterator[Batch]:
         """Those that hold something undecided, in the order in which they came."""
-        for row in self._db.execute("select number, source, body from batches order by number").fetchall():
-            yield Batch(*row)
+        for number in list(self._marked):
+            query = "select source, body, traces from batches left join rests using (number) where number = ?"
+            source, body, rest = self._db.execute(query, (number,)).fetchone()
+            yield Batch(number, source, body, None if rest is None else frozenset(orjson.loads(rest)))
 
     def offset(self, source: str) -> str | None:
         """How far a file was read."""
@@ -101,9 +116,17 @@ class Journal:
         return [trace for row in rows for trace in orjson.loads(row[0])]
 
     def write(
-        self, traces: Iterable[str], lines: Iterable[bytes], done: Iterable[int], counters: object
+        self,
+        traces: Iterable[str],
+        lines: Iterable[bytes],
+        done: Iterable[int],
+        counters: object,
+        undecided: Mapping[int, Collection[str]] | None,
     ) -> None:
         """Write verdicts, and then that these traces are decided and these batches are done.
+
+        `undecided` are the traces that are left of all other batches; None: that is not known, and nothing may be
+        forgotten.
 
         Raises:
             NoRoom: the disk is full.
@@ -129,11 +152,26 @@ class Journal:
                     "delete from batches where number = ? returning length(body)", (number,)
                 ).fetchall()
                 freed += sum(row[0] for row in found)
-            self._db.execute("delete from judged where number <= ?", (self._marks - self._remembers,))
+                self._db.execute("delete from rests where number = ?", (number,))
+                self._marked.pop(number, None)
+            if undecided is not None:
+                self._forget(self._marks - self._remembers, undecided)
             self._keep("written", str(os.fstat(self._out).st_size))
             self._keep("counters", orjson.dumps(counters).decode())
         self.held_bytes -= freed
         self.found = []
+
+    def _forget(self, until: int, undecided: Mapping[int, Collection[str]]) -> None:
+        """Forget the first traces that were decided, but for what it takes to know them in the batches kept."""
+        while self._marked:
+            number, mark = next(iter(self._marked.items()))
+            if mark >= until:
+                break
+            rest = orjson.dumps(list(undecided.get(number, ())))
+            self._db.execute("insert or replace into rests values (?, ?)", (number, rest))
+            self._marked[number] = self._marks
+            self._marked.move_to_end(number)
+        self._db.execute("delete from judged where number <= ?", (until,))
 
     def kept(self, name: str) -> str | None:
         """A value that was kept under a name."""

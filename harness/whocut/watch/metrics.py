@@ -36,6 +36,7 @@ _HELP: Final = {
     "log_lines": ("counter", "Lines of logs that were taken in"),
     "unreadable_lines": ("counter", "Lines of logs that could not be read"),
     "judged": ("counter", "Spans and lines that were judged, each in its trace"),
+    "unfit": ("counter", "Spans and lines of traces with a layer that the chain of the watch does not have"),
     "late": ("counter", "Spans and lines of traces that had been decided before"),
     "shed": ("counter", "Spans and lines that were let go unjudged: more of one trace than is held"),
     "decided_early": ("counter", "Traces that were decided early, because memory was full"),

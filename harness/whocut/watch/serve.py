@@ -24,7 +24,7 @@ from whocut.trace.otlp_logs import lines_of
 from whocut.trace.receiver import JSON, PROTOBUF, Overloaded, read_spans, receive, unpacked
 from whocut.trace.receiver import Counts as Received
 from whocut.trace.rundir import SPANS
-from whocut.watch.desk import REMEMBERED, Desk, Waiting
+from whocut.watch.desk import Desk, Waiting
 from whocut.watch.follow import Followed
 from whocut.watch.journal import OTLP_LOGS, Journal
 from whocut.watch.lines import VerdictLines
@@ -91,7 +91,7 @@ class Watch:
         if not is_loopback(plan.host):
             raise BadInput(f"the watch listens on this machine only, and not on {plan.host}", field="listen")
         self._plan, self._now_s, self._tell = plan, now_s, tell
-        self.journal = Journal(plan.state, plan.verdicts, remembers=REMEMBERED)
+        self.journal = Journal(plan.state, plan.verdicts, remembers=plan.waiting.remembered)
         kept = self.journal.kept("counters")
         self.metrics = Metrics.from_plain(orjson.loads(kept)) if kept else Metrics()
         layers = tuple(dict.fromkeys(log.layer for log in plan.logs))
@@ -108,6 +108,8 @@ class Watch:
         self._keeps_two = {layer for layer in layers if sum(log.layer == layer for log in plan.logs) > 1}
         self._told_of: dict[str, set[bool]] = defaultdict(set)  # whether a layer's lines were error lines
         self._remarks: dict[str, list[tuple[float, int, Account]]] = defaultdict(list)
+        self._recovered = False
+        self._rest: frozenset[str] | None = None  # of a batch that is taken up again: what is left of it
         self._recover()
         sources = [*self._logs, *(f"{_RUN}{run / SPANS}" for run in plan.runs)]
         self._followed = {
@@ -130,9 +132,16 @@ class Watch:
         found = self.journal.found
         self.metrics.count_found(found)
         self.desk.remember([*self.journal.decided(), *dict.fromkeys(row["trace"] for row in found)])
-        self.journal.write(dict.fromkeys(row["trace"] for row in found), (), (), self.metrics.as_plain())
+        self.journal.write(
+            dict.fromkeys(row["trace"] for row in found), (), (), self.metrics.as_plain(), None
+        )
         for batch in self.journal.batches():
-            self._take(batch.source, batch.body, batch.number)
+            self._rest = batch.rest
+            with self.desk.taking_only(batch.rest):
+                self._take(batch.source, batch.body, batch.number)
+            if self.desk.crowded:
+                self.decide()
+        self._rest, self._recovered = None, True
 
     # --- what comes -----------------------------------------------------------------------------------------
 
@@ -258,7 +267,9 @@ class Watch:
         self._unreadable += read.unreadable
         told = [account for account in read.accounts if not account.remark]
         carried = self._remarks[layer]
-        carried += [(now_s, number, account) for account in read.accounts if account.remark]
+        carried += [
+            (now_s, number, account) for account in read.accounts if account.remark and self._is_left(account)
+        ]
         if not told or layer not in self._keeps_two:
             return told
         access = Lines(told)
@@ -274,6 +285,9 @@ class Watch:
             if at not in meant and account.ended_by is EndedBy.NONE and not carried:
                 told[at] = replace(account, caveat="")
         return [meant.get(at, account) for at, account in enumerate(told)]
+
+    def _is_left(self, remark: Account) -> bool:
+        return self._rest is None or _token(remark) in self._rest
 
     # --- deciding -------------------------------------------------------------------------------------------
 
@@ -292,7 +306,8 @@ class Watch:
             lines = (line for one in decided for line in self._lines.of(one))
             traces = [one.trace.trace_id for one in decided]
             done, self._done = self._done, []
-            self.journal.write(traces, lines, done, self.metrics.as_plain())
+            undecided = self._pending if self._recovered else None  # before, batches are not known yet
+            self.journal.write(traces, lines, done, self.metrics.as_plain(), undecided)
         for one in decided:
             if self._tell is not None:
                 self._tell(one)
@@ -340,6 +355,7 @@ class Watch:
             "log_lines": counts.lines,
             "unreadable_lines": self._unreadable,
             "judged": counts.judged,
+            "unfit": counts.unfit,
             "late": counts.late,
             "shed": counts.shed,
             "decided_early": counts.early,
