@@ -14,7 +14,7 @@ import orjson
 from pydantic import ValidationError
 
 from tests.config.cases import cases
-from tests.hostile import backends
+from tests.hostile import backends, between_machines
 from tests.hostile.watching import Refused, Wrong, wind_up
 from tests.jobs.place import ORDER, on_place
 from tests.mock_upstream.stage import KEY, on_stage
@@ -522,4 +522,6 @@ DOORS: Final = (
     Door("hop", _hop_corpus, _hop),
     Door("mock", _mock_corpus, _mock),
     Door("jobs", _jobs_corpus, _jobs),
+    Door("workers", between_machines.words, _each("workers", between_machines.hear)),
+    Door("door", between_machines.knocks, between_machines.knock),
 )

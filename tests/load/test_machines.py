@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from tests.commands import has_finding, whocut
 from tests.machines import Machine, machines
 from tests.processes import wait_until
-from whocut.trace.rundir import ATTEMPTS, RunDir
+from whocut.trace.rundir import ATTEMPTS, MANIFEST, SUMMARY, RunDir
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.sockets, pytest.mark.xdist_group("machines")]
 
+ROOT = Path(__file__).parents[2]
 LOAD_LOG = "logs/load.log"
 TOKEN = "a-token-of-this-test-and-of-no-other"
 WHOCUT = (sys.executable, "-m", "whocut")
@@ -232,3 +235,35 @@ def test_workers_with_their_own_chains_share_one_quota(three: list[Machine], tmp
     assert summary["agreement"] == {"checked": 40, "disagree": []}
     assert {worker["answered"] for worker in summary["generator"]["workers"]} == {20}
     assert not any(row["state"] == "running" for row in rows)
+
+
+@pytest.mark.long
+def test_plain_locust_makes_the_run_that_the_operator_s_manifest_describes(
+    three: list[Machine], tmp_path: Path
+) -> None:
+    """Master and workers are started as Locust's Kubernetes operator starts them, in the words of the manifest."""
+    master, *others = three
+    spec = yaml.safe_load((ROOT / "docs" / "kubernetes" / "locusttest.yaml").read_text())["spec"]
+    (tmp_path / "locustfile.py").write_text(spec["locustfile"]["content"])
+    args = spec["args"].replace("/home/locust", str(tmp_path)).replace("/tmp/run", str(tmp_path / "run"))
+    locust = str(Path(sys.executable).with_name("locust"))
+    env = {"WHOCUT_TOKEN": TOKEN}
+
+    running = master.start(locust, "--master", *shlex.split(args), cwd=tmp_path, env=env)
+    words = (locust, "--worker", "--master-host", master.address, *shlex.split(args))
+    workers = [machine.start(*words, cwd=tmp_path, env=env) for machine in others]
+    run = tmp_path / "run"
+    try:
+        for name in (MANIFEST, ATTEMPTS, SUMMARY):
+            wait_until((run / name).is_file)
+    finally:
+        for process in (running, *workers):
+            process.terminate()
+        said = [process.communicate(timeout=60) for process in (running, *workers)]
+
+    summary = RunDir.open(run).summary()
+    assert summary is not None, said
+    assert summary["requests"] == 40
+    assert [worker["answered"] for worker in summary["generator"]["workers"]] == [20, 20]
+    assert [one["lost"] for one in RunDir.open(run).manifest["workers"]] == [[], []]
+    assert TOKEN not in "".join(words for pair in said for words in pair)

@@ -9,6 +9,7 @@ import pytest
 from whocut.errors import BadInput
 from whocut.load.options import OPTIONS, add_options, as_arguments, consent_in, hold_to
 
+PLACES = {"--out", "--port", "--listen", "--local-chain", "--quota-in"}
 MONEY = {"--to", "--budget-usd", "--max-requests", "--account", "--new-account", "--free", "--breaker"}
 
 
@@ -28,7 +29,7 @@ def test_form_holds_every_option_but_those_that_spend_money() -> None:
 
     flags = {option.dest: option.flag for option in OPTIONS}
     shown = {flags[a.dest] for a in parser._actions if getattr(a, "include_in_web_ui", False)}
-    assert shown == {option.flag for option in OPTIONS} - MONEY - {"--out", "--port"}
+    assert shown == {option.flag for option in OPTIONS} - MONEY - PLACES
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,8 @@ def test_form_holds_every_option_but_those_that_spend_money() -> None:
         ("host", "https://api.example/v1", "--host"),
         ("whocut_out", "/etc/cron.d", "--out"),
         ("whocut_port", "22", "--port"),
+        ("whocut_listen", "0.0.0.0", "--listen"),
+        ("whocut_quota_in", "redis://elsewhere", "--quota-in"),
         ("whocut_requests", "100000", "--requests"),
     ],
 )
@@ -107,3 +110,14 @@ def test_a_shipped_chain_and_the_one_of_the_start_are_taken(chain: str | None, a
 def test_locust_listens_on_the_loopback() -> None:
     """Its page and its master, unless the command line opens them."""
     assert (parsed().web_host, parsed().master_bind_host) == ("127.0.0.1", "127.0.0.1")
+
+
+def test_master_listens_where_it_is_told_in_so_many_words() -> None:
+    """On the loopback otherwise; and the harness around it is told the same."""
+    options = parsed("--listen", "10.0.0.1:7000", "--local-chain")
+
+    assert parsed().master_bind_host == "127.0.0.1"
+    assert (options.master_bind_host, options.master_bind_port) == ("10.0.0.1", 7000)
+    assert list(as_arguments(options)) == ["--listen", "10.0.0.1:7000", "--local-chain"]
+    with pytest.raises(SystemExit):
+        parsed("--listen", "everywhere")

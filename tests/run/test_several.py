@@ -9,14 +9,8 @@ import pytest
 
 from tests.commands import whocut
 from whocut.errors import BadInput, PortTaken
-from whocut.run.several import (
-    Listening,
-    address_of,
-    one_quota,
-    parse_listen,
-    parse_master,
-    refuse_counted_by_one,
-)
+from whocut.path.address import address_of, parse_listen, parse_master
+from whocut.run.several import Listening, one_quota, refuse_counted_by_one
 
 if TYPE_CHECKING:
     from pathlib import Path

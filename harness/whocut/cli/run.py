@@ -161,7 +161,7 @@ def run(
         refuse_together(processes=processes, to=to)
         if local_chain:
             refuse_counted_by_one(told.upstream, told.upstream_in)
-        listening = Listening.told(listen, workers, token_file, local_chain=local_chain)
+        listening = Listening.told(listen, workers, token_file, local_chain=local_chain, beside=stand)
     elif workers != 1 or token_file is not None or local_chain:
         flag = "--local-chain" if local_chain else "--token-file" if token_file is not None else "--workers"
         raise BadInput(f"{flag}: it belongs to workers on other machines. Give --listen ADDRESS as well.")

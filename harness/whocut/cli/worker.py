@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from whocut.errors import BadInput, require
-from whocut.run.several import parse_master
+from whocut.path.address import parse_master
 from whocut.token import FILE_VARIABLE, VARIABLE, environment_of, told_token
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from whocut.chain.chainfile import shipped_chains
 from whocut.errors import BadInput, nearest
 from whocut.load.scenario_file import literal_of
+from whocut.path.address import parse_listen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,21 @@ OPTIONS = (
     ),
     _Option("--port", "N", "Where the chain listens; default: any free port.", fixed=True),
     _Option("--out", "DIR", "The run directory to make. Default: runs/SCENARIO-CHAIN.", fixed=True),
+    _Option(
+        "--listen",
+        "ADDRESS[:PORT]",
+        "On the master: take workers from other machines there, and on --port the chain's callers. All need the "
+        "same WHOCUT_TOKEN.",
+        fixed=True,
+    ),
+    _Option(
+        "--local-chain",
+        "",
+        "With --listen: each worker has chain and mock of its own.",
+        alone=True,
+        fixed=True,
+    ),
+    _Option("--quota-in", "URL", "With --local-chain: the Redis where all mocks share a quota.", fixed=True),
     _Option("--to", "URL", "A real endpoint instead of the mock. It costs money.", spends=True),
     _Option("--budget-usd", "USD", "With --to: the most that may ever be spent by the account.", spends=True),
     _Option(
@@ -81,11 +98,36 @@ OPTIONS = (
 )
 
 
+class _Listens(argparse.Action):
+    """Where Locust's master is to listen, as `whocut run` writes it; a worker is given the same flags."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Any = None,
+    ) -> None:
+        """Keep it, and tell Locust.
+
+        Raises:
+            ArgumentError: it is no address.
+        """
+        del parser, option_string
+        try:
+            namespace.master_bind_host, namespace.master_bind_port = parse_listen(values)
+        except BadInput as error:
+            raise argparse.ArgumentError(self, error.problem) from None
+        setattr(namespace, self.dest, values)
+
+
 def add_options(parser: Any, scenario: type[User] | None) -> None:
     """Put our group into Locust's parser, and the scenario's own number of users where Locust would take one."""
     group = parser.add_argument_group("whocut", "The run, as `whocut run` takes it.")
     for option in OPTIONS:
-        how = {"action": "store_true"} if option.alone else {"metavar": option.metavar}
+        how: dict[str, Any] = {"action": "store_true"} if option.alone else {"metavar": option.metavar}
+        if option.flag == "--listen":
+            how["action"] = _Listens
         action: Any = group.add_argument(option.flag, dest=option.dest, help=option.help, **how)
         # Locust's parser marks its own options so, and overlooks a group's.
         action.include_in_web_ui = not (option.spends or option.fixed)

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 import gevent
 import zmq
 import zmq.green
+from locust.exception import RPCError, RPCReceiveError
 from locust.rpc import zmqrpc
 from zmq.utils import z85
 from zmq.utils.monitor import parse_monitor_message
@@ -71,6 +72,20 @@ class SealedServer(_Socket):
                 else BadInput(f"{host} is no address of this machine. Name one of it.", field="listen")
             )
         self.port = port
+
+    def recv_from_client(self) -> tuple[str, Any]:
+        """The next message of a worker.
+
+        Raises:
+            RPCReceiveError: it cannot be unpacked; Locust says so and takes the next one.
+        """
+        try:
+            heard: tuple[str, Any] = super().recv_from_client()  # type: ignore[no-untyped-call]  # as above
+        except RPCError:
+            raise
+        except Exception as error:  # noqa: BLE001  # msgpack raises many kinds, and Locust would end the run
+            raise RPCReceiveError(f"a message that cannot be unpacked: {type(error).__name__}") from None
+        return heard
 
 
 class SealedClient(_Socket):

@@ -199,6 +199,8 @@ async def stand_for(plan: Plan, ready: Callable[[RunDir], None]) -> Finished:
         load = await ForeignLoad.start()
         ready(standing.run_dir)
         await _until_over(standing, load)
+    if plan.listening is not None:
+        name_workers(standing.run_dir)
     return standing.finish()
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from whocut.errors import BadInput
+from whocut.path.address import address_of, parse_listen
 from whocut.path.door import refusal_of
 from whocut.redact import protect
 from whocut.token import VARIABLE, new_token, told_token
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
     from whocut.trace.rundir import RunDir
 
-MASTER_PORT: Final = 5557  # Locust's own
 _IN_BUCKETS: Final = frozenset({"tier", "images_per_min", "tokens_per_min", "ramp"})
 _PASSWORD: Final = re.compile(r"//[^@/]*:(?!\$)[^@/]+@")
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}|[0-9A-Fa-f:.]{2,45}(%[\w.-]{1,15})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +44,26 @@ class Listening:
     local_chain: bool = False
 
     @classmethod
-    def told(cls, written: str, workers: int, token_file: Path | None, *, local_chain: bool = False) -> Self:
+    def told(
+        cls,
+        written: str,
+        workers: int,
+        token_file: Path | None,
+        *,
+        local_chain: bool = False,
+        beside: bool = False,
+    ) -> Self:
         """From the command line and the environment; a token is made where none is given.
+
+        `beside`: a Locust that is not ours listens there already, with the token of its own environment.
 
         Raises:
             BadInput: the address or the token is invalid.
             PortTaken: another program listens there.
         """
         host, port = parse_listen(written)
-        _refuse_taken(host, port)
+        if not beside:
+            _refuse_taken(host, port)
         given = told_token(os.environ, token_file)
         token = given or new_token()
         return cls(host, port, workers, token, made=given is None, local_chain=local_chain)
@@ -132,53 +142,6 @@ def refuse_counted_by_one(upstream: Mapping[str, Any], upstream_in: Mapping[str,
                     f"quota.{name} counts what is under way in one mock. Run this scenario without --local-chain.",
                     field="local-chain",
                 )
-
-
-def parse_listen(written: str) -> tuple[str, int]:
-    """Where a master listens: an address of this machine, and a port.
-
-    Raises:
-        BadInput: it is no address.
-    """
-    host, port = _host_and_port(written, "listen")
-    try:
-        return str(ipaddress.ip_address(host)), port
-    except ValueError:
-        raise BadInput(
-            f"'{written}' is no address. Write one like 10.0.0.1:{MASTER_PORT}.", field="listen"
-        ) from None
-
-
-def parse_master(written: str) -> tuple[str, int]:
-    """Where a worker's master is: an address or a name, and a port.
-
-    Raises:
-        BadInput: it is neither.
-    """
-    host, port = _host_and_port(written, "master")
-    if not _NAME.fullmatch(host):
-        raise BadInput(
-            f"'{written}' is no address of a master. Write one like 10.0.0.1:{MASTER_PORT}.", field="master"
-        )
-    return host, port
-
-
-def _host_and_port(written: str, field: str) -> tuple[str, int]:
-    """Read ``10.0.0.1``, ``10.0.0.1:5557``, ``[fd00::1]:5557``, ``fd00::1``."""
-    host, port = written, str(MASTER_PORT)
-    if written.startswith("["):
-        host, _, after = written[1:].partition("]")
-        port = after.removeprefix(":") if after else port
-    elif written.count(":") == 1:
-        host, _, port = written.partition(":")
-    if not (port.isascii() and port.isdecimal() and 0 < int(port) <= 65535):
-        raise BadInput(f"'{port}' is no port. Write a number from 1 to 65535.", field=field)
-    return host, int(port)
-
-
-def address_of(host: str, port: int) -> str:
-    """As a person writes it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def name_workers(run_dir: RunDir) -> None:
