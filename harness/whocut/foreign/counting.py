@@ -6,6 +6,7 @@ a glance does not settle goes the way of single lines. Nothing is kept of a line
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from whocut.foreign.blocks import blocks_of
 from whocut.foreign.kinds import Judged, Tally, meaning_of
 from whocut.trace.logs.opening import opened
 from whocut.trace.logs.reading import LONGEST, read_line, take_line
+from whocut.trace.logs.records import Unreadable
 from whocut.verdict.attribute import attribute
 from whocut.verdict.joining import join
 from whocut.verdict.testimony import told_by
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from whocut.foreign.kinds import LogOfLayer
     from whocut.trace.logs.records import Account, Glance
 
+_LOOKED_AT: Final = 20  # lines of a file, before any is counted
 _MOST: Final = 10_000  # signatures of one file that are remembered; in life there are dozens
 _DOUBTS: Final = (ValueError, TypeError, LookupError, OverflowError)
 
@@ -51,6 +54,8 @@ def count_lines(
         BadFile: a log cannot be opened, or unpacked.
         ErrorLines: there is a line of an error log among them.
     """
+    if any(_begins_as_error_log(log) for log in logs):  # rather than when all before it has been counted
+        raise ErrorLines
     result = Judged()
     alike: dict[tuple[object, ...], _Alike] = {}
     for log in logs:
@@ -70,6 +75,19 @@ def count_lines(
         dated = told_by(evidence, topology) is not None and verdict.at_s is not None
         tally.count(verdict, one.number, one.waited_s if dated else 0.0)
     return tally.into(result)
+
+
+def _begins_as_error_log(log: LogOfLayer) -> bool:
+    try:
+        with opened(log.path) as file:
+            for _ in range(_LOOKED_AT):
+                with suppress(Unreadable):
+                    account = read_line(file.readline(LONGEST), log.format)
+                    if account is not None and account.remark:
+                        return True
+    except OSError:
+        return False  # it is said where it is read
+    return False
 
 
 class _Counting:
