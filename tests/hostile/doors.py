@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.path.test_trust import INTERIM, TOKENS
 from tests.reports.made_run import MadeRun, article_run
 from tests.trace.made import record_of
 from tests.watch.made import export_of
+from tests.watch.others import as_json, as_protobuf, exports, random_trace
 from tests.watch.same import Watched
 from whocut.chain.plain import topology_of
 from whocut.cli.terminal import Terminal
@@ -145,6 +147,29 @@ def _both_ways(kind: str, data: bytes, taken: list[Span] | None) -> None:
 _READER: Final = LeanReader(ASKED)
 _WATCHED: Final = Watched()
 _MADE: dict[str, MadeRun] = {}
+
+
+def _foreign_corpus(_: Path) -> list[bytes]:
+    """Export requests of other people's spans, in both forms."""
+    dice = random.Random(5)
+    spans = [span for number in range(30) for span in random_trace(dice, number + 1)]
+    requests = exports(spans, dice, 6)
+    return [write(one) for one in requests for write in (as_json, as_protobuf)]
+
+
+def _foreign(_: Path, data: bytes) -> None:
+    taken_once = False
+    for kind in (receiver.JSON, receiver.PROTOBUF):
+        try:
+            spans, _line = receiver._records(receiver._parsed(kind, data), 0.0)
+        except ValueError as error:
+            _as_answered(error)
+            _both_ways(kind, data, None)
+            continue
+        taken_once = True
+        _both_ways(kind, data, spans)
+    if not taken_once:
+        raise Refused
 
 
 def _sent_corpus(_: Path) -> list[bytes]:
@@ -512,6 +537,7 @@ DOORS: Final = (
     Door(
         "spans", lambda folder: [b"".join(_span_lines(folder)), *_span_lines(folder)], _each("spans", _spans)
     ),
+    Door("foreign", _foreign_corpus, _each("foreign", _foreign)),
     Door("sent", _sent_corpus, _each("sent", _sent)),
     Door("logs", _logs_corpus, _each("logs", _logs)),
     Door("run", _run_corpus, _each("run", _run_directory), 50),

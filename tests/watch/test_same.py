@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from tests.trace.backends.material import foreign_lines
 from tests.watch.others import as_json, as_protobuf, exports, of_a_world, random_trace
 from tests.watch.same import Watched
+from tests.watch.wires import request
 from tests.worlds.play import play
 from tests.worlds.world import random_world
 from whocut.chain.catalogue import preset
 from whocut.chain.layers import Layer, Role, Topology
 from whocut.foreign.spans import ASKED
-from whocut.trace import otlp, protobuf
+from whocut.trace import lean, otlp, protobuf
 from whocut.trace.lean import LeanReader
 from whocut.trace.receiver import JSON, PROTOBUF, read_spans
 
@@ -134,3 +136,51 @@ def test_a_number_that_is_not_finite_costs_no_other_span_its_place() -> None:
     assert b"double" in bodies[0]
     rows, taken = both_ways(PROTOBUF, bodies, LeanReader(ASKED))
     assert sum(len(some) for one in rows for some in one.values()) == len(taken) == len(spans)
+
+
+def test_what_no_encoder_writes_is_taken_and_refused_as_by_the_codec() -> None:
+    """Fields twice and out of order, groups, other wire types, ids of other lengths, depth without end."""
+    dice = random.Random("wires")
+    watched, reader = Watched(), LeanReader(ASKED)
+    outcomes: Counter[str] = Counter()
+    for _ in range(1_500):
+        body = request(dice)
+        try:
+            spans = list(otlp.decode_request(protobuf.export_request_from_protobuf(body), 0.0))
+        except ValueError:
+            with pytest.raises(ValueError, match=r"[a-z]"):
+                read_spans(PROTOBUF, body, reader)
+            outcomes["refused"] += 1
+            continue
+        found = read_spans(PROTOBUF, body, reader)
+        assert isinstance(found, dict)
+        assert sum(map(len, found.values())) == len(spans)
+        assert watched.unlike([found], spans) is None
+        outcomes["taken"] += 1
+
+    assert min(outcomes["taken"], outcomes["refused"]) > 150, outcomes
+
+
+def test_more_values_than_are_read_are_left_to_the_codec(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both count alike: spans, events, attributes, and what is inside of values."""
+    dice = random.Random("values")
+    bodies = [request(dice) for _ in range(100)]
+    for body in bodies:
+        reader = LeanReader(ASKED)
+        for _ in range(2):  # what a reader knows already counts as well
+            if reader.protobuf(body) is None:
+                continue
+            most = next(most for most in range(1, 500) if not _too_many(body, most))
+            with monkeypatch.context() as patched:
+                patched.setattr(lean, "MOST_VALUES", most)
+                assert reader.protobuf(body) is not None
+                patched.setattr(lean, "MOST_VALUES", most - 1)
+                assert reader.protobuf(body) is None
+
+
+def _too_many(body: bytes, most: int) -> bool:
+    try:
+        protobuf.export_request_from_protobuf(body, most)
+    except protobuf.TooManyValues:
+        return True
+    return False

@@ -260,15 +260,12 @@ class LeanReader:
         own: Own = ()
         for pair in raw.get("attributes", []):
             key, value = pair["key"], pair.get("value", {})
+            text = value.get("stringValue") if len(value) == 1 else None
             if key not in self._read:
-                if (
-                    key.__class__ is not str
-                    or value.get("stringValue").__class__ is not str
-                    or len(value) > 1
-                ):
+                if key.__class__ is not str or (text.__class__ is not str and not _plain_number(value)):
                     _checked(pair)
                 continue
-            plain = _checked(pair)
+            plain = text if text.__class__ is str else _checked(pair)
             said = self._plain.get((key, plain.__class__, plain)) if plain.__class__ in _HASHED else None
             if said is None:
                 said = self._said(key, plain)
@@ -340,6 +337,7 @@ class LeanReader:
 
 
 _HASHED: Final = frozenset({str, int})
+_SURELY_64_BITS: Final = 18  # digits
 _NESTING: Final = frozenset({"array_value", "kvlist_value"})
 # A value with fewer brackets is nested less deep than JSON's writer goes.
 _MOST_BRACKETS: Final = 200
@@ -349,6 +347,14 @@ def _plain_pair(pair: common_pb2.KeyValue, reading: _Reading) -> tuple[str, Any]
     plain, nested = counted_value(pair.value)
     reading.values += nested
     return pair.key, otlp.plain_value(plain)
+
+
+def _plain_number(value: dict[str, Any]) -> bool:
+    """Whether a value is a whole number and nothing else, written as JSON has it."""
+    digits = value.get("intValue") if len(value) == 1 else None
+    return (
+        digits.__class__ is str and len(digits) <= _SURELY_64_BITS and digits.isascii() and digits.isdigit()
+    )
 
 
 def _checked(pair: dict[str, Any]) -> Any:

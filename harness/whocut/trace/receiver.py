@@ -326,10 +326,12 @@ def read_spans(kind: str, body: bytes, reader: LeanReader) -> Rows | list[Span]:
     Raises:
         ValueError: it is not whole; `TooManyValues` where it has more than is read.
     """
-    if kind == PROTOBUF and (rows := reader.protobuf(body)) is not None:
-        return rows
+    if kind == PROTOBUF:
+        if (rows := reader.protobuf(body)) is not None:
+            return rows
+        return list(otlp.decode_request(_parsed(kind, body), 0.0))
     export = _parsed(kind, body)
-    if kind == JSON and (rows := reader.plain(export)) is not None:
+    if (rows := reader.plain(export)) is not None:
         return rows
     return _records(export, 0.0)[0]
 
