@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands import has_finding, whocut
 from tests.excused import unless_it_says_so
-from tests.processes import NEEDS_PS, children_of
+from tests.processes import NEEDS_PS, children_of, wait_until
 from whocut.clock.clock import pause, wall_s
 from whocut.trace.rundir import RunDir
 
@@ -99,3 +99,22 @@ def test_scenario_with_a_gate_is_refused_with_several_processes(tmp_path: Path) 
     assert done.returncode == 2, done.stderr
     assert "run it without --processes" in done.stderr
     assert RunDir.open(tmp_path / "run").attempts() == []
+
+
+def test_ctrl_c_lets_come_what_is_in_flight_in_the_workers(tmp_path: Path) -> None:
+    """Locust's master ends its workers as it quits; by then they have answered what they had begun."""
+    running = start(tmp_path, "--users", "6", "--requests", "60", "--mode", "no-retry")
+    attempts = tmp_path / "run" / "attempts.jsonl"
+    wait_until(attempts.is_file)
+    wait_until(lambda: attempts.read_bytes().count(b"\n") >= 14)
+
+    running.send_signal(signal.SIGINT)
+    out, error = running.communicate(timeout=120)
+
+    assert running.returncode == 3, error
+    assert "stopped by a signal" in error
+    summary = json.loads(out)
+    assert 0 < summary["requests"] < 60
+    assert summary["censored"] == 0
+    answered = sum(worker["answered"] for worker in summary["generator"]["workers"])
+    assert answered == summary["requests"]

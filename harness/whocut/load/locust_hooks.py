@@ -85,6 +85,9 @@ class _Hooks:
         if isinstance(environment.runner, MasterRunner):
             environment.runner.register_message(WORD, self._hear)  # once; there may be several tests
             environment.runner.register_message(CLOCK, self._tell_the_time)
+            # Locust's master ends its workers as it quits, in a listener that it has made after ours. The one that
+            # was made last is called first.
+            environment.events.quitting.add_listener(self._drain)
         if environment.web_ui is not None:
             self._page = environment
             told = environment.parsed_options
@@ -234,6 +237,13 @@ class _Hooks:
         ):  # Locust ends for that reason
             sys.stderr.write(f"whocut: {_MASTER_LOST}\n")
             environment.process_exit_code = CouldNotRun.exit_code
+        self._drain(environment)
+        self.test_stop(environment, **more)
+        if self._run is not None and (self._run.state is State.STARTING or self._run.sentence == _TOO_EARLY):
+            sys.stderr.write(f"whocut: {_TOO_EARLY}\n")
+            environment.process_exit_code = CouldNotRun.exit_code
+
+    def _drain(self, environment: Any, **_: object) -> None:
         DESK.close()
         if self._session is not None and self._conductor is not None and not self._session.closed:
             with suppress(FileNotFoundError):
@@ -241,10 +251,6 @@ class _Hooks:
                 self._session.say({**self._conductor.facts(), "draining": True})
         if self._child is not None or self._conductor is not None:
             environment.runner.stop()
-        self.test_stop(environment, **more)
-        if self._run is not None and (self._run.state is State.STARTING or self._run.sentence == _TOO_EARLY):
-            sys.stderr.write(f"whocut: {_TOO_EARLY}\n")
-            environment.process_exit_code = CouldNotRun.exit_code
 
     def _watch_the_house(self) -> None:
         """The load ends when the harness around it has gone, for no process is left to take its records.
