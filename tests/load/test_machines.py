@@ -100,6 +100,7 @@ def test_two_workers_elsewhere_make_one_run_with_the_figures_of_one_machine(
     said = [worker.communicate(timeout=60) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
     assert running.returncode == has_finding(summary), error
+    assert "waiting for 2 workers: 0 of 32 requests" in error
     run = RunDir.open(tmp_path / "run")
     attempts = run.attempts()
     assert summary["requests"] == len({attempt.request for attempt in attempts}) == 32

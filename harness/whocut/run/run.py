@@ -156,6 +156,8 @@ async def stand(stack: AsyncExitStack, plan: Plan, show: Callable[[RunProgress],
     watch = RunWatch(
         run_dir, upstream, chain, follower, progress, show, stop, clock.real_s(DRAIN_S) + PATIENCE_REAL_S
     )
+    if plan.listening is not None:
+        watch = replace(watch, before=f"waiting for {plan.listening.workers} workers")
     return Standing(plan, clock, run_dir, watch, progress, began, exporter, pulse, signals)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from whocut.trace.rundir import RunDir
 
 _POLL_REAL_S = 0.1
+_UNDER_LOAD = "under load"
 _STOPPED = "stopped by a signal"
 
 
@@ -64,6 +65,7 @@ class RunWatch:
     show: Callable[[RunProgress], None]
     stop: StopAsked
     drain_real_s: float  # how long what is in flight may take when the user has asked for the end
+    before: str = _UNDER_LOAD  # what is going on until the first request
 
     def expect(self, requests: int) -> None:
         """So many requests more will be asked."""
@@ -75,7 +77,7 @@ class RunWatch:
         Raises:
             BadInput: the load refused what was asked of it.
         """
-        self.progress.stage = "under load"
+        self.progress.stage = self.before
         while load.returncode is None and self.fallen() is None and not self.stop.asked.is_set():
             await self._look()
         died = load.died() if load.returncode is not None else None
@@ -154,6 +156,8 @@ class RunWatch:
 
     async def _look(self) -> None:
         self.follower.read()
+        if self.progress.requests and self.progress.stage == self.before:
+            self.progress.stage = _UNDER_LOAD
         self.show(self.progress)
         await asyncio.sleep(_POLL_REAL_S)
 
