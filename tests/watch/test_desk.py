@@ -88,6 +88,19 @@ def test_memory_is_bounded_and_what_is_let_go_is_counted() -> None:
     assert desk.counts.shed == 999
 
 
+def test_what_comes_of_a_trace_that_was_let_go_is_late_before_it_is_decided() -> None:
+    """Memory was full between two looks: the rest of a trace does not begin it anew."""
+    desk = Desk(Waiting(quiet_s=10, patience_s=900, most_held=6))
+    desk.take_spans(timed_out(1)[:2], 1, 0.0)
+    desk.take_spans(timed_out(2), 2, 0.0)
+    desk.take_spans(timed_out(3)[:2], 3, 0.0)  # the first has to go
+    desk.take_spans(timed_out(1)[2:], 4, 0.0)
+
+    assert (desk.counts.early, desk.counts.late) == (1, 2)
+    assert decided(desk, 1_000.0) == ["01", "02", "03"]
+    assert desk.counts.judged + desk.counts.late == desk.counts.spans == 10
+
+
 def test_a_span_that_was_sent_twice_is_one() -> None:
     """An exporter that had no answer sends its batch again."""
     desk = Desk(WAITING)
