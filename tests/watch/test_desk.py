@@ -8,7 +8,7 @@ from tests.foreign.test_between import cut_in_the_wait
 from tests.watch.made import foreign, timed_out
 from whocut.chain.between import parse_between
 from whocut.trace.records import Outcome
-from whocut.watch.desk import Desk, Waiting
+from whocut.watch.desk import Desk, Trace, Waiting
 
 WAITING = Waiting(quiet_s=10, patience_s=900, most_held=1_000)
 
@@ -43,6 +43,24 @@ def test_a_layer_that_usually_reports_is_waited_for() -> None:
     desk.take_spans(timed_out(4)[-1:], 6, 200.0)
     assert decided(desk, 210.0) == ["04"]
     assert decided(desk, 920.0) == ["05"]
+
+
+def test_a_layer_that_reports_no_more_is_waited_for_no_more() -> None:
+    """Traces that lack it are decided when it is not usual any longer, also where they are taken one at a time."""
+    desk = Desk(WAITING)
+    for number in (1, 2, 3):
+        desk.take_spans(timed_out(number), number, 0.0)
+    assert decided(desk, 10.0) == ["01", "02", "03"]
+    for number in range(16, 20):
+        desk.take_spans(timed_out(number)[:-1], number, 20.0)
+    assert decided(desk, 40.0) == []
+    for number in range(32, 40):  # without an app, and let go because all the others wait
+        desk.decide(Trace(f"{number:032x}", 40.0, 40.0, list(timed_out(number)[:-1]), rows_alone=False))
+
+    first = next(desk.due(41.0))
+
+    assert desk.decide(first).trace.trace_id[-2:] == "10"
+    assert decided(desk, 41.0) == ["11", "12", "13"]
 
 
 def test_a_trace_that_waits_does_not_hold_up_those_behind_it() -> None:

@@ -263,10 +263,10 @@ class Desk:
             yield self._early.pop(next(iter(self._early)))
         usual = self._usually()
         if usual != self._silent_by:
-            self._silent_by = usual
             for trace_id in [one.trace_id for one in self._silent.values() if usual <= one.reporters()]:
                 if (trace := self._silent.pop(trace_id, None)) is not None:
                     yield self._let_go(trace)
+            self._silent_by = usual  # here, since whoever asks may stop in between
         while self._silent:
             trace = next(iter(self._silent.values()))
             if now_s - trace.heard_s < self._waiting.patience_s:
