@@ -8,7 +8,7 @@ from tests.foreign.test_between import cut_in_the_wait
 from tests.watch.made import foreign, timed_out
 from whocut.chain.between import parse_between
 from whocut.trace.records import Outcome
-from whocut.watch.desk import Desk, Waiting
+from whocut.watch.desk import Desk, Trace, Waiting
 
 WAITING = Waiting(quiet_s=10, patience_s=900, most_held=1_000)
 
@@ -43,6 +43,24 @@ def test_a_layer_that_usually_reports_is_waited_for() -> None:
     desk.take_spans(timed_out(4)[-1:], 6, 200.0)
     assert decided(desk, 210.0) == ["04"]
     assert decided(desk, 920.0) == ["05"]
+
+
+def test_a_layer_that_reports_no_more_is_waited_for_no_more() -> None:
+    """Traces that lack it are decided when it is not usual any longer, also where they are taken one at a time."""
+    desk = Desk(WAITING)
+    for number in (1, 2, 3):
+        desk.take_spans(timed_out(number), number, 0.0)
+    assert decided(desk, 10.0) == ["01", "02", "03"]
+    for number in range(16, 20):
+        desk.take_spans(timed_out(number)[:-1], number, 20.0)
+    assert decided(desk, 40.0) == []
+    for number in range(32, 40):  # without an app, and let go because all the others wait
+        desk.decide(Trace(f"{number:032x}", 40.0, 40.0, list(timed_out(number)[:-1]), rows_alone=False))
+
+    first = next(desk.due(41.0))
+
+    assert desk.decide(first).trace.trace_id[-2:] == "10"
+    assert decided(desk, 41.0) == ["11", "12", "13"]
 
 
 def test_a_trace_that_waits_does_not_hold_up_those_behind_it() -> None:
@@ -86,6 +104,19 @@ def test_memory_is_bounded_and_what_is_let_go_is_counted() -> None:
     desk.take_spans([foreign(1, own, 2, "endless") for own in range(1, 3_000)], 1, 0.0)
     assert desk.held == 2_000
     assert desk.counts.shed == 999
+
+
+def test_what_comes_of_a_trace_that_was_let_go_is_late_before_it_is_decided() -> None:
+    """Memory was full between two looks: the rest of a trace does not begin it anew."""
+    desk = Desk(Waiting(quiet_s=10, patience_s=900, most_held=6))
+    desk.take_spans(timed_out(1)[:2], 1, 0.0)
+    desk.take_spans(timed_out(2), 2, 0.0)
+    desk.take_spans(timed_out(3)[:2], 3, 0.0)  # the first has to go
+    desk.take_spans(timed_out(1)[2:], 4, 0.0)
+
+    assert (desk.counts.early, desk.counts.late) == (1, 2)
+    assert decided(desk, 1_000.0) == ["01", "02", "03"]
+    assert desk.counts.judged + desk.counts.late == desk.counts.spans == 10
 
 
 def test_a_span_that_was_sent_twice_is_one() -> None:

@@ -139,7 +139,7 @@ class Desk:
         self._decided_before: set[str] = set()
         self._usual: Counter[str] = Counter()
         self._learnt = 0
-        self._early: list[Trace] = []
+        self._early: dict[str, Trace] = {}  # let go, and not decided yet
         self._only: frozenset[str] | None = None
         self._unnamed = 0
 
@@ -169,8 +169,8 @@ class Desk:
         return bool(self._early)
 
     def knows(self, trace_id: str) -> bool:
-        """Whether the trace has been decided."""
-        return trace_id in self._decided or trace_id in self._decided_before
+        """Whether the trace has been decided, or is about to be."""
+        return trace_id in self._decided or trace_id in self._decided_before or trace_id in self._early
 
     def take_spans(self, spans: Iterable[Span], batch: int, now_s: float) -> set[str]:
         """Take spans in; the traces that are under way with them."""
@@ -243,7 +243,7 @@ class Desk:
             oldest = self._oldest()
             self.held -= oldest.held
             self.counts.early += 1
-            self._early.append(oldest)
+            self._early[oldest.trace_id] = oldest
         return True
 
     def _oldest(self) -> Trace:
@@ -260,13 +260,13 @@ class Desk:
     def due(self, now_s: float) -> Iterator[Trace]:
         """The traces that can be decided now; each is let go as it is taken."""
         while self._early:
-            yield self._early.pop()
+            yield self._early.pop(next(iter(self._early)))
         usual = self._usually()
         if usual != self._silent_by:
-            self._silent_by = usual
             for trace_id in [one.trace_id for one in self._silent.values() if usual <= one.reporters()]:
                 if (trace := self._silent.pop(trace_id, None)) is not None:
                     yield self._let_go(trace)
+            self._silent_by = usual  # here, since whoever asks may stop in between
         while self._silent:
             trace = next(iter(self._silent.values()))
             if now_s - trace.heard_s < self._waiting.patience_s:
