@@ -87,3 +87,26 @@ def test_only_messages_of_who_has_the_token_are_read_and_none_ends_the_master(tm
     assert said[:2] == ["nothing", "nothing"]
     assert all("cannot be unpacked" in words or "corrupted" in words for words in said[2:7]), said
     assert said[7:] == ["client_ready", "nothing", "client_ready"]
+
+
+ALONE = """
+import sys
+from whocut.load import sealed
+
+sealed._PATIENCE_REAL_S = 1.0
+sys.stderr = sys.stdout
+try:
+    sealed.SealedClient("127.0.0.1", int(sys.argv[1]), "alone")
+except SystemExit as ended:
+    print(ended.code)
+"""
+
+
+def test_worker_says_that_it_waits_and_then_that_no_master_answers(tmp_path: Path) -> None:
+    """Two minutes without a word would look like a fault; the second sentence says how a master is started."""
+    with held_port() as port:
+        said = run(ALONE, tmp_path, port)
+
+    assert said[0] == f"whocut: no master answers at 127.0.0.1 port {port} yet; it is waited for 1 s"
+    assert said[1].endswith(f"Start it with: whocut run … --listen 127.0.0.1:{port}")
+    assert said[2:] == ["3"]

@@ -112,16 +112,22 @@ class SealedClient(_Socket):
 
 
 def _until_taken(watching: Any, host: str, port: int) -> None:
-    """Until the master has taken this worker.
+    """Until the master has taken this worker; where it is not there yet, that it is waited for is said once.
 
     Raises:
         CouldNotRun: it does not, or no master answers.
     """
-    refused = 0
+    refused, told = 0, False
     try:
         with gevent.Timeout(_PATIENCE_REAL_S):
             while refused < _REFUSED_TIMES:
                 event = parse_monitor_message(watching.recv_multipart())["event"]
+                if event == zmq.Event.CONNECT_RETRIED and not told:
+                    told = True
+                    sys.stderr.write(
+                        f"whocut: no master answers at {host} port {port} yet; it is waited for "
+                        f"{_PATIENCE_REAL_S:g} s\n"
+                    )
                 if event == zmq.Event.HANDSHAKE_SUCCEEDED:
                     return
                 refused += event in _REFUSALS
