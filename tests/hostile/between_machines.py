@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgpack
 
 from tests.hostile.watching import Refused, Wrong, wind_up
+from tests.load.test_words import WORD
 from tests.reports.made_run import article_run
 from whocut.chain.plain import topology_from_plain
 from whocut.load.words import Word, read_word
@@ -24,19 +25,7 @@ if TYPE_CHECKING:
     from tests.hostile.watching import Watch
 
 _KEY: Final = key_of("a-token-of-the-hostile-tests", "chain")
-_WORD: Final = {
-    "stage": 0,
-    "answered": 1,
-    "passed_over": 0,
-    "not_asked": 0,
-    "silent": 0,
-    "raised": 0,
-    "raised_first": None,
-    "kept_back": None,
-    "failed": None,
-    "kept_up": {"worst_stall_real_s": 0.1, "cpu_s": 1.5, "peak_bytes": 1000, "clock_off_real_s": -0.5},
-    "last": False,
-}
+_KEPT_UP: Final = {**WORD["kept_up"], "clock_off_real_s": -0.5}
 
 
 def words(folder: Path) -> list[bytes]:
@@ -44,7 +33,7 @@ def words(folder: Path) -> list[bytes]:
     run = article_run(requests=2).write(folder / "run-of-workers")
     lines = {name: (run.path / name).read_bytes() for name in (ATTEMPTS, SPANS, LEDGER)}
     each = [{name: some[: some.find(b"\n") + 1]} for name, some in lines.items()]
-    return [msgpack.dumps({**_WORD, "lines": posted}) for posted in ({}, lines, *each)]
+    return [msgpack.dumps({**WORD, "kept_up": _KEPT_UP, "lines": posted}) for posted in ({}, lines, *each)]
 
 
 def hear(folder: Path, data: bytes) -> None:
