@@ -1,6 +1,6 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, Cloudflare and Heroku were written from their documentation.
+Those of ALB, Cloudflare, Heroku and Google Cloud were written from their documentation.
 """
 
 from __future__ import annotations
@@ -211,6 +211,36 @@ TRUTH = (
             "/idle-caller": BODY,
             "/relayed-504": "upstream wait -",
             "/odd": "unsaid - -",
+        },
+    ),
+    (
+        "gcp-alb",
+        ("gcp-alb.log",),
+        {
+            "/timeout": "layer wait total",
+            "/cut": "layer stream total",
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/closed": "upstream wait -",
+            "/closed-body": "upstream stream -",
+            "/connect": "layer connect -",
+            "/no-backend": "layer connect -",
+            "/relayed-504": "upstream wait -",
+            "/odd": "unsaid - -",
+            "/regional": "layer wait total",
+        },
+    ),
+    (
+        "gcp-cloud-run",
+        ("gcp-cloud-run.log",),
+        {
+            "/timeout": "layer wait total",
+            "/cut": "layer stream total",
+            "/left-waiting": "client - -",
+            "/no-instance": "layer connect -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "unsaid - -",  # its own or the container's: the entry does not say
+            "/told-apart": "layer wait total",  # in the log of requests and in varlog/system
         },
     ),
 )
