@@ -1,6 +1,6 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, Cloudflare, Heroku and Google Cloud were written from their documentation.
+Those of ALB, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation.
 """
 
 from __future__ import annotations
@@ -228,6 +228,25 @@ TRUTH = (
             "/relayed-504": "upstream wait -",
             "/odd": "unsaid - -",
             "/regional": "layer wait total",
+        },
+    ),
+    (
+        "cloudfront",
+        ("cloudfront.log",),
+        {
+            "/timeout": WAIT,
+            "/within-30": "layer - -",  # connecting, or reading: both take 30 s at most by default
+            "/cut": BODY,
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/left-comm": "client stream -",
+            "/connect": "layer connect -",
+            "/dns": "layer connect -",
+            "/closed": "upstream wait -",
+            "/closed-body": "upstream stream -",
+            "/relayed-504": "unsaid - -",  # the origin's or an answer of the cache: the line does not say
+            "/refused-400": "none - -",
+            "/json-timeout": WAIT,
         },
     ),
     (

@@ -47,6 +47,11 @@ def read_or_refuse(line: bytes, name: str) -> None:
     "gcp-alb",
 )
 @example(
+    b'{"date": "2026-99-99", "time": "99:99:99", "sc-status": "504", "x-edge-result-type": "Error", '
+    b'"x-edge-request-id": "a", "time-taken": "-1", "sc-bytes": [], "cs-uri-stem": 3}',
+    "cloudfront",
+)
+@example(
     b'{"logName": "run.googleapis.com%2Frequests", "resource": {}, "httpRequest": {"latency": "-1s"}, '
     b'"textPayload": 7}',
     "gcp-cloud-run",
@@ -254,3 +259,20 @@ def test_a_pasted_entry_is_recognised_and_an_application_s_own_is_not() -> None:
         assert found is not None
         assert found[0].name == name
     assert recognise(NOT_CLOUD_LOGGING["an application's own JSON"].decode()) is None
+
+
+def test_cloudfront_s_line_is_read_with_blanks_for_tabs_and_not_in_another_order() -> None:
+    """A terminal pastes blanks; no field holds one. Another choice of fields would be read as what it is not."""
+    log = find_format("cloudfront")
+    head, line = (DATA / "cloudfront.log").read_bytes().splitlines()[1:4:2]
+
+    assert read_line(line.replace(b"\t", b" "), log) == read_line(line, log)
+    assert read_line(head, log) is None
+    with pytest.raises(Unreadable, match="as JSON"):
+        read_line(head.replace(b"date time", b"time date"), log)
+    for torn in (line[:150], line.replace(b"2026-11-22", b"-"), b'{"sc-status": "504"}'):
+        with pytest.raises(Unreadable):
+            read_line(torn, log)
+    found = recognise(line.decode())
+    assert found is not None
+    assert found[0] is log

@@ -32,7 +32,6 @@ _NOT_READ: Final = {
     "lighttpd": "lighttpd",
     "iis": "IIS",
     "squid": "Squid",
-    "cloudfront": "CloudFront",
     "fastly": "Fastly",
     "akamai": "Akamai",
     "vercel": "Vercel",
