@@ -71,7 +71,10 @@ FOUND: dict[str, Callable[[], tuple[Iterable[str], Iterable[str]]]] = {
         GATEWAYS,
         {name.replace("_", "-") for name in holding("harness/whocut/path/gateways/<preset>.py", "GATEWAY")},
     ),
-    "a log format": lambda: (formats(), holding("harness/whocut/trace/logs/<product>.py", "FORMAT")),
+    "a log format": lambda: (
+        formats(),
+        {name.replace("_", "-") for name in holding("harness/whocut/trace/logs/<product>.py", "FORMAT")},
+    ),
     "a backend of traces": lambda: (
         backends(),
         holding("harness/whocut/trace/backends/<product>.py", "BACKEND"),

@@ -1,6 +1,6 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, Cloudflare and Heroku were written from their documentation.
+Those of ALB, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation.
 """
 
 from __future__ import annotations
@@ -211,6 +211,55 @@ TRUTH = (
             "/idle-caller": BODY,
             "/relayed-504": "upstream wait -",
             "/odd": "unsaid - -",
+        },
+    ),
+    (
+        "gcp-alb",
+        ("gcp-alb.log",),
+        {
+            "/timeout": "layer wait total",
+            "/cut": "layer stream total",
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/closed": "upstream wait -",
+            "/closed-body": "upstream stream -",
+            "/connect": "layer connect -",
+            "/no-backend": "layer connect -",
+            "/relayed-504": "upstream wait -",
+            "/odd": "unsaid - -",
+            "/regional": "layer wait total",
+        },
+    ),
+    (
+        "cloudfront",
+        ("cloudfront.log",),
+        {
+            "/timeout": WAIT,
+            "/within-30": "layer - -",  # connecting, or reading: both take 30 s at most by default
+            "/cut": BODY,
+            "/left-waiting": "client wait -",
+            "/left-streaming": "client stream -",
+            "/left-comm": "client stream -",
+            "/connect": "layer connect -",
+            "/dns": "layer connect -",
+            "/closed": "upstream wait -",
+            "/closed-body": "upstream stream -",
+            "/relayed-504": "unsaid - -",  # the origin's or an answer of the cache: the line does not say
+            "/refused-400": "none - -",
+            "/json-timeout": WAIT,
+        },
+    ),
+    (
+        "gcp-cloud-run",
+        ("gcp-cloud-run.log",),
+        {
+            "/timeout": "layer wait total",
+            "/cut": "layer stream total",
+            "/left-waiting": "client - -",
+            "/no-instance": "layer connect -",
+            "/closed": "upstream wait -",
+            "/relayed-504": "unsaid - -",  # its own or the container's: the entry does not say
+            "/told-apart": "layer wait total",  # in the log of requests and in varlog/system
         },
     ),
 )

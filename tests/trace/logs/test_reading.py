@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from whocut.chain.timers import Phase, TimerKind
 from whocut.errors import BadInput
 from whocut.trace.logs.fields import clf_instant, iso_instant, trace_of
-from whocut.trace.logs.formats import as_markdown, find_format, formats
+from whocut.trace.logs.formats import as_markdown, find_format, formats, recognise
 from whocut.trace.logs.reading import Read, read_line, read_lines, told_together
 from whocut.trace.logs.records import Account, EndedBy, Unreadable
 
@@ -41,6 +41,21 @@ def read_or_refuse(line: bytes, name: str) -> None:
 @example(b'{"EdgeResponseStatus": {}, "EdgeStartTimestamp": [], "RequestHeaders": 3}', "cloudflare")
 @example(b'1.1.1.1 - - [99/Zzz/2026:99:99:99 +9999] "" 200 -', "apache")
 @example(b"at= path=", "heroku")
+@example(
+    b'{"httpRequest": {"status": [], "latency": "1e999s", "requestUrl": 5}, "timestamp": {}, "trace": 1, '
+    b'"resource": {"type": "http_load_balancer"}, "jsonPayload": {"statusDetails": []}}',
+    "gcp-alb",
+)
+@example(
+    b'{"date": "2026-99-99", "time": "99:99:99", "sc-status": "504", "x-edge-result-type": "Error", '
+    b'"x-edge-request-id": "a", "time-taken": "-1", "sc-bytes": [], "cs-uri-stem": 3}',
+    "cloudfront",
+)
+@example(
+    b'{"logName": "run.googleapis.com%2Frequests", "resource": {}, "httpRequest": {"latency": "-1s"}, '
+    b'"textPayload": 7}',
+    "gcp-cloud-run",
+)
 def test_no_bytes_make_a_reader_raise(line: bytes, name: str) -> None:
     """Whatever stands in a line, it is read or refused."""
     read_or_refuse(line, name)
@@ -206,3 +221,58 @@ def test_instants_in_any_unit(value: object) -> None:
 def test_amazons_trace_header_is_a_trace_id() -> None:
     """``Root=1-…`` holds the 32 digits of a trace id."""
     assert trace_of("Root=1-67891233-abcdef012345678912345678") == ("67891233abcdef012345678912345678", None)
+
+
+NOT_CLOUD_LOGGING = {
+    "an application's own JSON": b'{"httpRequest": {"status": 504, "latency": "60s"}, "severity": "ERROR"}',
+    "a torn line": b'{"httpRequest": {"status": 504}, "resource": {"type": "http_load_balancer"',
+    "another resource's entry": b'{"httpRequest": {"status": 504}, "resource": {"type": "gce_instance"}, '
+    b'"logName": "projects/p/logs/requests"}',
+}
+
+
+@pytest.mark.parametrize("case", NOT_CLOUD_LOGGING)
+@pytest.mark.parametrize("name", ["gclb", "cloud-run"])
+def test_an_entry_of_something_else_is_refused(case: str, name: str) -> None:
+    """What does not name the product as its writer is no testimony of it."""
+    with pytest.raises(Unreadable):
+        read_line(NOT_CLOUD_LOGGING[case], find_format(name))
+
+
+def test_an_entry_received_before_its_end_was_dated_by_its_end() -> None:
+    """LogEntry's instant is the begin's, unless the entry had then been received before the request was over."""
+    line = (DATA / "gcp-alb.log").read_bytes().splitlines()[1]
+    log = find_format("gcp-alb")
+
+    begun = read_line(line, log)
+    ended = read_line(line.replace(b"11:20:00", b"11:05:00"), log)
+
+    assert begun is not None
+    assert ended is not None
+    assert (begun.end_s, ended.end_s) == (1795345530.001, 1795345500.0)
+
+
+def test_a_pasted_entry_is_recognised_and_an_application_s_own_is_not() -> None:
+    """Triage asks every format; only what names the product is its line."""
+    for name in ("gcp-alb", "gcp-cloud-run"):
+        found = recognise((DATA / f"{name}.log").read_text(encoding="utf-8").splitlines()[1])
+        assert found is not None
+        assert found[0].name == name
+    assert recognise(NOT_CLOUD_LOGGING["an application's own JSON"].decode()) is None
+
+
+def test_cloudfront_s_line_is_read_with_blanks_for_tabs_and_not_in_another_order() -> None:
+    """A terminal pastes blanks; no field holds one. Another choice of fields would be read as what it is not."""
+    log = find_format("cloudfront")
+    head, line = (DATA / "cloudfront.log").read_bytes().splitlines()[1:4:2]
+
+    assert read_line(line.replace(b"\t", b" "), log) == read_line(line, log)
+    assert read_line(head, log) is None
+    with pytest.raises(Unreadable, match="as JSON"):
+        read_line(head.replace(b"date time", b"time date"), log)
+    for torn in (line[:150], line.replace(b"2026-11-22", b"-"), b'{"sc-status": "504"}'):
+        with pytest.raises(Unreadable):
+            read_line(torn, log)
+    found = recognise(line.decode())
+    assert found is not None
+    assert found[0] is log

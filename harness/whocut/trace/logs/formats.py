@@ -24,14 +24,14 @@ _ALSO: Final = {
     "tengine": "nginx",
     "httpd": "apache",
     "apache2": "apache",
+    "gclb": "gcp-alb",
+    "cloud-run": "gcp-cloud-run",
 }
 # Products that are known, and whose logs are not read: no other product's name is offered for them.
 _NOT_READ: Final = {
     "lighttpd": "lighttpd",
     "iis": "IIS",
     "squid": "Squid",
-    "cloudfront": "CloudFront",
-    "gcp-alb": "Google Cloud's load balancer",
     "fastly": "Fastly",
     "akamai": "Akamai",
     "vercel": "Vercel",
