@@ -36,6 +36,12 @@ FIXTURES = {
     "envoy": ("envoy.log", "envoy-default.log"),
     "traefik": ("traefik.log", "traefik-clf.log"),
     **{name: (f"{name}.log",) for name in ("alb", "caddy", "cloudflare", "haproxy", "heroku")},
+    "cloudfront": ("cloudfront.log",),
+    "gcp-alb": ("gcp-alb.log",),
+    "gcp-cloud-run": ("gcp-cloud-run.log",),
+    "gunicorn": ("gunicorn.log", "gunicorn-combined.log", "gunicorn-error.log"),
+    "litellm": ("litellm.log", "litellm-plain.log"),
+    "uvicorn": ("uvicorn.log",),
 }
 
 

@@ -1,6 +1,8 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation.
+Those of ALB, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation. Those of
+gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread, less the
+lines of source in tracebacks.
 """
 
 from __future__ import annotations
@@ -172,6 +174,37 @@ TRUTH = (
             "/cut": "none - -",
             "/relayed-504": "unsaid - -",
         },  # no key joins the two logs
+    ),
+    (
+        "gunicorn",
+        ("gunicorn.log", "gunicorn-error.log"),
+        {
+            "/timeout": "layer - total",
+            "/cut": "layer - total",
+            "/boom": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/left-streaming": "none - -",  # the lie: it does not say that its caller left
+        },
+    ),
+    (
+        "gunicorn",
+        ("gunicorn.log",),
+        {"/timeout": "unsaid - -", "/boom": "unsaid - -", "/cut": "none - -"},
+    ),
+    (
+        "gunicorn",
+        ("gunicorn-combined.log",),
+        {"/boom": "unsaid - -", "/relayed-504": "upstream wait -"},
+    ),
+    (
+        "uvicorn",
+        ("uvicorn.log",),
+        {
+            "/relayed-504": "upstream wait -",
+            "/boom": "upstream wait -",
+            "/cut": "none - -",  # the lie: the app ended it in mid-response
+            "/left-streaming": "none - -",
+        },
     ),
     (
         "alb",

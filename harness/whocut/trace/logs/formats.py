@@ -36,7 +36,6 @@ _NOT_READ: Final = {
     "akamai": "Akamai",
     "vercel": "Vercel",
     "netlify": "Netlify",
-    "litellm": "LiteLLM",
 }
 _HEAD: Final = """# Logs that can be read
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace.logs import sql
+from whocut.trace.logs import nginx_products, sql
 from whocut.trace.logs.fields import (
     MONTHS,
     clf_instant,
@@ -243,6 +243,7 @@ SIGNALS: Final = (
     _SLOW_CALLER,
     _WHOLE,
     _UNSAID,
+    *nginx_products.SIGNALS,
     *ERRORS,
 )
 
@@ -253,7 +254,7 @@ def read(line: str) -> Account | None:
         return _access(json_object(line))
     if (match := _ERROR.match(line)) is not None:
         return _error(match)
-    if (match := _COMBINED.match(line)) is not None:
+    if (match := _COMBINED.match(line) or nginx_products.APISIX.match(line)) is not None:
         if match["ident"] != "-":
             raise Unreadable(f"nginx writes '-' as the second column, and this is '{match['ident'][:60]}'")
         refuse_columns_of_another(line, "nginx")
@@ -309,33 +310,41 @@ def _last(times: object) -> float | None:
 def _combined(match: re.Match[str]) -> Account:
     status = int(match["status"])
     tries = _INGRESS.match(match["more"])
-    named = {one["name"]: one["value"] for one in _NAMED.finditer(match["more"])}
+    built_on = nginx_products.told_in(match)
+    named = {} if built_on else {one["name"]: one["value"] for one in _NAMED.finditer(match["more"])}
     if tries is not None:
         # Its own 504 has no bytes of the upstream's; an upstream's 504 has a body.
         answered = status in _FAILED and _last(tries["lengths"]) not in {None, 0.0}
         signal = _meaning(status, completed=True, answered=answered)
+    elif built_on and built_on.unsaid:
+        signal = built_on.unsaid
     elif status in _FAILED and (header := named.get("uht") or named.get("upstream_header_time")):
         signal = _meaning(status, completed=True, answered=_last(header) is not None)
     else:
         signal = _UNSAID if status in _FAILED else _meaning(status, completed=True, answered=False)
     request = match["request"].split(" ")
     duration = tries["duration"] if tries else named.get("rt") or named.get("request_time")
+    statuses = tries["statuses"] if tries else built_on and built_on.statuses
+    request_id = tries["id"] if tries else built_on and built_on.request_id
+    keys = (f"{match['client']} {request[1]}",) if len(request) > 1 else ()
+    if built_on and request_id:
+        keys = (f"id {request_id}", *keys)
     return as_account(
         signal,
-        signal=f"status {status}" + (f", upstream_status {tries['statuses']}" if tries else ""),
+        signal=f"status {status}" + (f", upstream_status {statuses}" if statuses else ""),
         caveat=_LIES if signal is _WHOLE else "",
         directive=_INGRESS_READ if tries and signal is _OWN_504 else signal.directive,
         status=status,
         bytes=whole(match["bytes"]),
         end_s=clf_instant(match["time"]),
-        duration_s=scaled(duration.strip(), 1.0) if duration else None,
+        duration_s=scaled(duration.strip(), 1.0) if duration else built_on and built_on.duration_s,
         coarse_s=1.0,
-        request_id=tries["id"] if tries else None,
+        request_id=request_id,
         path=request[1] if len(request) > 1 else None,
-        keys=(f"{match['client']} {request[1]}",) if len(request) > 1 else (),
+        keys=keys,
         # A 499 is nginx' own number, whatever else the form leaves open.
-        anonymous=tries is None and status != 499,
-        product="ingress-nginx" if tries else None,
+        anonymous=tries is None and built_on is None and status != 499,
+        product="ingress-nginx" if tries else built_on and built_on.product,
         asked=match["request"],
     )
 
@@ -390,7 +399,9 @@ def _error(match: re.Match[str]) -> Account | None:
     directive = found.directive
     if peer and directive and peer[1] in _BY_PROTOCOL:
         directive = directive.replace("proxy_", f"{_BY_PROTOCOL[peer[1]]}_")
-    keys = [f"{match['pid']}/{match['connection']}"]
+    request_id = nginx_products.id_in_error(text)
+    keys = [f"id {request_id}"] if request_id else []
+    keys.append(f"{match['pid']}/{match['connection']}")
     if path and client:
         keys.append(f"{client[1]} {path[1]}")
     return as_account(
@@ -399,6 +410,7 @@ def _error(match: re.Match[str]) -> Account | None:
         coarse_s=1.0,
         directive=directive,
         path=path[1] if path else None,
+        request_id=request_id,
         keys=tuple(keys),
         remark=True,
         peer=peer[2] if peer else None,
@@ -457,13 +469,14 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="access log, or error.log's message",
-    signs=("#", '"completion"', "] [", " 499 "),
+    signs=("#", '"completion"', "] [", " 499 ", *nginx_products.SIGNS),
     hint="set the recommended log_format, or give error.log",
     recommended=f"# in http {{ }}\n{LOG_FORMAT}\naccess_log /var/log/nginx/access.log whocut;\n"
     "error_log /var/log/nginx/error.log info;  # info: it tells of callers that left",
     remarks=(
         f"{_LIES}: give both logs.",
         "`combined` is read too: it has no trace id, no duration, and does not tell its own 504 from another's.",
+        "The default forms of ingress-nginx, Kong and APISIX are read with what they have behind it: `kong=FILE`.",
         "The error log speaks local time without a zone; it is taken to be UTC.",
     ),
 )

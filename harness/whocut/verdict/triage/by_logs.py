@@ -106,7 +106,7 @@ def _failed_unsaid(account: Account) -> Triage:
 def _log_layer(account: Account, facts: Facts) -> str:
     name = {"alb": "aws-alb"}.get(account.layer, account.layer)
     by_its_pod = name == "nginx" and _INGRESS in facts.pasted.levels[0].lower()
-    return _INGRESS if account.product == _INGRESS or by_its_pod else name
+    return account.product or (_INGRESS if by_its_pod else name)
 
 
 def _log_ending(account: Account) -> str:
