@@ -36,6 +36,7 @@ FIXTURES = {
     "envoy": ("envoy.log", "envoy-default.log"),
     "traefik": ("traefik.log", "traefik-clf.log"),
     **{name: (f"{name}.log",) for name in ("alb", "caddy", "cloudflare", "haproxy", "heroku")},
+    "aws-apigw": ("aws-apigw.log",),
     "cloudfront": ("cloudfront.log",),
     "gcp-alb": ("gcp-alb.log",),
     "gcp-cloud-run": ("gcp-cloud-run.log",),

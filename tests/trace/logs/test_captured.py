@@ -1,8 +1,8 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation. Those of
-gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread, less the
-lines of source in tracebacks.
+Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation.
+Those of gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread,
+less the lines of source in tracebacks.
 """
 
 from __future__ import annotations
@@ -244,6 +244,18 @@ TRUTH = (
             "/idle-caller": BODY,
             "/relayed-504": "upstream wait -",
             "/odd": "unsaid - -",
+        },
+    ),
+    (
+        "aws-apigw",
+        ("aws-apigw.log",),
+        {
+            "/ok": "none - -",
+            "/timeout": "layer wait total",
+            "/closed": "upstream wait -",
+            "/relayed-504": "upstream wait -",
+            "/unsaid": "unsaid - -",  # what the console offers has no reason
+            "/throttled": "none - -",
         },
     ),
     (

@@ -17,6 +17,8 @@ _ALSO: Final = {
     "istio": "envoy",
     "envoy-gateway": "envoy",
     "aws-alb": "alb",
+    "aws-apigw-rest": "aws-apigw",
+    "aws-apigw-http": "aws-apigw",
     "ingress-nginx": "nginx",
     "openresty": "nginx",
     "kong": "nginx",

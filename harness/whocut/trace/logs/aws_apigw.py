@@ -1,0 +1,104 @@
+"""AWS API Gateway's access log as JSON: the keys that its console offers, and those that say who ended a request.
+
+The console's own choice has neither a duration nor a reason; a 504 of it stays unsaid.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.fields import clf_instant, json_object, present, scaled, trace_of, whole
+from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
+
+_WAIT: Final = Phase.WAIT
+_TIMED_OUT: Final = Signal(
+    "INTEGRATION_TIMEOUT",
+    EndedBy.LAYER,
+    _WAIT,
+    TimerKind.TOTAL,
+    "integration timeoutInMillis",
+    "the integration did not answer in full in time",
+)
+_FAILED: Final = Signal(
+    "INTEGRATION_FAILURE",
+    EndedBy.UPSTREAM,
+    _WAIT,
+    says="the integration closed, failed, or answered nonsense",
+)
+_RELAYED: Final = Signal(
+    "5xx, integrationStatus the same", EndedBy.UPSTREAM, _WAIT, says="the integration said so"
+)
+_UNSAID: Final = Signal(
+    "5xx without a reason", EndedBy.UNSAID, says="the gateway or the integration: the line does not say which"
+)
+_WHOLE: Final = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
+SIGNALS: Final = (_TIMED_OUT, _FAILED, _RELAYED, _UNSAID, _WHOLE)
+_WORDS: Final = (
+    "Endpoint request timed out"  # what the caller gets of the timeout, and `$context.error.message`
+)
+
+
+def read(line: str) -> Account:
+    """One line."""
+    row = json_object(line)
+    status = whole(row.get("status"))
+    begun_s = clf_instant(str(row.get("requestTime"))[:40])
+    if (
+        status is None
+        or begun_s is None
+        or "requestId" not in row
+        or not {"routeKey", "resourcePath"} & set(row)
+    ):
+        raise Unreadable(
+            "a line as JSON has the keys 'requestId', 'requestTime', 'status', and 'routeKey' or 'resourcePath'"
+        )
+    duration_s = scaled(row.get("responseLatency"), 0.001)
+    reason = present(row.get("responseType")) or present(row.get("errorMessage"))
+    trace_id, parent_id = trace_of(row.get("trace"))
+    return as_account(
+        _meaning(status, row),
+        signal=f"status {status}" + (f": {reason}" if reason else ""),
+        status=status,
+        bytes=whole(row.get("responseLength")),
+        end_s=begun_s + (duration_s or 0.0),
+        duration_s=duration_s,
+        coarse_s=1.0,  # the request's begin is in whole seconds
+        trace_id=trace_id,
+        parent_id=parent_id,
+        request_id=present(row["requestId"]),
+        path=present(row.get("path")) or present(row.get("resourcePath")),
+    )
+
+
+def _meaning(status: int, row: dict[str, Any]) -> Signal:
+    if status < 500:
+        return _WHOLE
+    kind, words = str(row.get("responseType")), str(row.get("errorMessage"))
+    if kind == _TIMED_OUT.code or _WORDS in words:
+        return _TIMED_OUT
+    if kind == _FAILED.code:
+        return _FAILED
+    return _RELAYED if whole(row.get("integrationStatus")) == status else _UNSAID
+
+
+FORMAT: Final = LogFormat(
+    name="aws-apigw",
+    title="AWS API Gateway",
+    read=read,
+    signals=SIGNALS,
+    code="responseType, or status",
+    signs=('"routeKey"', '"resourcePath"'),
+    hint="log as JSON, with the recommended keys",
+    recommended='{"requestId":"$context.requestId","requestTime":"$context.requestTime","httpMethod":"$context.httpMethod",'
+    '"resourcePath":"$context.resourcePath",\n "path":"$context.path","status":"$context.status",'
+    '"responseLength":"$context.responseLength","responseLatency":"$context.responseLatency",\n '
+    '"integrationStatus":"$context.integration.status","responseType":"$context.error.responseType",'
+    '"errorMessage":"$context.error.message",\n "trace":"$context.xrayTraceId"}',
+    remarks=(
+        "With `routeKey` for `resourcePath` it is an HTTP API's; one of the two has to be there.",
+        "Without `responseType` and `errorMessage` its own 504 and the integration's look alike.",
+        "A caller that leaves does not show.",
+    ),
+    captured=False,
+)
