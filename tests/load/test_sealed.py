@@ -93,7 +93,7 @@ ALONE = """
 import sys
 from whocut.load import sealed
 
-sealed._PATIENCE_REAL_S = 1.0
+sealed._PATIENCE_REAL_S = 5.0
 sys.stderr = sys.stdout
 try:
     sealed.SealedClient("127.0.0.1", int(sys.argv[1]), "alone")
@@ -107,6 +107,6 @@ def test_worker_says_that_it_waits_and_then_that_no_master_answers(tmp_path: Pat
     with held_port() as port:
         said = run(ALONE, tmp_path, port)
 
-    assert said[0] == f"whocut: no master answers at 127.0.0.1 port {port} yet; it is waited for 1 s"
+    assert said[0] == f"whocut: no master answers at 127.0.0.1 port {port} yet; it is waited for 5 s"
     assert said[1].endswith(f"Start it with: whocut run … --listen 127.0.0.1:{port}")
     assert said[2:] == ["3"]
