@@ -1,6 +1,7 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku and Google Cloud were written from their documentation.
+Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku, Google Cloud and Vercel were written from their
+documentation.
 Those of gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread,
 less the lines of source in tracebacks.
 """
@@ -259,6 +260,11 @@ TRUTH = (
         },
     ),
     (
+        "aws-apigw",
+        ("aws-apigw-clf.log",),
+        {"/unsaid": "unsaid - -", "/throttled": "none - -", "/http-api": "unsaid - -"},
+    ),
+    (
         "gcp-alb",
         ("gcp-alb.log",),
         {
@@ -305,6 +311,20 @@ TRUTH = (
             "/closed": "upstream wait -",
             "/relayed-504": "unsaid - -",  # its own or the container's: the entry does not say
             "/told-apart": "layer wait total",  # in the log of requests and in varlog/system
+        },
+    ),
+    (
+        "vercel",
+        ("vercel.log",),
+        {
+            "/timeout": "layer wait total",
+            "/cut": "layer stream total",
+            "/crashed": "upstream wait -",
+            "/relayed-504": "unsaid - -",  # its own or the function's: the entry does not say
+            "/reported": "none - -",
+            "/reported-timeout": "layer wait total",  # in one entry, with all that the function printed
+            "/edge": "layer wait first_byte",
+            "/refused": "none - -",
         },
     ),
 )

@@ -1,10 +1,11 @@
-"""AWS API Gateway's access log as JSON: the keys that its console offers, and those that say who ended a request.
+"""AWS API Gateway's access log as JSON or CLF: what its console offers, and the keys that say more.
 
 The console's own choice has neither a duration nor a reason; a 504 of it stays unsaid.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
@@ -37,11 +38,18 @@ SIGNALS: Final = (_TIMED_OUT, _FAILED, _RELAYED, _UNSAID, _WHOLE)
 _WORDS: Final = (
     "Endpoint request timed out"  # what the caller gets of the timeout, and `$context.error.message`
 )
+# The console's CLF: a REST API's has no space behind the bracket, an HTTP API's has its route's method twice.
+_CLF: Final = re.compile(
+    r"\S+ \S+ \S+ \[(?P<requestTime>[^\]]{20,40})\] ?"
+    r'"(?P<httpMethod>[A-Z]+) (?P<routeKey>[A-Z]+ )?(?P<resourcePath>\S+) HTTP/[\d.]+" '
+    r"(?P<status>\d{3}) (?P<responseLength>\d+|-) (?P<requestId>[\w=-]{10,64})(?: [\w=-]{10,64})?"
+)
 
 
 def read(line: str) -> Account:
     """One line."""
-    row = json_object(line)
+    clf = _CLF.fullmatch(line)
+    row: dict[str, Any] = clf.groupdict() if clf else json_object(line)
     status = whole(row.get("status"))
     begun_s = clf_instant(str(row.get("requestTime"))[:40])
     if (
@@ -68,7 +76,13 @@ def read(line: str) -> Account:
         parent_id=parent_id,
         request_id=present(row["requestId"]),
         path=present(row.get("path")) or present(row.get("resourcePath")),
+        product=_product(row),
     )
+
+
+def _product(row: dict[str, Any]) -> str:
+    """A route's key is an HTTP API's; in CLF it stands for the path, with its method before it."""
+    return "aws-apigw-http" if row.get("routeKey") else "aws-apigw-rest"
 
 
 def _meaning(status: int, row: dict[str, Any]) -> Signal:
@@ -88,7 +102,7 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="responseType, or status",
-    signs=('"routeKey"', '"resourcePath"'),
+    signs=('"routeKey"', '"resourcePath"', ']"'),
     hint="log as JSON, with the recommended keys",
     recommended='{"requestId":"$context.requestId","requestTime":"$context.requestTime","httpMethod":"$context.httpMethod",'
     '"resourcePath":"$context.resourcePath",\n "path":"$context.path","status":"$context.status",'
@@ -96,6 +110,7 @@ FORMAT: Final = LogFormat(
     '"integrationStatus":"$context.integration.status","responseType":"$context.error.responseType",'
     '"errorMessage":"$context.error.message",\n "trace":"$context.xrayTraceId"}',
     remarks=(
+        "Its CLF is read as well; who ended a request it does not say.",
         "With `routeKey` for `resourcePath` it is an HTTP API's; one of the two has to be there.",
         "Without `responseType` and `errorMessage` its own 504 and the integration's look alike.",
         "A caller that leaves does not show.",

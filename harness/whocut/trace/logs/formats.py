@@ -28,6 +28,8 @@ _ALSO: Final = {
     "apache2": "apache",
     "gclb": "gcp-alb",
     "cloud-run": "gcp-cloud-run",
+    "vercel-edge": "vercel",
+    "vercel-legacy": "vercel",
 }
 # Products that are known, and whose logs are not read: no other product's name is offered for them.
 _NOT_READ: Final = {
@@ -36,7 +38,6 @@ _NOT_READ: Final = {
     "squid": "Squid",
     "fastly": "Fastly",
     "akamai": "Akamai",
-    "vercel": "Vercel",
     "netlify": "Netlify",
 }
 _HEAD: Final = """# Logs that can be read

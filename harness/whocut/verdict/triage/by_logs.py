@@ -53,10 +53,11 @@ def a_log_says(facts: Facts) -> Triage | None:
     by_caller = account.ended_by is LogEndedBy.CLIENT
     kind = _log_ending(account)
     ending = ENDINGS[kind]
+    title = title_of(account.product or account.layer)
     return Triage(
         cause=ending.cause,
-        name=f"{title_of(account.layer)}: {account.says}",
-        product=title_of(account.layer),
+        name=f"{title}: {account.says}",
+        product=title,
         phase=account.phase or ending.phase,
         grade=Grade.TESTIFIED,
         status=account.status,
@@ -89,7 +90,7 @@ def _names_no_upstream(account: Account, facts: Facts) -> bool:
 def _failed_unsaid(account: Account) -> Triage:
     """An answer of 500 or above in a log that does not say whose it is."""
     timed_out = account.status in _TIMED_OUT
-    title = title_of(account.layer)
+    title = title_of(account.product or account.layer)
     return Triage(
         cause=Cause.TIMEOUT_CHAIN if timed_out else Cause.UPSTREAM,
         name=f"{title}: {account.says}",
