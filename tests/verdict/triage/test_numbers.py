@@ -120,12 +120,14 @@ def test_the_wait_for_a_connection_is_the_requests_time_only_where_none_came() -
         "poll every 2s",
         "at 08:15:42.120417 it began",
         "2026-10-05T11:12:47.310Z",
+        '"requestTime":"22/Nov/2026:11:05:00 +0000"',
+        "request_time=2026-11-22T11:05:00Z",
         "keepalive 75s",
         "expected available in 8 seconds",
     ],
 )
 def test_a_wait_is_not_how_long_the_request_took(text: str) -> None:
-    """Back-off, polls, keep-alives and hours of the day are not the request's own time."""
+    """Back-off, polls, keep-alives, dates and hours of the day are not the request's own time."""
     assert elapsed_of(durations_in(text)) is None
 
 

@@ -66,7 +66,7 @@ _ISO: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?", re.IG
 _KEYED: Final = re.compile(
     r"(?<![\w.])[\"']?(?P<key>[A-Za-z][\w.-]{0,40}(?: (?:timeout|value|taken|time|limit"
     r"|passed))?)[\"']?[ \t]{0,2}[:=|][ \t]{0,2}[\"']?"
-    r"(?P<number>\d{1,15}(?:\.\d{1,20})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|:\d)"
+    r"(?P<number>\d{1,15}(?:\.\d{1,20})?)(?![\w.]|[ ]?(?:ms|s|sec|secs|seconds|m|min|minutes)\b|[:/-]\w)"
 )
 _KEY_TOOK: Final = re.compile(
     r"(?i)^(?!.*(?:timeout|connect|retry|delay|backoff|interval|upstream_connect|start|queue))"
