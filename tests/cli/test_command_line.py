@@ -9,8 +9,10 @@ from types import ModuleType
 from typing import NoReturn
 
 import pytest
+from typer.testing import CliRunner
 
 from whocut.__main__ import main
+from whocut.cli.app import app
 from whocut.cli.printing import directory_of
 from whocut.trace.rundir import RunDir
 
@@ -73,3 +75,12 @@ def test_run_without_a_place_stands_beside_the_one_before(
     assert str(directory_of(None, "x", force=False)) == "runs/x-2"
     assert str(directory_of(None, "x", force=True)) == "runs/x"
     assert directory_of(tmp_path, "x", force=False) == tmp_path
+
+
+@pytest.mark.parametrize("arguments", [["triage"], ["triage", "-"]])
+def test_triage_reads_standard_input_with_and_without_its_sign(arguments: list[str]) -> None:
+    """A dash is no file's name, here as in other programs."""
+    done = CliRunner().invoke(app, arguments, input="upstream request timeout (504)\n")
+
+    assert done.exit_code == 0, done.output
+    assert "504" in done.output

@@ -12,6 +12,7 @@ from whocut.errors import BadInput, CouldNotRun, NotInstalled
 if TYPE_CHECKING:
     from pathlib import Path
 
+_STANDARD_INPUT: Final = "-"
 _CLIPBOARDS: Final = (
     ("pbpaste",),  # macOS has it
     ("wl-paste", "--no-newline"),
@@ -21,7 +22,7 @@ _CLIPBOARDS: Final = (
 
 
 def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
-    """The text.
+    """The text; a file of the name ``-`` is standard input.
 
     Raises:
         BadInput: the file is missing, two places were named, or the place is empty.
@@ -30,6 +31,8 @@ def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
     """
     if clipboard and file is not None:
         raise BadInput(f"--clipboard and {file}: name one place to read from")
+    if file is not None and str(file) == _STANDARD_INPUT:
+        file = None
     if clipboard:
         where, data = "the clipboard", _clipboard()
     elif file is not None:

@@ -39,55 +39,55 @@ def triage(text: str, *, elapsed_s: float | None = None, chain: Sequence[Layer] 
 
     `elapsed_s` is how long the request took, where the text does not say it; `chain` names the layers on the way.
     """
-    answers = [_clean(decide(facts)) for facts in _requests(text, elapsed_s, chain)]
+    answers = [_clean(answer) for answer in _of_each(text, elapsed_s, chain)]
     first = max(answers, key=_telling)
     others = [answer for answer in answers if answer is not first]
     return replace(first, others=tuple(others[:_OTHERS]))
 
 
-def _requests(text: str, after_s: float | None, chain: Sequence[Layer]) -> Iterable[Facts]:
-    """The facts of each request in the text; at least of one."""
+def _of_each(text: str, after_s: float | None, chain: Sequence[Layer]) -> Iterable[Triage]:
+    """What is found of each request in the text; of one at least."""
     har = har_of(text)
     if har is not None:
         for exchange in har:
-            yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
+            yield decide(Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as))
         return
     pasted = unwrap(text)
     accounts, rest = accounts_in(pasted)
     if accounts:
         for account in accounts:
-            yield Facts(pasted, None, account, after_s, chain, f"a line of {account.layer}'s log")
+            read_as = f"a line of {account.layer}'s log"
+            yield decide(Facts(pasted, None, account, after_s, chain, read_as))
         if (cut := _cut_behind(accounts, rest, after_s, chain)) is not None:
             yield cut
         return
     answers = _answers(pasted)
     if len(answers) > 1:
         for exchange in answers:
-            yield Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as)
+            yield decide(Facts(unwrap(exchange.text), exchange, None, after_s, chain, exchange.read_as))
         return
     only = answers[0] if answers else None
     if only is None and (pieces := apart(pasted)):
         for piece in pieces:
             inner = unwrap(piece)
-            yield Facts(inner, None, None, after_s, chain, _read_as(inner, None))
+            yield decide(Facts(inner, None, None, after_s, chain, _read_as(inner, None)))
         return
-    yield Facts(pasted, only, None, after_s, chain, _read_as(pasted, only))
+    yield decide(Facts(pasted, only, None, after_s, chain, _read_as(pasted, only)))
 
 
 def _cut_behind(
     accounts: Sequence[Account], rest: str, after_s: float | None, chain: Sequence[Layer]
-) -> Facts | None:
-    """The other lines of a text whose log says that what is behind it ended a request, where they say what did.
+) -> Triage | None:
+    """What the other lines of a text say that did it, whose log says that what is behind it ended a request.
 
     A server's own words beside its gateway's log, as one machine's journal has both: the first cut is the cause.
     """
     if not rest or any(account.ended_by is not LogEndedBy.UPSTREAM for account in accounts):
         return None
     inner = unwrap(rest)
-    facts = Facts(inner, None, None, after_s, chain, _read_as(inner, None))
-    found = decide(facts)
+    found = decide(Facts(inner, None, None, after_s, chain, _read_as(inner, None)))
     speaks = found.ended_by is EndedBy.LAYER and found.layer not in {None, *(one.layer for one in accounts)}
-    return facts if speaks and found.grade is Grade.TESTIFIED else None
+    return found if speaks and found.grade is Grade.TESTIFIED else None
 
 
 def _answers(pasted: Unwrapped) -> list[Exchange]:
