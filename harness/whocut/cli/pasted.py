@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from whocut.errors import BadInput, CouldNotRun, NotInstalled
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STANDARD_INPUT: Final = "-"
+_WHOLE_BYTES: Final = 64 << 20  # a HAR of a day in a browser is shorter
+_END_BYTES: Final = 1 << 20  # of each end of what is longer; triage reads less of a text
+_MOST_BYTES: Final = 4 << 30  # after which a stream is not waited for
 _CLIPBOARDS: Final = (
     ("pbpaste",),  # macOS has it
     ("wl-paste", "--no-newline"),
@@ -38,7 +41,7 @@ def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
     elif file is not None:
         where, data = str(file), _file(file)
     else:
-        where, data = "standard input", sys.stdin.buffer.read()
+        where, data = "standard input", _bounded(sys.stdin.buffer)
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     if not text.strip():
         raise BadInput(f"{where} is empty; paste an error, a response, a HAR or a traceback")
@@ -47,9 +50,25 @@ def pasted_text(file: Path | None, *, clipboard: bool = False) -> str:
 
 def _file(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            return _bounded(stream)
     except OSError as error:
         raise BadInput(f"{path}: it cannot be read: {error.strerror or error}") from None
+
+
+def _bounded(stream: BinaryIO) -> bytes:
+    """All of a stream, or both its ends where it is longer than any HAR; what has no end is left."""
+    data = stream.read(_WHOLE_BYTES)
+    if len(data) < _WHOLE_BYTES:
+        return data
+    head, last = data[:_END_BYTES], data[-_END_BYTES:]
+    del data
+    for _ in range(_MOST_BYTES // _END_BYTES):
+        more = stream.read(_END_BYTES)
+        if not more:
+            break
+        last = (last + more)[-_END_BYTES:]
+    return head + b"\n" + last
 
 
 def _clipboard() -> bytes:
