@@ -58,6 +58,7 @@ FILES = (
     "reports35",
     "reports36",
     "reports37",
+    "reports38",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -81,7 +81,7 @@ def read(line: str) -> Account:
 
 
 def _product(row: dict[str, Any]) -> str:
-    """A route's key is an HTTP API's; in CLF it stands for the path, with its method before it."""
+    """A route's key is an HTTP API's; in CLF it takes the place of the path, with its method before it."""
     return "aws-apigw-http" if row.get("routeKey") else "aws-apigw-rest"
 
 

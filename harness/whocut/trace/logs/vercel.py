@@ -47,7 +47,7 @@ _AFTER: Final = re.compile(r"Task timed out after ([0-9.]{1,12}) seconds?")
 _INVOCATION: Final = re.compile(r"(?:START|REPORT) RequestId: |\[[A-Z]{3,10}\] \S{1,2000} status=-?\d")
 _TOOK: Final = re.compile(r"^REPORT RequestId: .{0,80}?\bDuration: ([0-9.]{1,16}) ms", re.MULTILINE)
 _TRACE: Final = re.compile(r"[0-9a-f]{32}")
-_AFTER_THE_ANSWER: Final = "work that goes on after the whole answer (waitUntil) is stopped by the same timer"
+_AFTER_THE_ANSWER: Final = "work after the whole answer (waitUntil) is stopped by the same timer"
 
 
 def read(line: str) -> Account | None:

@@ -79,6 +79,13 @@ _STATUSES: Final = (
     ),
     (re.compile(r"- ([45]\d\d) (?:\d{3}|-) - (?:GET|POST|PUT|PATCH|DELETE)\b"), How.OWN),
     (re.compile(r"(?<=\|)[ \t]{0,6}([45]\d\d)(?=[ \t]{0,6}\|)"), How.OWN),
+    # in the first column of a row whose second is a duration, behind the logger's own brackets
+    (
+        re.compile(
+            r"(?<=\])[ \t]{1,4}([45]\d\d)(?=[ \t]{1,4}\|[ \t]{0,16}[\dhm.]{1,16}(?:[mµn]?s)[ \t]{0,8}\|)"
+        ),
+        How.OWN,
+    ),
     (
         re.compile(
             r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|result|http|returned|returns|answered"
