@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from whocut.trace.logs.formats import find_format
-from whocut.trace.logs.reading import Read, read_file, told_together
+from whocut.trace.logs.reading import Read, read_file, read_line, told_together
+from whocut.trace.logs.records import EndedBy
 
 if TYPE_CHECKING:
     from whocut.trace.logs.records import Account
@@ -182,7 +183,7 @@ TRUTH = (
         {
             "/timeout": "layer - total",
             "/cut": "layer - total",
-            "/boom": "upstream wait -",
+            "/boom": "none - -",  # a failure of the app, and no cut
             "/relayed-504": "upstream wait -",
             "/left-streaming": "none - -",  # the lie: it does not say that its caller left
         },
@@ -202,7 +203,7 @@ TRUTH = (
         ("uvicorn.log",),
         {
             "/relayed-504": "upstream wait -",
-            "/boom": "upstream wait -",
+            "/boom": "none - -",  # a failure of the app, and no cut
             "/cut": "none - -",  # the lie: the app ended it in mid-response
             "/left-streaming": "none - -",
         },
@@ -213,7 +214,7 @@ TRUTH = (
         {
             "/timeout": WAIT,
             "/connect": "layer connect connect",
-            "/left-waiting": "client - -",
+            "/left-waiting": "client wait -",
             "/closed": "upstream wait -",
             "/relayed-504": "upstream wait -",
             "/short": "upstream stream -",
@@ -403,3 +404,35 @@ def test_a_known_lie_carries_its_caveat(name: str, files: tuple[str, ...], path:
     account = accounts_of(name, *files)[path]
 
     assert account.caveat
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("alb", "alb.log"),
+        ("aws-apigw", "aws-apigw.log"),
+        ("caddy", "caddy.log"),
+        ("cloudflare", "cloudflare.log"),
+        ("envoy", "envoy.log"),
+        ("gcp-alb", "gcp-alb.log"),
+        ("haproxy", "haproxy.log"),
+        ("heroku", "heroku.log"),
+        ("nginx", "nginx.log"),
+        ("traefik", "traefik.log"),
+        ("uvicorn", "uvicorn.log"),
+    ],
+)
+def test_an_answer_of_500_that_was_handed_on_is_a_failure_and_no_cut(name: str, file: str) -> None:
+    """An app's exception is no timer of its; a 504 that was handed on says that one fired behind it."""
+    lines = (LINES / file).read_text(encoding="utf-8").splitlines()
+    log = find_format(name)
+    line = next(line for line in lines if "/relayed-504" in line and read_line(line.encode(), log))
+
+    gave_up, failed = (
+        read_line(line.replace("504", status).encode(), find_format(name)) for status in ("504", "500")
+    )
+
+    assert gave_up is not None
+    assert failed is not None
+    assert gave_up.ended_by in {EndedBy.UPSTREAM, EndedBy.NONE}
+    assert (failed.status, failed.ended_by, failed.phase) == (500, EndedBy.NONE, None)

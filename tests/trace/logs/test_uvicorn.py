@@ -16,14 +16,14 @@ ASKED = 'INFO:     10.0.0.1:41022 - "POST /v1/images/generations HTTP/1.1" {0}'
     [
         (ASKED.format("200 OK"), (200, EndedBy.NONE)),
         (ASKED.format("504 Gateway Timeout"), (504, EndedBy.UPSTREAM)),
-        (ASKED.format("500 Internal Server Error"), (500, EndedBy.UPSTREAM)),
+        (ASKED.format("500 Internal Server Error"), (500, EndedBy.NONE)),
         (ASKED.format("\x1b[32m200 OK\x1b[0m").replace("INFO", "\x1b[32mINFO\x1b[0m"), (200, EndedBy.NONE)),
         (ASKED.format("200 OK").replace("10.0.0.1:41022", ""), (200, EndedBy.NONE)),
         (f"api-1  | {ASKED.format('503 Service Unavailable')}", (503, EndedBy.UPSTREAM)),
     ],
 )
 def test_an_access_line_says_its_status_and_no_more(line: str, says: tuple[int, EndedBy]) -> None:
-    """5xx are the app's; no instant and no duration is made up; and the line is any ASGI app's."""
+    """A 500 is a failure, a 504 a cut behind the app; no instant is made up, and any ASGI app has such lines."""
     account = read_line(line.encode(), find_format("uvicorn"))
 
     assert account is not None

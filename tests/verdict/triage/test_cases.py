@@ -59,6 +59,7 @@ FILES = (
     "reports36",
     "reports37",
     "reports38",
+    "reports39",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -11,7 +11,7 @@ from whocut.trace.logs.fields import is_named, iso_instant, number, plain_text, 
 from whocut.trace.logs.records import Account, Columns, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
 
 _FIELD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _TYPES: Final = frozenset({"http", "https", "h2", "grpcs", "ws", "wss"})
@@ -37,17 +37,19 @@ _CONNECT_504 = Signal(
     "the target did not connect in time",
 )
 _SHORT = Signal("504, target 2xx", _UPSTREAM, _STREAM, says="the target's body was shorter than announced")
+_LEFT_WAITING = Signal("460, 0 bytes sent", _CLIENT, _WAIT, says="its caller left before it was answered")
 _LEFT = Signal("460", _CLIENT, None, says="its caller left")
 _SLOW = Signal("408", _LAYER, _SEND, TimerKind.IDLE, _IDLE, "its caller was silent in mid-request")
 _CLOSED = Signal("502, target -", _UPSTREAM, _WAIT, says="the target closed, reset, or answered nonsense")
 _NONE_THERE = Signal("503, target -", _LAYER, _CONNECT, says="no target is registered or healthy")
 _LAMBDA = Signal("561, 460s of its own", EndedBy.UNSAID, says="an answer of its own that is not known here")
-_RELAYED = Signal("5xx, target the same", _UPSTREAM, _WAIT, says="the target answered so")
+_RELAYED = Signal("5xx, target the same", _UPSTREAM, _WAIT, says="the target answered so", handed_on=True)
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (
     _OWN_504,
     _CONNECT_504,
     _SHORT,
+    _LEFT_WAITING,
     _LEFT,
     _SLOW,
     _CLOSED,
@@ -72,7 +74,7 @@ def read(line: str) -> Account | None:
     trace_id, parent_id = trace_of(fields[17])
     request = fields[12].split(" ")
     return as_account(
-        _meaning(status, target, duration_s),
+        _meaning(status, target, duration_s, asked=_was_asked(fields)),
         signal=f"elb_status_code {status}, target_status_code {target if target is not None else '-'}",
         status=status,
         bytes=whole(fields[11]),
@@ -89,9 +91,14 @@ def _path(url: str) -> str:
     return "/" + url.split("/", 3)[3] if url.count("/") >= 3 else url
 
 
-def _meaning(status: int | None, target: int | None, duration_s: float | None) -> Signal:
+def _was_asked(fields: Sequence[str]) -> bool:
+    """Whether the request had been sent on to a target, and nothing of an answer to the caller."""
+    return fields[5] != "-1" and fields[11] == "0"
+
+
+def _meaning(status: int | None, target: int | None, duration_s: float | None, *, asked: bool) -> Signal:
     if status == 460:
-        return _LEFT
+        return _LEFT_WAITING if asked else _LEFT
     if status == 408:
         return _SLOW
     if status is None or status < 500:
@@ -122,7 +129,8 @@ def glance(line: bytes) -> tuple[Hashable, float] | None:
     if end_s is None or created_s is None:
         return None
     took_s = end_s - created_s
-    return (head[8], head[9], _is_connect_limit(took_s), is_named(parts[5], parts[5])), took_s
+    decides = (head[8], head[9], _is_connect_limit(took_s), _was_asked(head), is_named(parts[5], parts[5]))
+    return decides, took_s
 
 
 # Behind `"` a line's parts are: 1 what is before the request, 2 the request, 4 the agent, 6 the trace, 11 the
@@ -144,7 +152,12 @@ COLUMNS: Final = (
         "and regexp_full_match(p[6], 'Root=1-[0-9a-f]{8}-[0-9a-f]{24}') "
         f"and {sql.is_whole(_HEAD[8])} and ({_HEAD[9]} = '-' or {sql.is_whole(_HEAD[9])}) "
         f"and {_TOOK_S} is not null",
-        decides=(_HEAD[8], _HEAD[9], f"abs({_TOOK_S} - {_CONNECT_LIMIT_S}) < 0.5"),
+        decides=(
+            _HEAD[8],
+            _HEAD[9],
+            f"abs({_TOOK_S} - {_CONNECT_LIMIT_S}) < 0.5",
+            f"{_HEAD[5]} <> '-1' and {_HEAD[11]} = '0'",
+        ),
         status=f"try_cast({_HEAD[8]} as integer)",
         end_s=_END_S,
         duration_s=_TOOK_S,

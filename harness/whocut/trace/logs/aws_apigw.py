@@ -28,7 +28,7 @@ _FAILED: Final = Signal(
     says="the integration closed, failed, or answered nonsense",
 )
 _RELAYED: Final = Signal(
-    "5xx, integrationStatus the same", EndedBy.UPSTREAM, _WAIT, says="the integration said so"
+    "5xx, integrationStatus the same", EndedBy.UPSTREAM, _WAIT, says="the integration said so", handed_on=True
 )
 _UNSAID: Final = Signal(
     "5xx without a reason", EndedBy.UNSAID, says="the gateway or the integration: the line does not say which"

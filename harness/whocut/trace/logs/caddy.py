@@ -75,7 +75,9 @@ _OWN_504 = Signal(
 _OWN_502 = Signal(
     "502, Server: Caddy, no body", _UPSTREAM, _WAIT, says="the upstream ended before it answered"
 )
-_RELAYED = Signal("5xx with the upstream's headers", _UPSTREAM, _WAIT, says="the upstream answered so")
+_RELAYED = Signal(
+    "5xx with the upstream's headers", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True
+)
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (_LEFT, _OWN_504, _OWN_502, _RELAYED, _WHOLE, *BEFORE, *IN_BODY)
 _LIES: Final = "Caddy logs 200 for a stream that was cut; the line 'aborting with incomplete response' tells"

@@ -31,7 +31,9 @@ CODES: Final = (
     Signal("530", _LAYER, _CONNECT, says="the origin's name was not resolved, or its tunnel is down"),
 )
 _BY_CODE: Final = {int(signal.code): signal for signal in CODES}
-_RELAYED = Signal("5xx, OriginResponseStatus the same", _UPSTREAM, _WAIT, says="the origin answered so")
+_RELAYED = Signal(
+    "5xx, OriginResponseStatus the same", _UPSTREAM, _WAIT, says="the origin answered so", handed_on=True
+)
 _UNSAID = Signal(
     "5xx, OriginResponseStatus 0", EndedBy.UNSAID, says="an answer of the edge that is not known here"
 )

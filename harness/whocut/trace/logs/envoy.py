@@ -160,7 +160,7 @@ FLAGS: Final = (
     Signal("FI", _LAYER, None, says="an operator injected a fault"),
     Signal("DI", _LAYER, None, says="an operator injected a delay"),
 )
-_VIA_UPSTREAM = Signal("via_upstream, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so")
+_VIA_UPSTREAM = Signal("via_upstream, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True)
 _WHOLE = Signal("via_upstream, -", EndedBy.NONE, says="no hop: it went through whole")
 _UNSAID = Signal("5xx without flags", EndedBy.UNSAID, says="the text format does not say who answered so")
 SIGNALS: Final = (_WHOLE, _VIA_UPSTREAM, *DETAILS, *FLAGS, _UNSAID)

@@ -57,6 +57,9 @@ as well, what they say is inferred.
 
 Each table says what a code means: who ended the request by the layer's own account, in which phase, by which timer.
 It is testimony and never proof; where edges say otherwise, the edges win, and the contradiction is printed.
+
+An answer from behind that was handed on tells of a cut there with 502, 503, 504 or 52x. A 500 is a failure, and no
+cut.
 """
 
 

@@ -72,7 +72,9 @@ CODES: Final = (
     ),
 )
 _BY_CODE: Final = {signal.code: signal for signal in CODES}
-_RELAYED = Signal("response_sent_by_backend, 5xx", _UPSTREAM, _WAIT, says="the backend answered so")
+_RELAYED = Signal(
+    "response_sent_by_backend, 5xx", _UPSTREAM, _WAIT, says="the backend answered so", handed_on=True
+)
 _UNSAID = Signal("5xx, or no status, with other details", EndedBy.UNSAID, says="it is not known here")
 _WHOLE = Signal("2xx, 3xx, 4xx with other details", EndedBy.NONE, says="no hop, as far as the log knows")
 SIGNALS: Final = (*CODES, _RELAYED, _UNSAID, _WHOLE)

@@ -44,14 +44,20 @@ _TIMEOUT = Signal(
     "its worker gave no sign for too long and was killed",
 )
 _KILLED = Signal("was sent SIGKILL", _UNSAID, says="its worker was killed, by what is not said")
-_FAILED = Signal("Error handling request METHOD PATH", _UPSTREAM, Phase.WAIT, says="the app raised an error")
+_FAILED = Signal(
+    "Error handling request METHOD PATH",
+    _UPSTREAM,
+    Phase.WAIT,
+    says="the app raised an error",
+    handed_on=True,
+)
 _FAILED_LATE = Signal(
     "Error handling request", _UPSTREAM, Phase.STREAM, says="the app raised an error in mid-response"
 )
 _OWN_500 = Signal(
     "500", _UNSAID, says="its timeout, an error of the app and an answer of the app look the same"
 )
-_RELAYED = Signal("another 5xx", _UPSTREAM, Phase.WAIT, says="the app answered so")
+_RELAYED = Signal("another 5xx", _UPSTREAM, Phase.WAIT, says="the app answered so", handed_on=True)
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (_TIMEOUT, _KILLED, _FAILED, _FAILED_LATE, _OWN_500, _RELAYED, _WHOLE)
 _LIES: Final = "gunicorn logs 200 for a stream that its timeout cut and for one whose caller left"

@@ -55,7 +55,7 @@ _CONNECT, _SEND, _WAIT, _STREAM = Phase.CONNECT, Phase.SEND, Phase.WAIT, Phase.S
 _FIRST, _IDLE = TimerKind.FIRST_BYTE, TimerKind.IDLE
 SIGNALS: Final = (
     Signal("--", EndedBy.NONE, says="no hop: it went through whole"),
-    Signal("--, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so"),
+    Signal("--, 5xx", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True),
     Signal("CR", _CLIENT, _SEND, says="its caller left before the request was whole"),
     Signal("cR", _LAYER, _SEND, _IDLE, "timeout http-request", "its caller was too slow with the request"),
     Signal("CQ", _CLIENT, _CONNECT, says="its caller left while it waited in the queue"),

@@ -28,7 +28,7 @@ CODES: Final = (
     Signal("H28", _LAYER, _STREAM, _IDLE, "rolling idle window", "its caller was silent for 55 s"),
 )
 _BY_CODE: Final = {signal.code: signal for signal in CODES}
-_RELAYED = Signal("no code, 5xx", _UPSTREAM, _WAIT, says="the dyno answered so")
+_RELAYED = Signal("no code, 5xx", _UPSTREAM, _WAIT, says="the dyno answered so", handed_on=True)
 _OTHER = Signal("another H code", EndedBy.UNSAID, says="an error of the router that is not known here")
 _WHOLE = Signal("no code", EndedBy.NONE, says="no hop, as far as the router knows")
 SIGNALS: Final = (*CODES, _RELAYED, _OTHER, _WHOLE)

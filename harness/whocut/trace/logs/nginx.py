@@ -222,7 +222,9 @@ _OWN_504 = Signal(
     _READ,
     "the upstream did not answer in time",
 )
-_RELAYED = Signal("5xx with an upstream_header_time", _UPSTREAM, _WAIT, says="the upstream answered so")
+_RELAYED = Signal(
+    "5xx with an upstream_header_time", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True
+)
 _OWN_502 = Signal(
     "502, no upstream_header_time", _UPSTREAM, _WAIT, says="the upstream ended before it answered"
 )

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from whocut.chain.timers import Phase, TimerKind
+
+
+# What is answered by a server that gave up on another one, or had none: handed on, it tells of a cut further in.
+# Another 5xx that is handed on is an answer like any other.
+_GAVE_UP: Final = frozenset({502, 503, 504, *range(520, 531), 598, 599})
 
 
 class EndedBy(StrEnum):
@@ -41,6 +46,7 @@ class Signal:
     directive: str | None = None
     says: str = ""
     verified: bool = True
+    handed_on: bool = False  # an answer from behind; whether it tells of a cut there, its status says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,7 @@ class LogFormat:
 
 
 def as_account(row: Signal, /, **facts: object) -> Account:
-    """An account that means what a row of the table says."""
+    """An account that means what a row of the table says; an answer of 500 that was handed on is no cut."""
     meaning: dict[str, object] = {
         "signal": row.code,
         "ended_by": row.ended_by,
@@ -147,4 +153,7 @@ def as_account(row: Signal, /, **facts: object) -> Account:
         "directive": row.directive,
         "says": row.says,
     }
-    return Account(**(meaning | facts))  # type: ignore[arg-type]  # the callers name Account's own fields
+    meaning |= facts
+    if row.handed_on and facts.get("status") not in _GAVE_UP:
+        meaning |= {"ended_by": EndedBy.NONE, "phase": None}
+    return Account(**meaning)  # type: ignore[arg-type]  # the callers name Account's own fields

@@ -38,7 +38,9 @@ _OWN_504 = Signal(
     "the upstream did not answer in time",
 )
 _OWN_502 = Signal("502, 11 bytes", EndedBy.UPSTREAM, _WAIT, says="the upstream ended before it answered")
-_RELAYED = Signal("5xx of another length", EndedBy.UPSTREAM, _WAIT, says="the upstream answered so")
+_RELAYED = Signal(
+    "5xx of another length", EndedBy.UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True
+)
 _UNSAID_5XX = Signal(
     "5xx of unknown length",
     EndedBy.UNSAID,

@@ -20,7 +20,7 @@ _ACCESS: Final = re.compile(
     r"(?:\x1b\[\d{1,2}m)?(?P<status>\d{3})(?: [A-Za-z' -]{0,60})?(?:\x1b\[0m)?$"
 )
 
-_RELAYED = Signal("5xx", EndedBy.UPSTREAM, Phase.WAIT, says="the app answered so")
+_RELAYED = Signal("5xx", EndedBy.UPSTREAM, Phase.WAIT, says="the app answered so", handed_on=True)
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
 SIGNALS: Final = (_RELAYED, _WHOLE)
 LIES: Final = "uvicorn logs the status of a response that broke off, or whose caller left, as of a whole one"

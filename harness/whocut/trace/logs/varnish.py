@@ -50,7 +50,7 @@ IN_BODY: Final = (
     Signal("straight insufficient bytes", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
 )
 _UNSAID = Signal("another FetchError", EndedBy.UNSAID, says="it failed, and the words for it are not known")
-_RELAYED = Signal("5xx, no FetchError", _UPSTREAM, _WAIT, says="the upstream answered so")
+_RELAYED = Signal("5xx, no FetchError", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True)
 _WHOLE = Signal("no FetchError", EndedBy.NONE, says="no hop, as far as the side towards the upstream knows")
 SIGNALS: Final = (_WHOLE, _RELAYED, *BEFORE, *IN_BODY, _UNSAID)
 _BLIND: Final = "Varnish says so too of a caller that had left before"
