@@ -60,6 +60,7 @@ FILES = (
     "reports37",
     "reports38",
     "reports39",
+    "reports40",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

@@ -81,7 +81,14 @@ def _moderated(found: Triage, refused: Refused, facts: Facts) -> Triage:
 
 def _of_a_field(found: Triage, refused: Refused, facts: Facts) -> Triage:
     text = str(refused.error.get("message") or "") or facts.pasted.text
-    return replace(found, field=field_of(refused.row, refused.error, text))
+    theirs = facts.code is not None and re.search(
+        rf"(?i)download[^\n]{{0,80}}upstream status code: {facts.code}\b", facts.pasted.text
+    )  # the answer that the API got for the image, and not its own
+    return replace(
+        found,
+        field=field_of(refused.row, refused.error, text),
+        status=None if theirs else found.status,
+    )
 
 
 def _limited(found: Triage, refused: Refused, facts: Facts) -> Triage:

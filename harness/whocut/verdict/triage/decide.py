@@ -62,9 +62,11 @@ def _little_is_said(facts: Facts) -> Triage | None:
     )
 
 
-# A timeout as an event, in whatever letters; not one that is set to a number.
+# A timeout as an event, in whatever letters; not one that is set to a number, or that may come.
 _TIMEOUT: Final = re.compile(
-    r"(?i)(?<![\w.-])(?:time[ds]?[ _-]?out|\w{1,40}[ _-]time[ds]?[ _-]?out|(?-i:[A-Z]\w{1,40}Time[d]?[oO]ut))"
+    r"(?i)(?<![\w.-])(?<!may )(?<!can )(?<!might )(?<!could )(?<!would )"
+    r"(?:time[ds]?[ _-]?out|(?!(?:may|can|might|could|would) )\w{1,40}[ _-]time[ds]?[ _-]?out"
+    r"|(?-i:[A-Z]\w{1,40}Time[d]?[oO]ut))"
     r"(?![\w-])"
     r"(?![\"'\])]{0,2}[ \t]{0,2}(?:to|[:=(])?[ \t]{0,2}[\"']?\d)|超时|逾時|タイムアウト|시간 ?초과"
 )

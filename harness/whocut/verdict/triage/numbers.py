@@ -49,7 +49,7 @@ _UNITS_S: Final = {
 }
 _UNIT: Final = "|".join(sorted(_UNITS_S, key=len, reverse=True))
 _NEXT: Final = (
-    r"[a-z\u00b5\u03bc\u00df-\u00ff\u0153\u0430-\u044f\u0451]"  # what would make the unit a longer word
+    r"[a-z=\u00b5\u03bc\u00df-\u00ff\u0153\u0430-\u044f\u0451]"  # it makes the unit a longer word, or a key
 )
 _GAP: Final = r"[`*_]{0,2}[ -]?[`*_]{0,2}"  # a number may be marked up, its unit not
 _PART: Final = re.compile(rf"(\d[\d_,]{{0,14}}(?:\.\d{{1,9}})?){_GAP}({_UNIT})(?!{_NEXT})", re.IGNORECASE)

@@ -88,8 +88,8 @@ _STATUSES: Final = (
     ),
     (
         re.compile(
-            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|result|http|returned|returns|answered"
-            r"|responded|replied|got|received)"
+            r"(?i)(?<![a-z])(?:http[ _-]?)?(?:status|response|result|http|returned|returns|gives back"
+            r"|gave back|answered|responded|replied|got|received)"
             r"(?:(?: with| an?| http| status|[ _-]?code)){0,3}(?:_[dsl])?[\"']?[ \t]{0,3}[:=(#|]?[ \t]{0,3}[\"'(]?"
             rf"(?:an? |http )?{_NUMBER}"
         ),
