@@ -1,9 +1,9 @@
 """Several requests in one paste of an application's log: told apart where their ends exclude each other.
 
-A line that says that nothing was sent must not answer for another line whose request was sent and paid for; nor may
-the status of one request be told with the time of another. Only then is a text cut: where a line begins with an
-instant, with the number of a try, or as a point of a list; or where each line is a request and its answer. Another
-text stays whole, as its lines explain each other.
+A line that says that nothing was sent must not answer for another line whose request was sent and paid for. An
+answer never has the status of one request and the time of another. Only then is a text cut: where a line begins
+with an instant, with the number of a try, or as a point of a list; or where each line is a request and its answer.
+Another text stays whole, as its lines explain each other.
 """
 
 from __future__ import annotations
