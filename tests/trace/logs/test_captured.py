@@ -258,6 +258,10 @@ TRUTH = (
             "/relayed-504": "upstream wait -",
             "/unsaid": "unsaid - -",  # what the console offers has no reason
             "/throttled": "none - -",
+            "/words/timeout": "layer wait total",  # the keys are the user's own: their letters count
+            "/words/closed": "upstream wait -",
+            "/words/relayed-504": "upstream wait -",
+            "/words/nested": "layer wait total",
         },
     ),
     (
