@@ -351,6 +351,27 @@ def test_a_line_says_who_ended_it(name: str, files: tuple[str, ...], path: str, 
     assert bool(account.timer) <= bool(account.directive)
 
 
+def test_a_connection_in_tcplog_ends_as_its_state_says() -> None:
+    """Its states are those of httplog; it has no status, and without a byte there was no answer yet."""
+    read = Read()
+
+    read_file(LINES / "haproxy-tcp.log", find_format("haproxy"), "haproxy", read)
+
+    assert [f"{one.ended_by} {one.phase or '-'} {one.timer or '-'}" for one in read.accounts] == [
+        "none - -",
+        BODY,
+        WAIT,
+        "client stream -",
+        "layer connect connect",
+        "upstream connect -",
+        "upstream stream -",
+        "layer connect connect",
+    ]
+    assert {one.status for one in read.accounts} == {None}
+    assert read.accounts[1].duration_s == pytest.approx(60.312)
+    assert (read.unreadable, read.passed) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "file"),
     [
