@@ -131,6 +131,14 @@ TRUTH = (
             "/closed": "upstream wait -",
             "/relayed-504": "upstream wait -",
             "/refused": "upstream connect -",
+            "/h2-reset-body": "upstream stream -",
+            "/h2-goaway-body": "upstream stream -",
+            "/unexpected-eof": "upstream stream -",
+            "/left-writing": "client stream -",
+            "/slow-writing": "unsaid stream -",
+            "/h2-reset": "upstream wait -",
+            "/odd": "upstream wait -",  # as its access line says: 502, and no body
+            "/odd-body": "unsaid stream -",  # it ended early, in words that are not known
         },
     ),
     (
