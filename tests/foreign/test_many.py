@@ -32,7 +32,7 @@ LOGS = Path(__file__).parents[1] / "data" / "logs"
 EPOCH_UNIX_S = 1_795_345_500
 FIXTURES = {
     "nginx": ("nginx.log", "nginx-combined.log", "nginx-error.log"),
-    "apache": ("apache.log", "apache-combined.log", "apache-error.log"),
+    "apache": ("apache.log", "apache-combined.log", "apache-vhost.log", "apache-error.log"),
     "envoy": ("envoy.log", "envoy-default.log"),
     "traefik": ("traefik.log", "traefik-clf.log"),
     **{name: (f"{name}.log",) for name in ("alb", "caddy", "cloudflare", "heroku")},

@@ -186,6 +186,16 @@ TRUTH = (
         },  # no key joins the two logs
     ),
     (
+        "apache",
+        ("apache-vhost.log",),
+        {
+            "/unsaid": "unsaid - -",
+            "/boom": "none - -",
+            "/common": "unsaid - -",
+            '/quoted?a=\\"b\\"': "none - -",
+        },
+    ),
+    (
         "gunicorn",
         ("gunicorn.log", "gunicorn-error.log"),
         {
@@ -378,6 +388,15 @@ def test_a_connection_in_tcplog_ends_as_its_state_says() -> None:
     assert {one.status for one in read.accounts} == {None}
     assert read.accounts[1].duration_s == pytest.approx(60.312)
     assert (read.unreadable, read.passed) == (0, 0)
+
+
+def test_a_connection_that_never_sent_a_request_is_none() -> None:
+    """Apache logs a 408 for a connection on which nothing came; it would count as a delivery."""
+    read = Read()
+
+    read_file(LINES / "apache-vhost.log", find_format("apache"), "apache", read)
+
+    assert (len(read.accounts), read.passed, read.unreadable) == (5, 2, 0)
 
 
 @pytest.mark.parametrize(

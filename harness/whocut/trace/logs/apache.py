@@ -1,4 +1,4 @@
-"""Apache httpd: the access log (our LogFormat, or ``combined``) and the error log of mod_proxy.
+"""Apache httpd: the access log (our LogFormat, ``combined``, ``common``, with a vhost) and mod_proxy's errors.
 
 Its timeout is a 502, and so is an upstream that died: only the error log tells them apart. ``%X`` is ``-`` for a
 connection that it closed, ``X`` for a caller that left.
@@ -17,8 +17,10 @@ LOG_FORMAT: Final = (
     r'LogFormat "%h %l %u %t \"%r\" %>s %B \"%{Referer}i\" \"%{User-Agent}i\" %X %D %{remote}p '
     r'\"%{traceparent}i\" \"%{X-Request-Id}i\"" whocut'
 )
+# vhost_combined (Debian's other_vhosts_access.log) has the host and its port before the line.
 _ACCESS: Final = re.compile(
-    r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
+    r'^(?:[^\s"]{1,260}:\d{1,5} (?!- ))?(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] '
+    r'"(?P<request>(?:[^"\\]|\\.)*+)" '
     r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
     r'(?: "(?:[^"\\]|\\.)*+" "(?:[^"\\]|\\.)*+"'
     r'(?: (?P<how>[X+-]) (?P<duration>\d+) (?P<port>\d+) "(?P<trace>[^"]*)" "(?P<request_id>[^"]*)")?)?'
@@ -30,6 +32,7 @@ _ERROR: Final = re.compile(
 _PROCESS: Final = re.compile(r"\[pid ([^\]]*)\]")
 _HOST: Final = re.compile(r"[.:]|^localhost$")  # what no name of RFC 1413 has, and a name of this machine
 _OWN_NUMBERS: Final = {499: "nginx", 444: "nginx", 460: "alb"}  # statuses that only another product logs
+_NEVER_SENT: Final = {"400", "408"}  # with "-" for a request: a connection on which none came
 _ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
 _LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
 
@@ -100,6 +103,8 @@ def read(line: str) -> Account | None:
             raise Unreadable(
                 f"{match['status']} is a number of {other}'s own, and no status of httpd; give it as {other}=FILE"
             )
+        if match["request"] == "-" and match["status"] in _NEVER_SENT:
+            return None
         return _access(match)
     raise Unreadable("neither the recommended LogFormat, nor combined, nor a line of the error log")
 
@@ -156,6 +161,7 @@ FORMAT: Final = LogFormat(
     hint="set the recommended LogFormat, or give the error log",
     recommended=f"{LOG_FORMAT}\nCustomLog logs/access.log whocut\nErrorLog logs/error.log",
     remarks=(
+        "`combined`, `vhost_combined` and `common` are read as far as they go.",
         "Give both logs: a 502 of the access log alone stays unsaid.",
         "Apache does not notice a caller that leaves while it waits: such a request looks like its own timeout.",
         "The error log speaks local time without a zone; it is taken to be UTC.",
