@@ -1,6 +1,6 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku, Google Cloud and Vercel were written from their
+Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku, Google Cloud, Varnish and Vercel were written from their
 documentation.
 Those of gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread,
 less the lines of source in tracebacks.
@@ -334,6 +334,17 @@ TRUTH = (
             "/closed": "upstream wait -",
             "/relayed-504": "unsaid - -",  # its own or the container's: the entry does not say
             "/told-apart": "layer wait total",  # in the log of requests and in varlog/system
+        },
+    ),
+    (
+        "varnish",
+        ("varnish-default.log",),
+        {
+            "/unsaid": "unsaid - -",  # its own failed fetch, or handed on
+            "/relayed-504": "upstream wait -",
+            "/boom": "none - -",
+            "/missing": "none - -",
+            "/": "none - -",
         },
     ),
     (
