@@ -86,6 +86,16 @@ TRUTH = (
         },
     ),
     (
+        "nginx",
+        ("nginx-loki.log",),  # as logcli and Grafana hand lines out
+        {
+            "/loki/ok": "none - -",
+            "/loki/refused": "upstream connect -",
+            "/loki/timeout": WAIT,
+            "/loki/left": "client wait -",
+        },
+    ),
+    (
         "haproxy",
         ("haproxy.log",),
         {
