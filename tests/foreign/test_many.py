@@ -32,7 +32,13 @@ LOGS = Path(__file__).parents[1] / "data" / "logs"
 EPOCH_UNIX_S = 1_795_345_500
 FIXTURES = {
     "nginx": ("nginx.log", "nginx-combined.log", "nginx-error.log", "nginx-loki.log"),
-    "apache": ("apache.log", "apache-combined.log", "apache-vhost.log", "apache-error.log"),
+    "apache": (
+        "apache.log",
+        "apache-combined.log",
+        "apache-vhost.log",
+        "apache-late.log",
+        "apache-error.log",
+    ),
     "envoy": ("envoy.log", "envoy-default.log"),
     "traefik": ("traefik.log", "traefik-clf.log"),
     **{name: (f"{name}.log",) for name in ("alb", "caddy", "cloudflare", "heroku")},

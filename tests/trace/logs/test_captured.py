@@ -188,12 +188,30 @@ TRUTH = (
     ),
     (
         "apache",
-        ("apache-combined.log", "apache-error.log"),
+        (
+            "apache-combined.log",
+            "apache-error.log",
+        ),  # joined by the client, the instant, the status and the path
         {
-            "/timeout": "unsaid - -",
-            "/cut": "none - -",
+            "/timeout": WAIT,
+            "/cut": "none - -",  # two of its caller's fit
+            "/left-waiting": WAIT,
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
             "/relayed-504": "unsaid - -",
-        },  # no key joins the two logs
+            "/refused": "unsaid - -",
+        },
+    ),
+    (
+        "apache",
+        ("apache-late.log",),
+        {
+            "/late?n=1": WAIT,
+            "/other": "unsaid - -",
+            "/late-body": BODY,
+            "/either": "unsaid - -",  # two fit, and neither is taken for it
+        },
     ),
     (
         "apache",

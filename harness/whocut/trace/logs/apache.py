@@ -34,6 +34,7 @@ _HOST: Final = re.compile(r"[.:]|^localhost$")  # what no name of RFC 1413 has, 
 _OWN_NUMBERS: Final = {499: "nginx", 444: "nginx", 460: "alb"}  # statuses that only another product logs
 _NEVER_SENT: Final = {"400", "408"}  # with "-" for a request: a connection on which none came
 _ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
+_ERROR_PATH: Final = re.compile(r"returned by (/[^\s,]*)")
 _LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
 
 _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
@@ -125,6 +126,7 @@ def _access(match: re.Match[str]) -> Account:
         end_s=begun_s + (duration_s or 0.0) if begun_s is not None else None,
         duration_s=duration_s,
         coarse_s=1.0,
+        at_begin=duration_s is None,
         trace_id=trace_id,
         parent_id=parent_id,
         request_id=present(match["request_id"]),
@@ -140,12 +142,14 @@ def _error(match: re.Match[str]) -> Account | None:
     if found is None:
         return None
     client, process = _ERROR_CLIENT.search(text), _PROCESS.search(match[0])
+    path = _ERROR_PATH.search(text)
     keys = [f"{client[1]}:{client[2]}", client[1]] if client else []
     return as_account(
         found,
         end_s=clf_instant(
             f"{match['day']}/{match['month']}/{match['year']}:{match['time']}{match['micros'] or ''}"
         ),
+        path=path[1] if path else None,
         keys=(*keys, *((f"pid {process[1]}",) if process else ())),
         remark=True,
     )
@@ -163,6 +167,7 @@ FORMAT: Final = LogFormat(
     remarks=(
         "`combined`, `vhost_combined` and `common` are read as far as they go.",
         "Give both logs: a 502 of the access log alone stays unsaid.",
+        "Without the recommended LogFormat an error line is joined by its client, where one request alone fits.",
         "Apache does not notice a caller that leaves while it waits: such a request looks like its own timeout.",
         "The error log speaks local time without a zone; it is taken to be UTC.",
     ),
