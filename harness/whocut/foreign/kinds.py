@@ -81,5 +81,6 @@ def meaning_of(account: Account) -> tuple[object, ...]:
         account.caveat,
         account.coarse_s,
         account.product,
+        account.at_begin,
         account.anonymous,
     )

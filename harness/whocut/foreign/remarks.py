@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from whocut.foreign.rows import KEYS_APART, Place
-from whocut.trace.logs.reading import Lines, explained, tries_together
+from whocut.trace.logs.reading import FROM_BEGIN_S, Lines, explained, merged, tries_together
 from whocut.trace.logs.records import EndedBy
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ def lay_over(rows: Rows, position: int, remarks: list[Account], unjoined: list[A
             rows.add(position, [(Place(-1, len(rows.whole)), account)])
             rows.whole.append(account)
         return
+    layer = remarks[0].layer
+    remarks = merged(remarks, (told for told in rows.meanings if told.layer == layer))
     belong: dict[Place, list[int]] = {}
     alone: list[int] = []
     meanings: dict[Place, int] = {}
     order = sorted(range(len(remarks)), key=lambda at: remarks[at].end_s or 0.0)
     for batch, known in _batches(rows, position, remarks, order, found[1] or 0.0):
-        lines = Lines([account for _, _, account in known])
+        lines = Lines([account for _, _, account in known], merged=True)
         for at in batch:
             index = lines.belongs_to(remarks[at])
             if index is None:
@@ -69,7 +71,6 @@ def lay_over(rows: Rows, position: int, remarks: list[Account], unjoined: list[A
         unjoined += [remarks[at] for at in sorted(alone)]
         return
     # The error log was given, and what it does not speak of went through whole.
-    layer = remarks[0].layer
     rows.explained_layers.add(layer)
     for number, told in enumerate(rows.meanings):
         if told.layer == layer and told.ended_by is EndedBy.NONE:
@@ -80,11 +81,13 @@ def _batches(
     rows: Rows, position: int, remarks: list[Account], order: list[int], longest_s: float
 ) -> Iterator[tuple[list[int], list[tuple[Place, int, Account]]]]:
     """Remarks that are near to each other in time, each time with all the rows that they may belong to."""
+    at_begin = any(told.at_begin for told in rows.meanings if told.layer == remarks[0].layer)
+    earlier_s = FROM_BEGIN_S + _EARLIER_S if at_begin else _EARLIER_S
     waiting = [order[at : at + _AT_ONCE] for at in range(0, len(order), _AT_ONCE)][::-1]
     while waiting:
         batch = waiting.pop()
         said = [remarks[at] for at in batch]
-        where, values = _near(position, said, longest_s)
+        where, values = _near(position, said, longest_s, earlier_s)
         counted = rows.sql.execute(f"select count(*) from rows where {where}", values).fetchone()
         if counted and counted[0] > _MOST_ROWS and len(batch) > 1:
             middle = len(batch) // 2
@@ -98,13 +101,13 @@ def _batches(
         yield batch, [(Place(row[0], row[1]), row[2], account_of(rows, row)) for row in fetched]
 
 
-def _near(position: int, said: list[Account], longest_s: float) -> tuple[str, list[Any]]:
+def _near(position: int, said: list[Account], longest_s: float, earlier_s: float) -> tuple[str, list[Any]]:
     where = "position = $1"
     values: list[Any] = [position]
     if all(one.end_s is not None for one in said):
         ends = [one.end_s for one in said if one.end_s is not None]
         where += " and (end_s is null or end_s between $2 and $3)"
-        values += [min(ends) - _EARLIER_S, max(ends) + longest_s + _LATER_S]
+        values += [min(ends) - earlier_s, max(ends) + longest_s + _LATER_S]
     if all(one.keys for one in said):
         keys = sorted({key for one in said for key in one.keys})
         where += (

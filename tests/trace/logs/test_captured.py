@@ -1,6 +1,6 @@
 """Lines of real gateways (`tools/capture_logs.py`): the path of each request is the truth about what happened.
 
-Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku, Google Cloud and Vercel were written from their
+Those of ALB, API Gateway, Cloudflare, CloudFront, Heroku, Google Cloud, Varnish and Vercel were written from their
 documentation.
 Those of gunicorn are of 27.0.1 with its sync worker and a timeout of two seconds, those in combined of gthread,
 less the lines of source in tracebacks.
@@ -86,6 +86,16 @@ TRUTH = (
         },
     ),
     (
+        "nginx",
+        ("nginx-loki.log",),  # as logcli and Grafana hand lines out
+        {
+            "/loki/ok": "none - -",
+            "/loki/refused": "upstream connect -",
+            "/loki/timeout": WAIT,
+            "/loki/left": "client wait -",
+        },
+    ),
+    (
         "haproxy",
         ("haproxy.log",),
         {
@@ -131,6 +141,14 @@ TRUTH = (
             "/closed": "upstream wait -",
             "/relayed-504": "upstream wait -",
             "/refused": "upstream connect -",
+            "/h2-reset-body": "upstream stream -",
+            "/h2-goaway-body": "upstream stream -",
+            "/unexpected-eof": "upstream stream -",
+            "/left-writing": "client stream -",
+            "/slow-writing": "unsaid stream -",
+            "/h2-reset": "upstream wait -",
+            "/odd": "upstream wait -",  # as its access line says: 502, and no body
+            "/odd-body": "unsaid stream -",  # it ended early, in words that are not known
         },
     ),
     (
@@ -170,12 +188,40 @@ TRUTH = (
     ),
     (
         "apache",
-        ("apache-combined.log", "apache-error.log"),
+        (
+            "apache-combined.log",
+            "apache-error.log",
+        ),  # joined by the client, the instant, the status and the path
         {
-            "/timeout": "unsaid - -",
-            "/cut": "none - -",
+            "/timeout": WAIT,
+            "/cut": "none - -",  # two of its caller's fit
+            "/left-waiting": WAIT,
+            "/reset": "upstream wait -",
+            "/reset-body": "upstream stream -",
+            "/closed": "upstream wait -",
             "/relayed-504": "unsaid - -",
-        },  # no key joins the two logs
+            "/refused": "unsaid - -",
+        },
+    ),
+    (
+        "apache",
+        ("apache-late.log",),
+        {
+            "/late?n=1": WAIT,
+            "/other": "unsaid - -",
+            "/late-body": BODY,
+            "/either": "unsaid - -",  # two fit, and neither is taken for it
+        },
+    ),
+    (
+        "apache",
+        ("apache-vhost.log",),
+        {
+            "/unsaid": "unsaid - -",
+            "/boom": "none - -",
+            "/common": "unsaid - -",
+            '/quoted?a=\\"b\\"': "none - -",
+        },
     ),
     (
         "gunicorn",
@@ -258,6 +304,10 @@ TRUTH = (
             "/relayed-504": "upstream wait -",
             "/unsaid": "unsaid - -",  # what the console offers has no reason
             "/throttled": "none - -",
+            "/words/timeout": "layer wait total",  # the keys are the user's own: their letters count
+            "/words/closed": "upstream wait -",
+            "/words/relayed-504": "upstream wait -",
+            "/words/nested": "layer wait total",
         },
     ),
     (
@@ -315,6 +365,17 @@ TRUTH = (
         },
     ),
     (
+        "varnish",
+        ("varnish-default.log",),
+        {
+            "/unsaid": "unsaid - -",  # its own failed fetch, or handed on
+            "/relayed-504": "upstream wait -",
+            "/boom": "none - -",
+            "/missing": "none - -",
+            "/": "none - -",
+        },
+    ),
+    (
         "vercel",
         ("vercel.log",),
         {
@@ -345,6 +406,36 @@ def test_a_line_says_who_ended_it(name: str, files: tuple[str, ...], path: str, 
 
     assert said == meaning
     assert bool(account.timer) <= bool(account.directive)
+
+
+def test_a_connection_in_tcplog_ends_as_its_state_says() -> None:
+    """Its states are those of httplog; it has no status, and without a byte there was no answer yet."""
+    read = Read()
+
+    read_file(LINES / "haproxy-tcp.log", find_format("haproxy"), "haproxy", read)
+
+    assert [f"{one.ended_by} {one.phase or '-'} {one.timer or '-'}" for one in read.accounts] == [
+        "none - -",
+        BODY,
+        WAIT,
+        "client stream -",
+        "layer connect connect",
+        "upstream connect -",
+        "upstream stream -",
+        "layer connect connect",
+    ]
+    assert {one.status for one in read.accounts} == {None}
+    assert read.accounts[1].duration_s == pytest.approx(60.312)
+    assert (read.unreadable, read.passed) == (0, 0)
+
+
+def test_a_connection_that_never_sent_a_request_is_none() -> None:
+    """Apache logs a 408 for a connection on which nothing came; it would count as a delivery."""
+    read = Read()
+
+    read_file(LINES / "apache-vhost.log", find_format("apache"), "apache", read)
+
+    assert (len(read.accounts), read.passed, read.unreadable) == (5, 2, 0)
 
 
 @pytest.mark.parametrize(

@@ -129,3 +129,12 @@ def test_every_format_with_columns_has_a_glance() -> None:
     """What a columnar engine reads fast is counted fast, too."""
     assert {log.name for log in formats().values() if log.columns} == set(GLANCED)
     assert {log.name for log in formats().values() if log.glance} == set(GLANCED)
+
+
+def test_a_glance_leaves_a_connection_of_tcplog_to_the_reader() -> None:
+    """It has other columns than a request's line, and a glance that took them for those would miscount."""
+    log = formats()["haproxy"]
+    lines = (LOGS / "haproxy-tcp.log").read_bytes().splitlines()
+
+    assert [look(log, line) for line in lines] == [None] * len(lines)
+    assert all(read_line(line, log) for line in lines)

@@ -134,6 +134,34 @@ def test_an_error_line_that_could_belong_to_two_stands_alone() -> None:
     assert unjoined == [said]  # counted, and no request of its own
 
 
+BEGUN_S = 1000.0
+
+
+@pytest.mark.parametrize(
+    ("begun_s", "status", "path", "joined"),
+    [
+        pytest.param(BEGUN_S, 502, "/x?n=1", True, id="two minutes before"),
+        pytest.param(BEGUN_S, 502, "/y", False, id="of another path"),
+        pytest.param(BEGUN_S, 500, "/x", False, id="an app's own failure"),
+        pytest.param(BEGUN_S, 200, "/x", False, id="a delivery"),
+        pytest.param(BEGUN_S - 481.0, 502, "/x", False, id="more than ten minutes before"),
+        pytest.param(BEGUN_S + 121.0, 502, "/x", False, id="begun after it"),
+    ],
+)
+def test_an_error_line_belongs_to_the_request_that_began_up_to_ten_minutes_before(
+    begun_s: float, status: int, path: str, *, joined: bool
+) -> None:
+    """Where an access line has the begin alone, its error line comes as late as the request took."""
+    access = account(EndedBy.UNSAID, begun_s, status=status, path=path, at_begin=True)
+    end_s, timer = BEGUN_S + 120.0, TimerKind.FIRST_BYTE
+    said = account(EndedBy.LAYER, end_s, remark=True, phase=Phase.WAIT, timer=timer)
+    module = account(EndedBy.UPSTREAM, end_s, remark=True, phase=Phase.WAIT, path="/x")
+
+    told = told_together([said, module, access])
+
+    assert [one.ended_by for one in told] == [EndedBy.LAYER if joined else EndedBy.UNSAID]
+
+
 STAMP = "[22/Nov/2026:12:06:12 +0000]"
 ASKED = '"POST /v1/images/generations HTTP/1.1" 504 160'
 NOT_ITS_OWN = {

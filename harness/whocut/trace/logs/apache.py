@@ -1,4 +1,4 @@
-"""Apache httpd: the access log (our LogFormat, or ``combined``) and the error log of mod_proxy.
+"""Apache httpd: the access log (our LogFormat, ``combined``, ``common``, with a vhost) and mod_proxy's errors.
 
 Its timeout is a 502, and so is an upstream that died: only the error log tells them apart. ``%X`` is ``-`` for a
 connection that it closed, ``X`` for a caller that left.
@@ -17,8 +17,10 @@ LOG_FORMAT: Final = (
     r'LogFormat "%h %l %u %t \"%r\" %>s %B \"%{Referer}i\" \"%{User-Agent}i\" %X %D %{remote}p '
     r'\"%{traceparent}i\" \"%{X-Request-Id}i\"" whocut'
 )
+# vhost_combined (Debian's other_vhosts_access.log) has the host and its port before the line.
 _ACCESS: Final = re.compile(
-    r'^(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] "(?P<request>(?:[^"\\]|\\.)*+)" '
+    r'^(?:[^\s"]{1,260}:\d{1,5} (?!- ))?(?P<client>\S+) (?P<ident>\S+) \S+ \[(?P<time>[^\]]+)\] '
+    r'"(?P<request>(?:[^"\\]|\\.)*+)" '
     r"(?P<status>\d{3}) (?P<bytes>\d+|-)"
     r'(?: "(?:[^"\\]|\\.)*+" "(?:[^"\\]|\\.)*+"'
     r'(?: (?P<how>[X+-]) (?P<duration>\d+) (?P<port>\d+) "(?P<trace>[^"]*)" "(?P<request_id>[^"]*)")?)?'
@@ -30,7 +32,9 @@ _ERROR: Final = re.compile(
 _PROCESS: Final = re.compile(r"\[pid ([^\]]*)\]")
 _HOST: Final = re.compile(r"[.:]|^localhost$")  # what no name of RFC 1413 has, and a name of this machine
 _OWN_NUMBERS: Final = {499: "nginx", 444: "nginx", 460: "alb"}  # statuses that only another product logs
+_NEVER_SENT: Final = {"400", "408"}  # with "-" for a request: a connection on which none came
 _ERROR_CLIENT: Final = re.compile(r"\[(?:client|remote) ([^\]\s]+):(\d+)\]")
+_ERROR_PATH: Final = re.compile(r"returned by (/[^\s,]*)")
 _LIES: Final = "Apache logs 200 for a stream that it cut itself; its error log tells"
 
 _CLIENT, _LAYER, _UPSTREAM = EndedBy.CLIENT, EndedBy.LAYER, EndedBy.UPSTREAM
@@ -100,6 +104,8 @@ def read(line: str) -> Account | None:
             raise Unreadable(
                 f"{match['status']} is a number of {other}'s own, and no status of httpd; give it as {other}=FILE"
             )
+        if match["request"] == "-" and match["status"] in _NEVER_SENT:
+            return None
         return _access(match)
     raise Unreadable("neither the recommended LogFormat, nor combined, nor a line of the error log")
 
@@ -120,6 +126,7 @@ def _access(match: re.Match[str]) -> Account:
         end_s=begun_s + (duration_s or 0.0) if begun_s is not None else None,
         duration_s=duration_s,
         coarse_s=1.0,
+        at_begin=duration_s is None,
         trace_id=trace_id,
         parent_id=parent_id,
         request_id=present(match["request_id"]),
@@ -135,12 +142,14 @@ def _error(match: re.Match[str]) -> Account | None:
     if found is None:
         return None
     client, process = _ERROR_CLIENT.search(text), _PROCESS.search(match[0])
+    path = _ERROR_PATH.search(text)
     keys = [f"{client[1]}:{client[2]}", client[1]] if client else []
     return as_account(
         found,
         end_s=clf_instant(
             f"{match['day']}/{match['month']}/{match['year']}:{match['time']}{match['micros'] or ''}"
         ),
+        path=path[1] if path else None,
         keys=(*keys, *((f"pid {process[1]}",) if process else ())),
         remark=True,
     )
@@ -156,7 +165,9 @@ FORMAT: Final = LogFormat(
     hint="set the recommended LogFormat, or give the error log",
     recommended=f"{LOG_FORMAT}\nCustomLog logs/access.log whocut\nErrorLog logs/error.log",
     remarks=(
+        "`combined`, `vhost_combined` and `common` are read as far as they go.",
         "Give both logs: a 502 of the access log alone stays unsaid.",
+        "Without the recommended LogFormat an error line is joined by its client, where one request alone fits.",
         "Apache does not notice a caller that leaves while it waits: such a request looks like its own timeout.",
         "The error log speaks local time without a zone; it is taken to be UTC.",
     ),

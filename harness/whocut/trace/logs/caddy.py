@@ -52,8 +52,17 @@ BEFORE: Final = (
     Signal("connection reset by peer", _UPSTREAM, _WAIT, says="the upstream reset before it answered"),
     Signal("EOF", _UPSTREAM, _WAIT, says="the upstream closed before it answered"),
     Signal("context canceled", _CLIENT, _WAIT, says="its caller left while it waited"),
+    Signal("stream error:", _UPSTREAM, _WAIT, says="the upstream reset its HTTP/2 stream before it answered"),
+    Signal("GOAWAY", _UPSTREAM, _WAIT, says="the upstream closed its HTTP/2 connection before it answered"),
 )
 IN_BODY: Final = (
+    Signal(
+        "aborting … writing: … i/o timeout",
+        EndedBy.UNSAID,
+        _STREAM,
+        says="its caller did not take the bytes in time: a timer for writing, or the connection's own",
+    ),
+    Signal("aborting … writing: ", _CLIENT, _STREAM, says="its caller took no more bytes: it had left"),
     Signal(
         "aborting … i/o timeout", _LAYER, _STREAM, _IDLE, _READ, "the upstream was silent in mid-response"
     ),
@@ -62,6 +71,14 @@ IN_BODY: Final = (
         "aborting … connection reset by peer", _UPSTREAM, _STREAM, says="the upstream reset in mid-response"
     ),
     Signal("aborting … EOF", _UPSTREAM, _STREAM, says="the upstream closed in mid-response"),
+    Signal("aborting … stream error:", _UPSTREAM, _STREAM, says="the upstream reset its HTTP/2 stream"),
+    Signal("aborting … GOAWAY", _UPSTREAM, _STREAM, says="the upstream closed its HTTP/2 connection"),
+)
+_ENDED_EARLY = Signal(
+    "aborting … another error",
+    EndedBy.UNSAID,
+    _STREAM,
+    says="it ended early, and the words for it are not known",
 )
 _LEFT = Signal("499, or 0", _CLIENT, _WAIT, says="its caller left before anything was sent")
 _OWN_504 = Signal(
@@ -79,7 +96,7 @@ _RELAYED = Signal(
     "5xx with the upstream's headers", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True
 )
 _WHOLE = Signal("2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the access log knows")
-SIGNALS: Final = (_LEFT, _OWN_504, _OWN_502, _RELAYED, _WHOLE, *BEFORE, *IN_BODY)
+SIGNALS: Final = (_LEFT, _OWN_504, _OWN_502, _RELAYED, _WHOLE, *BEFORE, *IN_BODY, _ENDED_EARLY)
 _LIES: Final = "Caddy logs 200 for a stream that was cut; the line 'aborting with incomplete response' tells"
 
 
@@ -114,9 +131,9 @@ def read(line: str) -> Account | None:
         return _account(_access(row), row, request, caveat=True)
     error = f"{row.get('error', '')} {row['msg']}"
     if row["msg"] == "aborting with incomplete response":
-        return _account(_meaning(error, IN_BODY), row, request, remark=True)
+        return _account(_meaning(error, IN_BODY) or _ENDED_EARLY, row, request, remark=True)
     if logger.startswith("http.log.error"):
-        return _account(_meaning(error, BEFORE), row, request, remark=True)
+        return _account(_meaning(error, BEFORE) or _unknown(row), row, request, remark=True)
     return None
 
 
@@ -160,6 +177,12 @@ def _access(row: dict[str, Any]) -> Signal:
 
 def _meaning(error: str, table: tuple[Signal, ...]) -> Signal | None:
     return next((row for row in table if all(part in error for part in row.code.split(" … "))), None)
+
+
+def _unknown(row: dict[str, Any]) -> Signal | None:
+    """What an error line of unknown words says by the status that it was answered with; others are no cut."""
+    status = whole(row.get("status"))
+    return _OWN_504 if status == 504 else _OWN_502 if status in {502, 503} else None
 
 
 def _account(

@@ -1,4 +1,4 @@
-"""HAProxy: the default ``option httplog``, and the JSON we recommend. Both carry the termination state.
+"""HAProxy: ``option httplog``, ``option tcplog``, and the JSON we recommend. All carry the termination state.
 
 Its first character says who ended the session, its second in which phase it was (configuration.txt §8.5). An
 instant of the default format has no zone; it is taken to be UTC.
@@ -43,6 +43,11 @@ _LINE: Final = re.compile(
     r"(?P<TR>-?\d+)/(?P<Tw>-?\d+)/(?P<Tc>-?\d+)/(?P<Tr>-?\d+)/\+?(?P<Ta>-?\d+) (?P<status>-?\d+) \+?(?P<bytes>\d+) "
     r"\S+ \S+ (?P<state>\S{4}) \S+ \S+ (?:\[?\{(?P<captured>[^}]*)\}\]? )?(?:\[?\{[^}]*\}\]? )?(?:\[\] )?"
     r"\"(?P<request>[^\"]*)"
+)
+# `option tcplog`, the default of `mode tcp`: a connection, which has no status and no path.
+_TCP_LINE: Final = re.compile(
+    r"\[(?P<time>\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d\.\d+)\] \S+ [^/\s]+/\S+ -?\d+/-?\d+/\+?(?P<Ta>-?\d+) "
+    r"\+?(?P<bytes>\d+) (?P<state>[A-Za-z-]{2}) \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+(?!\S)"
 )
 # The same without what no verdict hangs on.
 _DECIDING: Final = re.compile(
@@ -100,17 +105,19 @@ _ID: Final = re.compile(r"(?=[^|]*\d)[A-Za-z0-9_:=+-]{8,128}")
 
 
 def read(line: str) -> Account | None:
-    """One line of either form; a syslog prefix does not matter."""
+    """One line of any form; a syslog prefix does not matter."""
     start = line.find('{"time"')
     if start >= 0:
         return _read_json(json_object(line[start:]))
     match = _LINE.search(line)
+    if match is None and (tcp := _TCP_LINE.search(line)) is not None:
+        return _read_tcp(tcp.groupdict())
     if match is None:
         if _BEGUN.search(line) and not _OF_NO_REQUEST.search(line):
             raise Unreadable("an access line that does not go on to its end")
         if "haproxy" in line.lower() or line.startswith(("[", "<")) or " has no server available" in line:
             return None  # a start, a warning, a health check
-        raise Unreadable("neither option httplog nor the recommended JSON")
+        raise Unreadable("neither option httplog, nor option tcplog, nor the recommended JSON")
     has = match.groupdict()
     trace_id, parent_id = trace_of((has["captured"] or "").split("|")[0])
     return _account(
@@ -119,6 +126,21 @@ def read(line: str) -> Account | None:
         path=has["request"].split(" ")[1] if " " in has["request"] else None,
         trace=(trace_id, parent_id),
         request_id=_request_id(has["captured"]),
+    )
+
+
+def _read_tcp(has: dict[str, Any]) -> Account:
+    """A connection's line. Where no byte had come back, its end in the data phase was an end before the answer."""
+    state, code = has["state"], has["state"]
+    if whole(has["bytes"]) == 0 and state in {"CD", "SD", "sD"}:
+        code = f"{state[0]}H"
+    return _account(
+        has | {"state": code},
+        accepted_s=clf_instant(has["time"]),
+        path=None,
+        trace=(None, None),
+        request_id=None,
+        words=f"{state}, {has['bytes']} bytes",
     )
 
 
@@ -153,6 +175,7 @@ def _account(
     path: str | None,
     trace: tuple[str | None, str | None],
     request_id: str | None,
+    words: str = "",
 ) -> Account:
     state = str(has["state"])
     signal = _BY_CODE.get(state[:2]) or _BY_CODE.get(f"{state[:1]}*")
@@ -164,7 +187,7 @@ def _account(
         signal = _BY_CODE["--, 5xx"]
     return as_account(
         signal,
-        signal=f"{state} {status}",
+        signal=words or f"{state} {status}",
         caveat=_BLIND if signal.code in {"sH", "sD"} else "",
         status=status if status and status > 0 else None,
         bytes=whole(has.get("bytes")),
@@ -269,6 +292,7 @@ FORMAT: Final = LogFormat(
     recommended=f"# in a frontend\n{CAPTURES}\n{LOG_FORMAT}",
     remarks=(
         "`option httplog` is read as it is; it carries no trace id, and instants without a zone (taken as UTC).",
+        "`option tcplog`, the default of `mode tcp`, has one line a connection, with no status and no path.",
         f"`sH` and `sD`: {_BLIND}.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What collectors put before a line of a log: docker compose, Kubernetes, journald, syslog, pm2, JSON.
+"""What collectors put before a line of a log: docker compose, Kubernetes, journald, syslog, pm2, Loki, JSON.
 
 A line may carry several. The line as it was written is among the forms that `forms_of` gives, the barest last.
 """
@@ -48,6 +48,9 @@ _PREFIXES: Final = (
         r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)? {1,4}[\[(|]?"
         r"(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL|FATAL|debug|info|warn|error)[\])|]?:? {1,4}"
         r"(?:[\w.-]{1,80}: )?(?=\S)"
+    ),
+    re.compile(  # logcli and Grafana: the labels of Loki's stream; the names of JSON are quoted
+        r'^\{(?:[A-Za-z_]\w{0,80}="(?:[^"\\]|\\.){0,400}+"(?:, ?(?=[A-Za-z_])|(?=\}))){0,40}+\}[ \t]{1,8}(?=\S)'
     ),
     re.compile(r"^(?:>|&gt;) (?!(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) )"),  # a quotation in a mail
     re.compile(r"^[ \t]{1,40}(?=\S)"),

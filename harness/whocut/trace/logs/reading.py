@@ -6,10 +6,11 @@ takes its place where there is no such id.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from whocut.chain.timers import Phase
 from whocut.errors import BadFile
 from whocut.trace.logs.formats import recognise
 from whocut.trace.logs.opening import opened
@@ -24,6 +25,10 @@ _NAMED: Final = 20  # unreadable lines that are named; all are counted
 _PASSED: Final = 3  # lines without a request that are named
 LONGEST: Final = 64 * 1024  # bytes of a line; a longer one is unreadable
 _APART_S: Final = 1.5  # an error log in whole seconds, and the access line written after it
+FROM_BEGIN_S: Final = (
+    600.0  # from a request's begin to its error line, where an access line has no more than the begin
+)
+_GAVE_UP: Final = frozenset({502, 503, 504})  # what a server answers where what is behind it ended too early
 _LOOKED_AT: Final = 64  # requests that were under way when an error line was written and may be meant by it
 
 
@@ -143,7 +148,8 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     remarks = [account for account in accounts if account.remark]
     if not remarks:
         return told
-    lines = Lines(told)
+    lines = Lines(told, merged=True)
+    remarks = merged(remarks, told)
     alone: list[Account] = []
     for remark in remarks:
         found = lines.belongs_to(remark)
@@ -160,25 +166,41 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     return told
 
 
-class Lines:
-    """Access lines by their keys, each key's in the order in which they ended."""
+def merged(remarks: list[Account], told: Iterable[Account]) -> list[Account]:
+    """What two modules say of one request as one, where access lines have its begin alone: one line is theirs."""
+    return tries_together(remarks) if any(one.at_begin for one in told) else remarks
 
-    def __init__(self, told: list[Account]) -> None:
+
+class Lines:
+    """Access lines by their keys, each key's in the order in which they ended.
+
+    Lines that have no more than the request's begin are apart: its error line came up to ten minutes later. Where
+    remarks are `merged`, such lines have to have the remark's path, and a timer's remark has to fit one line only.
+    """
+
+    def __init__(self, told: list[Account], *, merged: bool = False) -> None:
         self._told = list(told)
+        self._merged = merged
+        begun: dict[tuple[str, bool], list[tuple[float, int]]] = {}
         self._undated: dict[str, list[int]] = {}
         dated: dict[str, list[tuple[float, int]]] = {}
         for index, account in enumerate(told):
             for key in (*account.keys, ""):
-                if account.end_s is None:
+                if account.at_begin and account.end_s is not None:
+                    begun.setdefault((key, account.status in _GAVE_UP), []).append((account.end_s, index))
+                elif account.end_s is None:
                     self._undated.setdefault(key, []).append(index)
                 else:
                     dated.setdefault(key, []).append((account.end_s, index))
         self._dated = {key: sorted(rows) for key, rows in dated.items()}
+        self._begun = {key: sorted(rows) for key, rows in begun.items()}
 
     def belongs_to(self, remark: Account) -> int | None:
         """The access line a remark explains: the only one that shares a key with it and was under way then."""
         for key in remark.keys or ("",):
-            near = self._near(key, remark)
+            near = [*self._near(key, remark), *self._begun_before(key, remark)]
+            if self._merged and remark.timer and any(self._told[index].at_begin for index in near):
+                return near[0] if len(near) == 1 else None
             if len(near) > 1 or not remark.keys:
                 near = [index for index in near if _apart_s(self._told[index], remark) <= _APART_S] or (
                     near if remark.keys else []
@@ -196,6 +218,30 @@ class Lines:
         found = [index for _, index in rows[start : start + _LOOKED_AT]]
         found += self._undated.get(key, [])[:_LOOKED_AT]
         return [index for index in found if _under_way(self._told[index], remark)]
+
+    def _begun_before(self, key: str, remark: Account) -> list[int]:
+        """Of the lines that have their begin alone, those that the remark may speak of by instant, status and path.
+
+        A cut before the response is a 502, 503 or 504; one in mid-response has the status that had been sent.
+        """
+        for failed in (False, True) if remark.phase is Phase.STREAM else (True,):
+            rows = self._begun.get((key, failed), [])
+            start, stop = 0, len(rows)
+            if remark.end_s is not None:
+                start = bisect_left(rows, (remark.end_s - FROM_BEGIN_S, -1))
+                stop = bisect_right(rows, (remark.end_s, len(self._told)))
+            found = [index for _, index in rows[max(start, stop - _LOOKED_AT) : stop]]
+            if stop - start > _LOOKED_AT:  # too many to tell apart, but for what was said at once
+                found = [index for index in found if _apart_s(self._told[index], remark) <= _APART_S]
+            if self._merged and remark.path is not None:
+                found = [index for index in found if _same_path(self._told[index].path, remark.path)]
+            if found:
+                return found
+        return []
+
+
+def _same_path(one: str | None, other: str) -> bool:
+    return one is None or one.partition("?")[0] == other.partition("?")[0]
 
 
 def _under_way(account: Account, remark: Account) -> bool:
@@ -252,6 +298,8 @@ def tries_together(remarks: list[Account]) -> list[Account]:
 def _one_request(first: Account, then: Account) -> bool:
     """Whether a second error line of a connection is the same request's: another try, or another module's words."""
     apart_s = _apart_s(first, then)
+    if first.asked is None and first.path is not None and then.path is not None and first.path != then.path:
+        return False
     if first.asked is None or then.asked is None:
         return apart_s <= _APART_S
     if first.asked != then.asked or first.peer == then.peer:
@@ -267,6 +315,7 @@ def _with_try(first: Account, then: Account) -> Account:
         last,
         end_s=then.end_s if then.end_s is not None else first.end_s,
         peer=then.peer or first.peer,
+        path=then.path or first.path,
         signal=first.signal if first.signal == then.signal else f"{first.signal}; {then.signal}",
         place=f"{first.place}, {then.place}",
     )

@@ -74,6 +74,7 @@ class Account:
     path: str | None = None
     keys: tuple[str, ...] = ()
     remark: bool = False  # a line of an error log: it explains an access line, or is alone
+    at_begin: bool = False  # `end_s` is when the request began, and how long it took is not said
     anonymous: bool = False  # a form that several products write: the line does not say whose it is
     product: str | None = None  # what is built on the format's product, where the line says so
     peer: str | None = None  # the upstream's address that this try went to

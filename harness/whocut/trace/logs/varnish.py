@@ -1,15 +1,17 @@
 """Varnish: what ``varnishncsa -b`` writes of its requests to the upstream, in the format we recommend.
 
 Only the side towards the upstream has the reason of a failure. Varnish is blind to a caller that leaves: on this
-side, such a request looks like any other.
+side, such a request looks like any other. The default form is of the side towards the caller: combined, with an
+absolute URL. A 503 in it is Varnish's own or was handed on; any other answer came from behind.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from whocut.chain.timers import Phase, TimerKind
-from whocut.trace.logs.fields import json_object, number, present, trace_of, whole
+from whocut.trace.logs.fields import clf_instant, json_object, number, present, trace_of, whole
 from whocut.trace.logs.records import Account, EndedBy, LogFormat, Signal, Unreadable, as_account
 
 LOG_FORMAT: Final = (
@@ -52,12 +54,40 @@ IN_BODY: Final = (
 _UNSAID = Signal("another FetchError", EndedBy.UNSAID, says="it failed, and the words for it are not known")
 _RELAYED = Signal("5xx, no FetchError", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True)
 _WHOLE = Signal("no FetchError", EndedBy.NONE, says="no hop, as far as the side towards the upstream knows")
-SIGNALS: Final = (_WHOLE, _RELAYED, *BEFORE, *IN_BODY, _UNSAID)
+# The default form: no duration, and the instant of the request.
+_COMBINED: Final = re.compile(
+    r"^\S+ \S+ \S+ \[(?P<time>[^\]]{20,40})\] "
+    r'"\S{1,40} https?://[^/\s"]{0,260}(?P<path>/[^\s"]*+)?(?: HTTP/[\d.]+)?" '
+    r'(?P<status>\d{3}) (?P<bytes>\d+|-) "(?:[^"\\]|\\.)*+" ".*"$'
+)
+_OWN_STATUS: Final = 503
+_COMBINED_OWN = Signal(
+    "default form: 503", EndedBy.UNSAID, says="a fetch of its own that failed, or an answer that it handed on"
+)
+_COMBINED_RELAYED = Signal(
+    "default form: another 5xx", _UPSTREAM, _WAIT, says="the upstream answered so", handed_on=True
+)
+_COMBINED_WHOLE = Signal(
+    "default form: 2xx, 3xx, 4xx", EndedBy.NONE, says="no hop, as far as the default form knows"
+)
+SIGNALS: Final = (
+    *(_WHOLE, _RELAYED, *BEFORE, *IN_BODY, _UNSAID),
+    *(_COMBINED_WHOLE, _COMBINED_RELAYED, _COMBINED_OWN),
+)
+_LIES: Final = (
+    "a response that was cut is logged as 200 there; `varnishncsa -b` in the recommended format tells"
+)
 _BLIND: Final = "Varnish says so too of a caller that had left before"
 
 
 def read(line: str) -> Account:
-    """One line of the recommended format."""
+    """One line of the recommended format, or of the default one."""
+    if (match := _COMBINED.match(line)) is not None:
+        return _combined(match)
+    if not line.startswith("{"):
+        raise Unreadable(
+            "neither the recommended format nor varnishncsa's default, which has an absolute URL"
+        )
     row = json_object(line)
     if "error" not in row or "answered_s" not in row:
         raise Unreadable("the recommended format of varnishncsa has fields 'error' and 'answered_s'")
@@ -84,6 +114,24 @@ def read(line: str) -> Account:
     )
 
 
+def _combined(match: re.Match[str]) -> Account:
+    status = int(match["status"])
+    signal = (
+        _COMBINED_WHOLE if status < 500 else _COMBINED_OWN if status == _OWN_STATUS else _COMBINED_RELAYED
+    )
+    return as_account(
+        signal,
+        signal=f"status {status}",
+        caveat=_LIES if signal is _COMBINED_WHOLE else "",
+        status=status,
+        bytes=whole(match["bytes"]),
+        end_s=clf_instant(match["time"]),
+        coarse_s=1.0,
+        path=match["path"] or "/",
+        anonymous=True,
+    )
+
+
 def _meaning(error: str | None, status: int | None, row: dict[str, Any]) -> Signal:
     if error is None:
         return _RELAYED if status is not None and status >= 500 else _WHOLE
@@ -97,10 +145,12 @@ FORMAT: Final = LogFormat(
     read=read,
     signals=SIGNALS,
     code="FetchError",
-    signs=('"answered_s"',),
+    signs=('"answered_s"', "://"),
+    hint="set the recommended format",
     recommended=f"varnishncsa -b -w /var/log/varnish/access.log -F '{LOG_FORMAT}'",
     remarks=(
         "The side towards the caller (`-c`, the default) has no FetchError, and so a 503 of its stays unsaid.",
+        "The default form is read as far as it goes.",
         _BLIND + ", so its own timeout is named even where its caller had gone.",
     ),
 )
