@@ -61,6 +61,7 @@ FILES = (
     "reports38",
     "reports39",
     "reports40",
+    "reports41",
 )
 PASTED = [(file, case) for file in FILES for case in cases_of(file)]
 LOGS = cases_of("logs")

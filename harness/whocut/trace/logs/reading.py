@@ -15,7 +15,7 @@ from whocut.errors import BadFile
 from whocut.trace.logs.formats import recognise
 from whocut.trace.logs.opening import opened
 from whocut.trace.logs.prefixes import forms_of
-from whocut.trace.logs.records import Account, EndedBy, LogFormat, Unreadable
+from whocut.trace.logs.records import GAVE_UP, Account, EndedBy, LogFormat, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,6 @@ _APART_S: Final = 1.5  # an error log in whole seconds, and the access line writ
 FROM_BEGIN_S: Final = (
     600.0  # from a request's begin to its error line, where an access line has no more than the begin
 )
-_GAVE_UP: Final = frozenset({502, 503, 504})  # what a server answers where what is behind it ended too early
 _LOOKED_AT: Final = 64  # requests that were under way when an error line was written and may be meant by it
 
 
@@ -187,7 +186,7 @@ class Lines:
         for index, account in enumerate(told):
             for key in (*account.keys, ""):
                 if account.at_begin and account.end_s is not None:
-                    begun.setdefault((key, account.status in _GAVE_UP), []).append((account.end_s, index))
+                    begun.setdefault((key, account.status in GAVE_UP), []).append((account.end_s, index))
                 elif account.end_s is None:
                     self._undated.setdefault(key, []).append(index)
                 else:

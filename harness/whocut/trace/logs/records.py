@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # What is answered by a server that gave up on another one, or had none: handed on, it tells of a cut further in.
 # Another 5xx that is handed on is an answer like any other.
-_GAVE_UP: Final = frozenset({502, 503, 504, *range(520, 531), 598, 599})
+GAVE_UP: Final = frozenset({502, 503, 504, *range(520, 531), 598, 599})
 
 
 class EndedBy(StrEnum):
@@ -155,6 +155,6 @@ def as_account(row: Signal, /, **facts: object) -> Account:
         "says": row.says,
     }
     meaning |= facts
-    if row.handed_on and facts.get("status") not in _GAVE_UP:
+    if row.handed_on and facts.get("status") not in GAVE_UP:
         meaning |= {"ended_by": EndedBy.NONE, "phase": None}
     return Account(**meaning)  # type: ignore[arg-type]  # the callers name Account's own fields
