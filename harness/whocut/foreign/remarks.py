@@ -39,13 +39,14 @@ def lay_over(rows: Rows, position: int, remarks: list[Account], unjoined: list[A
             rows.whole.append(account)
         return
     layer = remarks[0].layer
-    remarks = merged(remarks, (told for told in rows.meanings if told.layer == layer))
+    of_layer = (told for told in rows.meanings if told.layer == layer)
+    remarks = [remark for remark, _ in merged(remarks, of_layer)]
     belong: dict[Place, list[int]] = {}
     alone: list[int] = []
     meanings: dict[Place, int] = {}
     order = sorted(range(len(remarks)), key=lambda at: remarks[at].end_s or 0.0)
     for batch, known in _batches(rows, position, remarks, order, found[1] or 0.0):
-        lines = Lines([account for _, _, account in known], merged=True)
+        lines = Lines([account for _, _, account in known])
         for at in batch:
             index = lines.belongs_to(remarks[at])
             if index is None:

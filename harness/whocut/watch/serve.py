@@ -18,7 +18,7 @@ from whocut.foreign.spans import ASKED
 from whocut.path.target import is_loopback, means_this_machine
 from whocut.trace import otlp
 from whocut.trace.lean import LeanReader
-from whocut.trace.logs.reading import Lines, Read, explained, take_line, tries_together
+from whocut.trace.logs.reading import Lines, Read, explained, merged, take_line, tries_together
 from whocut.trace.logs.records import EndedBy
 from whocut.trace.otlp_logs import lines_of
 from whocut.trace.receiver import JSON, PROTOBUF, Overloaded, read_spans, receive, unpacked
@@ -274,10 +274,13 @@ class Watch:
             return told
         access = Lines(told)
         meant: dict[int, Account] = {}
-        for row in list(carried):
-            at = access.belongs_to(row[2])
-            if at is not None:
-                meant[at] = explained(meant.get(at, told[at]), row[2])
+        rows = list(carried)
+        for remark, numbers in merged([row[2] for row in rows], told):
+            at = access.belongs_to(remark)
+            if at is None:
+                continue
+            meant[at] = explained(meant.get(at, told[at]), remark)
+            for row in (rows[number] for number in numbers):
                 carried.remove(row)
                 self._settle(row[1], _token(row[2]))
         for at, account in enumerate(told):

@@ -52,6 +52,8 @@ BEFORE: Final = (
     Signal("connection reset by peer", _UPSTREAM, _WAIT, says="the upstream reset before it answered"),
     Signal("EOF", _UPSTREAM, _WAIT, says="the upstream closed before it answered"),
     Signal("context canceled", _CLIENT, _WAIT, says="its caller left while it waited"),
+    Signal("dial … lookup", _UPSTREAM, _CONNECT, says="the upstream's name was not found"),
+    Signal("dial", _UPSTREAM, _CONNECT, says="no connection to the upstream was made"),
     Signal("stream error:", _UPSTREAM, _WAIT, says="the upstream reset its HTTP/2 stream before it answered"),
     Signal("GOAWAY", _UPSTREAM, _WAIT, says="the upstream closed its HTTP/2 connection before it answered"),
 )

@@ -147,8 +147,8 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     remarks = [account for account in accounts if account.remark]
     if not remarks:
         return told
-    lines = Lines(told, merged=True)
-    remarks = merged(remarks, told)
+    lines = Lines(told)
+    remarks = [remark for remark, _ in merged(remarks, told)]
     alone: list[Account] = []
     for remark in remarks:
         found = lines.belongs_to(remark)
@@ -165,21 +165,25 @@ def told_together(accounts: list[Account], unjoined: list[Account] | None = None
     return told
 
 
-def merged(remarks: list[Account], told: Iterable[Account]) -> list[Account]:
-    """What two modules say of one request as one, where access lines have its begin alone: one line is theirs."""
-    return tries_together(remarks) if any(one.at_begin for one in told) else remarks
+def merged(remarks: list[Account], told: Iterable[Account]) -> list[tuple[Account, list[int]]]:
+    """Remarks, each with the numbers of the lines that it is of.
+
+    Where access lines have a request's begin alone, what two modules say of it is one: one line is theirs, or none.
+    """
+    if any(one.at_begin for one in told):
+        return _together(remarks)
+    return [(remark, [number]) for number, remark in enumerate(remarks)]
 
 
 class Lines:
     """Access lines by their keys, each key's in the order in which they ended.
 
-    Lines that have no more than the request's begin are apart: its error line came up to ten minutes later. Where
-    remarks are `merged`, such lines have to have the remark's path, and a timer's remark has to fit one line only.
+    Lines that have no more than the request's begin are apart: its error line came up to ten minutes later. Such a
+    line has to have the remark's path, and a timer's remark has to fit one line only; `merged` comes before.
     """
 
-    def __init__(self, told: list[Account], *, merged: bool = False) -> None:
+    def __init__(self, told: list[Account]) -> None:
         self._told = list(told)
-        self._merged = merged
         begun: dict[tuple[str, bool], list[tuple[float, int]]] = {}
         self._undated: dict[str, list[int]] = {}
         dated: dict[str, list[tuple[float, int]]] = {}
@@ -198,7 +202,7 @@ class Lines:
         """The access line a remark explains: the only one that shares a key with it and was under way then."""
         for key in remark.keys or ("",):
             near = [*self._near(key, remark), *self._begun_before(key, remark)]
-            if self._merged and remark.timer and any(self._told[index].at_begin for index in near):
+            if remark.timer and any(self._told[index].at_begin for index in near):
                 return near[0] if len(near) == 1 else None
             if len(near) > 1 or not remark.keys:
                 near = [index for index in near if _apart_s(self._told[index], remark) <= _APART_S] or (
@@ -232,7 +236,7 @@ class Lines:
             found = [index for _, index in rows[max(start, stop - _LOOKED_AT) : stop]]
             if stop - start > _LOOKED_AT:  # too many to tell apart, but for what was said at once
                 found = [index for index in found if _apart_s(self._told[index], remark) <= _APART_S]
-            if self._merged and remark.path is not None:
+            if remark.path is not None:
                 found = [index for index in found if _same_path(self._told[index].path, remark.path)]
             if found:
                 return found
@@ -280,17 +284,23 @@ def explained(account: Account, remark: Account) -> Account:
 
 def tries_together(remarks: list[Account]) -> list[Account]:
     """Error lines of one request as one account: its tries at several upstreams, or what two modules say of it."""
-    together: list[Account] = []
+    return [account for account, _ in _together(remarks)]
+
+
+def _together(remarks: list[Account]) -> list[tuple[Account, list[int]]]:
+    """The same, each with the numbers of its lines."""
+    together: list[tuple[Account, list[int]]] = []
     latest: dict[str, int] = {}
-    for remark in remarks:
+    for number, remark in enumerate(remarks):
         key = remark.keys[0] if remark.keys else ""
         before = latest.get(key) if key else None
-        if before is not None and _one_request(together[before], remark):
-            together[before] = _with_try(together[before], remark)
+        if before is not None and _one_request(together[before][0], remark):
+            account, numbers = together[before]
+            together[before] = (_with_try(account, remark), [*numbers, number])
             continue
         if key:
             latest[key] = len(together)
-        together.append(remark)
+        together.append((remark, [number]))
     return together
 
 
