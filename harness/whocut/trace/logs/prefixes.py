@@ -21,10 +21,11 @@ _HOLDERS: Final = (
     "textPayload",
 )  # where JSON around a line keeps it
 
+_COMPOSE: Final = re.compile(
+    r"^(?P<container>[A-Za-z][\w.-]{0,80}) {1,40}\| (?!-?[\d.]{1,20}$)"
+)  # no table of two columns
 _PREFIXES: Final = (
-    re.compile(
-        r"^[A-Za-z][\w.-]{0,80} {1,40}\| (?!-?[\d.]{1,20}$)"
-    ),  # docker compose; no table of two columns
+    _COMPOSE,
     re.compile(r"^\d{1,4}\|[\w.-]{1,40} {0,20}\| "),  # pm2
     re.compile(r"^\[?(?:pod|container|pod/)/?[\w./-]{1,160}\]? "),  # kubectl logs --prefix
     re.compile(r"^[\w.-]{1,80} [\w.-]{1,80} [│|] "),  # stern
@@ -60,6 +61,12 @@ _PREFIXES: Final = (
 def prefixed(line: str) -> bool:
     """Whether a line begins as a collector makes it begin; blanks alone do not count."""
     return any(prefix.match(line) for prefix in _PREFIXES[:-1])
+
+
+def container_of(line: str) -> str | None:
+    """The container that docker compose says a line is of."""
+    match = _COMPOSE.match(line)
+    return match["container"] if match else None
 
 
 def less_prefixes(line: str) -> tuple[str, ...]:

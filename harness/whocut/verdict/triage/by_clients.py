@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from whocut.chain.timers import Phase, TimerKind
+from whocut.trace.logs.prefixes import container_of
 from whocut.verdict.triage import advice
 from whocut.verdict.triage.answer import Triage
 from whocut.verdict.triage.coincidence import coincidences
@@ -39,7 +40,6 @@ _FRAMES: Final = (
     ("read_status_line", Phase.WAIT),
     ("_read_status", Phase.WAIT),
 )
-_CONTAINER: Final = re.compile(r"([a-z][\w.-]{0,80}) {1,40}\| ")  # as docker compose writes it
 _IN_BODY: Final = re.compile(r"with ([1-9]\d{0,12})(?: out of [\w-]{1,20})? bytes received")
 
 
@@ -83,7 +83,7 @@ def _gateway_of(best: Said, facts: Facts) -> Speaker | None:
 def _is_of_another(speaker: Speaker, best: Said, facts: Facts) -> bool:
     """Whether the words are of a container, by its collector, that never has the speaker's name."""
     lines = facts.pasted.levels[0].lower().split("\n")
-    named = [(match[1], line) for line in lines if (match := _CONTAINER.match(line))]
+    named = [(name, line) for line in lines if (name := container_of(line))]
     containers = {name for name, line in named if find(line, best.words) >= 0}
     own = [line for name, line in named if name in containers]
     return bool(containers) and not any(find(line, mark) >= 0 for line in own for mark in speaker.marks)
